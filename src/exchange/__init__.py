@@ -1,0 +1,1 @@
+"""A hybrid options exchange: matched off chain, margined as portfolios, cleared on chain."""
