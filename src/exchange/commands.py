@@ -1,0 +1,246 @@
+"""Inputs of the engine, in the imperative.
+
+Each is frozen, already valid in form (the edge checked types and ranges), and becomes part of the
+journal for ever: fields are only ever added, with defaults. Commands carry no time and no number:
+the sequencer stamps `seq` and `time_ns` beside them.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from exchange.model import OrderTerms, TimeInForce, Underlying, WithdrawalTerms
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
+    """Base of all inputs; the tag is the class name."""
+
+
+class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Rates in 1e-18. A fee is `rate * index`, at most `premium_cap * premium`, rounded up."""
+
+    maker_rate: int
+    taker_rate: int
+    premium_cap: int
+
+
+class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The integer half of a margin preset; ratios in 1e-18. Floats stay in `margin.scenarios`.
+
+    `weights[s]` weighs scenario s; where `absolute[s]`, each expiry contributes -|result| (skew).
+    `basis_up` and `basis_down` index the two scenarios that the basis contingency reads.
+    """
+
+    preset: str
+    weights: tuple[int, ...]
+    absolute: tuple[bool, ...]
+    basis_up: int
+    basis_down: int
+    initial_factor: int
+    maintenance_factor: int
+    short_option_initial_rate: int
+    short_option_maintenance_rate: int
+    perpetual_initial_rate: int
+    perpetual_maintenance_rate: int
+    confidence_floor: int
+
+
+class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Bounds that orders must keep; `band_rate` in 1e-18 of the index around the mark."""
+
+    band_rate: int
+    open_orders_max: int  # per subaccount
+    quantity_max: int  # per order, 1e-4 contracts
+    deadline_seconds_max: int  # how far ahead a signature may reach
+    index_age_ns_max: int  # an older index halts new risk
+
+
+class Configure(Command):
+    """Set the venue's parameters as one versioned object; the first command of every journal."""
+
+    version: int
+    chain_id: int
+    clearing: str
+    collateral: str  # address of the USDC token
+    genesis_hash: str  # hash of the chain's block 0: another chain under the same id is refused
+    underlyings: tuple[Underlying, ...]
+    fees: FeeSchedule
+    margin: MarginParameters
+    limits: TradingLimits
+    delivery_window_s: int
+
+
+class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One instrument to list, with its price and quantity grid."""
+
+    instrument_id: int
+    tick_size: int
+    lot_size: int
+    min_quantity: int
+
+
+class ListInstruments(Command):
+    """List instruments; those already listed are left alone."""
+
+    listings: tuple[InstrumentListing, ...]
+
+
+class UpdateIndex(Command):
+    """One accepted index sample; the raw material of delivery prices. `confidence` in 1e-18."""
+
+    underlying_id: int
+    index_price: int
+    confidence: int
+
+
+class ExpiryRisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Numbers shared by one underlying's expiry; ratios in 1e-18."""
+
+    underlying_id: int
+    expiry: int
+    forward_price: int
+    discount_long: int
+    discount_short: int
+    basis_weight: int
+
+
+class UpdateMarks(Command):
+    """One epoch of risk arrays (design.md §2.3), complete for every listed instrument.
+
+    `rows` holds, for each of `instrument_ids` (ascending), int64 little-endian values: mark price,
+    mark volatility, delta, vega, then the shocked price of each scenario.
+    """
+
+    ROW_HEAD: ClassVar[int] = 4
+
+    epoch: int
+    root: bytes  # Merkle root of the rows, 32 bytes
+    expiries: tuple[ExpiryRisk, ...]
+    instrument_ids: tuple[int, ...]
+    rows: bytes
+
+
+class PlaceOrder(Command):
+    """Enter an order signed by its owner or a session key."""
+
+    terms: OrderTerms
+    signature: bytes
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+    label: str = ""
+
+
+class AmendOrder(Command):
+    """Replace the terms of an order: the same nonce signed again with a higher version."""
+
+    terms: OrderTerms
+    signature: bytes
+
+
+class CancelOrder(Command):
+    """Take one order out of the book."""
+
+    subaccount_id: int
+    order_id: int
+
+
+class CancelAll(Command):
+    """Take every order of a subaccount out, or those in one instrument (0: all)."""
+
+    subaccount_id: int
+    instrument_id: int = 0
+
+
+class Withdraw(Command):
+    """Take cash out: debited here, paid by the settlement batch that contains this command."""
+
+    terms: WithdrawalTerms
+    signature: bytes
+
+
+class ExpireInstruments(Command):
+    """Fix the delivery price of an expiry from the journaled samples and pay positions off."""
+
+    underlying_id: int
+    expiry: int
+
+
+class CutBatch(Command):
+    """End a settlement batch here."""
+
+
+class AdvanceClock(Command):
+    """Move the venue's clock forward; refused unless the venue was configured on a local chain."""
+
+    by_ns: int
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
+    """Base of what the watcher reads from confirmed logs."""
+
+
+class SubaccountSeen(Observation):
+    """The chain opened a subaccount."""
+
+    subaccount_id: int
+    owner: str
+
+
+class DepositSeen(Observation):
+    """The chain credited cash."""
+
+    subaccount_id: int
+    amount: int
+
+
+class SessionKeySeen(Observation):
+    """An owner granted a key until `deadline`, or revoked it (0)."""
+
+    owner: str
+    key: str
+    deadline: int
+
+
+class NonceFloorSeen(Observation):
+    """An owner voided every nonce below `floor`."""
+
+    subaccount_id: int
+    floor: int
+
+
+class BatchSeen(Observation):
+    """A settlement batch is final on chain."""
+
+    number: int
+    batch_hash: bytes
+    block: int
+    transaction: str
+
+
+AnyObservation = SubaccountSeen | DepositSeen | SessionKeySeen | NonceFloorSeen | BatchSeen
+
+
+class ObserveBlocks(Command):
+    """Confirmed blocks of the chain, in order, without gap or repetition."""
+
+    first_block: int
+    last_block: int
+    last_hash: str
+    observations: tuple[AnyObservation, ...] = ()
+
+
+AnyCommand = (
+    Configure
+    | ListInstruments
+    | UpdateIndex
+    | UpdateMarks
+    | PlaceOrder
+    | AmendOrder
+    | CancelOrder
+    | CancelAll
+    | Withdraw
+    | ExpireInstruments
+    | CutBatch
+    | AdvanceClock
+    | ObserveBlocks
+)

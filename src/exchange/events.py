@@ -1,0 +1,284 @@
+"""Outputs of the engine, in the past tense, and the reasons of its refusals.
+
+Events are what everybody outside learns: replies, market data, history and settlement are built
+from them alone. Each belongs to the command with the same `seq`.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from exchange.model import Instrument, Side, TimeInForce
+
+
+class RejectReason(StrEnum):
+    """Why a command was refused. The order of members is the order of the checks."""
+
+    BAD_SIGNATURE = "bad_signature"  # the signature is not the signer's over these terms
+    NOT_CONFIGURED = "not_configured"  # the venue has no parameters yet
+    STALE_VERSION = "stale_version"  # parameters or risk arrays older than those in force
+    BLOCK_GAP = "block_gap"  # the observed blocks do not follow the last ones
+    UNKNOWN_SUBACCOUNT = "unknown_subaccount"  # no such subaccount was opened on chain
+    UNAUTHORIZED_SIGNER = "unauthorized_signer"  # neither the owner nor a live session key
+    DEADLINE_PASSED = "deadline_passed"  # the signature's deadline is over
+    DEADLINE_TOO_FAR = "deadline_too_far"  # the deadline lies beyond the longest allowed
+    STALE_NONCE = "stale_nonce"  # the nonce lies below the owner's floor
+    NONCE_USED = "nonce_used"  # the nonce and version were signed before with other content
+    UNKNOWN_INSTRUMENT = "unknown_instrument"  # no such instrument is listed
+    INSTRUMENT_EXPIRED = "instrument_expired"  # its expiry has come
+    UNKNOWN_ORDER = "unknown_order"  # no such open order of this subaccount
+    NOT_AMENDABLE = "not_amendable"  # an amend may change price, quantity, fee and deadline only
+    QUANTITY_NOT_POSITIVE = "quantity_not_positive"  # zero or negative quantity
+    QUANTITY_OFF_LOT = "quantity_off_lot"  # not a multiple of the lot size
+    QUANTITY_TOO_SMALL = "quantity_too_small"  # below the instrument's minimum
+    QUANTITY_TOO_LARGE = "quantity_too_large"  # above the largest order
+    PRICE_NOT_POSITIVE = "price_not_positive"  # a limit price is at least one tick
+    PRICE_OFF_TICK = "price_off_tick"  # not a multiple of the tick size
+    MAX_FEE_TOO_LOW = "max_fee_too_low"  # the signed fee limit is below the schedule
+    STALE_INDEX = "stale_index"  # no fresh index price: new risk is halted
+    NO_MARK = "no_mark"  # the instrument has no risk array yet
+    PRICE_OUTSIDE_BAND = "price_outside_band"  # too far from the mark
+    TOO_MANY_ORDERS = "too_many_orders"  # the subaccount's open orders are at their limit
+    REDUCE_ONLY_INCREASES = "reduce_only_increases"  # there is no position to reduce that way
+    POST_ONLY_WOULD_TRADE = "post_only_would_trade"  # it would take liquidity
+    FOK_NOT_FILLABLE = "fok_not_fillable"  # the book cannot fill it whole
+    INSUFFICIENT_MARGIN = "insufficient_margin"  # initial margin fails after its worst fill
+    INSUFFICIENT_CASH = "insufficient_cash"  # the withdrawal exceeds free cash
+    BAD_RECIPIENT = "bad_recipient"  # token or recipient of a withdrawal cannot be served
+    NOT_EXPIRED = "not_expired"  # the expiry lies ahead
+    ALREADY_EXPIRED = "already_expired"  # the expiry was delivered before
+    SAMPLES_MISSING = "samples_missing"  # the delivery window has a hole in its index samples
+    NOTHING_TO_SETTLE = "nothing_to_settle"  # a batch would be empty
+    NOT_LOCAL = "not_local"  # the clock moves only on a local chain
+
+
+class CancelReason(StrEnum):
+    """Why an order left the book without being filled."""
+
+    BY_OWNER = "by_owner"
+    IMMEDIATE_OR_CANCEL = "immediate_or_cancel"
+    SELF_TRADE = "self_trade"
+    DEADLINE = "deadline"
+    EXPIRED = "instrument_expired"
+    NONCE_FLOOR = "nonce_floor"
+    SESSION_KEY = "session_key_revoked"
+    REDUCE_ONLY = "reduce_only"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
+    """Base of all outputs; the tag is the class name."""
+
+
+class Refused(Event):
+    """The command changed nothing; `detail` says in words which value failed."""
+
+    reason: RejectReason
+    detail: str = ""
+    subaccount_id: int = 0
+    nonce: int = 0
+
+
+class Configured(Event):
+    """The venue's parameters took effect."""
+
+    version: int
+
+
+class InstrumentListed(Event):
+    """Trading in an instrument began."""
+
+    instrument: Instrument
+
+
+class IndexUpdated(Event):
+    """A new index price."""
+
+    underlying_id: int
+    index_price: int
+
+
+class MarksUpdated(Event):
+    """A new epoch of risk arrays is in force."""
+
+    epoch: int
+    root: bytes
+
+
+class SubaccountOpened(Event):
+    """A subaccount can trade."""
+
+    subaccount_id: int
+    owner: str
+
+
+class Deposited(Event):
+    """Cash arrived from the chain."""
+
+    subaccount_id: int
+    amount: int
+
+
+class SessionKeySet(Event):
+    """A session key was granted until `deadline`, or revoked (0)."""
+
+    owner: str
+    key: str
+    deadline: int
+
+
+class NonceFloorRaised(Event):
+    """Nonces below `floor` are void."""
+
+    subaccount_id: int
+    floor: int
+
+
+class OrderPlaced(Event):
+    """An order was accepted; its fills, if any, follow as `Traded`."""
+
+    order_id: int
+    subaccount_id: int
+    instrument_id: int
+    side: Side
+    quantity: int
+    limit_price: int
+    nonce: int
+    time_in_force: TimeInForce
+    post_only: bool
+    reduce_only: bool
+    label: str
+
+
+class OrderRepeated(Event):
+    """The same signed content came again: nothing changed, the first outcome stands."""
+
+    order_id: int
+    subaccount_id: int
+
+
+class OrderAmended(Event):
+    """An order took new terms."""
+
+    order_id: int
+    subaccount_id: int
+    instrument_id: int
+    quantity: int
+    limit_price: int
+    version: int
+
+
+class OrderCanceled(Event):
+    """What remained of an order left the book."""
+
+    order_id: int
+    subaccount_id: int
+    instrument_id: int
+    remaining_quantity: int
+    reason: CancelReason
+
+
+class Traded(Event):
+    """One match. Fees in micro-USDC; `*_signed_seq` is the command whose signature is in force."""
+
+    trade_id: int
+    instrument_id: int
+    price: int
+    quantity: int
+    taker_side: Side
+    maker_order_id: int
+    taker_order_id: int
+    maker_subaccount_id: int
+    taker_subaccount_id: int
+    maker_signed_seq: int
+    taker_signed_seq: int
+    maker_fee: int
+    taker_fee: int
+
+
+class Withdrawn(Event):
+    """Cash left a subaccount for the chain."""
+
+    subaccount_id: int
+    amount: int
+    recipient: str
+    nonce: int
+
+
+class DeliveryPriceFixed(Event):
+    """The delivery price of an expiry; `samples` index samples entered it."""
+
+    underlying_id: int
+    expiry: int
+    price: int
+    samples: int
+
+
+class InstrumentExpired(Event):
+    """Trading in an instrument ended."""
+
+    instrument_id: int
+
+
+class PositionExpired(Event):
+    """A position was paid off; `payoff` is signed, in micro-USDC."""
+
+    subaccount_id: int
+    instrument_id: int
+    quantity: int
+    payoff: int
+
+
+class BatchCut(Event):
+    """Commands `first_seq..last_seq` form settlement batch `number`."""
+
+    number: int
+    first_seq: int
+    last_seq: int
+    risk_epoch: int
+    state_hash: bytes
+
+
+class BatchConfirmed(Event):
+    """A settlement batch is final on chain."""
+
+    number: int
+    block: int
+    transaction: str
+
+
+class BlocksObserved(Event):
+    """The chain was read up to this block."""
+
+    last_block: int
+
+
+class ClockAdvanced(Event):
+    """The venue's clock stands this far ahead of the machine's."""
+
+    offset_ns: int
+
+
+AnyEvent = (
+    Refused
+    | Configured
+    | InstrumentListed
+    | IndexUpdated
+    | MarksUpdated
+    | SubaccountOpened
+    | Deposited
+    | SessionKeySet
+    | NonceFloorRaised
+    | OrderPlaced
+    | OrderRepeated
+    | OrderAmended
+    | OrderCanceled
+    | Traded
+    | Withdrawn
+    | DeliveryPriceFixed
+    | InstrumentExpired
+    | PositionExpired
+    | BatchCut
+    | BatchConfirmed
+    | BlocksObserved
+    | ClockAdvanced
+)

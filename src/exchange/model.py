@@ -1,0 +1,278 @@
+"""The nouns: instruments and their names, sides, order terms.
+
+Knows arithmetic only. An `instrument_id` describes itself (design.md §4), so that Solidity and
+Python decode it without a registry; everything else about an instrument is in `Instrument`.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from exchange.fixed import CASH_SCALE, PRICE_QUANTUM, div_down, div_exact, is_multiple
+
+SECONDS_PER_DAY: Final = 86_400
+EXPIRY_SECOND_OF_DAY: Final = 8 * 3600  # 08:00 UTC
+FEE_SUBACCOUNT_ID: Final = 1  # the venue's own subaccount on chain and in the engine
+
+_MONTHS: Final = (
+    "JAN",
+    "FEB",
+    "MAR",
+    "APR",
+    "MAY",
+    "JUN",
+    "JUL",
+    "AUG",
+    "SEP",
+    "OCT",
+    "NOV",
+    "DEC",
+)
+# An instrument_id, low to high: put 1 bit, strike mantissa 20, strike exponent 4, expiry in UTC
+# minutes 26, underlying 9, kind 3. Its 63 bits fit msgpack, SQL and C integers (ADR 0001).
+_MANTISSA_BITS: Final = 20
+_MANTISSA_SHIFT: Final = 1
+_EXPONENT_SHIFT: Final = 21
+_EXPONENT_MAX: Final = 15
+_EXPIRY_SHIFT: Final = 25
+_EXPIRY_BITS: Final = 26
+_UNDERLYING_SHIFT: Final = 51
+_UNDERLYING_BITS: Final = 9
+_KIND_SHIFT: Final = 60
+_SECONDS_PER_MINUTE: Final = 60
+
+
+class Kind(IntEnum):
+    """What an instrument is; the top byte of its id."""
+
+    OPTION = 1
+    PERPETUAL = 2
+    FUTURE = 3
+
+
+class OptionKind(IntEnum):
+    """Call or put; the lowest bit of an option's id."""
+
+    CALL = 0
+    PUT = 1
+
+
+class Side(IntEnum):
+    """Side of an order; the numbers are those of the signed struct."""
+
+    BUY = 0
+    SELL = 1
+
+    @property
+    def sign(self) -> int:
+        """+1 for BUY, -1 for SELL: the sign of the position that a fill adds."""
+        return 1 - 2 * self.value
+
+    @property
+    def opposite(self) -> "Side":
+        """The other side."""
+        return Side(1 - self.value)
+
+
+class TimeInForce(IntEnum):
+    """How long an order may wait."""
+
+    GTC = 0
+    GTD = 1
+    IOC = 2
+    FOK = 3
+
+
+class OrderStatus(IntEnum):
+    """Life of an order; OPEN is the only status from which fills come."""
+
+    UNTRIGGERED = 0
+    OPEN = 1
+    FILLED = 2
+    CANCELED = 3
+    EXPIRED = 4
+    REJECTED = 5
+
+
+class SelfTradePrevention(IntEnum):
+    """What happens when an order would trade with another of the same owner."""
+
+    CANCEL_TAKER = 0
+    CANCEL_MAKER = 1
+    CANCEL_BOTH = 2
+    DECREMENT = 3
+
+
+class InstrumentStatus(IntEnum):
+    """Trading phase of an instrument."""
+
+    LIVE = 0
+    HALTED = 1
+    AUCTION = 2
+    EXPIRED = 3
+
+
+class Underlying(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One configured underlying; `underlying_id` is its number inside instrument ids."""
+
+    underlying_id: int
+    name: str
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One tradable thing. Prices in micro-USDC a contract, quantities in 1e-4 contracts."""
+
+    instrument_id: int
+    name: str
+    kind: Kind
+    underlying_id: int
+    expiry: int  # UTC second; 0 for a perpetual
+    strike: int  # micro-USDC; 0 unless an option
+    option_kind: OptionKind
+    tick_size: int
+    lot_size: int
+    min_quantity: int
+
+    def payoff(self, delivery_price: int) -> int:
+        """Payoff of one contract at `delivery_price`, in micro-USDC, >= 0."""
+        assert self.kind is Kind.OPTION
+        difference = delivery_price - self.strike
+        return max(0, difference if self.option_kind is OptionKind.CALL else -difference)
+
+
+class InstrumentTerms(msgspec.Struct, frozen=True, gc=False):
+    """What an `instrument_id` says: `expiry` in UTC seconds, `strike` in micro-USDC."""
+
+    kind: Kind
+    underlying_id: int
+    expiry: int = 0
+    strike: int = 0
+    option_kind: OptionKind = OptionKind.CALL
+
+
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an owner signs, field for field (design.md §9); prices and fees in micro-USDC a contract."""
+
+    subaccount_id: int
+    instrument_id: int
+    side: Side
+    quantity: int  # 1e-4 contracts
+    limit_price: int
+    max_fee: int
+    reduce_only: bool = False
+    trigger_hash: bytes = bytes(32)
+    nonce: int
+    version: int = 0
+    deadline: int  # UTC second
+    signer: str  # checksummed address
+
+
+class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an owner signs to take cash out; `amount` in units of the token (micro-USDC for USDC)."""
+
+    subaccount_id: int
+    token: str
+    amount: int
+    recipient: str
+    nonce: int
+    deadline: int
+    signer: str
+
+
+def representable_strike(strike: int) -> bool:
+    """Whether `strike` (micro-USDC) fits an instrument_id: 20 bits times a power of ten of 0.01 USDC."""
+    if strike < 0 or not is_multiple(strike, PRICE_QUANTUM):
+        return False
+    mantissa, exponent = _split_strike(div_exact(strike, PRICE_QUANTUM))
+    return mantissa >> _MANTISSA_BITS == 0 and exponent <= _EXPONENT_MAX
+
+
+def _split_strike(cents: int) -> tuple[int, int]:
+    exponent = 0
+    while cents >> _MANTISSA_BITS and is_multiple(cents, 10):
+        cents = div_exact(cents, 10)
+        exponent += 1
+    return cents, exponent
+
+
+def pack_instrument_id(terms: InstrumentTerms) -> int:
+    """The one id of these terms; the strike keeps the smallest exponent that makes it fit."""
+    assert representable_strike(terms.strike), "ask representable_strike first"
+    assert 0 < terms.underlying_id < 1 << _UNDERLYING_BITS
+    minutes = div_exact(terms.expiry, _SECONDS_PER_MINUTE)
+    assert 0 <= minutes < 1 << _EXPIRY_BITS
+    mantissa, exponent = _split_strike(div_exact(terms.strike, PRICE_QUANTUM))
+    return (
+        terms.kind << _KIND_SHIFT
+        | terms.underlying_id << _UNDERLYING_SHIFT
+        | minutes << _EXPIRY_SHIFT
+        | exponent << _EXPONENT_SHIFT
+        | mantissa << _MANTISSA_SHIFT
+        | terms.option_kind
+    )
+
+
+def unpack_instrument_id(instrument_id: int) -> InstrumentTerms:
+    """Decode an id made by `pack_instrument_id`."""
+    exponent = instrument_id >> _EXPONENT_SHIFT & _EXPONENT_MAX
+    mantissa = instrument_id >> _MANTISSA_SHIFT & (1 << _MANTISSA_BITS) - 1
+    return InstrumentTerms(
+        Kind(instrument_id >> _KIND_SHIFT),
+        instrument_id >> _UNDERLYING_SHIFT & (1 << _UNDERLYING_BITS) - 1,
+        (instrument_id >> _EXPIRY_SHIFT & (1 << _EXPIRY_BITS) - 1) * _SECONDS_PER_MINUTE,
+        mantissa * 10**exponent * PRICE_QUANTUM,
+        OptionKind(instrument_id & 1),
+    )
+
+
+def civil_date(day: int) -> tuple[int, int, int]:
+    """(year, month, day of month) of a day counted from 1970-01-01, in the Gregorian calendar.
+
+    Written out because the core may not import the clock's module. Source: H. Hinnant,
+    "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+    """
+    era, day_of_era = divmod(day + 719_468, 146_097)
+    leaps = (
+        div_down(day_of_era, 1460) - div_down(day_of_era, 36_524) + div_down(day_of_era, 146_096)
+    )
+    year_of_era = div_down(day_of_era - leaps, 365)
+    leap_days = div_down(year_of_era, 4) - div_down(year_of_era, 100)
+    day_of_year = day_of_era - (365 * year_of_era + leap_days)
+    month_from_march = div_down(5 * day_of_year + 2, 153)
+    day_of_month = day_of_year - div_down(153 * month_from_march + 2, 5) + 1
+    month = month_from_march + 3 if month_from_march < 10 else month_from_march - 9
+    return year_of_era + era * 400 + (month <= 2), month, day_of_month
+
+
+def expiry_code(expiry: int) -> str:
+    """Deribit's date in a name, such as `25DEC26`; times other than 08:00 append `T` and HHMMSS."""
+    day, second = divmod(expiry, SECONDS_PER_DAY)
+    year, month, day_of_month = civil_date(day)
+    code = f"{day_of_month}{_MONTHS[month - 1]}{year % 100:02d}"
+    if second == EXPIRY_SECOND_OF_DAY:
+        return code
+    minutes, seconds = divmod(second, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{code}T{hours:02d}{minutes:02d}{seconds:02d}"
+
+
+def strike_code(strike: int) -> str:
+    """A strike in a name: whole USDC, or with `d` for the decimal point (`0d55`)."""
+    whole, fraction = divmod(strike, CASH_SCALE)
+    if fraction == 0:
+        return str(whole)
+    return f"{whole}d{fraction:06d}".rstrip("0")
+
+
+def instrument_name(underlying: str, terms: InstrumentTerms) -> str:
+    """Deribit's linear name, such as `BTC_USDC-25DEC26-100000-C`."""
+    stem = f"{underlying}_USDC"
+    match terms.kind:
+        case Kind.PERPETUAL:
+            return f"{stem}-PERPETUAL"
+        case Kind.FUTURE:
+            return f"{stem}-{expiry_code(terms.expiry)}"
+        case Kind.OPTION:
+            letter = "CP"[terms.option_kind]
+            return f"{stem}-{expiry_code(terms.expiry)}-{strike_code(terms.strike)}-{letter}"

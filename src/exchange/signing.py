@@ -1,0 +1,167 @@
+"""EIP-712: what owners sign, hashed, signed and recovered.
+
+Pure: no I/O, no clock. The type strings here and in `contracts/src/libraries/OrderLib.sol` are the
+same text; `tests/vectors/` proves it. Hashing is written out with fixed-width packing because a
+generic typed-data encoder costs a hundred times as much and accepts loose types.
+"""
+
+import struct
+from functools import cached_property
+from typing import Final
+
+import coincurve
+import msgspec
+from eth_hash.auto import keccak
+
+from exchange.model import OrderTerms, WithdrawalTerms
+
+DOMAIN_NAME: Final = "Hybrid Options Exchange"
+DOMAIN_VERSION: Final = "1"
+DOMAIN_TYPE: Final = (
+    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+)
+ORDER_TYPE: Final = (
+    "Order(uint64 subaccountId,uint256 instrument,uint8 side,uint64 quantity,int64 limitPrice,"
+    "uint64 maxFee,bool reduceOnly,bytes32 triggerHash,uint64 nonce,uint32 version,uint64 deadline,"
+    "address signer)"
+)
+WITHDRAWAL_TYPE: Final = (
+    "Withdrawal(uint64 subaccountId,address token,uint256 amount,address recipient,uint64 nonce,"
+    "uint64 deadline,address signer)"
+)
+SIGNATURE_BYTES: Final = 65
+_CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+_HALF_ORDER: Final = _CURVE_ORDER >> 1
+_ORDER_TYPEHASH: Final = keccak(ORDER_TYPE.encode())
+_WITHDRAWAL_TYPEHASH: Final = keccak(WITHDRAWAL_TYPE.encode())
+# Every field is one 32-byte word; `x` are its leading zero bytes.
+_ORDER_WORDS: Final = struct.Struct(">32s24xQ24xQ31xB24xQ24sq24xQ31x?32s24xQ28xI24xQ12x20s")
+_WITHDRAWAL_WORDS: Final = struct.Struct(">32s24xQ12x20s32s12x20s24xQ24xQ12x20s")
+_SIGN_EXTENSION: Final = (bytes(24), b"\xff" * 24)
+
+
+class Domain(msgspec.Struct, frozen=True, dict=True):
+    """Where a signature is valid: one chain and one Clearing contract."""
+
+    chain_id: int
+    clearing: str
+
+    @cached_property
+    def separator(self) -> bytes:
+        """The EIP-712 domain separator, 32 bytes."""
+        return keccak(
+            keccak(DOMAIN_TYPE.encode())
+            + keccak(DOMAIN_NAME.encode())
+            + keccak(DOMAIN_VERSION.encode())
+            + self.chain_id.to_bytes(32, "big")
+            + bytes(12)
+            + bytes.fromhex(self.clearing[2:])
+        )
+
+
+def order_struct_hash(terms: OrderTerms) -> bytes:
+    """`hashStruct` of an order, 32 bytes."""
+    price = terms.limit_price
+    return keccak(
+        _ORDER_WORDS.pack(
+            _ORDER_TYPEHASH,
+            terms.subaccount_id,
+            terms.instrument_id,
+            terms.side,
+            terms.quantity,
+            _SIGN_EXTENSION[price < 0],
+            price,
+            terms.max_fee,
+            terms.reduce_only,
+            terms.trigger_hash,
+            terms.nonce,
+            terms.version,
+            terms.deadline,
+            bytes.fromhex(terms.signer[2:]),
+        )
+    )
+
+
+def withdrawal_struct_hash(terms: WithdrawalTerms) -> bytes:
+    """`hashStruct` of a withdrawal, 32 bytes."""
+    return keccak(
+        _WITHDRAWAL_WORDS.pack(
+            _WITHDRAWAL_TYPEHASH,
+            terms.subaccount_id,
+            bytes.fromhex(terms.token[2:]),
+            terms.amount.to_bytes(32, "big"),
+            bytes.fromhex(terms.recipient[2:]),
+            terms.nonce,
+            terms.deadline,
+            bytes.fromhex(terms.signer[2:]),
+        )
+    )
+
+
+def _digest(domain: Domain, struct_hash: bytes) -> bytes:
+    return keccak(b"\x19\x01" + domain.separator + struct_hash)
+
+
+def order_digest(domain: Domain, terms: OrderTerms) -> bytes:
+    """The 32 bytes that the signer of an order signs."""
+    return _digest(domain, order_struct_hash(terms))
+
+
+def withdrawal_digest(domain: Domain, terms: WithdrawalTerms) -> bytes:
+    """The 32 bytes that the owner signs to withdraw."""
+    return _digest(domain, withdrawal_struct_hash(terms))
+
+
+def order_stages(domain: Domain, terms: OrderTerms) -> dict[str, str]:
+    """Each stage of an order's hash as hex, for people who debug their own signing."""
+    return {
+        "domain_separator": "0x" + domain.separator.hex(),
+        "type": ORDER_TYPE,
+        "type_hash": "0x" + _ORDER_TYPEHASH.hex(),
+        "struct_hash": "0x" + order_struct_hash(terms).hex(),
+        "digest": "0x" + order_digest(domain, terms).hex(),
+    }
+
+
+def checksum_address(raw: bytes) -> str:
+    """EIP-55 text of 20 address bytes."""
+    text = raw.hex()
+    mask = keccak(text.encode()).hex()
+    pairs = zip(text, mask, strict=False)
+    return "0x" + "".join(c.upper() if m in "89abcdef" else c for c, m in pairs)
+
+
+def _address_of_public_key(key: coincurve.PublicKey) -> str:
+    return checksum_address(keccak(key.format(compressed=False)[1:])[12:])
+
+
+def address_of(private_key: bytes) -> str:
+    """Checksummed address of a 32-byte private key."""
+    return _address_of_public_key(coincurve.PrivateKey(private_key).public_key)
+
+
+def sign_digest(digest: bytes, private_key: bytes) -> bytes:
+    """65-byte signature r, s, v with v in {27, 28} and low s (RFC 6979, so deterministic)."""
+    compact = coincurve.PrivateKey(private_key).sign_recoverable(digest, hasher=None)
+    return compact[:64] + bytes([compact[64] + 27])
+
+
+def recover_signer(digest: bytes, signature: bytes) -> str | None:
+    """Address that signed `digest`, or None where the contract would refuse the signature.
+
+    Refused: other lengths than 65, v outside {27, 28}, r or s of zero, s above half the order (the
+    malleable twin), and points that do not exist.
+    """
+    if len(signature) != SIGNATURE_BYTES or signature[64] not in (27, 28):
+        return None
+    r = int.from_bytes(signature[:32], "big")
+    s = int.from_bytes(signature[32:64], "big")
+    if not (0 < r < _CURVE_ORDER and 0 < s <= _HALF_ORDER):
+        return None
+    compact = signature[:64] + bytes([signature[64] - 27])
+    try:
+        key = coincurve.PublicKey.from_signature_and_message(compact, digest, hasher=None)
+    except Exception as error:  # noqa: BLE001  coincurve raises bare Exception for impossible points
+        assert "recover" in str(error), error
+        return None
+    return _address_of_public_key(key)
