@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {IClearing, Order, Withdrawal} from "./interfaces/IClearing.sol";
+import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
+import {OrderLib} from "./libraries/OrderLib.sol";
+import {OrderStateLib} from "./libraries/OrderStateLib.sol";
+
+/// @title Accounts: the ledger's storage and what owners may do to it
+/// @dev Knows nothing of batches or prices. The layout is drawn in docs/contracts.md.
+abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
+    using DelayedLib for Delayed;
+    using OrderLib for Order;
+    using OrderLib for Withdrawal;
+    using SafeCast for int256;
+    using SafeCast for uint256;
+    using SafeERC20 for IERC20Metadata;
+
+    struct Account {
+        address owner;
+        int96 cash;
+    }
+
+    struct Position {
+        int64 quantity; // the other 192 bits wait for a perpetual's cost and funding index
+    }
+
+    uint64 internal constant FEE_ACCOUNT = 1;
+
+    IERC20Metadata public immutable USDC;
+    /// @notice Seconds after which a batch can no longer settle a fill.
+    uint64 public immutable MAX_BATCH_AGE;
+    /// @notice Seconds between an owner's cancel and the contract's obedience. Not below
+    /// MAX_BATCH_AGE, so a second cancel cannot reach back to a fill that the first one still
+    /// allowed.
+    uint64 public immutable CANCEL_DELAY;
+
+    /// @inheritdoc IClearing
+    uint64 public subaccountCount;
+    mapping(uint64 subaccountId => Account) internal _accounts;
+    mapping(uint64 subaccountId => mapping(uint64 instrument => Position)) internal _positions;
+    mapping(uint64 subaccountId => mapping(uint256 slot => uint256 states)) internal _orderStates;
+    mapping(uint64 subaccountId => Delayed) internal _nonceFloors;
+    mapping(address owner => mapping(address key => Delayed)) internal _sessionKeys;
+    /// @inheritdoc IClearing
+    mapping(address recipient => uint256 amount) public heldFor;
+
+    constructor(IERC20Metadata usdc, address treasury, uint64 maxBatchAge, uint64 cancelDelay)
+        EIP712("Hybrid Options Exchange", "1")
+    {
+        if (treasury == address(0)) revert ZeroAddress();
+        if (usdc.decimals() != 6) revert TokenNotSixDecimals();
+        if (cancelDelay < maxBatchAge) revert CancelDelayTooShort();
+        (USDC, MAX_BATCH_AGE, CANCEL_DELAY) = (usdc, maxBatchAge, cancelDelay);
+        _open(treasury);
+    }
+
+    // ---- owners
+
+    /// @inheritdoc IClearing
+    function openSubaccount() external returns (uint64 subaccountId) {
+        return _open(msg.sender);
+    }
+
+    /// @inheritdoc IClearing
+    function deposit(uint64 subaccountId, uint256 amount)
+        external
+        nonReentrant
+        returns (uint256 received)
+    {
+        _requireOpen(subaccountId);
+
+        // The one external call that is not last: only the balance difference tells what arrived.
+        uint256 before = USDC.balanceOf(address(this));
+        USDC.safeTransferFrom(msg.sender, address(this), amount);
+        received = USDC.balanceOf(address(this)) - before;
+        if (received == 0) revert ZeroAmount();
+
+        _accounts[subaccountId].cash += received.toInt256().toInt96();
+        emit Deposited(subaccountId, address(USDC), received);
+    }
+
+    /// @inheritdoc IClearing
+    function setSessionKey(address key, uint64 deadline) external {
+        if (key == address(0)) revert ZeroAddress();
+        Delayed storage limit = _sessionKeys[msg.sender][key];
+
+        if (deadline >= limit.at(block.timestamp)) limit.setNow(deadline);
+        else limit.schedule(deadline, CANCEL_DELAY);
+        emit SessionKeySet(msg.sender, key, deadline);
+    }
+
+    /// @inheritdoc IClearing
+    function raiseNonceFloor(uint64 subaccountId, uint64 floor) external {
+        if (_accounts[subaccountId].owner != msg.sender) revert NotOwner();
+        Delayed storage delayed = _nonceFloors[subaccountId];
+        if (floor <= delayed.next) revert FloorNotRaised();
+
+        delayed.schedule(floor, CANCEL_DELAY);
+        emit NonceFloorRaised(subaccountId, floor, delayed.effectiveAt);
+    }
+
+    /// @inheritdoc IClearing
+    function claim(address recipient) external nonReentrant returns (uint256 amount) {
+        amount = heldFor[recipient];
+        if (amount == 0) revert NothingHeld();
+
+        heldFor[recipient] = 0;
+        emit Claimed(recipient, amount);
+        USDC.safeTransfer(recipient, amount);
+    }
+
+    // ---- views
+
+    /// @inheritdoc IClearing
+    function account(uint64 subaccountId) external view returns (address owner, int96 cash) {
+        Account storage stored = _accounts[subaccountId];
+        return (stored.owner, stored.cash);
+    }
+
+    /// @inheritdoc IClearing
+    function position(uint64 subaccountId, uint64 instrument) external view returns (int64) {
+        return _positions[subaccountId][instrument].quantity;
+    }
+
+    /// @inheritdoc IClearing
+    function cashAndPositions(uint64 subaccountId, uint64[] calldata instruments)
+        external
+        view
+        returns (int96 cash, int64[] memory quantities)
+    {
+        cash = _accounts[subaccountId].cash;
+        quantities = new int64[](instruments.length);
+        for (uint256 i = 0; i < instruments.length; i++) {
+            quantities[i] = _positions[subaccountId][instruments[i]].quantity;
+        }
+    }
+
+    /// @inheritdoc IClearing
+    function orderState(uint64 subaccountId, uint64 nonce)
+        external
+        view
+        returns (uint48 filled, uint16 version)
+    {
+        (uint256 f, uint256 v) = OrderStateLib.get(_orderStates[subaccountId], nonce);
+        return (f.toUint48(), v.toUint16());
+    }
+
+    /// @inheritdoc IClearing
+    function nonceFloor(uint64 subaccountId)
+        external
+        view
+        returns (uint64 current, uint64 next, uint64 effectiveAt)
+    {
+        Delayed storage floor = _nonceFloors[subaccountId];
+        return (floor.current, floor.next, floor.effectiveAt);
+    }
+
+    /// @inheritdoc IClearing
+    function sessionKeyDeadline(address owner, address key, uint64 time)
+        external
+        view
+        returns (uint64)
+    {
+        return _sessionKeys[owner][key].at(time);
+    }
+
+    /// @inheritdoc IClearing
+    function hashOrder(Order calldata order) external view returns (bytes32) {
+        return _hashTypedDataV4(order.hash());
+    }
+
+    /// @inheritdoc IClearing
+    function hashWithdrawal(Withdrawal calldata withdrawal) external view returns (bytes32) {
+        return _hashTypedDataV4(withdrawal.hash());
+    }
+
+    /// @inheritdoc IClearing
+    function DOMAIN_SEPARATOR() external view returns (bytes32) {
+        return _domainSeparatorV4();
+    }
+
+    // ---- inside
+
+    function _open(address owner) private returns (uint64 subaccountId) {
+        subaccountId = ++subaccountCount;
+        _accounts[subaccountId].owner = owner;
+        emit SubaccountOpened(subaccountId, owner);
+    }
+
+    function _requireOpen(uint64 subaccountId) internal view {
+        if (_accounts[subaccountId].owner == address(0)) revert UnknownSubaccount(subaccountId);
+    }
+
+    /// @dev 65 bytes, low s, v 27 or 28, signer not zero: OpenZeppelin refuses the rest.
+    function _requireSignature(bytes32 structHash, address signer, bytes calldata signature)
+        internal
+        view
+    {
+        bytes32 digest = _hashTypedDataV4(structHash);
+        (address recovered, ECDSA.RecoverError fault,) = ECDSA.tryRecoverCalldata(digest, signature);
+        if (fault != ECDSA.RecoverError.NoError || recovered != signer) {
+            revert InvalidSignature(digest);
+        }
+    }
+
+    function _authorised(address owner, address signer, uint256 time) internal view returns (bool) {
+        return signer == owner || _sessionKeys[owner][signer].at(time) >= time;
+    }
+}

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {Accounts} from "./Accounts.sol";
+import {
+    Batch,
+    Fill,
+    Header,
+    IClearing,
+    Order,
+    Payoff,
+    SignedOrder,
+    Withdraw,
+    Withdrawal
+} from "./interfaces/IClearing.sol";
+import {IOracle} from "./interfaces/IOracle.sol";
+import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
+import {Index, IndexLib} from "./libraries/IndexLib.sol";
+import {InstrumentLib} from "./libraries/InstrumentLib.sol";
+import {Ledger, LedgerLib} from "./libraries/LedgerLib.sol";
+import {OrderLib} from "./libraries/OrderLib.sol";
+import {OrderStateLib} from "./libraries/OrderStateLib.sol";
+
+/// @title Clearing: settles batches of signed orders
+/// @dev A batch is checked and moved in memory in `seq` order, then stored. The relayer chooses
+/// what to send, but nothing it sends can move an account without the owner's signature, or create
+/// cash or positions.
+contract Clearing is Accounts, AccessManaged {
+    using DelayedLib for Delayed;
+    using IndexLib for Index;
+    using InstrumentLib for uint64;
+    using OrderLib for Order;
+    using OrderLib for Withdrawal;
+    using SafeCast for int256;
+    using SafeERC20 for IERC20Metadata;
+
+    /// @dev Where the chain of batches ends.
+    struct Tip {
+        uint64 number;
+        uint64 lastSeq;
+        uint64 riskEpoch;
+        uint64 lastTime;
+    }
+
+    /// @dev One batch under way.
+    struct Run {
+        Ledger ledger;
+        uint256[] accountOf; // order -> place of its account in the ledger
+        uint256[] positionOf; // order -> place of its position in the ledger
+        uint256 seqOffset;
+        uint256 seqOffsetMax;
+        uint256 time;
+    }
+
+    /// @notice Seconds by which a fill's time may be ahead of the block's.
+    uint256 public constant MAX_CLOCK_SKEW = 60;
+    int256 internal constant TICK = 1e4;
+    int256 internal constant QUANTITY_SCALE = 1e4;
+
+    IOracle public immutable ORACLE;
+
+    Tip internal _tip;
+    bytes32 internal _lastHash;
+
+    /// @param cancelDelay not below `maxBatchAge`, both in seconds
+    constructor(
+        address authority,
+        IERC20Metadata usdc,
+        IOracle oracle,
+        address treasury,
+        uint64 maxBatchAge,
+        uint64 cancelDelay
+    ) Accounts(usdc, treasury, maxBatchAge, cancelDelay) AccessManaged(authority) {
+        ORACLE = oracle;
+    }
+
+    /// @inheritdoc IClearing
+    function settle(Batch calldata batch) external restricted nonReentrant {
+        _checkHeader(batch.header);
+        bytes32 batchHash = _hashCalldata();
+
+        Run memory run = _load(batch);
+        _replay(run, batch);
+        _store(run, batch.header, batchHash);
+
+        emit BatchSettled(
+            batch.header.number,
+            batchHash,
+            batch.header.firstSeq,
+            batch.header.lastSeq,
+            batch.header.stateRoot
+        );
+        _pay(batch.withdrawals);
+    }
+
+    /// @inheritdoc IClearing
+    function realise(uint64 subaccountId, uint64[] calldata instruments) external {
+        _requireOpen(subaccountId);
+        int256 cash = _accounts[subaccountId].cash;
+        for (uint256 i = 0; i < instruments.length; i++) {
+            uint64 instrument = instruments[i];
+            if (block.timestamp <= instrument.expiryOf() + MAX_BATCH_AGE) {
+                revert InstrumentNotExpired();
+            }
+            int64 quantity = _positions[subaccountId][instrument].quantity;
+            if (quantity == 0) continue;
+            _positions[subaccountId][instrument].quantity = 0;
+            cash += _realise(subaccountId, instrument, quantity);
+        }
+        _accounts[subaccountId].cash = cash.toInt96();
+    }
+
+    /// @inheritdoc IClearing
+    function lastBatch() external view returns (uint64 number, bytes32 batchHash, uint64 lastSeq) {
+        return (_tip.number, _lastHash, _tip.lastSeq);
+    }
+
+    /// @inheritdoc IClearing
+    function previewPayoff(uint64 subaccountId, uint64 instrument) external view returns (int256) {
+        return _payoff(instrument, _positions[subaccountId][instrument].quantity);
+    }
+
+    // ---- checks
+
+    function _checkHeader(Header calldata header) private view {
+        Tip memory tip = _tip;
+        if (header.number != tip.number + 1) revert WrongNumber(tip.number + 1);
+        if (header.previousHash != _lastHash) revert WrongPreviousHash(_lastHash);
+        if (header.firstSeq != tip.lastSeq + 1) revert WrongFirstSeq(tip.lastSeq + 1);
+        if (header.lastSeq < header.firstSeq) revert EmptySeqRange();
+        if (header.riskEpoch < tip.riskEpoch) revert RiskEpochFell();
+    }
+
+    /// @dev settle has one argument, so what follows the selector is the abi-encoded Batch. The
+    /// hash is made in free memory and that memory is not kept.
+    function _hashCalldata() private pure returns (bytes32 digest) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            let length := sub(calldatasize(), 4)
+            calldatacopy(free, 4, length)
+            digest := keccak256(free, length)
+        }
+    }
+
+    // ---- bring into memory
+
+    function _load(Batch calldata batch) private view returns (Run memory run) {
+        uint256 count = batch.orders.length;
+        run.ledger = LedgerLib.create(
+            1 + count + batch.payoffs.length + batch.withdrawals.length,
+            count + batch.payoffs.length
+        );
+        run.accountOf = new uint256[](count);
+        run.positionOf = new uint256[](count);
+        run.seqOffsetMax = batch.header.lastSeq - batch.header.firstSeq;
+        run.time = _tip.lastTime;
+
+        _loadAccount(run.ledger, FEE_ACCOUNT); // always at place 0
+        for (uint256 i = 0; i < count; i++) {
+            _loadOrder(run, batch.orders[i], i);
+        }
+    }
+
+    /// @dev Everything about an order that no fill can change is checked here, once.
+    function _loadOrder(Run memory run, SignedOrder calldata signed, uint256 i) private view {
+        Order calldata order = signed.order;
+        if (order.quantity > OrderStateLib.QUANTITY_MAX) revert QuantityTooLarge(i);
+        if (order.version > OrderStateLib.VERSION_MAX) revert VersionTooLarge(i);
+        if (order.side > OrderLib.SELL) revert InvalidSide(i);
+        uint64 instrument = InstrumentLib.toOption(order.instrument);
+        _requireSignature(order.hash(), order.signer, signed.signature);
+
+        run.accountOf[i] = _loadAccount(run.ledger, order.subaccountId);
+        run.positionOf[i] = _loadPosition(run.ledger, order.subaccountId, instrument);
+    }
+
+    function _loadAccount(Ledger memory ledger, uint64 subaccountId)
+        private
+        view
+        returns (uint256)
+    {
+        (uint256 at, bool added) = ledger.accountIndex.findOrAdd(subaccountId);
+        if (added) {
+            Account storage stored = _accounts[subaccountId];
+            address owner = stored.owner;
+            if (owner == address(0)) revert UnknownSubaccount(subaccountId);
+            (ledger.owners[at], ledger.cash[at]) = (owner, stored.cash);
+        }
+        return at;
+    }
+
+    function _loadPosition(Ledger memory ledger, uint64 subaccountId, uint64 instrument)
+        private
+        view
+        returns (uint256)
+    {
+        (uint256 at, bool added) =
+            ledger.positionIndex.findOrAdd(LedgerLib.positionKey(subaccountId, instrument));
+        if (added) ledger.quantities[at] = _positions[subaccountId][instrument].quantity;
+        return at;
+    }
+
+    // ---- replay in seq order
+
+    /// @dev Merges the three lists; on the same seq fills, then payoffs, then withdrawals.
+    function _replay(Run memory run, Batch calldata batch) private {
+        uint256 f = 0;
+        uint256 p = 0;
+        uint256 w = 0;
+        while (true) {
+            uint256 fillSeq = f < batch.fills.length ? batch.fills[f].seqOffset : type(uint256).max;
+            uint256 payoffSeq =
+                p < batch.payoffs.length ? batch.payoffs[p].seqOffset : type(uint256).max;
+            uint256 withdrawSeq =
+                w < batch.withdrawals.length ? batch.withdrawals[w].seqOffset : type(uint256).max;
+
+            if (fillSeq <= payoffSeq && fillSeq <= withdrawSeq) {
+                if (fillSeq == type(uint256).max) return;
+                _advance(run, fillSeq);
+                _fill(run, batch.orders, batch.fills[f++]);
+            } else if (payoffSeq <= withdrawSeq) {
+                _advance(run, payoffSeq);
+                _applyPayoff(run.ledger, batch.payoffs[p++]);
+            } else {
+                _advance(run, withdrawSeq);
+                _withdraw(run, batch.withdrawals[w++]);
+            }
+        }
+    }
+
+    function _advance(Run memory run, uint256 seqOffset) private pure {
+        if (seqOffset > run.seqOffsetMax) revert SeqOutOfRange();
+        if (seqOffset < run.seqOffset) revert NotSortedBySeq();
+        run.seqOffset = seqOffset;
+    }
+
+    function _advanceTime(Run memory run, uint256 time) private view {
+        if (time < run.time) revert TimeFell();
+        if (time + MAX_BATCH_AGE < block.timestamp) revert TimeTooEarly();
+        if (time > block.timestamp + MAX_CLOCK_SKEW) revert TimeTooLate();
+        run.time = time;
+    }
+
+    function _fill(Run memory run, SignedOrder[] calldata orders, Fill calldata fill) private {
+        _advanceTime(run, fill.time);
+        Order calldata maker = orders[fill.maker].order;
+        Order calldata taker = orders[fill.taker].order;
+        if (fill.quantity == 0) revert ZeroQuantity();
+        if (fill.price % TICK != 0) revert PriceOffTick();
+        if (maker.instrument != taker.instrument) revert InstrumentMismatch();
+        if (maker.side == taker.side) revert SameSide();
+
+        _fillOrder(run, maker, fill.maker, fill, fill.makerFee);
+        _fillOrder(run, taker, fill.taker, fill, fill.takerFee);
+        run.ledger.cash[0] += int256(uint256(fill.makerFee) + fill.takerFee);
+    }
+
+    function _fillOrder(
+        Run memory run,
+        Order calldata order,
+        uint256 i,
+        Fill calldata fill,
+        uint256 fee
+    ) private {
+        _checkOrderNow(order, run.ledger.owners[run.accountOf[i]], fill.time);
+        _checkTerms(order, i, fill, fee);
+        _addFilled(order, i, fill.quantity);
+        _move(run, order, i, fill, fee);
+    }
+
+    function _checkOrderNow(Order calldata order, address owner, uint256 time) private view {
+        if (order.deadline < time) revert DeadlinePassed();
+        if (InstrumentLib.expiryOf(uint64(order.instrument)) <= time) revert InstrumentExpired();
+        if (order.nonce < _nonceFloors[order.subaccountId].at(time)) revert NonceBelowFloor();
+        if (!_authorised(owner, order.signer, time)) revert SignerNotAuthorised();
+    }
+
+    function _checkTerms(Order calldata order, uint256 i, Fill calldata fill, uint256 fee)
+        private
+        pure
+    {
+        bool crossed = order.side == OrderLib.BUY
+            ? fill.price > order.limitPrice
+            : fill.price < order.limitPrice;
+        if (crossed) revert LimitCrossed(i);
+        // fee <= maxFee * quantity / 1e4 rounded down, without the division
+        if (fee * uint256(QUANTITY_SCALE) > uint256(order.maxFee) * fill.quantity) {
+            revert FeeAboveCap(i);
+        }
+    }
+
+    /// @dev Straight to storage: a second write to a slot in one transaction costs no more than
+    /// memory.
+    function _addFilled(Order calldata order, uint256 i, uint256 quantity) private {
+        mapping(uint256 => uint256) storage states = _orderStates[order.subaccountId];
+        (uint256 filled, uint256 version) = OrderStateLib.get(states, order.nonce);
+        if (order.version < version) revert StaleVersion(i);
+        if (filled + quantity > order.quantity) revert Overfilled(i);
+        OrderStateLib.set(states, order.nonce, filled + quantity, order.version);
+    }
+
+    function _move(Run memory run, Order calldata order, uint256 i, Fill calldata fill, uint256 fee)
+        private
+        pure
+    {
+        bool buys = order.side == OrderLib.BUY;
+        int256 quantity = int256(uint256(fill.quantity));
+        int256 before = run.ledger.quantities[run.positionOf[i]];
+        if (order.reduceOnly && quantity > (buys ? -before : before)) revert NotReducing(i);
+
+        int256 notional = fill.price * quantity / QUANTITY_SCALE; // exact: price is a multiple of
+        // TICK
+        run.ledger.quantities[run.positionOf[i]] = buys ? before + quantity : before - quantity;
+        run.ledger.cash[run.accountOf[i]] += (buys ? -notional : notional) - int256(fee);
+    }
+
+    function _applyPayoff(Ledger memory ledger, Payoff calldata payoff) private {
+        uint256 at = _loadPosition(ledger, payoff.subaccountId, payoff.instrument);
+        int256 quantity = ledger.quantities[at];
+        if (quantity == 0) return; // paid before, by anyone
+        ledger.quantities[at] = 0;
+        uint256 holder = _loadAccount(ledger, payoff.subaccountId);
+        ledger.cash[holder] += _realise(payoff.subaccountId, payoff.instrument, quantity.toInt64());
+    }
+
+    function _withdraw(Run memory run, Withdraw calldata request) private {
+        Withdrawal calldata w = request.withdrawal;
+        _advanceTime(run, request.time);
+        uint256 at = _loadAccount(run.ledger, w.subaccountId);
+        mapping(uint256 => uint256) storage states = _orderStates[w.subaccountId];
+        (uint256 filled, uint256 version) = OrderStateLib.get(states, w.nonce);
+
+        if (w.token != address(USDC)) revert WrongToken();
+        if (w.amount == 0) revert ZeroAmount();
+        if (w.recipient == address(0) || w.recipient == address(this)) revert InvalidRecipient();
+        if (w.deadline < request.time) revert DeadlinePassed();
+        if (w.nonce < _nonceFloors[w.subaccountId].at(request.time)) revert NonceBelowFloor();
+        if (w.signer != run.ledger.owners[at]) revert SignerNotAuthorised();
+        _requireSignature(w.hash(), w.signer, request.signature);
+        if (filled != 0 || version != 0) revert NonceUsed();
+        int256 cash = run.ledger.cash[at];
+        if (cash < 0 || w.amount > uint256(cash)) revert InsufficientCash();
+
+        OrderStateLib.setUsed(states, w.nonce);
+        run.ledger.cash[at] = cash - int256(w.amount);
+        emit Withdrawn(w.subaccountId, w.token, w.amount, w.recipient, w.nonce);
+    }
+
+    // ---- payoffs
+
+    function _realise(uint64 subaccountId, uint64 instrument, int64 quantity)
+        private
+        returns (int256 cash)
+    {
+        cash = _payoff(instrument, quantity);
+        emit Realised(subaccountId, instrument, quantity, cash);
+    }
+
+    function _payoff(uint64 instrument, int256 quantity) private view returns (int256) {
+        uint256 price = ORACLE.deliveryPrice(instrument.underlyingOf(), instrument.expiryOf());
+        return instrument.payoff(quantity, price);
+    }
+
+    // ---- write, then pay
+
+    function _store(Run memory run, Header calldata header, bytes32 batchHash) private {
+        Ledger memory ledger = run.ledger;
+        for (uint256 i = 0; i < ledger.accountIndex.count; i++) {
+            uint64 subaccountId = uint64(ledger.accountIndex.keys[i]);
+            _accounts[subaccountId] = Account(ledger.owners[i], ledger.cash[i].toInt96());
+        }
+        for (uint256 i = 0; i < ledger.positionIndex.count; i++) {
+            (uint64 subaccountId, uint64 instrument) =
+                LedgerLib.splitKey(ledger.positionIndex.keys[i]);
+            _positions[subaccountId][instrument] = Position(ledger.quantities[i].toInt64());
+        }
+        _tip = Tip(header.number, header.lastSeq, header.riskEpoch, uint64(run.time));
+        _lastHash = batchHash;
+    }
+
+    /// @dev A recipient that the token refuses must not stop the venue: its money waits for
+    /// `claim`.
+    function _pay(Withdraw[] calldata withdrawals) private {
+        for (uint256 i = 0; i < withdrawals.length; i++) {
+            Withdrawal calldata w = withdrawals[i].withdrawal;
+            if (USDC.trySafeTransfer(w.recipient, w.amount)) continue;
+            heldFor[w.recipient] += w.amount;
+            emit WithdrawalHeld(w.recipient, w.amount);
+        }
+    }
+}

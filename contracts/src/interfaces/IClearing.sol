@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+/// @dev Units everywhere: cash, price and fee in 1e-6 USDC (price per contract), quantity in 1e-4
+/// contracts, times in UTC seconds. `instrument` is the packed id of InstrumentLib.
+
+/// @notice What an owner (or a session key of the owner) signs to trade.
+struct Order {
+    uint64 subaccountId;
+    uint256 instrument; // an instrument id (64 bits); the field has room for a hash of legs
+    uint8 side; // 0 BUY, 1 SELL
+    uint64 quantity; // below 2**48
+    int64 limitPrice; // worst price: the highest of a buy, the lowest of a sell
+    uint64 maxFee; // per whole contract
+    bool reduceOnly;
+    bytes32 triggerHash; // zero when there is no trigger; enforced by the engine
+    uint64 nonce; // with subaccountId the order's identity
+    uint32 version; // below 2**16; an amend signs the same nonce with a higher version
+    uint64 deadline; // last second in which the order may be filled
+    address signer;
+}
+
+/// @notice What an owner (never a session key) signs to take money out.
+struct Withdrawal {
+    uint64 subaccountId;
+    address token;
+    uint256 amount; // in token units; for USDC the same as cash
+    address recipient;
+    uint64 nonce; // shared with the nonces of orders
+    uint64 deadline;
+    address signer;
+}
+
+/// @notice Place of a batch in the chain of batches and in the journal.
+struct Header {
+    uint64 number; // one more than the last settled batch; the first is 1
+    uint64 firstSeq; // one more than the last settled lastSeq; the first is 1
+    uint64 lastSeq;
+    uint64 riskEpoch; // never falls
+    bytes32 previousHash; // hash of the last settled batch; zero for the first
+    bytes32 journalHash;
+    bytes32 stateRoot;
+}
+
+/// @notice An order with its 65 byte signature r, s, v.
+struct SignedOrder {
+    Order order;
+    bytes signature;
+}
+
+/// @notice One match of two orders of the batch.
+struct Fill {
+    uint32 seqOffset; // seq = header.firstSeq + seqOffset
+    uint32 time;
+    uint32 maker; // index into Batch.orders
+    uint32 taker; // index into Batch.orders
+    uint64 quantity;
+    int64 price;
+    uint64 makerFee; // for the whole fill
+    uint64 takerFee; // for the whole fill
+}
+
+/// @notice Realise the position of one subaccount in one expired instrument.
+struct Payoff {
+    uint32 seqOffset;
+    uint64 subaccountId;
+    uint64 instrument;
+}
+
+/// @notice Pay a signed withdrawal.
+struct Withdraw {
+    uint32 seqOffset;
+    uint32 time;
+    Withdrawal withdrawal;
+    bytes signature;
+}
+
+/// @notice Everything the journal decided from firstSeq to lastSeq. Each list is sorted by
+/// seqOffset; within one seqOffset fills come before payoffs and payoffs before withdrawals.
+struct Batch {
+    Header header;
+    SignedOrder[] orders;
+    Fill[] fills;
+    Payoff[] payoffs;
+    Withdraw[] withdrawals;
+}
+
+/// @title Clearing: holds collateral, cash and positions, and believes only signatures
+/// @notice Subaccount 1 is the venue's fee account.
+interface IClearing {
+    // ---- refusals of the owner's functions
+
+    error ZeroAddress();
+    error ZeroAmount();
+    error UnknownSubaccount(uint64 subaccountId);
+    error NotOwner();
+    error FloorNotRaised();
+    error NothingHeld();
+    error TokenNotSixDecimals();
+    error CancelDelayTooShort();
+
+    // ---- refusals of settle, in the order of the checks
+
+    error WrongNumber(uint64 expected);
+    error WrongPreviousHash(bytes32 expected);
+    error WrongFirstSeq(uint64 expected);
+    error EmptySeqRange();
+    error RiskEpochFell();
+    error QuantityTooLarge(uint256 order);
+    error VersionTooLarge(uint256 order);
+    error InvalidSide(uint256 order);
+    error InvalidSignature(bytes32 digest);
+    error SeqOutOfRange();
+    error NotSortedBySeq();
+    error TimeFell();
+    error TimeTooEarly();
+    error TimeTooLate();
+    error ZeroQuantity();
+    error PriceOffTick();
+    error InstrumentMismatch();
+    error SameSide();
+    error DeadlinePassed();
+    error InstrumentExpired();
+    error InstrumentNotExpired();
+    error NonceBelowFloor();
+    error SignerNotAuthorised();
+    error LimitCrossed(uint256 order);
+    error FeeAboveCap(uint256 order);
+    error StaleVersion(uint256 order);
+    error Overfilled(uint256 order);
+    error NotReducing(uint256 order);
+    error WrongToken();
+    error InvalidRecipient();
+    error NonceUsed();
+    error InsufficientCash();
+
+    // ---- logs
+
+    event SubaccountOpened(uint64 indexed subaccountId, address indexed owner);
+    event Deposited(uint64 indexed subaccountId, address token, uint256 amount);
+    event SessionKeySet(address indexed owner, address indexed key, uint64 deadline);
+    event NonceFloorRaised(uint64 indexed subaccountId, uint64 floor, uint64 effectiveAt);
+    event BatchSettled(
+        uint64 indexed number, bytes32 batchHash, uint64 firstSeq, uint64 lastSeq, bytes32 stateRoot
+    );
+    event Withdrawn(
+        uint64 indexed subaccountId, address token, uint256 amount, address recipient, uint64 nonce
+    );
+    /// @notice The token refused the transfer: the amount waits for `claim`.
+    event WithdrawalHeld(address indexed recipient, uint256 amount);
+    event Claimed(address indexed recipient, uint256 amount);
+    event Realised(
+        uint64 indexed subaccountId, uint64 indexed instrument, int64 quantity, int256 payoff
+    );
+
+    // ---- owners
+
+    /// @notice Opens the next subaccount; it belongs to the caller, for ever.
+    function openSubaccount() external returns (uint64 subaccountId);
+
+    /// @notice Takes `amount` USDC from the caller and credits what arrived to any open subaccount.
+    /// Warning: a deposit into somebody else's subaccount is a gift.
+    function deposit(uint64 subaccountId, uint256 amount) external returns (uint256 received);
+
+    /// @notice Lets `key` sign orders, never withdrawals, for every subaccount of the caller until
+    /// `deadline`. @dev A later deadline holds at once, an earlier one (0 revokes) after
+    /// CANCEL_DELAY: a fill that the engine
+    /// released before it saw the revocation still settles.
+    /// Warning: a second shortening before the first took effect restarts the delay.
+    function setSessionKey(address key, uint64 deadline) external;
+
+    /// @notice Voids every nonce below `floor`, for fills at or after now + CANCEL_DELAY.
+    /// Warning: a second raise before the first took effect restarts the delay.
+    function raiseNonceFloor(uint64 subaccountId, uint64 floor) external;
+
+    /// @notice Pays what a refused transfer left for `recipient`. Anyone may call.
+    function claim(address recipient) external returns (uint256 amount);
+
+    /// @notice Pays off expired positions when the operator has not. Anyone may call, from
+    /// MAX_BATCH_AGE after the expiry on: earlier it could take cash that a withdrawal of an older
+    /// `seq` was promised.
+    function realise(uint64 subaccountId, uint64[] calldata instruments) external;
+
+    // ---- relayer
+
+    /// @notice Settles the next batch whole, or reverts whole.
+    /// Warning: a batch may leave an account with negative cash; margin is the engine's duty in
+    /// this version.
+    function settle(Batch calldata batch) external;
+
+    // ---- views
+
+    function account(uint64 subaccountId) external view returns (address owner, int96 cash);
+    function position(uint64 subaccountId, uint64 instrument) external view returns (int64 quantity);
+
+    /// @notice One account for reconciliation, in one call and so at one block.
+    function cashAndPositions(uint64 subaccountId, uint64[] calldata instruments)
+        external
+        view
+        returns (int96 cash, int64[] memory quantities);
+
+    /// @return filled cumulative over all versions; 2**48 - 1 with version 2**16 - 1 marks a used
+    /// nonce
+    function orderState(uint64 subaccountId, uint64 nonce)
+        external
+        view
+        returns (uint48 filled, uint16 version);
+
+    function lastBatch() external view returns (uint64 number, bytes32 batchHash, uint64 lastSeq);
+
+    /// @return current in force before effectiveAt
+    /// @return next in force from effectiveAt on
+    function nonceFloor(uint64 subaccountId)
+        external
+        view
+        returns (uint64 current, uint64 next, uint64 effectiveAt);
+
+    /// @return deadline the last second in which `key` may sign for `owner`, as in force at `time`;
+    /// 0 if never
+    function sessionKeyDeadline(address owner, address key, uint64 time)
+        external
+        view
+        returns (uint64 deadline);
+
+    /// @notice Cash that realising the position would bring (negative: cost). Reverts without a
+    /// delivery price.
+    function previewPayoff(uint64 subaccountId, uint64 instrument) external view returns (int256);
+
+    function subaccountCount() external view returns (uint64);
+    function heldFor(address recipient) external view returns (uint256);
+    function hashOrder(Order calldata order) external view returns (bytes32 digest);
+    function hashWithdrawal(Withdrawal calldata withdrawal) external view returns (bytes32 digest);
+    function DOMAIN_SEPARATOR() external view returns (bytes32);
+}

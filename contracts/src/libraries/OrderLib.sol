@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {Order, Withdrawal} from "../interfaces/IClearing.sol";
+
+/// @title OrderLib: struct hashes of what owners sign
+/// @dev The twin of signing.py; shared vectors prove that both hash alike.
+library OrderLib {
+    bytes32 internal constant ORDER_TYPEHASH = keccak256(
+        "Order(uint64 subaccountId,uint256 instrument,uint8 side,uint64 quantity,int64 limitPrice,uint64 maxFee,"
+        "bool reduceOnly,bytes32 triggerHash,uint64 nonce,uint32 version,uint64 deadline,address signer)"
+    );
+    bytes32 internal constant WITHDRAWAL_TYPEHASH = keccak256(
+        "Withdrawal(uint64 subaccountId,address token,uint256 amount,address recipient,uint64 nonce,"
+        "uint64 deadline,address signer)"
+    );
+
+    uint8 internal constant BUY = 0;
+    uint8 internal constant SELL = 1;
+
+    function hash(Order calldata order) internal pure returns (bytes32) {
+        return keccak256(abi.encode(ORDER_TYPEHASH, order));
+    }
+
+    function hash(Withdrawal calldata withdrawal) internal pure returns (bytes32) {
+        return keccak256(abi.encode(WITHDRAWAL_TYPEHASH, withdrawal));
+    }
+}
