@@ -9,7 +9,14 @@ from typing import ClassVar
 
 import msgspec
 
-from exchange.model import OrderTerms, TimeInForce, Underlying, WithdrawalTerms
+from exchange.fixed import RATIO_SCALE
+from exchange.model import (
+    OrderTerms,
+    SelfTradePrevention,
+    TimeInForce,
+    Underlying,
+    WithdrawalTerms,
+)
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
@@ -43,6 +50,11 @@ class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     perpetual_initial_rate: int
     perpetual_maintenance_rate: int
     confidence_floor: int
+    # Below `depeg_threshold` the initial factor grows by `depeg_factor` for each 1.0 of stablecoin.
+    depeg_threshold: int = 0
+    depeg_factor: int = 0
+    # (underlying_id, group): underlyings of a group share each scenario; others stand alone.
+    risk_groups: tuple[tuple[int, int], ...] = ()
 
 
 class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -104,6 +116,14 @@ class ExpiryRisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     basis_weight: int
 
 
+class UnderlyingRisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Numbers of one underlying; `index_price` is what add-ons use until the next epoch."""
+
+    underlying_id: int
+    index_price: int
+    confidence: int  # 1e-18
+
+
 class UpdateMarks(Command):
     """One epoch of risk arrays (design.md §2.3), complete for every listed instrument.
 
@@ -115,9 +135,11 @@ class UpdateMarks(Command):
 
     epoch: int
     root: bytes  # Merkle root of the rows, 32 bytes
-    expiries: tuple[ExpiryRisk, ...]
+    underlyings: tuple[UnderlyingRisk, ...]
+    expiries: tuple[ExpiryRisk, ...]  # expiry 0 stands for the perpetual
     instrument_ids: tuple[int, ...]
     rows: bytes
+    stablecoin_price: int = RATIO_SCALE
 
 
 class PlaceOrder(Command):
@@ -126,7 +148,10 @@ class PlaceOrder(Command):
     terms: OrderTerms
     signature: bytes
     time_in_force: TimeInForce = TimeInForce.GTC
-    post_only: bool = False
+    post_only: bool = False  # rest one tick away rather than trade
+    reject_post_only: bool = False  # with post_only: refuse rather than reprice
+    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.CANCEL_TAKER
+    max_show: int = 0  # displayed quantity of an iceberg; 0 shows all
     label: str = ""
 
 
