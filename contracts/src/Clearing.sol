@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.28;
+pragma solidity 0.8.37;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
@@ -184,14 +184,14 @@ contract Clearing is Accounts, AccessManaged {
         view
         returns (uint256)
     {
-        (uint256 at, bool added) = ledger.accountIndex.findOrAdd(subaccountId);
+        (uint256 place, bool added) = ledger.accountIndex.findOrAdd(subaccountId);
         if (added) {
             Account storage stored = _accounts[subaccountId];
             address owner = stored.owner;
             if (owner == address(0)) revert UnknownSubaccount(subaccountId);
-            (ledger.owners[at], ledger.cash[at]) = (owner, stored.cash);
+            (ledger.owners[place], ledger.cash[place]) = (owner, stored.cash);
         }
-        return at;
+        return place;
     }
 
     function _loadPosition(Ledger memory ledger, uint64 subaccountId, uint64 instrument)
@@ -199,10 +199,10 @@ contract Clearing is Accounts, AccessManaged {
         view
         returns (uint256)
     {
-        (uint256 at, bool added) =
+        (uint256 place, bool added) =
             ledger.positionIndex.findOrAdd(LedgerLib.positionKey(subaccountId, instrument));
-        if (added) ledger.quantities[at] = _positions[subaccountId][instrument].quantity;
-        return at;
+        if (added) ledger.quantities[place] = _positions[subaccountId][instrument].quantity;
+        return place;
     }
 
     // ---- replay in seq order
@@ -320,10 +320,10 @@ contract Clearing is Accounts, AccessManaged {
     }
 
     function _applyPayoff(Ledger memory ledger, Payoff calldata payoff) private {
-        uint256 at = _loadPosition(ledger, payoff.subaccountId, payoff.instrument);
-        int256 quantity = ledger.quantities[at];
+        uint256 place = _loadPosition(ledger, payoff.subaccountId, payoff.instrument);
+        int256 quantity = ledger.quantities[place];
         if (quantity == 0) return; // paid before, by anyone
-        ledger.quantities[at] = 0;
+        ledger.quantities[place] = 0;
         uint256 holder = _loadAccount(ledger, payoff.subaccountId);
         ledger.cash[holder] += _realise(payoff.subaccountId, payoff.instrument, quantity.toInt64());
     }
@@ -331,7 +331,7 @@ contract Clearing is Accounts, AccessManaged {
     function _withdraw(Run memory run, Withdraw calldata request) private {
         Withdrawal calldata w = request.withdrawal;
         _advanceTime(run, request.time);
-        uint256 at = _loadAccount(run.ledger, w.subaccountId);
+        uint256 place = _loadAccount(run.ledger, w.subaccountId);
         mapping(uint256 => uint256) storage states = _orderStates[w.subaccountId];
         (uint256 filled, uint256 version) = OrderStateLib.get(states, w.nonce);
 
@@ -340,14 +340,14 @@ contract Clearing is Accounts, AccessManaged {
         if (w.recipient == address(0) || w.recipient == address(this)) revert InvalidRecipient();
         if (w.deadline < request.time) revert DeadlinePassed();
         if (w.nonce < _nonceFloors[w.subaccountId].at(request.time)) revert NonceBelowFloor();
-        if (w.signer != run.ledger.owners[at]) revert SignerNotAuthorised();
+        if (w.signer != run.ledger.owners[place]) revert SignerNotAuthorised();
         _requireSignature(w.hash(), w.signer, request.signature);
         if (filled != 0 || version != 0) revert NonceUsed();
-        int256 cash = run.ledger.cash[at];
+        int256 cash = run.ledger.cash[place];
         if (cash < 0 || w.amount > uint256(cash)) revert InsufficientCash();
 
         OrderStateLib.setUsed(states, w.nonce);
-        run.ledger.cash[at] = cash - int256(w.amount);
+        run.ledger.cash[place] = cash - int256(w.amount);
         emit Withdrawn(w.subaccountId, w.token, w.amount, w.recipient, w.nonce);
     }
 

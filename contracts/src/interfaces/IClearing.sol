@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.28;
+pragma solidity 0.8.37;
 
 /// @dev Units everywhere: cash, price and fee in 1e-6 USDC (price per contract), quantity in 1e-4
 /// contracts, times in UTC seconds. `instrument` is the packed id of InstrumentLib.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.28;
+pragma solidity 0.8.37;
 
 /// @notice The price that fixes the payoff of every option of one underlying and expiry.
 struct DeliveryPrice {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.28;
+pragma solidity 0.8.37;
 
 /// @notice Distinct keys in order of arrival, found again in O(1).
 struct Index {
@@ -19,12 +19,12 @@ library IndexLib {
         self.table = new uint256[](length);
     }
 
-    /// @return at position of the key
+    /// @return place position of the key
     /// @return added whether the key is new
     function findOrAdd(Index memory self, uint256 key)
         internal
         pure
-        returns (uint256 at, bool added)
+        returns (uint256 place, bool added)
     {
         uint256[] memory table = self.table;
         uint256 mask = table.length - 1; // at most half of the table is in use: a free cell exists
@@ -33,10 +33,10 @@ library IndexLib {
             if (self.keys[entry - 1] == key) return (entry - 1, false);
             cell = (cell + 1) & mask;
         }
-        at = self.count++;
-        self.keys[at] = key;
+        place = self.count++;
+        self.keys[place] = key;
         table[cell] = self.count;
-        return (at, true);
+        return (place, true);
     }
 
     function _mix(uint256 key) private pure returns (uint256 digest) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.28;
+pragma solidity 0.8.37;
 
 /// @title InstrumentLib: reads an instrument id without a registry
 /// @dev The twin of model.py. 63 bits, high to low: kind 3 | underlying 9 | expiry 26 (UTC minutes)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.28;
+pragma solidity 0.8.37;
 
 /// @title OrderStateLib: what the chain remembers of an order, four nonces to a slot
 /// @dev State: filled quantity 48 bits | version 16 bits, high to low. Nonce n lives in slot n >> 2

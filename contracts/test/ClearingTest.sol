@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+
+import {Clearing} from "../src/Clearing.sol";
+import {Oracle} from "../src/Oracle.sol";
+import {
+    Batch,
+    Fill,
+    Header,
+    Order,
+    Payoff,
+    SignedOrder,
+    Withdraw,
+    Withdrawal
+} from "../src/interfaces/IClearing.sol";
+import {DeliveryPrice} from "../src/interfaces/IOracle.sol";
+import {MockUSDC} from "../src/mocks/MockUSDC.sol";
+import {Test} from "./Test.sol";
+
+/// @dev A venue with two funded traders, and words to write batches with.
+abstract contract ClearingTest is Test {
+    uint64 internal constant RELAYER_ROLE = 1;
+    uint64 internal constant DAY = 1 days;
+    uint64 internal constant START = 1_800_000_000;
+    uint64 internal constant EXPIRY = START + 7 * DAY;
+    uint8 internal constant BUY = 0;
+    uint8 internal constant SELL = 1;
+    uint64 internal constant USD = 1e6;
+    uint64 internal constant ONE = 1e4; // one contract
+    uint256 internal constant ALICE_KEY = 0xA11CE;
+    uint256 internal constant BOB_KEY = 0xB0B;
+    uint256 internal constant SESSION_KEY = 0x5E55;
+
+    address internal relayer = address(0x4E1A);
+    address internal treasury = address(0x7EA5);
+    address internal aliceAddress = vm.addr(ALICE_KEY);
+    address internal bobAddress = vm.addr(BOB_KEY);
+    address internal sessionAddress = vm.addr(SESSION_KEY);
+    uint64 internal alice;
+    uint64 internal bob;
+    uint64 internal call = option(1, EXPIRY, 100_000_00, false);
+    uint64 internal put = option(1, EXPIRY, 100_000_00, true);
+
+    AccessManager internal manager;
+    MockUSDC internal usdc;
+    Oracle internal oracle;
+    Clearing internal clearing;
+
+    function setUp() public virtual {
+        vm.warp(START);
+        usdc = makeToken();
+        address[] memory signers = new address[](3);
+        (signers[0], signers[1], signers[2]) = (vm.addr(11), vm.addr(12), vm.addr(13));
+        oracle = new Oracle(sorted(signers), 2);
+        manager = new AccessManager(address(this));
+        clearing = new Clearing(address(manager), usdc, oracle, treasury, DAY, DAY);
+        bytes4[] memory selectors = new bytes4[](1);
+        selectors[0] = Clearing.settle.selector;
+        manager.setTargetFunctionRole(address(clearing), selectors, RELAYER_ROLE);
+        manager.grantRole(RELAYER_ROLE, relayer, 0);
+        alice = open(aliceAddress, 1_000_000 * USD);
+        bob = open(bobAddress, 1_000_000 * USD);
+    }
+
+    function makeToken() internal virtual returns (MockUSDC) {
+        return new MockUSDC();
+    }
+
+    // ---- owners
+
+    function open(address owner, uint256 amount) internal returns (uint64 id) {
+        vm.prank(owner);
+        id = clearing.openSubaccount();
+        if (amount > 0) fund(owner, id, amount);
+    }
+
+    function fund(address owner, uint64 id, uint256 amount) internal {
+        usdc.mint(owner, amount);
+        vm.prank(owner);
+        usdc.approve(address(clearing), amount);
+        vm.prank(owner);
+        clearing.deposit(id, amount);
+    }
+
+    function cashOf(uint64 id) internal view returns (int256 cash) {
+        (, cash) = clearing.account(id);
+    }
+
+    function signatureOf(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    // ---- instruments and prices
+
+    function option(uint64 underlying, uint64 expiry, uint64 cents, bool isPut)
+        internal
+        pure
+        returns (uint64)
+    {
+        uint64 exponent = 0;
+        for (; cents >= 1 << 20; cents /= 10) {
+            exponent++;
+        }
+        return 1 << 60 | underlying << 51 | (expiry / 60) << 25 | exponent << 21 | cents << 1
+            | (isPut ? 1 : 0);
+    }
+
+    function fixPrice(uint32 underlying, uint64 expiry, uint64 price) internal {
+        DeliveryPrice memory delivery = DeliveryPrice(underlying, expiry, price, type(uint64).max);
+        oracle.fixDeliveryPrice(delivery, quorum(oracle.hashDeliveryPrice(delivery)));
+    }
+
+    function quorum(bytes32 digest) internal pure returns (bytes[] memory signatures) {
+        signatures = new bytes[](2);
+        (uint256 low, uint256 high) = vm.addr(11) < vm.addr(12) ? (11, 12) : (12, 11);
+        signatures[0] = signatureOf(low, digest);
+        signatures[1] = signatureOf(high, digest);
+    }
+
+    function sorted(address[] memory list) internal pure returns (address[] memory) {
+        for (uint256 i = 1; i < list.length; i++) {
+            for (uint256 j = i; j > 0 && list[j] < list[j - 1]; j--) {
+                (list[j], list[j - 1]) = (list[j - 1], list[j]);
+            }
+        }
+        return list;
+    }
+
+    // ---- batches
+
+    function orderOf(uint64 id, uint8 side, uint64 quantity, int64 price, uint64 nonce)
+        internal
+        view
+        returns (Order memory order)
+    {
+        (address owner,) = clearing.account(id);
+        order.subaccountId = id;
+        order.instrument = call;
+        order.side = side;
+        order.quantity = quantity;
+        order.limitPrice = price;
+        order.maxFee = 100 * USD;
+        order.nonce = nonce;
+        order.deadline = uint64(block.timestamp) + DAY;
+        order.signer = owner;
+    }
+
+    function signed(Order memory order, uint256 key) internal view returns (SignedOrder memory) {
+        return SignedOrder(order, signatureOf(key, clearing.hashOrder(order)));
+    }
+
+    /// @dev A batch of the next place with room for so many items; the caller fills them in.
+    function batchOf(uint256 orders, uint256 fills, uint256 payoffs, uint256 withdrawals)
+        internal
+        view
+        returns (Batch memory batch)
+    {
+        (uint64 number, bytes32 hash, uint64 lastSeq) = clearing.lastBatch();
+        batch.header = Header({
+            number: number + 1,
+            firstSeq: lastSeq + 1,
+            lastSeq: lastSeq + 1000,
+            riskEpoch: 0,
+            previousHash: hash,
+            journalHash: keccak256("journal"),
+            stateRoot: keccak256("state")
+        });
+        batch.orders = new SignedOrder[](orders);
+        batch.fills = new Fill[](fills);
+        batch.payoffs = new Payoff[](payoffs);
+        batch.withdrawals = new Withdraw[](withdrawals);
+    }
+
+    /// @dev Maker is order 0, taker is order 1, no fees.
+    function fillOf(uint64 quantity, int64 price) internal view returns (Fill memory fill) {
+        fill.time = uint32(block.timestamp);
+        fill.taker = 1;
+        fill.quantity = quantity;
+        fill.price = price;
+    }
+
+    /// @dev One fill: alice bids as maker, bob sells as taker.
+    function tradeOf(Order memory maker, Order memory taker, uint64 quantity, int64 price)
+        internal
+        view
+        returns (Batch memory batch)
+    {
+        batch = batchOf(2, 1, 0, 0);
+        batch.orders[0] = signed(maker, ALICE_KEY);
+        batch.orders[1] = signed(taker, BOB_KEY);
+        batch.fills[0] = fillOf(quantity, price);
+    }
+
+    /// @dev Alice buys `quantity` of `instrument` from bob with fresh nonces.
+    function trade(uint64 instrument, uint64 quantity, int64 price, uint64 nonce) internal {
+        Order memory maker = orderOf(alice, BUY, quantity, price, nonce);
+        Order memory taker = orderOf(bob, SELL, quantity, price, nonce);
+        (maker.instrument, taker.instrument) = (instrument, instrument);
+        settle(tradeOf(maker, taker, quantity, price));
+    }
+
+    function withdrawOf(uint64 id, uint256 key, uint256 amount, uint64 nonce)
+        internal
+        view
+        returns (Withdraw memory request)
+    {
+        (address owner,) = clearing.account(id);
+        Withdrawal memory w = Withdrawal({
+            subaccountId: id,
+            token: address(usdc),
+            amount: amount,
+            recipient: owner,
+            nonce: nonce,
+            deadline: uint64(block.timestamp) + DAY,
+            signer: owner
+        });
+        request = resigned(w, key);
+    }
+
+    function resigned(Withdrawal memory w, uint256 key)
+        internal
+        view
+        returns (Withdraw memory request)
+    {
+        request.time = uint32(block.timestamp);
+        request.withdrawal = w;
+        request.signature = signatureOf(key, clearing.hashWithdrawal(w));
+    }
+
+    function withdrawBatch(Withdraw memory request) internal view returns (Batch memory batch) {
+        batch = batchOf(0, 0, 0, 1);
+        batch.withdrawals[0] = request;
+    }
+
+    function settle(Batch memory batch) internal {
+        vm.prank(relayer);
+        clearing.settle(batch);
+    }
+
+    /// @dev The next settle must be refused with this error, whatever its arguments.
+    function refused(Batch memory batch, bytes4 selector) internal {
+        vm.prank(relayer);
+        vm.expectPartialRevert(selector);
+        clearing.settle(batch);
+    }
+}
