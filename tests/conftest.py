@@ -1,4 +1,4 @@
-"""What every test shares: the Hypothesis profiles, and the rule that on the integration machine nothing skips."""
+"""What every test shares: Hypothesis profiles, and the rule that nothing skips in integration."""
 
 import os
 
