@@ -1,0 +1,188 @@
+"""What the gateway remembers of orders, trades, positions, marks and batches.
+
+Built by `views` from released entries alone; integers in the core's units. Mutable where a thing
+lives on (orders, positions), frozen where it happened (trades).
+"""
+
+import struct
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+from exchange.commands import ExpiryRisk, UpdateMarks
+from exchange.fixed import QUANTITY_SCALE, mul_div_down, notional
+from exchange.model import OrderStatus, Side, TimeInForce
+
+_INT64_BYTES: Final = 8
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One match, with the index and mark that stood at its time."""
+
+    trade_id: int
+    seq: int
+    time_ns: int
+    instrument_id: int
+    price: int
+    quantity: int
+    taker_side: Side
+    maker_order_id: int
+    taker_order_id: int
+    maker_subaccount_id: int
+    taker_subaccount_id: int
+    maker_fee: int
+    taker_fee: int
+    index_price: int
+    mark_price: int
+    tick_direction: int
+
+
+class OrderRecord(msgspec.Struct, kw_only=True):
+    """An order's current state; `cash_filled` is the sum of price * quantity of its fills."""
+
+    order_id: int
+    subaccount_id: int
+    instrument_id: int
+    side: Side
+    quantity: int
+    limit_price: int
+    max_fee: int
+    nonce: int
+    version: int
+    deadline: int
+    label: str
+    time_in_force: TimeInForce
+    post_only: bool
+    reduce_only: bool
+    placed_ns: int
+    updated_ns: int
+    seq: int  # of the command whose signature is in force
+    status: OrderStatus = OrderStatus.OPEN
+    filled_quantity: int = 0
+    cash_filled: int = 0
+    fees: int = 0
+    cancel_reason: str = ""
+    replaced: bool = False
+    taker_trades: list[Trade] = []
+
+    @property
+    def remaining_quantity(self) -> int:
+        """Quantity still wanted, >= 0."""
+        return self.quantity - self.filled_quantity
+
+    @property
+    def average_price(self) -> int:
+        """Mean price of its fills, rounded down; 0 without fills."""
+        if not self.filled_quantity:
+            return 0
+        return mul_div_down(self.cash_filled, QUANTITY_SCALE, self.filled_quantity)
+
+
+class Position(msgspec.Struct):
+    """A signed quantity and what it cost (signed cash paid, fees apart)."""
+
+    quantity: int = 0
+    cost: int = 0
+    realized: int = 0
+
+    def trade(self, side: Side, price: int, quantity: int) -> None:
+        """Enter one fill: a growing position adds cost, a shrinking one realises its share."""
+        signed = side.sign * quantity
+        if self.quantity * signed >= 0:
+            self.quantity += signed
+            self.cost += side.sign * notional(price, quantity)
+            return
+        closing = min(abs(signed), abs(self.quantity))
+        share = mul_div_down(self.cost, closing, abs(self.quantity))
+        self.realized += -side.sign * notional(price, closing) - share
+        self.cost -= share
+        self.quantity += side.sign * closing
+        if quantity > closing:
+            self.trade(side, price, quantity - closing)
+
+    @property
+    def average_price(self) -> int:
+        """Mean entry price, rounded down; 0 when flat."""
+        return (
+            mul_div_down(abs(self.cost), QUANTITY_SCALE, abs(self.quantity)) if self.quantity else 0
+        )
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """One row of risk arrays; units as in `commands.UpdateMarks`."""
+
+    mark_price: int
+    mark_iv: int
+    delta: int
+    vega: int
+    shocked: tuple[int, ...]
+
+
+class Marks(msgspec.Struct, frozen=True, dict=True):
+    """An epoch of risk arrays, decoded row by row on demand."""
+
+    command: UpdateMarks
+    time_ns: int
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {number: place for place, number in enumerate(self.command.instrument_ids)}
+
+    @cached_property
+    def _expiries(self) -> dict[tuple[int, int], ExpiryRisk]:
+        return {(risk.underlying_id, risk.expiry): risk for risk in self.command.expiries}
+
+    @cached_property
+    def _row(self) -> struct.Struct:
+        count = len(self.command.instrument_ids)
+        return struct.Struct(f"<{len(self.command.rows) // _INT64_BYTES // count}q")
+
+    def mark(self, instrument_id: int) -> Mark | None:
+        """The row of an instrument, or None where this epoch has none."""
+        place = self._places.get(instrument_id)
+        if place is None:
+            return None
+        values = self._row.unpack_from(self.command.rows, place * self._row.size)
+        head = UpdateMarks.ROW_HEAD
+        mark_price, mark_iv, delta, vega = values[:head]
+        return Mark(mark_price, mark_iv, delta, vega, values[head:])
+
+    def expiry(self, underlying_id: int, expiry: int) -> ExpiryRisk | None:
+        """Forward, discounts and basis weight of an expiry."""
+        return self._expiries.get((underlying_id, expiry))
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A fixed delivery price."""
+
+    underlying_id: int
+    expiry: int
+    price: int
+    time_ns: int
+
+
+class Batch(msgspec.Struct):
+    """A settlement batch: cut, and once final on chain its block and transaction."""
+
+    number: int
+    first_seq: int
+    last_seq: int
+    block: int = 0
+    transaction: str = ""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the watcher saw it final."""
+        return bool(self.transaction)
+
+
+class PaidWithdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """A withdrawal that the engine debited."""
+
+    seq: int
+    time_ns: int
+    subaccount_id: int
+    amount: int
+    recipient: str
+    nonce: int

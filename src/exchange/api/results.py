@@ -1,0 +1,354 @@
+"""Deribit's result objects, from the gateway's records.
+
+Pure functions of the view; names and units are Deribit's, decimals come from `schemas`. Times are
+UTC milliseconds.
+"""
+
+import math
+from typing import Any, Final
+
+from exchange.api.records import Batch, Mark, OrderRecord, Position, Trade
+from exchange.api.schemas import (
+    cash_number,
+    quantity_number,
+    ratio_number,
+    vol_percent_number,
+)
+from exchange.api.views import VenueView
+from exchange.fixed import (
+    CASH_SCALE,
+    QUANTITY_SCALE,
+    RATIO_SCALE,
+    VOL_SCALE,
+    div_half_even,
+    mul_div_down,
+    notional,
+    to_milliseconds_down,
+)
+from exchange.model import (
+    Instrument,
+    Kind,
+    OrderStatus,
+    Side,
+    TimeInForce,
+)
+
+Result = dict[str, Any]
+
+KIND_NAMES: Final = {Kind.OPTION: "option", Kind.PERPETUAL: "future", Kind.FUTURE: "future"}
+DIRECTIONS: Final = {Side.BUY: "buy", Side.SELL: "sell"}
+ORDER_STATES: Final = {
+    OrderStatus.UNTRIGGERED: "untriggered",
+    OrderStatus.OPEN: "open",
+    OrderStatus.FILLED: "filled",
+    OrderStatus.CANCELED: "cancelled",
+    OrderStatus.EXPIRED: "cancelled",
+    OrderStatus.REJECTED: "rejected",
+}
+TIMES_IN_FORCE: Final = {
+    TimeInForce.GTC: "good_til_cancelled",
+    TimeInForce.GTD: "good_til_day",
+    TimeInForce.IOC: "immediate_or_cancel",
+    TimeInForce.FOK: "fill_or_kill",
+}
+_DAY_MS: Final = 86_400_000
+_DAY_NS: Final = _DAY_MS * 10**6
+_YEAR_SECONDS: Final = 365 * 86_400
+
+
+def index_name(underlying: str) -> str:
+    """Deribit's name of an index, such as btc_usdc."""
+    return f"{underlying.lower()}_usdc"
+
+
+def instrument_result(view: VenueView, instrument: Instrument) -> Result:
+    """`public/get_instrument`."""
+    assert view.parameters is not None
+    base = view.underlying_name(instrument.underlying_id)
+    fees = view.parameters.fees
+    expired = instrument.instrument_id in view.expired
+    result: Result = {
+        "instrument_name": instrument.name,
+        "instrument_id": instrument.instrument_id,
+        "kind": KIND_NAMES[instrument.kind],
+        "instrument_type": "linear",
+        "base_currency": base,
+        "quote_currency": "USDC",
+        "counter_currency": "USDC",
+        "settlement_currency": "USDC",
+        "settlement_period": "perpetual" if instrument.kind is Kind.PERPETUAL else "week",
+        "price_index": index_name(base),
+        "contract_size": 1,
+        "tick_size": cash_number(instrument.tick_size),
+        "tick_size_steps": [],
+        "min_trade_amount": quantity_number(instrument.min_quantity),
+        "lot_size": quantity_number(instrument.lot_size),
+        "maker_commission": ratio_number(fees.maker_rate, RATIO_SCALE),
+        "taker_commission": ratio_number(fees.taker_rate, RATIO_SCALE),
+        "block_trade_commission": ratio_number(fees.taker_rate, RATIO_SCALE),
+        "creation_timestamp": to_milliseconds_down(view.listed_ns[instrument.instrument_id]),
+        "expiration_timestamp": instrument.expiry * 1000 or 32_503_708_800_000,
+        "is_active": not expired,
+        "state": "closed" if expired else "open",
+        "rfq": False,
+    }
+    if instrument.kind is Kind.OPTION:
+        result["strike"] = cash_number(instrument.strike)
+        result["option_type"] = instrument.option_kind.name.lower()
+    return result
+
+
+def trade_result(view: VenueView, trade: Trade) -> Result:
+    """One public trade; `direction` is the taker's."""
+    return {
+        "trade_id": str(trade.trade_id),
+        "trade_seq": trade.trade_id,
+        "instrument_name": view.instruments[trade.instrument_id].name,
+        "timestamp": to_milliseconds_down(trade.time_ns),
+        "direction": DIRECTIONS[trade.taker_side],
+        "price": cash_number(trade.price),
+        "amount": quantity_number(trade.quantity),
+        "contracts": quantity_number(trade.quantity),
+        "index_price": cash_number(trade.index_price),
+        "mark_price": cash_number(trade.mark_price),
+        "tick_direction": trade.tick_direction,
+    }
+
+
+def user_trade_result(view: VenueView, trade: Trade, subaccount_id: int) -> list[Result]:
+    """A trade as a subaccount sees it: one object a side, two for a trade with itself."""
+    sides = []
+    taker = trade.taker_side
+    for role, side, order_id, owner, fee in (
+        ("T", taker, trade.taker_order_id, trade.taker_subaccount_id, trade.taker_fee),
+        ("M", taker.opposite, trade.maker_order_id, trade.maker_subaccount_id, trade.maker_fee),
+    ):
+        if owner != subaccount_id:
+            continue
+        order = view.orders.get(order_id)
+        sides.append(
+            trade_result(view, trade)
+            | {
+                "direction": DIRECTIONS[side],
+                "order_id": str(order_id),
+                "order_type": "limit",
+                "liquidity": role,
+                "fee": cash_number(fee),
+                "fee_currency": "USDC",
+                "label": order.label if order else "",
+                "state": ORDER_STATES[order.status] if order else "filled",
+                "post_only": order.post_only if order else False,
+                "reduce_only": order.reduce_only if order else False,
+                "self_trade": trade.maker_subaccount_id == trade.taker_subaccount_id,
+                "subaccount_id": subaccount_id,
+                "seq": trade.seq,
+            }
+        )
+    return sides
+
+
+def order_result(view: VenueView, order: OrderRecord) -> Result:
+    """An order's state; `nonce`, `version`, `deadline`, `max_fee` are what its owner signed."""
+    return {
+        "order_id": str(order.order_id),
+        "order_state": ORDER_STATES[order.status],
+        "order_type": "limit",
+        "instrument_name": view.instruments[order.instrument_id].name,
+        "direction": DIRECTIONS[order.side],
+        "price": cash_number(order.limit_price),
+        "amount": quantity_number(order.quantity),
+        "contracts": quantity_number(order.quantity),
+        "filled_amount": quantity_number(order.filled_quantity),
+        "average_price": cash_number(order.average_price),
+        "commission": cash_number(order.fees),
+        "time_in_force": TIMES_IN_FORCE[order.time_in_force],
+        "post_only": order.post_only,
+        "reject_post_only": order.post_only,
+        "reduce_only": order.reduce_only,
+        "label": order.label,
+        "creation_timestamp": to_milliseconds_down(order.placed_ns),
+        "last_update_timestamp": to_milliseconds_down(order.updated_ns),
+        "max_show": quantity_number(order.quantity),
+        "replaced": order.replaced,
+        "api": True,
+        "web": False,
+        "is_liquidation": False,
+        "mmp": False,
+        "cancel_reason": order.cancel_reason,
+        "subaccount_id": order.subaccount_id,
+        "nonce": order.nonce,
+        "version": order.version,
+        "deadline": order.deadline,
+        "max_fee": cash_number(order.max_fee),
+    }
+
+
+def ticker_result(view: VenueView, instrument: Instrument) -> Result:
+    """`public/ticker`."""
+    instrument_id = instrument.instrument_id
+    book = view.books[instrument_id]
+    bid, ask = book.best(Side.BUY), book.best(Side.SELL)
+    trades = view.instrument_trades[instrument_id]
+    index = view.index_prices.get(instrument.underlying_id, (0, 0))[0]
+    result: Result = {
+        "instrument_name": instrument.name,
+        "timestamp": to_milliseconds_down(view.time_ns),
+        "state": "closed" if instrument_id in view.expired else "open",
+        "best_bid_price": cash_number(bid[0]) if bid else 0,
+        "best_bid_amount": quantity_number(bid[1]) if bid else 0,
+        "best_ask_price": cash_number(ask[0]) if ask else 0,
+        "best_ask_amount": quantity_number(ask[1]) if ask else 0,
+        "last_price": cash_number(trades[-1].price) if trades else None,
+        "index_price": cash_number(index),
+        "settlement_price": None,
+        "open_interest": quantity_number(open_interest(view, instrument_id)),
+        "stats": stats_result(view, instrument_id),
+    }
+    mark = view.mark(instrument_id)
+    if mark is not None:
+        result["mark_price"] = cash_number(mark.mark_price)
+    risk = view.marks.expiry(instrument.underlying_id, instrument.expiry) if view.marks else None
+    result["underlying_price"] = cash_number(risk.forward_price if risk else index)
+    result["underlying_index"] = "index_price"
+    if instrument.kind is Kind.OPTION and mark is not None:
+        forward = risk.forward_price if risk else index
+        result |= {
+            "mark_iv": vol_percent_number(mark.mark_iv),
+            "bid_iv": 0,
+            "ask_iv": 0,
+            "interest_rate": 0,
+            "greeks": greeks_result(view, instrument, mark, forward),
+        }
+    return result
+
+
+def greeks_result(view: VenueView, instrument: Instrument, mark: Mark, forward: int) -> Result:
+    """Delta and vega as journaled; gamma, theta, rho in floats, for display only.
+
+    Black-76 with a zero rate: gamma a USDC of forward, theta a day, rho a rate point.
+    """
+    years = max(instrument.expiry - view.time_ns / 1e9, 0) / _YEAR_SECONDS
+    vol = mark.mark_iv / VOL_SCALE
+    gamma = theta = rho = 0.0
+    if years > 0 and vol > 0 and forward > 0 and instrument.strike > 0:
+        deviation = vol * math.sqrt(years)
+        d1 = math.log(forward / instrument.strike) / deviation + deviation / 2
+        density = math.exp(-d1 * d1 / 2) / math.sqrt(2 * math.pi)
+        spot = forward / CASH_SCALE
+        gamma = density / (spot * deviation)
+        theta = -spot * density * vol / (2 * math.sqrt(years)) / 365
+        rho = -mark.mark_price / CASH_SCALE * years / 100
+    return {
+        "delta": ratio_number(mark.delta),
+        "gamma": round(gamma, 10),
+        "vega": ratio_number(mark.vega),
+        "theta": round(theta, 6),
+        "rho": round(rho, 6),
+    }
+
+
+def open_interest(view: VenueView, instrument_id: int) -> int:
+    """Sum of long positions, 1e-4 contracts."""
+    return view.open_interest.get(instrument_id, 0)
+
+
+def stats_result(view: VenueView, instrument_id: int) -> Result:
+    """High, low, volume and change over the last day of kept trades."""
+    since = view.time_ns - _DAY_NS
+    trades = [t for t in view.instrument_trades[instrument_id] if t.time_ns > since]
+    if not trades:
+        return {"high": None, "low": None, "price_change": None, "volume": 0, "volume_usd": 0}
+    prices = [trade.price for trade in trades]
+    change = div_half_even((prices[-1] - prices[0]) * 10_000, prices[0])  # 1e-2 percent
+    return {
+        "high": cash_number(max(prices)),
+        "low": cash_number(min(prices)),
+        "price_change": change / 100,
+        "volume": quantity_number(sum(trade.quantity for trade in trades)),
+        "volume_usd": cash_number(sum(notional(t.price, t.quantity) for t in trades)),
+    }
+
+
+def book_result(view: VenueView, instrument: Instrument, depth: int) -> Result:
+    """`public/get_order_book`."""
+    book = view.books[instrument.instrument_id]
+    return ticker_result(view, instrument) | {
+        "bids": [[cash_number(p), quantity_number(q)] for p, q in book.levels(Side.BUY, depth)],
+        "asks": [[cash_number(p), quantity_number(q)] for p, q in book.levels(Side.SELL, depth)],
+        "change_id": book.change_id,
+    }
+
+
+def summary_result(view: VenueView, instrument: Instrument) -> Result:
+    """`public/get_book_summary_by_currency`, one row."""
+    ticker = ticker_result(view, instrument)
+    book = view.books[instrument.instrument_id]
+    bid, ask = book.best(Side.BUY), book.best(Side.SELL)
+    stats = ticker["stats"]
+    result = {
+        "instrument_name": instrument.name,
+        "base_currency": view.underlying_name(instrument.underlying_id),
+        "quote_currency": "USDC",
+        "creation_timestamp": ticker["timestamp"],
+        "bid_price": cash_number(bid[0]) if bid else None,
+        "ask_price": cash_number(ask[0]) if ask else None,
+        "mid_price": cash_number(mul_div_down(bid[0] + ask[0], 1, 2)) if bid and ask else None,
+        "last": ticker["last_price"],
+        "mark_price": ticker.get("mark_price"),
+        "open_interest": ticker["open_interest"],
+        "underlying_price": ticker["underlying_price"],
+        "underlying_index": ticker["underlying_index"],
+        "high": stats["high"],
+        "low": stats["low"],
+        "price_change": stats["price_change"],
+        "volume": stats["volume"],
+        "volume_usd": stats["volume_usd"],
+        "volume_notional": stats["volume_usd"],
+    }
+    if "mark_iv" in ticker:
+        result["mark_iv"] = ticker["mark_iv"]
+        result["interest_rate"] = 0
+    return result
+
+
+def position_result(view: VenueView, instrument: Instrument, position: Position) -> Result:
+    """One position; `size` is signed contracts."""
+    mark = view.mark(instrument.instrument_id)
+    mark_price = mark.mark_price if mark else 0
+    value = mul_div_down(mark_price, position.quantity, QUANTITY_SCALE)
+    direction = "zero" if not position.quantity else "buy" if position.quantity > 0 else "sell"
+    index = view.index_prices.get(instrument.underlying_id, (0, 0))[0]
+    delta = mul_div_down(mark.delta if mark else 0, position.quantity, QUANTITY_SCALE)
+    result: Result = {
+        "instrument_name": instrument.name,
+        "kind": KIND_NAMES[instrument.kind],
+        "direction": direction,
+        "size": quantity_number(position.quantity),
+        "average_price": cash_number(position.average_price),
+        "mark_price": cash_number(mark_price),
+        "index_price": cash_number(index),
+        "settlement_price": None,
+        "floating_profit_loss": cash_number(value - position.cost),
+        "realized_profit_loss": cash_number(position.realized),
+        "total_profit_loss": cash_number(value - position.cost),
+        "mark_value": cash_number(value),
+        "delta": ratio_number(delta),
+        "initial_margin": 0,
+        "maintenance_margin": 0,
+    }
+    if instrument.kind is Kind.OPTION and mark is not None:
+        result["vega"] = ratio_number(mul_div_down(mark.vega, position.quantity, QUANTITY_SCALE))
+    return result
+
+
+def settlement_result(seq: int, batch: Batch | None) -> Result:
+    """Where a command stands on its way to the chain."""
+    if batch is None:
+        return {"seq": seq, "state": "sequenced", "batch": None, "block": None, "transaction": None}
+    return {
+        "seq": seq,
+        "state": "confirmed" if batch.confirmed else "batched",
+        "batch": batch.number,
+        "block": batch.block if batch.confirmed else None,
+        "transaction": batch.transaction or None,
+    }

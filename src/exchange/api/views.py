@@ -1,0 +1,368 @@
+"""The gateway's picture of the venue, built from released entries only (durable before visible).
+
+`apply` takes every entry once, in `seq` order, and says what it touched; channels and replies read
+the rest. No I/O, no clock: a replay of the journal rebuilds the same picture.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from exchange import events as ev
+from exchange.api.book_view import BookDelta, BookView
+from exchange.api.ports import Entry
+from exchange.api.records import (
+    Batch,
+    Delivery,
+    Mark,
+    Marks,
+    OrderRecord,
+    PaidWithdrawal,
+    Position,
+    Trade,
+)
+from exchange.commands import AmendOrder, AnyCommand, Configure, PlaceOrder, UpdateMarks
+from exchange.fixed import notional, to_seconds_down
+from exchange.model import Instrument, OrderStatus, Side
+
+TRADES_PER_INSTRUMENT: Final = 1_000
+TRADES_PER_SUBACCOUNT: Final = 1_000
+TRADES_KEPT: Final = 100_000  # the history service answers older questions
+FINISHED_ORDERS_KEPT: Final = 100_000
+
+
+class Touched(msgspec.Struct):
+    """What one entry changed: the work list of the channels."""
+
+    seq: int
+    time_ns: int
+    books: list[tuple[int, BookDelta]] = []
+    trades: list[Trade] = []
+    orders: dict[int, OrderRecord] = {}
+    subaccounts: set[int] = set()
+    indices: set[int] = set()
+    marks: bool = False
+
+
+class VenueView:
+    """Instruments, books, orders, trades, marks, deliveries, batches and who owns what."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.time_ns = 0
+        self.parameters: Configure | None = None
+        self.instruments: dict[int, Instrument] = {}
+        self.instrument_ids: dict[str, int] = {}
+        self.expired: set[int] = set()
+        self.listed_ns: dict[int, int] = {}
+        self.books: dict[int, BookView] = {}
+        self.orders: dict[int, OrderRecord] = {}
+        self.open_orders: dict[int, dict[int, OrderRecord]] = {}  # by subaccount
+        self.trades: dict[int, Trade] = {}
+        self.instrument_trades: dict[int, deque[Trade]] = {}
+        self.subaccount_trades: dict[int, deque[Trade]] = {}
+        self.positions: dict[int, dict[int, Position]] = {}
+        self.open_interest: dict[int, int] = {}  # sum of long positions
+        self.owners: dict[int, str] = {}
+        self.session_keys: dict[tuple[str, str], int] = {}
+        self.index_prices: dict[int, tuple[int, int]] = {}  # price, time_ns
+        self.marks: Marks | None = None
+        self.deliveries: list[Delivery] = []
+        self.batches: list[Batch] = []
+        self.withdrawals: dict[tuple[int, int], PaidWithdrawal] = {}
+        self._finished: deque[int] = deque()
+        self._touched = Touched(seq=0, time_ns=0)
+        self._command: AnyCommand | None = None
+        self._handlers: dict[type, Callable[..., None]] = {
+            ev.InstrumentListed: self._on_listed,
+            ev.InstrumentExpired: self._on_instrument_expired,
+            ev.IndexUpdated: self._on_index,
+            ev.MarksUpdated: self._on_marks,
+            ev.Configured: self._on_configured,
+            ev.SubaccountOpened: self._on_subaccount,
+            ev.SessionKeySet: self._on_session_key,
+            ev.Deposited: self._on_cash,
+            ev.Withdrawn: self._on_withdrawn,
+            ev.OrderPlaced: self._on_placed,
+            ev.OrderAmended: self._on_amended,
+            ev.OrderCanceled: self._on_canceled,
+            ev.Traded: self._on_traded,
+            ev.PositionExpired: self._on_position_expired,
+            ev.DeliveryPriceFixed: self._on_delivery,
+            ev.BatchCut: self._on_batch_cut,
+            ev.BatchConfirmed: self._on_batch_confirmed,
+        }
+
+    def apply(self, entry: Entry) -> Touched:
+        """Take one entry; return what it changed. Complexity: O(events * log levels)."""
+        assert entry.seq > self.seq, f"entry {entry.seq} after {self.seq}"
+        self.seq, self.time_ns = entry.seq, entry.time_ns
+        self._command = entry.command
+        self._touched = touched = Touched(seq=entry.seq, time_ns=entry.time_ns)
+        for event in entry.events:
+            handler = self._handlers.get(type(event))
+            if handler is not None:
+                handler(event)
+        for instrument_id in {order.instrument_id for order in touched.orders.values()}:
+            delta = self.books[instrument_id].commit(entry.seq)
+            if delta is not None:
+                touched.books.append((instrument_id, delta))
+        return touched
+
+    # -- questions ------------------------------------------------------------------------------
+
+    def mark(self, instrument_id: int) -> Mark | None:
+        """The instrument's row in the epoch in force."""
+        return self.marks.mark(instrument_id) if self.marks else None
+
+    def underlying_name(self, underlying_id: int) -> str:
+        """Configured name, such as BTC."""
+        assert self.parameters is not None
+        return next(u.name for u in self.parameters.underlyings if u.underlying_id == underlying_id)
+
+    def may_access(self, subaccount_id: int, address: str, time_ns: int) -> bool:
+        """Whether `address` owns the subaccount or holds a live session key of its owner."""
+        owner = self.owners.get(subaccount_id)
+        if owner is None:
+            return False
+        deadline = self.session_keys.get((owner, address), 0)
+        return owner == address or deadline > to_seconds_down(time_ns)
+
+    def subaccounts_of(self, address: str, time_ns: int) -> list[int]:
+        """Subaccounts that `address` may touch, ascending."""
+        owners = {address} | {
+            owner
+            for (owner, key), deadline in self.session_keys.items()
+            if key == address and deadline > to_seconds_down(time_ns)
+        }
+        return sorted(number for number, owner in self.owners.items() if owner in owners)
+
+    def batch_of(self, seq: int) -> Batch | None:
+        """The settlement batch that contains a command, once cut."""
+        place = bisect_left(self.batches, seq, key=lambda batch: batch.last_seq)
+        if place == len(self.batches) or self.batches[place].first_seq > seq:
+            return None
+        return self.batches[place]
+
+    def check(self) -> None:
+        """Assert that books are the sums of open orders."""
+        sums: dict[tuple[int, int, int], int] = {}
+        for orders in self.open_orders.values():
+            for order in orders.values():
+                assert order.status is OrderStatus.OPEN
+                key = (order.instrument_id, order.side, order.limit_price)
+                sums[key] = sums.get(key, 0) + order.remaining_quantity
+        for instrument_id, book in self.books.items():
+            book.check()
+            for side in (0, 1):
+                for price, quantity in book.levels(Side(side)):
+                    assert sums.pop((instrument_id, side, price), 0) == quantity
+        assert not sums, f"orders without a level: {sums}"
+
+    # -- events ---------------------------------------------------------------------------------
+
+    def _on_configured(self, _: ev.Configured) -> None:
+        assert isinstance(self._command, Configure)
+        self.parameters = self._command
+
+    def _on_listed(self, event: ev.InstrumentListed) -> None:
+        instrument = event.instrument
+        self.instruments[instrument.instrument_id] = instrument
+        self.instrument_ids[instrument.name] = instrument.instrument_id
+        self.books[instrument.instrument_id] = BookView()
+        self.listed_ns[instrument.instrument_id] = self.time_ns
+        self.instrument_trades[instrument.instrument_id] = deque(maxlen=TRADES_PER_INSTRUMENT)
+
+    def _on_instrument_expired(self, event: ev.InstrumentExpired) -> None:
+        self.expired.add(event.instrument_id)
+
+    def _on_index(self, event: ev.IndexUpdated) -> None:
+        self.index_prices[event.underlying_id] = (event.index_price, self.time_ns)
+        self._touched.indices.add(event.underlying_id)
+
+    def _on_marks(self, _: ev.MarksUpdated) -> None:
+        assert isinstance(self._command, UpdateMarks)
+        self.marks = Marks(self._command, self.time_ns)
+        self._touched.marks = True
+
+    def _on_subaccount(self, event: ev.SubaccountOpened) -> None:
+        self.owners[event.subaccount_id] = event.owner
+
+    def _on_session_key(self, event: ev.SessionKeySet) -> None:
+        self.session_keys[event.owner, event.key] = event.deadline
+
+    def _on_cash(self, event: ev.Deposited) -> None:
+        self._touched.subaccounts.add(event.subaccount_id)
+
+    def _on_withdrawn(self, event: ev.Withdrawn) -> None:
+        self.withdrawals[event.subaccount_id, event.nonce] = PaidWithdrawal(
+            seq=self.seq,
+            time_ns=self.time_ns,
+            subaccount_id=event.subaccount_id,
+            amount=event.amount,
+            recipient=event.recipient,
+            nonce=event.nonce,
+        )
+        self._touched.subaccounts.add(event.subaccount_id)
+
+    def _on_placed(self, event: ev.OrderPlaced) -> None:
+        assert isinstance(self._command, PlaceOrder)
+        terms = self._command.terms
+        order = OrderRecord(
+            order_id=event.order_id,
+            subaccount_id=event.subaccount_id,
+            instrument_id=event.instrument_id,
+            side=event.side,
+            quantity=event.quantity,
+            limit_price=event.limit_price,
+            max_fee=terms.max_fee,
+            nonce=event.nonce,
+            version=terms.version,
+            deadline=terms.deadline,
+            label=event.label,
+            time_in_force=event.time_in_force,
+            post_only=event.post_only,
+            reduce_only=event.reduce_only,
+            placed_ns=self.time_ns,
+            updated_ns=self.time_ns,
+            seq=self.seq,
+        )
+        self.orders[order.order_id] = order
+        self.open_orders.setdefault(order.subaccount_id, {})[order.order_id] = order
+        self.books[order.instrument_id].add(order.side, order.limit_price, order.quantity)
+        self._touch(order)
+
+    def _on_amended(self, event: ev.OrderAmended) -> None:
+        assert isinstance(self._command, AmendOrder)
+        order = self.orders[event.order_id]
+        book = self.books[order.instrument_id]
+        book.add(order.side, order.limit_price, -order.remaining_quantity)
+        order.quantity, order.limit_price = event.quantity, event.limit_price
+        order.version, order.replaced = event.version, True
+        order.max_fee = self._command.terms.max_fee
+        order.deadline = self._command.terms.deadline
+        order.seq = self.seq
+        order.taker_trades = []
+        book.add(order.side, order.limit_price, order.remaining_quantity)
+        self._finish_if_done(order)
+        self._touch(order)
+
+    def _on_canceled(self, event: ev.OrderCanceled) -> None:
+        order = self.orders[event.order_id]
+        remaining = order.remaining_quantity
+        self.books[order.instrument_id].add(order.side, order.limit_price, -remaining)
+        order.cancel_reason = event.reason.value
+        self._finish(order, OrderStatus.CANCELED)
+        self._touch(order)
+
+    def _on_traded(self, event: ev.Traded) -> None:
+        trade = self._trade(event)
+        self.trades[trade.trade_id] = trade
+        if len(self.trades) > TRADES_KEPT:
+            del self.trades[next(iter(self.trades))]
+        self.instrument_trades[trade.instrument_id].append(trade)
+        self._touched.trades.append(trade)
+        for order_id, fee in (
+            (event.maker_order_id, event.maker_fee),
+            (event.taker_order_id, event.taker_fee),
+        ):
+            self._fill(self.orders[order_id], trade, fee)
+        self.orders[event.taker_order_id].taker_trades.append(trade)
+
+    def _trade(self, event: ev.Traded) -> Trade:
+        instrument = self.instruments[event.instrument_id]
+        mark = self.mark(event.instrument_id)
+        earlier = self.instrument_trades[event.instrument_id]
+        last = earlier[-1] if earlier else None
+        return Trade(
+            trade_id=event.trade_id,
+            seq=self.seq,
+            time_ns=self.time_ns,
+            instrument_id=event.instrument_id,
+            price=event.price,
+            quantity=event.quantity,
+            taker_side=event.taker_side,
+            maker_order_id=event.maker_order_id,
+            taker_order_id=event.taker_order_id,
+            maker_subaccount_id=event.maker_subaccount_id,
+            taker_subaccount_id=event.taker_subaccount_id,
+            maker_fee=event.maker_fee,
+            taker_fee=event.taker_fee,
+            index_price=self.index_prices.get(instrument.underlying_id, (0, 0))[0],
+            mark_price=mark.mark_price if mark else 0,
+            tick_direction=_tick_direction(last, event.price),
+        )
+
+    def _fill(self, order: OrderRecord, trade: Trade, fee: int) -> None:
+        self.books[order.instrument_id].add(order.side, order.limit_price, -trade.quantity)
+        order.filled_quantity += trade.quantity
+        order.cash_filled += notional(trade.price, trade.quantity)
+        order.fees += fee
+        position = self._position(order.subaccount_id, order.instrument_id)
+        long_before = max(0, position.quantity)
+        position.trade(order.side, trade.price, trade.quantity)
+        self._count_interest(order.instrument_id, max(0, position.quantity) - long_before)
+        trades = self.subaccount_trades.setdefault(
+            order.subaccount_id, deque(maxlen=TRADES_PER_SUBACCOUNT)
+        )
+        if not trades or trades[-1].trade_id != trade.trade_id:  # both sides may be one subaccount
+            trades.append(trade)
+        self._finish_if_done(order)
+        self._touch(order)
+
+    def _on_position_expired(self, event: ev.PositionExpired) -> None:
+        position = self._position(event.subaccount_id, event.instrument_id)
+        self._count_interest(event.instrument_id, -max(0, position.quantity))
+        position.realized += event.payoff - position.cost
+        position.quantity = position.cost = 0
+        self._touched.subaccounts.add(event.subaccount_id)
+
+    def _on_delivery(self, event: ev.DeliveryPriceFixed) -> None:
+        self.deliveries.append(
+            Delivery(event.underlying_id, event.expiry, event.price, self.time_ns)
+        )
+
+    def _on_batch_cut(self, event: ev.BatchCut) -> None:
+        self.batches.append(Batch(event.number, event.first_seq, event.last_seq))
+
+    def _on_batch_confirmed(self, event: ev.BatchConfirmed) -> None:
+        for batch in reversed(self.batches):
+            if batch.number == event.number:
+                batch.block, batch.transaction = event.block, event.transaction
+                return
+
+    # -- upkeep ---------------------------------------------------------------------------------
+
+    def _touch(self, order: OrderRecord) -> None:
+        order.updated_ns = self.time_ns
+        self._touched.orders[order.order_id] = order
+        self._touched.subaccounts.add(order.subaccount_id)
+
+    def _position(self, subaccount_id: int, instrument_id: int) -> Position:
+        return self.positions.setdefault(subaccount_id, {}).setdefault(instrument_id, Position())
+
+    def _count_interest(self, instrument_id: int, change: int) -> None:
+        self.open_interest[instrument_id] = self.open_interest.get(instrument_id, 0) + change
+
+    def _finish_if_done(self, order: OrderRecord) -> None:
+        if order.remaining_quantity == 0:
+            self._finish(order, OrderStatus.FILLED)
+
+    def _finish(self, order: OrderRecord, status: OrderStatus) -> None:
+        order.status = status
+        self.open_orders[order.subaccount_id].pop(order.order_id, None)
+        self._finished.append(order.order_id)
+        if len(self._finished) > FINISHED_ORDERS_KEPT:
+            self.orders.pop(self._finished.popleft(), None)
+
+
+def _tick_direction(last: Trade | None, price: int) -> int:
+    """Deribit's: 0 plus, 1 zero-plus, 2 minus, 3 zero-minus tick."""
+    if last is None or price > last.price:
+        return 0
+    if price < last.price:
+        return 2
+    return 1 if last.tick_direction in (0, 1) else 3
