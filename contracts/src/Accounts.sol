@@ -92,7 +92,7 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
         if (key == address(0)) revert ZeroAddress();
         Delayed storage limit = _sessionKeys[msg.sender][key];
 
-        if (deadline >= limit.at(block.timestamp)) limit.setNow(deadline);
+        if (deadline >= limit.valueAt(block.timestamp)) limit.setNow(deadline);
         else limit.schedule(deadline, CANCEL_DELAY);
         emit SessionKeySet(msg.sender, key, deadline);
     }
@@ -169,7 +169,7 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
         view
         returns (uint64)
     {
-        return _sessionKeys[owner][key].at(time);
+        return _sessionKeys[owner][key].valueAt(time);
     }
 
     /// @inheritdoc IClearing
@@ -212,6 +212,6 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
     }
 
     function _authorised(address owner, address signer, uint256 time) internal view returns (bool) {
-        return signer == owner || _sessionKeys[owner][signer].at(time) >= time;
+        return signer == owner || _sessionKeys[owner][signer].valueAt(time) >= time;
     }
 }

@@ -276,7 +276,7 @@ contract Clearing is Accounts, AccessManaged {
     function _checkOrderNow(Order calldata order, address owner, uint256 time) private view {
         if (order.deadline < time) revert DeadlinePassed();
         if (InstrumentLib.expiryOf(uint64(order.instrument)) <= time) revert InstrumentExpired();
-        if (order.nonce < _nonceFloors[order.subaccountId].at(time)) revert NonceBelowFloor();
+        if (order.nonce < _nonceFloors[order.subaccountId].valueAt(time)) revert NonceBelowFloor();
         if (!_authorised(owner, order.signer, time)) revert SignerNotAuthorised();
     }
 
@@ -339,7 +339,7 @@ contract Clearing is Accounts, AccessManaged {
         if (w.amount == 0) revert ZeroAmount();
         if (w.recipient == address(0) || w.recipient == address(this)) revert InvalidRecipient();
         if (w.deadline < request.time) revert DeadlinePassed();
-        if (w.nonce < _nonceFloors[w.subaccountId].at(request.time)) revert NonceBelowFloor();
+        if (w.nonce < _nonceFloors[w.subaccountId].valueAt(request.time)) revert NonceBelowFloor();
         if (w.signer != run.ledger.owners[place]) revert SignerNotAuthorised();
         _requireSignature(w.hash(), w.signer, request.signature);
         if (filled != 0 || version != 0) revert NonceUsed();

@@ -10,13 +10,13 @@ struct Delayed {
 
 /// @title DelayedLib: owner's controls that bind the contract only after a delay
 library DelayedLib {
-    function at(Delayed storage self, uint256 time) internal view returns (uint64) {
+    function valueAt(Delayed storage self, uint256 time) internal view returns (uint64) {
         return time < self.effectiveAt ? self.current : self.next;
     }
 
     /// @dev A change that is still pending is replaced, and its delay starts again.
     function schedule(Delayed storage self, uint64 value, uint256 delay) internal {
-        uint64 inForce = at(self, block.timestamp);
+        uint64 inForce = valueAt(self, block.timestamp);
         (self.current, self.next) = (inForce, value);
         self.effectiveAt = uint64(block.timestamp + delay);
     }

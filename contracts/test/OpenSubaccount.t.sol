@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+
+import {Clearing} from "../src/Clearing.sol";
+import {IClearing} from "../src/interfaces/IClearing.sol";
+import {ClearingTest} from "./ClearingTest.sol";
+
+contract EighteenDecimals is ERC20("Other", "OTH") {}
+
+contract OpenSubaccountTest is ClearingTest {
+    function test_subaccount_one_is_the_treasurys() public view {
+        (address owner, int96 cash) = clearing.account(1);
+        assertEq(treasury, owner, "owner");
+        assertEq(0, cash, "cash");
+    }
+
+    function test_ids_count_up_and_belong_to_the_caller(address caller, uint8 count) public {
+        vm.assume(caller != address(0));
+        uint64 last = clearing.subaccountCount();
+        for (uint256 i = 0; i < count % 5; i++) {
+            vm.expectEmit(address(clearing));
+            emit IClearing.SubaccountOpened(++last, caller);
+            vm.prank(caller);
+            assertEq(last, clearing.openSubaccount(), "id");
+            (address owner,) = clearing.account(last);
+            assertEq(caller, owner, "owner");
+        }
+        assertEq(last, clearing.subaccountCount(), "count");
+    }
+
+    function test_a_venue_needs_a_treasury() public {
+        vm.expectRevert(IClearing.ZeroAddress.selector);
+        new Clearing(address(manager), usdc, oracle, address(0), DAY, DAY);
+    }
+
+    function test_a_cancel_may_not_bind_before_the_oldest_batch(uint64 delay) public {
+        delay = uint64(bound(delay, 0, DAY - 1));
+        vm.expectRevert(IClearing.CancelDelayTooShort.selector);
+        new Clearing(address(manager), usdc, oracle, treasury, DAY, delay);
+    }
+
+    function test_cash_units_are_those_of_usdc() public {
+        ERC20 other = new EighteenDecimals();
+        vm.expectRevert(IClearing.TokenNotSixDecimals.selector);
+        new Clearing(address(manager), other, oracle, treasury, DAY, DAY);
+    }
+}
