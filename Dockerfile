@@ -1,0 +1,22 @@
+# One image for every process of the exchange, Anvil included; the command says which.
+# Node comes from the hashed wheel, so both locks pin all there is.
+FROM python:3.11-slim AS build
+WORKDIR /exchange
+COPY requirements.lock requirements-node.lock pyproject.toml package.json package-lock.json .npmrc LICENSE ./
+COPY scripts/setup scripts/
+COPY contracts/solc contracts/solc.cjs contracts/
+COPY src/exchange/__init__.py src/exchange/
+RUN scripts/setup
+COPY . .
+RUN scripts/setup && cd contracts && ../.venv/bin/forge build
+
+FROM python:3.11-slim
+RUN useradd --create-home --uid 1000 exchange && install -d -o exchange /exchange/var
+COPY --from=build --chown=exchange /exchange /exchange
+WORKDIR /exchange
+USER exchange
+ENV PATH=/exchange/.venv/bin:$PATH PYTHONUNBUFFERED=1
+VOLUME /exchange/var
+EXPOSE 8080 8081
+ENTRYPOINT ["exchange"]
+CMD ["--help"]
