@@ -191,7 +191,7 @@ def integer_arithmetic(path: str, text: str) -> Iterator[str]:
                 ast.BinOp(op=ast.FloorDiv() | ast.Div())
                 | ast.AugAssign(op=ast.FloorDiv() | ast.Div())
             ):
-                yield f"line {node.lineno}: a division without a rounding in its name; fixed.py has them"
+                yield f"line {node.lineno}: a division whose name says no rounding"
             case ast.Constant(value=float()):
                 yield f"line {node.lineno}: a float in the integer core"
 
