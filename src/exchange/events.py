@@ -168,11 +168,12 @@ class OrderAmended(Event):
 
 
 class OrderCanceled(Event):
-    """What remained of an order left the book."""
+    """`canceled_quantity` of an order left the book; the order is over when nothing remains."""
 
     order_id: int
     subaccount_id: int
     instrument_id: int
+    canceled_quantity: int
     remaining_quantity: int
     reason: CancelReason
 

@@ -60,7 +60,7 @@ def div_exact(a: int, divisor: int) -> int:
 
 
 def notional(price: int, quantity: int) -> int:
-    """Cash value in micro-USDC of `quantity` (1e-4 contracts) at `price`; exact by the tick rule."""
+    """Value in micro-USDC of `quantity` (1e-4 contracts) at `price`; exact by the tick rule."""
     return div_exact(price * quantity, QUANTITY_SCALE)
 
 

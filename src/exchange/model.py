@@ -152,7 +152,7 @@ class InstrumentTerms(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an owner signs, field for field (design.md §9); prices and fees in micro-USDC a contract."""
+    """What an owner signs (design.md §9); prices and fees in micro-USDC a contract."""
 
     subaccount_id: int
     instrument_id: int
@@ -169,7 +169,7 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an owner signs to take cash out; `amount` in units of the token (micro-USDC for USDC)."""
+    """What an owner signs to take cash out; `amount` in the token's own units."""
 
     subaccount_id: int
     token: str
@@ -181,7 +181,7 @@ class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def representable_strike(strike: int) -> bool:
-    """Whether `strike` (micro-USDC) fits an instrument_id: 20 bits times a power of ten of 0.01 USDC."""
+    """Whether `strike` (micro-USDC) fits an id: 20 bits times a power of ten of 0.01 USDC."""
     if strike < 0 or not is_multiple(strike, PRICE_QUANTUM):
         return False
     mantissa, exponent = _split_strike(div_exact(strike, PRICE_QUANTUM))

@@ -161,7 +161,6 @@ def recover_signer(digest: bytes, signature: bytes) -> str | None:
     compact = signature[:64] + bytes([signature[64] - 27])
     try:
         key = coincurve.PublicKey.from_signature_and_message(compact, digest, hasher=None)
-    except Exception as error:  # noqa: BLE001  coincurve raises bare Exception for impossible points
-        assert "recover" in str(error), error
+    except Exception:  # noqa: BLE001  coincurve has no narrower class for a point off the curve
         return None
     return _address_of_public_key(key)

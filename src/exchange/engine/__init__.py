@@ -1,0 +1,221 @@
+"""The state machine: `Engine.apply(seq, time_ns, command) -> events`.
+
+A pure function of its inputs (design.md §2.1): no I/O, clock, randomness, float or log here or
+below. The same commands in the same order give the same events and the same state hash, on every
+machine. Refusals are events; an exception from here is a bug and stops the venue.
+"""
+
+import hashlib
+from typing import assert_never
+
+from exchange.commands import (
+    AdvanceClock,
+    AmendOrder,
+    AnyCommand,
+    CancelAll,
+    CancelOrder,
+    Configure,
+    CutBatch,
+    ExpireInstruments,
+    ListInstruments,
+    ObserveBlocks,
+    PlaceOrder,
+    UpdateIndex,
+    UpdateMarks,
+    Withdraw,
+)
+from exchange.engine import custody, entry, expiry
+from exchange.engine.checks import may_sign
+from exchange.engine.invariants import check_venue
+from exchange.engine.state import Subaccount, Venue
+from exchange.engine.views import MarginSummary, Mark, OrderView, margin_summary, order_view
+from exchange.events import AnyEvent, RejectReason
+from exchange.fixed import to_seconds_down
+from exchange.model import Instrument, InstrumentStatus, Side
+
+__all__ = ["Engine", "MarginSummary", "Mark", "OrderView"]
+
+
+class Engine:
+    """Applies commands to one shard's state and answers questions about it."""
+
+    def __init__(self) -> None:
+        self._venue = Venue()
+
+    def apply(self, seq: int, time_ns: int, command: AnyCommand) -> tuple[AnyEvent, ...]:
+        """The events of `command`; seqs follow one another, time never goes back."""
+        venue = self._venue
+        assert seq == venue.seq + 1, f"expected seq {venue.seq + 1}, got {seq}"
+        assert time_ns >= venue.time_ns, "time went back"
+        venue.seq = seq
+        venue.time_ns = time_ns
+        venue.events = []
+        entry.sweep_deadlines(venue, to_seconds_down(time_ns))
+        if venue.parameters is None and not isinstance(command, Configure):
+            venue.refuse(RejectReason.NOT_CONFIGURED, "the venue is starting; try again")
+        else:
+            self._dispatch(command)
+        return tuple(venue.events)
+
+    def _dispatch(self, command: AnyCommand) -> None:  # noqa: C901, PLR0912  one line a command
+        venue = self._venue
+        match command:
+            case PlaceOrder():
+                entry.place_order(venue, command)
+            case CancelOrder():
+                entry.cancel_order(venue, command)
+            case AmendOrder():
+                entry.amend_order(venue, command)
+            case CancelAll():
+                entry.cancel_all(venue, command)
+            case UpdateIndex():
+                expiry.update_index(venue, command)
+            case UpdateMarks():
+                expiry.update_marks(venue, command)
+            case ObserveBlocks():
+                custody.observe_blocks(venue, command)
+            case Withdraw():
+                custody.withdraw(venue, command)
+            case CutBatch():
+                custody.cut_batch(venue, self.state_hash)
+            case ExpireInstruments():
+                expiry.expire_instruments(venue, command)
+            case ListInstruments():
+                expiry.list_instruments(venue, command)
+            case Configure():
+                expiry.configure(venue, command)
+            case AdvanceClock():
+                custody.advance_clock(venue, command)
+            case _:
+                assert_never(command)
+
+    @property
+    def clock_offset_ns(self) -> int:
+        """How far venue time runs ahead of the machine's clock."""
+        return self._venue.clock_offset_ns
+
+    @property
+    def time_ns(self) -> int:
+        """Time of the newest command."""
+        return self._venue.time_ns
+
+    @property
+    def parameters(self) -> Configure | None:
+        """Parameters in force; None before the first `Configure`."""
+        return self._venue.parameters
+
+    @property
+    def instruments(self) -> dict[int, Instrument]:
+        """Every instrument ever listed, by id. Read only."""
+        return self._venue.instruments
+
+    @property
+    def subaccounts(self) -> dict[int, Subaccount]:
+        """Every subaccount, by id. Read only."""
+        return self._venue.subaccounts
+
+    @property
+    def delivery_prices(self) -> dict[tuple[int, int], int]:
+        """Delivery price by (underlying_id, expiry). Read only."""
+        return self._venue.delivery_prices
+
+    @property
+    def last_block(self) -> int:
+        """The newest block observed; 0 before the first."""
+        return self._venue.last_block
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of risk arrays in force; 0 before the first."""
+        return self._venue.marks.epoch if self._venue.parameters else 0
+
+    @property
+    def pending(self) -> int:
+        """Trades, payoffs and withdrawals that no settlement batch holds yet."""
+        return self._venue.batches.pending
+
+    @property
+    def batch_number(self) -> int:
+        """The settlement batch cut last."""
+        return self._venue.batches.number
+
+    @property
+    def confirmed_batch(self) -> int:
+        """The settlement batch that became final on chain last."""
+        return self._venue.batches.confirmed
+
+    def status(self, instrument_id: int) -> InstrumentStatus:
+        """Trading phase of a listed instrument."""
+        return self._venue.statuses[instrument_id]
+
+    def subaccounts_of(self, owner: str) -> list[int]:
+        """Ids of an owner's subaccounts, ascending."""
+        return sorted(key for key, sub in self._venue.subaccounts.items() if sub.owner == owner)
+
+    def owner_may_sign(self, subaccount_id: int, signer: str, time_ns: int) -> bool:
+        """Whether `signer` is the owner or holds a session key that is live at `time_ns`."""
+        subaccount = self._venue.subaccounts.get(subaccount_id)
+        if subaccount is None:
+            return False
+        return may_sign(self._venue, subaccount, signer, to_seconds_down(time_ns))
+
+    def open_orders(self, subaccount_id: int, instrument_id: int = 0) -> list[OrderView]:
+        """Open orders in order of entry; all instruments for 0."""
+        orders = self._venue.subaccounts[subaccount_id].open_orders.values()
+        return [
+            order_view(order) for order in orders if instrument_id in (0, order.terms.instrument_id)
+        ]
+
+    def order(self, order_id: int) -> OrderView | None:
+        """An order, until some time after its deadline."""
+        order = self._venue.orders.get(order_id)
+        return order_view(order) if order else None
+
+    def order_by_nonce(self, subaccount_id: int, nonce: int) -> OrderView | None:
+        """The order that used this nonce: what became of it after a time-out."""
+        subaccount = self._venue.subaccounts.get(subaccount_id)
+        order = subaccount.orders.get(nonce) if subaccount else None
+        return order_view(order) if order else None
+
+    def positions(self, subaccount_id: int) -> dict[int, int]:
+        """Signed quantity by instrument, without zeros."""
+        return dict(self._venue.subaccounts[subaccount_id].account.positions)
+
+    def margin(self, subaccount_id: int) -> MarginSummary:
+        """Cash, values and margin of a subaccount."""
+        return margin_summary(self._venue.subaccounts[subaccount_id].account)
+
+    def index_price(self, underlying_id: int) -> int:
+        """Newest index price; 0 before the first."""
+        return self._venue.marks.index_price(underlying_id)
+
+    def mark(self, instrument_id: int) -> Mark | None:
+        """An instrument's mark; None while it has none."""
+        marks = self._venue.marks
+        if not marks.has(instrument_id):
+            return None
+        return Mark(
+            mark_price=marks.mark_price(instrument_id),
+            mark_iv=marks.mark_iv(instrument_id),
+            delta=marks.delta(instrument_id),
+            vega=marks.vega(instrument_id),
+        )
+
+    def levels(self, instrument_id: int, side: Side, depth: int) -> list[tuple[int, int]]:
+        """(price, displayed quantity) from the best price outward; depth 0 gives all."""
+        book = self._venue.books.get(instrument_id)
+        if book is None:
+            return []
+        return [(price, quantity) for price, quantity, _ in book.levels(side, depth)]
+
+    def total_cash(self) -> int:
+        """Sum of all cash; changes by deposits and withdrawals alone."""
+        return sum(sub.cash for sub in self._venue.subaccounts.values())
+
+    def state_hash(self) -> bytes:
+        """sha256 of the canonical state, 32 bytes."""
+        return hashlib.sha256(self._venue.encoded()).digest()
+
+    def check(self) -> None:
+        """Assert that books, orders and accounts agree, and that positions net to zero."""
+        check_venue(self._venue)

@@ -1,0 +1,260 @@
+"""Everything that can refuse an order, in the order of `RejectReason`. Changes nothing.
+
+Each check is a pure look at the venue and the signed terms. A refusal is a pair of the reason and
+words that name the value and the bound, so that the sender knows what to change.
+"""
+
+from exchange.engine.state import Order, Subaccount, Venue
+from exchange.events import RejectReason
+from exchange.fixed import (
+    CASH_SCALE,
+    QUANTITY_SCALE,
+    RATIO_SCALE,
+    format_decimal,
+    is_multiple,
+    mul_div_down,
+    mul_div_up,
+    to_nanoseconds,
+    to_seconds_down,
+)
+from exchange.margin.account import MarginOrder
+from exchange.model import (
+    Instrument,
+    InstrumentStatus,
+    OrderStatus,
+    OrderTerms,
+    Side,
+    TimeInForce,
+)
+
+Refusal = tuple[RejectReason, str]
+
+
+def check_authority(venue: Venue, terms: OrderTerms) -> Subaccount | None:
+    """The subaccount, if the signer may act for it now; otherwise refuses and returns None."""
+    subaccount = venue.subaccounts.get(terms.subaccount_id)
+    refusal = _authority(venue, subaccount, terms)
+    if refusal is None:
+        return subaccount
+    venue.refuse(*refusal, subaccount_id=terms.subaccount_id, nonce=terms.nonce)
+    return None
+
+
+def _authority(venue: Venue, subaccount: Subaccount | None, terms: OrderTerms) -> Refusal | None:
+    assert venue.parameters is not None
+    if subaccount is None:
+        return RejectReason.UNKNOWN_SUBACCOUNT, f"subaccount {terms.subaccount_id}"
+    if not may_sign(venue, subaccount, terms.signer, terms.deadline):
+        return (
+            RejectReason.UNAUTHORIZED_SIGNER,
+            f"{terms.signer} is neither the owner nor a session key that outlives the deadline",
+        )
+    now_s = to_seconds_down(venue.time_ns)
+    if terms.deadline <= now_s:
+        return RejectReason.DEADLINE_PASSED, f"deadline {terms.deadline}, now {now_s}"
+    latest = now_s + venue.parameters.limits.deadline_seconds_max
+    if terms.deadline > latest:
+        return RejectReason.DEADLINE_TOO_FAR, f"deadline {terms.deadline}, at most {latest}"
+    if terms.nonce < subaccount.nonce_floor:
+        return (
+            RejectReason.STALE_NONCE,
+            f"nonce {terms.nonce} is below the floor {subaccount.nonce_floor}",
+        )
+    return None
+
+
+def may_sign(venue: Venue, subaccount: Subaccount, signer: str, deadline: int) -> bool:
+    """Whether `signer` may sign until `deadline` for this subaccount."""
+    if signer == subaccount.owner:
+        return True
+    return venue.session_keys.get((subaccount.owner, signer), 0) >= deadline
+
+
+def check_order(
+    venue: Venue, subaccount: Subaccount, terms: OrderTerms, time_in_force: TimeInForce
+) -> Refusal | None:
+    """Why a new order cannot enter; authority and nonce were checked before."""
+    assert venue.parameters is not None
+    return (
+        _check_instrument(venue, terms)
+        or _check_grid(venue, terms, terms.quantity)
+        or _check_market(venue, terms)
+        or _check_count(venue, subaccount)
+        or _check_reduce_only(subaccount, terms, time_in_force)
+        or _check_margin(subaccount, terms, reducible_quantity(subaccount, terms, 0))
+    )
+
+
+def check_amend(
+    venue: Venue, subaccount: Subaccount, order: Order | None, terms: OrderTerms
+) -> Refusal | None:
+    """Why an order cannot take these terms; authority was checked before."""
+    if order is None or order.status is not OrderStatus.OPEN:
+        return RejectReason.UNKNOWN_ORDER, f"no open order has nonce {terms.nonce}"
+    old = order.terms
+    if terms.version <= old.version:
+        return (
+            RejectReason.NONCE_USED,
+            f"version {terms.version} is not above {old.version}",
+        )
+    if (terms.instrument_id, terms.side, terms.reduce_only, terms.trigger_hash) != (
+        old.instrument_id,
+        old.side,
+        old.reduce_only,
+        old.trigger_hash,
+    ):
+        return (
+            RejectReason.NOT_AMENDABLE,
+            "instrument, side, reduce_only and trigger stay; cancel and place anew",
+        )
+    remaining = terms.quantity - order.filled_quantity
+    refusal = (
+        _check_instrument(venue, terms)
+        or _check_grid(venue, terms, remaining)
+        or _check_market(venue, terms)
+        or _check_reduce_only(subaccount, terms, order.time_in_force)
+    )
+    if refusal is not None:
+        return refusal
+    account = subaccount.account
+    standing = account.orders[order.order_id]
+    account.remove_order(order.order_id)
+    quantity = reducible_quantity(subaccount, terms, order.filled_quantity)
+    refusal = _check_margin(subaccount, terms, quantity)
+    account.place_order(order.order_id, standing)
+    return refusal
+
+
+def _check_instrument(venue: Venue, terms: OrderTerms) -> Refusal | None:
+    status = venue.statuses.get(terms.instrument_id)
+    if status is None:
+        return RejectReason.UNKNOWN_INSTRUMENT, f"instrument {terms.instrument_id}"
+    instrument = venue.instruments[terms.instrument_id]
+    over = instrument.expiry and to_nanoseconds(instrument.expiry) <= venue.time_ns
+    if over or status is InstrumentStatus.EXPIRED:
+        return RejectReason.INSTRUMENT_EXPIRED, instrument.name
+    return None
+
+
+def _check_grid(venue: Venue, terms: OrderTerms, remaining: int) -> Refusal | None:
+    instrument = venue.instruments[terms.instrument_id]
+    return _check_quantity(venue, instrument, terms.quantity, remaining) or _check_price(
+        instrument, terms.limit_price
+    )
+
+
+def _check_quantity(
+    venue: Venue, instrument: Instrument, quantity: int, remaining: int
+) -> Refusal | None:
+    assert venue.parameters is not None
+    if remaining <= 0:
+        return RejectReason.QUANTITY_NOT_POSITIVE, "nothing would be left to trade"
+    if not is_multiple(quantity, instrument.lot_size):
+        step = format_decimal(instrument.lot_size, QUANTITY_SCALE)
+        return RejectReason.QUANTITY_OFF_LOT, f"amount must be a multiple of {step}"
+    if quantity < instrument.min_quantity:
+        least = format_decimal(instrument.min_quantity, QUANTITY_SCALE)
+        return RejectReason.QUANTITY_TOO_SMALL, f"amount must be at least {least}"
+    most = venue.parameters.limits.quantity_max
+    if quantity > most:
+        text = format_decimal(most, QUANTITY_SCALE)
+        return RejectReason.QUANTITY_TOO_LARGE, f"amount must be at most {text}"
+    return None
+
+
+def _check_price(instrument: Instrument, limit_price: int) -> Refusal | None:
+    tick = format_decimal(instrument.tick_size, CASH_SCALE)
+    if limit_price <= 0:
+        return RejectReason.PRICE_NOT_POSITIVE, f"price must be at least {tick}"
+    if not is_multiple(limit_price, instrument.tick_size):
+        return RejectReason.PRICE_OFF_TICK, f"price must be a multiple of {tick}"
+    return None
+
+
+def _check_market(venue: Venue, terms: OrderTerms) -> Refusal | None:
+    """Fee limit, freshness of the index, existence of a mark, price band."""
+    assert venue.parameters is not None
+    instrument = venue.instruments[terms.instrument_id]
+    age_ns = venue.time_ns - venue.index_times_ns.get(instrument.underlying_id, 0)
+    if age_ns > venue.parameters.limits.index_age_ns_max:
+        return RejectReason.STALE_INDEX, "no fresh index price; new orders wait for one"
+    index_price = venue.marks.index_price(instrument.underlying_id)
+    least_fee = _schedule_fee_per_contract(venue, index_price, terms.limit_price)
+    if terms.max_fee < least_fee:
+        text = format_decimal(least_fee, CASH_SCALE)
+        return RejectReason.MAX_FEE_TOO_LOW, f"max_fee must be at least {text} a contract"
+    if not venue.marks.has(terms.instrument_id):
+        return RejectReason.NO_MARK, f"{instrument.name} has no mark yet; try again"
+    return _check_band(venue, terms, index_price)
+
+
+def _schedule_fee_per_contract(venue: Venue, index_price: int, price: int) -> int:
+    assert venue.parameters is not None
+    fees = venue.parameters.fees
+    rate = max(fees.maker_rate, fees.taker_rate)
+    by_index = mul_div_up(rate, index_price, RATIO_SCALE)
+    return min(by_index, mul_div_up(fees.premium_cap, price, RATIO_SCALE))
+
+
+def _check_band(venue: Venue, terms: OrderTerms, index_price: int) -> Refusal | None:
+    """A buyer may not bid far above the mark, nor a seller offer far below it."""
+    assert venue.parameters is not None
+    band = mul_div_down(venue.parameters.limits.band_rate, index_price, RATIO_SCALE)
+    mark = venue.marks.mark_price(terms.instrument_id)
+    if terms.side is Side.BUY and terms.limit_price > mark + band:
+        text = format_decimal(mark + band, CASH_SCALE)
+        return RejectReason.PRICE_OUTSIDE_BAND, f"price must be at most {text} now"
+    if terms.side is Side.SELL and terms.limit_price < mark - band:
+        text = format_decimal(mark - band, CASH_SCALE)
+        return RejectReason.PRICE_OUTSIDE_BAND, f"price must be at least {text} now"
+    return None
+
+
+def _check_count(venue: Venue, subaccount: Subaccount) -> Refusal | None:
+    assert venue.parameters is not None
+    most = venue.parameters.limits.open_orders_max
+    if len(subaccount.open_orders) >= most:
+        return RejectReason.TOO_MANY_ORDERS, f"{most} orders are open; cancel some first"
+    return None
+
+
+def _check_reduce_only(
+    subaccount: Subaccount, terms: OrderTerms, time_in_force: TimeInForce
+) -> Refusal | None:
+    if not terms.reduce_only:
+        return None
+    left = position_to_reduce(subaccount, terms)
+    if left == 0 or (time_in_force is TimeInForce.FOK and terms.quantity > left):
+        held = format_decimal(subaccount.account.position(terms.instrument_id), QUANTITY_SCALE)
+        return RejectReason.REDUCE_ONLY_INCREASES, f"the position is {held}"
+    return None
+
+
+def position_to_reduce(subaccount: Subaccount, terms: OrderTerms) -> int:
+    """How much of the position this side can close."""
+    return max(0, -terms.side.sign * subaccount.account.position(terms.instrument_id))
+
+
+def reducible_quantity(subaccount: Subaccount, terms: OrderTerms, filled_quantity: int) -> int:
+    """What of the order may still trade: all of it, unless it is reduce-only."""
+    remaining = terms.quantity - filled_quantity
+    if not terms.reduce_only:
+        return remaining
+    return min(remaining, position_to_reduce(subaccount, terms))
+
+
+def _check_margin(subaccount: Subaccount, terms: OrderTerms, quantity: int) -> Refusal | None:
+    """Initial margin after the order's worst fill, unless the order only reduces risk."""
+    order = MarginOrder(
+        terms.instrument_id, terms.side.sign, quantity, terms.limit_price, terms.max_fee
+    )
+    excess = subaccount.account.initial_excess_with(order)
+    if excess >= 0:
+        return None
+    if terms.reduce_only and subaccount.account.risk_reducing(order):
+        return None
+    text = format_decimal(-excess, CASH_SCALE)
+    return (
+        RejectReason.INSUFFICIENT_MARGIN,
+        f"initial margin would be short of {text} USDC; deposit or reduce",
+    )

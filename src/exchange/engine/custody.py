@@ -1,0 +1,194 @@
+"""What binds the engine to the chain: confirmed blocks in, withdrawals and batches out.
+
+The chain is a source of commands (design.md §2.4): blocks arrive in order, without gap, each once;
+their logs are facts, so nothing here refuses a log.
+"""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from exchange.commands import (
+    AdvanceClock,
+    AnyObservation,
+    BatchSeen,
+    DepositSeen,
+    NonceFloorSeen,
+    ObserveBlocks,
+    SessionKeySeen,
+    SubaccountSeen,
+    Withdraw,
+)
+from exchange.engine.entry import cancel
+from exchange.engine.state import Subaccount, Venue
+from exchange.events import (
+    BatchConfirmed,
+    BatchCut,
+    BlocksObserved,
+    CancelReason,
+    ClockAdvanced,
+    Deposited,
+    NonceFloorRaised,
+    RejectReason,
+    SessionKeySet,
+    SubaccountOpened,
+    Withdrawn,
+)
+from exchange.fixed import CASH_SCALE, format_decimal, to_seconds_down
+from exchange.model import FEE_SUBACCOUNT_ID, WithdrawalTerms
+
+LOCAL_CHAIN_IDS = frozenset({1337, 31337})
+_ZERO_ADDRESS = "0x" + "0" * 40
+
+
+def observe_blocks(venue: Venue, command: ObserveBlocks) -> None:
+    """Take in confirmed blocks that follow the last ones."""
+    follows = venue.last_block == 0 or command.first_block == venue.last_block + 1
+    if not follows or command.last_block < command.first_block:
+        venue.refuse(
+            RejectReason.BLOCK_GAP,
+            f"blocks {command.first_block}..{command.last_block} do not follow {venue.last_block}",
+        )
+        return
+    for observation in command.observations:
+        _observe(venue, observation)
+    venue.last_block = command.last_block
+    venue.last_block_hash = command.last_hash
+    venue.emit(BlocksObserved(last_block=command.last_block))
+
+
+def _observe(venue: Venue, seen: AnyObservation) -> None:
+    match seen:
+        case SubaccountSeen():
+            venue.open_subaccount(seen.subaccount_id, seen.owner)
+            venue.emit(SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner))
+        case DepositSeen():
+            venue.subaccounts[seen.subaccount_id].account.add_cash(seen.amount)
+            venue.emit(Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount))
+        case SessionKeySeen():
+            _set_session_key(venue, seen)
+        case NonceFloorSeen():
+            _raise_nonce_floor(venue, venue.subaccounts[seen.subaccount_id], seen.floor)
+        case BatchSeen():
+            venue.batches.confirmed = max(venue.batches.confirmed, seen.number)
+            venue.emit(
+                BatchConfirmed(number=seen.number, block=seen.block, transaction=seen.transaction)
+            )
+        case _:
+            assert_never(seen)
+
+
+def _set_session_key(venue: Venue, seen: SessionKeySeen) -> None:
+    pair = (seen.owner, seen.key)
+    if seen.deadline:
+        venue.session_keys[pair] = seen.deadline
+    else:
+        venue.session_keys.pop(pair, None)
+    venue.emit(SessionKeySet(owner=seen.owner, key=seen.key, deadline=seen.deadline))
+    for subaccount_id in sorted(venue.subaccounts):
+        subaccount = venue.subaccounts[subaccount_id]
+        if subaccount.owner != seen.owner:
+            continue
+        for order in list(subaccount.open_orders.values()):
+            if order.terms.signer == seen.key and order.terms.deadline > seen.deadline:
+                cancel(venue, order, CancelReason.SESSION_KEY)
+
+
+def _raise_nonce_floor(venue: Venue, subaccount: Subaccount, floor: int) -> None:
+    subaccount.nonce_floor = max(subaccount.nonce_floor, floor)
+    venue.emit(
+        NonceFloorRaised(subaccount_id=subaccount.subaccount_id, floor=subaccount.nonce_floor)
+    )
+    for order in list(subaccount.open_orders.values()):
+        if order.terms.nonce < subaccount.nonce_floor:
+            cancel(venue, order, CancelReason.NONCE_FLOOR)
+
+
+def withdraw(venue: Venue, command: Withdraw) -> None:
+    """Debit a withdrawal; the batch that contains this command pays it."""
+    terms = command.terms
+    refusal = _check_withdrawal(venue, terms)
+    if refusal is not None:
+        venue.refuse(*refusal, subaccount_id=terms.subaccount_id, nonce=terms.nonce)
+        return
+    subaccount = venue.subaccounts[terms.subaccount_id]
+    subaccount.used_nonces.add(terms.nonce)
+    subaccount.account.add_cash(-terms.amount)
+    venue.batches.pending += 1
+    venue.emit(
+        Withdrawn(
+            subaccount_id=terms.subaccount_id,
+            amount=terms.amount,
+            recipient=terms.recipient,
+            nonce=terms.nonce,
+        )
+    )
+
+
+def _check_withdrawal(venue: Venue, terms: WithdrawalTerms) -> tuple[RejectReason, str] | None:
+    assert venue.parameters is not None
+    subaccount = venue.subaccounts.get(terms.subaccount_id)
+    if subaccount is None or terms.subaccount_id == FEE_SUBACCOUNT_ID:
+        return RejectReason.UNKNOWN_SUBACCOUNT, f"subaccount {terms.subaccount_id}"
+    if terms.signer != subaccount.owner:
+        return RejectReason.UNAUTHORIZED_SIGNER, "only the owner's own signature takes cash out"
+    now_s = to_seconds_down(venue.time_ns)
+    if terms.deadline <= now_s:
+        return RejectReason.DEADLINE_PASSED, f"deadline {terms.deadline}, now {now_s}"
+    if terms.deadline > now_s + venue.parameters.limits.deadline_seconds_max:
+        return RejectReason.DEADLINE_TOO_FAR, f"deadline {terms.deadline}"
+    if terms.nonce < subaccount.nonce_floor:
+        return RejectReason.STALE_NONCE, f"nonce {terms.nonce} is below {subaccount.nonce_floor}"
+    if terms.nonce in subaccount.orders or terms.nonce in subaccount.used_nonces:
+        return RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken"
+    return _check_amount(venue, subaccount, terms)
+
+
+def _check_amount(
+    venue: Venue, subaccount: Subaccount, terms: WithdrawalTerms
+) -> tuple[RejectReason, str] | None:
+    assert venue.parameters is not None
+    if terms.amount <= 0:
+        return RejectReason.QUANTITY_NOT_POSITIVE, "the amount must be above zero"
+    for instrument_id in subaccount.account.positions:
+        underlying_id = venue.instruments[instrument_id].underlying_id
+        age_ns = venue.time_ns - venue.index_times_ns.get(underlying_id, 0)
+        if age_ns > venue.parameters.limits.index_age_ns_max:
+            return RejectReason.STALE_INDEX, "positions cannot be valued now; try again"
+    free = min(subaccount.account.cash, subaccount.account.initial_excess())
+    if terms.amount > free:
+        text = format_decimal(max(0, free), CASH_SCALE)
+        return RejectReason.INSUFFICIENT_CASH, f"at most {text} USDC can leave now"
+    if terms.token != venue.parameters.collateral or terms.recipient == _ZERO_ADDRESS:
+        return RejectReason.BAD_RECIPIENT, f"token {terms.token}, recipient {terms.recipient}"
+    return None
+
+
+def cut_batch(venue: Venue, state_hash: Callable[[], bytes]) -> None:
+    """End a settlement batch at this command."""
+    batches = venue.batches
+    if batches.pending == 0:
+        venue.refuse(RejectReason.NOTHING_TO_SETTLE, "nothing happened since the last batch")
+        return
+    first_seq = batches.last_seq + 1
+    batches.number += 1
+    batches.last_seq = venue.seq
+    batches.pending = 0
+    venue.emit(
+        BatchCut(
+            number=batches.number,
+            first_seq=first_seq,
+            last_seq=venue.seq,
+            risk_epoch=venue.marks.epoch,
+            state_hash=state_hash(),
+        )
+    )
+
+
+def advance_clock(venue: Venue, command: AdvanceClock) -> None:
+    """Move venue time forward on a local chain, for demonstrations of expiry."""
+    assert venue.parameters is not None
+    if venue.parameters.chain_id not in LOCAL_CHAIN_IDS:
+        venue.refuse(RejectReason.NOT_LOCAL, "the clock moves only on a local chain")
+        return
+    venue.clock_offset_ns += max(0, command.by_ns)
+    venue.emit(ClockAdvanced(offset_ns=venue.clock_offset_ns))

@@ -1,0 +1,427 @@
+"""Order entry: place, amend, cancel, and what each match does to both sides.
+
+The checks stand in the order of `RejectReason`. Every function either refuses and changes nothing,
+or does all of it. The order of effects of a match: cash and position of the maker, of the taker,
+the venue's fees, then `Traded`; afterwards reduce-only orders shrink to what is left to reduce.
+"""
+
+import heapq
+from typing import Final
+
+from exchange.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
+from exchange.engine.checks import (
+    check_amend,
+    check_authority,
+    check_order,
+    reducible_quantity,
+)
+from exchange.engine.state import Order, Subaccount, Venue
+from exchange.events import (
+    CancelReason,
+    OrderAmended,
+    OrderCanceled,
+    OrderPlaced,
+    OrderRepeated,
+    RejectReason,
+    Traded,
+)
+from exchange.fixed import (
+    QUANTITY_SCALE,
+    RATIO_SCALE,
+    mul_div_down,
+    mul_div_up,
+    notional,
+)
+from exchange.margin.account import MarginOrder
+from exchange.matching.book import Outcome, Placement, PostOnly, instruction_word
+from exchange.model import FEE_SUBACCOUNT_ID, OrderStatus, OrderTerms, Side
+
+MEMORY_AFTER_DEADLINE_S: Final = 3600  # how long a dead order still answers queries
+
+_REFUSED_BY_BOOK: Final = {
+    Outcome.FOK_REFUSED: RejectReason.FOK_NOT_FILLABLE,
+    Outcome.POST_ONLY_REFUSED: RejectReason.POST_ONLY_WOULD_TRADE,
+}
+_CANCELED_BY_BOOK: Final = {
+    Outcome.UNFILLED: CancelReason.IMMEDIATE_OR_CANCEL,
+    Outcome.SELF_TRADE_CANCELED: CancelReason.SELF_TRADE,
+}
+
+
+def schedule_fee(
+    venue: Venue, underlying_id: int, price: int, quantity: int, *, maker: bool
+) -> int:
+    """Fee of a fill in micro-USDC: a rate of the index, capped by the premium; rounded up."""
+    assert venue.parameters is not None
+    fees = venue.parameters.fees
+    rate = fees.maker_rate if maker else fees.taker_rate
+    index_price = venue.marks.index_price(underlying_id)
+    by_index = mul_div_up(rate * index_price, quantity, RATIO_SCALE * QUANTITY_SCALE)
+    by_premium = mul_div_up(fees.premium_cap, notional(price, quantity), RATIO_SCALE)
+    return min(by_index, by_premium)
+
+
+def fee_limit(terms: OrderTerms, quantity: int) -> int:
+    """The most that `quantity` of this order may be charged; the contract checks the same."""
+    return mul_div_down(terms.max_fee, quantity, QUANTITY_SCALE)
+
+
+def place_order(venue: Venue, command: PlaceOrder) -> None:
+    """Enter a signed order; the same content again returns the first outcome."""
+    terms = command.terms
+    subaccount = check_authority(venue, terms)
+    if subaccount is None:
+        return
+    known = subaccount.orders.get(terms.nonce)
+    if known is not None and known.terms == terms:
+        _repeat(venue, known)
+        return
+    if known is not None or terms.nonce in subaccount.used_nonces:
+        _reject(venue, terms, RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken")
+        return
+    order = _new_order(venue, command)
+    refusal = check_order(venue, subaccount, terms, command.time_in_force)
+    if refusal is not None:
+        _remember_rejected(venue, subaccount, order, *refusal)
+        return
+    _match_new(venue, subaccount, order)
+
+
+def _new_order(venue: Venue, command: PlaceOrder) -> Order:
+    post_only = PostOnly.OFF
+    if command.post_only:
+        post_only = PostOnly.REJECT if command.reject_post_only else PostOnly.REPRICE
+    word = instruction_word(command.time_in_force, post_only, command.self_trade_prevention)
+    return Order(
+        order_id=venue.seq,
+        terms=command.terms,
+        signed_seq=venue.seq,
+        status=OrderStatus.OPEN,
+        time_in_force=command.time_in_force,
+        post_only=command.post_only,
+        word=word,
+        max_show=command.max_show,
+        label=command.label,
+        placed_ns=venue.time_ns,
+        updated_ns=venue.time_ns,
+        price=command.terms.limit_price,
+    )
+
+
+def _repeat(venue: Venue, order: Order) -> None:
+    if order.reject_reason is not None:
+        _reject(venue, order.terms, order.reject_reason, "refused before with the same content")
+        return
+    venue.emit(OrderRepeated(order_id=order.order_id, subaccount_id=order.terms.subaccount_id))
+
+
+def _reject(venue: Venue, terms: OrderTerms, reason: RejectReason, detail: str) -> None:
+    venue.refuse(reason, detail, subaccount_id=terms.subaccount_id, nonce=terms.nonce)
+
+
+def _remember(venue: Venue, subaccount: Subaccount, order: Order) -> None:
+    subaccount.orders[order.terms.nonce] = order
+    venue.orders[order.order_id] = order
+    heapq.heappush(venue.deadlines, (order.terms.deadline, order.order_id))
+
+
+def _remember_rejected(
+    venue: Venue, subaccount: Subaccount, order: Order, reason: RejectReason, detail: str
+) -> None:
+    order.status = OrderStatus.REJECTED
+    order.reject_reason = reason
+    _remember(venue, subaccount, order)
+    _reject(venue, order.terms, reason, detail)
+
+
+def _match_new(venue: Venue, subaccount: Subaccount, order: Order) -> None:
+    terms = order.terms
+    quantity = reducible_quantity(subaccount, terms, 0)
+    placement = venue.books[terms.instrument_id].place(
+        order.order_id,
+        terms.subaccount_id,
+        subaccount.owner_key,
+        terms.side,
+        terms.limit_price,
+        quantity,
+        order.word,
+        order.max_show,
+    )
+    refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
+    if refusal is not None:
+        _remember_rejected(venue, subaccount, order, refusal, "the book as it stands")
+        return
+    _remember(venue, subaccount, order)
+    venue.emit(
+        OrderPlaced(
+            order_id=order.order_id,
+            subaccount_id=terms.subaccount_id,
+            instrument_id=terms.instrument_id,
+            side=terms.side,
+            quantity=terms.quantity,
+            limit_price=placement.price,
+            nonce=terms.nonce,
+            time_in_force=order.time_in_force,
+            post_only=order.post_only,
+            reduce_only=terms.reduce_only,
+            label=order.label,
+        )
+    )
+    subaccount.open_orders[order.order_id] = order
+    _give_up_excess(venue, order, quantity)
+    _settle_placement(venue, subaccount, order, placement)
+
+
+def _give_up_excess(venue: Venue, order: Order, quantity: int) -> None:
+    """What a reduce-only order asks for beyond the position is canceled at once."""
+    if quantity < order.remaining_quantity:
+        _take_away(venue, order, order.remaining_quantity - quantity, CancelReason.REDUCE_ONLY)
+
+
+def _settle_placement(
+    venue: Venue, subaccount: Subaccount, order: Order, placement: Placement
+) -> None:
+    """Book the fills, the makers that self-trade prevention touched, and what rests."""
+    order.price = placement.price
+    touched = {order.terms.subaccount_id}
+    for maker_order_id, price, quantity in placement.fills:
+        touched.add(_book_fill(venue, order, maker_order_id, price, quantity))
+    for maker_order_id, removed, resting in placement.prevented:
+        _shrink(venue, venue.orders[maker_order_id], removed, resting, CancelReason.SELF_TRADE)
+    if placement.resting_quantity:
+        subaccount.account.place_order(
+            order.order_id, margin_order(order.terms, placement.resting_quantity)
+        )
+    else:
+        subaccount.open_orders.pop(order.order_id, None)
+    if placement.canceled_quantity:
+        outcome = Outcome(placement.outcome)
+        reason = _CANCELED_BY_BOOK.get(outcome, CancelReason.SELF_TRADE)
+        _take_away(venue, order, placement.canceled_quantity, reason)
+    if not placement.resting_quantity and order.status is OrderStatus.OPEN:
+        order.status = OrderStatus.CANCELED if order.canceled_quantity else OrderStatus.FILLED
+    for subaccount_id in sorted(touched):
+        limit_reduce_only(venue, venue.subaccounts[subaccount_id], order.terms.instrument_id)
+
+
+def margin_order(terms: OrderTerms, quantity: int) -> MarginOrder:
+    """What margin sees of an order with `quantity` left."""
+    return MarginOrder(
+        terms.instrument_id, terms.side.sign, quantity, terms.limit_price, terms.max_fee
+    )
+
+
+def _book_fill(venue: Venue, taker: Order, maker_id: int, price: int, quantity: int) -> int:
+    """One match: cash, positions, fees, orders; returns the maker's subaccount."""
+    maker = venue.orders[maker_id]
+    instrument = venue.instruments[taker.terms.instrument_id]
+    value = notional(price, quantity)
+    fees = []
+    for order, is_maker in ((maker, True), (taker, False)):
+        fee = schedule_fee(venue, instrument.underlying_id, price, quantity, maker=is_maker)
+        fee = min(fee, fee_limit(order.terms, quantity))
+        account = venue.subaccounts[order.terms.subaccount_id].account
+        sign = order.terms.side.sign
+        account.apply_fill(instrument.instrument_id, sign * quantity)
+        account.add_cash(-sign * value - fee)
+        order.filled_quantity += quantity
+        order.fill_value += price * quantity
+        order.updated_ns = venue.time_ns
+        fees.append(fee)
+    venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(sum(fees))
+    _after_maker_fill(venue, maker)
+    venue.last_trade_id += 1
+    venue.last_prices[instrument.instrument_id] = price
+    venue.batches.pending += 1
+    venue.emit(
+        Traded(
+            trade_id=venue.last_trade_id,
+            instrument_id=instrument.instrument_id,
+            price=price,
+            quantity=quantity,
+            taker_side=taker.terms.side,
+            maker_order_id=maker.order_id,
+            taker_order_id=taker.order_id,
+            maker_subaccount_id=maker.terms.subaccount_id,
+            taker_subaccount_id=taker.terms.subaccount_id,
+            maker_signed_seq=maker.signed_seq,
+            taker_signed_seq=taker.signed_seq,
+            maker_fee=fees[0],
+            taker_fee=fees[1],
+        )
+    )
+    return maker.terms.subaccount_id
+
+
+def _after_maker_fill(venue: Venue, maker: Order) -> None:
+    subaccount = venue.subaccounts[maker.terms.subaccount_id]
+    remaining = maker.remaining_quantity
+    subaccount.account.reduce_order(maker.order_id, remaining)
+    if remaining == 0:
+        maker.status = OrderStatus.CANCELED if maker.canceled_quantity else OrderStatus.FILLED
+        subaccount.open_orders.pop(maker.order_id)
+
+
+def _shrink(venue: Venue, order: Order, removed: int, resting: int, reason: CancelReason) -> None:
+    """Account for `removed` that the book took from a resting order, of which `resting` stays."""
+    subaccount = venue.subaccounts[order.terms.subaccount_id]
+    subaccount.account.reduce_order(order.order_id, resting)
+    _take_away(venue, order, removed, reason)
+    if resting == 0:
+        order.status = OrderStatus.CANCELED
+        subaccount.open_orders.pop(order.order_id)
+
+
+def _take_away(venue: Venue, order: Order, quantity: int, reason: CancelReason) -> None:
+    order.canceled_quantity += quantity
+    order.updated_ns = venue.time_ns
+    venue.emit(
+        OrderCanceled(
+            order_id=order.order_id,
+            subaccount_id=order.terms.subaccount_id,
+            instrument_id=order.terms.instrument_id,
+            canceled_quantity=quantity,
+            remaining_quantity=order.remaining_quantity,
+            reason=reason,
+        )
+    )
+
+
+def cancel(venue: Venue, order: Order, reason: CancelReason) -> None:
+    """Take all that remains of an open order out of the book."""
+    removed = venue.books[order.terms.instrument_id].cancel(order.order_id)
+    assert removed == order.remaining_quantity > 0
+    _shrink(venue, order, removed, 0, reason)
+    if reason is CancelReason.DEADLINE:
+        order.status = OrderStatus.EXPIRED
+
+
+def limit_reduce_only(venue: Venue, subaccount: Subaccount, instrument_id: int) -> None:
+    """Shrink reduce-only orders so that no sequence of fills can turn the position.
+
+    A taker may sweep several orders of one owner at once, best price first. So the position is
+    shared out in that order; at one price other orders count before reduce-only ones.
+    """
+    if not any(order.terms.reduce_only for order in subaccount.open_orders.values()):
+        return
+    position = subaccount.account.position(instrument_id)
+    for side in (Side.BUY, Side.SELL):
+        left = max(0, -side.sign * position)
+        resting = [
+            order
+            for order in subaccount.open_orders.values()
+            if order.terms.instrument_id == instrument_id and order.terms.side is side
+        ]
+        resting.sort(
+            key=lambda order: (-order.terms.side.sign * order.price, order.terms.reduce_only)
+        )
+        for order in resting:
+            keep = min(order.remaining_quantity, left)
+            if order.terms.reduce_only and keep < order.remaining_quantity:
+                removed = venue.books[instrument_id].reduce(order.order_id, keep)
+                _shrink(venue, order, removed, keep, CancelReason.REDUCE_ONLY)
+            left -= keep
+
+
+def amend_order(venue: Venue, command: AmendOrder) -> None:
+    """Give a resting order new terms; priority stays if only its quantity falls."""
+    terms = command.terms
+    subaccount = check_authority(venue, terms)
+    if subaccount is None:
+        return
+    order = subaccount.orders.get(terms.nonce)
+    if order is not None and order.terms == terms:
+        _repeat(venue, order)
+        return
+    refusal = check_amend(venue, subaccount, order, terms)
+    if refusal is not None:
+        _reject(venue, terms, *refusal)
+        return
+    assert order is not None
+    _amend_book(venue, subaccount, order, command)
+
+
+def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: AmendOrder) -> None:
+    terms = command.terms
+    remaining = reducible_quantity(subaccount, terms, order.filled_quantity)
+    placement = venue.books[terms.instrument_id].amend(
+        order.order_id, terms.limit_price, remaining, order.word, min(order.max_show, remaining)
+    )
+    refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
+    if refusal is not None:
+        _reject(venue, terms, refusal, "the book as it stands")
+        return
+    subaccount.account.remove_order(order.order_id)
+    order.terms = terms
+    order.signed_seq = venue.seq
+    order.canceled_quantity = 0
+    order.updated_ns = venue.time_ns
+    heapq.heappush(venue.deadlines, (terms.deadline, order.order_id))
+    venue.emit(
+        OrderAmended(
+            order_id=order.order_id,
+            subaccount_id=terms.subaccount_id,
+            instrument_id=terms.instrument_id,
+            quantity=terms.quantity,
+            limit_price=placement.price,
+            version=terms.version,
+        )
+    )
+    _give_up_excess(venue, order, remaining)
+    _settle_placement(venue, subaccount, order, placement)
+
+
+def cancel_order(venue: Venue, command: CancelOrder) -> None:
+    """Cancel one open order of a subaccount."""
+    order = venue.orders.get(command.order_id)
+    if (
+        order is None
+        or order.terms.subaccount_id != command.subaccount_id
+        or order.status is not OrderStatus.OPEN
+    ):
+        venue.refuse(
+            RejectReason.UNKNOWN_ORDER,
+            f"order {command.order_id} is not open",
+            subaccount_id=command.subaccount_id,
+        )
+        return
+    cancel(venue, order, CancelReason.BY_OWNER)
+
+
+def cancel_all(venue: Venue, command: CancelAll) -> None:
+    """Cancel all open orders of a subaccount, or those in one instrument."""
+    subaccount = venue.subaccounts.get(command.subaccount_id)
+    if subaccount is None:
+        venue.refuse(
+            RejectReason.UNKNOWN_SUBACCOUNT,
+            f"subaccount {command.subaccount_id}",
+            subaccount_id=command.subaccount_id,
+        )
+        return
+    for order in list(subaccount.open_orders.values()):
+        if command.instrument_id in (0, order.terms.instrument_id):
+            cancel(venue, order, CancelReason.BY_OWNER)
+
+
+def sweep_deadlines(venue: Venue, now_s: int) -> None:
+    """Cancel orders whose deadline came, and forget those that nobody can ask for any more."""
+    while venue.deadlines and venue.deadlines[0][0] <= now_s:
+        _, order_id = heapq.heappop(venue.deadlines)
+        order = venue.orders.get(order_id)
+        if order is None:
+            continue
+        if order.status is OrderStatus.OPEN and order.terms.deadline <= now_s:
+            cancel(venue, order, CancelReason.DEADLINE)
+        forget_s = order.terms.deadline + MEMORY_AFTER_DEADLINE_S
+        if forget_s > now_s:
+            heapq.heappush(venue.deadlines, (forget_s, order_id))
+            continue
+        _forget(venue, order)
+
+
+def _forget(venue: Venue, order: Order) -> None:
+    subaccount = venue.subaccounts[order.terms.subaccount_id]
+    del venue.orders[order.order_id]
+    del subaccount.orders[order.terms.nonce]
+    if order.filled_quantity:  # the chain remembers the fills of this nonce, so must we
+        subaccount.used_nonces.add(order.terms.nonce)

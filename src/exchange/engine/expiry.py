@@ -1,0 +1,242 @@
+"""Listing, marks, and the end of an instrument's life.
+
+Delivery price = time-weighted average of the journaled index over the window before expiry, as a
+step function (a sample holds until the next), rounded half-even to 0.01 USDC so that every payoff
+is exact and the payoffs of an instrument sum to zero.
+"""
+
+from typing import Final
+
+from exchange.commands import (
+    Configure,
+    ExpireInstruments,
+    InstrumentListing,
+    ListInstruments,
+    UpdateIndex,
+    UpdateMarks,
+)
+from exchange.engine.entry import cancel
+from exchange.engine.state import Venue
+from exchange.events import (
+    CancelReason,
+    Configured,
+    DeliveryPriceFixed,
+    IndexUpdated,
+    InstrumentExpired,
+    InstrumentListed,
+    MarksUpdated,
+    PositionExpired,
+    RejectReason,
+)
+from exchange.fixed import PRICE_QUANTUM, div_half_even, notional, to_nanoseconds
+from exchange.matching.book import OrderBook
+from exchange.model import (
+    FEE_SUBACCOUNT_ID,
+    Instrument,
+    InstrumentStatus,
+    Kind,
+    instrument_name,
+    unpack_instrument_id,
+)
+
+GRACE_NS: Final = 3600 * 10**9  # after it, holes in the window no longer hold an expiry up
+_HORIZON_WINDOWS: Final = 2
+
+
+def configure(venue: Venue, command: Configure) -> None:
+    """Put parameters in force; versions only rise."""
+    if venue.parameters is not None and command.version <= venue.parameters.version:
+        venue.refuse(
+            RejectReason.STALE_VERSION,
+            f"version {command.version} is not above {venue.parameters.version}",
+        )
+        return
+    venue.configure(command)
+    venue.emit(Configured(version=command.version))
+    if FEE_SUBACCOUNT_ID not in venue.subaccounts:
+        venue.open_subaccount(FEE_SUBACCOUNT_ID, "")
+
+
+def list_instruments(venue: Venue, command: ListInstruments) -> None:
+    """Open trading in instruments that are new and not yet expired."""
+    for listing in command.listings:
+        if listing.instrument_id not in venue.instruments:
+            _list_instrument(venue, listing)
+
+
+def _list_instrument(venue: Venue, listing: InstrumentListing) -> None:
+    assert venue.parameters is not None
+    terms = unpack_instrument_id(listing.instrument_id)
+    names = {item.underlying_id: item.name for item in venue.parameters.underlyings}
+    name = names.get(terms.underlying_id)
+    if name is None:
+        venue.refuse(RejectReason.UNKNOWN_INSTRUMENT, f"underlying {terms.underlying_id}")
+        return
+    if terms.kind is not Kind.PERPETUAL and to_nanoseconds(terms.expiry) <= venue.time_ns:
+        venue.refuse(RejectReason.INSTRUMENT_EXPIRED, instrument_name(name, terms))
+        return
+    instrument = Instrument(
+        instrument_id=listing.instrument_id,
+        name=instrument_name(name, terms),
+        kind=terms.kind,
+        underlying_id=terms.underlying_id,
+        expiry=terms.expiry,
+        strike=terms.strike,
+        option_kind=terms.option_kind,
+        tick_size=listing.tick_size,
+        lot_size=listing.lot_size,
+        min_quantity=listing.min_quantity,
+    )
+    venue.instruments[instrument.instrument_id] = instrument
+    venue.statuses[instrument.instrument_id] = InstrumentStatus.LIVE
+    venue.books[instrument.instrument_id] = OrderBook(listing.tick_size, listing.tick_size)
+    venue.emit(InstrumentListed(instrument=instrument))
+
+
+def update_index(venue: Venue, command: UpdateIndex) -> None:
+    """Take an index sample: it prices fees and bands now, and delivery later."""
+    samples = venue.samples.get(command.underlying_id)
+    if samples is None:
+        venue.refuse(RejectReason.UNKNOWN_INSTRUMENT, f"underlying {command.underlying_id}")
+        return
+    assert venue.parameters is not None
+    venue.marks.set_index(command.underlying_id, command.index_price, command.confidence)
+    venue.index_times_ns[command.underlying_id] = venue.time_ns
+    horizon_ns = _HORIZON_WINDOWS * to_nanoseconds(venue.parameters.delivery_window_s)
+    samples.add(venue.time_ns, command.index_price, horizon_ns)
+    venue.emit(IndexUpdated(underlying_id=command.underlying_id, index_price=command.index_price))
+
+
+def update_marks(venue: Venue, command: UpdateMarks) -> None:
+    """Put an epoch of risk arrays in force."""
+    if command.epoch <= venue.marks.epoch or not _covers_positions(venue, command):
+        venue.refuse(
+            RejectReason.STALE_VERSION,
+            f"epoch {command.epoch} does not follow {venue.marks.epoch} with all live instruments",
+        )
+        return
+    venue.marks.update(command)
+    venue.emit(MarksUpdated(epoch=command.epoch, root=command.root))
+
+
+def _covers_positions(venue: Venue, command: UpdateMarks) -> bool:
+    """Whether every instrument that somebody may hold keeps a row: held means marked."""
+    given = set(command.instrument_ids)
+    return venue.marks.accepts(command) and all(
+        instrument.instrument_id in given or not venue.marks.has(instrument.instrument_id)
+        for instrument in venue.live_instruments()
+    )
+
+
+def expire_instruments(venue: Venue, command: ExpireInstruments) -> None:
+    """Fix the delivery price, cancel what rests, pay every position off."""
+    refusal = _check_expiry(venue, command)
+    if refusal is not None:
+        venue.refuse(*refusal)
+        return
+    price, count = _delivery_price(venue, command)
+    venue.delivery_prices[command.underlying_id, command.expiry] = price
+    venue.emit(
+        DeliveryPriceFixed(
+            underlying_id=command.underlying_id,
+            expiry=command.expiry,
+            price=price,
+            samples=count,
+        )
+    )
+    ending = [
+        instrument
+        for instrument in venue.live_instruments()
+        if (instrument.underlying_id, instrument.expiry) == (command.underlying_id, command.expiry)
+    ]
+    for instrument in ending:
+        _expire_instrument(venue, instrument, price)
+    venue.marks.drop([instrument.instrument_id for instrument in ending])
+
+
+def _check_expiry(venue: Venue, command: ExpireInstruments) -> tuple[RejectReason, str] | None:
+    if command.underlying_id not in venue.samples:
+        return RejectReason.UNKNOWN_INSTRUMENT, f"underlying {command.underlying_id}"
+    if to_nanoseconds(command.expiry) > venue.time_ns:
+        return RejectReason.NOT_EXPIRED, f"expiry {command.expiry} lies ahead"
+    if (command.underlying_id, command.expiry) in venue.delivery_prices:
+        return RejectReason.ALREADY_EXPIRED, f"expiry {command.expiry} was delivered"
+    samples = venue.samples[command.underlying_id].samples
+    if not samples:
+        return RejectReason.SAMPLES_MISSING, "there is no index sample at all"
+    late = venue.time_ns >= to_nanoseconds(command.expiry) + GRACE_NS
+    if not late and _has_hole(venue, command):
+        return RejectReason.SAMPLES_MISSING, "the delivery window has a hole in its samples"
+    return None
+
+
+def _window(venue: Venue, command: ExpireInstruments) -> tuple[int, int]:
+    assert venue.parameters is not None
+    end_ns = to_nanoseconds(command.expiry)
+    return end_ns - to_nanoseconds(venue.parameters.delivery_window_s), end_ns
+
+
+def _has_hole(venue: Venue, command: ExpireInstruments) -> bool:
+    """Whether some moment of the window is farther from its last sample than an index may age."""
+    assert venue.parameters is not None
+    start_ns, end_ns = _window(venue, command)
+    oldest = venue.parameters.limits.index_age_ns_max
+    held_ns = 0
+    for time_ns, _ in venue.samples[command.underlying_id].samples:
+        if time_ns > end_ns:
+            break
+        if time_ns > start_ns and time_ns - max(held_ns, start_ns - oldest) > oldest:
+            return True
+        held_ns = time_ns
+    return end_ns - held_ns > oldest
+
+
+def _delivery_price(venue: Venue, command: ExpireInstruments) -> tuple[int, int]:
+    """(price, number of samples in the window). Before the first sample its price holds."""
+    start_ns, end_ns = _window(venue, command)
+    samples = venue.samples[command.underlying_id].samples
+    weighted, count = 0, 0
+    price, since_ns = samples[0][1], start_ns
+    for time_ns, sample in samples:
+        if time_ns >= end_ns:
+            break
+        if time_ns > start_ns:
+            weighted += price * (time_ns - since_ns)
+            since_ns = time_ns
+            count += 1
+        price = sample
+    weighted += price * (end_ns - since_ns)
+    average = div_half_even(weighted, (end_ns - start_ns) * PRICE_QUANTUM)
+    return average * PRICE_QUANTUM, count
+
+
+def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int) -> None:
+    instrument_id = instrument.instrument_id
+    for subaccount_id in sorted(venue.subaccounts):
+        subaccount = venue.subaccounts[subaccount_id]
+        for order in list(subaccount.open_orders.values()):
+            if order.terms.instrument_id == instrument_id:
+                cancel(venue, order, CancelReason.EXPIRED)
+    venue.statuses[instrument_id] = InstrumentStatus.EXPIRED
+    venue.emit(InstrumentExpired(instrument_id=instrument_id))
+    payoff = instrument.payoff(delivery_price)
+    total = 0
+    for subaccount_id in sorted(venue.subaccounts):
+        account = venue.subaccounts[subaccount_id].account
+        if account.position(instrument_id) == 0:
+            continue
+        quantity = account.remove_instrument(instrument_id)
+        amount = notional(payoff, quantity)
+        account.add_cash(amount)
+        total += amount
+        venue.batches.pending += 1
+        venue.emit(
+            PositionExpired(
+                subaccount_id=subaccount_id,
+                instrument_id=instrument_id,
+                quantity=quantity,
+                payoff=amount,
+            )
+        )
+    assert total == 0, "payoffs of an instrument sum to zero"
+    del venue.books[instrument_id]

@@ -1,0 +1,234 @@
+"""What the engine remembers: subaccounts, orders, books, samples, batches.
+
+Plain mutable records without rules; the rules are in the modules beside this one. Everything here
+enters `Venue.state()`, which is what the state hash covers.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from exchange.commands import Configure
+from exchange.events import AnyEvent, Refused, RejectReason
+from exchange.margin.account import MarginAccount
+from exchange.margin.marks import MarksBook
+from exchange.matching.book import OrderBook
+from exchange.model import (
+    Instrument,
+    InstrumentStatus,
+    OrderStatus,
+    OrderTerms,
+    TimeInForce,
+)
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """An order from acceptance to the end of its memory. `order_id` is the seq that placed it."""
+
+    order_id: int
+    terms: OrderTerms  # those in force: an amend replaces them
+    signed_seq: int  # the command that carries the signature of these terms
+    status: OrderStatus
+    time_in_force: TimeInForce
+    post_only: bool
+    word: int  # the book's instruction word
+    max_show: int
+    label: str
+    placed_ns: int
+    updated_ns: int
+    price: int  # where it rests: differs from the limit after a post-only reprice
+    filled_quantity: int = 0
+    fill_value: int = 0  # sum of price * quantity, for the average price
+    canceled_quantity: int = 0
+    reject_reason: RejectReason | None = None
+
+    @property
+    def remaining_quantity(self) -> int:
+        """What may still trade, in 1e-4 contracts."""
+        if self.status is not OrderStatus.OPEN:
+            return 0
+        return self.terms.quantity - self.filled_quantity - self.canceled_quantity
+
+
+class Subaccount:
+    """A unit of margin and its orders, by nonce and by id."""
+
+    __slots__ = (
+        "account",
+        "nonce_floor",
+        "open_orders",
+        "orders",
+        "owner",
+        "owner_key",
+        "subaccount_id",
+        "used_nonces",
+    )
+
+    def __init__(
+        self, subaccount_id: int, owner: str, owner_key: int, account: MarginAccount
+    ) -> None:
+        self.subaccount_id = subaccount_id
+        self.owner = owner
+        self.owner_key = owner_key
+        self.account = account
+        self.nonce_floor = 0
+        self.orders: dict[int, Order] = {}  # by nonce, until some time after the deadline
+        self.open_orders: dict[int, Order] = {}  # by order_id, in order of entry
+        self.used_nonces: set[int] = set()  # forgotten orders that filled, and withdrawals
+
+    @property
+    def cash(self) -> int:
+        """Cash in micro-USDC; may be negative."""
+        return self.account.cash
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content for the state hash."""
+        orders = [self.orders[nonce] for nonce in sorted(self.orders)]
+        return (
+            self.subaccount_id,
+            self.owner,
+            self.nonce_floor,
+            self.account.state(),
+            orders,
+            sorted(self.used_nonces),
+        )
+
+
+class Samples:
+    """Recent index samples of one underlying, oldest first."""
+
+    __slots__ = ("samples",)
+
+    def __init__(self) -> None:
+        self.samples: deque[tuple[int, int]] = deque()  # (time_ns, price)
+
+    def add(self, time_ns: int, price: int, horizon_ns: int) -> None:
+        """Append a sample; forget those that no window can reach any more, but the newest of them."""
+        self.samples.append((time_ns, price))
+        while len(self.samples) > 1 and self.samples[1][0] <= time_ns - horizon_ns:
+            self.samples.popleft()
+
+
+class Batches:
+    """Where the next settlement batch begins and what it would hold."""
+
+    __slots__ = ("confirmed", "last_seq", "number", "pending")
+
+    def __init__(self) -> None:
+        self.number = 0  # the last one cut
+        self.last_seq = 0
+        self.pending = 0  # trades, payoffs and withdrawals since
+        self.confirmed = 0  # the last one final on chain
+
+
+class Venue:
+    """The whole state. One instance per shard; only the engine's modules mutate it."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.time_ns = 0
+        self.clock_offset_ns = 0
+        self.parameters: Configure | None = None
+        self._marks: MarksBook | None = None
+        self.instruments: dict[int, Instrument] = {}
+        self.statuses: dict[int, InstrumentStatus] = {}
+        self.books: dict[int, OrderBook] = {}
+        self.subaccounts: dict[int, Subaccount] = {}
+        self.owner_keys: dict[str, int] = {}
+        self.session_keys: dict[tuple[str, str], int] = {}  # (owner, key): deadline
+        self.orders: dict[int, Order] = {}  # by order_id
+        self.deadlines: list[tuple[int, int]] = []  # heap of (UTC second, order_id)
+        self.index_times_ns: dict[int, int] = {}
+        self.samples: dict[int, Samples] = {}
+        self.delivery_prices: dict[tuple[int, int], int] = {}  # (underlying_id, expiry)
+        self.last_trade_id = 0
+        self.last_prices: dict[int, int] = {}
+        self.batches = Batches()
+        self.last_block = 0
+        self.last_block_hash = ""
+        self.events: list[AnyEvent] = []  # of the command being applied
+
+    @property
+    def marks(self) -> MarksBook:
+        """Risk arrays in force; exists once the venue is configured."""
+        assert self._marks is not None
+        return self._marks
+
+    def configure(self, parameters: Configure) -> None:
+        """Put `parameters` in force."""
+        self.parameters = parameters
+        if self._marks is None:
+            self._marks = MarksBook(parameters.margin)
+        else:
+            self._marks.configure(parameters.margin)
+        for underlying in parameters.underlyings:
+            self.samples.setdefault(underlying.underlying_id, Samples())
+
+    def open_subaccount(self, subaccount_id: int, owner: str) -> Subaccount:
+        """Create a subaccount, or name the owner of the venue's own one."""
+        subaccount = self.subaccounts.get(subaccount_id)
+        if subaccount is None:
+            account = MarginAccount(subaccount_id, self.marks)
+            subaccount = Subaccount(subaccount_id, owner, self.owner_key(owner), account)
+            self.subaccounts[subaccount_id] = subaccount
+        subaccount.owner = owner
+        subaccount.owner_key = self.owner_key(owner)
+        return subaccount
+
+    def emit(self, event: AnyEvent) -> None:
+        """Add an event of the command being applied."""
+        self.events.append(event)
+
+    def refuse(
+        self, reason: RejectReason, detail: str = "", *, subaccount_id: int = 0, nonce: int = 0
+    ) -> None:
+        """Emit a refusal; the caller has changed nothing."""
+        self.emit(Refused(reason=reason, detail=detail, subaccount_id=subaccount_id, nonce=nonce))
+
+    def owner_key(self, owner: str) -> int:
+        """A small number for an owner; books compare it to prevent self-trades."""
+        return self.owner_keys.setdefault(owner, len(self.owner_keys) + 1)
+
+    def live_instruments(self) -> Iterator[Instrument]:
+        """Instruments that have not expired, by id."""
+        for instrument_id in sorted(self.instruments):
+            if self.statuses[instrument_id] is not InstrumentStatus.EXPIRED:
+                yield self.instruments[instrument_id]
+
+    def encoded(self) -> bytes:
+        """Canonical bytes of the state: the same on every machine and in every process."""
+        return _encoder.encode(
+            (
+                (self.seq, self.time_ns, self.clock_offset_ns, self.parameters),
+                self._marks.state() if self._marks else (),
+                [self.instruments[key] for key in sorted(self.instruments)],
+                sorted(self.statuses.items()),
+                [(key, _book_state(self.books[key])) for key in sorted(self.books)],
+                [self.subaccounts[key].state() for key in sorted(self.subaccounts)],
+                sorted((*key, deadline) for key, deadline in self.session_keys.items()),
+                [(key, tuple(self.samples[key].samples)) for key in sorted(self.samples)],
+                sorted(self.index_times_ns.items()),
+                sorted((*key, price) for key, price in self.delivery_prices.items()),
+                (self.last_trade_id, sorted(self.last_prices.items())),
+                (
+                    self.batches.number,
+                    self.batches.last_seq,
+                    self.batches.pending,
+                    self.batches.confirmed,
+                ),
+                (self.last_block, self.last_block_hash),
+            )
+        )
+
+
+def _book_state(book: OrderBook) -> list[tuple[int, int, int]]:
+    """Resting orders in priority order: what decides the next match."""
+    return [
+        (order.order_id, order.remaining_quantity, order.displayed_quantity)
+        for side in (0, 1)
+        for order in book.orders(side)
+    ]

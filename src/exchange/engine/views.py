@@ -1,0 +1,94 @@
+"""What outsiders may read of the engine: frozen copies, made between commits."""
+
+import msgspec
+
+from exchange.engine.state import Order
+from exchange.events import RejectReason
+from exchange.margin.account import MarginAccount
+from exchange.model import OrderStatus, Side, TimeInForce
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order as its owner sees it; `fill_value` is the sum of price * quantity of its fills."""
+
+    order_id: int
+    subaccount_id: int
+    instrument_id: int
+    side: Side
+    quantity: int
+    filled_quantity: int
+    fill_value: int
+    limit_price: int
+    max_fee: int
+    nonce: int
+    version: int
+    deadline: int
+    status: OrderStatus
+    label: str
+    time_in_force: TimeInForce
+    post_only: bool
+    reduce_only: bool
+    placed_ns: int
+    updated_ns: int
+    reject_reason: RejectReason | None
+
+
+class MarginSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A subaccount's money in micro-USDC; requirements are >= 0, excess may be negative."""
+
+    cash: int
+    mark_value: int
+    equity: int
+    initial_margin: int
+    maintenance_margin: int
+    initial_excess: int
+    maintenance_excess: int
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An instrument's figures in the epoch in force; units in the glossary."""
+
+    mark_price: int
+    mark_iv: int
+    delta: int
+    vega: int
+
+
+def order_view(order: Order) -> OrderView:
+    """A frozen copy of an order."""
+    terms = order.terms
+    return OrderView(
+        order_id=order.order_id,
+        subaccount_id=terms.subaccount_id,
+        instrument_id=terms.instrument_id,
+        side=terms.side,
+        quantity=terms.quantity,
+        filled_quantity=order.filled_quantity,
+        fill_value=order.fill_value,
+        limit_price=order.price,
+        max_fee=terms.max_fee,
+        nonce=terms.nonce,
+        version=terms.version,
+        deadline=terms.deadline,
+        status=order.status,
+        label=order.label,
+        time_in_force=order.time_in_force,
+        post_only=order.post_only,
+        reduce_only=terms.reduce_only,
+        placed_ns=order.placed_ns,
+        updated_ns=order.updated_ns,
+        reject_reason=order.reject_reason,
+    )
+
+
+def margin_summary(account: MarginAccount) -> MarginSummary:
+    """A frozen copy of an account's figures."""
+    return MarginSummary(
+        cash=account.cash,
+        mark_value=account.mark_value(),
+        equity=account.equity(),
+        initial_margin=account.initial_margin(),
+        maintenance_margin=account.maintenance_margin(),
+        initial_excess=account.initial_excess(),
+        maintenance_excess=account.maintenance_excess(),
+    )

@@ -1,0 +1,21 @@
+"""The journal: every command and its events, in order, for ever.
+
+One of the two doors to SQL. It knows commands and events, never the engine: replay is the engine's
+business, writing down and reading back is this folder's.
+"""
+
+from exchange.journal.codec import GENESIS_HASH, Entry, EntryEncoder
+from exchange.journal.reader import JournalReader
+from exchange.journal.schema import JournalCorrupt, JournalUnavailable
+from exchange.journal.writer import Journal, open_journal
+
+__all__ = [
+    "GENESIS_HASH",
+    "Entry",
+    "EntryEncoder",
+    "Journal",
+    "JournalCorrupt",
+    "JournalReader",
+    "JournalUnavailable",
+    "open_journal",
+]

@@ -1,0 +1,111 @@
+"""Reading the journal: from the start, from a seq, or one entry. Never writes.
+
+Any process may read while the engine writes. Everything read is checked: seqs without gap, and the
+hash chain from batch to batch.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+import sqlalchemy as sa
+
+from exchange.journal.codec import GENESIS_HASH, Entry, decode_entries
+from exchange.journal.schema import JournalCorrupt, batches, checkpoints, create_engine
+
+_ROWS_AT_ONCE = 200
+
+
+class JournalReader:
+    """The read side of one shard's journal, at a path or database URL."""
+
+    def __init__(self, location: str, *, shard: int = 0) -> None:
+        self.shard = shard
+        self._database = create_engine(location, read_only=True)
+
+    def head(self) -> tuple[int, bytes]:
+        """(last seq, chain hash after it); (0, zeros) when empty."""
+        query = (
+            sa.select(batches.c.last_seq, batches.c.chain_hash)
+            .where(batches.c.shard == self.shard)
+            .order_by(batches.c.first_seq.desc())
+            .limit(1)
+        )
+        with self._database.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return (row.last_seq, row.chain_hash) if row else (0, GENESIS_HASH)
+
+    def last_seq(self) -> int:
+        """Number of the newest committed command; 0 when empty."""
+        return self.head()[0]
+
+    def entries(self, after_seq: int = 0) -> Iterator[Entry]:
+        """Committed entries with seq > `after_seq`, in order, up to the head as of each page."""
+        cursor, chain_hash = self._start(after_seq)
+        while rows := self._page(cursor):
+            for row in rows:
+                if row.first_seq != cursor or row.previous_hash != chain_hash:
+                    raise JournalCorrupt(f"batch {row.first_seq} does not follow seq {cursor - 1}")
+                for entry in self._decode(row):
+                    if entry.seq > after_seq:
+                        yield entry
+                cursor, chain_hash = row.last_seq + 1, row.chain_hash
+
+    def entry(self, seq: int) -> Entry:
+        """The entry with this seq; LookupError when it is not in the journal."""
+        row = self._covering(seq)
+        if row is not None:
+            for entry in self._decode(row):
+                if entry.seq == seq:
+                    return entry
+        raise LookupError(f"the journal holds no seq {seq}")
+
+    def checkpoints(self) -> dict[int, bytes]:
+        """State hashes that the engine recorded, by seq."""
+        query = sa.select(checkpoints.c.seq, checkpoints.c.state_hash).where(
+            checkpoints.c.shard == self.shard
+        )
+        with self._database.connect() as connection:
+            rows = connection.execute(query.order_by(checkpoints.c.seq)).all()
+        return {row.seq: row.state_hash for row in rows}
+
+    def close(self) -> None:
+        """Release the database."""
+        self._database.dispose()
+
+    def _start(self, after_seq: int) -> tuple[int, bytes]:
+        row = self._covering(after_seq + 1)
+        return (row.first_seq, row.previous_hash) if row else (1, GENESIS_HASH)
+
+    def _covering(self, seq: int) -> sa.Row[tuple[object, ...]] | None:
+        query = (
+            sa.select(batches)
+            .where(batches.c.shard == self.shard, batches.c.first_seq <= seq)
+            .order_by(batches.c.first_seq.desc())
+            .limit(1)
+        )
+        with self._database.connect() as connection:
+            return connection.execute(query).one_or_none()
+
+    def _page(self, first_seq: int) -> list[sa.Row[tuple[object, ...]]]:
+        query = (
+            sa.select(batches)
+            .where(batches.c.shard == self.shard, batches.c.first_seq >= first_seq)
+            .order_by(batches.c.first_seq)
+            .limit(_ROWS_AT_ONCE)
+        )
+        with self._database.connect() as connection:
+            return list(connection.execute(query).all())
+
+    @staticmethod
+    def _decode(row: sa.Row[tuple[object, ...]]) -> Iterator[Entry]:
+        seq, entry = row.first_seq, None
+        try:
+            for entry in decode_entries(row.commands, row.events, row.previous_hash):
+                if entry.seq != seq:
+                    raise JournalCorrupt(f"expected seq {seq}, the journal holds {entry.seq}")
+                yield entry
+                seq += 1
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise JournalCorrupt(f"seq {seq} cannot be read: {error}") from error
+        if entry is None or entry.chain_hash != row.chain_hash or seq != row.last_seq + 1:
+            raise JournalCorrupt(f"the hash of batch {row.first_seq} does not match its content")

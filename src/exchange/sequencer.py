@@ -1,0 +1,182 @@
+"""The single writer: stamps commands, applies them, commits them, and only then tells anybody.
+
+Durable before visible (design.md §2.2): replies, events and reads are released after the commit of
+the group they belong to. A group is whatever waited while the last one was being written. If a
+commit fails, what the disk holds is unknown: every waiter gets the error and the sequencer stops
+for good; restart replays the journal, which is the only recovery path.
+
+This is the one module with a clock. Venue time never goes back: a machine clock that does is
+overruled by the last stamped time until it catches up.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from exchange.commands import AnyCommand
+from exchange.engine import Engine
+from exchange.events import AnyEvent, BatchCut
+from exchange.journal import Entry, EntryEncoder, Journal, JournalCorrupt
+
+T = TypeVar("T")
+Listener = Callable[[Sequence[Entry]], None]
+
+GROUP_MAX: Final = 512  # commands in one commit: bounds the wait of the first one
+QUEUE_MAX: Final = 16_384  # commands waiting; beyond it the edge answers "busy"
+
+
+class SequencerStopped(Exception):
+    """The sequencer takes no more commands; restart the process, which replays the journal."""
+
+
+class SequencerBusy(Exception):
+    """Too many commands wait; try again."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What became of a command; durable by the time anybody sees it."""
+
+    seq: int
+    time_ns: int
+    events: tuple[AnyEvent, ...]
+    chain_hash: bytes
+
+
+def replay(entries: Iterable[Entry], engine: Engine) -> int:
+    """Apply journaled commands; returns the time of the last. Different events are corruption."""
+    time_ns = 0
+    for entry in entries:
+        events = engine.apply(entry.seq, entry.time_ns, entry.command)
+        if events != entry.events:
+            raise JournalCorrupt(f"seq {entry.seq} replays to other events than the journal holds")
+        time_ns = entry.time_ns
+    return time_ns
+
+
+class Sequencer:
+    """Owns the engine and the journal of one shard."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        *,
+        machine_clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._machine_clock = machine_clock
+        self._last_time_ns = replay(journal.reader.entries(), engine)
+        self._encoder = EntryEncoder(journal.last_seq, journal.chain_hash)
+        self._waiting: asyncio.Queue[tuple[AnyCommand, asyncio.Future[Reply]]] = asyncio.Queue(
+            QUEUE_MAX
+        )
+        self._between_commits = asyncio.Lock()
+        self._listeners: list[Listener] = []
+        self._failure: Exception | None = None
+
+    def now_ns(self) -> int:
+        """Venue time: the machine's clock plus the journaled offset, never before the last stamp."""
+        return max(self._machine_clock() + self._engine.clock_offset_ns, self._last_time_ns)
+
+    def queue_length(self) -> int:
+        """Commands waiting to be stamped."""
+        return self._waiting.qsize()
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the newest durable command."""
+        return self._journal.last_seq
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a failed commit ended this sequencer."""
+        return self._failure is not None
+
+    async def submit(self, command: AnyCommand) -> Reply:
+        """Stamp, apply and commit `command`; returns when it is durable.
+
+        Raises `SequencerBusy` when the queue is full and `SequencerStopped` after a failed commit.
+        """
+        if self._failure is not None:
+            raise SequencerStopped(str(self._failure))
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        try:
+            self._waiting.put_nowait((command, reply))
+        except asyncio.QueueFull:
+            raise SequencerBusy(f"{QUEUE_MAX} commands are waiting; try again") from None
+        return await reply
+
+    async def read(self, query: Callable[[Engine], T]) -> T:
+        """Run `query` between commits, so that it sees durable state only. It must not mutate."""
+        async with self._between_commits:
+            return query(self._engine)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each committed group, in order; returns the way to unsubscribe."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def run(self) -> None:
+        """Write groups until cancelled, or until a commit fails, which raises."""
+        while True:
+            group = [await self._waiting.get()]
+            while len(group) < GROUP_MAX and not self._waiting.empty():
+                group.append(self._waiting.get_nowait())
+            async with self._between_commits:
+                try:
+                    entries = await self._write(group)
+                except Exception as error:
+                    self._fail(error, group)
+                    raise
+            self._release(entries, group)
+
+    async def _write(
+        self, group: Sequence[tuple[AnyCommand, asyncio.Future[Reply]]]
+    ) -> list[Entry]:
+        entries: list[Entry] = []
+        records: list[bytes] = []
+        state_hashes: dict[int, bytes] = {}
+        for command, _ in group:
+            time_ns = self._last_time_ns = self.now_ns()
+            events = self._engine.apply(self._encoder.last_seq + 1, time_ns, command)
+            entry, record = self._encoder.stamp(time_ns, command, events)
+            entries.append(entry)
+            records.append(record)
+            for event in events:
+                if isinstance(event, BatchCut):
+                    state_hashes[entry.seq] = event.state_hash
+        await asyncio.to_thread(self._journal.append, entries, records, state_hashes)
+        return entries
+
+    def _release(
+        self,
+        entries: Sequence[Entry],
+        group: Sequence[tuple[AnyCommand, asyncio.Future[Reply]]],
+    ) -> None:
+        for listener in tuple(self._listeners):
+            listener(entries)
+        for entry, (_, reply) in zip(entries, group, strict=True):
+            if not reply.done():  # the caller may have gone away
+                reply.set_result(
+                    Reply(
+                        seq=entry.seq,
+                        time_ns=entry.time_ns,
+                        events=entry.events,
+                        chain_hash=entry.chain_hash,
+                    )
+                )
+
+    def _fail(
+        self, error: Exception, group: Sequence[tuple[AnyCommand, asyncio.Future[Reply]]]
+    ) -> None:
+        self._failure = error
+        waiting = list(group)
+        while not self._waiting.empty():
+            waiting.append(self._waiting.get_nowait())
+        for _, reply in waiting:
+            if not reply.done():
+                reply.set_exception(SequencerStopped(str(error)))
