@@ -79,7 +79,7 @@ class Sequencer:
         self._failure: Exception | None = None
 
     def now_ns(self) -> int:
-        """Venue time: the machine's clock plus the journaled offset, never before the last stamp."""
+        """Venue time: machine clock plus journaled offset, never before the last stamp."""
         return max(self._machine_clock() + self._engine.clock_offset_ns, self._last_time_ns)
 
     def queue_length(self) -> int:

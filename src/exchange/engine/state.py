@@ -107,7 +107,7 @@ class Samples:
         self.samples: deque[tuple[int, int]] = deque()  # (time_ns, price)
 
     def add(self, time_ns: int, price: int, horizon_ns: int) -> None:
-        """Append a sample; forget those that no window can reach any more, but the newest of them."""
+        """Append a sample; forget those that no window can reach any more."""
         self.samples.append((time_ns, price))
         while len(self.samples) > 1 and self.samples[1][0] <= time_ns - horizon_ns:
             self.samples.popleft()

@@ -1,9 +1,9 @@
 """Entries and their bytes: msgpack records in a hash chain.
 
-A batch is stored as two blobs, commands and events, each a run of length-prefixed records. The hash
-chain covers the commands: chain_hash(n) = sha256(chain_hash(n-1) || record(n)), where a record is
-msgpack of [seq, time_ns, command]. Events follow from the commands, so they need no chain: the audit
-recomputes them. sha256 because it is in hardware here and a precompile in the EVM.
+A batch is stored as two blobs, commands and events, each a run of length-prefixed records. The
+hash chain covers the commands: chain_hash(n) = sha256(chain_hash(n-1) || record(n)), where a record
+is msgpack of [seq, time_ns, command]. Events follow from the commands, so they need no chain: the
+audit recomputes them. sha256 because it is in hardware here and a precompile in the EVM.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _LENGTH: Final = struct.Struct(">I")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One command with its place in the total order, what it caused, and the chain hash after it."""
+    """One command with its place in the order, what it caused, and the chain hash after it."""
 
     seq: int
     time_ns: int

@@ -46,7 +46,8 @@ class Journal:
 
         `records` are the entries' command records as `EntryEncoder.stamp` gave them.
         """
-        assert entries and entries[0].seq == self.last_seq + 1
+        assert entries
+        assert entries[0].seq == self.last_seq + 1
         row = {
             "shard": self.shard,
             "first_seq": entries[0].seq,
