@@ -65,6 +65,7 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     quantity_max: int  # per order, 1e-4 contracts
     deadline_seconds_max: int  # how far ahead a signature may reach
     index_age_ns_max: int  # an older index halts new risk
+    batch_items_max: int = 150  # trades, payoffs and withdrawals that end a settlement batch
 
 
 class Configure(Command):
@@ -191,7 +192,7 @@ class ExpireInstruments(Command):
 
 
 class CutBatch(Command):
-    """End a settlement batch here."""
+    """End a settlement batch here; a full one ends by itself (`batch_items_max`)."""
 
 
 class AdvanceClock(Command):

@@ -55,6 +55,7 @@ class Engine:
             venue.refuse(RejectReason.NOT_CONFIGURED, "the venue is starting; try again")
         else:
             self._dispatch(command)
+            custody.cut_full_batch(venue, self.state_hash)
         return tuple(venue.events)
 
     def _dispatch(self, command: AnyCommand) -> None:  # noqa: C901, PLR0912  one line a command

@@ -165,10 +165,21 @@ def _check_amount(
 
 def cut_batch(venue: Venue, state_hash: Callable[[], bytes]) -> None:
     """End a settlement batch at this command."""
-    batches = venue.batches
-    if batches.pending == 0:
+    if venue.batches.pending == 0:
         venue.refuse(RejectReason.NOTHING_TO_SETTLE, "nothing happened since the last batch")
         return
+    _cut(venue, state_hash)
+
+
+def cut_full_batch(venue: Venue, state_hash: Callable[[], bytes]) -> None:
+    """End the batch when it holds all that one transaction should carry."""
+    assert venue.parameters is not None
+    if venue.batches.pending >= venue.parameters.limits.batch_items_max:
+        _cut(venue, state_hash)
+
+
+def _cut(venue: Venue, state_hash: Callable[[], bytes]) -> None:
+    batches = venue.batches
     first_seq = batches.last_seq + 1
     batches.number += 1
     batches.last_seq = venue.seq

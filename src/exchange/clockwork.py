@@ -1,0 +1,90 @@
+"""Submits what time alone causes: expiries and settlement batches.
+
+Knows the sequencer, no chain and no wire. Its commands are journaled like any others, so a replay
+needs no clock.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from exchange.commands import CutBatch, ExpireInstruments
+from exchange.engine import Engine
+from exchange.events import BatchCut, PositionExpired, Refused, Traded, Withdrawn
+from exchange.fixed import to_seconds_down
+from exchange.journal import Entry
+from exchange.model import InstrumentStatus
+from exchange.sequencer import Sequencer
+
+TICK_S: Final = 0.05
+RETRY_S: Final = 5  # venue seconds before an expiry that was refused is asked for again
+_SETTLES: Final = (Traded, PositionExpired, Withdrawn)
+
+log = structlog.get_logger(__name__)
+
+
+class Clockwork:
+    """Watches venue time; `run` until cancelled."""
+
+    def __init__(self, sequencer: Sequencer, *, batch_interval_s: float) -> None:
+        self._sequencer = sequencer
+        self._batch_interval_ns = int(batch_interval_s * 1e9)
+        self._pending_since_ns = 0  # venue time of the oldest item without a batch; 0 for none
+        self._retry_at_s: dict[tuple[int, int], int] = {}
+
+    async def run(self) -> None:
+        """Cut and expire for ever."""
+        pending = await self._sequencer.read(lambda engine: engine.pending)
+        self._pending_since_ns = self._sequencer.now_ns() if pending else 0
+        unsubscribe = self._sequencer.subscribe(self._on_entries)
+        try:
+            while True:
+                await self.step()
+                await asyncio.sleep(TICK_S)
+        finally:
+            unsubscribe()
+
+    async def step(self) -> None:
+        """Submit whatever is due now."""
+        now_ns = self._sequencer.now_ns()
+        for underlying_id, expiry in await self._sequencer.read(
+            lambda engine: _due(engine, to_seconds_down(now_ns))
+        ):
+            await self._expire(underlying_id, expiry, to_seconds_down(now_ns))
+        since_ns = self._pending_since_ns
+        if since_ns and now_ns - since_ns >= self._batch_interval_ns:
+            await self._sequencer.submit(CutBatch())
+
+    def _on_entries(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            for event in entry.events:
+                if isinstance(event, BatchCut):
+                    self._pending_since_ns = 0
+                elif isinstance(event, _SETTLES) and not self._pending_since_ns:
+                    self._pending_since_ns = entry.time_ns
+
+    async def _expire(self, underlying_id: int, expiry: int, now_s: int) -> None:
+        key = (underlying_id, expiry)
+        if now_s < self._retry_at_s.get(key, 0):
+            return
+        self._retry_at_s[key] = now_s + RETRY_S
+        reply = await self._sequencer.submit(
+            ExpireInstruments(underlying_id=underlying_id, expiry=expiry)
+        )
+        for event in reply.events:
+            if isinstance(event, Refused):
+                log.warning("expiry refused", expiry=expiry, reason=event.reason.value)
+
+
+def _due(engine: Engine, now_s: int) -> list[tuple[int, int]]:
+    """(underlying_id, expiry) of instruments whose time has come and who are not expired yet."""
+    return sorted(
+        {
+            (instrument.underlying_id, instrument.expiry)
+            for instrument in engine.instruments.values()
+            if 0 < instrument.expiry <= now_s
+            and engine.status(instrument.instrument_id) is not InstrumentStatus.EXPIRED
+        }
+    )

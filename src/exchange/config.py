@@ -1,0 +1,87 @@
+"""Settings: read once from the environment, frozen, handed down as arguments.
+
+Only `bootstrap`, `dev`, `demo` and `__main__` see this module; everything below gets plain values.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+PREFIX = "EXCHANGE_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each field is the environment variable EXCHANGE_<NAME> in capitals; times in seconds."""
+
+    state_dir: str = "var"  # everything that outlives a process
+    journal: str = ""  # path or database URL; empty: journal.db in state_dir
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin_port: int = 8081
+    admin_token: str = ""  # empty: read from state_dir/admin.token
+    rpc_url: str = "http://127.0.0.1:8545"
+    chain_port: int = 8545
+    relayer_key: str = ""  # hex private key of the account that sends batches
+    oracle_keys: str = ""  # comma-separated hex private keys of this publisher's oracle signers
+    confirmations: int = 1  # blocks on top before a log counts
+    batch_interval_s: float = 1.0  # the longest a trade waits for its batch
+    index_interval_s: float = 1.0  # between index samples
+    marks_interval_s: float = 5.0  # between full epochs of risk arrays
+    simulate_market: bool = False  # sample the simulated market and list its chains
+    seed: int = 7  # of the simulated market and its agents
+    chain_data: str = ""  # a recorded chain that seeds listings, surface and resting orders
+    log_level: str = "info"
+
+    @property
+    def state(self) -> Path:
+        """The state directory as a path."""
+        return Path(self.state_dir)
+
+    @property
+    def journal_location(self) -> str:
+        """Path or URL of the journal."""
+        return self.journal or str(self.state / "journal.db")
+
+    @property
+    def token_file(self) -> Path:
+        """Where the admin token lies when it is not given."""
+        return self.state / "admin.token"
+
+    @property
+    def deployment_file(self) -> Path:
+        """Addresses of the contracts, written when they are deployed."""
+        return self.state / "deployment.json"
+
+    def token(self) -> str:
+        """The admin token as given, or from its file; empty if there is none."""
+        if self.admin_token:
+            return self.admin_token
+        return self.token_file.read_text().strip() if self.token_file.exists() else ""
+
+
+class SettingsInvalid(Exception):
+    """A setting has the wrong form; names the variable."""
+
+
+def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from variables EXCHANGE_*; unknown names and wrong types are refused."""
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX)
+    }
+    known = {field for field in given if field in Settings.__struct_fields__}
+    try:
+        return msgspec.convert({field: given[field] for field in known}, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsInvalid(f"a variable {PREFIX}* has the wrong form: {error}") from error
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that give a child process the same settings."""
+    return {
+        PREFIX + field.upper(): str(getattr(settings, field))
+        for field in settings.__struct_fields__
+    }
