@@ -3,12 +3,12 @@ pragma solidity 0.8.37;
 
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
 
-import {Clearing} from "../src/Clearing.sol";
 import {Oracle} from "../src/Oracle.sol";
 import {
     Batch,
     Fill,
     Header,
+    IClearing,
     Order,
     Payoff,
     SignedOrder,
@@ -19,7 +19,8 @@ import {DeliveryPrice} from "../src/interfaces/IOracle.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {Test} from "./Test.sol";
 
-/// @dev A venue with two funded traders, and words to write batches with.
+/// @dev Clearing is deployed by name and used through its interface: so it is compiled with its own
+/// settings. A venue with two funded traders, and words to write batches with.
 abstract contract ClearingTest is Test {
     uint64 internal constant RELAYER_ROLE = 1;
     uint64 internal constant DAY = 1 days;
@@ -46,7 +47,7 @@ abstract contract ClearingTest is Test {
     AccessManager internal manager;
     MockUSDC internal usdc;
     Oracle internal oracle;
-    Clearing internal clearing;
+    IClearing internal clearing;
 
     function setUp() public virtual {
         vm.warp(START);
@@ -55,9 +56,9 @@ abstract contract ClearingTest is Test {
         (signers[0], signers[1], signers[2]) = (vm.addr(11), vm.addr(12), vm.addr(13));
         oracle = new Oracle(sorted(signers), 2);
         manager = new AccessManager(address(this));
-        clearing = new Clearing(address(manager), usdc, oracle, treasury, DAY, DAY);
+        clearing = deployClearing(address(usdc), treasury, DAY, DAY);
         bytes4[] memory selectors = new bytes4[](1);
-        selectors[0] = Clearing.settle.selector;
+        selectors[0] = IClearing.settle.selector;
         manager.setTargetFunctionRole(address(clearing), selectors, RELAYER_ROLE);
         manager.grantRole(RELAYER_ROLE, relayer, 0);
         alice = open(aliceAddress, 1_000_000 * USD);
@@ -66,6 +67,16 @@ abstract contract ClearingTest is Test {
 
     function makeToken() internal virtual returns (MockUSDC) {
         return new MockUSDC();
+    }
+
+    function deployClearing(address token, address feeOwner, uint64 maxBatchAge, uint64 cancelDelay)
+        internal
+        returns (IClearing)
+    {
+        bytes memory arguments = abi.encode(
+            address(manager), token, address(oracle), feeOwner, maxBatchAge, cancelDelay
+        );
+        return IClearing(vm.deployCode("Clearing.sol:Clearing", arguments));
     }
 
     // ---- owners

@@ -96,7 +96,7 @@ contract DepositReentrancyTest is ClearingTest {
         usdc.mint(aliceAddress, 2);
         vm.prank(aliceAddress);
         usdc.approve(address(clearing), 2);
-        token.arm(clearing, data);
+        token.arm(address(clearing), data);
         vm.prank(aliceAddress);
         clearing.deposit(alice, 2);
         assertTrue(token.tried(), "the token tried");

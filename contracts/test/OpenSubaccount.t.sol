@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 
-import {Clearing} from "../src/Clearing.sol";
 import {IClearing} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
@@ -32,18 +31,18 @@ contract OpenSubaccountTest is ClearingTest {
 
     function test_a_venue_needs_a_treasury() public {
         vm.expectRevert(IClearing.ZeroAddress.selector);
-        new Clearing(address(manager), usdc, oracle, address(0), DAY, DAY);
+        deployClearing(address(usdc), address(0), DAY, DAY);
     }
 
     function test_a_cancel_may_not_bind_before_the_oldest_batch(uint64 delay) public {
         delay = uint64(bound(delay, 0, DAY - 1));
         vm.expectRevert(IClearing.CancelDelayTooShort.selector);
-        new Clearing(address(manager), usdc, oracle, treasury, DAY, delay);
+        deployClearing(address(usdc), treasury, DAY, delay);
     }
 
     function test_cash_units_are_those_of_usdc() public {
         ERC20 other = new EighteenDecimals();
         vm.expectRevert(IClearing.TokenNotSixDecimals.selector);
-        new Clearing(address(manager), other, oracle, treasury, DAY, DAY);
+        deployClearing(address(other), treasury, DAY, DAY);
     }
 }

@@ -18,8 +18,18 @@ library OrderLib {
     uint8 internal constant BUY = 0;
     uint8 internal constant SELL = 1;
 
-    function hash(Order calldata order) internal pure returns (bytes32) {
-        return keccak256(abi.encode(ORDER_TYPEHASH, order));
+    /// @dev Same as keccak256(abi.encode(ORDER_TYPEHASH, order)) at half of the gas and with no
+    /// memory kept: the twelve static fields already lie in calldata as abi.encode would write
+    /// them. Dirty high bits would be
+    /// hashed as they are, and then the field's reader reverts.
+    function hash(Order calldata order) internal pure returns (bytes32 digest) {
+        bytes32 typehash = ORDER_TYPEHASH;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, typehash)
+            calldatacopy(add(free, 0x20), order, 0x180)
+            digest := keccak256(free, 0x1a0)
+        }
     }
 
     function hash(Withdrawal calldata withdrawal) internal pure returns (bytes32) {
