@@ -147,15 +147,6 @@ class RecordedChain(msgspec.Struct, frozen=True, kw_only=True):
         prices = [o.index_price for o in self.options if o.terms.underlying_id == underlying_id]
         return _median(prices) if prices else 0
 
-    def basis(self, underlying_id: int) -> dict[int, float]:
-        """Forward over index by expiry, the median over its rows: the forward curve's shape."""
-        ratios: dict[int, list[int]] = {}
-        for option in self.options:
-            if option.terms.underlying_id == underlying_id:
-                ratio = mul_div_down(option.forward_price, COIN_SCALE, option.index_price)
-                ratios.setdefault(option.terms.expiry, []).append(ratio)
-        return {expiry: _median(found) / COIN_SCALE for expiry, found in sorted(ratios.items())}
-
     def report(self) -> tuple[str, ...]:
         """Lines for a person: what was kept, what was dropped and why."""
         lost_rows, lost_levels = len(self.dropped_rows), len(self.dropped_levels)
@@ -188,7 +179,7 @@ class _Row(NamedTuple):
     asks: tuple[_Level, ...]
 
 
-class _Drop(Exception):  # noqa: N818 - control flow of one row, never seen outside
+class _Drop(Exception):  # control flow of one row, never seen outside
     def __init__(self, reason: DropReason, detail: str = "") -> None:
         super().__init__(reason)
         self.reason = reason

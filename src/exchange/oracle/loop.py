@@ -1,0 +1,245 @@
+"""The oracle's cycle: every second an index sample, every few seconds an epoch of risk arrays.
+
+It talks to the venue through the sequencer alone and keeps the venue's time, so that a leap of
+that clock is just a long second. What it withholds the engine notices by age: no price, no trading.
+After a restart no epoch is made before every underlying has a fresh index of this process.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from exchange.commands import UpdateIndex
+from exchange.engine import Engine
+from exchange.events import AnyEvent, InstrumentListed, Refused
+from exchange.fixed import mul_div_up
+from exchange.journal import Entry
+from exchange.margin.scenarios import Preset
+from exchange.model import Instrument, InstrumentStatus
+from exchange.oracle.index import IndexCalculator, IndexReading, IndexRules, Verdict
+from exchange.oracle.marks import IndexState, MarkModel, Moment, build_marks
+from exchange.oracle.sources import Sample, Source
+from exchange.sequencer import Sequencer, SequencerBusy
+
+_log: Final = structlog.get_logger(__name__)
+_PARTS: Final = 10**6
+_SAMPLES_MAX: Final = 7200  # two hours of seconds; more than any delivery window needs
+
+
+class Feed(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the oracle needs for one underlying."""
+
+    underlying_id: int
+    sources: tuple[Source, ...]
+    rules: IndexRules
+    model: MarkModel
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """When to act."""
+
+    index_interval_s: float = 1.0
+    epoch_interval_ns: int = 5 * 10**9
+    epoch_move: int = 2_500  # 0.25 %, in 1e-6: an index that moves farther asks for a new epoch
+
+
+class _Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """What one read of the engine tells."""
+
+    epoch: int
+    window_s: int
+    instruments: tuple[Instrument, ...]
+
+
+class MarksLoop:
+    """Samples sources, submits `UpdateIndex` and `UpdateMarks`. One instance per shard."""
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        feeds: Sequence[Feed],
+        preset: Preset,
+        *,
+        timing: Timing | None = None,
+    ) -> None:
+        self._sequencer = sequencer
+        self._feeds = {feed.underlying_id: feed for feed in feeds}
+        self._models = {feed.underlying_id: feed.model for feed in feeds}
+        self._preset = preset
+        self._timing = timing or Timing()
+        self._calculators: dict[int, IndexCalculator] = {}
+        self._states: dict[int, IndexState] = {}
+        self._samples: dict[int, deque[tuple[int, int]]] = {}
+        self._readings: dict[int, IndexReading] = {}
+        self._epoch_ns = 0
+        self._epoch_prices: dict[int, int] = {}
+        self._listed = asyncio.Event()
+        self._cycling = asyncio.Lock()
+        self._unsubscribe = sequencer.subscribe(self._on_entries)
+
+    @property
+    def readings(self) -> Mapping[int, IndexReading]:
+        """The last cycle by underlying: index or why there is none, and every source's verdict."""
+        return self._readings
+
+    def reset_breaker(self, underlying_id: int) -> None:
+        """An operator vouches for the sources of an underlying whose index is withheld."""
+        if underlying_id in self._calculators:
+            self._calculators[underlying_id].reset()
+
+    async def run(self) -> None:
+        """Cycle until cancelled; a listing wakes it early. Ends with the sequencer's failure."""
+        try:
+            while True:
+                try:
+                    await self.cycle()
+                except SequencerBusy:
+                    _log.warning("oracle_cycle_skipped", reason="the sequencer is busy")
+                try:
+                    async with asyncio.timeout(self._timing.index_interval_s):
+                        await self._listed.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            self._unsubscribe()
+
+    async def sample_now(self) -> None:
+        """Sample every source and make an epoch at once, due or not: the clock has just moved."""
+        await self.cycle(force=True)
+
+    async def cycle(self, *, force: bool = False) -> None:
+        """One index sample per underlying, then an epoch where it is due (or forced)."""
+        async with self._cycling:
+            parameters = await self._sequencer.read(lambda engine: engine.parameters)
+            if parameters is None:
+                return
+            configured = {item.underlying_id for item in parameters.underlyings}
+            feeds = [feed for key, feed in self._feeds.items() if key in configured]
+            await asyncio.gather(*(self._sample(feed) for feed in feeds))
+            if force or self._is_due():
+                await self._make_epoch([feed.underlying_id for feed in feeds])
+
+    async def _sample(self, feed: Feed) -> None:
+        calculator = await self._calculator(feed)
+        now_ns = self._sequencer.now_ns()
+        reading = calculator.read(_ask(feed.sources, now_ns), now_ns)
+        self._note(feed.underlying_id, reading)
+        if reading.index_price is None:
+            return
+        reply = await self._sequencer.submit(
+            UpdateIndex(
+                underlying_id=feed.underlying_id,
+                index_price=reading.index_price,
+                confidence=reading.confidence,
+            )
+        )
+        if _refused(reply.events):
+            return
+        samples = self._samples.setdefault(feed.underlying_id, deque(maxlen=_SAMPLES_MAX))
+        samples.append((reply.time_ns, reading.index_price))
+        self._states[feed.underlying_id] = IndexState(
+            index_price=reading.index_price, confidence=reading.confidence, samples=samples
+        )
+
+    async def _calculator(self, feed: Feed) -> IndexCalculator:
+        """The guards of a feed; they start from the journal's last index."""
+        key = feed.underlying_id
+        if key not in self._calculators:
+            last_price, last_ns = await self._sequencer.read(
+                lambda engine: (engine.index_price(key), engine.time_ns)
+            )
+            self._calculators[key] = IndexCalculator(
+                feed.rules, last_price=last_price, last_ns=last_ns
+            )
+        return self._calculators[key]
+
+    def _is_due(self) -> bool:
+        if self._listed.is_set():
+            return True
+        if self._sequencer.now_ns() - self._epoch_ns >= self._timing.epoch_interval_ns:
+            return True
+        return any(
+            _moved(self._epoch_prices.get(key, 0), state.index_price) > self._timing.epoch_move
+            for key, state in self._states.items()
+        )
+
+    async def _make_epoch(self, underlying_ids: Sequence[int]) -> None:
+        self._listed.clear()
+        picture = await self._sequencer.read(_look)
+        if any(key not in self._states for key in underlying_ids):
+            return  # a price is not fresh yet
+        now_ns = self._sequencer.now_ns()
+        update = build_marks(
+            self._preset,
+            self._models,
+            self._states,
+            picture.instruments,
+            Moment(now_ns, picture.window_s),
+            epoch=picture.epoch + 1,
+        )
+        if update is None:
+            return
+        reply = await self._sequencer.submit(update)
+        if not _refused(reply.events):
+            self._epoch_ns = now_ns
+            self._epoch_prices = {key: state.index_price for key, state in self._states.items()}
+
+    def _on_entries(self, entries: Sequence[Entry]) -> None:
+        if any(isinstance(event, InstrumentListed) for e in entries for event in e.events):
+            self._listed.set()
+
+    def _note(self, underlying_id: int, reading: IndexReading) -> None:
+        """Remember a reading; log it where anything but the prices changed."""
+        before = self._readings.get(underlying_id)
+        self._readings[underlying_id] = reading
+        if before is None or _shape(before) != _shape(reading):
+            dropped = {r.name: r.verdict for r in reading.sources if r.verdict != Verdict.ACCEPTED}
+            _log.info(
+                "index_sources_changed",
+                underlying_id=underlying_id,
+                withheld=reading.withheld,
+                dropped=dropped,
+            )
+
+
+def _ask(sources: Sequence[Source], now_ns: int) -> dict[str, Sample | None]:
+    samples: dict[str, Sample | None] = {}
+    for source in sources:
+        try:
+            samples[source.name] = source.sample(now_ns)
+        except Exception:  # noqa: BLE001  a source that fails is silent; the others go on
+            samples[source.name] = None
+    return samples
+
+
+def _look(engine: Engine) -> _Picture:
+    assert engine.parameters is not None
+    return _Picture(
+        epoch=engine.epoch,
+        window_s=engine.parameters.delivery_window_s,
+        instruments=tuple(
+            instrument
+            for instrument_id, instrument in engine.instruments.items()
+            if engine.status(instrument_id) is not InstrumentStatus.EXPIRED
+        ),
+    )
+
+
+def _refused(events: Sequence[AnyEvent]) -> bool:
+    refusals = [event for event in events if isinstance(event, Refused)]
+    for event in refusals:
+        _log.warning("oracle_command_refused", reason=event.reason, detail=event.detail)
+    return bool(refusals)
+
+
+def _moved(origin: int, price: int) -> int:
+    """Relative move in 1e-6, rounded up; from nothing it is whole."""
+    return mul_div_up(abs(price - origin), _PARTS, origin) if origin else _PARTS
+
+
+def _shape(reading: IndexReading) -> tuple[object, ...]:
+    return reading.withheld, *(source.verdict for source in reading.sources)
