@@ -1,0 +1,276 @@
+"""The margin state of one subaccount: cash, positions and open orders.
+
+Integers only. Answers two questions in O(scenarios): may this order rest, and is this subaccount
+solvent. An open order counts by its worst fill alone; why that is enough is proven in
+docs/margin.md. Never knows a book, a fee schedule or a clock.
+"""
+
+from collections.abc import Iterator
+from itertools import repeat
+from operator import add, floordiv, mul, sub
+from typing import Final, NamedTuple
+
+from exchange.fixed import (
+    QUANTITY_SCALE,
+    RATIO_SCALE,
+    div_down,
+    div_up,
+    mul_div_down,
+    mul_div_up,
+    notional,
+)
+from exchange.margin.marks import UNIT_SCALE, InstrumentRisk, MarksBook
+from exchange.margin.portfolio import Portfolio, Vector
+
+_UNIT_QUANTITY: Final = UNIT_SCALE * QUANTITY_SCALE
+_ADDON_ROUNDING: Final = 2  # a portfolio rounds its three add-ons apart, an order's are one sum
+
+
+class MarginOrder(NamedTuple):
+    """What of an order can still fill: `sign` +1 buys, -1 sells; `max_fee` is per contract."""
+
+    instrument_id: int
+    sign: int
+    quantity: int
+    limit_price: int
+    max_fee: int
+
+
+class MarginAccount:
+    """Cash, positions, open orders, and the excess that they leave."""
+
+    __slots__ = (
+        "_effects",
+        "_generation",
+        "_marks",
+        "_order_sums",
+        "_portfolio",
+        "_totals",
+        "cash",
+        "orders",
+        "subaccount_id",
+    )
+
+    def __init__(self, subaccount_id: int, marks: MarksBook) -> None:
+        self.subaccount_id = subaccount_id
+        self.cash = 0
+        self.orders: dict[int, MarginOrder] = {}
+        self._marks = marks
+        self._portfolio = Portfolio(marks)
+        self._generation = marks.generation
+        self._effects: dict[int, Vector] = {}  # by order_id
+        self._order_sums: dict[int, Vector] = {}  # by risk group
+        self._totals: dict[int, Vector] | None = None  # positions and orders, by risk group
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Signed quantities by instrument, none of them zero; read only."""
+        return self._portfolio.positions
+
+    def position(self, instrument_id: int) -> int:
+        """Signed quantity held, 1e-4 contracts."""
+        return self._portfolio.positions.get(instrument_id, 0)
+
+    def add_cash(self, delta: int) -> None:
+        """Move cash in or out, micro-USDC."""
+        self.cash += delta
+
+    def apply_fill(self, instrument_id: int, signed_quantity: int) -> None:
+        """Change a position; cash moves by `add_cash`. Complexity: O(scenarios)."""
+        self._follow_marks()
+        self._portfolio.change(instrument_id, signed_quantity)
+        self._totals = None
+
+    def remove_instrument(self, instrument_id: int) -> int:
+        """Give up an expired position and return its quantity; orders in it must be gone."""
+        assert all(order.instrument_id != instrument_id for order in self.orders.values())
+        quantity = self.position(instrument_id)
+        if quantity:
+            self.apply_fill(instrument_id, -quantity)
+        return quantity
+
+    def place_order(self, order_id: int, order: MarginOrder) -> None:
+        """Let an accepted order rest. Complexity: O(scenarios)."""
+        assert order_id not in self.orders
+        assert order.quantity > 0
+        self._follow_marks()
+        row = self._marks.row(order.instrument_id)
+        self.orders[order_id] = order
+        self._add_effect(order_id, row.group, self._effect(order, row))
+
+    def reduce_order(self, order_id: int, remaining: int) -> None:
+        """Shrink an order after a fill or an amend; 0 removes it."""
+        order = self.orders[order_id]
+        assert remaining <= order.quantity
+        self.remove_order(order_id)
+        if remaining:
+            self.place_order(order_id, order._replace(quantity=remaining))
+
+    def remove_order(self, order_id: int) -> None:
+        """Undo `place_order` to the last unit. Complexity: O(scenarios)."""
+        self._follow_marks()
+        order = self.orders.pop(order_id)
+        group = self._marks.row(order.instrument_id).group
+        effect = self._effects.pop(order_id)
+        self._order_sums[group] = list(map(sub, self._order_sums[group], effect))
+        if self._totals is not None:
+            self._totals[group] = list(map(sub, self._totals[group], effect))
+
+    def mark_value(self) -> int:
+        """Positions at their marks, micro-USDC, rounded down."""
+        self._follow_marks()
+        return self._portfolio.mark_value()
+
+    def equity(self) -> int:
+        """Cash and positions at their marks."""
+        return self.cash + self.mark_value()
+
+    def initial_excess(self) -> int:
+        """Equity beyond the initial requirement of positions and every open order at its worst."""
+        totals = self._current_totals()
+        return self._equity_beyond_addons() + sum(map(min, totals.values()))
+
+    def initial_excess_with(self, order: MarginOrder) -> int:
+        """`initial_excess` as it would be were `order` open. Complexity: O(scenarios)."""
+        totals = self._current_totals()
+        row = self._marks.row(order.instrument_id)
+        effect = self._effect(order, row)
+        excess = self._equity_beyond_addons()
+        for group, total in totals.items():
+            excess += min(map(add, total, effect)) if group == row.group else min(total)
+        return excess if row.group in totals else excess + min(effect)
+
+    def maintenance_excess(self) -> int:
+        """Equity beyond the maintenance requirement of positions; below 0: liquidatable."""
+        self._follow_marks()
+        factor = self._marks.parameters.maintenance_factor
+        worst = (min(results) for results in self._portfolio.group_results().values())
+        scenarios = sum(mul_div_down(result, factor, RATIO_SCALE) for result in worst)
+        return self.equity() + scenarios - self._portfolio.addons()[1]
+
+    def initial_margin(self) -> int:
+        """Initial requirement, >= 0, open orders included."""
+        return self.equity() - self.initial_excess()
+
+    def maintenance_margin(self) -> int:
+        """Maintenance requirement, >= 0."""
+        return self.equity() - self.maintenance_excess()
+
+    def risk_reducing(self, order: MarginOrder) -> bool:
+        """Whether any fill of this reduce-only order leaves no less excess than there is now."""
+        held = self.position(order.instrument_id)
+        quantity = min(order.quantity, -held * order.sign)
+        if quantity <= 0:
+            return False
+        before = self.initial_excess()
+        most = order._replace(quantity=quantity)
+        return all(self._excess_after(most, part) >= before for part in self._turns(most))
+
+    def check(self) -> None:
+        """Assert that every cache equals a computation from scratch."""
+        fresh = MarginAccount(self.subaccount_id, self._marks)
+        for instrument_id, quantity in self.positions.items():
+            assert quantity != 0
+            fresh.apply_fill(instrument_id, quantity)
+        for order_id, order in self.orders.items():
+            assert order.quantity > 0
+            fresh.place_order(order_id, order)
+        fresh.add_cash(self.cash)
+        assert fresh.initial_excess() == self.initial_excess()
+        assert fresh.maintenance_excess() == self.maintenance_excess()
+        assert fresh._portfolio.caches() == self._portfolio.caches()
+        assert fresh._effects == self._effects
+        assert _without_zeros(fresh._order_sums) == _without_zeros(self._order_sums)
+        assert self.initial_margin() >= 0
+        assert self.maintenance_margin() >= 0
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content; caches follow from it and the marks."""
+        positions = tuple(sorted(self.positions.items()))
+        orders = tuple((order_id, *self.orders[order_id]) for order_id in sorted(self.orders))
+        return (self.subaccount_id, self.cash, positions, orders)
+
+    def _follow_marks(self) -> None:
+        """Recompute what an older generation of marks left behind."""
+        if self._generation == self._marks.generation:
+            return
+        self._generation = self._marks.generation
+        self._portfolio.refresh()
+        self._effects = {}
+        self._order_sums = {}
+        self._totals = None
+        for order_id, order in self.orders.items():
+            row = self._marks.row(order.instrument_id)
+            self._add_effect(order_id, row.group, self._effect(order, row))
+
+    def _add_effect(self, order_id: int, group: int, effect: Vector) -> None:
+        self._effects[order_id] = effect
+        known = self._order_sums.get(group)
+        self._order_sums[group] = list(map(add, known, effect)) if known else effect
+        if self._totals is not None:
+            total = self._totals.get(group)
+            self._totals[group] = list(map(add, total, effect)) if total else effect
+
+    def _effect(self, order: MarginOrder, row: InstrumentRisk) -> Vector:
+        """min(0, change of initial excess by the whole fill) in each scenario and the basis."""
+        marks, quantity, sign = self._marks, order.quantity, order.sign
+        at_mark = div_down(sign * quantity * row.mark_price, QUANTITY_SCALE)
+        certain = at_mark - sign * notional(order.limit_price, quantity)
+        certain -= mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
+        unit_addon = marks.unit_addon(row, sign)
+        if unit_addon:
+            addon = mul_div_up(unit_addon, quantity, QUANTITY_SCALE * RATIO_SCALE)
+            certain -= addon + _ADDON_ROUNDING
+        if marks.initial_factor != RATIO_SCALE:  # a portfolio rounds before it multiplies
+            certain -= div_up(marks.initial_factor, RATIO_SCALE) + 1
+        units = marks.unit_effects(row, sign)
+        shocked = map(floordiv, map(mul, units, repeat(quantity)), repeat(_UNIT_QUANTITY))
+        return [result + certain if result < -certain else 0 for result in shocked]
+
+    def _current_totals(self) -> dict[int, Vector]:
+        self._follow_marks()
+        if self._totals is None:
+            self._totals = self._fresh_totals()
+        return self._totals
+
+    def _fresh_totals(self) -> dict[int, Vector]:
+        factor = self._marks.initial_factor
+        totals = dict(self._portfolio.group_results())
+        if factor != RATIO_SCALE:
+            for group, results in totals.items():
+                scaled = map(mul, results, repeat(factor))
+                totals[group] = list(map(floordiv, scaled, repeat(RATIO_SCALE)))
+        for group, effects in self._order_sums.items():
+            known = totals.get(group)
+            totals[group] = list(map(add, known, effects)) if known else effects
+        return totals
+
+    def _equity_beyond_addons(self) -> int:
+        portfolio = self._portfolio
+        initial, maintenance = portfolio.addons()
+        return self.cash + portfolio.mark_value() - initial - maintenance
+
+    def _excess_after(self, order: MarginOrder, quantity: int) -> int:
+        """`initial_excess` after a fill at the limit and the largest fee; leaves no trace."""
+        cash = mul_div_up(order.sign * order.limit_price, quantity, QUANTITY_SCALE)
+        cash += mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
+        self.apply_fill(order.instrument_id, order.sign * quantity)
+        excess = self.initial_excess() - cash
+        self.apply_fill(order.instrument_id, -order.sign * quantity)
+        return excess
+
+    def _turns(self, order: MarginOrder) -> Iterator[int]:
+        """Fill sizes between which excess is concave: the whole, and where skew results turn."""
+        yield order.quantity
+        marks = self._marks
+        row = marks.row(order.instrument_id)
+        for scenario, absolute in enumerate(marks.parameters.absolute):
+            step = order.sign * row.shocked[scenario]
+            if absolute and step:
+                total = self._portfolio.bucket_sum(row, scenario)
+                turn = div_down(-total if step > 0 else total, abs(step))
+                yield from (part for part in (turn, turn + 1) if 0 < part < order.quantity)
+
+
+def _without_zeros(vectors: dict[int, Vector]) -> dict[int, Vector]:
+    return {group: vector for group, vector in vectors.items() if any(vector)}

@@ -1,0 +1,259 @@
+"""The risk arrays in force: one epoch of marks, shocked prices and parameters.
+
+Integers only, and no arithmetic beyond what every account shares: the effect of one contract,
+bought or sold, in each scenario. Never knows a portfolio, a surface or a clock.
+"""
+
+import struct
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Final
+
+from exchange.commands import ExpiryRisk, MarginParameters, UnderlyingRisk, UpdateMarks
+from exchange.fixed import RATIO_SCALE, div_down, div_exact, mul_div_down
+from exchange.model import Kind, unpack_instrument_id
+
+UNIT_SCALE: Final = 10**4  # unit effects are kept in 1e-4 micro-USDC a contract
+PRICE_MAX: Final = 2**50 - 1  # micro-USDC a contract; keeps sums of a portfolio far inside int256
+
+
+class InstrumentRisk:
+    """One instrument's row, with its place in a portfolio."""
+
+    __slots__ = (
+        "bucket",
+        "delta",
+        "expiry_risk",
+        "group",
+        "instrument_id",
+        "is_option",
+        "mark_iv",
+        "mark_price",
+        "shocked",
+        "strike_key",
+        "underlying_id",
+        "unit_addons",
+        "units",
+        "vega",
+    )
+
+    def __init__(
+        self, instrument_id: int, values: tuple[int, ...], risk: ExpiryRisk, group: int
+    ) -> None:
+        self.instrument_id = instrument_id
+        self.mark_price, self.mark_iv, self.delta, self.vega = values[: UpdateMarks.ROW_HEAD]
+        self.shocked = values[UpdateMarks.ROW_HEAD :]
+        self.expiry_risk = risk
+        self.underlying_id = risk.underlying_id
+        self.bucket = (risk.underlying_id, risk.expiry)
+        self.group = group
+        self.is_option = unpack_instrument_id(instrument_id).kind is Kind.OPTION
+        self.strike_key = instrument_id >> 1  # a call and a put of one strike share it
+        self.forget_units()
+
+    def forget_units(self) -> None:
+        """Drop what was derived from parameters; see `MarksBook.unit_effects`, `unit_addon`."""
+        self.units: dict[int, tuple[int, ...]] = {}  # by sign
+        self.unit_addons: dict[int, int] = {}
+
+
+class MarksBook:
+    """What every account is margined against; `generation` grows whenever any of it changes."""
+
+    def __init__(self, parameters: MarginParameters) -> None:
+        self.epoch = 0
+        self.root = bytes(32)
+        self.generation = 0
+        self.parameters = parameters
+        self.initial_factor = parameters.initial_factor
+        self.scenario_count = len(parameters.weights)
+        self._stablecoin_price = RATIO_SCALE
+        self._groups = dict(parameters.risk_groups)
+        self._rows: dict[int, InstrumentRisk] = {}
+        self._underlyings: dict[int, UnderlyingRisk] = {}
+        self._indices: dict[int, tuple[int, int]] = {}
+
+    def configure(self, parameters: MarginParameters) -> None:
+        """Change the parameters; other scenarios void the rows until the next epoch."""
+        assert len(parameters.absolute) == len(parameters.weights)
+        if len(parameters.weights) != self.scenario_count:
+            self._rows = {}
+        self.parameters = parameters
+        self.scenario_count = len(parameters.weights)
+        self._groups = dict(parameters.risk_groups)
+        for row in self._rows.values():
+            row.group = self._group(row.underlying_id)
+            row.forget_units()
+        self._set_stablecoin_price(self._stablecoin_price)
+        self.generation += 1
+
+    def accepts(self, update: UpdateMarks) -> bool:
+        """Whether `update` is well formed: sizes, order, bounds and the rows it refers to."""
+        ids = update.instrument_ids
+        width = UpdateMarks.ROW_HEAD + self.scenario_count
+        if len(update.root) != 32 or len(update.rows) != 8 * width * len(ids):
+            return False
+        if any(a >= b for a, b in pairwise(ids)):
+            return False
+        expiries = {(e.underlying_id, e.expiry): e for e in update.expiries}
+        if any(not 0 <= e.discount_long <= e.discount_short for e in update.expiries):
+            return False
+        underlyings = {u.underlying_id for u in update.underlyings}
+        for instrument_id in ids:
+            terms = unpack_instrument_id(instrument_id)
+            if (terms.underlying_id, terms.expiry) not in expiries:
+                return False
+            if terms.underlying_id not in underlyings:
+                return False
+        return all(0 <= price <= PRICE_MAX for price in _prices(update.rows, width))
+
+    def update(self, update: UpdateMarks) -> None:
+        """Put a newer epoch in force. Complexity: O(instruments * scenarios)."""
+        assert update.epoch > self.epoch, "epochs only grow"
+        width = UpdateMarks.ROW_HEAD + self.scenario_count
+        values = _decode(update.rows)
+        assert len(values) == width * len(update.instrument_ids)
+        expiries = {(e.underlying_id, e.expiry): e for e in update.expiries}
+        self._rows = {}
+        for at, instrument_id in enumerate(update.instrument_ids):
+            terms = unpack_instrument_id(instrument_id)
+            risk = expiries[terms.underlying_id, terms.expiry]
+            assert risk.discount_long <= risk.discount_short, "credit for a box"
+            row = values[at * width : (at + 1) * width]
+            group = self._group(terms.underlying_id)
+            self._rows[instrument_id] = InstrumentRisk(instrument_id, row, risk, group)
+        self._underlyings = {u.underlying_id: u for u in update.underlyings}
+        self._set_stablecoin_price(update.stablecoin_price)
+        self.epoch = update.epoch
+        self.root = update.root
+        self.generation += 1
+
+    def drop(self, instrument_ids: Iterable[int]) -> None:
+        """Forget expired instruments before the next epoch does."""
+        for instrument_id in instrument_ids:
+            self._rows.pop(instrument_id, None)
+
+    def set_index(self, underlying_id: int, price: int, confidence: int) -> None:
+        """Take an index sample: for fees and bands; add-ons keep the epoch's index."""
+        self._indices[underlying_id] = (price, confidence)
+
+    def has(self, instrument_id: int) -> bool:
+        """Whether the epoch in force has a row of this instrument."""
+        return instrument_id in self._rows
+
+    def row(self, instrument_id: int) -> InstrumentRisk:
+        """The row of an instrument, which must exist."""
+        return self._rows[instrument_id]
+
+    def rows(self) -> dict[int, InstrumentRisk]:
+        """All rows, ascending by instrument; read only."""
+        return self._rows
+
+    def mark_price(self, instrument_id: int) -> int:
+        """Micro-USDC a contract."""
+        return self._rows[instrument_id].mark_price
+
+    def mark_iv(self, instrument_id: int) -> int:
+        """In 1e-6."""
+        return self._rows[instrument_id].mark_iv
+
+    def delta(self, instrument_id: int) -> int:
+        """In 1e-6 units of the underlying a contract."""
+        return self._rows[instrument_id].delta
+
+    def vega(self, instrument_id: int) -> int:
+        """In micro-USDC a contract for one volatility point."""
+        return self._rows[instrument_id].vega
+
+    def index_price(self, underlying_id: int) -> int:
+        """The latest sample, or 0 before the first."""
+        return self._indices.get(underlying_id, (0, 0))[0]
+
+    def confidence(self, underlying_id: int) -> int:
+        """Confidence of the latest sample in 1e-18, or 0 before the first."""
+        return self._indices.get(underlying_id, (0, 0))[1]
+
+    def underlying_risk(self, underlying_id: int) -> UnderlyingRisk:
+        """The index and confidence that the epoch in force fixed for add-ons."""
+        return self._underlyings[underlying_id]
+
+    def confidence_shortfall(self, underlying_id: int) -> int:
+        """`1 - confidence` in 1e-18 where confidence lies below the floor, else 0."""
+        confidence = self._underlyings[underlying_id].confidence
+        return RATIO_SCALE - confidence if confidence < self.parameters.confidence_floor else 0
+
+    def unit_effects(self, row: InstrumentRisk, sign: int) -> tuple[int, ...]:
+        """What one contract bought (+1) or sold (-1) alone adds to a group's initial requirement.
+
+        In 1e-10 USDC, each scenario and then the basis contingency, initial factor included,
+        rounded down. A portfolio's result is never worse than its own plus these (docs/margin.md).
+        """
+        units = row.units.get(sign)
+        if units is None:
+            units = row.units[sign] = self._unit_effects(row, sign)
+        return units
+
+    def unit_addon(self, row: InstrumentRisk, sign: int) -> int:
+        """Both contingencies of one contract bought or sold alone, times 1e18, micro-USDC."""
+        addon = row.unit_addons.get(sign)
+        if addon is None:
+            addon = row.unit_addons[sign] = self._unit_addon(row, sign)
+        return addon
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content: the root stands for the rows that it commits to."""
+        return (self.epoch, self.root, self._stablecoin_price, tuple(sorted(self._indices.items())))
+
+    def _group(self, underlying_id: int) -> int:
+        return self._groups.get(underlying_id, -underlying_id)
+
+    def _set_stablecoin_price(self, price: int) -> None:
+        parameters = self.parameters
+        self._stablecoin_price = price
+        gap = max(0, parameters.depeg_threshold - price)
+        surcharge = mul_div_down(parameters.depeg_factor, gap, RATIO_SCALE)
+        self.initial_factor = parameters.initial_factor + surcharge
+
+    def _unit_addon(self, row: InstrumentRisk, sign: int) -> int:
+        parameters = self.parameters
+        shortfall = self.confidence_shortfall(row.underlying_id)
+        if not row.is_option:
+            rate = parameters.perpetual_initial_rate + parameters.perpetual_maintenance_rate
+            return row.mark_price * (rate + shortfall)
+        if sign > 0:
+            return 0
+        rate = parameters.short_option_initial_rate + parameters.short_option_maintenance_rate
+        return self._underlyings[row.underlying_id].index_price * (rate + shortfall)
+
+    def _unit_effects(self, row: InstrumentRisk, sign: int) -> tuple[int, ...]:
+        parameters, risk = self.parameters, row.expiry_risk
+        factor = self.initial_factor * UNIT_SCALE
+        value = sign * row.mark_price * RATIO_SCALE
+        own_discount = risk.discount_long if sign > 0 else risk.discount_short
+        effects = []
+        for price, weight, absolute in zip(
+            row.shocked, parameters.weights, parameters.absolute, strict=True
+        ):
+            shocked = sign * price
+            if absolute:  # the sign of the whole expiry's value may be either: take the worse
+                long_result = abs(shocked * risk.discount_long - value)
+                result = -max(long_result, abs(shocked * risk.discount_short - value))
+            else:
+                result = shocked * own_discount - value
+            effects.append(div_down(result * weight * factor, RATIO_SCALE**3))
+        up = row.shocked[parameters.basis_up] - row.mark_price
+        down = row.shocked[parameters.basis_down] - row.mark_price
+        basis = min(sign * up, sign * down, 0) * risk.basis_weight
+        effects.append(div_down(basis * factor, RATIO_SCALE**2))
+        return tuple(effects)
+
+
+def _decode(rows: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{div_exact(len(rows), 8)}q", rows)
+
+
+def _prices(rows: bytes, width: int) -> Iterable[int]:
+    values = _decode(rows)
+    for start in range(0, len(values), width):
+        yield values[start]
+        yield from values[start + UpdateMarks.ROW_HEAD : start + width]

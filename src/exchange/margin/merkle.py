@@ -1,0 +1,113 @@
+"""The Merkle root of an epoch's marks, provable row by row in Solidity.
+
+Pure. Leaves are keccak256 of packed big-endian numbers; pairs hash in sorted order, so that
+OpenZeppelin's `MerkleProof` verifies them. No leaf is 64 bytes long: none can pass for a node.
+docs/margin.md gives the layout.
+"""
+
+import struct
+from collections.abc import Sequence
+
+from sha3 import keccak_256
+
+from exchange.commands import ExpiryRisk, UnderlyingRisk, UpdateMarks
+from exchange.fixed import div_exact
+
+_NODE_SIZE = 64
+
+
+def keccak(data: bytes) -> bytes:
+    """keccak256, 32 bytes."""
+    digest: bytes = keccak_256(data).digest()
+    return digest
+
+
+def header_leaf(epoch: int, stablecoin_price: int) -> bytes:
+    """uint64 epoch, uint128 stablecoin price."""
+    return keccak(_u64(epoch) + _u128(stablecoin_price))
+
+
+def underlying_leaf(risk: UnderlyingRisk) -> bytes:
+    """uint64 underlying, int64 index price, uint128 confidence."""
+    return keccak(_u64(risk.underlying_id) + _i64(risk.index_price) + _u128(risk.confidence))
+
+
+def expiry_leaf(risk: ExpiryRisk) -> bytes:
+    """uint64 underlying, uint64 expiry, int64 forward, uint128 discounts and basis weight."""
+    head = _u64(risk.underlying_id) + _u64(risk.expiry) + _i64(risk.forward_price)
+    ratios = (risk.discount_long, risk.discount_short, risk.basis_weight)
+    return keccak(head + b"".join(map(_u128, ratios)))
+
+
+def row_leaf(instrument_id: int, row: bytes) -> bytes:
+    """uint64 instrument, then int64 of each value; `row` is little-endian as in `UpdateMarks`."""
+    count = div_exact(len(row), 8)
+    assert 8 + len(row) != _NODE_SIZE
+    return keccak(
+        _u64(instrument_id) + struct.pack(f">{count}q", *struct.unpack(f"<{count}q", row))
+    )
+
+
+def leaves(update: UpdateMarks) -> list[bytes]:
+    """All leaves of an epoch: header, underlyings, expiries, rows, each ascending."""
+    found = [header_leaf(update.epoch, update.stablecoin_price)]
+    found += map(underlying_leaf, sorted(update.underlyings, key=lambda risk: risk.underlying_id))
+    expiries = sorted(update.expiries, key=lambda risk: (risk.underlying_id, risk.expiry))
+    found += map(expiry_leaf, expiries)
+    if update.instrument_ids:
+        size = div_exact(len(update.rows), len(update.instrument_ids))
+        for at, instrument_id in enumerate(update.instrument_ids):
+            found.append(row_leaf(instrument_id, update.rows[at * size : (at + 1) * size]))
+    return found
+
+
+def update_root(update: UpdateMarks) -> bytes:
+    """The root that `update` must carry."""
+    return merkle_root(leaves(update))
+
+
+def merkle_root(level: Sequence[bytes]) -> bytes:
+    """Root of one or more leaves; an odd one rises unchanged."""
+    while len(level) > 1:
+        level = _parents(level)
+    return level[0]
+
+
+def merkle_proof(level: Sequence[bytes], at: int) -> list[bytes]:
+    """Siblings of leaf `at`, from the leaves up."""
+    proof = []
+    while len(level) > 1:
+        sibling = at ^ 1
+        if sibling < len(level):
+            proof.append(level[sibling])
+        level = _parents(level)
+        at >>= 1
+    return proof
+
+
+def verify_proof(root: bytes, leaf: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether `proof` leads from `leaf` to `root`, as Solidity checks it."""
+    for sibling in proof:
+        leaf = _node(leaf, sibling)
+    return leaf == root
+
+
+def _parents(level: Sequence[bytes]) -> list[bytes]:
+    parents = [_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+    return [*parents, level[-1]] if len(level) & 1 else parents
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return keccak(left + right if left < right else right + left)
+
+
+def _u64(value: int) -> bytes:
+    return value.to_bytes(8, "big")
+
+
+def _i64(value: int) -> bytes:
+    return value.to_bytes(8, "big", signed=True)
+
+
+def _u128(value: int) -> bytes:
+    return value.to_bytes(16, "big")

@@ -1,0 +1,204 @@
+"""Positions of one subaccount and what they lose in each scenario.
+
+Integers only. A fill changes one expiry's sums by one multiply-add; results per expiry are rounded
+once, against the account, when somebody asks. Never knows cash, orders or a surface.
+"""
+
+from itertools import repeat
+from operator import add, floordiv, mul
+
+from exchange.commands import ExpiryRisk
+from exchange.fixed import (
+    QUANTITY_SCALE,
+    RATIO_SCALE,
+    div_down,
+    mul_div_down,
+    mul_div_up,
+)
+from exchange.margin.marks import InstrumentRisk, MarksBook
+
+Vector = list[int]
+
+
+class Bucket:
+    """One expiry of one underlying: sums of quantity times price, in 1e-10 USDC."""
+
+    __slots__ = ("group", "legs", "net_options", "results", "risk", "sums", "value")
+
+    def __init__(self, risk: ExpiryRisk, group: int, scenario_count: int) -> None:
+        self.risk = risk
+        self.group = group
+        self.legs = 0
+        self.value = 0  # at the mark
+        self.net_options = 0  # contracts of calls and puts together, in 1e-4
+        self.sums: Vector = [0] * scenario_count
+        self.results: Vector | None = None  # micro-USDC, each scenario and then the basis
+
+    def add(self, row: InstrumentRisk, quantity: int) -> None:
+        """Add `quantity` (1e-4, signed) of one instrument. Complexity: O(scenarios)."""
+        self.sums = list(map(add, self.sums, map(mul, row.shocked, repeat(quantity))))
+        self.value += row.mark_price * quantity
+        self.net_options += quantity if row.is_option else 0
+        self.results = None
+
+
+class Portfolio:
+    """Positions with their scenario results; every cache follows `MarksBook.generation`."""
+
+    __slots__ = (
+        "_addons",
+        "_buckets",
+        "_group_results",
+        "_linear",
+        "_marks",
+        "_naked",
+        "_strikes",
+        "positions",
+        "value",
+    )
+
+    def __init__(self, marks: MarksBook) -> None:
+        self._marks = marks
+        self.positions: dict[int, int] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        self.value = 0  # at the mark, in 1e-10 USDC
+        self._buckets: dict[tuple[int, int], Bucket] = {}
+        self._strikes: dict[int, int] = {}  # calls + puts per strike, 1e-4 contracts
+        self._naked: dict[int, int] = {}  # naked short options per underlying, 1e-4 contracts
+        self._linear: dict[int, int] = {}  # perpetuals and futures
+        self._addons: tuple[int, int] | None = None
+        self._group_results: dict[int, Vector] | None = None
+
+    def refresh(self) -> None:
+        """Recompute everything from the marks in force. Complexity: O(legs * scenarios)."""
+        self._clear()
+        for instrument_id, quantity in self.positions.items():
+            self._add(self._marks.row(instrument_id), quantity).legs += 1
+
+    def change(self, instrument_id: int, quantity: int) -> None:
+        """Add a signed quantity to a position. Complexity: O(scenarios)."""
+        row = self._marks.row(instrument_id)
+        before = self.positions.get(instrument_id, 0)
+        after = before + quantity
+        if after:
+            self.positions[instrument_id] = after
+        else:
+            self.positions.pop(instrument_id, None)
+        bucket = self._add(row, quantity)
+        bucket.legs += (after != 0) - (before != 0)
+        if bucket.legs == 0:
+            assert not any(bucket.sums), "an expiry without positions sums to nothing"
+            del self._buckets[row.bucket]
+
+    def mark_value(self) -> int:
+        """Signed value at the marks, micro-USDC, rounded down."""
+        return div_down(self.value, QUANTITY_SCALE)
+
+    def group_results(self) -> dict[int, Vector]:
+        """Profit or loss of each risk group in each scenario and the basis, micro-USDC."""
+        if self._group_results is None:
+            groups: dict[int, Vector] = {}
+            for bucket in self._buckets.values():
+                results = self._results(bucket)
+                known = groups.get(bucket.group)
+                groups[bucket.group] = list(map(add, known, results)) if known else results
+            self._group_results = groups
+        return self._group_results
+
+    def addons(self) -> tuple[int, int]:
+        """(initial, maintenance) contingencies beyond the scenarios, micro-USDC, each >= 0."""
+        if self._addons is None:
+            initial, maintenance = self._option_addons()
+            linear_initial, linear_maintenance = self._linear_addons()
+            self._addons = (initial + linear_initial, maintenance + linear_maintenance)
+        return self._addons
+
+    def bucket_sum(self, row: InstrumentRisk, scenario: int) -> int:
+        """Shocked value of the expiry of `row` in one scenario, 1e-10 USDC."""
+        bucket = self._buckets.get(row.bucket)
+        return bucket.sums[scenario] if bucket else 0
+
+    def caches(self) -> tuple[object, ...]:
+        """Everything derived from positions, for comparison by `check`."""
+        buckets = {
+            key: (b.legs, b.value, b.net_options, b.sums) for key, b in self._buckets.items()
+        }
+        held = [_without_zeros(part) for part in (self._strikes, self._naked, self._linear)]
+        return (self.value, buckets, held, self.group_results(), self.addons())
+
+    def _add(self, row: InstrumentRisk, quantity: int) -> Bucket:
+        bucket = self._buckets.get(row.bucket)
+        if bucket is None:
+            bucket = Bucket(row.expiry_risk, row.group, self._marks.scenario_count)
+            self._buckets[row.bucket] = bucket
+        bucket.add(row, quantity)
+        self.value += row.mark_price * quantity
+        if row.is_option:
+            self._add_strike(row, quantity)
+        else:
+            self._linear[row.instrument_id] = self._linear.get(row.instrument_id, 0) + quantity
+        self._addons = None
+        self._group_results = None
+        return bucket
+
+    def _add_strike(self, row: InstrumentRisk, quantity: int) -> None:
+        before = self._strikes.get(row.strike_key, 0)
+        after = self._strikes[row.strike_key] = before + quantity
+        change = max(0, -after) - max(0, -before)
+        self._naked[row.underlying_id] = self._naked.get(row.underlying_id, 0) + change
+
+    def _results(self, bucket: Bucket) -> Vector:
+        if bucket.results is None:
+            bucket.results = self._expiry_results(bucket)
+        return bucket.results
+
+    def _expiry_results(self, bucket: Bucket) -> Vector:
+        """The only place where a scenario's result is rounded: down, once per expiry."""
+        parameters, risk = self._marks.parameters, bucket.risk
+        long, short = risk.discount_long, risk.discount_short
+        value = bucket.value * RATIO_SCALE
+        exact = [(total * long if total >= 0 else total * short) - value for total in bucket.sums]
+        for scenario, absolute in enumerate(parameters.absolute):
+            if absolute:
+                exact[scenario] = -abs(exact[scenario])
+        weighted = map(mul, exact, parameters.weights)
+        results = list(map(floordiv, weighted, repeat(QUANTITY_SCALE * RATIO_SCALE**2)))
+        up = bucket.sums[parameters.basis_up] - bucket.value
+        down = bucket.sums[parameters.basis_down] - bucket.value
+        basis = min(up, down, 0)
+        results.append(mul_div_down(basis, risk.basis_weight, QUANTITY_SCALE * RATIO_SCALE))
+        return results
+
+    def _option_addons(self) -> tuple[int, int]:
+        marks, parameters = self._marks, self._marks.parameters
+        initial = maintenance = 0
+        scale = QUANTITY_SCALE * RATIO_SCALE
+        for underlying_id, naked in self._naked.items():
+            notional = naked * marks.underlying_risk(underlying_id).index_price
+            initial += mul_div_up(notional, parameters.short_option_initial_rate, scale)
+            maintenance += mul_div_up(notional, parameters.short_option_maintenance_rate, scale)
+        for (underlying_id, _), bucket in self._buckets.items():
+            shortfall = marks.confidence_shortfall(underlying_id)
+            if shortfall and bucket.net_options < 0:
+                index_price = marks.underlying_risk(underlying_id).index_price
+                initial += mul_div_up(-bucket.net_options * index_price, shortfall, scale)
+        return initial, maintenance
+
+    def _linear_addons(self) -> tuple[int, int]:
+        marks, parameters = self._marks, self._marks.parameters
+        initial = maintenance = 0
+        scale = QUANTITY_SCALE * RATIO_SCALE
+        for instrument_id, quantity in _without_zeros(self._linear).items():
+            row = marks.row(instrument_id)
+            notional = abs(quantity) * row.mark_price
+            initial_rate = parameters.perpetual_initial_rate
+            initial_rate += marks.confidence_shortfall(row.underlying_id)
+            initial += mul_div_up(notional, initial_rate, scale)
+            maintenance += mul_div_up(notional, parameters.perpetual_maintenance_rate, scale)
+        return initial, maintenance
+
+
+def _without_zeros(quantities: dict[int, int]) -> dict[int, int]:
+    return {key: quantity for key, quantity in quantities.items() if quantity}

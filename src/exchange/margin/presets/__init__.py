@@ -1,0 +1,1 @@
+"""Margin presets as data, one TOML file each."""
