@@ -21,6 +21,7 @@ from exchange.fixed import (
     QUANTITY_SCALE,
     div_exact,
     div_half_even,
+    div_up,
     format_decimal,
     is_multiple,
     mul_div_down,
@@ -40,7 +41,6 @@ from exchange.model import (
 
 COIN_SCALE: Final = 10**12  # coin prices while they are multiplied by the index
 _PERCENT_SCALE: Final = 10**4  # a volatility in percent, times this, is in 1e-6
-_DAYS_PER_WEEK: Final = 7
 _NUMBER: Final = re.compile(r"(-?)(\d{1,20})(?:\.(\d{1,24}))?(?:[eE]([+-]?\d{1,2}))?", re.ASCII)
 _NAME: Final = re.compile(r"([A-Z0-9]{2,10})-(\d{1,2}[A-Z]{3}\d{2})-(\d{1,9}(?:d\d{1,6})?)-([CP])")
 _COLUMNS: Final = (
@@ -193,12 +193,15 @@ def read_chain(
     grid: Grid,
     now_s: int,
     lead_s: int = 3600,
+    step_days: int = 1,
 ) -> RecordedChain:
     """Read a recorded chain; `underlyings` maps coin names to their ids.
 
-    All expiries move by one number of whole weeks, the smallest that puts the earliest more than
-    `lead_s` after `now_s`: weekday and 08:00 UTC stay as they were. Bids round down to the tick,
-    asks up, quantities down to the lot. Raises `ChainDataError` where the file is no such table.
+    All expiries move by one number of days, the smallest multiple of `step_days` that puts the
+    earliest more than `lead_s` after `now_s`. Steps of a day keep the time that is left, and so the
+    recorded prices, close to the recorded volatilities; steps of seven keep the weekdays instead.
+    Bids round down to the tick, asks up, quantities down to the lot. Raises `ChainDataError` where
+    the file is no such table.
     """
     records = _read_table(path)
     rows: list[_Row] = []
@@ -215,8 +218,8 @@ def read_chain(
         else:
             seen.add(row.name)
             rows.append(row)
-    weeks = _weeks_ahead([row.terms.expiry for row in rows], now_s + lead_s)
-    return _shifted_chain(rows, dropped, grid, underlyings, weeks * _DAYS_PER_WEEK)
+    steps = _steps_ahead([row.terms.expiry for row in rows], now_s + lead_s, step_days)
+    return _shifted_chain(rows, dropped, grid, underlyings, steps * step_days)
 
 
 def _shifted_chain(
@@ -405,12 +408,12 @@ def parse_number(text: str, scale: int) -> int | None:
     return -digits if sign else digits
 
 
-def _weeks_ahead(expiries: Sequence[int], after_s: int) -> int:
-    """The fewest whole weeks, at least 0, that put the earliest expiry beyond `after_s`."""
+def _steps_ahead(expiries: Sequence[int], after_s: int, step_days: int) -> int:
+    """The fewest steps, at least 0, that put the earliest expiry beyond `after_s`."""
     if not expiries:
         return 0
     behind = after_s + 1 - min(expiries)
-    return max(0, mul_div_up(behind, 1, _DAYS_PER_WEEK * SECONDS_PER_DAY))
+    return max(0, div_up(behind, step_days * SECONDS_PER_DAY))
 
 
 def _median(values: Sequence[int]) -> int:
