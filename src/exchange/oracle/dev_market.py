@@ -6,6 +6,7 @@ listings. A venue with other sources needs nothing from here.
 
 import tomllib
 import zlib
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
@@ -19,6 +20,7 @@ from exchange.fixed import (
     div_half_even,
     parse_decimal,
 )
+from exchange.margin.surface import FlatSurface
 from exchange.model import (
     EXPIRY_SECOND_OF_DAY,
     SECONDS_PER_DAY,
@@ -28,8 +30,10 @@ from exchange.model import (
     civil_date,
     pack_instrument_id,
 )
-from exchange.oracle.chain_data import Grid
+from exchange.oracle.chain_data import Grid, RecordedChain
 from exchange.oracle.index import IndexRules
+from exchange.oracle.loop import Feed
+from exchange.oracle.marks import MarkModel, recorded_model
 from exchange.oracle.sources import MarketModel, SimulatedMarket, SimulatedSource, Source
 
 _FRIDAY: Final = 1  # 1970-01-02, as a day modulo 7
@@ -149,6 +153,42 @@ def load_dev_market() -> DevMarket:
     """The packaged `dev_market.toml`, checked in form."""
     text = files("exchange.oracle").joinpath("dev_market.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), DevMarket)
+
+
+def dev_feeds(
+    market: DevMarket,
+    *,
+    seed: int,
+    now_ns: int,
+    last_prices: Mapping[int, int],
+    chain: RecordedChain | None = None,
+) -> tuple[Feed, ...]:
+    """What `MarksLoop` needs for every underlying of the simulated market.
+
+    `last_prices` holds the journal's index by underlying_id (0 or absent: a new venue), where a
+    restart goes on. A recorded chain gives its underlyings the opening index, volatilities and
+    forwards; the others have one flat volatility, that of their simulated path.
+    """
+    feeds = []
+    for name, settings in market.underlyings.items():
+        underlying_id = settings.underlying_id
+        recorded_price = chain.index_price(underlying_id) if chain else 0
+        sources = market.simulated_sources(
+            name,
+            seed=seed,
+            start_price=(
+                last_prices.get(underlying_id, 0) or recorded_price or market.start_price(name)
+            ),
+            start_ns=now_ns,
+        )
+        model = (
+            recorded_model(chain, underlying_id)
+            if chain and recorded_price
+            else MarkModel(surface=FlatSurface(settings.volatility))
+        )
+        rules = market.index_rules(name)
+        feeds.append(Feed(underlying_id=underlying_id, sources=sources, rules=rules, model=model))
+    return tuple(feeds)
 
 
 def chain_expiries(now_s: int) -> tuple[int, ...]:
