@@ -1,0 +1,277 @@
+"""`exchange margin --input FILE.json`: an outsider's vectors through the reference and the engine.
+
+Reads one JSON document (docs/margin.md shows it), answers with every intermediate figure and with
+what the integers make of the same portfolio. Raises ValueError with the field and the reason.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.margin.account import MarginAccount
+from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
+from exchange.margin.marks import MarksBook
+from exchange.margin.reference import Evaluation, ExpiryResult, FloatPortfolio, LegResult, evaluate
+from exchange.margin.risk_arrays import build_update, to_cash
+from exchange.margin.scenarios import Preset, load_preset, margin_parameters
+from exchange.margin.surface import FlatSurface, MarkPoint, MarkSurface, Surface
+from exchange.model import (
+    InstrumentTerms,
+    Kind,
+    OptionKind,
+    instrument_name,
+    pack_instrument_id,
+    representable_strike,
+    unpack_instrument_id,
+)
+
+_DATE: Final = re.compile(r"(\d{1,2}[A-Z]{3}\d{2})(?:T(\d{6}))?")
+_STRIKE: Final = re.compile(r"(\d{1,12})(?:d(\d{1,2}))?")
+
+
+class SmilePoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Volatility at one strike."""
+
+    strike: float
+    volatility: float
+
+
+class ExpiryInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One expiry; `volatility` or `smile` override the underlying's volatility."""
+
+    expiry: str | int  # `25DEC26` or a UTC second
+    forward_price: float
+    fixed_price: float = 0.0
+    rate: float = 0.0
+    volatility: float | None = None
+    smile: tuple[SmilePoint, ...] = ()
+
+
+class UnderlyingInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One underlying."""
+
+    index_price: float
+    expiries: tuple[ExpiryInput, ...] = ()
+    volatility: float | None = None
+    confidence: float = 1.0
+    perpetual_price: float | None = None
+
+
+class MarketInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The market; `time` is an ISO date-time or a UTC second, fractions allowed."""
+
+    time: str | float
+    underlyings: dict[str, UnderlyingInput]
+    stablecoin_price: float = 1.0
+
+
+class PortfolioInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Cash in USDC, signed contracts by instrument name."""
+
+    cash: float = 0.0
+    positions: dict[str, float] = {}
+
+
+class MarginInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole document; `preset` is a name or a full table as in the TOML files."""
+
+    market: MarketInput
+    portfolio: PortfolioInput
+    preset: str | dict[str, Any] = "pm33"
+
+
+def margin_report(document: bytes) -> dict[str, Any]:
+    """Every figure between the inputs in `document` and the two excesses."""
+    try:
+        given = msgspec.json.decode(document, type=MarginInput)
+        preset = _preset(given.preset)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise ValueError(str(error)) from error
+    names = {name: at for at, name in enumerate(given.market.underlyings, start=1)}
+    positions = {
+        _instrument_id(name, names): quantity
+        for name, quantity in given.portfolio.positions.items()
+    }
+    market = _market(given.market)
+    portfolio = FloatPortfolio(cash=given.portfolio.cash, positions=positions)
+    try:
+        evaluation = evaluate(preset, market, portfolio)
+        integers = _integers(preset, market, portfolio)
+    except KeyError as error:
+        raise ValueError(f"market: {error.args[0]}") from error
+    return _answer(preset, evaluation, integers, {at: name for name, at in names.items()})
+
+
+def _preset(given: str | dict[str, Any]) -> Preset:
+    return load_preset(given) if isinstance(given, str) else msgspec.convert(given, Preset)
+
+
+def _market(given: MarketInput) -> Market:
+    underlyings = []
+    for underlying_id, (name, one) in enumerate(given.underlyings.items(), start=1):
+        underlyings.append(
+            UnderlyingMarket(
+                underlying_id=underlying_id,
+                index_price=one.index_price,
+                surface=_surface(name, one),
+                expiries=tuple(
+                    ExpiryMarket(
+                        expiry=_expiry(expiry.expiry),
+                        forward_price=expiry.forward_price,
+                        fixed_price=expiry.fixed_price,
+                        rate=expiry.rate,
+                    )
+                    for expiry in one.expiries
+                ),
+                confidence=one.confidence,
+                perpetual_price=one.perpetual_price,
+            )
+        )
+    return Market(
+        time_ns=_time_ns(given.time),
+        underlyings=tuple(underlyings),
+        stablecoin_price=given.stablecoin_price,
+    )
+
+
+def _surface(name: str, given: UnderlyingInput) -> Surface:
+    points = []
+    for expiry in given.expiries:
+        forward = expiry.forward_price + expiry.fixed_price
+        flat = given.volatility if expiry.volatility is None else expiry.volatility
+        smile = expiry.smile or (() if flat is None else (SmilePoint(forward, flat),))
+        if not smile:
+            raise ValueError(f"market.underlyings.{name}: {expiry.expiry} has no volatility")
+        points += [
+            MarkPoint(_expiry(expiry.expiry), forward, point.strike, point.volatility)
+            for point in smile
+        ]
+    return MarkSurface(points) if points else FlatSurface(given.volatility or 0.0)
+
+
+def _time_ns(given: str | float) -> int:
+    if isinstance(given, str):
+        try:
+            moment = datetime.fromisoformat(given)
+        except ValueError as error:
+            raise ValueError(f"market.time: {error}") from error
+        if moment.tzinfo is None:
+            raise ValueError("market.time: a date-time needs its zone, such as Z")
+        given = moment.timestamp()
+    return round(given * 10**9)
+
+
+def _expiry(given: str | int) -> int:
+    if isinstance(given, int):
+        return given
+    match = _DATE.fullmatch(given)
+    if match is None:
+        raise ValueError(f"expiry {given!r}: neither a date such as 25DEC26 nor a UTC second")
+    day = datetime.strptime(match[1], "%d%b%y").replace(tzinfo=UTC)
+    clock = match[2] or "080000"
+    return int(day.timestamp()) + int(clock[:2]) * 3600 + int(clock[2:4]) * 60 + int(clock[4:])
+
+
+def _instrument_id(name: str, underlyings: Mapping[str, int]) -> int:
+    pair, *rest = name.split("-")
+    underlying_id = underlyings.get(pair.removesuffix("_USDC"))
+    if underlying_id is None or not pair.endswith("_USDC"):
+        raise ValueError(f"portfolio.positions: {name!r} has no underlying in market")
+    match rest:
+        case ["PERPETUAL"]:
+            return pack_instrument_id(InstrumentTerms(Kind.PERPETUAL, underlying_id))
+        case [date, strike, "C" | "P" as letter]:
+            terms = InstrumentTerms(
+                Kind.OPTION,
+                underlying_id,
+                _expiry(date),
+                _strike(strike),
+                OptionKind.CALL if letter == "C" else OptionKind.PUT,
+            )
+            return pack_instrument_id(terms)
+        case _:
+            raise ValueError(f"portfolio.positions: {name!r} is no option or perpetual")
+
+
+def _strike(text: str) -> int:
+    match = _STRIKE.fullmatch(text)
+    strike = 0
+    if match is not None:
+        cents = int((match[2] or "0").ljust(2, "0"))
+        strike = int(match[1]) * CASH_SCALE + cents * 10**4
+    if not strike or not representable_strike(strike):
+        raise ValueError(f"strike {text!r} cannot be represented")
+    return strike
+
+
+def _integers(preset: Preset, market: Market, portfolio: FloatPortfolio) -> dict[str, int]:
+    """The engine's own figures in micro-USDC; quantities are rounded to 1e-4 contracts."""
+    marks = MarksBook(margin_parameters(preset))
+    marks.update(build_update(preset, market, portfolio.positions, epoch=1))
+    account = MarginAccount(1, marks)
+    account.add_cash(to_cash(portfolio.cash))
+    for instrument_id, quantity in portfolio.positions.items():
+        account.apply_fill(instrument_id, round(quantity * QUANTITY_SCALE))
+    return {
+        "mark_value": account.mark_value(),
+        "equity": account.equity(),
+        "initial_margin": account.initial_margin(),
+        "maintenance_margin": account.maintenance_margin(),
+        "initial_excess": account.initial_excess(),
+        "maintenance_excess": account.maintenance_excess(),
+    }
+
+
+def _answer(
+    preset: Preset, evaluation: Evaluation, integers: dict[str, int], names: dict[int, str]
+) -> dict[str, Any]:
+    return {
+        "preset": preset.name,
+        "scenarios": [msgspec.to_builtins(scenario) for scenario in preset.scenarios],
+        **_fields(evaluation),
+        "initial_margin": evaluation.equity - evaluation.initial_excess,
+        "maintenance_margin": evaluation.equity - evaluation.maintenance_excess,
+        "groups": [
+            {
+                "underlyings": [names.get(member, str(member)) for member in group.underlying_ids],
+                "scenarios": group.results.tolist(),
+                "basis_contingency": group.basis_contingency,
+                "worst": group.worst,
+            }
+            for group in evaluation.groups
+        ],
+        "expiries": [_expiry_answer(expiry, names) for expiry in evaluation.expiries],
+        "contingencies": [
+            {"underlying": names[one.underlying_id], **_fields(one)}
+            for one in evaluation.contingencies
+        ],
+        "integers": integers,
+    }
+
+
+def _expiry_answer(expiry: ExpiryResult, names: dict[int, str]) -> dict[str, Any]:
+    return {
+        "underlying": names[expiry.underlying_id],
+        **_fields(expiry),
+        "legs": [_leg_answer(leg, names) for leg in expiry.legs],
+    }
+
+
+def _leg_answer(leg: LegResult, names: dict[int, str]) -> dict[str, Any]:
+    terms = unpack_instrument_id(leg.instrument_id)
+    return {"instrument_name": instrument_name(names[terms.underlying_id], terms), **_fields(leg)}
+
+
+def _fields(record: object) -> dict[str, Any]:
+    """The numbers of a dataclass, arrays as lists."""
+    named = {name: getattr(record, name) for name in type(record).__dataclass_fields__}  # type: ignore[attr-defined]
+    plain = (int, float)
+    return {
+        name: value if isinstance(value, plain) else value.tolist()
+        for name, value in named.items()
+        if isinstance(value, plain) or hasattr(value, "tolist")
+    }
