@@ -1,0 +1,134 @@
+"""A local chain: Anvil as a child process, with its state on disk.
+
+Starts and stops the process and nothing else; talks just enough JSON-RPC to see that it answers.
+The npm launchers exit 0 whatever happens and orphan their child, so only the native binary is used.
+"""
+
+import contextlib
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import httpx
+
+from exchange.settlement.errors import ChainUnavailable, ToolMissing
+
+HARDFORK: Final = "prague"  # equals `evm_version` in contracts/foundry.toml
+_HOST: Final = "127.0.0.1"
+_START_TIMEOUT_S: Final = 20.0
+_STOP_TIMEOUT_S: Final = 10.0
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def find_anvil(root: Path) -> Path:
+    """The native Anvil binary: from `.venv`, the npm platform package, or the PATH."""
+    arch = _ARCHITECTURES.get(platform.machine(), platform.machine())
+    package = f"anvil-{platform.system().lower()}-{arch}"
+    candidates = (
+        root / ".venv" / "bin" / "anvil",
+        root / "node_modules" / "@foundry-rs" / package / "bin" / "anvil",
+    )
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate.resolve()
+    on_path = shutil.which("anvil")
+    if on_path is None:
+        raise ToolMissing("anvil is not installed: run scripts/setup")
+    return Path(on_path)
+
+
+class Anvil:
+    """A running Anvil; `url` answers from the moment the constructor returns.
+
+    A state file from an earlier run is continued, so the chain outlives its process.
+    """
+
+    def __init__(
+        self,
+        binary: Path,
+        *,
+        port: int,
+        state: Path | None = None,
+        log: Path | None = None,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self.url = f"http://{_HOST}:{port}"
+        _require_free(port)
+        command = [str(binary), "--host", _HOST, "--port", str(port), "--hardfork", HARDFORK]
+        if state is not None:
+            state.parent.mkdir(parents=True, exist_ok=True)
+            command += ["--state", str(state), "--state-interval", "1"]
+            command += ["--preserve-historical-states"]
+        with contextlib.ExitStack() as stack:
+            sink = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
+            self.process = subprocess.Popen(  # noqa: S603  the binary is the one that setup installed
+                [*command, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the parent, which stops the chain last
+            )
+        try:
+            self._wait_until_ready(log)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_until_ready(self, log: Path | None) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                hint = f"; see {log}" if log else ""
+                raise ChainUnavailable(f"anvil could not start at {self.url}{hint}")
+            if chain_id(self.url) is not None:
+                return
+            time.sleep(0.05)
+        raise ChainUnavailable(f"anvil did not answer at {self.url} in {_START_TIMEOUT_S:.0f} s")
+
+    def stop(self) -> None:
+        """End the process; it writes its state before it goes. Safe to call twice."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def __enter__(self) -> "Anvil":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def _require_free(port: int) -> None:
+    # Anvil waits for a taken port without a word, and whoever holds it would answer in its place.
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as error:
+            raise ChainUnavailable(f"port {port} for the local chain is in use") from error
+
+
+def chain_id(url: str) -> int | None:
+    """Id of the chain that a node serves, or None when nothing answers there."""
+    request = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+    try:
+        answer = httpx.post(url, json=request, timeout=2.0).json()
+    except (httpx.HTTPError, ValueError):
+        return None
+    result = answer.get("result") if isinstance(answer, dict) else None
+    return int(result, 16) if isinstance(result, str) else None

@@ -1,0 +1,119 @@
+"""Solidity sources to ABI and bytecode, by py-solc-x with the settings of `contracts/foundry.toml`.
+
+Knows files and the compiler, no chain. What came out is kept beside the sources under the hash of
+everything that went in, so a second start compiles nothing.
+"""
+
+import hashlib
+import posixpath
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import solcx
+from solcx.exceptions import SolcError
+
+from exchange.settlement.errors import ToolMissing
+
+_ROOTS: Final = {
+    "Clearing": "src/Clearing.sol",
+    "Oracle": "src/Oracle.sol",
+    "MockUSDC": "src/mocks/MockUSDC.sol",
+    "AccessManager": "@openzeppelin/contracts/access/manager/AccessManager.sol",
+}
+_IMPORT: Final = re.compile(r'^\s*(?:import|\})[^;"]*"([^"]+)"\s*;', re.MULTILINE)
+_PACKAGE: Final = "@"
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """One compiled contract."""
+
+    abi: list[dict[str, Any]]
+    bytecode: str  # hex, for deployment, without constructor arguments
+
+
+Artifacts = dict[str, Artifact]
+
+
+def compile_contracts(contracts: Path, solc: Path) -> Artifacts:
+    """Artifacts of every contract that a deployment needs, by contract name.
+
+    Args:
+        contracts: the folder that holds `foundry.toml` and `src`.
+        solc: executable that answers `--version` and `--standard-json`.
+    """
+    if not (contracts / "foundry.toml").exists():
+        raise ToolMissing(f"no contracts at {contracts}: run from a checkout of the project")
+    request = _request(contracts)
+    key = hashlib.sha256(msgspec.json.encode(request)).hexdigest()
+    kept = contracts / "cache" / "artifacts" / f"{key}.json"
+    if kept.exists():
+        return msgspec.json.decode(kept.read_bytes(), type=Artifacts)
+    artifacts = _compile(request, solc)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    partial = kept.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.encode(artifacts))
+    partial.replace(kept)  # never half a file under the final name
+    return artifacts
+
+
+def _request(contracts: Path) -> dict[str, Any]:
+    with (contracts / "foundry.toml").open("rb") as file:
+        profile = tomllib.load(file)["profile"]["default"]
+    outputs = ["abi", "evm.bytecode.object"]
+    return {
+        "language": "Solidity",
+        "sources": _sources(contracts),
+        "settings": {
+            "optimizer": {"enabled": profile["optimizer"], "runs": profile["optimizer_runs"]},
+            "evmVersion": profile["evm_version"],
+            "viaIR": profile["via_ir"],
+            "metadata": {
+                "bytecodeHash": profile["bytecode_hash"],
+                "appendCBOR": profile["cbor_metadata"],
+            },
+            "outputSelection": {path: {name: outputs} for name, path in _ROOTS.items()},
+        },
+    }
+
+
+def _sources(contracts: Path) -> dict[str, dict[str, str]]:
+    """Every source that the roots reach, by its name in import statements."""
+    found: dict[str, dict[str, str]] = {}
+    waiting = list(_ROOTS.values())
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        text = _read_source(contracts, name)
+        found[name] = {"content": text}
+        for target in _IMPORT.findall(text):
+            relative = posixpath.join(posixpath.dirname(name), target)
+            waiting.append(target if target.startswith(_PACKAGE) else posixpath.normpath(relative))
+    return dict(sorted(found.items()))
+
+
+def _read_source(contracts: Path, name: str) -> str:
+    folder = contracts.parent / "node_modules" if name.startswith(_PACKAGE) else contracts
+    try:
+        return (folder / name).read_text()
+    except OSError as error:
+        raise ToolMissing(f"the contract source {folder / name} cannot be read") from error
+
+
+def _compile(request: dict[str, Any], solc: Path) -> Artifacts:
+    if not solc.exists():
+        raise ToolMissing(f"there is no Solidity compiler at {solc}: run scripts/setup")
+    try:
+        answer = solcx.compile_standard(request, solc_binary=solc)
+    except SolcError as error:
+        raise ToolMissing(f"the contracts do not compile: {error}") from error
+    return {
+        name: Artifact(
+            abi=answer["contracts"][path][name]["abi"],
+            bytecode="0x" + answer["contracts"][path][name]["evm"]["bytecode"]["object"],
+        )
+        for name, path in _ROOTS.items()
+    }
