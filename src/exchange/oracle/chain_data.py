@@ -18,6 +18,7 @@ import msgspec
 from exchange.commands import InstrumentListing
 from exchange.fixed import (
     CASH_SCALE,
+    INT63_MAX,
     QUANTITY_SCALE,
     div_exact,
     div_half_even,
@@ -41,6 +42,9 @@ from exchange.model import (
 
 COIN_SCALE: Final = 10**12  # coin prices while they are multiplied by the index
 _PERCENT_SCALE: Final = 10**4  # a volatility in percent, times this, is in 1e-6
+_AHEAD_MAX_S: Final = 3653 * SECONDS_PER_DAY
+_PRICE_END: Final = 1 << 50  # micro-USDC; where margin stops to count
+_QUANTITY_END: Final = 1 << 48  # where the contract does
 _NUMBER: Final = re.compile(r"(-?)(\d{1,20})(?:\.(\d{1,24}))?(?:[eE]([+-]?\d{1,2}))?", re.ASCII)
 _NAME: Final = re.compile(r"([A-Z0-9]{2,10})-(\d{1,2}[A-Z]{3}\d{2})-(\d{1,9}(?:d\d{1,6})?)-([CP])")
 _COLUMNS: Final = (
@@ -75,8 +79,10 @@ class DropReason(StrEnum):
     REPEATED = "repeated"  # an earlier row has the same name
     BAD_BOOK = "bad_book"  # bids or asks are no list of [price, amount]
     CROSSED = "crossed"  # its best bid is not below its best ask
+    TOO_FAR = "too_far"  # after the shift its expiry lies more than ten years ahead
     BELOW_TICK = "below_tick"  # level: the bid rounds down to zero
     BELOW_LOT = "below_lot"  # level: the quantity rounds down to less than the smallest order
+    TOO_LARGE = "too_large"  # level: no order may have such a price or quantity
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,7 +225,14 @@ def read_chain(
             seen.add(row.name)
             rows.append(row)
     steps = _steps_ahead([row.terms.expiry for row in rows], now_s + lead_s, step_days)
-    return _shifted_chain(rows, dropped, grid, underlyings, steps * step_days)
+    end_s = now_s + _AHEAD_MAX_S - steps * step_days * SECONDS_PER_DAY
+    dropped += [
+        Dropped(line=row.line, name=row.name, reason=DropReason.TOO_FAR)
+        for row in rows
+        if row.terms.expiry >= end_s
+    ]
+    kept = [row for row in rows if row.terms.expiry < end_s]
+    return _shifted_chain(kept, dropped, grid, underlyings, steps * step_days)
 
 
 def _shifted_chain(
@@ -285,6 +298,8 @@ def _to_order(
     quantity = mul_div_down(level.quantity, QUANTITY_SCALE, scaled_lot) * grid.lot_size
     if quantity < grid.min_quantity:
         return DropReason.BELOW_LOT
+    if price >= _PRICE_END or quantity >= _QUANTITY_END:
+        return DropReason.TOO_LARGE
     return RestingOrder(
         instrument_id=option.instrument_id, side=side, price=price, quantity=quantity
     )
@@ -382,7 +397,7 @@ def _parse_levels(text: str | None) -> list[_Level]:
 
 def _positive(record: Mapping[str, str | None], column: str, scale: int) -> int:
     value = parse_number(record[column] or "", scale)
-    if value is None or value <= 0:
+    if value is None or not 0 < value <= INT63_MAX:
         raise _Drop(DropReason.BAD_NUMBER, column)
     return value
 
