@@ -55,6 +55,8 @@ contract Clearing is Accounts, AccessManaged {
         uint256 seqOffset;
         uint256 seqOffsetMax;
         uint256 time;
+        uint256 nextPayoff;
+        uint256 nextWithdrawal;
     }
 
     /// @notice Seconds by which a fill's time may be ahead of the block's.
@@ -209,26 +211,38 @@ contract Clearing is Accounts, AccessManaged {
 
     /// @dev Merges the three lists; on the same seq fills, then payoffs, then withdrawals.
     function _replay(Run memory run, Batch calldata batch) private {
-        uint256 f = 0;
-        uint256 p = 0;
-        uint256 w = 0;
-        while (true) {
-            uint256 fillSeq = f < batch.fills.length ? batch.fills[f].seqOffset : type(uint256).max;
-            uint256 payoffSeq =
-                p < batch.payoffs.length ? batch.payoffs[p].seqOffset : type(uint256).max;
-            uint256 withdrawSeq =
-                w < batch.withdrawals.length ? batch.withdrawals[w].seqOffset : type(uint256).max;
+        SignedOrder[] calldata orders = batch.orders;
+        Fill[] calldata fills = batch.fills;
+        for (uint256 i = 0; i < fills.length; i++) {
+            Fill calldata fill = fills[i];
+            _replayOthers(run, batch.payoffs, batch.withdrawals, fill.seqOffset);
+            _advance(run, fill.seqOffset);
+            _fill(run, orders, fill);
+        }
+        _replayOthers(run, batch.payoffs, batch.withdrawals, type(uint256).max);
+    }
 
-            if (fillSeq <= payoffSeq && fillSeq <= withdrawSeq) {
-                if (fillSeq == type(uint256).max) return;
-                _advance(run, fillSeq);
-                _fill(run, batch.orders, batch.fills[f++]);
-            } else if (payoffSeq <= withdrawSeq) {
+    /// @dev Applies the payoffs and withdrawals that come before `seqOffset`.
+    function _replayOthers(
+        Run memory run,
+        Payoff[] calldata payoffs,
+        Withdraw[] calldata withdrawals,
+        uint256 seqOffset
+    ) private {
+        while (true) {
+            (uint256 p, uint256 w) = (run.nextPayoff, run.nextWithdrawal);
+            uint256 payoffSeq = p < payoffs.length ? payoffs[p].seqOffset : type(uint256).max;
+            uint256 withdrawSeq =
+                w < withdrawals.length ? withdrawals[w].seqOffset : type(uint256).max;
+            if (payoffSeq >= seqOffset && withdrawSeq >= seqOffset) return;
+            if (payoffSeq <= withdrawSeq) {
                 _advance(run, payoffSeq);
-                _applyPayoff(run.ledger, batch.payoffs[p++]);
+                _applyPayoff(run.ledger, payoffs[p]);
+                run.nextPayoff = p + 1;
             } else {
                 _advance(run, withdrawSeq);
-                _withdraw(run, batch.withdrawals[w++]);
+                _withdraw(run, withdrawals[w]);
+                run.nextWithdrawal = w + 1;
             }
         }
     }

@@ -32,10 +32,11 @@ abstract contract ClearingTest is Test {
     uint64 internal constant ONE = 1e4; // one contract
     uint256 internal constant ALICE_KEY = 0xA11CE;
     uint256 internal constant BOB_KEY = 0xB0B;
+    uint256 internal constant TREASURY_KEY = 0x7EA5;
     uint256 internal constant SESSION_KEY = 0x5E55;
 
     address internal relayer = address(0x4E1A);
-    address internal treasury = address(0x7EA5);
+    address internal treasury = vm.addr(TREASURY_KEY);
     address internal aliceAddress = vm.addr(ALICE_KEY);
     address internal bobAddress = vm.addr(BOB_KEY);
     address internal sessionAddress = vm.addr(SESSION_KEY);

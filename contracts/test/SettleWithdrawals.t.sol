@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
+
+import {Batch, IClearing, Order, Withdraw, Withdrawal} from "../src/interfaces/IClearing.sol";
+import {MockUSDC} from "../src/mocks/MockUSDC.sol";
+import {ClearingTest} from "./ClearingTest.sol";
+import {BlockingToken, ReentrantToken} from "./Tokens.sol";
+
+contract SettleWithdrawalsTest is ClearingTest {
+    function test_a_withdrawal_reaches_its_recipient(uint256 amount, address recipient) public {
+        vm.assume(recipient != address(0) && recipient != address(clearing));
+        amount = bound(amount, 1, uint256(cashOf(alice)));
+        int256 before = cashOf(alice);
+        Withdraw memory request = withdrawOf(alice, ALICE_KEY, amount, 5);
+        request.withdrawal.recipient = recipient;
+        request = resigned(request.withdrawal, ALICE_KEY);
+
+        vm.expectEmit(address(clearing));
+        emit IClearing.Withdrawn(alice, address(usdc), amount, recipient, 5);
+        settle(withdrawBatch(request));
+        assertEq(amount, usdc.balanceOf(recipient), "arrived");
+        assertEq(before - int256(amount), cashOf(alice), "cash");
+    }
+
+    function test_a_withdrawal_is_never_paid_twice() public {
+        Withdraw memory request = withdrawOf(alice, ALICE_KEY, 1, 5);
+        settle(withdrawBatch(request));
+        refused(withdrawBatch(request), IClearing.NonceUsed.selector);
+
+        Batch memory batch = batchOf(0, 0, 0, 2);
+        batch.withdrawals[0] = withdrawOf(alice, ALICE_KEY, 1, 6);
+        batch.withdrawals[1] = batch.withdrawals[0];
+        refused(batch, IClearing.NonceUsed.selector);
+    }
+
+    function test_a_withdrawal_and_an_order_never_share_a_nonce(uint16 version) public {
+        settle(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 5)));
+        Order memory maker = orderOf(alice, BUY, (1 << 48) - 1, 1e4, 5);
+        maker.version = version;
+        Batch memory batch = tradeOf(maker, orderOf(bob, SELL, ONE, 1e4, 5), ONE, 1e4);
+        refused(
+            batch,
+            version == type(uint16).max
+                ? IClearing.Overfilled.selector
+                : IClearing.StaleVersion.selector
+        );
+        trade(call, ONE, 1e4, 6);
+        refused(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 6)), IClearing.NonceUsed.selector);
+    }
+
+    function test_no_more_than_the_cash_leaves(uint256 amount) public {
+        amount = bound(amount, uint256(cashOf(alice)) + 1, type(uint256).max);
+        refused(
+            withdrawBatch(withdrawOf(alice, ALICE_KEY, amount, 5)),
+            IClearing.InsufficientCash.selector
+        );
+    }
+
+    function test_cash_counts_at_the_withdrawals_seq(uint32 withdrawSeq) public {
+        withdrawSeq = uint32(bound(withdrawSeq, 0, 20));
+        uint256 cash = uint256(cashOf(bob));
+        Batch memory batch = tradeOf(
+            orderOf(alice, BUY, ONE, 1e6, 1), orderOf(bob, SELL, ONE, 1e6, 1), ONE, 1e6
+        );
+        batch.fills[0].seqOffset = 10;
+        batch.withdrawals = new Withdraw[](1);
+        batch.withdrawals[0] = withdrawOf(bob, BOB_KEY, cash + 1e6, 2);
+        batch.withdrawals[0].seqOffset = withdrawSeq;
+        if (withdrawSeq < 10) return refused(batch, IClearing.InsufficientCash.selector);
+        settle(batch);
+        assertEq(0, cashOf(bob), "cash");
+    }
+
+    function test_a_withdrawal_signed_by_a_session_key_is_refused() public {
+        vm.prank(aliceAddress);
+        clearing.setSessionKey(sessionAddress, type(uint64).max);
+        Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
+        refused(
+            withdrawBatch(resigned(w, SESSION_KEY)), IClearing.InvalidSignature.selector
+        );
+        w.signer = sessionAddress;
+        refused(
+            withdrawBatch(resigned(w, SESSION_KEY)), IClearing.SignerNotAuthorised.selector
+        );
+    }
+
+    function test_a_withdrawal_from_another_account_is_refused() public {
+        Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
+        w.subaccountId = bob;
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.SignerNotAuthorised.selector);
+    }
+
+    function test_an_altered_withdrawal_is_refused(uint8 field, uint160 change) public {
+        vm.assume(change != 0);
+        Withdraw memory request = withdrawOf(alice, ALICE_KEY, 100, 5);
+        field = field % 3;
+        if (field == 0) request.withdrawal.amount = 101;
+        if (field == 1) request.withdrawal.nonce ^= uint64(change) | 1;
+        if (field == 2) request.withdrawal.deadline ^= 1;
+        refused(withdrawBatch(request), IClearing.InvalidSignature.selector);
+    }
+
+    function test_an_altered_recipient_is_refused(address recipient) public {
+        vm.assume(
+            recipient != address(0) && recipient != address(clearing) && recipient != aliceAddress
+        );
+        Withdraw memory request = withdrawOf(alice, ALICE_KEY, 100, 5);
+        request.withdrawal.recipient = recipient;
+        refused(withdrawBatch(request), IClearing.InvalidSignature.selector);
+    }
+
+    function test_the_deadline_is_the_last_second() public {
+        Withdraw memory request = withdrawOf(alice, ALICE_KEY, 1, 5);
+        request.withdrawal.deadline = START;
+        request = resigned(request.withdrawal, ALICE_KEY);
+        request.time++;
+        refused(withdrawBatch(request), IClearing.DeadlinePassed.selector);
+        request.time--;
+        settle(withdrawBatch(request));
+    }
+
+    function test_bad_tokens_amounts_and_recipients_are_refused(address token) public {
+        vm.assume(token != address(usdc));
+        Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
+        w.token = token;
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.WrongToken.selector);
+        (w.token, w.amount) = (address(usdc), 0);
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.ZeroAmount.selector);
+        (w.amount, w.recipient) = (1, address(0));
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.InvalidRecipient.selector);
+        w.recipient = address(clearing);
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.InvalidRecipient.selector);
+    }
+
+    function test_an_unopened_subaccount_is_refused() public {
+        Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
+        w.subaccountId = 1000;
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.UnknownSubaccount.selector);
+    }
+}
+
+contract SettleBlockedWithdrawalTest is ClearingTest {
+    function makeToken() internal override returns (MockUSDC) {
+        return new BlockingToken();
+    }
+
+    function test_a_blocked_recipient_does_not_stop_the_batch(uint64 amount) public {
+        amount = uint64(bound(amount, 1, 1_000_000 * USD));
+        BlockingToken(address(usdc)).setBlocked(aliceAddress);
+        Batch memory batch = batchOf(0, 0, 0, 2);
+        batch.withdrawals[0] = withdrawOf(alice, ALICE_KEY, amount, 5);
+        batch.withdrawals[1] = withdrawOf(bob, BOB_KEY, 7, 5);
+        settle(batch);
+        assertEq(amount, clearing.heldFor(aliceAddress), "held");
+        assertEq(7, usdc.balanceOf(bobAddress), "the next one is paid");
+
+        vm.expectPartialRevert(bytes4(keccak256("Error(string)")));
+        clearing.claim(aliceAddress);
+        BlockingToken(address(usdc)).setBlocked(address(0));
+        assertEq(amount, clearing.claim(aliceAddress), "claimed");
+        assertEq(amount, usdc.balanceOf(aliceAddress), "arrived");
+        vm.expectRevert(IClearing.NothingHeld.selector);
+        clearing.claim(aliceAddress);
+    }
+}
+
+contract SettleReentrancyTest is ClearingTest {
+    function makeToken() internal override returns (MockUSDC) {
+        return new ReentrantToken();
+    }
+
+    function test_a_token_cannot_settle_inside_a_withdrawal() public {
+        Batch memory inner = batchOf(0, 0, 0, 1);
+        inner.withdrawals[0] = withdrawOf(alice, ALICE_KEY, 2, 6);
+        attack(abi.encodeCall(IClearing.settle, (inner)), true);
+    }
+
+    function test_a_token_cannot_deposit_inside_a_withdrawal() public {
+        attack(abi.encodeCall(IClearing.deposit, (alice, 1)), false);
+    }
+
+    function test_a_token_cannot_claim_inside_a_withdrawal() public {
+        attack(abi.encodeCall(IClearing.claim, (aliceAddress)), false);
+    }
+
+    function attack(bytes memory data, bool asRelayer) internal {
+        ReentrantToken token = ReentrantToken(address(usdc));
+        if (asRelayer) manager.grantRole(RELAYER_ROLE, address(token), 0);
+        token.arm(address(clearing), data);
+        settle(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 5)));
+        assertTrue(token.tried(), "the token tried");
+        assertEq(
+            keccak256(abi.encodePacked(ReentrancyGuard.ReentrancyGuardReentrantCall.selector)),
+            keccak256(token.answer()),
+            "refused by the guard"
+        );
+        assertEq(1, usdc.balanceOf(aliceAddress), "paid once");
+    }
+}
