@@ -4,8 +4,6 @@ Nothing here knows HTTP frameworks or the engine; `docs/api.md` lists the same t
 compares them. A message never repeats secrets or foreign data, only what the caller sent.
 """
 
-# ruff: noqa: N818  the tree is named by what happened, as clients read it
-
 from typing import ClassVar, Final
 
 from exchange.events import RejectReason

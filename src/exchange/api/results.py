@@ -7,6 +7,7 @@ UTC milliseconds.
 import math
 from typing import Any, Final
 
+from exchange.api.ports import Margin
 from exchange.api.records import Batch, Mark, OrderRecord, Position, Trade
 from exchange.api.schemas import (
     cash_number,
@@ -20,6 +21,7 @@ from exchange.fixed import (
     QUANTITY_SCALE,
     RATIO_SCALE,
     VOL_SCALE,
+    div_down,
     div_half_even,
     mul_div_down,
     notional,
@@ -31,6 +33,7 @@ from exchange.model import (
     OrderStatus,
     Side,
     TimeInForce,
+    civil_date,
 )
 
 Result = dict[str, Any]
@@ -54,6 +57,12 @@ TIMES_IN_FORCE: Final = {
 _DAY_MS: Final = 86_400_000
 _DAY_NS: Final = _DAY_MS * 10**6
 _YEAR_SECONDS: Final = 365 * 86_400
+
+
+def date_text(expiry: int) -> str:
+    """ISO date of a UTC second."""
+    year, month, day = civil_date(div_down(expiry, 86_400))
+    return f"{year:04d}-{month:02d}-{day:02d}"
 
 
 def index_name(underlying: str) -> str:
@@ -351,4 +360,33 @@ def settlement_result(seq: int, batch: Batch | None) -> Result:
         "batch": batch.number,
         "block": batch.block if batch.confirmed else None,
         "transaction": batch.transaction or None,
+    }
+
+
+def summary_of_account(view: VenueView, subaccount_id: int, margin: Margin) -> Result:
+    """`private/get_account_summary`; margins are requirements, >= 0, in USDC."""
+    positions = view.positions.get(subaccount_id, {}).values()
+    floating = margin.mark_value - sum(position.cost for position in positions)
+    available = max(0, margin.initial_excess)
+    return {
+        "currency": "USDC",
+        "id": subaccount_id,
+        "subaccount_id": subaccount_id,
+        "type": "subaccount",
+        "owner": view.owners.get(subaccount_id, ""),
+        "balance": cash_number(margin.cash),
+        "equity": cash_number(margin.equity),
+        "margin_balance": cash_number(margin.equity),
+        "available_funds": cash_number(available),
+        "available_withdrawal_funds": cash_number(min(available, max(0, margin.cash))),
+        "initial_margin": cash_number(margin.initial_margin),
+        "maintenance_margin": cash_number(margin.maintenance_margin),
+        "initial_excess": cash_number(margin.initial_excess),
+        "maintenance_excess": cash_number(margin.maintenance_excess),
+        "options_value": cash_number(margin.mark_value),
+        "session_upl": cash_number(floating),
+        "total_pl": cash_number(floating + sum(p.realized for p in positions)),
+        "portfolio_margining_enabled": True,
+        "cross_collateral_enabled": False,
+        "margin_model": "cross_pm",
     }

@@ -60,6 +60,7 @@ class VenueView:
         self.listed_ns: dict[int, int] = {}
         self.books: dict[int, BookView] = {}
         self.orders: dict[int, OrderRecord] = {}
+        self.nonces: dict[tuple[int, int], int] = {}  # (subaccount, nonce): order_id
         self.open_orders: dict[int, dict[int, OrderRecord]] = {}  # by subaccount
         self.trades: dict[int, Trade] = {}
         self.instrument_trades: dict[int, deque[Trade]] = {}
@@ -231,6 +232,7 @@ class VenueView:
             seq=self.seq,
         )
         self.orders[order.order_id] = order
+        self.nonces[order.subaccount_id, order.nonce] = order.order_id
         self.open_orders.setdefault(order.subaccount_id, {})[order.order_id] = order
         self.books[order.instrument_id].add(order.side, order.limit_price, order.quantity)
         self._touch(order)
@@ -356,7 +358,9 @@ class VenueView:
         self.open_orders[order.subaccount_id].pop(order.order_id, None)
         self._finished.append(order.order_id)
         if len(self._finished) > FINISHED_ORDERS_KEPT:
-            self.orders.pop(self._finished.popleft(), None)
+            forgotten = self.orders.pop(self._finished.popleft(), None)
+            if forgotten is not None:
+                self.nonces.pop((forgotten.subaccount_id, forgotten.nonce), None)
 
 
 def _tick_direction(last: Trade | None, price: int) -> int:

@@ -1,0 +1,310 @@
+"""The public listener: HTTP routes, JSON-RPC over HTTP, and the WebSocket, over one table.
+
+Bytes in, bytes out: sizes, connections and slow clients are bounded here; everything about methods
+is in `dispatch`.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final
+
+import msgspec
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, WebSocket
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from exchange.api import openapi
+from exchange.api.connection import TRY_AGAIN_LATER, Connection
+from exchange.api.dispatch import Dispatcher, Method, Outcome
+from exchange.api.errors import (
+    BodyTooLarge,
+    ExchangeError,
+    InvalidRequest,
+    MethodNotFound,
+    TooManyRequests,
+)
+from exchange.api.gateway import Caller, Gateway
+from exchange.api.methods_private import PRIVATE, SIGNED
+from exchange.api.methods_public import PUBLIC, VERSION
+from exchange.api.ports import Entry, Sequencer
+from exchange.api.schemas import Params, query_to_json
+from exchange.api.settings import GatewaySettings
+
+PREFIX: Final = "/api/v2"
+CLOSE_TIMEOUT_S: Final = 1.0
+_MESSAGE_TOO_BIG: Final = 1009
+_log: Final = structlog.get_logger("gateway")
+
+
+class _AnyObject(msgspec.Struct):
+    """Tells an envelope from bare parameters."""
+
+    method: msgspec.Raw | None = None
+    jsonrpc: msgspec.Raw | None = None
+
+
+def create_app(
+    sequencer: Sequencer,
+    settings: GatewaySettings | None = None,
+    history: Iterable[Entry] = (),
+) -> FastAPI:
+    """The public application, which follows the sequencer from now on.
+
+    `history` must be every entry that the journal holds when this is called.
+    """
+    gateway = Gateway(sequencer, settings or GatewaySettings(), history)
+    gateway.start()
+    dispatcher = Dispatcher(gateway, [*PUBLIC, *PRIVATE])
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        ticks = asyncio.create_task(gateway.run_ticks())
+        yield
+        ticks.cancel()
+        gateway.stop()
+
+    app = FastAPI(
+        title="Hybrid options exchange",
+        version=VERSION,
+        lifespan=lifespan,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=f"{PREFIX}/docs",
+        redoc_url=None,
+    )
+    app.state.gateway = gateway
+    app.state.dispatcher = dispatcher
+    endpoints = HttpEndpoints(dispatcher)
+    _add_routes(app, endpoints, dispatcher)
+    _answer_errors(app, dispatcher)
+    _describe(app)
+    app.add_api_websocket_route("/ws/api/v2", WebSocketEndpoint(dispatcher).serve)
+    return app
+
+
+def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
+    """Our limits for uvicorn: small messages, no compression, the fast loop and protocol."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=GatewaySettings().body_max,
+        ws_per_message_deflate=False,
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        h11_max_incomplete_event_size=16 * 1024,
+        timeout_graceful_shutdown=3,
+    )
+
+
+def _add_routes(app: FastAPI, endpoints: "HttpEndpoints", dispatcher: Dispatcher) -> None:
+    app.add_api_route(PREFIX, endpoints.json_rpc, methods=["POST"], summary="JSON-RPC 2.0")
+    for method in dispatcher.methods.values():
+        needs_session = method.private and method.name not in SIGNED
+        for verb, endpoint in (("GET", endpoints.get(method)), ("POST", endpoints.post(method))):
+            app.add_api_route(
+                f"{PREFIX}/{method.name}",
+                endpoint,
+                methods=[verb],
+                summary=method.summary,
+                operation_id=f"{verb.lower()}_{method.name.replace('/', '_')}",
+                tags=["private" if method.private else "public"],
+                openapi_extra=openapi.operation(method, verb, needs_session=needs_session),
+            )
+
+
+def _describe(app: FastAPI) -> None:
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = plain()
+        for name, schemas in openapi.components().items():
+            document.setdefault("components", {}).setdefault(name, {}).update(schemas)
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]
+
+
+def _answer_errors(app: FastAPI, dispatcher: Dispatcher) -> None:
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code in (404, 405):
+            path = request.url.path.removeprefix(PREFIX + "/")[:64]
+            return _response(dispatcher.refuse(MethodNotFound(f"no method {path}", "method")))
+        return _response(dispatcher.refuse(InvalidRequest(str(error.detail))))
+
+    app.add_exception_handler(HTTPException, answer)
+
+
+def _response(outcome: Outcome) -> Response:
+    return Response(outcome.body, status_code=outcome.status, media_type="application/json")
+
+
+class HttpEndpoints:
+    """HTTP requests to calls."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._body_max = dispatcher.gateway.settings.body_max
+
+    async def json_rpc(self, request: Request) -> Response:
+        """Any method as a JSON-RPC 2.0 request."""
+        try:
+            caller, body = self._caller(request), await self._body(request)
+        except ExchangeError as error:
+            return _response(self._dispatcher.refuse(error))
+        return _response(await self._dispatcher.call_text(body, caller))
+
+    def get(self, method: Method[Any]) -> Any:
+        """The endpoint of a method with its parameters in the query."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                caller = self._caller(request)
+                params = _query(request, method.params, self._body_max)
+            except ExchangeError as error:
+                return _response(self._dispatcher.refuse(error))
+            return _response(await self._dispatcher.call_method(method.name, params, caller))
+
+        return endpoint
+
+    def post(self, method: Method[Any]) -> Any:
+        """The endpoint of a method with a body: bare parameters, or a whole request."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                caller, body = self._caller(request), await self._body(request)
+            except ExchangeError as error:
+                return _response(self._dispatcher.refuse(error))
+            if _is_envelope(body):
+                return _response(await self._dispatcher.call_text(body, caller))
+            return _response(await self._dispatcher.call_method(method.name, body, caller))
+
+        return endpoint
+
+    def _caller(self, request: Request) -> Caller:
+        session = self._dispatcher.gateway.sessions.of_header(request.headers.get("authorization"))
+        return Caller(address=request.client.host if request.client else "", session=session)
+
+    async def _body(self, request: Request) -> bytes:
+        parts = bytearray()
+        try:
+            async for part in request.stream():
+                parts += part
+                if len(parts) > self._body_max:
+                    raise BodyTooLarge(f"a body holds at most {self._body_max} bytes")
+        except ClientDisconnect:
+            raise InvalidRequest("the body ended early") from None
+        return bytes(parts)
+
+
+def _query(request: Request, params: type[Params], limit: int) -> bytes:
+    if len(request.url.query) > limit:
+        raise BodyTooLarge(f"a query holds at most {limit} bytes")
+    return query_to_json(request.query_params.multi_items(), params)
+
+
+def _is_envelope(body: bytes) -> bool:
+    try:
+        found = msgspec.json.decode(body, type=_AnyObject)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return found.method is not None or found.jsonrpc is not None
+
+
+class WebSocketEndpoint:
+    """WebSocket clients to calls; one reader, one sender and one watchman a client."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._gateway = dispatcher.gateway
+        self._by_address: Counter[str] = Counter()
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Serve one client until either side closes."""
+        address = socket.client.host if socket.client else ""
+        settings = self._gateway.settings
+        await socket.accept()
+        if (
+            len(self._gateway.connections) >= settings.connections_max
+            or self._by_address[address] >= settings.connections_per_address_max
+        ):
+            await socket.send_text(self._refusal().decode())
+            await socket.close(TRY_AGAIN_LATER, "too many connections")
+            return
+        connection = Connection(address, settings, self._gateway.channels.snapshot)
+        self._gateway.connections.add(connection)
+        self._by_address[address] += 1
+        try:
+            await self._serve(socket, connection)
+        finally:
+            self._gateway.connections.discard(connection)
+            self._by_address[address] -= 1
+            self._gateway.channels.leave(list(connection.channels), connection)
+
+    def _refusal(self) -> bytes:
+        return self._dispatcher.refuse(TooManyRequests("too many connections")).body
+
+    async def _serve(self, socket: WebSocket, connection: Connection) -> None:
+        tasks = [
+            asyncio.create_task(self._read(socket, connection)),
+            asyncio.create_task(connection.send_all(socket.send_text)),
+            asyncio.create_task(connection.watch()),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in outcomes:
+            gone = (asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError)
+            if isinstance(outcome, BaseException) and not isinstance(outcome, gone):
+                _log.error("a connection failed", exc_info=outcome)
+        if connection.close_reason:
+            self._gateway.counters.disconnected_slow += 1
+            await self._close(socket, TRY_AGAIN_LATER, connection.close_reason)
+
+    async def _close(self, socket: WebSocket, code: int, reason: str) -> None:
+        if socket.application_state is WebSocketState.CONNECTED:
+            with contextlib.suppress(TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
+                await asyncio.wait_for(socket.close(code, reason), CLOSE_TIMEOUT_S)
+
+    async def _read(self, socket: WebSocket, connection: Connection) -> None:
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("bytes") or (message.get("text") or "").encode()
+            connection.heard()
+            if len(text) > self._gateway.settings.body_max:
+                await self._close(socket, _MESSAGE_TOO_BIG, "message too big")
+                return
+            await connection.slots.acquire()  # full: stop reading, the client slows itself
+            call = asyncio.create_task(self._call(text, connection))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+
+    async def _call(self, text: bytes, connection: Connection) -> None:
+        try:
+            caller = Caller(
+                address=connection.address, session=connection.session, connection=connection
+            )
+            outcome = await self._dispatcher.call_text(text, caller)
+            connection.outbox.put(outcome.body)
+            for step in caller.after:
+                step()
+        finally:
+            connection.slots.release()

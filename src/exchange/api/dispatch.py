@@ -1,0 +1,159 @@
+"""One table of methods for WebSocket, JSON-RPC over HTTP, and plain HTTP routes.
+
+A call goes: text → strict JSON → envelope → method → parameters → handler → reply. Every outcome
+is a reply in Deribit's shape; an exception that nobody foresaw is logged and shown as 11094.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+import structlog
+
+from exchange.api.errors import (
+    ExchangeError,
+    InternalError,
+    InvalidRequest,
+    MethodNotFound,
+    ParseError,
+    Rejected,
+    Unavailable,
+)
+from exchange.api.gateway import Caller, Gateway
+from exchange.api.schemas import Params, check_json, decode, param_of
+from exchange.fixed import div_down
+
+P = TypeVar("P", bound=Params)
+Handler = Callable[[Gateway, Caller, P], Awaitable[object]]
+RequestId = int | str | None
+
+_log: Final = structlog.get_logger("gateway")
+_NO_PARAMS: Final = (b"", b"null", b"[]")
+
+
+class Method(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
+    """One method: its parameters, its handler and what a caller needs to know of it."""
+
+    name: str
+    params: type[P]
+    handler: Handler[P]
+    summary: str
+    matching: bool = False  # spends credits of the matching pool
+
+    @property
+    def private(self) -> bool:
+        """Whether it lies under private/."""
+        return self.name.startswith("private/")
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A JSON-RPC 2.0 request."""
+
+    method: str
+    id: RequestId = None
+    jsonrpc: Literal["2.0"] = "2.0"
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_envelopes: Final = msgspec.json.Decoder(Envelope)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished call: the reply's bytes and the HTTP status that fits."""
+
+    body: bytes
+    status: int = 200
+
+
+class Dispatcher:
+    """Runs calls against the table."""
+
+    def __init__(self, gateway: Gateway, methods: Sequence[Method[Any]]) -> None:
+        self.gateway = gateway
+        self.methods = {method.name: method for method in methods}
+        assert len(self.methods) == len(methods), "a method twice"
+
+    async def call_text(self, text: bytes, caller: Caller) -> Outcome:
+        """A JSON-RPC request as text."""
+        started_ns = self.gateway.sequencer.now_ns()
+        request_id: RequestId = None
+        method = ""
+        try:
+            check_json(text)
+            envelope = _envelope(text)
+            request_id, method = envelope.id, envelope.method
+            result = await self._call(envelope.method, envelope.params, caller)
+        except ExchangeError as error:
+            return self._failed(error, request_id, started_ns)
+        except Exception as error:  # noqa: BLE001  the edge answers whatever happens
+            return self._failed(_bug(error, method), request_id, started_ns)
+        return self._succeeded(result, request_id, started_ns)
+
+    async def call_method(self, method: str, params: bytes, caller: Caller) -> Outcome:
+        """A method named by its path, with its bare parameters as JSON text."""
+        started_ns = self.gateway.sequencer.now_ns()
+        try:
+            check_json(params or b"{}")
+            result = await self._call(method, msgspec.Raw(params), caller)
+        except ExchangeError as error:
+            return self._failed(error, None, started_ns)
+        except Exception as error:  # noqa: BLE001  the edge answers whatever happens
+            return self._failed(_bug(error, method), None, started_ns)
+        return self._succeeded(result, None, started_ns)
+
+    def refuse(self, error: ExchangeError) -> Outcome:
+        """The reply to a request that never became a call."""
+        return self._failed(error, None, self.gateway.sequencer.now_ns())
+
+    async def _call(self, name: str, params: msgspec.Raw, caller: Caller) -> object:
+        method = self.methods.get(name)
+        if method is None:
+            raise MethodNotFound(f"no method {name[:64]}", "method")
+        counters = self.gateway.counters.requests
+        counters[name] = counters.get(name, 0) + 1
+        if not self.gateway.healthy:
+            raise Unavailable("this gateway lost its view and must be restarted")
+        self.gateway.limits.take(caller.pool, matching=method.matching)
+        text = bytes(params)
+        decoded = decode(b"{}" if text in _NO_PARAMS else text, method.params)
+        return await method.handler(self.gateway, caller, decoded)
+
+    def _succeeded(self, result: object, request_id: RequestId, started_ns: int) -> Outcome:
+        reply = {"jsonrpc": "2.0", "id": request_id, "result": result}
+        return Outcome(body=self._encode(reply, started_ns))
+
+    def _failed(self, error: ExchangeError, request_id: RequestId, started_ns: int) -> Outcome:
+        errors = self.gateway.counters.errors
+        name = error.reject_reason.value if isinstance(error, Rejected) else type(error).__name__
+        errors[name] = errors.get(name, 0) + 1
+        reply: dict[str, object] = {
+            "jsonrpc": "2.0",
+            "id": request_id,
+            "error": error.payload(),
+        }
+        return Outcome(body=self._encode(reply, started_ns), status=error.http_status)
+
+    def _encode(self, reply: dict[str, object], started_ns: int) -> bytes:
+        us_in = div_down(started_ns, 1000)
+        us_out = div_down(self.gateway.sequencer.now_ns(), 1000)
+        reply |= {
+            "usIn": us_in,
+            "usOut": us_out,
+            "usDiff": us_out - us_in,
+            "testnet": self.gateway.settings.testnet,
+        }
+        return msgspec.json.encode(reply)
+
+
+def _envelope(text: bytes) -> Envelope:
+    try:
+        return _envelopes.decode(text)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(str(error), param_of(str(error))) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ParseError(str(error)) from None
+
+
+def _bug(error: Exception, method: str) -> InternalError:
+    _log.error("a call failed", method=method, exc_info=error)
+    return InternalError("a bug on our side; it is in our log")

@@ -1,0 +1,267 @@
+"""What all methods share: the view, the way to the sequencer, sessions, limits, channels.
+
+One object a process. The listener keeps the view in step with the journal; if that ever fails, this
+gateway answers "unavailable" rather than show a wrong picture, and the exchange behind it goes on.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+
+from exchange.api import results
+from exchange.api.auth import Session, Sessions
+from exchange.api.channels import Channels, notification
+from exchange.api.connection import Connection
+from exchange.api.errors import (
+    Busy,
+    Forbidden,
+    InvalidParams,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    UnknownInstrument,
+)
+from exchange.api.limits import RateLimits
+from exchange.api.ports import EngineState, Entry, Margin, Reply, Sequencer
+from exchange.api.settings import GatewaySettings
+from exchange.api.signatures import SignatureRecovery
+from exchange.api.views import VenueView
+from exchange.commands import AnyCommand, Configure
+from exchange.events import Refused, RejectReason
+from exchange.model import Instrument
+from exchange.sequencer import SequencerBusy, SequencerStopped
+from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, Domain
+
+T = TypeVar("T")
+
+TICK_S: Final = 0.1
+PORTFOLIO_TICKS: Final = 10  # portfolios follow marks once a second
+_log: Final = structlog.get_logger("gateway")
+
+
+class Caller(msgspec.Struct, kw_only=True):
+    """Who makes one call; `after` runs once its reply is on the way."""
+
+    address: str  # network address
+    session: Session | None = None
+    connection: Connection | None = None
+    after: list[Callable[[], None]] = []
+
+    @property
+    def pool(self) -> str:
+        """Whose credits the call spends."""
+        return self.session.address if self.session else self.address
+
+
+class Counters(msgspec.Struct):
+    """Totals since start, for the metrics page."""
+
+    requests: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    disconnected_slow: int = 0
+
+
+class Gateway:
+    """The state behind the dispatch table."""
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        settings: GatewaySettings,
+        history: Iterable[Entry] = (),
+        *,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sequencer = sequencer
+        self.settings = settings
+        self.view = VenueView()
+        self.sessions = Sessions(settings, monotonic_s)
+        self.limits = RateLimits(settings, monotonic_s)
+        self.signatures = SignatureRecovery(settings.signature_workers)
+        self.channels = Channels(self.view, self._may_see)
+        self.connections: set[Connection] = set()
+        self.counters = Counters()
+        self._broken = False
+        self._unsubscribe: Callable[[], None] | None = None
+        for entry in history:
+            self.view.apply(entry)
+        self._drain_books()
+
+    # -- life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Follow the sequencer from here on; `history` must reach up to its last entry."""
+        self._unsubscribe = self.sequencer.subscribe(self._on_entries)
+
+    def stop(self) -> None:
+        """Stop following and free the threads."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        self.signatures.close()
+
+    def _drain_books(self) -> None:
+        for book in self.view.books.values():
+            book.cut()
+
+    def _on_entries(self, entries: Sequence[Entry]) -> None:
+        if self._broken:
+            return
+        try:
+            for entry in entries:
+                if entry.seq > self.view.seq:
+                    self.channels.publish(self.view.apply(entry))
+        except Exception:  # noqa: BLE001  a bug here must not stop the writer that called us
+            self._broken = True
+            _log.exception("the view failed; this gateway must be restarted", seq=self.view.seq)
+
+    async def run_ticks(self) -> None:
+        """Speak on the 100 ms channels until cancelled."""
+        ticks = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            ticks += 1
+            try:
+                self.channels.tick()
+                if ticks % PORTFOLIO_TICKS == 0:
+                    await self._send_portfolios()
+            except Exception:  # noqa: BLE001  one bad message must not silence the rest
+                _log.exception("a tick failed")
+
+    async def _send_portfolios(self) -> None:
+        dirty = self.channels.dirty_subaccounts.copy()
+        self.channels.dirty_subaccounts.clear()
+        for channel, connection in self.channels.portfolio_members():
+            for subaccount_id in sorted(dirty):
+                if self._may_see(connection, subaccount_id):
+                    data = await self.summary(subaccount_id)
+                    connection.outbox.put_latest(
+                        f"{channel}#{subaccount_id}", notification(channel, data)
+                    )
+
+    # -- questions ------------------------------------------------------------------------------
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the view follows the journal."""
+        return not self._broken
+
+    def configured(self) -> Configure:
+        """The venue's parameters."""
+        if self._broken:
+            raise Unavailable("this gateway lost its view and must be restarted")
+        if self.view.parameters is None:
+            raise Unavailable("the venue has no parameters yet")
+        return self.view.parameters
+
+    def domain(self) -> Domain:
+        """Where orders must be signed for."""
+        parameters = self.configured()
+        return Domain(parameters.chain_id, parameters.clearing)
+
+    def instrument(self, name: str) -> Instrument:
+        """A listed instrument, live or expired."""
+        self.configured()
+        instrument_id = self.view.instrument_ids.get(name)
+        if instrument_id is None:
+            raise UnknownInstrument(f"no instrument {name}", "instrument_name")
+        return self.view.instruments[instrument_id]
+
+    def underlying_of_index(self, name: str) -> int:
+        """The underlying whose index is called `name`."""
+        for underlying in self.configured().underlyings:
+            if results.index_name(underlying.name) == name:
+                return underlying.underlying_id
+        raise UnknownInstrument(f"no index {name}", "index_name")
+
+    def select(
+        self, currency: str, kind: str = "any", *, expired: bool = False
+    ) -> list[Instrument]:
+        """Instruments of a currency (USDC and any: all) and kind."""
+        names = {u.name: u.underlying_id for u in self.configured().underlyings}
+        wanted = currency.upper()
+        if wanted not in names and wanted not in ("USDC", "ANY"):
+            raise UnknownInstrument(f"no currency {currency}", "currency")
+        return [
+            instrument
+            for number, instrument in self.view.instruments.items()
+            if (number in self.view.expired) == expired
+            and (wanted not in names or instrument.underlying_id == names[wanted])
+            and kind in ("any", results.KIND_NAMES[instrument.kind])
+        ]
+
+    # -- sessions -------------------------------------------------------------------------------
+
+    def session(self, caller: Caller) -> Session:
+        """The caller's live session."""
+        if caller.session is None or not self.sessions.is_live(caller.session):
+            raise Unauthorized("this method needs a session: call public/auth")
+        return caller.session
+
+    def subaccount(self, caller: Caller, subaccount_id: int | None) -> int:
+        """The subaccount asked for, if the session may touch it; by default its first."""
+        allowed = self.subaccounts(caller)
+        if subaccount_id is None:
+            if not allowed:
+                raise InvalidParams("this address has no subaccount yet", "subaccount_id")
+            return allowed[0]
+        if subaccount_id not in allowed:
+            raise Forbidden("not a subaccount of this session", "subaccount_id")
+        return subaccount_id
+
+    def subaccounts(self, caller: Caller) -> list[int]:
+        """All that the session may touch, ascending."""
+        session = self.session(caller)
+        return self.view.subaccounts_of(session.address, self.sequencer.now_ns())
+
+    def _may_see(self, connection: Connection, subaccount_id: int) -> bool:
+        session = connection.session
+        return (
+            session is not None
+            and self.sessions.is_live(session)
+            and self.view.may_access(subaccount_id, session.address, self.sequencer.now_ns())
+        )
+
+    # -- to the sequencer -----------------------------------------------------------------------
+
+    async def check_signature(self, digest: bytes, signature: bytes, signer: str) -> None:
+        """Refuse a signature that is not the signer's over our domain."""
+        recovered = await self.signatures.recover(digest, signature)
+        if recovered == signer:
+            return
+        domain = self.domain()
+        expected = (
+            f"expected {signer} over EIP-712 domain name={DOMAIN_NAME!r} version={DOMAIN_VERSION}"
+            f" chainId={domain.chain_id} verifyingContract={domain.clearing}"
+        )
+        found = f"recovered {recovered}" if recovered else "not a canonical 65-byte signature"
+        raise Rejected(RejectReason.BAD_SIGNATURE, f"{found}; {expected}")
+
+    async def submit(self, command: AnyCommand) -> Reply:
+        """Send a command; returns when it is durable, raises `Rejected` when it was refused."""
+        try:
+            reply = await self.sequencer.submit(command)
+        except SequencerBusy as error:
+            raise Busy(str(error)) from None
+        except SequencerStopped:
+            raise Unavailable(
+                "the exchange is stopping; the final state is in the journal"
+            ) from None
+        for event in reply.events:
+            if isinstance(event, Refused):
+                raise Rejected(event.reason, event.detail)
+        return reply
+
+    async def summary(self, subaccount_id: int) -> results.Result:
+        """`private/get_account_summary` of one subaccount."""
+        margin = await self.sequencer.read(partial(_margin, subaccount_id))
+        return results.summary_of_account(self.view, subaccount_id, margin)
+
+
+def _margin(subaccount_id: int, engine: EngineState) -> Margin:
+    return engine.margin(subaccount_id)

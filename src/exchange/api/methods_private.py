@@ -1,0 +1,513 @@
+"""Methods about one's own orders, positions and money.
+
+Orders and withdrawals carry their owner's signature and need no session; everything else does.
+What belongs to others answers as if it did not exist.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, Final
+
+from exchange.api import results, schemas
+from exchange.api.dispatch import Method
+from exchange.api.errors import InvalidParams, NotFound, OrderNotFound, Rejected
+from exchange.api.gateway import Caller, Gateway
+from exchange.api.methods_public import connection_of, join, order_terms
+from exchange.api.ports import Reply
+from exchange.api.records import OrderRecord, Position, Trade
+from exchange.api.results import Result
+from exchange.api.schemas import (
+    parse_address,
+    parse_fee,
+    parse_hex,
+    parse_price,
+    parse_quantity,
+    parse_usdc,
+)
+from exchange.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
+from exchange.commands import Withdraw as WithdrawCommand
+from exchange.events import OrderAmended, OrderCanceled, OrderPlaced, OrderRepeated, RejectReason
+from exchange.fixed import to_milliseconds_down
+from exchange.model import Instrument, OrderStatus, OrderTerms, Side, TimeInForce, WithdrawalTerms
+from exchange.signing import order_digest, withdrawal_digest
+
+TIMES_IN_FORCE: Final = {name: value for value, name in results.TIMES_IN_FORCE.items()}
+
+# -- orders -------------------------------------------------------------------------------------
+
+
+async def buy(gateway: Gateway, _: Caller, params: schemas.OrderParams) -> Result:
+    """Places a signed order to buy; needs no session, since it is signed."""
+    return await _place(gateway, params, Side.BUY)
+
+
+async def sell(gateway: Gateway, _: Caller, params: schemas.OrderParams) -> Result:
+    """Places a signed order to sell; needs no session, since it is signed."""
+    return await _place(gateway, params, Side.SELL)
+
+
+async def _place(gateway: Gateway, params: schemas.OrderParams, side: Side) -> Result:
+    if params.post_only and not params.reject_post_only:
+        raise InvalidParams("a signed price is not changed: post-only rejects", "reject_post_only")
+    terms = order_terms(gateway, params, side, params.instrument_name)
+    signature = parse_hex(params.signature, "signature")
+    digest = order_digest(gateway.domain(), terms)
+    await gateway.check_signature(digest, signature, terms.signer)
+    reply = await gateway.submit(
+        PlaceOrder(
+            terms=terms,
+            signature=signature,
+            time_in_force=_time_in_force(params),
+            post_only=params.post_only,
+            label=params.label,
+        )
+    )
+    return _order_reply(gateway, reply)
+
+
+def _time_in_force(params: schemas.OrderParams) -> TimeInForce:
+    time_in_force = TIMES_IN_FORCE[params.time_in_force]
+    if params.type == "market" and time_in_force is not TimeInForce.FOK:
+        return TimeInForce.IOC  # the signed price is the worst one; nothing may rest there
+    return time_in_force
+
+
+def _order_reply(gateway: Gateway, reply: Reply) -> Result:
+    order_id = next(
+        event.order_id
+        for event in reply.events
+        if isinstance(event, OrderPlaced | OrderAmended | OrderRepeated)
+    )
+    order = gateway.view.orders[order_id]
+    trades = [
+        row
+        for trade in order.taker_trades
+        for row in results.user_trade_result(gateway.view, trade, order.subaccount_id)
+        if row["liquidity"] == "T"
+    ]
+    receipt = {"order": results.order_result(gateway.view, order), "trades": trades}
+    return receipt | _receipt(reply)
+
+
+def _receipt(reply: Reply) -> Result:
+    return {"seq": reply.seq, "journal_hash": "0x" + reply.chain_hash.hex()}
+
+
+async def edit(gateway: Gateway, _: Caller, params: schemas.EditParams) -> Result:
+    """Signs an order's nonce again with a higher version; needs no session, since it is signed."""
+    order = gateway.view.orders.get(int(params.order_id))
+    if order is None:
+        raise Rejected(RejectReason.UNKNOWN_ORDER, "no such order")
+    terms = OrderTerms(
+        subaccount_id=order.subaccount_id,
+        instrument_id=order.instrument_id,
+        side=order.side,
+        quantity=parse_quantity(params.amount),
+        limit_price=parse_price(params.price),
+        max_fee=parse_fee(params.max_fee),
+        reduce_only=order.reduce_only,
+        nonce=order.nonce,
+        version=params.version,
+        deadline=params.deadline,
+        signer=parse_address(params.signer, "signer"),
+    )
+    signature = parse_hex(params.signature, "signature")
+    digest = order_digest(gateway.domain(), terms)
+    await gateway.check_signature(digest, signature, terms.signer)
+    reply = await gateway.submit(AmendOrder(terms=terms, signature=signature))
+    return _order_reply(gateway, reply)
+
+
+def _own_order(gateway: Gateway, caller: Caller, order_id: str) -> OrderRecord:
+    allowed = gateway.subaccounts(caller)
+    order = gateway.view.orders.get(int(order_id))
+    if order is None or order.subaccount_id not in allowed:
+        raise OrderNotFound(f"no order {order_id}", "order_id")
+    return order
+
+
+async def cancel(gateway: Gateway, caller: Caller, params: schemas.OrderIdParams) -> Result:
+    """Cancels one order."""
+    order = _own_order(gateway, caller, params.order_id)
+    reply = await gateway.submit(
+        CancelOrder(subaccount_id=order.subaccount_id, order_id=order.order_id)
+    )
+    return results.order_result(gateway.view, order) | _receipt(reply)
+
+
+async def cancel_all(gateway: Gateway, caller: Caller, params: schemas.CancelAllParams) -> int:
+    """Cancels all orders of one subaccount, or of all yours; returns how many."""
+    return await _cancel(gateway, _asked(gateway, caller, params.subaccount_id), [0])
+
+
+async def cancel_all_by_instrument(
+    gateway: Gateway, caller: Caller, params: schemas.CancelByInstrumentParams
+) -> int:
+    """Cancels orders in one instrument; returns how many."""
+    subaccounts = _asked(gateway, caller, params.subaccount_id)
+    instrument = gateway.instrument(params.instrument_name)
+    return await _cancel(gateway, subaccounts, [instrument.instrument_id])
+
+
+async def cancel_all_by_currency(
+    gateway: Gateway, caller: Caller, params: schemas.CancelByCurrencyParams
+) -> int:
+    """Cancels orders in one currency; returns how many."""
+    subaccounts = _asked(gateway, caller, params.subaccount_id)
+    wanted = {i.instrument_id for i in gateway.select(params.currency, params.kind)}
+    count = 0
+    for subaccount_id in subaccounts:
+        orders = gateway.view.open_orders.get(subaccount_id, {}).values()
+        held = {order.instrument_id for order in orders} & wanted
+        count += await _cancel(gateway, [subaccount_id], sorted(held))
+    return count
+
+
+def _asked(gateway: Gateway, caller: Caller, subaccount_id: int | None) -> list[int]:
+    if subaccount_id is None:
+        return gateway.subaccounts(caller)
+    return [gateway.subaccount(caller, subaccount_id)]
+
+
+async def _cancel(
+    gateway: Gateway, subaccounts: Iterable[int], instrument_ids: Iterable[int]
+) -> int:
+    count = 0
+    for subaccount_id in subaccounts:
+        for instrument_id in instrument_ids:
+            if not gateway.view.open_orders.get(subaccount_id):
+                continue
+            reply = await gateway.submit(
+                CancelAll(subaccount_id=subaccount_id, instrument_id=instrument_id)
+            )
+            count += sum(
+                isinstance(event, OrderCanceled) and event.subaccount_id == subaccount_id
+                for event in reply.events
+            )
+    return count
+
+
+async def get_order_state(
+    gateway: Gateway, caller: Caller, params: schemas.OrderIdParams
+) -> Result:
+    """One order."""
+    return results.order_result(gateway.view, _own_order(gateway, caller, params.order_id))
+
+
+async def get_order_state_by_nonce(
+    gateway: Gateway, caller: Caller, params: schemas.OrderByNonceParams
+) -> Result:
+    """The order of a nonce: its final state after any time-out."""
+    subaccount_id = gateway.subaccount(caller, params.subaccount_id)
+    order_id = gateway.view.nonces.get((subaccount_id, params.nonce))
+    if order_id is None:
+        raise OrderNotFound("no order was accepted under this nonce", "nonce")
+    return results.order_result(gateway.view, gateway.view.orders[order_id])
+
+
+async def get_order_state_by_label(
+    gateway: Gateway, caller: Caller, params: schemas.OrderByLabelParams
+) -> list[Result]:
+    """Orders with a label, the newest first."""
+    subaccounts = set(_asked(gateway, caller, params.subaccount_id))
+    wanted = _live_or_expired(gateway, params.currency, "any")
+    found = (
+        order
+        for order in reversed(gateway.view.orders.values())
+        if order.label == params.label
+        and order.subaccount_id in subaccounts
+        and order.instrument_id in wanted
+    )
+    return [results.order_result(gateway.view, order) for order in islice(found, 100)]
+
+
+async def get_open_orders(
+    gateway: Gateway, caller: Caller, params: schemas.OpenOrdersParams
+) -> list[Result]:
+    """Open orders, in order of entry."""
+    wanted = _live_or_expired(gateway, "any", params.kind)
+    return _open_orders(gateway, _asked(gateway, caller, params.subaccount_id), wanted)
+
+
+async def get_open_orders_by_currency(
+    gateway: Gateway, caller: Caller, params: schemas.OpenByCurrencyParams
+) -> list[Result]:
+    """Open orders in one currency."""
+    wanted = _live_or_expired(gateway, params.currency, params.kind)
+    return _open_orders(gateway, _asked(gateway, caller, params.subaccount_id), wanted)
+
+
+async def get_open_orders_by_instrument(
+    gateway: Gateway, caller: Caller, params: schemas.OpenByInstrumentParams
+) -> list[Result]:
+    """Open orders in one instrument."""
+    subaccounts = _asked(gateway, caller, params.subaccount_id)
+    wanted = {gateway.instrument(params.instrument_name).instrument_id}
+    return _open_orders(gateway, subaccounts, wanted)
+
+
+def _live_or_expired(gateway: Gateway, currency: str, kind: str) -> set[int]:
+    return {
+        instrument.instrument_id
+        for expired in (False, True)
+        for instrument in gateway.select(currency, kind, expired=expired)
+    }
+
+
+def _open_orders(gateway: Gateway, subaccounts: Iterable[int], wanted: set[int]) -> list[Result]:
+    return [
+        results.order_result(gateway.view, order)
+        for subaccount_id in subaccounts
+        for order in gateway.view.open_orders.get(subaccount_id, {}).values()
+        if order.instrument_id in wanted and order.status is OrderStatus.OPEN
+    ]
+
+
+# -- positions and money ------------------------------------------------------------------------
+
+
+async def get_position(gateway: Gateway, caller: Caller, params: schemas.PositionParams) -> Result:
+    """The position in one instrument."""
+    subaccount_id = gateway.subaccount(caller, params.subaccount_id)
+    instrument = gateway.instrument(params.instrument_name)
+    return _position_result(gateway, subaccount_id, instrument)
+
+
+async def get_positions(
+    gateway: Gateway, caller: Caller, params: schemas.PositionsParams
+) -> list[Result]:
+    """Positions that are not flat."""
+    subaccount_id = gateway.subaccount(caller, params.subaccount_id)
+    wanted = _live_or_expired(gateway, params.currency, params.kind)
+    held = gateway.view.positions.get(subaccount_id, {})
+    return [
+        _position_result(gateway, subaccount_id, gateway.view.instruments[number])
+        for number, position in held.items()
+        if position.quantity and number in wanted
+    ]
+
+
+def _position_result(gateway: Gateway, subaccount_id: int, instrument: Instrument) -> Result:
+    held = gateway.view.positions.get(subaccount_id, {})
+    position = held.get(instrument.instrument_id, Position())
+    return results.position_result(gateway.view, instrument, position) | {
+        "subaccount_id": subaccount_id
+    }
+
+
+async def get_account_summary(
+    gateway: Gateway, caller: Caller, params: schemas.AccountParams
+) -> Result:
+    """Cash, equity and margin of one subaccount."""
+    _usdc_only(params)
+    return await gateway.summary(gateway.subaccount(caller, params.subaccount_id))
+
+
+def _usdc_only(params: schemas.AccountParams) -> None:
+    if params.currency.upper() not in ("USDC", "ANY"):
+        raise InvalidParams("accounts are in USDC", "currency")
+
+
+async def get_account_summaries(
+    gateway: Gateway, caller: Caller, params: schemas.AccountParams
+) -> Result:
+    """The same as a list by currency; there is one."""
+    subaccount_id = gateway.subaccount(caller, params.subaccount_id)
+    session = gateway.session(caller)
+    return {
+        "id": subaccount_id,
+        "type": "subaccount",
+        "username": session.address,
+        "system_name": session.address,
+        "summaries": [await gateway.summary(subaccount_id)],
+    }
+
+
+async def get_subaccounts(gateway: Gateway, caller: Caller, _: schemas.Empty) -> list[Result]:
+    """Subaccounts that the session may touch."""
+    return [
+        {"id": number, "owner": gateway.view.owners[number], "type": "subaccount"}
+        for number in gateway.subaccounts(caller)
+    ]
+
+
+async def get_user_trades_by_instrument(
+    gateway: Gateway, caller: Caller, params: schemas.UserTradesByInstrumentParams
+) -> Result:
+    """Own trades in one instrument."""
+    subaccount_id = gateway.subaccount(caller, params.subaccount_id)
+    wanted = {gateway.instrument(params.instrument_name).instrument_id}
+    return _user_trades(gateway, subaccount_id, wanted, params)
+
+
+async def get_user_trades_by_currency(
+    gateway: Gateway, caller: Caller, params: schemas.UserTradesByCurrencyParams
+) -> Result:
+    """Own trades in one currency."""
+    subaccount_id = gateway.subaccount(caller, params.subaccount_id)
+    wanted = _live_or_expired(gateway, params.currency, params.kind)
+    return _user_trades(gateway, subaccount_id, wanted, params)
+
+
+def _user_trades(
+    gateway: Gateway, subaccount_id: int, wanted: set[int], params: schemas.UserTradesParams
+) -> Result:
+    def matches(trade: Trade) -> bool:
+        time_ms = to_milliseconds_down(trade.time_ns)
+        return (
+            trade.instrument_id in wanted
+            and (params.start_timestamp is None or time_ms >= params.start_timestamp)
+            and (params.end_timestamp is None or time_ms <= params.end_timestamp)
+        )
+
+    trades = gateway.view.subaccount_trades.get(subaccount_id, ())
+    found = list(islice(filter(matches, reversed(trades)), params.count + 1))
+    chosen = found[: params.count]
+    if params.sorting == "asc":
+        chosen.reverse()
+    rows = [
+        row for t in chosen for row in results.user_trade_result(gateway.view, t, subaccount_id)
+    ]
+    return {"trades": rows, "has_more": len(found) > params.count}
+
+
+async def get_user_trades_by_order(
+    gateway: Gateway, caller: Caller, params: schemas.OrderIdParams
+) -> list[Result]:
+    """Fills of one order."""
+    order = _own_order(gateway, caller, params.order_id)
+    trades = gateway.view.subaccount_trades.get(order.subaccount_id, ())
+    return [
+        row
+        for trade in trades
+        for row in results.user_trade_result(gateway.view, trade, order.subaccount_id)
+        if row["order_id"] == params.order_id
+    ]
+
+
+async def withdraw(gateway: Gateway, _: Caller, params: schemas.WithdrawParams) -> Result:
+    """Takes cash out by the owner's signature; the next settlement batch pays it on chain."""
+    terms = WithdrawalTerms(
+        subaccount_id=params.subaccount_id,
+        token=gateway.configured().collateral,
+        amount=parse_usdc(params.amount),
+        recipient=parse_address(params.address, "address"),
+        nonce=params.nonce,
+        deadline=params.deadline,
+        signer=parse_address(params.signer, "signer"),
+    )
+    signature = parse_hex(params.signature, "signature")
+    digest = withdrawal_digest(gateway.domain(), terms)
+    await gateway.check_signature(digest, signature, terms.signer)
+    reply = await gateway.submit(WithdrawCommand(terms=terms, signature=signature))
+    return {
+        "id": reply.seq,
+        "currency": "USDC",
+        "amount": schemas.cash_number(terms.amount),
+        "address": terms.recipient,
+        "state": "unconfirmed",
+        "subaccount_id": terms.subaccount_id,
+        "nonce": terms.nonce,
+    } | _receipt(reply)
+
+
+async def get_settlement_status(
+    gateway: Gateway, caller: Caller, params: schemas.SettlementParams
+) -> Result:
+    """Where a trade or a withdrawal stands: sequenced, batched, or confirmed on chain."""
+    allowed = gateway.subaccounts(caller)
+    if params.trade_id is not None:
+        trade = gateway.view.trades.get(int(params.trade_id))
+        if trade is None or not {trade.maker_subaccount_id, trade.taker_subaccount_id} & set(
+            allowed
+        ):
+            raise NotFound(f"no trade {params.trade_id}", "trade_id")
+        seq = trade.seq
+    elif params.subaccount_id is not None and params.nonce is not None:
+        paid = gateway.view.withdrawals.get((params.subaccount_id, params.nonce))
+        if paid is None or params.subaccount_id not in allowed:
+            raise NotFound("no withdrawal under this nonce", "nonce")
+        seq = paid.seq
+    else:
+        raise InvalidParams("give trade_id, or subaccount_id and nonce", "trade_id")
+    return results.settlement_result(seq, gateway.view.batch_of(seq))
+
+
+# -- the connection -----------------------------------------------------------------------------
+
+
+async def subscribe(gateway: Gateway, caller: Caller, params: schemas.ChannelsParams) -> list[str]:
+    """Joins channels, those of the user included."""
+    gateway.session(caller)
+    return join(gateway, connection_of(caller), caller, params.channels)
+
+
+async def unsubscribe(
+    gateway: Gateway, caller: Caller, params: schemas.ChannelsParams
+) -> list[str]:
+    """Leaves channels."""
+    gateway.session(caller)
+    return gateway.channels.leave(params.channels, connection_of(caller))
+
+
+async def unsubscribe_all(gateway: Gateway, caller: Caller, _: schemas.Empty) -> str:
+    """Leaves all channels."""
+    gateway.session(caller)
+    connection = connection_of(caller)
+    gateway.channels.leave(list(connection.channels), connection)
+    return "ok"
+
+
+async def logout(gateway: Gateway, caller: Caller, params: schemas.LogoutParams) -> str:
+    """Ends the session; with `invalidate_token` its tokens everywhere."""
+    session = gateway.session(caller)
+    connection = caller.connection
+    if connection is not None:
+        user = [channel for channel in connection.channels if channel.startswith("user.")]
+        gateway.channels.leave(user, connection)
+        connection.session = None
+    if params.invalidate_token:
+        gateway.sessions.end(session)
+    return "ok"
+
+
+def _method(handler: Any, params: type[schemas.Params], *, matching: bool = False) -> Method[Any]:
+    return Method(
+        name=f"private/{handler.__name__}",
+        params=params,
+        handler=handler,
+        summary=handler.__doc__.strip(),
+        matching=matching,
+    )
+
+
+PRIVATE: Final[list[Method[Any]]] = [
+    _method(buy, schemas.OrderParams, matching=True),
+    _method(sell, schemas.OrderParams, matching=True),
+    _method(edit, schemas.EditParams, matching=True),
+    _method(cancel, schemas.OrderIdParams, matching=True),
+    _method(cancel_all, schemas.CancelAllParams, matching=True),
+    _method(cancel_all_by_instrument, schemas.CancelByInstrumentParams, matching=True),
+    _method(cancel_all_by_currency, schemas.CancelByCurrencyParams, matching=True),
+    _method(get_order_state, schemas.OrderIdParams),
+    _method(get_order_state_by_nonce, schemas.OrderByNonceParams),
+    _method(get_order_state_by_label, schemas.OrderByLabelParams),
+    _method(get_open_orders, schemas.OpenOrdersParams),
+    _method(get_open_orders_by_currency, schemas.OpenByCurrencyParams),
+    _method(get_open_orders_by_instrument, schemas.OpenByInstrumentParams),
+    _method(get_position, schemas.PositionParams),
+    _method(get_positions, schemas.PositionsParams),
+    _method(get_account_summary, schemas.AccountParams),
+    _method(get_account_summaries, schemas.AccountParams),
+    _method(get_subaccounts, schemas.Empty),
+    _method(get_user_trades_by_instrument, schemas.UserTradesByInstrumentParams),
+    _method(get_user_trades_by_currency, schemas.UserTradesByCurrencyParams),
+    _method(get_user_trades_by_order, schemas.OrderIdParams),
+    _method(withdraw, schemas.WithdrawParams, matching=True),
+    _method(get_settlement_status, schemas.SettlementParams),
+    _method(subscribe, schemas.ChannelsParams),
+    _method(unsubscribe, schemas.ChannelsParams),
+    _method(unsubscribe_all, schemas.Empty),
+    _method(logout, schemas.LogoutParams),
+]
+SIGNED: Final = frozenset({"private/buy", "private/sell", "private/edit", "private/withdraw"})

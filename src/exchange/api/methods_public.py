@@ -1,0 +1,437 @@
+"""Methods that anybody may call: market data, sessions, subscriptions, and how to sign."""
+
+from functools import partial
+from importlib.metadata import version
+from itertools import islice
+from typing import Any, Final
+
+from exchange.api import results, schemas
+from exchange.api.auth import Grant
+from exchange.api.connection import Connection
+from exchange.api.dispatch import Method
+from exchange.api.errors import (
+    BadRequest,
+    Forbidden,
+    InvalidParams,
+    MustBeWebSocket,
+)
+from exchange.api.gateway import Caller, Gateway
+from exchange.api.records import Trade
+from exchange.api.results import Result
+from exchange.api.schemas import (
+    cash_number,
+    parse_address,
+    parse_fee,
+    parse_price,
+    parse_quantity,
+    ratio_number,
+    vol_percent_number,
+)
+from exchange.fixed import RATIO_SCALE, to_milliseconds_down
+from exchange.model import Instrument, OrderTerms, Side
+from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, order_stages
+
+VERSION: Final = version("exchange")
+BOOK_DEPTHS: Final = (1, 5, 10, 20, 50, 100, 1000, 10_000)
+SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
+
+
+async def test(_: Gateway, _caller: Caller, params: schemas.TestParams) -> Result:
+    """Answers; the way to see whether the venue lives."""
+    if params.expected_result == "exception":
+        raise BadRequest("you asked for an exception", "expected_result")
+    return {"version": VERSION}
+
+
+async def hello(_: Gateway, _caller: Caller, _params: schemas.HelloParams) -> Result:
+    """Introduces a client."""
+    return {"version": VERSION}
+
+
+async def get_time(gateway: Gateway, _: Caller, _params: schemas.Empty) -> int:
+    """Venue time in milliseconds."""
+    return to_milliseconds_down(gateway.sequencer.now_ns())
+
+
+async def status(gateway: Gateway, _: Caller, _params: schemas.Empty) -> Result:
+    """Whether trading is locked."""
+    configured = gateway.view.parameters is not None
+    return {
+        "locked": "false" if configured and gateway.healthy else "true",
+        "locked_currencies": [],
+        "locked_indices": [],
+        "seq": gateway.view.seq,
+        "timestamp": to_milliseconds_down(gateway.view.time_ns),
+    }
+
+
+async def get_signing_domain(gateway: Gateway, _: Caller, _params: schemas.Empty) -> Result:
+    """What an order must be signed for, and the limits that a signature must keep."""
+    parameters = gateway.configured()
+    return {
+        "name": DOMAIN_NAME,
+        "version": DOMAIN_VERSION,
+        "chain_id": parameters.chain_id,
+        "verifying_contract": parameters.clearing,
+        "collateral": parameters.collateral,
+        "deadline_seconds_max": parameters.limits.deadline_seconds_max,
+        "maker_rate": ratio_number(parameters.fees.maker_rate, RATIO_SCALE),
+        "taker_rate": ratio_number(parameters.fees.taker_rate, RATIO_SCALE),
+        "premium_cap": ratio_number(parameters.fees.premium_cap, RATIO_SCALE),
+    }
+
+
+async def get_sign_in_nonce(gateway: Gateway, _: Caller, _params: schemas.Empty) -> Result:
+    """A nonce for one EIP-4361 text, with the domain and chain that it must name."""
+    return {
+        "nonce": gateway.sessions.issue_nonce(),
+        "domain": gateway.sessions.domain,
+        "uri": gateway.settings.public_url,
+        "chain_id": gateway.configured().chain_id,
+        "expires_in": int(gateway.settings.nonce_s),
+        "timestamp": to_milliseconds_down(gateway.sequencer.now_ns()),
+    }
+
+
+async def auth(gateway: Gateway, caller: Caller, params: schemas.AuthParams) -> Result:
+    """Opens a session; on a WebSocket it holds for the connection."""
+    if params.grant_type == "refresh_token":
+        grant = gateway.sessions.refresh(params.refresh_token)
+    else:
+        chain_id = gateway.configured().chain_id
+        time_s = gateway.sequencer.now_ns() / 1e9
+        grant = gateway.sessions.sign_in(params.message, params.signature, chain_id, time_s)
+    if caller.connection is not None:
+        caller.connection.session = grant.session
+    return _grant_result(gateway, grant, params.state)
+
+
+def _grant_result(gateway: Gateway, grant: Grant, state: str) -> Result:
+    address = grant.session.address
+    return {
+        "access_token": grant.access_token,
+        "refresh_token": grant.refresh_token,
+        "expires_in": grant.expires_in_s,
+        "scope": grant.session.scope,
+        "token_type": "bearer",
+        "state": state,
+        "address": address,
+        "subaccount_ids": gateway.view.subaccounts_of(address, gateway.sequencer.now_ns()),
+    }
+
+
+async def get_currencies(gateway: Gateway, _: Caller, _params: schemas.Empty) -> list[Result]:
+    """The quote currency and the underlyings."""
+    names = ["USDC", *(u.name for u in gateway.configured().underlyings)]
+    return [
+        {
+            "currency": name,
+            "currency_long": name,
+            "coin_type": name,
+            "decimals": 6,
+            "fee_precision": 6,
+            "min_confirmations": 1,
+            "min_withdrawal_fee": 0,
+            "withdrawal_fee": 0,
+            "withdrawal_priorities": [],
+            "in_cross_collateral_pool": False,
+        }
+        for name in names
+    ]
+
+
+async def get_instruments(
+    gateway: Gateway, _: Caller, params: schemas.InstrumentsParams
+) -> list[Result]:
+    """Instruments of a currency."""
+    found = gateway.select(params.currency, params.kind, expired=params.expired)
+    return [results.instrument_result(gateway.view, instrument) for instrument in found]
+
+
+async def get_instrument(gateway: Gateway, _: Caller, params: schemas.InstrumentParams) -> Result:
+    """One instrument."""
+    return results.instrument_result(gateway.view, gateway.instrument(params.instrument_name))
+
+
+async def get_order_book(gateway: Gateway, _: Caller, params: schemas.BookParams) -> Result:
+    """The book, with the ticker's figures."""
+    if params.depth not in BOOK_DEPTHS:
+        raise InvalidParams(f"one of {', '.join(map(str, BOOK_DEPTHS))}", "depth")
+    return results.book_result(
+        gateway.view, gateway.instrument(params.instrument_name), params.depth
+    )
+
+
+async def ticker(gateway: Gateway, _: Caller, params: schemas.InstrumentParams) -> Result:
+    """Best prices, mark, greeks and statistics."""
+    return results.ticker_result(gateway.view, gateway.instrument(params.instrument_name))
+
+
+async def get_index_price(gateway: Gateway, _: Caller, params: schemas.IndexParams) -> Result:
+    """The newest index price."""
+    underlying_id = gateway.underlying_of_index(params.index_name)
+    found = gateway.view.index_prices.get(underlying_id)
+    if found is None:
+        raise BadRequest("this index has no price yet", "index_name")
+    return {
+        "index_price": cash_number(found[0]),
+        "estimated_delivery_price": cash_number(found[0]),
+        "timestamp": to_milliseconds_down(found[1]),
+    }
+
+
+async def get_index_price_names(gateway: Gateway, _: Caller, _params: schemas.Empty) -> list[str]:
+    """Names of the indices."""
+    return [results.index_name(u.name) for u in gateway.configured().underlyings]
+
+
+async def get_last_trades_by_instrument(
+    gateway: Gateway, _: Caller, params: schemas.LastTradesParams
+) -> Result:
+    """Public trades of an instrument, the newest first."""
+    instrument = gateway.instrument(params.instrument_name)
+    matching = (
+        trade
+        for trade in reversed(gateway.view.instrument_trades[instrument.instrument_id])
+        if _wanted(trade, params)
+    )
+    found = list(islice(matching, params.count + 1))
+    rows = found[: params.count]
+    if params.sorting == "asc":
+        rows.reverse()
+    return {
+        "trades": [results.trade_result(gateway.view, trade) for trade in rows],
+        "has_more": len(found) > params.count,
+    }
+
+
+def _wanted(trade: Trade, params: schemas.LastTradesParams) -> bool:
+    time_ms = to_milliseconds_down(trade.time_ns)
+    return (
+        (params.start_seq is None or trade.trade_id >= params.start_seq)
+        and (params.end_seq is None or trade.trade_id <= params.end_seq)
+        and (params.start_timestamp is None or time_ms >= params.start_timestamp)
+        and (params.end_timestamp is None or time_ms <= params.end_timestamp)
+    )
+
+
+async def get_delivery_prices(
+    gateway: Gateway, _: Caller, params: schemas.DeliveryParams
+) -> Result:
+    """Delivery prices, the newest first."""
+    underlying_id = gateway.underlying_of_index(params.index_name)
+    found = [d for d in reversed(gateway.view.deliveries) if d.underlying_id == underlying_id]
+    return {
+        "data": [
+            {
+                "date": results.date_text(delivery.expiry),
+                "expiration_timestamp": delivery.expiry * 1000,
+                "delivery_price": cash_number(delivery.price),
+            }
+            for delivery in found[params.offset : params.offset + params.count]
+        ],
+        "records_total": len(found),
+    }
+
+
+async def get_book_summary_by_currency(
+    gateway: Gateway, _: Caller, params: schemas.SummaryParams
+) -> list[Result]:
+    """One row an instrument of a currency."""
+    found = gateway.select(params.currency, params.kind)
+    return [results.summary_result(gateway.view, instrument) for instrument in found]
+
+
+async def get_book_summary_by_instrument(
+    gateway: Gateway, _: Caller, params: schemas.InstrumentParams
+) -> list[Result]:
+    """The row of one instrument."""
+    return [results.summary_result(gateway.view, gateway.instrument(params.instrument_name))]
+
+
+async def get_risk_arrays(gateway: Gateway, _: Caller, params: schemas.InstrumentParams) -> Result:
+    """The journaled integers that margin uses for one contract: shocked prices by scenario."""
+    instrument = gateway.instrument(params.instrument_name)
+    marks = gateway.view.marks
+    row = gateway.view.mark(instrument.instrument_id)
+    if marks is None or row is None:
+        raise BadRequest("this instrument has no risk array yet", "instrument_name")
+    risk = marks.expiry(instrument.underlying_id, instrument.expiry)
+    margin = gateway.configured().margin
+    return {
+        "instrument_name": instrument.name,
+        "preset": margin.preset,
+        "epoch": marks.command.epoch,
+        "root": "0x" + marks.command.root.hex(),
+        "timestamp": to_milliseconds_down(marks.time_ns),
+        "mark_price": cash_number(row.mark_price),
+        "mark_iv": vol_percent_number(row.mark_iv),
+        "delta": ratio_number(row.delta),
+        "vega": ratio_number(row.vega),
+        "prices": [cash_number(price) for price in row.shocked],
+        "weights": [ratio_number(weight, RATIO_SCALE) for weight in margin.weights],
+        "expiry": _expiry_result(instrument, risk),
+    }
+
+
+def _expiry_result(instrument: Instrument, risk: Any) -> Result | None:
+    if risk is None:
+        return None
+    return {
+        "expiration_timestamp": instrument.expiry * 1000,
+        "forward_price": cash_number(risk.forward_price),
+        "discount_long": ratio_number(risk.discount_long, RATIO_SCALE),
+        "discount_short": ratio_number(risk.discount_short, RATIO_SCALE),
+        "basis_weight": ratio_number(risk.basis_weight, RATIO_SCALE),
+    }
+
+
+async def debug_order_hash(
+    gateway: Gateway, _: Caller, params: schemas.OrderHashParams
+) -> dict[str, object]:
+    """Each stage of an order's EIP-712 hash, for people who debug their own signing."""
+    terms = order_terms(gateway, params, SIDES[params.direction], params.instrument_name)
+    stages: dict[str, object] = dict(order_stages(gateway.domain(), terms))
+    message = {
+        "subaccountId": terms.subaccount_id,
+        "instrument": str(terms.instrument_id),
+        "side": int(terms.side),
+        "quantity": terms.quantity,
+        "limitPrice": terms.limit_price,
+        "maxFee": terms.max_fee,
+        "reduceOnly": terms.reduce_only,
+        "triggerHash": "0x" + terms.trigger_hash.hex(),
+        "nonce": terms.nonce,
+        "version": terms.version,
+        "deadline": terms.deadline,
+        "signer": terms.signer,
+    }
+    return stages | {"message": message}
+
+
+def order_terms(
+    gateway: Gateway,
+    params: schemas.OrderHashParams | schemas.OrderParams,
+    side: Side,
+    instrument_name: str,
+) -> OrderTerms:
+    """The signed struct that a request's decimals mean."""
+    return OrderTerms(
+        subaccount_id=params.subaccount_id,
+        instrument_id=gateway.instrument(instrument_name).instrument_id,
+        side=side,
+        quantity=parse_quantity(params.amount),
+        limit_price=parse_price(params.price),
+        max_fee=parse_fee(params.max_fee),
+        reduce_only=params.reduce_only,
+        nonce=params.nonce,
+        version=params.version,
+        deadline=params.deadline,
+        signer=parse_address(params.signer, "signer"),
+    )
+
+
+async def get_rate_limits(gateway: Gateway, caller: Caller, _: schemas.Empty) -> Result:
+    """What the caller's credit pools hold."""
+    return {
+        "matching": gateway.limits.left(caller.pool, matching=True),
+        "other": gateway.limits.left(caller.pool, matching=False),
+    }
+
+
+# -- the connection -----------------------------------------------------------------------------
+
+
+def connection_of(caller: Caller) -> Connection:
+    """The caller's WebSocket."""
+    if caller.connection is None:
+        raise MustBeWebSocket("connect to /ws/api/v2")
+    return caller.connection
+
+
+async def subscribe(gateway: Gateway, caller: Caller, params: schemas.ChannelsParams) -> list[str]:
+    """Joins public channels; the reply names them, then each sends its first data."""
+    for channel in params.channels:
+        if channel.startswith("user."):
+            raise Forbidden(f"{channel[:64]}: use private/subscribe", "channels")
+    return join(gateway, connection_of(caller), caller, params.channels)
+
+
+def join(
+    gateway: Gateway, connection: Connection, caller: Caller, channels: list[str]
+) -> list[str]:
+    """All of the channels or, when one is wrong, none."""
+    gateway.configured()
+    wanted = list(dict.fromkeys(channels))
+    for channel in wanted:
+        gateway.channels.validate(channel, connection)
+    fresh = [channel for channel in wanted if channel not in connection.channels]
+    limit = gateway.settings.subscriptions_per_connection_max
+    gateway.channels.join(fresh, connection, limit)
+    caller.after.extend(partial(gateway.channels.greet, c, connection) for c in fresh)
+    return wanted
+
+
+async def unsubscribe(
+    gateway: Gateway, caller: Caller, params: schemas.ChannelsParams
+) -> list[str]:
+    """Leaves channels; the reply names those that were joined."""
+    return gateway.channels.leave(params.channels, connection_of(caller))
+
+
+async def unsubscribe_all(gateway: Gateway, caller: Caller, _: schemas.Empty) -> str:
+    """Leaves all channels."""
+    connection = connection_of(caller)
+    gateway.channels.leave(list(connection.channels), connection)
+    return "ok"
+
+
+async def set_heartbeat(_: Gateway, caller: Caller, params: schemas.HeartbeatParams) -> str:
+    """The venue will ask for a sign of life; silence closes the connection."""
+    connection_of(caller).set_heartbeat(params.interval)
+    return "ok"
+
+
+async def disable_heartbeat(_: Gateway, caller: Caller, _params: schemas.Empty) -> str:
+    """No more heartbeats."""
+    connection_of(caller).set_heartbeat(0)
+    return "ok"
+
+
+def _method(handler: Any, params: type[schemas.Params]) -> Method[Any]:
+    return Method(
+        name=f"public/{handler.__name__}",
+        params=params,
+        handler=handler,
+        summary=handler.__doc__.strip(),
+    )
+
+
+PUBLIC: Final[list[Method[Any]]] = [
+    _method(test, schemas.TestParams),
+    _method(hello, schemas.HelloParams),
+    _method(get_time, schemas.Empty),
+    _method(status, schemas.Empty),
+    _method(get_signing_domain, schemas.Empty),
+    _method(get_sign_in_nonce, schemas.Empty),
+    _method(auth, schemas.AuthParams),
+    _method(get_currencies, schemas.Empty),
+    _method(get_instruments, schemas.InstrumentsParams),
+    _method(get_instrument, schemas.InstrumentParams),
+    _method(get_order_book, schemas.BookParams),
+    _method(ticker, schemas.InstrumentParams),
+    _method(get_index_price, schemas.IndexParams),
+    _method(get_index_price_names, schemas.Empty),
+    _method(get_last_trades_by_instrument, schemas.LastTradesParams),
+    _method(get_delivery_prices, schemas.DeliveryParams),
+    _method(get_book_summary_by_currency, schemas.SummaryParams),
+    _method(get_book_summary_by_instrument, schemas.InstrumentParams),
+    _method(get_risk_arrays, schemas.InstrumentParams),
+    _method(debug_order_hash, schemas.OrderHashParams),
+    _method(get_rate_limits, schemas.Empty),
+    _method(subscribe, schemas.ChannelsParams),
+    _method(unsubscribe, schemas.ChannelsParams),
+    _method(unsubscribe_all, schemas.Empty),
+    _method(set_heartbeat, schemas.HeartbeatParams),
+    _method(disable_heartbeat, schemas.Empty),
+]

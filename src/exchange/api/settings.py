@@ -1,0 +1,26 @@
+"""The gateway's limits, frozen at start; `bootstrap` fills them in."""
+
+import msgspec
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes in bytes, times in seconds, counts per gateway unless the name says otherwise."""
+
+    public_url: str = "http://127.0.0.1:8080"  # its host is the domain that sign-in texts must name
+    testnet: bool = True
+    body_max: int = 16 * 1024
+    connections_max: int = 2_000
+    connections_per_address_max: int = 200
+    in_flight_per_connection_max: int = 256
+    subscriptions_per_connection_max: int = 1_000
+    outbox_messages_max: int = 4_096
+    outbox_bytes_max: int = 4 * 1024 * 1024
+    session_s: float = 900.0
+    refresh_s: float = 7 * 86_400.0
+    sessions_max: int = 10_000
+    nonce_s: float = 300.0
+    requests_per_s: float = 500.0  # of one address or session, other than signed orders
+    requests_burst: float = 2_000.0
+    orders_per_s: float = 2_000.0
+    orders_burst: float = 5_000.0
+    signature_workers: int = 2
