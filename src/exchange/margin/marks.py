@@ -73,11 +73,14 @@ class MarksBook:
         self._underlyings: dict[int, UnderlyingRisk] = {}
         self._indices: dict[int, tuple[int, int]] = {}
 
+    def can_configure(self, parameters: MarginParameters) -> bool:
+        """Whether `parameters` fit the rows in force: others need as many scenarios."""
+        return self.epoch == 0 or len(parameters.weights) == self.scenario_count
+
     def configure(self, parameters: MarginParameters) -> None:
-        """Change the parameters; other scenarios void the rows until the next epoch."""
+        """Change the parameters. The engine asked `can_configure` before."""
+        assert self.can_configure(parameters)
         assert len(parameters.absolute) == len(parameters.weights)
-        if len(parameters.weights) != self.scenario_count:
-            self._rows = {}
         self.parameters = parameters
         self.scenario_count = len(parameters.weights)
         self._groups = dict(parameters.risk_groups)

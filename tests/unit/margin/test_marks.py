@@ -1,0 +1,108 @@
+"""The risk arrays in force."""
+
+import msgspec
+import pytest
+from tests.margin_world import instruments, marks_book, option, perpetual, preset, update
+
+from exchange.fixed import RATIO_SCALE
+from exchange.margin.marks import PRICE_MAX, MarksBook
+from exchange.margin.scenarios import margin_parameters
+
+CALL = option(100_000, "C")
+
+
+def empty():
+    return MarksBook(margin_parameters(preset()))
+
+
+def replace(**changes):
+    return msgspec.structs.replace(update(), **changes)
+
+
+def test_an_epoch_answers_for_each_instrument():
+    marks = marks_book()
+    assert marks.epoch == 1
+    assert marks.root == update().root
+    assert all(marks.has(instrument_id) for instrument_id in instruments())
+    assert not marks.has(CALL + 2)
+    assert list(marks.rows()) == sorted(instruments())
+    assert marks.mark_price(CALL) > 0
+    assert 500_000 < marks.mark_iv(CALL) < 700_000
+    assert 400_000 < marks.delta(CALL) < 600_000
+    assert marks.vega(CALL) > 0
+    assert marks.delta(perpetual()) == 1_000_000
+
+
+def test_index_samples_are_apart_from_the_index_of_the_epoch():
+    marks = marks_book()
+    assert (marks.index_price(1), marks.confidence(1)) == (0, 0)
+    marks.set_index(1, 123, 456)
+    assert (marks.index_price(1), marks.confidence(1)) == (123, 456)
+    assert marks.underlying_risk(1).index_price == 100_000_000_000
+
+
+def test_well_formed_updates_are_accepted():
+    assert empty().accepts(update())
+    assert empty().accepts(replace(instrument_ids=(), rows=b""))
+
+
+def wrong():
+    good = update()
+    width = len(good.rows) // len(good.instrument_ids)
+    backwards = good.instrument_ids[1::-1]
+    swapped = msgspec.structs.replace(good.expiries[0], discount_short=0)
+    negative = msgspec.structs.replace(good.expiries[0], discount_long=-1)
+    huge = (PRICE_MAX + 1).to_bytes(8, "little") + good.rows[8:]
+    below = (-1).to_bytes(8, "little", signed=True) + good.rows[8:]
+    return {
+        "short root": {"root": bytes(31)},
+        "half a row": {"rows": good.rows[:-8]},
+        "ids not ascending": {"instrument_ids": backwards, "rows": good.rows[: 2 * width]},
+        "credit for a box": {"expiries": (swapped, *good.expiries[1:])},
+        "negative discount": {"expiries": (negative, *good.expiries[1:])},
+        "no expiry row": {"expiries": good.expiries[1:]},
+        "no underlying row": {"underlyings": good.underlyings[1:]},
+        "huge price": {"rows": huge},
+        "negative price": {"rows": below},
+    }
+
+
+@pytest.mark.parametrize("case", wrong())
+def test_malformed_updates_are_not_accepted(case):
+    assert not empty().accepts(replace(**wrong()[case]))
+
+
+def test_dropped_instruments_are_gone():
+    marks = marks_book()
+    marks.drop([CALL, CALL])
+    assert not marks.has(CALL)
+
+
+def test_parameters_with_other_scenarios_fit_only_an_empty_book():
+    other = margin_parameters(preset("pm35"))
+    assert empty().can_configure(other)
+    assert not marks_book().can_configure(other)
+    assert marks_book().can_configure(margin_parameters(preset()))
+    marks = empty()
+    marks.configure(other)
+    marks.update(update(1, "pm35"))
+    assert len(marks.row(CALL).shocked) == 35
+
+
+def test_unit_effects_are_forgotten_with_the_parameters_that_made_them():
+    marks = marks_book()
+    row = marks.row(CALL)
+    before = marks.unit_effects(row, -1), marks.unit_addon(row, -1)
+    assert marks.unit_effects(row, -1) is before[0]
+    assert len(before[0]) == 34
+    assert marks.unit_addon(row, 1) == 0
+    doubled = msgspec.structs.replace(marks.parameters, initial_factor=2 * RATIO_SCALE)
+    marks.configure(doubled)
+    assert marks.unit_effects(row, -1) != before[0]
+
+
+def test_state_tells_epochs_and_samples_apart():
+    one, other = marks_book(), marks_book()
+    assert one.state() == other.state()
+    one.set_index(1, 5, 5)
+    assert one.state() != other.state()
