@@ -40,9 +40,9 @@ class RejectReason(StrEnum):
     PRICE_OUTSIDE_BAND = "price_outside_band"  # too far from the mark
     TOO_MANY_ORDERS = "too_many_orders"  # the subaccount's open orders are at their limit
     REDUCE_ONLY_INCREASES = "reduce_only_increases"  # there is no position to reduce that way
+    INSUFFICIENT_MARGIN = "insufficient_margin"  # initial margin fails after its worst fill
     POST_ONLY_WOULD_TRADE = "post_only_would_trade"  # it would take liquidity
     FOK_NOT_FILLABLE = "fok_not_fillable"  # the book cannot fill it whole
-    INSUFFICIENT_MARGIN = "insufficient_margin"  # initial margin fails after its worst fill
     INSUFFICIENT_CASH = "insufficient_cash"  # the withdrawal exceeds free cash
     BAD_RECIPIENT = "bad_recipient"  # token or recipient of a withdrawal cannot be served
     NOT_EXPIRED = "not_expired"  # the expiry lies ahead
@@ -69,7 +69,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
     """Base of all outputs; the tag is the class name."""
 
 
-class Refused(Event):
+class Refused(Event, frozen=True, kw_only=True):
     """The command changed nothing; `detail` says in words which value failed."""
 
     reason: RejectReason
@@ -78,47 +78,47 @@ class Refused(Event):
     nonce: int = 0
 
 
-class Configured(Event):
+class Configured(Event, frozen=True, kw_only=True):
     """The venue's parameters took effect."""
 
     version: int
 
 
-class InstrumentListed(Event):
+class InstrumentListed(Event, frozen=True, kw_only=True):
     """Trading in an instrument began."""
 
     instrument: Instrument
 
 
-class IndexUpdated(Event):
+class IndexUpdated(Event, frozen=True, kw_only=True):
     """A new index price."""
 
     underlying_id: int
     index_price: int
 
 
-class MarksUpdated(Event):
+class MarksUpdated(Event, frozen=True, kw_only=True):
     """A new epoch of risk arrays is in force."""
 
     epoch: int
     root: bytes
 
 
-class SubaccountOpened(Event):
+class SubaccountOpened(Event, frozen=True, kw_only=True):
     """A subaccount can trade."""
 
     subaccount_id: int
     owner: str
 
 
-class Deposited(Event):
+class Deposited(Event, frozen=True, kw_only=True):
     """Cash arrived from the chain."""
 
     subaccount_id: int
     amount: int
 
 
-class SessionKeySet(Event):
+class SessionKeySet(Event, frozen=True, kw_only=True):
     """A session key was granted until `deadline`, or revoked (0)."""
 
     owner: str
@@ -126,14 +126,14 @@ class SessionKeySet(Event):
     deadline: int
 
 
-class NonceFloorRaised(Event):
+class NonceFloorRaised(Event, frozen=True, kw_only=True):
     """Nonces below `floor` are void."""
 
     subaccount_id: int
     floor: int
 
 
-class OrderPlaced(Event):
+class OrderPlaced(Event, frozen=True, kw_only=True):
     """An order was accepted; its fills, if any, follow as `Traded`."""
 
     order_id: int
@@ -149,14 +149,14 @@ class OrderPlaced(Event):
     label: str
 
 
-class OrderRepeated(Event):
+class OrderRepeated(Event, frozen=True, kw_only=True):
     """The same signed content came again: nothing changed, the first outcome stands."""
 
     order_id: int
     subaccount_id: int
 
 
-class OrderAmended(Event):
+class OrderAmended(Event, frozen=True, kw_only=True):
     """An order took new terms."""
 
     order_id: int
@@ -167,7 +167,7 @@ class OrderAmended(Event):
     version: int
 
 
-class OrderCanceled(Event):
+class OrderCanceled(Event, frozen=True, kw_only=True):
     """`canceled_quantity` of an order left the book; the order is over when nothing remains."""
 
     order_id: int
@@ -178,7 +178,7 @@ class OrderCanceled(Event):
     reason: CancelReason
 
 
-class Traded(Event):
+class Traded(Event, frozen=True, kw_only=True):
     """One match. Fees in micro-USDC; `*_signed_seq` is the command whose signature is in force."""
 
     trade_id: int
@@ -196,7 +196,7 @@ class Traded(Event):
     taker_fee: int
 
 
-class Withdrawn(Event):
+class Withdrawn(Event, frozen=True, kw_only=True):
     """Cash left a subaccount for the chain."""
 
     subaccount_id: int
@@ -205,7 +205,7 @@ class Withdrawn(Event):
     nonce: int
 
 
-class DeliveryPriceFixed(Event):
+class DeliveryPriceFixed(Event, frozen=True, kw_only=True):
     """The delivery price of an expiry; `samples` index samples entered it."""
 
     underlying_id: int
@@ -214,13 +214,13 @@ class DeliveryPriceFixed(Event):
     samples: int
 
 
-class InstrumentExpired(Event):
+class InstrumentExpired(Event, frozen=True, kw_only=True):
     """Trading in an instrument ended."""
 
     instrument_id: int
 
 
-class PositionExpired(Event):
+class PositionExpired(Event, frozen=True, kw_only=True):
     """A position was paid off; `payoff` is signed, in micro-USDC."""
 
     subaccount_id: int
@@ -229,7 +229,7 @@ class PositionExpired(Event):
     payoff: int
 
 
-class BatchCut(Event):
+class BatchCut(Event, frozen=True, kw_only=True):
     """Commands `first_seq..last_seq` form settlement batch `number`."""
 
     number: int
@@ -239,7 +239,7 @@ class BatchCut(Event):
     state_hash: bytes
 
 
-class BatchConfirmed(Event):
+class BatchConfirmed(Event, frozen=True, kw_only=True):
     """A settlement batch is final on chain."""
 
     number: int
@@ -247,13 +247,13 @@ class BatchConfirmed(Event):
     transaction: str
 
 
-class BlocksObserved(Event):
+class BlocksObserved(Event, frozen=True, kw_only=True):
     """The chain was read up to this block."""
 
     last_block: int
 
 
-class ClockAdvanced(Event):
+class ClockAdvanced(Event, frozen=True, kw_only=True):
     """The venue's clock stands this far ahead of the machine's."""
 
     offset_ns: int

@@ -226,6 +226,16 @@ def unpack_instrument_id(instrument_id: int) -> InstrumentTerms:
     )
 
 
+def is_instrument_id(value: int) -> bool:
+    """Whether `pack_instrument_id` can give `value`: one id for one instrument."""
+    if not (Kind.OPTION <= value >> _KIND_SHIFT <= Kind.FUTURE):
+        return False
+    terms = unpack_instrument_id(value)
+    if terms.underlying_id == 0 or not representable_strike(terms.strike):
+        return False
+    return pack_instrument_id(terms) == value
+
+
 def civil_date(day: int) -> tuple[int, int, int]:
     """(year, month, day of month) of a day counted from 1970-01-01, in the Gregorian calendar.
 

@@ -89,14 +89,20 @@ def check_amend(
     venue: Venue, subaccount: Subaccount, order: Order | None, terms: OrderTerms
 ) -> Refusal | None:
     """Why an order cannot take these terms; authority was checked before."""
-    if order is None or order.status is not OrderStatus.OPEN:
-        return RejectReason.UNKNOWN_ORDER, f"no open order has nonce {terms.nonce}"
-    old = order.terms
-    if terms.version <= old.version:
+    if order is not None and terms.version <= order.terms.version:
         return (
             RejectReason.NONCE_USED,
-            f"version {terms.version} is not above {old.version}",
+            f"version {terms.version} is not above {order.terms.version}",
         )
+    refusal = _check_instrument(venue, terms)
+    if refusal is not None:
+        return refusal
+    if order is None or order.status is not OrderStatus.OPEN:
+        return RejectReason.UNKNOWN_ORDER, f"no open order has nonce {terms.nonce}"
+    return _check_changes(order.terms, terms) or _check_amended(venue, subaccount, order, terms)
+
+
+def _check_changes(old: OrderTerms, terms: OrderTerms) -> Refusal | None:
     if (terms.instrument_id, terms.side, terms.reduce_only, terms.trigger_hash) != (
         old.instrument_id,
         old.side,
@@ -107,10 +113,16 @@ def check_amend(
             RejectReason.NOT_AMENDABLE,
             "instrument, side, reduce_only and trigger stay; cancel and place anew",
         )
+    return None
+
+
+def _check_amended(
+    venue: Venue, subaccount: Subaccount, order: Order, terms: OrderTerms
+) -> Refusal | None:
+    """The checks of a new order on what would remain; its standing self does not count twice."""
     remaining = terms.quantity - order.filled_quantity
     refusal = (
-        _check_instrument(venue, terms)
-        or _check_grid(venue, terms, remaining)
+        _check_grid(venue, terms, remaining)
         or _check_market(venue, terms)
         or _check_reduce_only(subaccount, terms, order.time_in_force)
     )
@@ -175,14 +187,14 @@ def _check_market(venue: Venue, terms: OrderTerms) -> Refusal | None:
     """Fee limit, freshness of the index, existence of a mark, price band."""
     assert venue.parameters is not None
     instrument = venue.instruments[terms.instrument_id]
-    age_ns = venue.time_ns - venue.index_times_ns.get(instrument.underlying_id, 0)
-    if age_ns > venue.parameters.limits.index_age_ns_max:
-        return RejectReason.STALE_INDEX, "no fresh index price; new orders wait for one"
     index_price = venue.marks.index_price(instrument.underlying_id)
     least_fee = _schedule_fee_per_contract(venue, index_price, terms.limit_price)
     if terms.max_fee < least_fee:
         text = format_decimal(least_fee, CASH_SCALE)
         return RejectReason.MAX_FEE_TOO_LOW, f"max_fee must be at least {text} a contract"
+    age_ns = venue.time_ns - venue.index_times_ns.get(instrument.underlying_id, 0)
+    if age_ns > venue.parameters.limits.index_age_ns_max:
+        return RejectReason.STALE_INDEX, "no fresh index price; new orders wait for one"
     if not venue.marks.has(terms.instrument_id):
         return RejectReason.NO_MARK, f"{instrument.name} has no mark yet; try again"
     return _check_band(venue, terms, index_price)

@@ -28,13 +28,20 @@ from exchange.events import (
 from exchange.fixed import (
     QUANTITY_SCALE,
     RATIO_SCALE,
+    div_up,
     mul_div_down,
     mul_div_up,
     notional,
 )
 from exchange.margin.account import MarginOrder
-from exchange.matching.book import Outcome, Placement, PostOnly, instruction_word
-from exchange.model import FEE_SUBACCOUNT_ID, OrderStatus, OrderTerms, Side
+from exchange.matching.book import (
+    ICEBERG_SLICES_MAX,
+    Outcome,
+    Placement,
+    PostOnly,
+    instruction_word,
+)
+from exchange.model import FEE_SUBACCOUNT_ID, OrderStatus, OrderTerms, Side, TimeInForce
 
 MEMORY_AFTER_DEADLINE_S: Final = 3600  # how long a dead order still answers queries
 
@@ -105,6 +112,7 @@ def _new_order(venue: Venue, command: PlaceOrder) -> Order:
         placed_ns=venue.time_ns,
         updated_ns=venue.time_ns,
         price=command.terms.limit_price,
+        deadline_max=command.terms.deadline,
     )
 
 
@@ -136,6 +144,11 @@ def _remember_rejected(
 
 def _match_new(venue: Venue, subaccount: Subaccount, order: Order) -> None:
     terms = order.terms
+    if order.post_only and order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+        words = "a post-only order must be able to rest"
+        reason = RejectReason.POST_ONLY_WOULD_TRADE
+        _remember_rejected(venue, subaccount, order, reason, words)
+        return
     quantity = reducible_quantity(subaccount, terms, 0)
     placement = venue.books[terms.instrument_id].place(
         order.order_id,
@@ -145,7 +158,7 @@ def _match_new(venue: Venue, subaccount: Subaccount, order: Order) -> None:
         terms.limit_price,
         quantity,
         order.word,
-        order.max_show,
+        _slice(order.max_show, quantity),
     )
     refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
     if refusal is not None:
@@ -170,6 +183,13 @@ def _match_new(venue: Venue, subaccount: Subaccount, order: Order) -> None:
     subaccount.open_orders[order.order_id] = order
     _give_up_excess(venue, order, quantity)
     _settle_placement(venue, subaccount, order, placement)
+
+
+def _slice(max_show: int, quantity: int) -> int:
+    """What an iceberg of `quantity` displays: as asked, within the book's bounds; 0 shows all."""
+    if max_show == 0:
+        return 0
+    return min(quantity, max(max_show, div_up(quantity, ICEBERG_SLICES_MAX)))
 
 
 def _give_up_excess(venue: Venue, order: Order, quantity: int) -> None:
@@ -198,7 +218,7 @@ def _settle_placement(
         outcome = Outcome(placement.outcome)
         reason = _CANCELED_BY_BOOK.get(outcome, CancelReason.SELF_TRADE)
         _take_away(venue, order, placement.canceled_quantity, reason)
-    if not placement.resting_quantity and order.status is OrderStatus.OPEN:
+    if not placement.resting_quantity:
         order.status = OrderStatus.CANCELED if order.canceled_quantity else OrderStatus.FILLED
     for subaccount_id in sorted(touched):
         limit_reduce_only(venue, venue.subaccounts[subaccount_id], order.terms.instrument_id)
@@ -225,7 +245,7 @@ def _book_fill(venue: Venue, taker: Order, maker_id: int, price: int, quantity: 
         account.apply_fill(instrument.instrument_id, sign * quantity)
         account.add_cash(-sign * value - fee)
         order.filled_quantity += quantity
-        order.fill_value += price * quantity
+        order.fill_value += value
         order.updated_ns = venue.time_ns
         fees.append(fee)
     venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(sum(fees))
@@ -345,7 +365,11 @@ def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: Ame
     terms = command.terms
     remaining = reducible_quantity(subaccount, terms, order.filled_quantity)
     placement = venue.books[terms.instrument_id].amend(
-        order.order_id, terms.limit_price, remaining, order.word, min(order.max_show, remaining)
+        order.order_id,
+        terms.limit_price,
+        remaining,
+        order.word,
+        _slice(order.max_show, remaining),
     )
     refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
     if refusal is not None:
@@ -353,6 +377,7 @@ def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: Ame
         return
     subaccount.account.remove_order(order.order_id)
     order.terms = terms
+    order.deadline_max = max(order.deadline_max, terms.deadline)
     order.signed_seq = venue.seq
     order.canceled_quantity = 0
     order.updated_ns = venue.time_ns
@@ -412,7 +437,7 @@ def sweep_deadlines(venue: Venue, now_s: int) -> None:
             continue
         if order.status is OrderStatus.OPEN and order.terms.deadline <= now_s:
             cancel(venue, order, CancelReason.DEADLINE)
-        forget_s = order.terms.deadline + MEMORY_AFTER_DEADLINE_S
+        forget_s = order.deadline_max + MEMORY_AFTER_DEADLINE_S
         if forget_s > now_s:
             heapq.heappush(venue.deadlines, (forget_s, order_id))
             continue

@@ -28,7 +28,7 @@ from exchange.events import (
     PositionExpired,
     RejectReason,
 )
-from exchange.fixed import PRICE_QUANTUM, div_half_even, notional, to_nanoseconds
+from exchange.fixed import PRICE_QUANTUM, div_half_even, is_multiple, notional, to_nanoseconds
 from exchange.matching.book import OrderBook
 from exchange.model import (
     FEE_SUBACCOUNT_ID,
@@ -36,11 +36,11 @@ from exchange.model import (
     InstrumentStatus,
     Kind,
     instrument_name,
+    is_instrument_id,
     unpack_instrument_id,
 )
 
 GRACE_NS: Final = 3600 * 10**9  # after it, holes in the window no longer hold an expiry up
-_HORIZON_WINDOWS: Final = 2
 
 
 def configure(venue: Venue, command: Configure) -> None:
@@ -51,33 +51,71 @@ def configure(venue: Venue, command: Configure) -> None:
             f"version {command.version} is not above {venue.parameters.version}",
         )
         return
+    if _voids_rows_in_use(venue, command):
+        venue.refuse(
+            RejectReason.STALE_VERSION,
+            "the number of scenarios changes only while nobody has positions or orders",
+        )
+        return
     venue.configure(command)
     venue.emit(Configured(version=command.version))
     if FEE_SUBACCOUNT_ID not in venue.subaccounts:
         venue.open_subaccount(FEE_SUBACCOUNT_ID, "")
 
 
+def _voids_rows_in_use(venue: Venue, command: Configure) -> bool:
+    """Whether the risk arrays in force would not fit the parameters that accounts need."""
+    count = len(command.margin.weights)
+    if venue.parameters is None or count == len(venue.parameters.margin.weights):
+        return False
+    accounts = (subaccount.account for subaccount in venue.subaccounts.values())
+    return any(account.positions or account.orders for account in accounts)
+
+
 def list_instruments(venue: Venue, command: ListInstruments) -> None:
-    """Open trading in instruments that are new and not yet expired."""
-    for listing in command.listings:
-        if listing.instrument_id not in venue.instruments:
-            _list_instrument(venue, listing)
+    """Open trading in all instruments that are new, or refuse all if one cannot be listed."""
+    new = {
+        listing.instrument_id: listing
+        for listing in command.listings
+        if listing.instrument_id not in venue.instruments
+    }
+    for listing in new.values():
+        refusal = _check_listing(venue, listing)
+        if refusal is not None:
+            venue.refuse(*refusal)
+            return
+    for listing in new.values():
+        _list_instrument(venue, listing)
+
+
+def _underlying_names(venue: Venue) -> dict[int, str]:
+    assert venue.parameters is not None
+    return {item.underlying_id: item.name for item in venue.parameters.underlyings}
+
+
+def _check_listing(venue: Venue, listing: InstrumentListing) -> tuple[RejectReason, str] | None:
+    if not is_instrument_id(listing.instrument_id):
+        return RejectReason.UNKNOWN_INSTRUMENT, f"{listing.instrument_id} encodes no instrument"
+    terms = unpack_instrument_id(listing.instrument_id)
+    name = _underlying_names(venue).get(terms.underlying_id)
+    if name is None:
+        return RejectReason.UNKNOWN_INSTRUMENT, f"underlying {terms.underlying_id}"
+    if terms.kind is not Kind.OPTION:  # cash and payoffs are those of options
+        return RejectReason.UNKNOWN_INSTRUMENT, f"{instrument_name(name, terms)} is no option"
+    if to_nanoseconds(terms.expiry) <= venue.time_ns:
+        return RejectReason.INSTRUMENT_EXPIRED, instrument_name(name, terms)
+    if listing.lot_size <= 0 or not is_multiple(listing.min_quantity, listing.lot_size):
+        return RejectReason.QUANTITY_OFF_LOT, "min_quantity must be a multiple of lot_size"
+    if listing.tick_size <= 0 or not is_multiple(listing.tick_size, PRICE_QUANTUM):
+        return RejectReason.PRICE_OFF_TICK, "tick_size must be a multiple of 0.01 USDC"
+    return None
 
 
 def _list_instrument(venue: Venue, listing: InstrumentListing) -> None:
-    assert venue.parameters is not None
     terms = unpack_instrument_id(listing.instrument_id)
-    names = {item.underlying_id: item.name for item in venue.parameters.underlyings}
-    name = names.get(terms.underlying_id)
-    if name is None:
-        venue.refuse(RejectReason.UNKNOWN_INSTRUMENT, f"underlying {terms.underlying_id}")
-        return
-    if terms.kind is not Kind.PERPETUAL and to_nanoseconds(terms.expiry) <= venue.time_ns:
-        venue.refuse(RejectReason.INSTRUMENT_EXPIRED, instrument_name(name, terms))
-        return
     instrument = Instrument(
         instrument_id=listing.instrument_id,
-        name=instrument_name(name, terms),
+        name=instrument_name(_underlying_names(venue)[terms.underlying_id], terms),
         kind=terms.kind,
         underlying_id=terms.underlying_id,
         expiry=terms.expiry,
@@ -99,12 +137,23 @@ def update_index(venue: Venue, command: UpdateIndex) -> None:
     if samples is None:
         venue.refuse(RejectReason.UNKNOWN_INSTRUMENT, f"underlying {command.underlying_id}")
         return
-    assert venue.parameters is not None
     venue.marks.set_index(command.underlying_id, command.index_price, command.confidence)
     venue.index_times_ns[command.underlying_id] = venue.time_ns
-    horizon_ns = _HORIZON_WINDOWS * to_nanoseconds(venue.parameters.delivery_window_s)
-    samples.add(venue.time_ns, command.index_price, horizon_ns)
+    needed_since_ns = _needed_since_ns(venue, command.underlying_id)
+    samples.add(venue.time_ns, command.index_price, needed_since_ns)
     venue.emit(IndexUpdated(underlying_id=command.underlying_id, index_price=command.index_price))
+
+
+def _needed_since_ns(venue: Venue, underlying_id: int) -> int:
+    """Start of the earliest window that a delivery may ask for: an expiry may be held up."""
+    assert venue.parameters is not None
+    ends_ns = (
+        to_nanoseconds(venue.instruments[instrument_id].expiry)
+        for instrument_id in venue.books
+        if venue.instruments[instrument_id].underlying_id == underlying_id
+    )
+    end_ns = min(ends_ns, default=venue.time_ns)
+    return min(end_ns, venue.time_ns) - to_nanoseconds(venue.parameters.delivery_window_s)
 
 
 def update_marks(venue: Venue, command: UpdateMarks) -> None:
@@ -122,7 +171,9 @@ def update_marks(venue: Venue, command: UpdateMarks) -> None:
 def _covers_positions(venue: Venue, command: UpdateMarks) -> bool:
     """Whether every instrument that somebody may hold keeps a row: held means marked."""
     given = set(command.instrument_ids)
-    return venue.marks.accepts(command) and all(
+    if not given.issubset(venue.instruments) or not venue.marks.accepts(command):
+        return False
+    return all(
         instrument.instrument_id in given or not venue.marks.has(instrument.instrument_id)
         for instrument in venue.live_instruments()
     )
@@ -144,19 +195,19 @@ def expire_instruments(venue: Venue, command: ExpireInstruments) -> None:
             samples=count,
         )
     )
-    ending = [
-        instrument
-        for instrument in venue.live_instruments()
-        if (instrument.underlying_id, instrument.expiry) == (command.underlying_id, command.expiry)
-    ]
+    ending = [item for item in venue.live_instruments() if _ends_with(command, item)]
     for instrument in ending:
         _expire_instrument(venue, instrument, price)
     venue.marks.drop([instrument.instrument_id for instrument in ending])
 
 
+def _ends_with(command: ExpireInstruments, instrument: Instrument) -> bool:
+    return (instrument.underlying_id, instrument.expiry) == (command.underlying_id, command.expiry)
+
+
 def _check_expiry(venue: Venue, command: ExpireInstruments) -> tuple[RejectReason, str] | None:
-    if command.underlying_id not in venue.samples:
-        return RejectReason.UNKNOWN_INSTRUMENT, f"underlying {command.underlying_id}"
+    if not any(_ends_with(command, instrument) for instrument in venue.instruments.values()):
+        return RejectReason.UNKNOWN_INSTRUMENT, f"nothing listed expires at {command.expiry}"
     if to_nanoseconds(command.expiry) > venue.time_ns:
         return RejectReason.NOT_EXPIRED, f"expiry {command.expiry} lies ahead"
     if (command.underlying_id, command.expiry) in venue.delivery_prices:

@@ -41,8 +41,9 @@ class Order(msgspec.Struct, kw_only=True):
     placed_ns: int
     updated_ns: int
     price: int  # where it rests: differs from the limit after a post-only reprice
+    deadline_max: int  # the latest deadline ever signed for its nonce: until then it is remembered
     filled_quantity: int = 0
-    fill_value: int = 0  # sum of price * quantity, for the average price
+    fill_value: int = 0  # micro-USDC paid or received for the fills, fees apart
     canceled_quantity: int = 0
     reject_reason: RejectReason | None = None
 
@@ -106,10 +107,10 @@ class Samples:
     def __init__(self) -> None:
         self.samples: deque[tuple[int, int]] = deque()  # (time_ns, price)
 
-    def add(self, time_ns: int, price: int, horizon_ns: int) -> None:
-        """Append a sample; forget those that no window can reach any more."""
+    def add(self, time_ns: int, price: int, needed_since_ns: int) -> None:
+        """Append a sample; forget those that no longer held at `needed_since_ns`."""
         self.samples.append((time_ns, price))
-        while len(self.samples) > 1 and self.samples[1][0] <= time_ns - horizon_ns:
+        while len(self.samples) > 1 and self.samples[1][0] <= needed_since_ns:
             self.samples.popleft()
 
 
@@ -175,6 +176,7 @@ class Venue:
             account = MarginAccount(subaccount_id, self.marks)
             subaccount = Subaccount(subaccount_id, owner, self.owner_key(owner), account)
             self.subaccounts[subaccount_id] = subaccount
+        assert subaccount.owner in ("", owner), "a subaccount never changes hands"
         subaccount.owner = owner
         subaccount.owner_key = self.owner_key(owner)
         return subaccount

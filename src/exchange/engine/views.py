@@ -9,7 +9,7 @@ from exchange.model import OrderStatus, Side, TimeInForce
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An order as its owner sees it; `fill_value` is the sum of price * quantity of its fills."""
+    """An order as its owner sees it; `fill_value` is what its fills were worth."""
 
     order_id: int
     subaccount_id: int
