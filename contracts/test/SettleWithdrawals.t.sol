@@ -61,9 +61,8 @@ contract SettleWithdrawalsTest is ClearingTest {
     function test_cash_counts_at_the_withdrawals_seq(uint32 withdrawSeq) public {
         withdrawSeq = uint32(bound(withdrawSeq, 0, 20));
         uint256 cash = uint256(cashOf(bob));
-        Batch memory batch = tradeOf(
-            orderOf(alice, BUY, ONE, 1e6, 1), orderOf(bob, SELL, ONE, 1e6, 1), ONE, 1e6
-        );
+        Batch memory batch =
+            tradeOf(orderOf(alice, BUY, ONE, 1e6, 1), orderOf(bob, SELL, ONE, 1e6, 1), ONE, 1e6);
         batch.fills[0].seqOffset = 10;
         batch.withdrawals = new Withdraw[](1);
         batch.withdrawals[0] = withdrawOf(bob, BOB_KEY, cash + 1e6, 2);
@@ -77,13 +76,9 @@ contract SettleWithdrawalsTest is ClearingTest {
         vm.prank(aliceAddress);
         clearing.setSessionKey(sessionAddress, type(uint64).max);
         Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
-        refused(
-            withdrawBatch(resigned(w, SESSION_KEY)), IClearing.InvalidSignature.selector
-        );
+        refused(withdrawBatch(resigned(w, SESSION_KEY)), IClearing.InvalidSignature.selector);
         w.signer = sessionAddress;
-        refused(
-            withdrawBatch(resigned(w, SESSION_KEY)), IClearing.SignerNotAuthorised.selector
-        );
+        refused(withdrawBatch(resigned(w, SESSION_KEY)), IClearing.SignerNotAuthorised.selector);
     }
 
     function test_a_withdrawal_from_another_account_is_refused() public {
