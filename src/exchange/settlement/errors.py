@@ -1,8 +1,8 @@
-"""What can go wrong between the exchange and the chain; every message is one line for an operator."""
+"""What can go wrong between the exchange and the chain, each told in one line."""
 
 
 class ChainError(Exception):
-    """Base: something about the chain that a person must look at, unless a subclass says otherwise."""
+    """Base: a person must look at the chain, unless a subclass says otherwise."""
 
 
 class ChainUnavailable(ChainError):

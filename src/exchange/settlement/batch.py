@@ -1,0 +1,311 @@
+"""Settlement batches out of journal entries: pure, so that any relayer builds the same bytes.
+
+The structs mirror `contracts/src/interfaces/IClearing.sol` field for field, the encoding is the
+ABI's, and `batch_hash` equals what the contract computes. Where a batch ends is the engine's
+decision (`BatchCut`), never this module's.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
+from exchange.commands import AmendOrder, PlaceOrder
+from exchange.commands import Withdraw as WithdrawCommand
+from exchange.events import (
+    AnyEvent,
+    BatchCut,
+    DeliveryPriceFixed,
+    PositionExpired,
+    Traded,
+    Withdrawn,
+)
+from exchange.fixed import to_seconds_down
+from exchange.journal import Entry
+from exchange.model import OrderTerms, Side, WithdrawalTerms
+
+_HEADER_TYPE: Final = "(uint64,uint64,uint64,uint64,bytes32,bytes32,bytes32)"
+_ORDER_TYPE: Final = (
+    "(uint64,uint256,uint8,uint64,int64,uint64,bool,bytes32,uint64,uint32,uint64,address)"
+)
+_FILL_TYPE: Final = "(uint32,uint32,uint32,uint32,uint64,int64,uint64,uint64)"
+_PAYOFF_TYPE: Final = "(uint32,uint64,uint64)"
+_WITHDRAWAL_TYPE: Final = "(uint64,address,uint256,address,uint64,uint64,address)"
+BATCH_TYPE: Final = (
+    f"({_HEADER_TYPE},({_ORDER_TYPE},bytes)[],{_FILL_TYPE}[],{_PAYOFF_TYPE}[],"
+    f"(uint32,uint32,{_WITHDRAWAL_TYPE},bytes)[])"
+)
+SETTLE_SELECTOR: Final = keccak(f"settle({BATCH_TYPE})".encode())[:4]
+
+SignedCommand = PlaceOrder | AmendOrder
+SignedLookup = Callable[[int], SignedCommand]
+
+
+class Tip(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the chain of batches ends."""
+
+    number: int = 0
+    last_seq: int = 0
+    batch_hash: bytes = bytes(32)
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """Place of a batch in the chain of batches and in the journal."""
+
+    number: int
+    first_seq: int
+    last_seq: int
+    risk_epoch: int
+    previous_hash: bytes
+    journal_hash: bytes
+    state_root: bytes
+
+
+class SignedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as its signer signed it."""
+
+    terms: OrderTerms
+    signature: bytes
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One trade; `maker` and `taker` are indices into the batch's orders, `time` a UTC second."""
+
+    seq_offset: int
+    time: int
+    maker: int
+    taker: int
+    quantity: int
+    price: int
+    maker_fee: int
+    taker_fee: int
+
+
+class Payoff(msgspec.Struct, frozen=True, kw_only=True):
+    """A position in an expired instrument, to be paid off."""
+
+    seq_offset: int
+    subaccount_id: int
+    instrument_id: int
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed withdrawal that the engine debited."""
+
+    seq_offset: int
+    time: int
+    terms: WithdrawalTerms
+    signature: bytes
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery price that must be on chain before the batch that pays it off."""
+
+    underlying_id: int
+    expiry: int
+    price: int
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that commands `first_seq..last_seq` move on chain; each list in seq order."""
+
+    header: Header
+    orders: tuple[SignedOrder, ...] = ()
+    fills: tuple[Fill, ...] = ()
+    payoffs: tuple[Payoff, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()  # not part of the struct on chain
+
+    @property
+    def tip(self) -> Tip:
+        """The end of the chain of batches once this one is settled."""
+        return Tip(
+            number=self.header.number, last_seq=self.header.last_seq, batch_hash=batch_hash(self)
+        )
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """The ABI encoding of the batch, which is also what its hash covers."""
+    header = batch.header
+    value = (
+        (
+            header.number,
+            header.first_seq,
+            header.last_seq,
+            header.risk_epoch,
+            header.previous_hash,
+            header.journal_hash,
+            header.state_root,
+        ),
+        [(_order_words(order.terms), order.signature) for order in batch.orders],
+        [msgspec.structs.astuple(fill) for fill in batch.fills],
+        [msgspec.structs.astuple(payoff) for payoff in batch.payoffs],
+        [
+            (item.seq_offset, item.time, msgspec.structs.astuple(item.terms), item.signature)
+            for item in batch.withdrawals
+        ],
+    )
+    return encode([BATCH_TYPE], [value])
+
+
+def _order_words(terms: OrderTerms) -> tuple[object, ...]:
+    return (
+        terms.subaccount_id,
+        terms.instrument_id,
+        int(terms.side),
+        terms.quantity,
+        terms.limit_price,
+        terms.max_fee,
+        terms.reduce_only,
+        terms.trigger_hash,
+        terms.nonce,
+        terms.version,
+        terms.deadline,
+        terms.signer,
+    )
+
+
+def batch_hash(batch: Batch) -> bytes:
+    """What the contract stores as the batch's hash."""
+    return keccak(encode_batch(batch))
+
+
+def settle_calldata(batch: Batch) -> bytes:
+    """Calldata of `settle(batch)`."""
+    return SETTLE_SELECTOR + encode_batch(batch)
+
+
+def encode_call(function: str, types: tuple[str, ...], arguments: tuple[object, ...]) -> bytes:
+    """Calldata of a function with these canonical argument types."""
+    selector = keccak(f"{function}({','.join(types)})".encode())[:4]
+    return selector + encode(types, arguments)
+
+
+class BatchBuilder:
+    """Collects entries from `tip` on; each `BatchCut` completes a batch."""
+
+    def __init__(self, signed: SignedLookup, tip: Tip) -> None:
+        self.tip = tip
+        self._signed = signed
+        self._seq = tip.last_seq
+        self._trades: list[tuple[Entry, Traded]] = []
+        self._payoffs: list[tuple[Entry, PositionExpired]] = []
+        self._withdrawals: list[tuple[Entry, Withdrawn]] = []
+        self._deliveries: list[Delivery] = []
+
+    def add(self, entry: Entry) -> Batch | None:
+        """Take the next entry in; the batch that it completes, if any."""
+        assert entry.seq == self._seq + 1, f"seq {entry.seq} does not follow {self._seq}"
+        self._seq = entry.seq
+        cut: BatchCut | None = None
+        for event in entry.events:
+            assert cut is None or not isinstance(event, Traded | PositionExpired | Withdrawn)
+            if isinstance(event, BatchCut):
+                cut = event
+            else:
+                self._collect(entry, event)
+        return self._complete(entry, cut) if cut else None
+
+    def _collect(self, entry: Entry, event: AnyEvent) -> None:
+        match event:
+            case Traded():
+                self._trades.append((entry, event))
+            case PositionExpired():
+                self._payoffs.append((entry, event))
+            case Withdrawn():
+                self._withdrawals.append((entry, event))
+            case DeliveryPriceFixed():
+                delivery = Delivery(
+                    underlying_id=event.underlying_id, expiry=event.expiry, price=event.price
+                )
+                self._deliveries.append(delivery)
+            case _:
+                pass
+
+    def _complete(self, entry: Entry, cut: BatchCut) -> Batch:
+        assert cut.number == self.tip.number + 1, "a batch is missing from the journal"
+        assert (cut.first_seq, cut.last_seq) == (self.tip.last_seq + 1, entry.seq)
+        signed_seqs = sorted(
+            {
+                seq
+                for _, trade in self._trades
+                for seq in (trade.maker_signed_seq, trade.taker_signed_seq)
+            }
+        )
+        place = {seq: index for index, seq in enumerate(signed_seqs)}
+        batch = Batch(
+            header=Header(
+                number=cut.number,
+                first_seq=cut.first_seq,
+                last_seq=cut.last_seq,
+                risk_epoch=cut.risk_epoch,
+                previous_hash=self.tip.batch_hash,
+                journal_hash=entry.chain_hash,
+                state_root=cut.state_hash,
+            ),
+            orders=tuple(_signed_order(self._signed(seq)) for seq in signed_seqs),
+            fills=tuple(_fill(at, trade, cut.first_seq, place) for at, trade in self._trades),
+            payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
+            withdrawals=tuple(_withdrawal(at, cut.first_seq) for at, _ in self._withdrawals),
+            deliveries=tuple(self._deliveries),
+        )
+        for kept in (self._trades, self._payoffs, self._withdrawals, self._deliveries):
+            kept.clear()
+        check_batch(batch)
+        self.tip = batch.tip
+        return batch
+
+
+def _signed_order(command: SignedCommand) -> SignedOrder:
+    return SignedOrder(terms=command.terms, signature=command.signature)
+
+
+def _fill(entry: Entry, trade: Traded, first_seq: int, place: dict[int, int]) -> Fill:
+    return Fill(
+        seq_offset=entry.seq - first_seq,
+        time=to_seconds_down(entry.time_ns),
+        maker=place[trade.maker_signed_seq],
+        taker=place[trade.taker_signed_seq],
+        quantity=trade.quantity,
+        price=trade.price,
+        maker_fee=trade.maker_fee,
+        taker_fee=trade.taker_fee,
+    )
+
+
+def _payoff(entry: Entry, event: PositionExpired, first_seq: int) -> Payoff:
+    return Payoff(
+        seq_offset=entry.seq - first_seq,
+        subaccount_id=event.subaccount_id,
+        instrument_id=event.instrument_id,
+    )
+
+
+def _withdrawal(entry: Entry, first_seq: int) -> Withdrawal:
+    command = entry.command
+    assert isinstance(command, WithdrawCommand), f"seq {entry.seq} withdraws without a signature"
+    return Withdrawal(
+        seq_offset=entry.seq - first_seq,
+        time=to_seconds_down(entry.time_ns),
+        terms=command.terms,
+        signature=command.signature,
+    )
+
+
+def check_batch(batch: Batch) -> None:
+    """Assert what the contract demands of a batch's form."""
+    header = batch.header
+    span = header.last_seq - header.first_seq
+    assert span >= 0
+    for items in (batch.fills, batch.payoffs, batch.withdrawals):
+        offsets = [item.seq_offset for item in items]
+        assert offsets == sorted(offsets), "not in seq order"
+        assert not offsets or (offsets[0] >= 0 and offsets[-1] <= span)
+    used = {index for fill in batch.fills for index in (fill.maker, fill.taker)}
+    assert used == set(range(len(batch.orders))), "an order without a fill, or a fill without one"
+    for fill in batch.fills:
+        maker, taker = batch.orders[fill.maker].terms, batch.orders[fill.taker].terms
+        assert maker.instrument_id == taker.instrument_id
+        assert {maker.side, taker.side} == {Side.BUY, Side.SELL}

@@ -1,0 +1,461 @@
+"""The chain: blocks, transactions, the contracts' views and logs. The only user of web3.
+
+Turns every failure of node and library into the exceptions of `errors`, and every value into plain
+ints, bytes and checksummed addresses. Holds no state of its own: what must survive a crash is the
+outbox's, what must be in order is the relayer's.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+import requests
+from eth_abi.abi import decode as abi_decode
+from eth_account import Account
+from web3 import HTTPProvider, Web3
+from web3.contract import Contract
+from web3.exceptions import (
+    BadResponseFormat,
+    BlockNotFound,
+    ContractCustomError,
+    ContractLogicError,
+    RequestTimedOut,
+    TransactionNotFound,
+    Web3Exception,
+    Web3RPCError,
+)
+from web3.types import BlockIdentifier, EventData, RPCEndpoint
+
+from exchange.commands import (
+    AnyObservation,
+    BatchSeen,
+    DepositSeen,
+    NonceFloorSeen,
+    SessionKeySeen,
+    SubaccountSeen,
+)
+from exchange.settlement.batch import Tip
+from exchange.settlement.compiler import Artifacts
+from exchange.settlement.deployment import Deployment
+from exchange.settlement.errors import (
+    ChainError,
+    ChainUnavailable,
+    NodeRefused,
+    Reverted,
+    WrongChain,
+)
+
+LOCAL_CHAIN_ID: Final = 31_337
+_RPC_TIMEOUT_S: Final = 10.0
+_RECEIPT_TIMEOUT_S: Final = 30.0
+_POLL_S: Final = 0.02
+# What nodes say of a transaction that they hold already, or whose nonce is mined.
+_ALREADY_KNOWN: Final = ("already known", "already imported", "nonce too low", "known transaction")
+T = TypeVar("T")
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcome of a mined transaction."""
+
+    tx_hash: str
+    succeeded: bool
+    block: int
+    block_hash: str
+    gas_used: int
+    contract: str | None  # address, where it created one
+
+
+class SignedTransaction(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction ready to be sent any number of times. Fees in wei."""
+
+    tx_hash: str
+    raw: bytes
+    tx_nonce: int
+    max_fee: int
+    priority_fee: int
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transaction does: `data` to `to` (None creates a contract) with a gas limit."""
+
+    to: str | None
+    data: bytes
+    gas: int
+
+
+class Fees(msgspec.Struct, frozen=True, kw_only=True):
+    """EIP-1559 fees in wei per gas."""
+
+    max_fee: int
+    priority_fee: int
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """One `BatchSettled` log."""
+
+    number: int
+    batch_hash: bytes
+    block: int
+    tx_hash: str
+
+
+class Node:
+    """One JSON-RPC endpoint, whatever contracts are on it."""
+
+    def __init__(self, url: str, *, timeout_s: float = _RPC_TIMEOUT_S) -> None:
+        self.url = url
+        provider = HTTPProvider(
+            url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None
+        )
+        self.web3 = Web3(provider)
+        self.errors: dict[bytes, tuple[str, list[str]]] = {}  # custom errors by selector
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Failures inside come out as `ChainError`s."""
+        try:
+            yield
+        except (requests.RequestException, RequestTimedOut, BadResponseFormat, OSError) as error:
+            raise ChainUnavailable(f"the node at {self.url} does not answer: {error}") from error
+        except ContractLogicError as error:
+            raise self._reverted(error) from error
+        except Web3RPCError as error:
+            raise _refused(error) from error
+        except Web3Exception as error:
+            raise ChainError(f"the node at {self.url} answered nonsense: {error}") from error
+
+    def _reverted(self, error: ContractLogicError) -> Reverted:
+        data = error.data if isinstance(error.data, str) else ""
+        raw = bytes.fromhex(data[2:]) if data.startswith("0x") else b""
+        name, types = self.errors.get(raw[:4], ("", []))
+        if isinstance(error, ContractCustomError) and name:
+            return Reverted(name, abi_decode(types, raw[4:]))
+        return Reverted(name or str(error.message or "no reason given"))
+
+    def rpc(self, method: str, *params: object) -> Any:
+        """Result of a raw JSON-RPC call, for methods that only local chains have."""
+        with self.translated():
+            return self.web3.manager.request_blocking(RPCEndpoint(method), list(params))
+
+    # ---- blocks
+
+    def chain_id(self) -> int:
+        """Id of the chain."""
+        with self.translated():
+            return self.web3.eth.chain_id
+
+    def head(self) -> int:
+        """Number of the newest block."""
+        with self.translated():
+            return self.web3.eth.block_number
+
+    def block_hash(self, number: int) -> str | None:
+        """Hash of a block, None where the chain is not that long."""
+        try:
+            with self.translated():
+                return self.web3.eth.get_block(number)["hash"].to_0x_hex()
+        except ChainError as error:
+            if isinstance(error.__cause__, BlockNotFound):
+                return None
+            raise
+
+    def block_time(self) -> int:
+        """UTC second of the newest block."""
+        with self.translated():
+            return int(self.web3.eth.get_block("latest")["timestamp"])
+
+    # ---- transactions
+
+    def tx_count(self, address: str) -> int:
+        """Mined transactions of an account: the next usable tx_nonce."""
+        with self.translated():
+            return self.web3.eth.get_transaction_count(cast(Any, address), "latest")
+
+    def balance(self, address: str) -> int:
+        """Wei that an account can spend on gas."""
+        with self.translated():
+            return int(self.web3.eth.get_balance(cast(Any, address)))
+
+    def receipt(self, tx_hash: str) -> Receipt | None:
+        """Receipt of a mined transaction."""
+        try:
+            with self.translated():
+                found = self.web3.eth.get_transaction_receipt(cast(Any, tx_hash))
+        except NodeRefused as error:
+            if isinstance(error.__cause__, TransactionNotFound):
+                return None
+            raise
+        return Receipt(
+            tx_hash=tx_hash,
+            succeeded=found["status"] == 1,
+            block=int(found["blockNumber"]),
+            block_hash=found["blockHash"].to_0x_hex(),
+            gas_used=int(found["gasUsed"]),
+            contract=found.get("contractAddress"),
+        )
+
+    def knows(self, tx_hash: str) -> bool:
+        """Whether the node holds a transaction, pending or mined."""
+        try:
+            with self.translated():
+                self.web3.eth.get_transaction(cast(Any, tx_hash))
+        except NodeRefused as error:
+            if isinstance(error.__cause__, TransactionNotFound):
+                return False
+            raise
+        return True
+
+    def suggested_fees(self) -> Fees:
+        """Twice the base fee, so that a few full blocks in a row do not price a transaction out."""
+        with self.translated():
+            priority = int(self.web3.eth.max_priority_fee)
+            base = int(self.web3.eth.get_block("latest").get("baseFeePerGas", 0))
+        return Fees(max_fee=2 * base + priority, priority_fee=priority)
+
+    def estimate_gas(self, sender: str, to: str | None, data: bytes) -> int:
+        """Gas that the call would use now; `Reverted` where it would fail."""
+        request: dict[str, Any] = {"from": sender, "data": data}
+        if to is not None:
+            request["to"] = to
+        with self.translated():
+            return self.web3.eth.estimate_gas(cast(Any, request))
+
+    def sign(
+        self, key: bytes, call: Call, *, chain_id: int, tx_nonce: int, fees: Fees
+    ) -> SignedTransaction:
+        """An EIP-1559 transaction; deterministic, and nothing is sent."""
+        fields: dict[str, Any] = {
+            "type": 2,
+            "chainId": chain_id,
+            "nonce": tx_nonce,
+            "to": call.to or "",
+            "value": 0,
+            "data": call.data,
+            "gas": call.gas,
+            "maxFeePerGas": fees.max_fee,
+            "maxPriorityFeePerGas": fees.priority_fee,
+        }
+        signed = Account.from_key(key).sign_transaction(fields)
+        return SignedTransaction(
+            tx_hash=signed.hash.to_0x_hex(),
+            raw=bytes(signed.raw_transaction),
+            tx_nonce=tx_nonce,
+            max_fee=fees.max_fee,
+            priority_fee=fees.priority_fee,
+        )
+
+    def broadcast(self, raw: bytes) -> None:
+        """Send a signed transaction; that the node holds it, or its nonce is used, is no error."""
+        try:
+            with self.translated():
+                self.web3.eth.send_raw_transaction(raw)
+        except NodeRefused as error:
+            if not any(text in error.message.lower() for text in _ALREADY_KNOWN):
+                raise
+
+    def transact(self, key: bytes, to: str | None, data: bytes) -> Receipt:
+        """Send and wait, for tools and tests; a crash in between is not remembered."""
+        sender = Account.from_key(key).address
+        gas = self.estimate_gas(sender, to, data)
+        signed = self.sign(
+            key,
+            Call(to=to, data=data, gas=gas + gas // 4),
+            chain_id=self.chain_id(),
+            tx_nonce=self.tx_count(sender),
+            fees=self.suggested_fees(),
+        )
+        self.broadcast(signed.raw)
+        receipt = _wait(lambda: self.receipt(signed.tx_hash))
+        if not receipt.succeeded:
+            raise Reverted("transaction", (signed.tx_hash,))
+        return receipt
+
+    # ---- local chains only
+
+    def advance_time(self, to_second: int) -> None:
+        """Move a local chain's clock to a UTC second, unless it stands later; mines a block."""
+        if self.block_time() < to_second:
+            self.rpc("evm_setTime", to_second)
+            self.rpc("evm_mine")
+
+
+class Chain(Node):
+    """A node with our contracts on it."""
+
+    def __init__(
+        self,
+        url: str,
+        deployment: Deployment,
+        artifacts: Artifacts,
+        *,
+        timeout_s: float = _RPC_TIMEOUT_S,
+    ) -> None:
+        super().__init__(url, timeout_s=timeout_s)
+        self.deployment = deployment
+        self.clearing = self._contract(deployment.clearing, artifacts, "Clearing")
+        self.oracle = self._contract(deployment.oracle, artifacts, "Oracle")
+        self.usdc = self._contract(deployment.usdc, artifacts, "MockUSDC")
+        for artifact in artifacts.values():
+            self.errors.update(_error_selectors(artifact.abi))
+
+    def _contract(self, address: str, artifacts: Artifacts, name: str) -> Contract:
+        abi = cast(Any, artifacts[name].abi)
+        return cast(Contract, self.web3.eth.contract(address=cast(Any, address), abi=abi))
+
+    def verify(self) -> None:
+        """Refuse a node that serves another chain than the deployment's."""
+        wanted = self.deployment
+        if self.chain_id() != wanted.chain_id:
+            raise WrongChain(f"{self.url} serves chain {self.chain_id()}, not {wanted.chain_id}")
+        if self.block_hash(0) != wanted.genesis_hash:
+            raise WrongChain(
+                f"{self.url} serves another chain than the one the contracts are on (its first "
+                "block differs): the chain lost its state, or the state directory is from elsewhere"
+            )
+        with self.translated():
+            code = self.web3.eth.get_code(cast(Any, wanted.clearing))
+        if not code:
+            raise WrongChain(f"there is no contract at {wanted.clearing} on {self.url}")
+
+    def call(
+        self,
+        contract: Contract,
+        function: str,
+        *arguments: object,
+        block: BlockIdentifier = "latest",
+    ) -> Any:
+        """Result of a view."""
+        with self.translated():
+            return contract.functions[function](*arguments).call(block_identifier=block)
+
+    @staticmethod
+    def calldata(contract: Contract, function: str, *arguments: object) -> bytes:
+        """Calldata of a function."""
+        return bytes.fromhex(contract.encode_abi(function, args=list(arguments))[2:])
+
+    # ---- views
+
+    def last_batch(self, block: BlockIdentifier = "latest") -> Tip:
+        """The end of the settled chain of batches."""
+        number, batch_hash, last_seq = self.call(self.clearing, "lastBatch", block=block)
+        return Tip(number=number, batch_hash=batch_hash, last_seq=last_seq)
+
+    def delivery_price(self, underlying_id: int, expiry: int) -> int | None:
+        """The fixed delivery price of an expiry, if it is fixed."""
+        try:
+            return int(self.call(self.oracle, "deliveryPrice", underlying_id, expiry))
+        except Reverted as refusal:
+            if refusal.error == "NotFixed":
+                return None
+            raise
+
+    def cash_and_positions(
+        self, subaccount_id: int, instrument_ids: list[int], block: BlockIdentifier = "latest"
+    ) -> tuple[int, dict[int, int]]:
+        """Cash, and the positions in these instruments that are not zero, at one block."""
+        cash, quantities = self.call(
+            self.clearing, "cashAndPositions", subaccount_id, instrument_ids, block=block
+        )
+        pairs = zip(instrument_ids, quantities, strict=True)
+        return int(cash), {instrument_id: held for instrument_id, held in pairs if held}
+
+    def usdc_balance(self, address: str) -> int:
+        """USDC of an address, in micro-USDC."""
+        return int(self.call(self.usdc, "balanceOf", address))
+
+    # ---- logs
+
+    def settled(self, number: int) -> Settled | None:
+        """The log of a settled batch, by its number."""
+        event = self.clearing.events["BatchSettled"]
+        with self.translated():
+            found = event.get_logs(
+                argument_filters={"number": number}, from_block=self.deployment.block
+            )
+        return _settled(found[-1]) if found else None
+
+    def observations(self, first_block: int, last_block: int) -> list[tuple[int, AnyObservation]]:
+        """(block, observation) of every log of Clearing that the engine must know, in order."""
+        request = {
+            "address": self.deployment.clearing,
+            "fromBlock": first_block,
+            "toBlock": last_block,
+        }
+        with self.translated():
+            logs = self.web3.eth.get_logs(cast(Any, request))
+            return [
+                (int(log["blockNumber"]), seen)
+                for log in logs
+                for name, observe in _OBSERVERS.items()
+                for seen in self._decode(log, name, observe)
+            ]
+
+    def _decode(
+        self, log: Any, name: str, observe: Callable[[EventData], AnyObservation]
+    ) -> list[AnyObservation]:
+        event = self.clearing.events[name]()
+        if bytes(log["topics"][0]) != bytes.fromhex(event.topic[2:]):
+            return []
+        return [observe(event.process_log(log))]
+
+
+def _refused(error: Web3RPCError) -> NodeRefused:
+    detail: Any = dict(error.rpc_response or {}).get("error")
+    if isinstance(detail, Mapping):
+        return NodeRefused(int(detail.get("code", 0)), str(detail.get("message", error)))
+    return NodeRefused(0, str(detail or error))
+
+
+def _settled(data: EventData) -> Settled:
+    return Settled(
+        number=data["args"]["number"],
+        batch_hash=data["args"]["batchHash"],
+        block=int(data["blockNumber"]),
+        tx_hash=data["transactionHash"].to_0x_hex(),
+    )
+
+
+def _batch_seen(data: EventData) -> BatchSeen:
+    log = _settled(data)
+    return BatchSeen(
+        number=log.number, batch_hash=log.batch_hash, block=log.block, transaction=log.tx_hash
+    )
+
+
+_OBSERVERS: Final[dict[str, Callable[[EventData], AnyObservation]]] = {
+    "SubaccountOpened": lambda data: SubaccountSeen(
+        subaccount_id=data["args"]["subaccountId"], owner=data["args"]["owner"]
+    ),
+    "Deposited": lambda data: DepositSeen(
+        subaccount_id=data["args"]["subaccountId"], amount=data["args"]["amount"]
+    ),
+    "SessionKeySet": lambda data: SessionKeySeen(
+        owner=data["args"]["owner"], key=data["args"]["key"], deadline=data["args"]["deadline"]
+    ),
+    "NonceFloorRaised": lambda data: NonceFloorSeen(
+        subaccount_id=data["args"]["subaccountId"], floor=data["args"]["floor"]
+    ),
+    "BatchSettled": _batch_seen,
+}
+
+
+def _error_selectors(abi: list[dict[str, Any]]) -> dict[bytes, tuple[str, list[str]]]:
+    selectors = {}
+    for item in abi:
+        if item["type"] == "error":
+            types = [argument["type"] for argument in item["inputs"]]
+            signature = f"{item['name']}({','.join(types)})"
+            selectors[bytes(Web3.keccak(text=signature)[:4])] = (item["name"], types)
+    return selectors
+
+
+def _wait(poll: Callable[[], T | None]) -> T:
+    deadline = time.monotonic() + _RECEIPT_TIMEOUT_S
+    while time.monotonic() < deadline:
+        value = poll()
+        if value is not None:
+            return value
+        time.sleep(_POLL_S)
+    raise ChainUnavailable(f"a transaction was not mined in {_RECEIPT_TIMEOUT_S:.0f} s")

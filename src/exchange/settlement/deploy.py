@@ -1,0 +1,110 @@
+"""Deploying the contracts and giving the relayer its role."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from eth_abi.abi import encode
+
+from exchange.settlement.batch import SETTLE_SELECTOR, encode_call
+from exchange.settlement.chain import Chain, Node
+from exchange.settlement.compiler import Artifact, Artifacts, compile_contracts
+from exchange.settlement.deployment import Deployment, load_deployment, save_deployment
+from exchange.settlement.errors import ChainError
+from exchange.signing import address_of
+
+RELAYER_ROLE: Final = 1
+REPOSITORY: Final = Path(__file__).parents[3]
+_DAY_S: Final = 86_400
+
+
+class DeployOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may do what. The deployer administers the AccessManager; ages in seconds."""
+
+    deployer_key: bytes
+    relayer: str
+    treasury: str
+    oracle_signers: tuple[str, ...]
+    oracle_threshold: int
+    batch_age_max_s: int = _DAY_S
+    cancel_delay_s: int = _DAY_S
+
+
+def project_artifacts(repository: Path = REPOSITORY) -> Artifacts:
+    """The contracts of this checkout, compiled if they changed."""
+    return compile_contracts(repository / "contracts", repository / ".venv" / "bin" / "solc")
+
+
+def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment:
+    """Deploy everything on the chain behind `url`, with a mock USDC: for local chains."""
+    node = Node(url)
+    key = options.deployer_key
+    first_block = node.head() + 1
+    signers = sorted(options.oracle_signers, key=str.lower)
+    usdc = _create(node, key, artifacts["MockUSDC"])
+    oracle = _create(node, key, artifacts["Oracle"], signers, options.oracle_threshold)
+    manager = _create(node, key, artifacts["AccessManager"], address_of(key))
+    clearing = _create(
+        node,
+        key,
+        artifacts["Clearing"],
+        manager,
+        usdc,
+        oracle,
+        options.treasury,
+        options.batch_age_max_s,
+        options.cancel_delay_s,
+    )
+    _grant_settle(node, key, manager, clearing, options.relayer)
+    genesis_hash = node.block_hash(0)
+    assert genesis_hash is not None
+    return Deployment(
+        chain_id=node.chain_id(),
+        clearing=clearing,
+        oracle=oracle,
+        usdc=usdc,
+        access_manager=manager,
+        genesis_hash=genesis_hash,
+        block=first_block,
+    )
+
+
+def open_or_deploy(
+    url: str, path: Path, options: DeployOptions, artifacts: Artifacts
+) -> tuple[Chain, bool]:
+    """The chain of the deployment at `path`, made now if there is none; whether it was made now."""
+    fresh = not path.exists()
+    if fresh:
+        save_deployment(path, deploy(url, options, artifacts))
+    return open_chain(url, path, artifacts), fresh
+
+
+def open_chain(url: str, path: Path, artifacts: Artifacts) -> Chain:
+    """The chain of the deployment at `path`; `WrongChain` where the node serves another."""
+    chain = Chain(url, load_deployment(path), artifacts)
+    chain.verify()
+    return chain
+
+
+def _create(node: Node, key: bytes, artifact: Artifact, *arguments: object) -> str:
+    data = bytes.fromhex(artifact.bytecode[2:]) + _constructor_words(artifact, arguments)
+    contract = node.transact(key, None, data).contract
+    if contract is None:
+        raise ChainError("the node mined a deployment without an address")
+    return contract
+
+
+def _constructor_words(artifact: Artifact, arguments: tuple[object, ...]) -> bytes:
+    inputs: list[dict[str, Any]] = next(
+        (item["inputs"] for item in artifact.abi if item["type"] == "constructor"), []
+    )
+    return encode([item["type"] for item in inputs], arguments)
+
+
+def _grant_settle(node: Node, key: bytes, manager: str, clearing: str, relayer: str) -> None:
+    target = (clearing, [SETTLE_SELECTOR], RELAYER_ROLE)
+    for data in (
+        encode_call("setTargetFunctionRole", ("address", "bytes4[]", "uint64"), target),
+        encode_call("grantRole", ("uint64", "address", "uint32"), (RELAYER_ROLE, relayer, 0)),
+    ):
+        node.transact(key, manager, data)

@@ -1,0 +1,37 @@
+"""Where the contracts are: the file that ties a state directory to one chain."""
+
+from pathlib import Path
+
+import msgspec
+
+from exchange.settlement.errors import ChainError
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """Addresses, the chain they are on, and the first block that can hold their logs."""
+
+    chain_id: int
+    clearing: str
+    oracle: str
+    usdc: str
+    access_manager: str
+    genesis_hash: str
+    block: int
+
+
+def save_deployment(path: Path, deployment: Deployment) -> None:
+    """Write the file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(deployment)) + b"\n")
+    partial.replace(path)
+
+
+def load_deployment(path: Path) -> Deployment:
+    """Read the file; a missing or malformed one is a `ChainError`."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Deployment)
+    except FileNotFoundError:
+        raise ChainError(f"there is no deployment at {path}: deploy the contracts first") from None
+    except msgspec.MsgspecError as error:
+        raise ChainError(f"the deployment at {path} cannot be read: {error}") from error
