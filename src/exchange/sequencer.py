@@ -45,6 +45,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     chain_hash: bytes
 
 
+Waiter = tuple[AnyCommand, asyncio.Future[Reply]]
+
+
 def replay(entries: Iterable[Entry], engine: Engine) -> int:
     """Apply journaled commands; returns the time of the last. Different events are corruption."""
     time_ns = 0
@@ -71,12 +74,10 @@ class Sequencer:
         self._machine_clock = machine_clock
         self._last_time_ns = replay(journal.reader.entries(), engine)
         self._encoder = EntryEncoder(journal.last_seq, journal.chain_hash)
-        self._waiting: asyncio.Queue[tuple[AnyCommand, asyncio.Future[Reply]]] = asyncio.Queue(
-            QUEUE_MAX
-        )
+        self._waiting: asyncio.Queue[Waiter] = asyncio.Queue(QUEUE_MAX)
         self._between_commits = asyncio.Lock()
         self._listeners: list[Listener] = []
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
     def now_ns(self) -> int:
         """Venue time: machine clock plus journaled offset, never before the last stamp."""
@@ -102,7 +103,7 @@ class Sequencer:
         Raises `SequencerBusy` when the queue is full and `SequencerStopped` after a failed commit.
         """
         if self._failure is not None:
-            raise SequencerStopped(str(self._failure))
+            raise SequencerStopped(str(self._failure) or type(self._failure).__name__)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((command, reply))
@@ -121,22 +122,25 @@ class Sequencer:
         return lambda: self._listeners.remove(listener)
 
     async def run(self) -> None:
-        """Write groups until cancelled, or until a commit fails, which raises."""
-        while True:
-            group = [await self._waiting.get()]
-            while len(group) < GROUP_MAX and not self._waiting.empty():
-                group.append(self._waiting.get_nowait())
-            async with self._between_commits:
-                try:
-                    entries = await self._write(group)
-                except Exception as error:
-                    self._fail(error, group)
-                    raise
-            self._release(entries, group)
+        """Write groups until cancelled, or until a commit fails, which raises.
 
-    async def _write(
-        self, group: Sequence[tuple[AnyCommand, asyncio.Future[Reply]]]
-    ) -> list[Entry]:
+        However it ends, nobody waits in vain: those without a reply get `SequencerStopped`, which
+        does not say whether their command is in the journal.
+        """
+        group: list[Waiter] = []
+        try:
+            while True:
+                group = [await self._waiting.get()]
+                while len(group) < GROUP_MAX and not self._waiting.empty():
+                    group.append(self._waiting.get_nowait())
+                async with self._between_commits:
+                    entries = await self._write(group)
+                self._release(entries, group)
+        except BaseException as error:
+            self._fail(error, group)
+            raise
+
+    async def _write(self, group: Sequence[Waiter]) -> list[Entry]:
         entries: list[Entry] = []
         records: list[bytes] = []
         state_hashes: dict[int, bytes] = {}
@@ -152,11 +156,7 @@ class Sequencer:
         await asyncio.to_thread(self._journal.append, entries, records, state_hashes)
         return entries
 
-    def _release(
-        self,
-        entries: Sequence[Entry],
-        group: Sequence[tuple[AnyCommand, asyncio.Future[Reply]]],
-    ) -> None:
+    def _release(self, entries: Sequence[Entry], group: Sequence[Waiter]) -> None:
         for listener in tuple(self._listeners):
             listener(entries)
         for entry, (_, reply) in zip(entries, group, strict=True):
@@ -170,13 +170,11 @@ class Sequencer:
                     )
                 )
 
-    def _fail(
-        self, error: Exception, group: Sequence[tuple[AnyCommand, asyncio.Future[Reply]]]
-    ) -> None:
+    def _fail(self, error: BaseException, group: Sequence[Waiter]) -> None:
         self._failure = error
         waiting = list(group)
         while not self._waiting.empty():
             waiting.append(self._waiting.get_nowait())
         for _, reply in waiting:
             if not reply.done():
-                reply.set_exception(SequencerStopped(str(error)))
+                reply.set_exception(SequencerStopped(str(error) or type(error).__name__))

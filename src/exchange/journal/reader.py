@@ -5,12 +5,19 @@ hash chain from batch to batch.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from exchange.journal.codec import GENESIS_HASH, Entry, decode_entries
-from exchange.journal.schema import JournalCorrupt, batches, checkpoints, create_engine
+from exchange.journal.schema import (
+    JournalCorrupt,
+    JournalUnavailable,
+    batches,
+    checkpoints,
+    create_engine,
+)
 
 _ROWS_AT_ONCE = 200
 
@@ -30,8 +37,7 @@ class JournalReader:
             .order_by(batches.c.first_seq.desc())
             .limit(1)
         )
-        with self._database.connect() as connection:
-            row = connection.execute(query).one_or_none()
+        row = next(iter(self._rows(query)), None)
         return (row.last_seq, row.chain_hash) if row else (0, GENESIS_HASH)
 
     def last_seq(self) -> int:
@@ -53,10 +59,9 @@ class JournalReader:
     def entry(self, seq: int) -> Entry:
         """The entry with this seq; LookupError when it is not in the journal."""
         row = self._covering(seq)
-        if row is not None:
-            for entry in self._decode(row):
-                if entry.seq == seq:
-                    return entry
+        if row is not None and row.first_seq <= seq <= row.last_seq:
+            at: int = seq - row.first_seq
+            return self._decode(row)[at]
         raise LookupError(f"the journal holds no seq {seq}")
 
     def checkpoints(self) -> dict[int, bytes]:
@@ -64,8 +69,7 @@ class JournalReader:
         query = sa.select(checkpoints.c.seq, checkpoints.c.state_hash).where(
             checkpoints.c.shard == self.shard
         )
-        with self._database.connect() as connection:
-            rows = connection.execute(query.order_by(checkpoints.c.seq)).all()
+        rows = self._rows(query.order_by(checkpoints.c.seq))
         return {row.seq: row.state_hash for row in rows}
 
     def close(self) -> None:
@@ -76,36 +80,46 @@ class JournalReader:
         row = self._covering(after_seq + 1)
         return (row.first_seq, row.previous_hash) if row else (1, GENESIS_HASH)
 
-    def _covering(self, seq: int) -> sa.Row[tuple[object, ...]] | None:
+    def _covering(self, seq: int) -> sa.Row[Any] | None:
         query = (
             sa.select(batches)
             .where(batches.c.shard == self.shard, batches.c.first_seq <= seq)
             .order_by(batches.c.first_seq.desc())
             .limit(1)
         )
-        with self._database.connect() as connection:
-            return connection.execute(query).one_or_none()
+        return next(iter(self._rows(query)), None)
 
-    def _page(self, first_seq: int) -> list[sa.Row[tuple[object, ...]]]:
+    def _page(self, first_seq: int) -> list[sa.Row[Any]]:
         query = (
             sa.select(batches)
             .where(batches.c.shard == self.shard, batches.c.first_seq >= first_seq)
             .order_by(batches.c.first_seq)
             .limit(_ROWS_AT_ONCE)
         )
-        with self._database.connect() as connection:
-            return list(connection.execute(query).all())
+        return self._rows(query)
+
+    def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+        try:
+            with self._database.connect() as connection:
+                return list(connection.execute(query))
+        except sa.exc.SQLAlchemyError as error:
+            raise JournalUnavailable(f"the journal cannot be read: {error}") from error
 
     @staticmethod
-    def _decode(row: sa.Row[tuple[object, ...]]) -> Iterator[Entry]:
-        seq, entry = row.first_seq, None
+    def _decode(row: sa.Row[Any]) -> list[Entry]:
+        """The whole batch, after its hash was checked: nobody sees half a corrupt one."""
+        entries: list[Entry] = []
         try:
-            for entry in decode_entries(row.commands, row.events, row.previous_hash):
-                if entry.seq != seq:
-                    raise JournalCorrupt(f"expected seq {seq}, the journal holds {entry.seq}")
-                yield entry
-                seq += 1
+            entries.extend(decode_entries(row.commands, row.events, row.previous_hash))
         except (ValueError, msgspec.MsgspecError) as error:
+            seq = row.first_seq + len(entries)
             raise JournalCorrupt(f"seq {seq} cannot be read: {error}") from error
-        if entry is None or entry.chain_hash != row.chain_hash or seq != row.last_seq + 1:
+        for seq, entry in enumerate(entries, row.first_seq):
+            if entry.seq != seq:
+                raise JournalCorrupt(f"expected seq {seq}, the journal holds {entry.seq}")
+        if not entries or (entries[-1].seq, entries[-1].chain_hash) != (
+            row.last_seq,
+            row.chain_hash,
+        ):
             raise JournalCorrupt(f"the hash of batch {row.first_seq} does not match its content")
+        return entries

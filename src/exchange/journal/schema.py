@@ -6,6 +6,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -55,7 +56,8 @@ def create_engine(location: str, *, read_only: bool = False) -> sa.Engine:
     if read_only:
         if not Path(str(url.database)).exists():
             raise JournalUnavailable(f"there is no journal at {url.database}")
-        url = url.set(database=f"file:{url.database}", query={"mode": "ro", "uri": "true"})
+        path = quote(str(url.database))
+        url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
     database = sa.create_engine(url, connect_args={"timeout": 10})
     sa.event.listen(database, "connect", _pragmas_read if read_only else _pragmas_write)
     return database
