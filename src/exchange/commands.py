@@ -68,7 +68,7 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     batch_items_max: int = 150  # trades, payoffs and withdrawals that end a settlement batch
 
 
-class Configure(Command):
+class Configure(Command, frozen=True, kw_only=True):
     """Set the venue's parameters as one versioned object; the first command of every journal."""
 
     version: int
@@ -92,13 +92,13 @@ class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     min_quantity: int
 
 
-class ListInstruments(Command):
+class ListInstruments(Command, frozen=True, kw_only=True):
     """List instruments; those already listed are left alone."""
 
     listings: tuple[InstrumentListing, ...]
 
 
-class UpdateIndex(Command):
+class UpdateIndex(Command, frozen=True, kw_only=True):
     """One accepted index sample; the raw material of delivery prices. `confidence` in 1e-18."""
 
     underlying_id: int
@@ -125,7 +125,7 @@ class UnderlyingRisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     confidence: int  # 1e-18
 
 
-class UpdateMarks(Command):
+class UpdateMarks(Command, frozen=True, kw_only=True):
     """One epoch of risk arrays (design.md §2.3), complete for every listed instrument.
 
     `rows` holds, for each of `instrument_ids` (ascending), int64 little-endian values: mark price,
@@ -143,7 +143,7 @@ class UpdateMarks(Command):
     stablecoin_price: int = RATIO_SCALE
 
 
-class PlaceOrder(Command):
+class PlaceOrder(Command, frozen=True, kw_only=True):
     """Enter an order signed by its owner or a session key."""
 
     terms: OrderTerms
@@ -156,46 +156,46 @@ class PlaceOrder(Command):
     label: str = ""
 
 
-class AmendOrder(Command):
+class AmendOrder(Command, frozen=True, kw_only=True):
     """Replace the terms of an order: the same nonce signed again with a higher version."""
 
     terms: OrderTerms
     signature: bytes
 
 
-class CancelOrder(Command):
+class CancelOrder(Command, frozen=True, kw_only=True):
     """Take one order out of the book."""
 
     subaccount_id: int
     order_id: int
 
 
-class CancelAll(Command):
+class CancelAll(Command, frozen=True, kw_only=True):
     """Take every order of a subaccount out, or those in one instrument (0: all)."""
 
     subaccount_id: int
     instrument_id: int = 0
 
 
-class Withdraw(Command):
+class Withdraw(Command, frozen=True, kw_only=True):
     """Take cash out: debited here, paid by the settlement batch that contains this command."""
 
     terms: WithdrawalTerms
     signature: bytes
 
 
-class ExpireInstruments(Command):
+class ExpireInstruments(Command, frozen=True, kw_only=True):
     """Fix the delivery price of an expiry from the journaled samples and pay positions off."""
 
     underlying_id: int
     expiry: int
 
 
-class CutBatch(Command):
+class CutBatch(Command, frozen=True, kw_only=True):
     """End a settlement batch here; a full one ends by itself (`batch_items_max`)."""
 
 
-class AdvanceClock(Command):
+class AdvanceClock(Command, frozen=True, kw_only=True):
     """Move the venue's clock forward; refused unless the venue was configured on a local chain."""
 
     by_ns: int
@@ -205,21 +205,21 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True)
     """Base of what the watcher reads from confirmed logs."""
 
 
-class SubaccountSeen(Observation):
+class SubaccountSeen(Observation, frozen=True, kw_only=True):
     """The chain opened a subaccount."""
 
     subaccount_id: int
     owner: str
 
 
-class DepositSeen(Observation):
+class DepositSeen(Observation, frozen=True, kw_only=True):
     """The chain credited cash."""
 
     subaccount_id: int
     amount: int
 
 
-class SessionKeySeen(Observation):
+class SessionKeySeen(Observation, frozen=True, kw_only=True):
     """An owner granted a key until `deadline`, or revoked it (0)."""
 
     owner: str
@@ -227,14 +227,14 @@ class SessionKeySeen(Observation):
     deadline: int
 
 
-class NonceFloorSeen(Observation):
+class NonceFloorSeen(Observation, frozen=True, kw_only=True):
     """An owner voided every nonce below `floor`."""
 
     subaccount_id: int
     floor: int
 
 
-class BatchSeen(Observation):
+class BatchSeen(Observation, frozen=True, kw_only=True):
     """A settlement batch is final on chain."""
 
     number: int
@@ -246,7 +246,7 @@ class BatchSeen(Observation):
 AnyObservation = SubaccountSeen | DepositSeen | SessionKeySeen | NonceFloorSeen | BatchSeen
 
 
-class ObserveBlocks(Command):
+class ObserveBlocks(Command, frozen=True, kw_only=True):
     """Confirmed blocks of the chain, in order, without gap or repetition."""
 
     first_block: int

@@ -1,0 +1,122 @@
+"""The command line: `exchange COMMAND`. Each command is a few lines; the work is in the modules.
+
+Errors that a person can mend end with one line on standard error and exit code 1.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange.bootstrap.logs import configure_logs
+from exchange.bootstrap.processes import StartFailed
+from exchange.config import Settings, SettingsInvalid, load_settings
+
+app = typer.Typer(
+    help="A hybrid options exchange: matched off chain, cleared on chain.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result for machines.")]
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    return settings
+
+
+@app.command()
+def dev(
+    chain_data: Annotated[
+        Path | None, typer.Option(help="Seed the BTC chain from a recorded Deribit file.")
+    ] = None,
+) -> None:
+    """Start a chain, the exchange, its relayer and a simulated market, until Ctrl-C."""
+    from exchange.bootstrap.dev import run_dev
+
+    if chain_data is not None:
+        os.environ["EXCHANGE_CHAIN_DATA"] = str(chain_data.absolute())
+    run_dev(_settings())
+
+
+@app.command()
+def demo(
+    json_file: JsonFile = None,
+    chain_data: Annotated[
+        Path | None, typer.Option(help="Seed the BTC chain from a recorded Deribit file.")
+    ] = None,
+) -> None:
+    """Do the main job without a person; exit 0 only if every step is verified."""
+    from exchange.demo import run_demo
+
+    sys.exit(run_demo(json_file, chain_data))
+
+
+@app.command()
+def engine() -> None:
+    """Run sequencer, gateway, oracle and clockwork in this process."""
+    from exchange.bootstrap.engine_process import run_engine
+
+    asyncio.run(run_engine(_settings()))
+
+
+@app.command()
+def relayer() -> None:
+    """Settle batches on chain and watch it, learning only from the journal."""
+    from exchange.bootstrap.relayer_process import run_relayer_process
+
+    run_relayer_process(_settings())
+
+
+@app.command()
+def market() -> None:
+    """Trade with demonstration agents: two makers and some takers."""
+    from exchange.bootstrap.market_process import run_market
+
+    asyncio.run(run_market(_settings()))
+
+
+@app.command()
+def audit(
+    journal: Annotated[str, typer.Option(help="Path or database URL of the journal.")],
+    rpc: Annotated[str, typer.Option(help="URL of a node: compare with the chain too.")] = "",
+    json_file: JsonFile = None,
+) -> None:
+    """Replay a journal; name the first difference by seq."""
+    from exchange.bootstrap.audit_command import run_audit
+
+    sys.exit(run_audit(journal, rpc, json_file))
+
+
+@app.command()
+def margin(
+    input_file: Annotated[Path, typer.Option("--input", help="Portfolio, preset and market.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Margin of a portfolio, with every intermediate figure."""
+    from exchange.margin.report import margin_report, margin_table
+
+    report = margin_report(json.loads(input_file.read_text()))
+    sys.stdout.write((json.dumps(report) if as_json else margin_table(report)) + "\n")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    from exchange.settlement.errors import ChainError
+
+    try:
+        app()
+    except (StartFailed, SettingsInvalid, ChainError) as error:
+        sys.stderr.write(f"exchange: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

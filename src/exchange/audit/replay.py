@@ -1,0 +1,121 @@
+"""Replay a journal and compare it with itself: hash chain, events, state hashes, signatures, cash.
+
+The first difference ends the audit and is named by its seq. Everything is recomputed from the
+commands; what the journal says of their outcome is what is being checked.
+"""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from exchange.commands import AmendOrder, Configure, PlaceOrder, Withdraw
+from exchange.engine import Engine
+from exchange.events import BatchCut, Deposited, OrderAmended, OrderPlaced, Withdrawn
+from exchange.journal import Entry, JournalCorrupt, JournalReader
+from exchange.signing import Domain, order_digest, recover_signer, withdrawal_digest
+
+
+class Difference(Exception):
+    """The first thing that is not as it should be; `seq` says where."""
+
+    def __init__(self, seq: int, text: str) -> None:
+        super().__init__(f"seq {seq}: {text}")
+        self.seq = seq
+        self.text = text
+
+
+class ReplayFigures(msgspec.Struct, kw_only=True):
+    """What a clean replay counted."""
+
+    commands: int = 0
+    events: int = 0
+    signatures: int = 0
+    batches: int = 0
+    state_hashes: int = 0
+    chain_hash: str = ""
+    state_hash: str = ""
+
+
+Witness = Callable[[Engine, Entry], None]
+
+
+class Replay:
+    """One pass over a journal; `engine` stands at the end of it afterwards."""
+
+    def __init__(self, reader: JournalReader, *, witness: Witness | None = None) -> None:
+        self.engine = Engine()
+        self.figures = ReplayFigures()
+        self._reader = reader
+        self._witness = witness
+        self._domain: Domain | None = None
+        self._deposited = 0
+
+    def run(self) -> ReplayFigures:
+        """Replay to the end; raises `Difference`."""
+        checkpoints = self._reader.checkpoints()
+        for entry in self._entries():
+            events = self.engine.apply(entry.seq, entry.time_ns, entry.command)
+            if events != entry.events:
+                raise Difference(
+                    entry.seq, f"the journal says {entry.events}, the replay says {events}"
+                )
+            self._check_signature(entry)
+            self._check_cash(entry)
+            self._check_state(entry, checkpoints)
+            self.figures.commands += 1
+            self.figures.events += len(events)
+            self.figures.chain_hash = entry.chain_hash.hex()
+            if self._witness is not None:
+                self._witness(self.engine, entry)
+        if checkpoints:
+            raise Difference(min(checkpoints), "a state hash is recorded where no batch was cut")
+        self.figures.state_hash = self.engine.state_hash().hex()
+        return self.figures
+
+    def _entries(self) -> Iterator[Entry]:
+        seq = 0
+        try:
+            for entry in self._reader.entries():
+                seq = entry.seq
+                yield entry
+        except JournalCorrupt as error:
+            raise Difference(seq + 1, str(error)) from error
+
+    def _check_signature(self, entry: Entry) -> None:
+        """Whatever the engine accepted was signed by whom it says."""
+        command = entry.command
+        if isinstance(command, Configure):
+            self._domain = Domain(command.chain_id, command.clearing)
+        accepted = any(isinstance(e, OrderPlaced | OrderAmended | Withdrawn) for e in entry.events)
+        if not accepted or not isinstance(command, PlaceOrder | AmendOrder | Withdraw):
+            return
+        assert self._domain is not None
+        if isinstance(command, Withdraw):
+            digest = withdrawal_digest(self._domain, command.terms)
+        else:
+            digest = order_digest(self._domain, command.terms)
+        if recover_signer(digest, command.signature) != command.terms.signer:
+            raise Difference(entry.seq, f"the signature is not that of {command.terms.signer}")
+        self.figures.signatures += 1
+
+    def _check_cash(self, entry: Entry) -> None:
+        """Cash comes from deposits and leaves by withdrawals, to the last unit."""
+        for event in entry.events:
+            if isinstance(event, Deposited):
+                self._deposited += event.amount
+            elif isinstance(event, Withdrawn):
+                self._deposited -= event.amount
+        if self.engine.total_cash() != self._deposited:
+            raise Difference(
+                entry.seq,
+                f"cash is {self.engine.total_cash()}, deposits less withdrawals {self._deposited}",
+            )
+
+    def _check_state(self, entry: Entry, checkpoints: dict[int, bytes]) -> None:
+        for event in entry.events:
+            if not isinstance(event, BatchCut):
+                continue
+            self.figures.batches += 1
+            if checkpoints.pop(entry.seq, None) != event.state_hash:
+                raise Difference(entry.seq, "the recorded state hash is not that of the batch")
+            self.figures.state_hashes += 1

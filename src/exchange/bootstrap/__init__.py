@@ -1,0 +1,1 @@
+"""The only place that chooses real parts: stores, chain, sources, listeners, keys."""

@@ -1,0 +1,203 @@
+"""`exchange dev`: a local venue as children of one process, and `Stack`, which tests and demo use.
+
+A stack is a chain, the engine process, the relayer and, if wanted, the simulated market's agents.
+Everything it keeps lies in the state directory, so a second start resumes.
+"""
+
+import secrets
+import signal
+import time
+from types import FrameType, TracebackType
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from exchange.bootstrap import dev_keys
+from exchange.bootstrap.processes import (
+    Child,
+    StartFailed,
+    answers,
+    require_free_port,
+    wait_until,
+)
+from exchange.config import Settings, as_environment
+from exchange.settlement.anvil import Anvil, find_anvil
+from exchange.settlement.chain import Chain
+from exchange.settlement.deploy import (
+    REPOSITORY,
+    DeployOptions,
+    open_or_deploy,
+    project_artifacts,
+)
+
+READY_S: Final = 60.0
+_WATCH_S: Final = 0.2
+_ACCOUNTS: Final = 20  # funded by Anvil: everybody in dev_keys
+
+
+def local_settings(settings: Settings) -> Settings:
+    """`settings` with the keys, token and node of a local venue filled in."""
+    settings.state.mkdir(parents=True, exist_ok=True)
+    if not settings.token():
+        settings.token_file.write_text(secrets.token_urlsafe(24))
+        settings.token_file.chmod(0o600)
+    keys = [f"0x{signer.key.hex()}" for signer in dev_keys.oracle_signers()]
+    return msgspec.structs.replace(
+        settings,
+        admin_token=settings.token(),
+        rpc_url=f"http://127.0.0.1:{settings.chain_port}",
+        relayer_key=f"0x{dev_keys.relayer().key.hex()}",
+        oracle_keys=",".join(keys),
+    )
+
+
+class Stack:
+    """A running local venue. Children can be killed and started one by one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = local_settings(settings)
+        self.children: dict[str, Child] = {}
+        self.anvil: Anvil | None = None
+        self._chain: Chain | None = None
+
+    @property
+    def chain(self) -> Chain:
+        """The chain with our contracts."""
+        assert self._chain is not None, "the chain is not started"
+        return self._chain
+
+    @property
+    def url(self) -> str:
+        """Base URL of the public listener."""
+        return f"http://{self.settings.host}:{self.settings.port}"
+
+    @property
+    def admin_url(self) -> str:
+        """Base URL of the admin listener."""
+        return f"http://{self.settings.host}:{self.settings.admin_port}"
+
+    def start_chain(self) -> bool:
+        """Start Anvil and make sure the contracts are there; whether they were deployed now."""
+        settings = self.settings
+        require_free_port(settings.chain_port, "chain")
+        artifacts = project_artifacts()
+        self.anvil = Anvil(
+            find_anvil(REPOSITORY),
+            port=settings.chain_port,
+            state=settings.state / "anvil.json",
+            log=settings.state / "anvil.log",
+            options=("--accounts", str(_ACCOUNTS), "--mnemonic", dev_keys.MNEMONIC),
+        )
+        options = DeployOptions(
+            deployer_key=dev_keys.deployer().key,
+            relayer=dev_keys.relayer().address,
+            treasury=dev_keys.treasury().address,
+            oracle_signers=tuple(signer.address for signer in dev_keys.oracle_signers()),
+            oracle_threshold=dev_keys.ORACLE_THRESHOLD,
+        )
+        self._chain, fresh = open_or_deploy(
+            settings.rpc_url, settings.deployment_file, options, artifacts
+        )
+        return fresh
+
+    def start(self, name: str) -> Child:
+        """Start `exchange NAME` as a child; the engine is waited for until it is ready."""
+        child = Child.start(
+            name,
+            [name],
+            log=self.settings.state / f"{name}.log",
+            environment=as_environment(self.settings),
+        )
+        self.children[name] = child
+        if name == "engine":
+            wait_until(
+                answers(f"{self.admin_url}/health"),
+                what="the engine",
+                timeout_s=READY_S,
+                child=child,
+            )
+        return child
+
+    def stop(self) -> None:
+        """Stop every child, newest first, and the chain last. Safe to call twice."""
+        for child in reversed(self.children.values()):
+            child.stop()
+        self.children.clear()
+        if self.anvil is not None:
+            self.anvil.stop()
+            self.anvil = None
+
+    def require_alive(self) -> None:
+        """`StartFailed` if a child or the chain ended by itself."""
+        for child in self.children.values():
+            if child.exit_code() is not None:
+                raise StartFailed(f"{child.name} ended: {child.last_line()} (log: {child.log})")
+        if self.anvil is not None and self.anvil.process.poll() is not None:
+            raise StartFailed(f"anvil ended (log: {self.settings.state / 'anvil.log'})")
+
+    def __enter__(self) -> "Stack":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+class _Interrupted(Exception):
+    """A signal asked us to end."""
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise _Interrupted
+
+
+def run_dev(settings: Settings) -> None:
+    """Run a whole venue until Ctrl-C or SIGTERM, or until a part of it ends."""
+    console = Console()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    for port, purpose in (
+        (settings.port, "public listener"),
+        (settings.admin_port, "admin listener"),
+        (settings.chain_port, "chain"),
+    ):
+        require_free_port(port, purpose)
+    with Stack(settings) as stack:
+        try:
+            with console.status("starting the chain"):
+                fresh = stack.start_chain()
+            for name in ("engine", "relayer", "market"):
+                with console.status(f"starting the {name}"):
+                    stack.start(name)
+            _print_places(console, stack, resumed=not fresh)
+            while True:
+                stack.require_alive()
+                time.sleep(_WATCH_S)
+        except _Interrupted:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not orphan children
+            console.print("stopping")
+
+
+def _print_places(console: Console, stack: Stack, *, resumed: bool) -> None:
+    settings = stack.settings
+    table = Table(title="resumed from the journal" if resumed else "a new venue", show_header=False)
+    rows = [
+        ("API, documentation", f"{stack.url}/api/v2/docs"),
+        ("WebSocket", f"ws://{settings.host}:{settings.port}/ws/api/v2"),
+        ("a first look", f"{stack.url}/api/v2/public/get_instruments?currency=BTC"),
+        ("health, metrics", f"{stack.admin_url}/health  {stack.admin_url}/metrics"),
+        ("chain", f"{settings.rpc_url}  Clearing {stack.chain.deployment.clearing}"),
+        ("a funded key to try", f"0x{dev_keys.person(0).key.hex()}"),
+        ("journal, logs", f"{settings.state}/"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print("Ctrl-C stops everything; the next start resumes.")

@@ -1,0 +1,141 @@
+"""`exchange engine`: sequencer, gateway, oracle and clockwork in one process, two listeners.
+
+Every part runs as a task of one group: the first that fails ends the process, and restart replays
+the journal.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Final
+
+import structlog
+import uvicorn
+
+from exchange.api.admin import AdminActions, create_admin_app
+from exchange.api.app import create_app, server_config
+from exchange.api.settings import GatewaySettings
+from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings
+from exchange.bootstrap.parameters import PRESET, first_parameters
+from exchange.bootstrap.processes import StartFailed, require_free_port
+from exchange.clockwork import Clockwork
+from exchange.config import Settings
+from exchange.engine import Engine
+from exchange.journal import Journal, open_journal
+from exchange.margin.scenarios import load_preset
+from exchange.oracle.loop import MarksLoop, Timing
+from exchange.sequencer import Sequencer
+from exchange.settlement.deployment import Deployment, load_deployment
+
+LISTING_INTERVAL_S: Final = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class Server(uvicorn.Server):
+    """A listener that leaves signals to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing: `run_engine` handles signals for all its parts."""
+        yield
+
+
+async def run_engine(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    require_free_port(settings.port, "public listener")
+    require_free_port(settings.admin_port, "admin listener")
+    deployment = load_deployment(settings.deployment_file)
+    with contextlib.closing(open_journal(settings.journal_location)) as journal:
+        engine = Engine()
+        sequencer = Sequencer(engine, journal)
+        log.info("replayed", seq=sequencer.last_seq, state_hash=engine.state_hash().hex())
+        _check_deployment(engine, deployment)
+        await _serve(settings, deployment, sequencer, journal)
+
+
+def _check_deployment(engine: Engine, deployment: Deployment) -> None:
+    parameters = engine.parameters
+    if parameters is None:
+        return
+    if (parameters.clearing, parameters.genesis_hash) != (
+        deployment.clearing,
+        deployment.genesis_hash,
+    ):
+        raise StartFailed(
+            "the journal belongs to another chain than deployment.json: start with an empty "
+            "state directory, or bring the old chain back"
+        )
+
+
+async def _serve(
+    settings: Settings, deployment: Deployment, sequencer: Sequencer, journal: Journal
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(sequencer.run())]
+        if await sequencer.read(lambda engine: engine.parameters) is None:
+            await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
+        feed = MarketFeed(settings, sequencer, journal.reader.entry(1).time_ns)
+        marks = await _open_market(settings, sequencer, feed)
+        clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
+        running += [
+            tasks.create_task(part) for part in (marks.run(), clockwork.run(), _list_for_ever(feed))
+        ]
+        servers = _listeners(settings, sequencer, journal, marks)
+        serving = [tasks.create_task(server.serve()) for server in servers]
+        await stop.wait()
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving)
+        for task in running:
+            task.cancel()
+
+
+async def _open_market(settings: Settings, sequencer: Sequencer, feed: MarketFeed) -> MarksLoop:
+    """List the chains and mark them once, so that the first client finds a market."""
+    await feed.list_chains()
+    marks = MarksLoop(
+        sequencer,
+        await feed.feeds(),
+        load_preset(PRESET),
+        timing=Timing(
+            index_interval_s=settings.index_interval_s,
+            epoch_interval_ns=int(settings.marks_interval_s * 1e9),
+        ),
+    )
+    await marks.sample_now()
+    return marks
+
+
+def _listeners(
+    settings: Settings, sequencer: Sequencer, journal: Journal, marks: MarksLoop
+) -> list[Server]:
+    url = f"http://{settings.host}:{settings.port}"
+    public = create_app(sequencer, GatewaySettings(public_url=url), journal.reader.entries())
+    gateway = public.state.gateway
+    operations = AdminActions(gateway)
+
+    async def advance_clock(body: bytes) -> object:
+        """Move the clock, then sample at once: no order meets a stale index."""
+        reply = await operations.advance_clock(body)
+        await marks.sample_now()
+        return reply
+
+    admin = create_admin_app(gateway, settings.token(), actions={"advance_clock": advance_clock})
+    return [
+        Server(server_config(app, settings.host, port))
+        for app, port in ((public, settings.port), (admin, settings.admin_port))
+    ]
+
+
+async def _list_for_ever(feed: MarketFeed) -> None:
+    while True:
+        await asyncio.sleep(LISTING_INTERVAL_S)
+        added = await feed.list_chains()
+        if added:
+            log.info("listed", instruments=added)

@@ -1,0 +1,95 @@
+"""The simulated market of a local venue: sources for the oracle, chains to list.
+
+With `--chain-data` the BTC chain, its volatilities and its index come from a recorded file, which
+is shifted to the future relative to the journal's first command, so that a restart finds the same
+expiries.
+"""
+
+from pathlib import Path
+
+from exchange.commands import ListInstruments
+from exchange.config import Settings
+from exchange.engine import Engine
+from exchange.fixed import to_seconds_down
+from exchange.model import Underlying
+from exchange.oracle.chain_data import RecordedChain, read_chain
+from exchange.oracle.dev_market import DevMarket, dev_feeds, load_dev_market
+from exchange.oracle.loop import Feed
+from exchange.sequencer import Sequencer
+
+
+def simulated_underlyings() -> tuple[Underlying, ...]:
+    """The underlyings of the simulated market."""
+    return tuple(
+        Underlying(underlying_id=item.underlying_id, name=name)
+        for name, item in load_dev_market().underlyings.items()
+    )
+
+
+def recorded_chain(file: str, first_time_ns: int) -> RecordedChain | None:
+    """A recorded chain, shifted from the time of the journal's first command; None without one."""
+    if not file:
+        return None
+    market = load_dev_market()
+    return read_chain(
+        Path(file),
+        underlyings={name: item.underlying_id for name, item in market.underlyings.items()},
+        grid=market.underlyings["BTC"].grid(recorded=True),
+        now_s=to_seconds_down(first_time_ns),
+    )
+
+
+class MarketFeed:
+    """What the oracle samples and what the venue lists."""
+
+    def __init__(self, settings: Settings, sequencer: Sequencer, first_time_ns: int) -> None:
+        self._settings = settings
+        self._sequencer = sequencer
+        self._market: DevMarket = load_dev_market()
+        self._chain = recorded_chain(settings.chain_data, first_time_ns)
+
+    async def feeds(self) -> tuple[Feed, ...]:
+        """Sources that go on from the journal's last index, or from the data's first."""
+        last_prices = await self._sequencer.read(
+            lambda engine: {
+                item.underlying_id: engine.index_price(item.underlying_id)
+                for item in simulated_underlyings()
+            }
+        )
+        return dev_feeds(
+            self._market,
+            seed=self._settings.seed,
+            now_ns=self._sequencer.now_ns(),
+            last_prices=last_prices,
+            chain=self._chain,
+        )
+
+    async def list_chains(self) -> int:
+        """List what is missing around the index; returns how many instruments are new."""
+        before = await self._sequencer.read(_listed)
+        for underlying in simulated_underlyings():
+            command = await self._listings(underlying)
+            fresh = tuple(item for item in command.listings if item.instrument_id not in before)
+            if fresh:
+                await self._sequencer.submit(ListInstruments(listings=fresh))
+        return len(await self._sequencer.read(_listed)) - len(before)
+
+    async def _listings(self, underlying: Underlying) -> ListInstruments:
+        now_s = to_seconds_down(self._sequencer.now_ns())
+        if self._chain and self._chain.index_price(underlying.underlying_id):
+            ahead = [
+                item
+                for option, item in zip(self._chain.options, self._chain.listings(), strict=True)
+                if option.terms.expiry > now_s
+            ]
+            return ListInstruments(listings=tuple(ahead))
+        index_price = await self._sequencer.read(
+            lambda engine: engine.index_price(underlying.underlying_id)
+        )
+        return self._market.chain_command(
+            underlying.name, index_price or self._market.start_price(underlying.name), now_s
+        )
+
+
+def _listed(engine: Engine) -> set[int]:
+    return set(engine.instruments)

@@ -1,0 +1,39 @@
+"""The parameters of a new venue: one place for every number that a journal begins with."""
+
+from typing import Final
+
+from exchange.commands import Configure, FeeSchedule, TradingLimits
+from exchange.margin.scenarios import load_preset, margin_parameters
+from exchange.model import Underlying
+from exchange.settlement.deployment import Deployment
+
+PRESET: Final = "pm33"
+_DAY_S: Final = 86_400
+
+# Deribit's schedule for options: 0.03 % of the underlying, at most 12.5 % of the premium.
+FEES: Final = FeeSchedule(maker_rate=3 * 10**14, taker_rate=3 * 10**14, premium_cap=125 * 10**15)
+LIMITS: Final = TradingLimits(
+    band_rate=10**17,  # 10 % of the index
+    open_orders_max=5_000,
+    quantity_max=10_000 * 10**4,
+    deadline_seconds_max=90 * _DAY_S,
+    index_age_ns_max=30 * 10**9,
+    batch_items_max=150,
+)
+DELIVERY_WINDOW_S: Final = 30 * 60
+
+
+def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]) -> Configure:
+    """The command that begins the journal of a venue on this deployment."""
+    return Configure(
+        version=1,
+        chain_id=deployment.chain_id,
+        clearing=deployment.clearing,
+        collateral=deployment.usdc,
+        genesis_hash=deployment.genesis_hash,
+        underlyings=underlyings,
+        fees=FEES,
+        margin=margin_parameters(load_preset(PRESET)),
+        limits=LIMITS,
+        delivery_window_s=DELIVERY_WINDOW_S,
+    )
