@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 import uvicorn
 
-from exchange.api.admin import AdminActions, create_admin_app
+from exchange.api.admin import create_admin_app
 from exchange.api.app import create_app, server_config
 from exchange.api.settings import GatewaySettings
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings
@@ -117,16 +117,9 @@ def _listeners(
 ) -> list[Server]:
     url = f"http://{settings.host}:{settings.port}"
     public = create_app(sequencer, GatewaySettings(public_url=url), journal.reader.entries())
-    gateway = public.state.gateway
-    operations = AdminActions(gateway)
-
-    async def advance_clock(body: bytes) -> object:
-        """Move the clock, then sample at once: no order meets a stale index."""
-        reply = await operations.advance_clock(body)
-        await marks.sample_now()
-        return reply
-
-    admin = create_admin_app(gateway, settings.token(), actions={"advance_clock": advance_clock})
+    admin = create_admin_app(
+        public.state.gateway, token=settings.token(), after_clock=marks.sample_now
+    )
     return [
         Server(server_config(app, settings.host, port))
         for app, port in ((public, settings.port), (admin, settings.admin_port))
