@@ -1,7 +1,7 @@
 """The operator's listener: health, metrics and the few actions of operation, behind a token.
 
 Separate from the public one, never reachable through it. Bodies are msgspec JSON of the commands
-themselves. Actions are injected, so that this page knows no oracle and no process.
+themselves. Health and readiness are open, since probes carry no secrets and learn none.
 """
 
 import hmac
@@ -26,16 +26,18 @@ from exchange.api.errors import (
     Rejected,
     Unauthorized,
 )
-from exchange.api.gateway import Gateway
+from exchange.api.gateway import Gateway, submit
+from exchange.api.ports import EngineState, Sequencer
 from exchange.api.schemas import check_json, param_of
 from exchange.commands import AdvanceClock, AnyCommand, CutBatch, ListInstruments, ObserveBlocks
 from exchange.fixed import to_nanoseconds
 
 BODY_MAX: Final = 16 * 1024 * 1024  # a watcher that was away sends many blocks at once
+TOKEN_LENGTH_MIN: Final = 16
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 S = TypeVar("S", bound=msgspec.Struct)
 
-Action = Callable[[bytes], Awaitable[object]]
+AfterClock = Callable[[], Awaitable[object]]
 
 
 class ClockBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,145 +46,178 @@ class ClockBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Annotated[int, Meta(ge=1, le=400 * 86_400)]
 
 
-class GatewayMetrics(Collector):
-    """Reads the gateway's figures when the page is asked for."""
+class AdminEndpoints:
+    """Requests to commands and figures."""
 
-    def __init__(self, gateway: Gateway, extra: Callable[[], Mapping[str, float]]) -> None:
-        self._gateway = gateway
-        self._extra = extra
+    def __init__(
+        self, sequencer: Sequencer, after_clock: AfterClock | None, registry: CollectorRegistry
+    ) -> None:
+        self._sequencer = sequencer
+        self._after_clock = after_clock
+        self._registry = registry
 
-    def collect(self) -> list[Metric]:
-        """One family a figure."""
-        gateway, view = self._gateway, self._gateway.view
-        gauges: dict[str, float] = {
-            "seq": view.seq,
-            "connections": len(gateway.connections),
-            "subscriptions": gateway.channels.count(),
-            "outbox_messages": sum(len(c.outbox) for c in gateway.connections),
-            "open_orders": sum(map(len, view.open_orders.values())),
-            "instruments": len(view.instruments) - len(view.expired),
-            "batches_cut": len(view.batches),
-            "batches_confirmed": sum(batch.confirmed for batch in view.batches),
-            "healthy": float(gateway.healthy),
-            **self._extra(),
-        }
-        families: list[Metric] = [
-            GaugeMetricFamily(f"exchange_{name}", name.replace("_", " "), value=value)
-            for name, value in gauges.items()
-        ]
-        requests = CounterMetricFamily("exchange_requests", "Calls by method", labels=["method"])
-        for method, count in gateway.counters.requests.items():
-            requests.add_metric([method], count)
-        errors = CounterMetricFamily("exchange_errors", "Refusals by name", labels=["error"])
-        for name, count in gateway.counters.errors.items():
-            errors.add_metric([name], count)
-        slow = CounterMetricFamily("exchange_disconnected_slow", "Slow clients let go")
-        slow.add_metric([], gateway.counters.disconnected_slow)
-        return [*families, requests, errors, slow]
+    async def health(self, _: Request) -> Response:
+        """Whether the writer lives."""
+        healthy = not self._sequencer.stopped
+        return _answer({"healthy": healthy}, 200 if healthy else 503)
 
+    async def ready(self, _: Request) -> Response:
+        """Whether orders can be taken: the venue is configured and the writer lives."""
+        configured = await self._sequencer.read(lambda engine: engine.parameters is not None)
+        ready = configured and not self._sequencer.stopped
+        return _answer({"ready": ready}, 200 if ready else 503)
 
-class AdminActions:
-    """Commands that operators and the relayer's watcher submit."""
+    async def metrics(self, _: Request) -> Response:
+        """Prometheus text."""
+        return PlainTextResponse(generate_latest(self._registry).decode())
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-
-    async def list_instruments(self, body: bytes) -> object:
-        """List the instruments given as `ListInstruments`."""
-        return await self._submit(_decode(body, ListInstruments))
-
-    async def observe_blocks(self, body: bytes) -> object:
-        """Journal what the watcher read from confirmed blocks."""
-        return await self._submit(_decode(body, ObserveBlocks))
-
-    async def advance_clock(self, body: bytes) -> object:
-        """Move the venue's clock forward; local chains only."""
-        return await self._submit(
-            AdvanceClock(by_ns=to_nanoseconds(_decode(body, ClockBody).seconds))
+    async def status(self, _: Request) -> Response:
+        """Where the venue stands."""
+        figures = await self._sequencer.read(_status)
+        return _answer(
+            figures
+            | {
+                "seq": self._sequencer.last_seq,
+                "time_ns": self._sequencer.now_ns(),
+                "queue_length": self._sequencer.queue_length(),
+                "stopped": self._sequencer.stopped,
+            }
         )
 
-    async def cut_batch(self, _: bytes) -> object:
+    async def list_instruments(self, request: Request) -> Response:
+        """Journal a `ListInstruments`."""
+        return await self._submit(_decode(await _body(request), ListInstruments))
+
+    async def observe_blocks(self, request: Request) -> Response:
+        """Journal what the watcher read from confirmed blocks."""
+        return await self._submit(_decode(await _body(request), ObserveBlocks))
+
+    async def advance_clock(self, request: Request) -> Response:
+        """Move the venue's clock forward, on a local chain only; prices follow before the reply."""
+        seconds = _decode(await _body(request), ClockBody).seconds
+        response = await self._submit(AdvanceClock(by_ns=to_nanoseconds(seconds)))
+        if self._after_clock is not None:
+            await self._after_clock()
+        return response
+
+    async def cut_batch(self, _: Request) -> Response:
         """End the settlement batch here."""
         return await self._submit(CutBatch())
 
-    async def _submit(self, command: AnyCommand) -> object:
-        reply = await self._gateway.submit(command)
-        return {
-            "seq": reply.seq,
-            "journal_hash": "0x" + reply.chain_hash.hex(),
-            "events": [msgspec.to_builtins(event) for event in reply.events],
-        }
+    async def _submit(self, command: AnyCommand) -> Response:
+        reply = await submit(self._sequencer, command)
+        return _answer(
+            {
+                "seq": reply.seq,
+                "journal_hash": "0x" + reply.chain_hash.hex(),
+                "events": reply.events,
+            }
+        )
 
 
 def create_admin_app(
-    gateway: Gateway,
-    token: str,
+    sequencer: Sequencer,
     *,
-    actions: Mapping[str, Action] | None = None,
+    token: str,
+    after_clock: AfterClock | None = None,
+    gateway: Gateway | None = None,
     figures: Callable[[], Mapping[str, float]] = dict,
-    status: Callable[[], Awaitable[Mapping[str, object]]] | None = None,
 ) -> FastAPI:
-    """The operator's application: `actions` add POST /admin/<name>, `figures` add metrics."""
-    assert len(token) >= 16, "the admin token must be long"
+    """The operator's application.
+
+    `after_clock` runs once the clock was moved. With the public application's `gateway` the metrics
+    page shows its figures too; `figures` adds gauges by name.
+    """
+    assert len(token) >= TOKEN_LENGTH_MIN, "the admin token is too short to keep anybody out"
     app = FastAPI(title="Exchange operations", openapi_url=None, docs_url=None, redoc_url=None)
     registry = CollectorRegistry()
-    registry.register(GatewayMetrics(gateway, figures))
-    own = AdminActions(gateway)
-    table: dict[str, Action] = {
-        "list_instruments": own.list_instruments,
-        "observe_blocks": own.observe_blocks,
-        "advance_clock": own.advance_clock,
-        "cut_batch": own.cut_batch,
-        **(actions or {}),
-    }
-
-    async def health(_: Request) -> Response:
-        return _answer({"healthy": gateway.healthy}, 200 if gateway.healthy else 503)
-
-    async def ready(_: Request) -> Response:
-        ready = gateway.healthy and gateway.view.parameters is not None
-        return _answer({"ready": ready, "seq": gateway.view.seq}, 200 if ready else 503)
-
-    async def metrics(_: Request) -> Response:
-        return PlainTextResponse(generate_latest(registry).decode())
-
-    async def show_status(_: Request) -> Response:
-        extra = await status() if status else {}
-        return _answer(_status(gateway) | dict(extra))
-
-    async def act(request: Request) -> Response:
-        action = table.get(request.path_params["action"])
-        if action is None:
-            raise MethodNotFound("no such action", "action")
-        return _answer(await action(await _body(request)))
-
-    for path, endpoint in (
-        ("/health", health),
-        ("/ready", ready),
-        ("/metrics", metrics),
-        ("/admin/status", show_status),
+    registry.register(ExchangeMetrics(sequencer, gateway, figures))
+    endpoints = AdminEndpoints(sequencer, after_clock, registry)
+    for path, show in (
+        ("/health", endpoints.health),
+        ("/ready", endpoints.ready),
+        ("/metrics", endpoints.metrics),
+        ("/admin/status", endpoints.status),
     ):
-        app.add_route(path, endpoint, methods=["GET"])
-    app.add_route("/admin/{action}", act, methods=["POST"])
+        app.add_route(path, show, methods=["GET"])
+    for path, act in (
+        ("/admin/list_instruments", endpoints.list_instruments),
+        ("/admin/observe_blocks", endpoints.observe_blocks),
+        ("/admin/advance_clock", endpoints.advance_clock),
+        ("/admin/cut_batch", endpoints.cut_batch),
+    ):
+        app.add_route(path, act, methods=["POST"])
     _guard(app, token)
     return app
 
 
-def _status(gateway: Gateway) -> dict[str, object]:
+def _status(engine: EngineState) -> dict[str, object]:
+    return {
+        "configured": engine.parameters is not None,
+        "last_block": engine.last_block,
+        "epoch": engine.epoch,
+        "pending": engine.pending,
+        "batch_number": engine.batch_number,
+        "confirmed_batch": engine.confirmed_batch,
+        "state_hash": "0x" + engine.state_hash().hex(),
+    }
+
+
+class ExchangeMetrics(Collector):
+    """Reads the figures when the page is asked for."""
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        gateway: Gateway | None,
+        figures: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._sequencer = sequencer
+        self._gateway = gateway
+        self._figures = figures
+
+    def collect(self) -> list[Metric]:
+        """One family a figure."""
+        gauges: dict[str, float] = {
+            "seq": self._sequencer.last_seq,
+            "queue_length": self._sequencer.queue_length(),
+            "stopped": float(self._sequencer.stopped),
+            **self._figures(),
+        }
+        families: list[Metric] = []
+        if self._gateway is not None:
+            gauges |= _gateway_gauges(self._gateway)
+            families = _gateway_counters(self._gateway)
+        return families + [
+            GaugeMetricFamily(f"exchange_{name}", name.replace("_", " "), value=value)
+            for name, value in gauges.items()
+        ]
+
+
+def _gateway_gauges(gateway: Gateway) -> dict[str, float]:
     view = gateway.view
     return {
-        "healthy": gateway.healthy,
-        "configured": view.parameters is not None,
-        "seq": view.seq,
-        "time_ns": gateway.sequencer.now_ns(),
-        "instruments": len(view.instruments) - len(view.expired),
-        "open_orders": sum(map(len, view.open_orders.values())),
-        "trades": len(view.trades),
+        "gateway_healthy": float(gateway.healthy),
         "connections": len(gateway.connections),
+        "subscriptions": gateway.channels.count(),
+        "outbox_messages": sum(len(c.outbox) for c in gateway.connections),
+        "open_orders": sum(map(len, view.open_orders.values())),
+        "instruments": len(view.instruments) - len(view.expired),
         "batches_cut": len(view.batches),
         "batches_confirmed": sum(batch.confirmed for batch in view.batches),
-        "last_batch_seq": view.batches[-1].last_seq if view.batches else 0,
     }
+
+
+def _gateway_counters(gateway: Gateway) -> list[Metric]:
+    requests = CounterMetricFamily("exchange_requests", "Calls by method", labels=["method"])
+    for method, count in gateway.counters.requests.items():
+        requests.add_metric([method], count)
+    errors = CounterMetricFamily("exchange_errors", "Refusals by name", labels=["error"])
+    for name, count in gateway.counters.errors.items():
+        errors.add_metric([name], count)
+    closed = CounterMetricFamily("exchange_disconnected", "Slow or silent clients let go")
+    closed.add_metric([], gateway.counters.disconnected)
+    return [requests, errors, closed]
 
 
 def _guard(app: FastAPI, token: str) -> None:

@@ -274,7 +274,7 @@ class WebSocketEndpoint:
             if isinstance(outcome, BaseException) and not isinstance(outcome, gone):
                 _log.error("a connection failed", exc_info=outcome)
         if connection.close_reason:
-            self._gateway.counters.disconnected_slow += 1
+            self._gateway.counters.disconnected += 1
             await self._close(socket, TRY_AGAIN_LATER, connection.close_reason)
 
     async def _close(self, socket: WebSocket, code: int, reason: str) -> None:

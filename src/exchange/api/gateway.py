@@ -63,7 +63,7 @@ class Counters(msgspec.Struct):
 
     requests: dict[str, int] = {}
     errors: dict[str, int] = {}
-    disconnected_slow: int = 0
+    disconnected: int = 0
 
 
 class Gateway:
@@ -244,23 +244,26 @@ class Gateway:
 
     async def submit(self, command: AnyCommand) -> Reply:
         """Send a command; returns when it is durable, raises `Rejected` when it was refused."""
-        try:
-            reply = await self.sequencer.submit(command)
-        except SequencerBusy as error:
-            raise Busy(str(error)) from None
-        except SequencerStopped:
-            raise Unavailable(
-                "the exchange is stopping; the final state is in the journal"
-            ) from None
-        for event in reply.events:
-            if isinstance(event, Refused):
-                raise Rejected(event.reason, event.detail)
-        return reply
+        return await submit(self.sequencer, command)
 
     async def summary(self, subaccount_id: int) -> results.Result:
         """`private/get_account_summary` of one subaccount."""
         margin = await self.sequencer.read(partial(_margin, subaccount_id))
         return results.summary_of_account(self.view, subaccount_id, margin)
+
+
+async def submit(sequencer: Sequencer, command: AnyCommand) -> Reply:
+    """The reply to a command that took effect; everything else is an `ExchangeError`."""
+    try:
+        reply = await sequencer.submit(command)
+    except SequencerBusy as error:
+        raise Busy(str(error)) from None
+    except SequencerStopped:
+        raise Unavailable("the exchange is stopping; ask again after its restart") from None
+    for event in reply.events:
+        if isinstance(event, Refused):
+            raise Rejected(event.reason, event.detail)
+    return reply
 
 
 def _margin(subaccount_id: int, engine: EngineState) -> Margin:

@@ -47,8 +47,6 @@ async def sell(gateway: Gateway, _: Caller, params: schemas.OrderParams) -> Resu
 
 
 async def _place(gateway: Gateway, params: schemas.OrderParams, side: Side) -> Result:
-    if params.post_only and not params.reject_post_only:
-        raise InvalidParams("a signed price is not changed: post-only rejects", "reject_post_only")
     terms = order_terms(gateway, params, side, params.instrument_name)
     signature = parse_hex(params.signature, "signature")
     digest = order_digest(gateway.domain(), terms)
@@ -59,6 +57,7 @@ async def _place(gateway: Gateway, params: schemas.OrderParams, side: Side) -> R
             signature=signature,
             time_in_force=_time_in_force(params),
             post_only=params.post_only,
+            reject_post_only=params.reject_post_only,
             label=params.label,
         )
     )

@@ -6,7 +6,7 @@ The sequencer and its engine satisfy them as they are; unit tests satisfy them w
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from exchange.commands import AnyCommand
+from exchange.commands import AnyCommand, Configure
 from exchange.events import AnyEvent
 from exchange.journal import Entry
 
@@ -66,6 +66,33 @@ class Margin(Protocol):
 class EngineState(Protocol):
     """Durable state, seen between two commits."""
 
+    @property
+    def parameters(self) -> Configure | None:
+        """Parameters in force."""
+
+    @property
+    def last_block(self) -> int:
+        """The newest block observed."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of risk arrays in force."""
+
+    @property
+    def pending(self) -> int:
+        """Trades, payoffs and withdrawals that wait for a batch."""
+
+    @property
+    def batch_number(self) -> int:
+        """The batch cut last."""
+
+    @property
+    def confirmed_batch(self) -> int:
+        """The batch that became final last."""
+
+    def state_hash(self) -> bytes:
+        """Hash of the whole state."""
+
     def margin(self, subaccount_id: int) -> Margin:
         """Margin figures of an existing subaccount."""
 
@@ -84,3 +111,14 @@ class Sequencer(Protocol):
 
     def now_ns(self) -> int:
         """Venue time."""
+
+    def queue_length(self) -> int:
+        """Commands waiting."""
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the newest durable command."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it takes no more commands."""

@@ -54,12 +54,14 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     label: str
     time_in_force: TimeInForce
     post_only: bool
+    reject_post_only: bool
     reduce_only: bool
     placed_ns: int
     updated_ns: int
     seq: int  # of the command whose signature is in force
     status: OrderStatus = OrderStatus.OPEN
     filled_quantity: int = 0
+    canceled_quantity: int = 0
     cash_filled: int = 0
     fees: int = 0
     cancel_reason: str = ""
@@ -69,7 +71,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     @property
     def remaining_quantity(self) -> int:
         """Quantity still wanted, >= 0."""
-        return self.quantity - self.filled_quantity
+        return self.quantity - self.filled_quantity - self.canceled_quantity
 
     @property
     def average_price(self) -> int:

@@ -172,7 +172,7 @@ def order_result(view: VenueView, order: OrderRecord) -> Result:
         "commission": cash_number(order.fees),
         "time_in_force": TIMES_IN_FORCE[order.time_in_force],
         "post_only": order.post_only,
-        "reject_post_only": order.post_only,
+        "reject_post_only": order.reject_post_only,
         "reduce_only": order.reduce_only,
         "label": order.label,
         "creation_timestamp": to_milliseconds_down(order.placed_ns),

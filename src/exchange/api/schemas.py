@@ -215,7 +215,10 @@ class OrderHashParams(Params, frozen=True, kw_only=True):
 
 
 class OrderParams(Params, frozen=True, kw_only=True):
-    """A signed order. `price` is the limit; for `type: market` the worst price."""
+    """A signed order. `price` is the limit; for `type: market` the worst price.
+
+    A post-only order that would trade rests one tick away, or with `reject_post_only` is refused.
+    """
 
     instrument_name: InstrumentName
     amount: Contracts
@@ -223,7 +226,7 @@ class OrderParams(Params, frozen=True, kw_only=True):
     type: Literal["limit", "market"] = "limit"
     time_in_force: TimeInForceName = "good_til_cancelled"
     post_only: bool = False
-    reject_post_only: bool = True
+    reject_post_only: bool = False
     reduce_only: bool = False
     label: Label = ""
     subaccount_id: SubaccountId

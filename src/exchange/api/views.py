@@ -226,6 +226,7 @@ class VenueView:
             label=event.label,
             time_in_force=event.time_in_force,
             post_only=event.post_only,
+            reject_post_only=self._command.reject_post_only,
             reduce_only=event.reduce_only,
             placed_ns=self.time_ns,
             updated_ns=self.time_ns,
@@ -243,6 +244,7 @@ class VenueView:
         book = self.books[order.instrument_id]
         book.add(order.side, order.limit_price, -order.remaining_quantity)
         order.quantity, order.limit_price = event.quantity, event.limit_price
+        order.canceled_quantity = 0
         order.version, order.replaced = event.version, True
         order.max_fee = self._command.terms.max_fee
         order.deadline = self._command.terms.deadline
@@ -254,10 +256,12 @@ class VenueView:
 
     def _on_canceled(self, event: ev.OrderCanceled) -> None:
         order = self.orders[event.order_id]
-        remaining = order.remaining_quantity
-        self.books[order.instrument_id].add(order.side, order.limit_price, -remaining)
+        order.canceled_quantity += event.canceled_quantity
+        assert order.remaining_quantity == event.remaining_quantity
+        book = self.books[order.instrument_id]
+        book.add(order.side, order.limit_price, -event.canceled_quantity)
         order.cancel_reason = event.reason.value
-        self._finish(order, OrderStatus.CANCELED)
+        self._finish_if_done(order)
         self._touch(order)
 
     def _on_traded(self, event: ev.Traded) -> None:
@@ -350,8 +354,13 @@ class VenueView:
         self.open_interest[instrument_id] = self.open_interest.get(instrument_id, 0) + change
 
     def _finish_if_done(self, order: OrderRecord) -> None:
-        if order.remaining_quantity == 0:
-            self._finish(order, OrderStatus.FILLED)
+        if order.remaining_quantity:
+            return
+        if order.cancel_reason == ev.CancelReason.DEADLINE:
+            self._finish(order, OrderStatus.EXPIRED)
+        else:
+            canceled = order.canceled_quantity > 0
+            self._finish(order, OrderStatus.CANCELED if canceled else OrderStatus.FILLED)
 
     def _finish(self, order: OrderRecord, status: OrderStatus) -> None:
         order.status = status
