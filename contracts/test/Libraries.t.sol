@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Delayed, DelayedLib} from "../src/libraries/DelayedLib.sol";
+import {Index, IndexLib} from "../src/libraries/IndexLib.sol";
+import {InstrumentLib} from "../src/libraries/InstrumentLib.sol";
+import {LedgerLib} from "../src/libraries/LedgerLib.sol";
+import {OrderStateLib} from "../src/libraries/OrderStateLib.sol";
+import {Test} from "./Test.sol";
+
+contract InstrumentLibTest is Test {
+    /// @dev A library's internal functions revert inside the test itself unless called from
+    /// outside.
+    function toOption(uint256 instrument) external pure returns (uint64) {
+        return InstrumentLib.toOption(instrument);
+    }
+
+    function pack(
+        uint256 underlying,
+        uint256 minute,
+        uint256 exponent,
+        uint256 mantissa,
+        uint256 put_
+    ) internal pure returns (uint256) {
+        return 1 << 60 | underlying << 51 | minute << 25 | exponent << 21 | mantissa << 1 | put_;
+    }
+
+    function test_a_packed_option_reads_back(
+        uint16 underlying,
+        uint32 minute,
+        uint8 exponent,
+        uint32 mantissa,
+        bool isPut
+    ) public view {
+        underlying = uint16(bound(underlying, 0, 511));
+        minute = uint32(bound(minute, 0, (1 << 26) - 1));
+        exponent = uint8(bound(exponent, 0, 15));
+        uint256 low = exponent == 0 ? 1 : uint256(1 << 20) / 10 + 1;
+        mantissa = uint32(bound(mantissa, low, (1 << 20) - 1));
+        uint64 id = this.toOption(pack(underlying, minute, exponent, mantissa, isPut ? 1 : 0));
+        assertEq(underlying, InstrumentLib.underlyingOf(id), "underlying");
+        assertEq(uint256(minute) * 60, InstrumentLib.expiryOf(id), "expiry");
+        assertEq(mantissa * 10 ** uint256(exponent) * 1e4, InstrumentLib.strikeOf(id), "strike");
+        assertTrue(isPut == InstrumentLib.isPut(id), "put");
+    }
+
+    function test_a_second_encoding_of_a_strike_is_refused(uint8 exponent, uint32 mantissa) public {
+        uint256 low = bound(mantissa, 0, uint256(1 << 20) / 10);
+        uint256 high = low == 0 ? bound(exponent, 0, 15) : bound(exponent, 1, 15);
+        vm.expectPartialRevert(InstrumentLib.UnsupportedInstrument.selector);
+        this.toOption(pack(1, 1, high, low, 0));
+    }
+
+    function test_other_kinds_and_longer_ids_are_refused(uint256 instrument) public {
+        vm.assume(instrument >> 60 != 1);
+        vm.expectPartialRevert(InstrumentLib.UnsupportedInstrument.selector);
+        this.toOption(instrument);
+    }
+
+    function test_call_minus_put_is_the_forward(uint32 mantissa, uint64 ticks, int48 quantity)
+        public
+        pure
+    {
+        mantissa = uint32(bound(mantissa, 1, (1 << 20) - 1));
+        uint256 price = bound(ticks, 1, 1e14) * 1e4;
+        uint64 call = uint64(pack(1, 1, 0, mantissa, 0));
+        int256 forward = int256(quantity) * (int256(price) - int256(uint256(mantissa) * 1e4)) / 1e4;
+        assertEq(
+            forward,
+            InstrumentLib.payoff(call, quantity, price)
+                - InstrumentLib.payoff(call | 1, quantity, price),
+            "parity"
+        );
+    }
+}
+
+contract OrderStateLibTest is Test {
+    mapping(uint256 slot => uint256) internal states;
+
+    function test_a_state_reads_back_and_its_neighbours_stand(
+        uint64 nonce,
+        uint48 filled,
+        uint16 version,
+        uint256 others
+    ) public {
+        states[nonce >> 2] = others;
+        OrderStateLib.set(states, nonce, filled, version);
+        (uint256 f, uint256 v) = OrderStateLib.get(states, nonce);
+        assertEq(filled, f, "filled");
+        assertEq(version, v, "version");
+        uint256 mask = ~(uint256(type(uint64).max) << (64 * (nonce % 4)));
+        assertEq(others & mask, states[nonce >> 2] & mask, "neighbours");
+    }
+
+    function test_a_used_nonce_is_full_at_the_highest_version(uint64 nonce, uint256 others) public {
+        states[nonce >> 2] = others;
+        OrderStateLib.setUsed(states, nonce);
+        (uint256 f, uint256 v) = OrderStateLib.get(states, nonce);
+        assertEq(type(uint48).max, f, "filled");
+        assertEq(type(uint16).max, v, "version");
+    }
+}
+
+contract DelayedLibTest is Test {
+    Delayed internal value;
+
+    function test_a_scheduled_value_waits(uint64 old, uint64 new_, uint32 delay, uint32 time)
+        public
+    {
+        vm.warp(1_800_000_000);
+        DelayedLib.setNow(value, old);
+        DelayedLib.schedule(value, new_, delay);
+        uint256 now_ = 1_800_000_000 + uint256(time);
+        assertEq(time < delay ? old : new_, DelayedLib.valueAt(value, now_), "value");
+    }
+
+    function test_a_value_set_now_holds_for_the_past_too(uint64 v, uint64 time) public {
+        DelayedLib.setNow(value, v);
+        assertEq(v, DelayedLib.valueAt(value, time), "value");
+    }
+}
+
+contract IndexLibTest is Test {
+    function test_each_key_has_one_place_in_order_of_arrival(uint8[] memory keys) public pure {
+        Index memory index = IndexLib.create(keys.length);
+        uint256[256] memory places; // the slow twin: place + 1 by key
+        uint256 count = 0;
+        for (uint256 i = 0; i < keys.length; i++) {
+            (uint256 place, bool added) = IndexLib.findOrAdd(index, keys[i]);
+            assertTrue(added == (places[keys[i]] == 0), "added");
+            if (added) places[keys[i]] = ++count;
+            assertEq(places[keys[i]] - 1, place, "place");
+            assertEq(keys[i], index.keys[place], "key");
+        }
+        assertEq(count, index.count, "count");
+    }
+}
+
+contract LedgerLibTest is Test {
+    function test_a_position_key_splits_into_its_parts(uint64 id, uint64 instrument) public pure {
+        (uint64 a, uint64 b) = LedgerLib.splitKey(LedgerLib.positionKey(id, instrument));
+        assertEq(id, a, "subaccountId");
+        assertEq(instrument, b, "instrument");
+    }
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Oracle} from "../src/Oracle.sol";
+import {DeliveryPrice, IOracle, RiskRoot} from "../src/interfaces/IOracle.sol";
+import {ClearingTest} from "./ClearingTest.sol";
+
+contract OracleSignersTest is ClearingTest {
+    function test_a_signer_set_is_ascending_and_can_reach_its_threshold(uint8 threshold) public {
+        address[] memory signers = new address[](2);
+        (signers[0], signers[1]) = (address(1), address(2));
+        if (threshold == 0 || threshold > 2) vm.expectRevert(IOracle.InvalidSignerSet.selector);
+        new Oracle(signers, threshold);
+    }
+
+    function test_unsorted_double_and_zero_signers_are_refused(address first, address second)
+        public
+    {
+        address[] memory signers = new address[](2);
+        (signers[0], signers[1]) = (first, second);
+        if (first == address(0) || second <= first) {
+            vm.expectRevert(IOracle.InvalidSignerSet.selector);
+        }
+        new Oracle(signers, 1);
+    }
+}
+
+contract FixDeliveryPriceTest is ClearingTest {
+    DeliveryPrice internal good = DeliveryPrice(1, EXPIRY, 100_000 * USD, EXPIRY + DAY);
+
+    function setUp() public override {
+        super.setUp();
+        vm.warp(EXPIRY);
+    }
+
+    function test_a_price_is_fixed_by_anyone_who_has_the_signatures(
+        address caller,
+        uint32 underlying,
+        uint64 ticks
+    ) public {
+        ticks = uint64(bound(ticks, 1, type(uint64).max / 1e4));
+        (good.underlying, good.price) = (underlying, ticks * 1e4);
+        bytes[] memory signatures = quorum(oracle.hashDeliveryPrice(good));
+        vm.expectEmit(address(oracle));
+        emit IOracle.DeliveryPriceFixed(underlying, EXPIRY, good.price);
+        vm.prank(caller);
+        oracle.fixDeliveryPrice(good, signatures);
+        assertEq(good.price, oracle.deliveryPrice(underlying, EXPIRY), "price");
+    }
+
+    function test_a_price_is_fixed_once(uint64 ticks) public {
+        fixPrice(1, EXPIRY, 100_000 * USD);
+        good.price = uint64(bound(ticks, 1, type(uint64).max / 1e4)) * 1e4;
+        refusedWith(IOracle.AlreadyFixed.selector);
+    }
+
+    function test_a_price_is_not_fixed_before_the_expiry(uint32 early) public {
+        vm.warp(EXPIRY - bound(early, 1, DAY));
+        refusedWith(IOracle.NotExpired.selector);
+    }
+
+    function test_a_late_post_is_refused(uint32 late) public {
+        vm.warp(good.deadline + 1 + uint256(late));
+        refusedWith(IOracle.DeadlinePassed.selector);
+    }
+
+    function test_zero_and_off_tick_prices_are_refused(uint64 price) public {
+        vm.assume(price == 0 || price % 1e4 != 0);
+        good.price = price;
+        refusedWith(IOracle.PriceOffTick.selector);
+    }
+
+    function test_a_missing_price_reverts(uint32 underlying, uint64 expiry) public {
+        vm.expectPartialRevert(IOracle.NotFixed.selector);
+        oracle.deliveryPrice(underlying, expiry);
+    }
+
+    // ---- signatures
+
+    function test_fewer_than_the_threshold_are_refused() public {
+        refusedFor(one(11), IOracle.NotEnoughSignatures.selector);
+    }
+
+    function test_a_duplicate_signer_is_refused(uint8 who) public {
+        uint256 key = 11 + who % 3;
+        refusedFor(two(key, key), IOracle.SignersNotAscending.selector);
+    }
+
+    function test_unsorted_signers_are_refused() public {
+        (uint256 low, uint256 high) = vm.addr(11) < vm.addr(12) ? (11, 12) : (12, 11);
+        refusedFor(two(high, low), IOracle.SignersNotAscending.selector);
+    }
+
+    function test_a_stranger_is_refused(uint64 key) public {
+        vm.assume(key != 0 && (key < 11 || key > 13));
+        (uint256 low, uint256 high) =
+            vm.addr(11) < vm.addr(key) ? (uint256(11), uint256(key)) : (uint256(key), uint256(11));
+        refusedFor(two(low, high), IOracle.UnknownSigner.selector);
+    }
+
+    function test_a_broken_signature_is_refused() public {
+        bytes[] memory signatures = quorum(oracle.hashDeliveryPrice(good));
+        signatures[1] = new bytes(64);
+        refusedFor(signatures, IOracle.InvalidSignature.selector);
+    }
+
+    function test_signatures_of_another_price_are_refused(uint64 ticks) public {
+        bytes[] memory signatures = quorum(oracle.hashDeliveryPrice(good));
+        good.price = uint64(bound(ticks, 1, type(uint64).max / 1e4)) * 1e4;
+        vm.assume(good.price != 100_000 * USD);
+        (bool done,) =
+            address(oracle).call(abi.encodeCall(IOracle.fixDeliveryPrice, (good, signatures)));
+        assertTrue(!done, "refused");
+    }
+
+    function test_signatures_of_another_chain_are_refused() public {
+        bytes[] memory signatures = quorum(oracle.hashDeliveryPrice(good));
+        vm.chainId(77);
+        (bool done,) =
+            address(oracle).call(abi.encodeCall(IOracle.fixDeliveryPrice, (good, signatures)));
+        assertTrue(!done, "refused");
+    }
+
+    function refusedWith(bytes4 selector) internal {
+        refusedFor(quorum(oracle.hashDeliveryPrice(good)), selector);
+    }
+
+    function refusedFor(bytes[] memory signatures, bytes4 selector) internal {
+        vm.expectPartialRevert(selector);
+        oracle.fixDeliveryPrice(good, signatures);
+    }
+
+    function one(uint256 key) internal view returns (bytes[] memory signatures) {
+        signatures = new bytes[](1);
+        signatures[0] = signatureOf(key, oracle.hashDeliveryPrice(good));
+    }
+
+    function two(uint256 a, uint256 b) internal view returns (bytes[] memory signatures) {
+        signatures = new bytes[](2);
+        signatures[0] = signatureOf(a, oracle.hashDeliveryPrice(good));
+        signatures[1] = signatureOf(b, oracle.hashDeliveryPrice(good));
+    }
+}
+
+contract PostRiskRootTest is ClearingTest {
+    function test_a_newer_root_replaces_the_last(uint64 epoch, uint32 age, bytes32 root) public {
+        epoch = uint64(bound(epoch, 1, type(uint64).max));
+        uint64 time = START - uint64(bound(age, 0, START));
+        vm.expectEmit(address(oracle));
+        emit IOracle.RiskRootPosted(epoch, time, root);
+        post(RiskRoot(epoch, time, root, START));
+        (uint64 e, uint64 t, bytes32 r) = oracle.latestRiskRoot();
+        assertEq(epoch, e, "epoch");
+        assertEq(time, t, "time");
+        assertEq(root, r, "root");
+    }
+
+    function test_an_epoch_that_is_not_newer_is_refused(uint64 first, uint64 second) public {
+        first = uint64(bound(first, 1, type(uint64).max));
+        post(RiskRoot(first, START, "a", START));
+        refusedWith(
+            RiskRoot(uint64(bound(second, 0, first)), START, "b", START),
+            IOracle.EpochNotNewer.selector
+        );
+    }
+
+    function test_time_never_falls_nor_leads_the_block() public {
+        post(RiskRoot(1, START, "a", START));
+        refusedWith(RiskRoot(2, START - 1, "b", START), IOracle.TimeFell.selector);
+        refusedWith(RiskRoot(2, START + 61, "b", START), IOracle.TimeTooLate.selector);
+        post(RiskRoot(2, START + 60, "b", START));
+    }
+
+    function test_a_late_post_is_refused() public {
+        refusedWith(RiskRoot(1, START, "a", START - 1), IOracle.DeadlinePassed.selector);
+    }
+
+    function test_too_few_signatures_are_refused() public {
+        vm.expectRevert(IOracle.NotEnoughSignatures.selector);
+        oracle.postRiskRoot(RiskRoot(1, START, "a", START), new bytes[](0));
+    }
+
+    function post(RiskRoot memory risk) internal {
+        oracle.postRiskRoot(risk, quorum(oracle.hashRiskRoot(risk)));
+    }
+
+    function refusedWith(RiskRoot memory risk, bytes4 selector) internal {
+        bytes[] memory signatures = quorum(oracle.hashRiskRoot(risk));
+        vm.expectRevert(selector);
+        oracle.postRiskRoot(risk, signatures);
+    }
+}
