@@ -5,11 +5,11 @@ Errors that a person can mend end with one line on standard error and exit code 
 
 import asyncio
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from exchange.bootstrap.logs import configure_logs
@@ -41,9 +41,10 @@ def dev(
     """Start a chain, the exchange, its relayer and a simulated market, until Ctrl-C."""
     from exchange.bootstrap.dev import run_dev
 
+    settings = _settings()
     if chain_data is not None:
-        os.environ["EXCHANGE_CHAIN_DATA"] = str(chain_data.absolute())
-    run_dev(_settings())
+        settings = msgspec.structs.replace(settings, seed_chain=str(chain_data.absolute()))
+    run_dev(settings)
 
 
 @app.command()

@@ -29,9 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     batch_interval_s: float = 1.0  # the longest a trade waits for its batch
     index_interval_s: float = 1.0  # between index samples
     marks_interval_s: float = 5.0  # between full epochs of risk arrays
-    simulate_market: bool = False  # sample the simulated market and list its chains
     seed: int = 7  # of the simulated market and its agents
-    chain_data: str = ""  # a recorded chain that seeds listings, surface and resting orders
+    seed_chain: str = ""  # file of a recorded chain that seeds listings, index and surface
     log_level: str = "info"
 
     @property
@@ -66,7 +65,7 @@ class SettingsInvalid(Exception):
 
 
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from variables EXCHANGE_*; unknown names and wrong types are refused."""
+    """Settings from variables EXCHANGE_*; a wrong type is refused, other names are left alone."""
     given = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()

@@ -46,7 +46,7 @@ class MarketFeed:
         self._settings = settings
         self._sequencer = sequencer
         self._market: DevMarket = load_dev_market()
-        self._chain = recorded_chain(settings.chain_data, first_time_ns)
+        self._chain = recorded_chain(settings.seed_chain, first_time_ns)
 
     async def feeds(self) -> tuple[Feed, ...]:
         """Sources that go on from the journal's last index, or from the data's first."""
