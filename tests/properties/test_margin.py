@@ -1,0 +1,308 @@
+"""What must hold for every portfolio, order and market."""
+
+import itertools
+import random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.margin_world import (
+    EXPIRIES,
+    account,
+    floats,
+    instruments,
+    market,
+    marks_book,
+    option,
+    order,
+    perpetual,
+    preset,
+    update,
+)
+
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
+from exchange.margin.account import MarginOrder
+from exchange.margin.marks import MarksBook
+from exchange.margin.reference import evaluate
+from exchange.margin.scenarios import margin_parameters
+from exchange.model import Kind, unpack_instrument_id
+
+# Few instruments close to one another meet more often than many.
+CHAIN = [
+    option(strike, letter, expiry)
+    for expiry in EXPIRIES[:2]
+    for strike in (80_000, 100_000, 120_000)
+    for letter in "CP"
+]
+BOOK = [*CHAIN, perpetual(1), option(3500, "C", underlying_id=2), perpetual(2)]
+CONTRACTS = st.integers(-200_000, 200_000).filter(bool)
+POSITIONS = st.dictionaries(st.sampled_from(BOOK), CONTRACTS, max_size=8)
+MARKETS = {
+    "calm": {},
+    "doubt": {"confidence": 0.5},
+    "depeg": {"stablecoin": 0.9},
+    "crash": {"move": 0.5},
+}
+GROUPED = msgspec.structs.replace(margin_parameters(preset()), risk_groups=((1, 1), (2, 1)))
+FACTORED = msgspec.structs.replace(GROUPED, initial_factor=RATIO_SCALE * 13 // 10 + 1)
+# Only the skew scenarios count: their results are neither concave nor additive.
+SKEWED = msgspec.structs.replace(
+    margin_parameters(preset()),
+    weights=tuple(RATIO_SCALE * skew for skew in margin_parameters(preset()).absolute),
+)
+PARAMETERS = {"default": None, "grouped": GROUPED, "factored": FACTORED, "skewed": SKEWED}
+BOOKS = {
+    (name, parameters): marks_book(parameters=PARAMETERS[parameters], **changes)
+    for name, changes in MARKETS.items()
+    for parameters in PARAMETERS
+}
+MARKS = st.sampled_from(sorted(BOOKS)).map(BOOKS.__getitem__)
+
+
+def hold(positions, marks, cash=0):
+    found = account(cash=cash, marks=marks)
+    for instrument_id, quantity in positions.items():
+        found.apply_fill(instrument_id, quantity)
+    return found
+
+
+@st.composite
+def orders(draw, marks):
+    """Orders around the mark: generous, fair and bad ones."""
+    instrument_id = draw(st.sampled_from(BOOK))
+    mark = marks.mark_price(instrument_id)
+    ratio = draw(st.integers(50, 150))
+    price = max(10_000, mark * ratio // 100 // 10_000 * 10_000)
+    sign = draw(st.sampled_from((-1, 1)))
+    fee = draw(st.sampled_from((0, 1, 30 * CASH_SCALE + 1)))
+    return MarginOrder(instrument_id, sign, draw(st.integers(1, 100_000)), price, fee)
+
+
+def fill(found, one, quantity):
+    """The worst fill: at the limit, at the largest fee."""
+    found.apply_fill(one.instrument_id, one.sign * quantity)
+    found.add_cash(-one.sign * one.limit_price * quantity // QUANTITY_SCALE)
+    found.add_cash(-(one.max_fee * quantity // QUANTITY_SCALE))
+
+
+@given(st.data(), POSITIONS, MARKS)
+def test_no_subset_of_fills_leaves_less_than_initial_excess_promised(data, positions, marks):
+    """Brute force over all subsets of open orders, each filled whole at its worst."""
+    found = hold(positions, marks, cash=100_000)
+    open_orders = [data.draw(orders(marks)) for _ in range(data.draw(st.integers(1, 5)))]
+    for order_id, one in enumerate(open_orders):
+        found.place_order(order_id, one)
+    promised = found.initial_excess()
+    for count in range(len(open_orders) + 1):
+        for subset in itertools.combinations(open_orders, count):
+            filled = hold(positions, marks, cash=100_000)
+            for one in subset:
+                fill(filled, one, one.quantity)
+            assert filled.initial_excess() >= promised
+
+
+@given(st.data(), POSITIONS, MARKS)
+def test_partial_fills_never_break_the_promise_beyond_rounding(data, positions, marks):
+    """Parts round apart: at most one micro-USDC for each rounding of each fill."""
+    found = hold(positions, marks, cash=100_000)
+    for order_id in range(data.draw(st.integers(1, 4))):
+        found.place_order(order_id, data.draw(orders(marks)))
+    promised = found.initial_excess()
+    slack = 0
+    for order_id in list(found.orders):
+        one = found.orders[order_id]
+        part = data.draw(st.integers(1, one.quantity))
+        fill(found, one, part)
+        found.reduce_order(order_id, one.quantity - part)
+        slack += 12
+        assert found.initial_excess() >= promised - slack
+    found.check()
+
+
+@given(st.data(), POSITIONS, MARKS)
+def test_placing_then_canceling_is_identity(data, positions, marks):
+    found = hold(positions, marks, cash=1000)
+    found.place_order(1, data.draw(orders(marks)))
+    before = found.state(), found.initial_excess(), found.maintenance_excess()
+    one = data.draw(orders(marks))
+    expected = found.initial_excess_with(one)
+    found.place_order(2, one)
+    assert found.initial_excess() == expected <= before[1]
+    found.remove_order(2)
+    assert (found.state(), found.initial_excess(), found.maintenance_excess()) == before
+    found.check()
+
+
+@given(POSITIONS, MARKS, st.randoms(use_true_random=False))
+def test_the_order_of_fills_does_not_matter(positions, marks, rng):
+    fills = [
+        (one, part) for one, all_ in positions.items() for part in (all_ // 3, all_ - all_ // 3)
+    ]
+    rng.shuffle(fills)
+    shuffled = account(cash=5, marks=marks)
+    for one, quantity in fills:
+        if quantity:
+            shuffled.apply_fill(one, quantity)
+        shuffled.maintenance_excess()
+    straight = hold(positions, marks, cash=5)
+    assert shuffled.state() == straight.state()
+    assert shuffled.initial_excess() == straight.initial_excess()
+    assert shuffled.maintenance_excess() == straight.maintenance_excess()
+    shuffled.check()
+
+
+@given(POSITIONS, POSITIONS, MARKS)
+def test_margin_of_two_portfolios_together_is_never_more_than_apart(one, other, marks):
+    """Sub-additive, up to the rounding of each part; skew results may add a discount's width."""
+    plain = msgspec.structs.replace(marks.parameters, absolute=(False,) * marks.scenario_count)
+    linear = marks_book(parameters=plain)
+    both = {key: one.get(key, 0) + other.get(key, 0) for key in {*one, *other}}
+    both = {key: quantity for key, quantity in both.items() if quantity}
+    together, parts = hold(both, linear), [hold(one, linear), hold(other, linear)]
+    for margin in ("initial_margin", "maintenance_margin"):
+        apart = sum(getattr(part, margin)() for part in parts)
+        assert getattr(together, margin)() <= apart + 10
+
+
+@given(POSITIONS, st.sampled_from(CHAIN), st.integers(1, 100_000), MARKS)
+def test_excess_falls_with_added_short_options(positions, short, quantity, marks):
+    """Selling an option at its mark to a portfolio of shorts never frees margin."""
+    shorts = {one: -abs(held) for one, held in positions.items() if one in CHAIN}
+    shorts = {one: held for one, held in shorts.items() if one & 1 == short & 1}
+    before, after = hold(shorts, marks), hold(shorts, marks)
+    after.apply_fill(short, -quantity)
+    after.add_cash(marks.mark_price(short) * quantity // QUANTITY_SCALE)
+    assert after.initial_excess() <= before.initial_excess() + 2
+    assert after.maintenance_excess() <= before.maintenance_excess() + 2
+
+
+@given(POSITIONS, MARKS)
+def test_requirements_are_never_negative_and_initial_is_the_larger(positions, marks):
+    found = hold(positions, marks)
+    assert found.initial_margin() >= found.maintenance_margin() - 1
+    assert found.maintenance_margin() >= 0
+
+
+@pytest.mark.parametrize("name", MARKETS)
+def test_integers_differ_from_floats_by_the_stated_bound(name):
+    """One micro-USDC for each contract held, and one for each expiry and scenario."""
+    rng = random.Random(name)
+    marks = marks_book(**MARKETS[name])
+    preset_, world = preset(), market(**MARKETS[name])
+    factor = preset_.initial_factor(world.stablecoin_price)
+    for _ in range(100):
+        chosen = rng.sample(instruments(), rng.randint(1, 40))
+        positions = {one: rng.choice((-1, 1)) * rng.randint(1, 500_000) for one in chosen}
+        found = hold(positions, marks, cash=rng.randint(-(10**6), 10**6))
+        expected = evaluate(preset_, world, floats(found))
+        contracts = sum(abs(quantity) for quantity in positions.values()) / QUANTITY_SCALE
+        float_error = 1e-12 * abs(expected.worst) * CASH_SCALE + 1e-9 * contracts * CASH_SCALE
+        bound = (contracts + len(expected.expiries)) * factor + 6 + float_error
+        for excess in ("initial_excess", "maintenance_excess"):
+            difference = getattr(found, excess)() - getattr(expected, excess) * CASH_SCALE
+            assert abs(difference) <= bound
+        for group in expected.groups:
+            (underlying_id,) = group.underlying_ids
+            integers = found._portfolio.group_results()[-underlying_id]
+            exact = [*group.results, group.basis_contingency]
+            for integer, real in zip(integers, exact, strict=True):
+                assert abs(integer - real * CASH_SCALE) <= bound + 0.1 * contracts
+
+
+class AccountMachine(RuleBasedStateMachine):
+    """Any sequence of fills, orders, ticks and epochs leaves caches equal to a fresh start."""
+
+    def __init__(self):
+        super().__init__()
+        self.marks = marks_book()
+        self.account = account(cash=10_000, marks=self.marks)
+        self.next_id = 1
+
+    @rule(instrument_id=st.sampled_from(BOOK), quantity=CONTRACTS)
+    def trade(self, instrument_id, quantity):
+        self.account.apply_fill(instrument_id, quantity)
+
+    @rule(data=st.data())
+    def place(self, data):
+        self.account.place_order(self.next_id, data.draw(orders(self.marks)))
+        self.next_id += 1
+
+    @precondition(lambda self: self.account.orders)
+    @rule(data=st.data())
+    def shrink(self, data):
+        order_id = data.draw(st.sampled_from(sorted(self.account.orders)))
+        quantity = self.account.orders[order_id].quantity
+        self.account.reduce_order(order_id, data.draw(st.integers(0, quantity)))
+
+    @precondition(lambda self: self.account.positions)
+    @rule(data=st.data())
+    def close(self, data):
+        instrument_id = data.draw(st.sampled_from(sorted(self.account.positions)))
+        self.account.apply_fill(instrument_id, -self.account.position(instrument_id))
+
+    @rule(name=st.sampled_from(sorted(MARKETS)))
+    def epoch(self, name):
+        self.marks.update(update(self.marks.epoch + 1, **MARKETS[name]))
+
+    @rule(parameters=st.sampled_from(sorted(PARAMETERS)))
+    def configure(self, parameters):
+        self.marks.configure(PARAMETERS[parameters] or margin_parameters(preset()))
+
+    @rule(amount=st.integers(-(10**12), 10**12))
+    def move_cash(self, amount):
+        self.account.add_cash(amount)
+
+    @rule()
+    def ask(self):
+        self.account.initial_excess()
+        self.account.maintenance_excess()
+
+    @invariant()
+    def caches_equal_a_fresh_computation(self):
+        self.account.check()
+
+
+TestAccountMachine = AccountMachine.TestCase
+
+
+@given(st.data(), POSITIONS, MARKS)
+def test_a_fill_of_a_risk_reducing_order_never_lowers_excess(data, positions, marks):
+    """Whatever part of it fills, and with any other orders open, up to rounding."""
+    found = hold(positions, marks)
+    found.place_order(1, data.draw(orders(marks)))
+    if not positions:
+        return
+    instrument_id = data.draw(st.sampled_from(sorted(positions)))
+    held = positions[instrument_id]
+    mark = marks.mark_price(instrument_id)
+    ratio = data.draw(st.integers(90, 110))
+    price = max(10_000, mark * ratio // 1_000_000 * 10_000)
+    close = MarginOrder(instrument_id, 1 if held < 0 else -1, abs(held), price, 0)
+    if found.risk_reducing(close):
+        before = found.initial_excess()
+        part = data.draw(st.integers(1, abs(held)))
+        found.apply_fill(instrument_id, close.sign * part)
+        found.add_cash(-(close.sign * price * part) // QUANTITY_SCALE)
+        assert found.initial_excess() >= before - 12
+
+
+def test_the_perpetual_is_a_linear_instrument():
+    assert unpack_instrument_id(perpetual()).kind is Kind.PERPETUAL
+    long, short = account({perpetual(): 1.0}), account({perpetual(): -1.0})
+    assert long.initial_margin() == short.initial_margin()
+    assert order(perpetual(), 1, 5).limit_price == 5_000_000
+
+
+@pytest.mark.parametrize("contracts", [2, 5, 8, 12, 20, 40])
+def test_gains_on_both_sides_of_the_skew_do_not_cheat_the_bound(contracts):
+    """Long calls and a short put both gain from the tilt, and together count as a larger loss."""
+    marks = MarksBook(SKEWED)
+    no_basis = [msgspec.structs.replace(one, basis_weight=0) for one in update().expiries]
+    marks.update(msgspec.structs.replace(update(), expiries=tuple(no_basis)))
+    found = account({option(120_000, "C"): 10.0}, cash=1_000_000, marks=marks)
+    sell = order(option(80_000, "P"), -contracts, marks.mark_price(option(80_000, "P")) // 10**6, 0)
+    promised = found.initial_excess_with(sell)
+    fill(found, sell, sell.quantity)
+    assert found.initial_excess() >= promised
