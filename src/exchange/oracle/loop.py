@@ -119,7 +119,10 @@ class MarksLoop:
                 return
             configured = {item.underlying_id for item in parameters.underlyings}
             feeds = [feed for key, feed in self._feeds.items() if key in configured]
-            await asyncio.gather(*(self._sample(feed) for feed in feeds))
+            sampling = (self._sample(feed) for feed in feeds)
+            for failure in await asyncio.gather(*sampling, return_exceptions=True):
+                if failure is not None:
+                    raise failure  # only now, when none is still under way
             if force or self._is_due():
                 await self._make_epoch([feed.underlying_id for feed in feeds])
 

@@ -9,6 +9,7 @@ import pytest
 
 from exchange.commands import (
     AdvanceClock,
+    AnyCommand,
     Configure,
     FeeSchedule,
     TradingLimits,
@@ -16,6 +17,7 @@ from exchange.commands import (
     UpdateMarks,
 )
 from exchange.engine import Engine
+from exchange.events import Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import Entry, open_journal
 from exchange.margin.scenarios import load_preset, margin_parameters
@@ -26,7 +28,7 @@ from exchange.oracle.index import IndexRules, Verdict, Withheld
 from exchange.oracle.loop import Feed, MarksLoop, Timing
 from exchange.oracle.marks import MarkModel
 from exchange.oracle.sources import Sample, Source
-from exchange.sequencer import Sequencer
+from exchange.sequencer import Reply, Sequencer, SequencerBusy
 
 START_NS = 1_795_271_000 * 10**9
 SECOND_NS = 10**9
@@ -274,8 +276,57 @@ def test_a_restart_is_guarded_by_the_journals_index(tmp_path: Path) -> None:
             await restarted.cycle()
             assert restarted.readings[1].withheld is Withheld.IMPLAUSIBLE
             restarted.reset_breaker(1)
+            restarted.reset_breaker(99)  # nobody's: nothing to vouch for
             await restarted.cycle()
             assert stage.samples(1)[-1] == 1_000_000 * CASH_SCALE
+
+    asyncio.run(play())
+
+
+def test_a_busy_sequencer_costs_one_cycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one is made as usual."""
+
+    async def play() -> None:
+        async with venue(tmp_path) as stage:
+            await stage.open()
+            submit, calls = stage.sequencer.submit, []
+
+            async def busy_once(command: AnyCommand) -> Reply:
+                calls.append(command)
+                if len(calls) == 1:
+                    raise SequencerBusy("try again")
+                return await submit(command)
+
+            monkeypatch.setattr(stage.sequencer, "submit", busy_once)
+            enough = asyncio.Event()
+            stage.sequencer.subscribe(lambda _: enough.set() if stage.epochs() else None)
+            running = asyncio.create_task(stage.loop(Timing(index_interval_s=0.005)).run())
+            await asyncio.wait_for(enough.wait(), 10)
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            assert len(stage.samples(2)) > len(stage.samples(1)) > 0
+
+    asyncio.run(play())
+
+
+def test_a_refused_sample_is_not_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marks are made of what the engine took, and of nothing else."""
+
+    async def play() -> None:
+        async with venue(tmp_path) as stage:
+            await stage.open()
+
+            async def refuse(command: AnyCommand) -> Reply:
+                refusal = Refused(reason=RejectReason.UNKNOWN_INSTRUMENT)
+                return Reply(seq=0, time_ns=0, events=(refusal,), chain_hash=b"")
+
+            monkeypatch.setattr(stage.sequencer, "submit", refuse)
+            loop = stage.loop()
+            await loop.sample_now()
+            monkeypatch.undo()
+            assert loop.readings[1].index_price == 100_000 * CASH_SCALE
+            assert stage.epochs() == []
 
     asyncio.run(play())
 
