@@ -23,6 +23,15 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function expectRevert(bytes4 selector) external;
     function lastCallGas() external view returns (Gas memory);
+    function etch(address target, bytes calldata code) external;
+    function parseJsonAddress(string calldata json, string calldata key)
+        external
+        pure
+        returns (address);
+    function parseJsonBytes(string calldata json, string calldata key)
+        external
+        pure
+        returns (bytes memory);
     function parseJsonBytes32(string calldata json, string calldata key)
         external
         pure
@@ -31,14 +40,6 @@ interface Vm {
         external
         pure
         returns (uint256);
-    function parseJsonUintArray(string calldata json, string calldata key)
-        external
-        pure
-        returns (uint256[] memory);
-    function parseJsonBytes32Array(string calldata json, string calldata key)
-        external
-        pure
-        returns (bytes32[] memory);
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);
     function sign(uint256 privateKey, bytes32 digest)
