@@ -1,0 +1,132 @@
+"""The audit finds what was changed, and says where."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.journals import TAKER, place_signed, traded_venue, write_journal
+from tests.venue import Venue
+
+from exchange.audit import Difference, Replay
+from exchange.commands import CutBatch, PlaceOrder
+from exchange.events import BatchCut, Traded
+from exchange.journal import JournalReader
+from exchange.model import Side
+
+
+def replay(path: Path) -> Replay:
+    run = Replay(JournalReader(str(path)))
+    run.run()
+    return run
+
+
+def journal_of(venue: Venue, tmp_path: Path) -> Path:
+    path = tmp_path / "journal.db"
+    write_journal(venue, path)
+    return path
+
+
+def difference(path: Path) -> Difference:
+    with pytest.raises(Difference) as caught:
+        replay(path)
+    return caught.value
+
+
+def test_a_clean_journal_replays_to_the_same_state(tmp_path: Path) -> None:
+    """Counts are those of the venue, the state hash is the engine's."""
+    venue = traded_venue()
+    venue.send(CutBatch())
+    run = replay(journal_of(venue, tmp_path))
+    assert run.figures.commands == len(venue.entries)
+    assert (run.figures.signatures, run.figures.batches, run.figures.state_hashes) == (4, 1, 1)
+    assert run.figures.state_hash == venue.engine.state_hash().hex()
+
+
+def change_event(venue: Venue, kind: type, **changes: object) -> int:
+    """Falsify the first event of a kind; its seq."""
+    for index, (seq, time_ns, command, events) in enumerate(venue.entries):
+        if any(isinstance(event, kind) for event in events):
+            false = tuple(
+                msgspec.structs.replace(event, **changes) if isinstance(event, kind) else event
+                for event in events
+            )
+            venue.entries[index] = (seq, time_ns, command, false)
+            return seq
+    raise AssertionError("no such event")
+
+
+def test_a_falsified_fill_is_named_by_its_seq(tmp_path: Path) -> None:
+    """An operator who rewrites a price in the journal is found."""
+    venue = traded_venue()
+    seq = change_event(venue, Traded, price=1)
+    assert difference(journal_of(venue, tmp_path)).seq == seq
+
+
+def test_a_falsified_state_hash_is_named_by_its_seq(tmp_path: Path) -> None:
+    """The hash that went on chain must be the replay's."""
+    venue = traded_venue()
+    venue.send(CutBatch())
+    seq = change_event(venue, BatchCut, state_hash=bytes(32))
+    assert difference(journal_of(venue, tmp_path)).seq == seq
+
+
+def test_an_order_that_its_owner_did_not_sign_is_found(tmp_path: Path) -> None:
+    """The engine trusts the gateway's recovery; the audit does not."""
+    venue = traded_venue()
+    taker = venue.engine.subaccounts_of(TAKER)[0]
+    terms = venue.terms(taker, Side.BUY, 1, 100)
+    venue.send(PlaceOrder(terms=terms, signature=b"\x01" * 65))
+    assert difference(journal_of(venue, tmp_path)).seq == len(venue.entries)
+
+
+def test_bytes_changed_on_disk_break_the_hash_chain(tmp_path: Path) -> None:
+    """One flipped bit in the stored commands is found before anything is believed."""
+    import sqlite3
+
+    path = journal_of(traded_venue(), tmp_path)
+    with sqlite3.connect(path) as database:
+        (blob,) = database.execute(
+            "SELECT commands FROM journal_batches WHERE first_seq = 4"
+        ).fetchone()
+        damaged = blob[:-1] + bytes([blob[-1] ^ 1])
+        database.execute("UPDATE journal_batches SET commands = ? WHERE first_seq = 4", (damaged,))
+    database.close()
+    found = difference(path)
+    assert 4 <= found.seq <= 7
+
+
+def test_a_state_hash_without_a_batch_is_found(tmp_path: Path) -> None:
+    """Checkpoints belong to batches."""
+    import sqlite3
+
+    path = journal_of(traded_venue(), tmp_path)
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO journal_checkpoints VALUES (0, 3, ?)", (bytes(32),))
+    database.close()
+    assert difference(path).seq == 3
+
+
+def test_signed_orders_replay_in_two_processes_alike(tmp_path: Path) -> None:
+    """The state hash does not depend on the process that computes it."""
+    import os
+    import subprocess
+    import sys
+
+    venue = traded_venue()
+    place_signed(venue, venue.terms(venue.engine.subaccounts_of(TAKER)[0], Side.BUY, 1, 100))
+    path = journal_of(venue, tmp_path)
+    script = (
+        "import sys; from exchange.audit import Replay; from exchange.journal import JournalReader;"
+        "print(Replay(JournalReader(sys.argv[1])).run().state_hash)"
+    )
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", script, str(path)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("0", "1")
+    }
+    assert hashes == {venue.engine.state_hash().hex()}

@@ -1,0 +1,79 @@
+"""The clockwork submits what time alone causes, and nothing twice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.journals import traded_venue
+from tests.venue import EXPIRY_S, NS, Venue, open_venue
+
+from exchange.clockwork import RETRY_S, Clockwork
+from exchange.commands import CutBatch, ExpireInstruments
+from exchange.engine import Engine
+from exchange.journal import Entry, open_journal
+from exchange.sequencer import Sequencer
+
+Play = Callable[[Sequencer, Clockwork, list[int]], Awaitable[None]]
+
+
+def play(venue: Venue, tmp_path: Path, scene: Play) -> list[Entry]:
+    """Run `scene` on a sequencer that lived through the venue's commands; what came after."""
+
+    async def run() -> list[Entry]:
+        clock = [venue.time_ns]
+        with open_journal(str(tmp_path / "journal.db")) as journal:
+            sequencer = Sequencer(Engine(), journal, machine_clock=lambda: clock[0])
+            writing = asyncio.create_task(sequencer.run())
+            for _, _, command, _ in venue.entries:
+                await sequencer.submit(command)
+            before = sequencer.last_seq
+            clockwork = Clockwork(sequencer, batch_interval_s=1.0)
+            running = asyncio.create_task(clockwork.run())
+            await asyncio.sleep(0)
+            await scene(sequencer, clockwork, clock)
+            running.cancel()
+            writing.cancel()
+            await asyncio.gather(running, writing, return_exceptions=True)
+            return list(journal.reader.entries(before))
+
+    return asyncio.run(run())
+
+
+def test_a_batch_is_cut_once_its_oldest_trade_has_waited(tmp_path: Path) -> None:
+    """Not before the interval, and not again while nothing new happens."""
+
+    async def scene(sequencer: Sequencer, clockwork: Clockwork, clock: list[int]) -> None:
+        await asyncio.sleep(0.01)
+        clock[0] += NS // 2
+        await clockwork.step()
+        assert await sequencer.read(lambda engine: engine.batch_number) == 0
+        clock[0] += NS
+        await clockwork.step()
+        clock[0] += 5 * NS
+        await clockwork.step()
+
+    after = play(traded_venue(), tmp_path, scene)
+    assert [type(entry.command) for entry in after] == [CutBatch]
+
+
+def test_an_expiry_that_came_is_delivered(tmp_path: Path) -> None:
+    """Refused while the window has a hole, asked for again later, and granted after the grace."""
+
+    async def scene(sequencer: Sequencer, clockwork: Clockwork, clock: list[int]) -> None:
+        clock[0] = EXPIRY_S * NS
+        await clockwork.step()
+        await clockwork.step()
+        clock[0] += RETRY_S * NS
+        await clockwork.step()
+        clock[0] += 3600 * NS
+        await clockwork.step()
+        await clockwork.step()
+
+    after = play(open_venue(), tmp_path, scene)
+    tries = [entry for entry in after if isinstance(entry.command, ExpireInstruments)]
+    assert len(tries) == 3
+    assert [type(entry.events[0]).__name__ for entry in tries] == [
+        "Refused",
+        "Refused",
+        "DeliveryPriceFixed",
+    ]
