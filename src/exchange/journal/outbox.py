@@ -1,0 +1,257 @@
+"""The relayer's memory: what it must put on chain, and every transaction it signed to do so.
+
+A job is one thing that must happen on chain exactly once (a batch, a delivery price); its
+transactions are the attempts. A signed transaction is stored before it is sent, so a crash at any
+instant leaves either nothing or the bytes to send again. Knows no chain: the relayer decides, this
+table remembers, and `MOVES` is all that may happen to a job.
+"""
+
+import itertools
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from exchange.journal.schema import JournalUnavailable, create_engine
+
+
+class JobState(StrEnum):
+    """Life of a job."""
+
+    BUILT = "built"  # nothing signed
+    SENT = "sent"  # a signed transaction is stored, and sent or about to be
+    MINED = "mined"  # in a block that may still be reorganised
+    CONFIRMED = "confirmed"  # final
+    REVERTED = "reverted"  # the chain refuses it: a person must look
+
+
+MOVES: Final[dict[JobState, frozenset[JobState]]] = {
+    # BUILT -> MINED: somebody else, such as a second relayer, did it first.
+    JobState.BUILT: frozenset({JobState.SENT, JobState.MINED, JobState.REVERTED}),
+    # SENT -> SENT: replaced at a higher fee. SENT -> BUILT: its tx_nonce went to another one.
+    JobState.SENT: frozenset({JobState.SENT, JobState.MINED, JobState.BUILT}),
+    # MINED -> SENT or BUILT: its block was reorganised away.
+    JobState.MINED: frozenset({JobState.CONFIRMED, JobState.SENT, JobState.BUILT}),
+    # A new start of the relayer asks the chain once more.
+    JobState.REVERTED: frozenset({JobState.BUILT}),
+    JobState.CONFIRMED: frozenset(),
+}
+
+
+class JobKind(StrEnum):
+    """What a job puts on chain."""
+
+    BATCH = "batch"
+    DELIVERY = "delivery"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to do on chain. Jobs are done in the order of `position`."""
+
+    key: str  # "batch:7", "delivery:1:1798185600"
+    kind: JobKind
+    number: int  # of the batch, or the delivery price
+    last_seq: int  # of the batch: where building resumes
+    batch_hash: bytes  # empty unless a batch
+    to: str
+    data: bytes
+    observed_block: int = 0  # the chain as the journal had observed it at `last_seq`
+    observed_hash: str = ""
+    position: int = 0
+    state: JobState = JobState.BUILT
+    tx_hash: str = ""  # of the transaction that did it
+    block: int = 0
+    gas_used: int = 0
+    failures: int = 0  # attempts that were mined and reverted
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed transaction of a job; fees in wei a gas."""
+
+    tx_hash: str
+    job_key: str
+    sender: str
+    tx_nonce: int
+    raw: bytes
+    gas: int
+    max_fee: int
+    priority_fee: int
+    replaced: bool = False
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a job's transaction was mined."""
+
+    tx_hash: str
+    block: int
+    gas_used: int = 0
+
+
+_metadata: Final = sa.MetaData()
+_jobs: Final = sa.Table(
+    "outbox_jobs",
+    _metadata,
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String, nullable=False, unique=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+    sa.Column("batch_hash", sa.LargeBinary, nullable=False),
+    sa.Column("to", sa.String, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("observed_block", sa.BigInteger, nullable=False),
+    sa.Column("observed_hash", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("tx_hash", sa.String, nullable=False),
+    sa.Column("block", sa.BigInteger, nullable=False),
+    sa.Column("gas_used", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+)
+_attempts: Final = sa.Table(
+    "outbox_attempts",
+    _metadata,
+    sa.Column("order", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tx_hash", sa.String, nullable=False, unique=True),
+    sa.Column("job_key", sa.String, nullable=False, index=True),
+    sa.Column("sender", sa.String, nullable=False),
+    sa.Column("tx_nonce", sa.BigInteger, nullable=False),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+    sa.Column("gas", sa.BigInteger, nullable=False),
+    # Wei do not fit 64 bits for ever; text is exact.
+    sa.Column("max_fee", sa.String, nullable=False),
+    sa.Column("priority_fee", sa.String, nullable=False),
+    sa.Column("replaced", sa.Boolean, nullable=False),
+)
+_DONE: Final = (JobState.CONFIRMED.value,)
+
+
+class Outbox:
+    """The table of jobs, at a path or database URL. One process, one thread."""
+
+    def __init__(self, location: str) -> None:
+        self._database = create_engine(location)
+        try:
+            _metadata.create_all(self._database)
+        except sa.exc.SQLAlchemyError as error:
+            raise JournalUnavailable(
+                f"the outbox at {location} cannot be opened: {error}"
+            ) from error
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Append jobs in order, all or none; a key that is there already is left alone."""
+        with self._database.begin() as connection:
+            for job in jobs:
+                known = sa.select(_jobs.c.key).where(_jobs.c.key == job.key)
+                if connection.execute(known).first() is None:
+                    row = msgspec.structs.asdict(job)
+                    del row["position"]
+                    connection.execute(sa.insert(_jobs), row)
+
+    def unfinished(self) -> list[Job]:
+        """Jobs that are not confirmed, in the order in which they must be done."""
+        return self._select(_jobs.c.state.not_in(_DONE))
+
+    def job(self, key: str) -> Job | None:
+        """One job."""
+        found = self._select(_jobs.c.key == key)
+        return found[0] if found else None
+
+    def jobs(self) -> list[Job]:
+        """Every job, in order."""
+        return self._select(sa.true())
+
+    def last_batch(self) -> Job | None:
+        """The batch built last: where a restarted relayer resumes."""
+        query = (
+            sa.select(_jobs)
+            .where(_jobs.c.kind == JobKind.BATCH.value)
+            .order_by(_jobs.c.number.desc())
+            .limit(1)
+        )
+        with self._database.connect() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return _job(row) if row else None
+
+    def attempts(self, job_key: str) -> list[Attempt]:
+        """Signed transactions of a job, oldest first."""
+        return self._attempts(_attempts.c.job_key == job_key)
+
+    def attempts_at(self, sender: str, tx_nonce: int) -> list[Attempt]:
+        """Signed transactions of any job that compete for one tx_nonce."""
+        return self._attempts((_attempts.c.sender == sender) & (_attempts.c.tx_nonce == tx_nonce))
+
+    def move(self, job: Job, state: JobState, outcome: Outcome | None = None) -> Job:
+        """The job in its new state; a move that `MOVES` does not allow is a bug."""
+        assert state in MOVES[job.state], f"{job.key}: {job.state} -> {state}"
+        moved = msgspec.structs.replace(
+            job,
+            state=state,
+            tx_hash=outcome.tx_hash if outcome else job.tx_hash,
+            block=outcome.block if outcome else job.block,
+            gas_used=outcome.gas_used if outcome else job.gas_used,
+        )
+        return self._store(moved)
+
+    def fail(self, job: Job) -> Job:
+        """The job after one of its transactions was mined and reverted: to be tried again."""
+        assert job.state is JobState.SENT
+        again = msgspec.structs.replace(job, state=JobState.BUILT, failures=job.failures + 1)
+        return self._store(again)
+
+    def send(self, job: Job, attempt: Attempt) -> Job:
+        """Remember a signed transaction before it is sent; older ones of the job are replaced."""
+        assert JobState.SENT in MOVES[job.state], f"{job.key}: {job.state} -> sent"
+        older = sa.update(_attempts).where(_attempts.c.job_key == job.key).values(replaced=True)
+        row = msgspec.structs.asdict(attempt)
+        row |= {"max_fee": str(attempt.max_fee), "priority_fee": str(attempt.priority_fee)}
+        with self._database.begin() as connection:
+            connection.execute(older)
+            connection.execute(sa.delete(_attempts).where(_attempts.c.tx_hash == attempt.tx_hash))
+            connection.execute(sa.insert(_attempts), row)  # the same bytes again move to the end
+            connection.execute(_update(job.key, {"state": JobState.SENT.value}))
+        return msgspec.structs.replace(job, state=JobState.SENT)
+
+    def check(self) -> None:
+        """Assert that batches are consecutive and that none is final before the one before it."""
+        batches = [job for job in self.jobs() if job.kind is JobKind.BATCH]
+        for before, after in itertools.pairwise(batches):
+            assert after.number == before.number + 1
+            assert after.last_seq > before.last_seq
+            assert after.state is not JobState.CONFIRMED or before.state is JobState.CONFIRMED
+
+    def close(self) -> None:
+        """Release the database."""
+        self._database.dispose()
+
+    def _store(self, job: Job) -> Job:
+        values = {
+            "state": job.state.value,
+            "tx_hash": job.tx_hash,
+            "block": job.block,
+            "gas_used": job.gas_used,
+            "failures": job.failures,
+        }
+        with self._database.begin() as connection:
+            connection.execute(_update(job.key, values))
+        return job
+
+    def _select(self, condition: sa.ColumnElement[bool]) -> list[Job]:
+        query = sa.select(_jobs).where(condition).order_by(_jobs.c.position)
+        with self._database.connect() as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
+
+    def _attempts(self, condition: sa.ColumnElement[bool]) -> list[Attempt]:
+        query = sa.select(_attempts).where(condition).order_by(_attempts.c.order)
+        with self._database.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [msgspec.convert(dict(row), Attempt, strict=False) for row in rows]
+
+
+def _update(key: str, values: dict[str, Any]) -> sa.Update:
+    return sa.update(_jobs).where(_jobs.c.key == key).values(values)
+
+
+def _job(row: sa.RowMapping) -> Job:
+    return msgspec.convert(dict(row), Job)

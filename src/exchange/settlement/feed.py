@@ -1,0 +1,86 @@
+"""From the journal to the outbox: batches as they are cut, and the delivery prices they need.
+
+Reads the journal forward once; after a restart it resumes at the last batch in the outbox. Also
+remembers what else the relayer must know of the journal: the observed block and the venue's clock.
+"""
+
+from typing import Final
+
+from eth_hash.auto import keccak
+
+from exchange.commands import AdvanceClock, AmendOrder, PlaceOrder
+from exchange.events import ClockAdvanced
+from exchange.fixed import to_seconds_down
+from exchange.journal import Entry, JournalReader
+from exchange.journal.outbox import Job, JobKind, Outbox
+from exchange.settlement.batch import Batch, BatchBuilder, SignedCommand, Tip, settle_calldata
+from exchange.settlement.cursor import BlockCursor, follow_blocks
+from exchange.settlement.delivery import DeliveryDesk
+
+_SELECTOR_BYTES: Final = 4
+
+
+class Feed:
+    """Turns journal entries into jobs; `cursor` and clocks are as of the last entry read."""
+
+    def __init__(
+        self, reader: JournalReader, outbox: Outbox, *, clearing: str, desk: DeliveryDesk
+    ) -> None:
+        self._reader = reader
+        self._outbox = outbox
+        self._clearing = clearing
+        self._desk = desk
+        last = outbox.last_batch()
+        tip = (
+            Tip(number=last.number, last_seq=last.last_seq, batch_hash=last.batch_hash)
+            if last
+            else Tip()
+        )
+        self._builder = BatchBuilder(self._signed, tip)
+        self.seq = tip.last_seq
+        self.venue_time_s = 0
+        self.clock_to_s = 0  # where AdvanceClock wants the chain's clock; 0 when nothing is asked
+        self.cursor = BlockCursor(
+            block=last.observed_block if last else 0,
+            block_hash=last.observed_hash if last else "",
+        )
+
+    def pull(self) -> int:
+        """Take in what is new in the journal; the number of jobs added."""
+        added = 0
+        for entry in self._reader.entries(after_seq=self.seq):
+            self.cursor = follow_blocks(self.cursor, entry)
+            self._follow_clock(entry)
+            batch = self._builder.add(entry)
+            if batch is not None:
+                jobs = [*map(self._desk.job, batch.deliveries), self._batch_job(batch)]
+                self._outbox.add(jobs)
+                added += len(jobs)
+            self.seq = entry.seq
+        return added
+
+    def _follow_clock(self, entry: Entry) -> None:
+        self.venue_time_s = to_seconds_down(entry.time_ns)
+        if isinstance(entry.command, AdvanceClock) and any(
+            isinstance(event, ClockAdvanced) for event in entry.events
+        ):
+            self.clock_to_s = to_seconds_down(entry.time_ns + entry.command.by_ns)
+
+    def _batch_job(self, batch: Batch) -> Job:
+        data = settle_calldata(batch)
+        return Job(
+            key=f"{JobKind.BATCH}:{batch.header.number}",
+            kind=JobKind.BATCH,
+            number=batch.header.number,
+            last_seq=batch.header.last_seq,
+            batch_hash=keccak(data[_SELECTOR_BYTES:]),
+            to=self._clearing,
+            data=data,
+            observed_block=self.cursor.block,
+            observed_hash=self.cursor.block_hash,
+        )
+
+    def _signed(self, seq: int) -> SignedCommand:
+        command = self._reader.entry(seq).command
+        assert isinstance(command, PlaceOrder | AmendOrder), f"seq {seq} carries no signed order"
+        return command

@@ -1,0 +1,84 @@
+"""Journal against chain, account by account, at one block and one batch.
+
+The block is the last one that the journal observed: up to there it knows every deposit, and the
+chain says how many batches it had settled. Reports differences, repairs nothing.
+"""
+
+import msgspec
+
+from exchange.journal import JournalReader
+from exchange.settlement.chain import Chain
+from exchange.settlement.cursor import BlockCursor, follow_blocks
+from exchange.settlement.errors import ReorgDetected
+from exchange.settlement.ledger import Ledger, expected_ledger
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure on which journal and chain disagree; `instrument_id` 0 means cash."""
+
+    subaccount_id: int
+    instrument_id: int
+    expected: int
+    on_chain: int
+
+    def __str__(self) -> str:
+        what = f"position in {self.instrument_id}" if self.instrument_id else "cash"
+        return (
+            f"subaccount {self.subaccount_id}: {what} should be {self.expected}, "
+            f"the chain has {self.on_chain}"
+        )
+
+
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
+    """What was compared, and the differences in order of subaccount and instrument."""
+
+    block: int
+    batch: int
+    settled_seq: int
+    accounts: int
+    figures: int
+    differences: tuple[Difference, ...]
+
+
+def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
+    """Compare every subaccount of the journal with the chain."""
+    cursor = BlockCursor()
+    for entry in reader.entries():
+        cursor = follow_blocks(cursor, entry)
+    if chain.block_hash(cursor.block) != cursor.block_hash:
+        raise ReorgDetected(
+            f"block {cursor.block}, which the journal observed, is not on the chain"
+        )
+    tip = chain.last_batch(block=cursor.block)
+    ledger = expected_ledger(reader.entries(), settled_seq=tip.last_seq, observed_seq=cursor.seq)
+    ledger.check()
+    differences, figures = _compare(ledger, chain, cursor.block)
+    return Reconciliation(
+        block=cursor.block,
+        batch=tip.number,
+        settled_seq=tip.last_seq,
+        accounts=len(ledger.cash),
+        figures=figures,
+        differences=tuple(differences),
+    )
+
+
+def _compare(ledger: Ledger, chain: Chain, block: int) -> tuple[list[Difference], int]:
+    """Differences and the number of figures compared, positions that should be zero included."""
+    instrument_ids = sorted({instrument_id for _, instrument_id in ledger.positions})
+    differences = []
+    for subaccount_id in sorted(ledger.cash):
+        cash, held = chain.cash_and_positions(subaccount_id, instrument_ids, block=block)
+        expected = {0: ledger.cash[subaccount_id]} | ledger.positions_of(subaccount_id)
+        on_chain = {0: cash} | held
+        differences += [
+            Difference(
+                subaccount_id=subaccount_id,
+                instrument_id=instrument_id,
+                expected=expected.get(instrument_id, 0),
+                on_chain=on_chain.get(instrument_id, 0),
+            )
+            for instrument_id in sorted(expected.keys() | on_chain.keys())
+            if expected.get(instrument_id, 0) != on_chain.get(instrument_id, 0)
+        ]
+    return differences, len(ledger.cash) * (1 + len(instrument_ids))

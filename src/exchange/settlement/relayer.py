@@ -1,0 +1,257 @@
+"""Puts jobs on chain, strictly in order, each exactly once, whatever dies in between.
+
+The contract's numbering makes a batch impossible to settle twice; the outbox makes it impossible to
+forget one. Every step reads the chain, decides, writes the outbox, then sends: so the next step, in
+this process or the next, continues from whatever the last one left.
+"""
+
+import time
+from typing import Final
+
+import msgspec
+import structlog
+
+from exchange.fixed import div_up, mul_div_up
+from exchange.journal.outbox import Attempt, Job, JobKind, JobState, Outbox, Outcome
+from exchange.settlement.chain import LOCAL_CHAIN_ID, Call, Chain, Fees, SignedTransaction
+from exchange.settlement.delivery import delivery_of
+from exchange.settlement.errors import BatchRefused, ChainUnavailable, NodeRefused, Reverted
+from exchange.settlement.feed import Feed
+from exchange.signing import address_of
+
+FAILURES_MAX: Final = 5  # mined and reverted attempts of one job before a person must look
+_BUMP_PERCENT: Final = 113  # geth wants 10 % more for a replacement, some nodes 12.5 %
+_GAS_MARGIN: Final = (5, 4)  # limit over estimate
+_SETTLED: Final = (JobState.MINED, JobState.CONFIRMED)
+_EARLY: Final = ("TimeTooLate", "NotExpired")  # the chain's clock is behind the venue's
+
+log = structlog.get_logger(__name__)
+
+
+class RelayerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How patient and how rich a relayer is."""
+
+    key: bytes
+    confirmations: int = 1  # 1: the block that holds a transaction is enough
+    stuck_after_s: float = 15.0
+    fee_cap: int = 500 * 10**9  # wei a gas; above it a stuck transaction waits
+
+
+class Relayer:
+    """Advances the outbox. Single-threaded: one `step` at a time."""
+
+    def __init__(self, feed: Feed, outbox: Outbox, chain: Chain, options: RelayerOptions) -> None:
+        self.address = address_of(options.key)
+        self._feed = feed
+        self._outbox = outbox
+        self._chain = chain
+        self._options = options
+        self._chain_id = chain.deployment.chain_id
+        self._waiting_since: dict[str, float] = {}  # tx_hash -> monotonic seconds
+
+    def step(self) -> bool:
+        """Read the journal and push every job as far as it goes now; whether anything moved."""
+        moved = self._feed.pull() > 0
+        self._follow_clock()
+        for job in self._outbox.unfinished():
+            after = self._advance(job)
+            moved |= after.state is not job.state
+            if after.state not in _SETTLED:
+                break
+        return moved
+
+    def _follow_clock(self) -> None:
+        if self._feed.clock_to_s and self._chain_id == LOCAL_CHAIN_ID:
+            self._chain.advance_time(self._feed.clock_to_s)
+            self._feed.clock_to_s = 0
+
+    def _advance(self, job: Job) -> Job:
+        """The job as far as it can go without waiting."""
+        if job.state is JobState.REVERTED:
+            job = self._outbox.move(job, JobState.BUILT)
+        if job.state is JobState.BUILT:
+            job = self._start(job)
+        if job.state is JobState.SENT:
+            job = self._follow(job)
+        if job.state is JobState.MINED:
+            job = self._confirm(job)
+        return job
+
+    # ---- built
+
+    def _start(self, job: Job) -> Job:
+        done = self._done(job)
+        if done is not None:
+            return self._mined(job, done, by="another sender")
+        if job.failures >= FAILURES_MAX:
+            raise self._refuse(job, f"it was mined and reverted {job.failures} times")
+        tx_nonce = self._chain.tx_count(self.address)
+        gas = self._gas(job)
+        if gas is None:
+            return job
+        return self._send(job, gas=gas, tx_nonce=tx_nonce, fees=self._fees(tx_nonce))
+
+    def _done(self, job: Job) -> Outcome | None:
+        """Where somebody put this job on chain already, this relayer before a crash included."""
+        if job.kind is JobKind.DELIVERY:
+            return self._done_delivery(job)
+        if self._chain.last_batch().number < job.number:
+            return None
+        settled = self._chain.settled(job.number)
+        if settled is None:
+            raise ChainUnavailable(f"the node does not show the log of {job.key} yet")
+        if settled.batch_hash != job.batch_hash:
+            raise self._refuse(job, f"the chain holds another batch, of {settled.tx_hash}")
+        return Outcome(tx_hash=settled.tx_hash, block=settled.block)
+
+    def _done_delivery(self, job: Job) -> Outcome | None:
+        delivery = delivery_of(job)
+        price = self._chain.delivery_price(delivery.underlying_id, delivery.expiry)
+        if price is None:
+            return None
+        if price != delivery.price:
+            raise self._refuse(job, f"the chain fixed {price}, the journal {delivery.price}")
+        return Outcome(tx_hash="", block=self._chain.head())
+
+    def _gas(self, job: Job) -> int | None:
+        """Gas limit for the job now; None where it must wait for the chain's clock."""
+        try:
+            gas = self._chain.estimate_gas(self.address, job.to, job.data)
+        except Reverted as refusal:
+            if self._done(job) is not None:
+                return None  # settled between the look and the estimate; the next step sees it
+            if refusal.error not in _EARLY:
+                raise self._refuse(job, str(refusal)) from refusal
+            self._wait_for_clock(job)
+            return None
+        return mul_div_up(gas, *_GAS_MARGIN)
+
+    def _wait_for_clock(self, job: Job) -> None:
+        log.info("the chain's clock is behind the venue's", job=job.key)
+        if self._chain_id == LOCAL_CHAIN_ID:
+            self._chain.advance_time(self._feed.venue_time_s)
+
+    def _refuse(self, job: Job, why: str) -> BatchRefused:
+        if JobState.REVERTED is not job.state and job.state is JobState.BUILT:
+            self._outbox.move(job, JobState.REVERTED)
+        return BatchRefused(f"{job.key} cannot be settled: {why}")
+
+    # ---- sent
+
+    def _fees(self, tx_nonce: int) -> Fees:
+        """What the node suggests, above whatever this relayer offered for the same tx_nonce."""
+        fees = self._chain.suggested_fees()
+        for rival in self._outbox.attempts_at(self.address, tx_nonce):
+            fees = _above(fees, Fees(max_fee=rival.max_fee, priority_fee=rival.priority_fee))
+        return fees
+
+    def _send(self, job: Job, *, gas: int, tx_nonce: int, fees: Fees) -> Job:
+        signed = self._chain.sign(
+            self._options.key,
+            Call(to=job.to, data=job.data, gas=gas),
+            chain_id=self._chain_id,
+            tx_nonce=tx_nonce,
+            fees=fees,
+        )
+        job = self._outbox.send(job, self._attempt(job, signed, gas))
+        self._waiting_since[signed.tx_hash] = time.monotonic()
+        self._broadcast(job, signed.tx_hash, signed.raw)
+        return job
+
+    def _attempt(self, job: Job, signed: SignedTransaction, gas: int) -> Attempt:
+        return Attempt(
+            tx_hash=signed.tx_hash,
+            job_key=job.key,
+            sender=self.address,
+            tx_nonce=signed.tx_nonce,
+            raw=signed.raw,
+            gas=gas,
+            max_fee=signed.max_fee,
+            priority_fee=signed.priority_fee,
+        )
+
+    def _broadcast(self, job: Job, tx_hash: str, raw: bytes) -> None:
+        try:
+            self._chain.broadcast(raw)
+        except NodeRefused as refusal:  # such as a fee below the base fee: in time it is replaced
+            log.warning("transaction refused", job=job.key, tx=tx_hash, why=refusal.message)
+
+    def _follow(self, job: Job) -> Job:
+        """Look for a receipt; without one keep the transaction alive."""
+        latest = self._outbox.attempts(job.key)[-1]
+        used = self._chain.tx_count(self.address)  # before the receipts: a later count would race
+        outcome = self._receipt(job, latest.tx_nonce)
+        if isinstance(outcome, Outcome):
+            return self._mined(job, outcome, by=self.address)
+        done = self._done(job)
+        if done is not None:
+            return self._mined(job, done, by="another sender")
+        if outcome is not None or used > latest.tx_nonce:
+            return self._retry(job, reverted=outcome is not None)
+        return self._keep_alive(job, latest)
+
+    def _receipt(self, job: Job, tx_nonce: int) -> Outcome | Reverted | None:
+        """What became of the attempts at this tx_nonce: mined, mined in vain, or nothing yet."""
+        for attempt in reversed(self._outbox.attempts(job.key)):
+            if attempt.tx_nonce != tx_nonce:
+                continue
+            receipt = self._chain.receipt(attempt.tx_hash)
+            if receipt is not None and receipt.succeeded:
+                return Outcome(
+                    tx_hash=receipt.tx_hash, block=receipt.block, gas_used=receipt.gas_used
+                )
+            if receipt is not None:
+                return Reverted("transaction", (attempt.tx_hash,))
+        return None
+
+    def _retry(self, job: Job, *, reverted: bool) -> Job:
+        if reverted:
+            log.warning("transaction reverted; trying again", job=job.key)
+            return self._outbox.fail(job)
+        log.warning("another transaction took the nonce; signing again", job=job.key)
+        return self._outbox.move(job, JobState.BUILT)
+
+    def _keep_alive(self, job: Job, latest: Attempt) -> Job:
+        """Send a dropped transaction again, and outbid a stuck one."""
+        if not self._chain.knows(latest.tx_hash):
+            log.warning("transaction is not in the pool; sending it again", job=job.key)
+            self._broadcast(job, latest.tx_hash, latest.raw)
+        since = self._waiting_since.setdefault(latest.tx_hash, time.monotonic())
+        if time.monotonic() - since < self._options.stuck_after_s:
+            return job
+        fees = self._fees(latest.tx_nonce)
+        if fees.max_fee > self._options.fee_cap:
+            log.error("stuck at the fee cap", job=job.key, cap=self._options.fee_cap)
+            self._waiting_since[latest.tx_hash] = time.monotonic()
+            return job
+        log.warning("transaction is stuck; raising its fee", job=job.key, max_fee=fees.max_fee)
+        return self._send(job, gas=latest.gas, tx_nonce=latest.tx_nonce, fees=fees)
+
+    # ---- mined
+
+    def _mined(self, job: Job, outcome: Outcome, *, by: str) -> Job:
+        self._waiting_since.clear()  # one job is under way at a time
+        log.info("on chain", job=job.key, block=outcome.block, gas=outcome.gas_used, by=by)
+        return self._outbox.move(job, JobState.MINED, outcome)
+
+    def _confirm(self, job: Job) -> Job:
+        if self._chain.head() - job.block + 1 < self._options.confirmations:
+            return job
+        if job.tx_hash:
+            receipt = self._chain.receipt(job.tx_hash)
+            found = receipt is not None and receipt.succeeded
+        else:
+            found = self._done(job) is not None
+        if found:
+            return self._outbox.move(job, JobState.CONFIRMED)
+        log.error("reorganised away; sending it again", job=job.key, block=job.block)
+        resend = bool(self._outbox.attempts(job.key))
+        return self._outbox.move(job, JobState.SENT if resend else JobState.BUILT)
+
+
+def _above(fees: Fees, rival: Fees) -> Fees:
+    """Fees that every node accepts as a replacement for `rival`, and not below `fees`."""
+    return Fees(
+        max_fee=max(fees.max_fee, div_up(rival.max_fee * _BUMP_PERCENT, 100)),
+        priority_fee=max(fees.priority_fee, div_up(rival.priority_fee * _BUMP_PERCENT, 100)),
+    )

@@ -1,0 +1,122 @@
+"""Reads confirmed blocks and tells the exchange what happened in them, each block exactly once.
+
+Holds no cursor of its own: the journal says which block came last, and the engine refuses any other
+than the next. A block that the journal observed and the chain no longer has stops the watcher.
+"""
+
+from typing import Final, Protocol
+
+import httpx
+import msgspec
+import structlog
+
+from exchange.commands import AnyObservation, ObserveBlocks
+from exchange.settlement.chain import Chain
+from exchange.settlement.cursor import BlockCursor
+from exchange.settlement.errors import ChainError, ChainUnavailable, ReorgDetected
+
+_BLOCKS_AT_ONCE: Final = 500  # nodes bound the span of a log query
+_OBSERVATIONS_AT_ONCE: Final = 200  # about 40 kB of JSON
+
+log = structlog.get_logger(__name__)
+
+
+class ExchangeUnavailable(ChainError):
+    """The exchange did not take an observation: try again later."""
+
+
+class ObservationSink(Protocol):
+    """Where observations go."""
+
+    def post(self, command: ObserveBlocks) -> None:
+        """Deliver; returns once the journal holds it. Raises `ExchangeUnavailable`."""
+
+
+class AdminSink:
+    """The exchange's admin listener."""
+
+    def __init__(self, url: str, token: str, *, timeout_s: float = 10.0) -> None:
+        self._url = f"{url}/admin/observe_blocks"
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._client = httpx.Client(headers=headers, timeout=timeout_s)
+
+    def post(self, command: ObserveBlocks) -> None:
+        """Deliver by HTTP."""
+        try:
+            answer = self._client.post(self._url, content=msgspec.json.encode(command))
+        except httpx.HTTPError as error:
+            raise ExchangeUnavailable(f"the exchange does not answer: {error!r}") from error
+        if answer.status_code != httpx.codes.OK:
+            raise ExchangeUnavailable(
+                f"the exchange refused blocks {command.first_block}..{command.last_block}: "
+                f"{answer.status_code} {answer.text[:200]}"
+            )
+
+    def close(self) -> None:
+        """Release the connection."""
+        self._client.close()
+
+
+class WatcherOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How far behind the head the watcher stays, and how often it reports that nothing happened."""
+
+    confirmations: int = 1  # 1: the newest block counts
+    quiet_blocks: int = 32  # blocks without a log are reported this many at a time
+
+
+class Watcher:
+    """Turns logs into `ObserveBlocks`. Call `step` with the journal's cursor."""
+
+    def __init__(self, chain: Chain, sink: ObservationSink, options: WatcherOptions) -> None:
+        self._chain = chain
+        self._sink = sink
+        self._options = options
+        self._posted_from = 0
+
+    def step(self, cursor: BlockCursor) -> bool:
+        """Report the next blocks if there is something to say; whether it did."""
+        self._refuse_reorg(cursor)
+        first = cursor.block + 1 if cursor.block else self._chain.deployment.block
+        final = self._chain.head() - self._options.confirmations + 1
+        last = min(final, first + _BLOCKS_AT_ONCE - 1)
+        if last < first:
+            return False
+        if first == self._posted_from:
+            self._posted_from = 0
+            raise ExchangeUnavailable(f"the exchange did not journal the blocks from {first} on")
+        command = self._read(first, last)
+        quiet = not command.observations and command.last_block == final
+        if quiet and final - first + 1 < self._options.quiet_blocks:
+            return False
+        self._sink.post(command)
+        self._posted_from = first
+        log.info("observed", first=first, last=command.last_block, logs=len(command.observations))
+        return True
+
+    def _refuse_reorg(self, cursor: BlockCursor) -> None:
+        if cursor.block and self._chain.block_hash(cursor.block) != cursor.block_hash:
+            raise ReorgDetected(
+                f"block {cursor.block} is not the one that the exchange acted on: the chain was "
+                "reorganised deeper than its confirmations, or lost its state"
+            )
+
+    def _read(self, first: int, last: int) -> ObserveBlocks:
+        found = self._chain.observations(first, last)
+        if len(found) > _OBSERVATIONS_AT_ONCE:
+            # Whole blocks only: the cut lies before the block that passes the limit.
+            cut = found[_OBSERVATIONS_AT_ONCE][0] - 1
+            last = max(cut, found[0][0])
+            found = [item for item in found if item[0] <= last]
+        last_hash = self._chain.block_hash(last)
+        if last_hash is None:
+            raise ChainUnavailable(f"block {last} went away while it was read")
+        return ObserveBlocks(
+            first_block=first,
+            last_block=last,
+            last_hash=last_hash,
+            observations=_observations(found),
+        )
+
+
+def _observations(found: list[tuple[int, AnyObservation]]) -> tuple[AnyObservation, ...]:
+    return tuple(seen for _, seen in found)
