@@ -4,7 +4,7 @@ Uses nothing but the journal and, where given, a node. It names the first differ
 repairs nothing.
 """
 
-from exchange.audit.batches import BatchAudit, SettledBatch
+from exchange.audit.batches import BatchAudit
 from exchange.audit.replay import Difference, Replay, ReplayFigures
 
-__all__ = ["BatchAudit", "Difference", "Replay", "ReplayFigures", "SettledBatch"]
+__all__ = ["BatchAudit", "Difference", "Replay", "ReplayFigures"]

@@ -36,7 +36,7 @@ class ReplayFigures(msgspec.Struct, kw_only=True):
     state_hash: str = ""
 
 
-Witness = Callable[[Engine, Entry], None]
+Witness = Callable[[Entry], None]
 
 
 class Replay:
@@ -66,7 +66,7 @@ class Replay:
             self.figures.events += len(events)
             self.figures.chain_hash = entry.chain_hash.hex()
             if self._witness is not None:
-                self._witness(self.engine, entry)
+                self._witness(entry)
         if checkpoints:
             raise Difference(min(checkpoints), "a state hash is recorded where no batch was cut")
         self.figures.state_hash = self.engine.state_hash().hex()

@@ -97,6 +97,9 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     batch_hash: bytes
+    first_seq: int
+    last_seq: int
+    state_root: bytes
     block: int
     tx_hash: str
 
@@ -376,6 +379,13 @@ class Chain(Node):
             )
         return _settled(found[-1]) if found else None
 
+    def all_settled(self) -> list[Settled]:
+        """The log of every settled batch, in order."""
+        event = self.clearing.events["BatchSettled"]
+        with self.translated():
+            found = event.get_logs(from_block=self.deployment.block)
+        return [_settled(log) for log in found]
+
     def observations(self, first_block: int, last_block: int) -> list[tuple[int, AnyObservation]]:
         """(block, observation) of every log of Clearing that the engine must know, in order."""
         request = {
@@ -412,6 +422,9 @@ def _settled(data: EventData) -> Settled:
     return Settled(
         number=data["args"]["number"],
         batch_hash=data["args"]["batchHash"],
+        first_seq=data["args"]["firstSeq"],
+        last_seq=data["args"]["lastSeq"],
+        state_root=data["args"]["stateRoot"],
         block=int(data["blockNumber"]),
         tx_hash=data["transactionHash"].to_0x_hex(),
     )

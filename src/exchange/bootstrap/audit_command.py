@@ -1,0 +1,101 @@
+"""`exchange audit`: the auditor's figures as a table, or the first difference, and an exit code."""
+
+import json
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from exchange.audit import BatchAudit, Difference, Replay
+from exchange.bootstrap.processes import StartFailed
+from exchange.commands import Configure
+from exchange.journal import JournalReader, JournalUnavailable
+from exchange.settlement.chain import Chain
+from exchange.settlement.deploy import project_artifacts
+from exchange.settlement.deployment import Deployment
+from exchange.settlement.reconcile import Reconciliation, reconcile
+
+
+class AuditResult(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What an audit found. `difference` is empty when there is none."""
+
+    commands: int = 0
+    events: int = 0
+    signatures: int = 0
+    batches: int = 0
+    state_hashes: int = 0
+    chain_hash: str = ""
+    state_hash: str = ""
+    settled_batches: int | None = None  # None: no node was asked
+    accounts_on_chain: int | None = None
+    difference: str = ""
+    seq: int | None = None
+
+
+def audit(location: str, rpc: str = "") -> AuditResult:
+    """Replay the journal; with a node, compare batches, cash and positions too."""
+    try:
+        reader = JournalReader(location)
+    except JournalUnavailable as error:
+        raise StartFailed(str(error)) from error
+    batches = BatchAudit()
+    run = Replay(reader, witness=batches)
+    try:
+        figures = run.run()
+        result = AuditResult(**msgspec.structs.asdict(figures))
+        if rpc:
+            _compare_chain(reader, run, batches, result, rpc)
+    except Difference as found:
+        return AuditResult(difference=found.text, seq=found.seq)
+    return result
+
+
+def _compare_chain(
+    reader: JournalReader, run: Replay, batches: BatchAudit, result: AuditResult, rpc: str
+) -> None:
+    parameters = run.engine.parameters
+    if parameters is None:
+        return
+    chain = Chain(rpc, _deployment(parameters), project_artifacts())
+    chain.verify()
+    result.settled_batches = batches.compare(chain.all_settled())
+    reconciled = reconcile(reader, chain)
+    _require_equal(reconciled)
+    result.accounts_on_chain = reconciled.accounts
+
+
+def _require_equal(reconciled: Reconciliation) -> None:
+    for difference in reconciled.differences:
+        raise Difference(reconciled.settled_seq, f"at batch {reconciled.batch} {difference}")
+
+
+def _deployment(parameters: Configure) -> Deployment:
+    """Enough of the deployment to read logs and accounts: all of it is in the journal."""
+    return Deployment(
+        chain_id=parameters.chain_id,
+        clearing=parameters.clearing,
+        oracle=parameters.clearing,  # not read
+        usdc=parameters.collateral,
+        access_manager=parameters.clearing,  # not read
+        genesis_hash=parameters.genesis_hash,
+        block=0,
+    )
+
+
+def run_audit(location: str, rpc: str, json_file: Path | None) -> int:
+    """Print the audit; 0 when nothing differs."""
+    result = audit(location, rpc)
+    document = msgspec.to_builtins(result)
+    if json_file is not None:
+        json_file.write_text(json.dumps(document, indent=2) + "\n")
+    console = Console()
+    if result.difference:
+        console.print(f"first difference at seq {result.seq}: {result.difference}", style="red")
+        return 1
+    table = Table(title=f"audit of {location}", show_header=False)
+    for name, value in document.items():
+        table.add_row(name.replace("_", " "), str(value))
+    console.print(table)
+    console.print("no difference", style="green")
+    return 0
