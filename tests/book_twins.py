@@ -17,28 +17,30 @@ class Twins:
         self.next_id = 1
         self.collecting = False  # an auction collects: orders rest without matching
 
-    def place(self, owner, side, price, quantity, tif, post_only, stp, show):
+    def place(self, owner, side, price, quantity, time_in_force, post_only, stp, show):
         order_id, self.next_id = self.next_id, self.next_id + 1
-        word = instruction_word(tif, post_only, stp, matching=not self.collecting)
+        word = instruction_word(time_in_force, post_only, stp, matching=not self.collecting)
         waiting = list(self.book.orders(1 - side))
         got = self.book.place(order_id, 7, owner, side, price, quantity, word, show)
         matching = not self.collecting
         expected = self.naive.place(
-            order_id, owner, side, price, quantity, tif, post_only, stp, show, matching
+            order_id, owner, side, price, quantity, time_in_force, post_only, stp, show, matching
         )
         self.quantity_in += quantity
         self.settle(got, expected)
         self.assert_priority(got, waiting, owner, side, got.price)
         self.compare()
 
-    def amend(self, order_id, price, quantity, tif, post_only, stp, show):
+    def amend(self, order_id, price, quantity, time_in_force, post_only, stp, show):
         order = self.book.get(order_id)
         before, side, owner = order.remaining_quantity, order.side, order.owner_key
         matching = not self.collecting
-        word = instruction_word(tif, post_only, stp, matching=matching)
+        word = instruction_word(time_in_force, post_only, stp, matching=matching)
         waiting = list(self.book.orders(1 - side))
         got = self.book.amend(order_id, price, quantity, word, show)
-        expected = self.naive.amend(order_id, price, quantity, tif, post_only, stp, show, matching)
+        expected = self.naive.amend(
+            order_id, price, quantity, time_in_force, post_only, stp, show, matching
+        )
         self.settle(got, expected)
         if got.outcome in REFUSED:
             self.canceled -= quantity
@@ -63,7 +65,7 @@ class Twins:
     def collect(self, collecting):
         """Start or end an auction; ending it takes out what crosses."""
         while not collecting and self.crossed():
-            self.cancel(next(self.book.orders(Side.BUY)).order_id)
+            self.cancel(self.book.orders(Side.BUY)[0].order_id)
         self.collecting = collecting
 
     def crossed(self):
@@ -118,21 +120,21 @@ class Twins:
         assert self.collecting or not self.crossed()
 
 
-def legal(tif, post_only):
+def legal(time_in_force, post_only):
     """Post-only and immediate orders exclude each other."""
-    return post_only is PostOnly.OFF or tif in (TimeInForce.GTC, TimeInForce.GTD)
+    return post_only is PostOnly.OFF or time_in_force in (TimeInForce.GTC, TimeInForce.GTD)
 
 
 def random_terms(rng):
     """Price, quantity and instructions of a random order; prices so close that most interact."""
-    tif = rng.choices(list(TimeInForce), (6, 1, 2, 2))[0]
+    time_in_force = rng.choices(list(TimeInForce), (6, 1, 2, 2))[0]
     post_only = rng.choices(list(PostOnly), (7, 1, 1))[0]
     quantity = rng.choice((1, 5, 10, 20, 50, 100))
     show = rng.choice((0, 0, 0, quantity, max(1, quantity // 3)))
-    if not legal(tif, post_only):
+    if not legal(time_in_force, post_only):
         post_only = PostOnly.OFF
     stp = rng.choice(list(SelfTradePrevention))
-    return TICK * rng.randint(1, 9), quantity, tif, post_only, stp, show
+    return TICK * rng.randint(1, 9), quantity, time_in_force, post_only, stp, show
 
 
 def random_step(rng, twins):

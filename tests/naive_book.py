@@ -26,21 +26,23 @@ class NaiveBook:
         self.tick_size, self.price_min = tick_size, price_min
         self.sides = ([], [])  # in priority order
 
-    def place(self, order_id, owner, side, price, quantity, tif, post_only, stp, show, matching):
+    def place(
+        self, order_id, owner, side, price, quantity, time_in_force, post_only, stp, show, matching
+    ):
         crosses = matching and bool(self.crossing(side, price))
         if crosses and post_only is not PostOnly.OFF:
             moved = self.sides[1 - side][0].price + (self.tick_size if side else -self.tick_size)
             if post_only is PostOnly.REJECT or moved < self.price_min:
                 return Outcome.POST_ONLY_REFUSED, price, [], [], 0, quantity
             price = moved
-        if matching and tif is TimeInForce.FOK:
+        if matching and time_in_force is TimeInForce.FOK:
             trial = deepcopy(self).match(owner, side, price, quantity, stp)
             if sum(fill[2] for fill in trial[0]) < quantity:
                 return Outcome.FOK_REFUSED, price, [], [], 0, quantity
         fills, prevented, left, lost = [], [], quantity, 0
         if matching:
             fills, prevented, left, lost = self.match(owner, side, price, quantity, stp)
-        if left and tif in (TimeInForce.GTC, TimeInForce.GTD):
+        if left and time_in_force in (TimeInForce.GTC, TimeInForce.GTD):
             displayed = min(show or left, left)
             self.queue(Resting(order_id, owner, side, price, left, show, displayed))
             return Outcome.RESTING, price, fills, prevented, left, lost
@@ -99,7 +101,7 @@ class NaiveBook:
             self.shrink(order, gone, max(0, order.displayed - quantity))
         return gone
 
-    def amend(self, order_id, price, quantity, tif, post_only, stp, show, matching):
+    def amend(self, order_id, price, quantity, time_in_force, post_only, stp, show, matching):
         order = self.find(order_id)
         kept = (price, show) == (order.price, order.max_show) and quantity <= order.remaining
         if kept:
@@ -107,7 +109,7 @@ class NaiveBook:
             return Outcome.RESTING, price, [], [], quantity, 0
         before = deepcopy(self.sides)
         self.reduce(order_id, 0)
-        terms = (order.side, price, quantity, tif, post_only, stp, show, matching)
+        terms = (order.side, price, quantity, time_in_force, post_only, stp, show, matching)
         result = self.place(order_id, order.owner, *terms)
         if result[0] in (Outcome.FOK_REFUSED, Outcome.POST_ONLY_REFUSED):
             self.sides = before
