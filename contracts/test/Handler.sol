@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Batch, Order, Payoff} from "../src/interfaces/IClearing.sol";
+import {ClearingTest} from "./ClearingTest.sol";
+
+/// @dev Random but always lawful actions of owners, relayer and oracle, with ghost sums of what
+/// they did.
+contract Handler is ClearingTest {
+    uint256 internal constant ACTORS = 4;
+    uint64 internal constant WEEK = 7 * DAY;
+
+    uint64[ACTORS] public ids;
+    uint64[ACTORS] public nonces;
+    uint64[] public instruments;
+    mapping(uint64 instrument => bool) internal known;
+    mapping(uint64 expiry => bool) public fixedAt;
+
+    uint256 public deposited;
+    uint256 public withdrawn;
+    uint256 public settled;
+    uint256 public trades;
+    uint256 public payoffs;
+    bool public settledTwice;
+    bool public floorFell;
+    uint64[ACTORS] internal floors;
+
+    function setUp() public override {
+        super.setUp();
+        for (uint256 i = 0; i < ACTORS; i++) {
+            ids[i] = open(vm.addr(ownerKey(i)), 0);
+        }
+        deposited = 2_000_000 * USD; // alice and bob of the base
+    }
+
+    // ---- actions
+
+    function deposit(uint256 who, uint256 amount) public {
+        amount = bound(amount, 1, 1_000_000 * USD);
+        who %= ACTORS;
+        fund(vm.addr(ownerKey(who)), ids[who], amount);
+        deposited += amount;
+    }
+
+    function trade(uint256 buyer, uint256 seller, uint256 which, uint256 quantity, uint256 ticks)
+        public
+    {
+        (buyer, seller) = (buyer % ACTORS, seller % ACTORS);
+        uint64 q = uint64(bound(quantity, 1, 100 * ONE));
+        int64 price = int64(uint64(bound(ticks, 0, 1e6) * 1e4));
+        Batch memory batch = batchOf(2, 1, 0, 0);
+        (batch.orders[0].order, batch.orders[1].order) =
+        (freshOrder(buyer, BUY, which, q, price), freshOrder(seller, SELL, which, q, price));
+        batch.orders[0] = signed(batch.orders[0].order, tradingKey(buyer));
+        batch.orders[1] = signed(batch.orders[1].order, tradingKey(seller));
+        batch.fills[0] = fillOf(q, price);
+        batch.fills[0].makerFee = uint64(q / 100);
+        settleOnce(batch);
+        trades++;
+    }
+
+    function withdraw(uint256 who, uint256 amount) public {
+        who %= ACTORS;
+        int256 cash = cashOf(ids[who]);
+        Batch memory batch = batchOf(0, 0, 0, cash > 0 ? 1 : 0);
+        if (cash > 0) {
+            amount = bound(amount, 1, uint256(cash));
+            batch.withdrawals[0] = withdrawOf(ids[who], ownerKey(who), amount, nonces[who]++);
+        }
+        uint256 before = usdc.balanceOf(address(clearing));
+        settleOnce(batch);
+        withdrawn += before - usdc.balanceOf(address(clearing));
+    }
+
+    /// @dev Pays one holder only: the others may wait for ever.
+    function payOff(uint256 who, uint256 which) public {
+        if (instruments.length == 0) return;
+        uint64 instrument = instruments[which % instruments.length];
+        uint64 expiry = expiryOf(instrument);
+        if (block.timestamp < expiry) vm.warp(expiry);
+        if (!fixedAt[expiry]) fixPrice(1, expiry, uint64(95_000 + which % 10_000) * USD);
+        fixedAt[expiry] = true;
+        Batch memory batch = batchOf(0, 0, 1, 0);
+        batch.payoffs[0] = Payoff(0, ids[who % ACTORS], instrument);
+        settleOnce(batch);
+        payoffs++;
+    }
+
+    function realise(uint256 who, uint256 which) public {
+        if (instruments.length == 0) return;
+        uint64[] memory list = new uint64[](1);
+        list[0] = instruments[which % instruments.length];
+        if (!fixedAt[expiryOf(list[0])] || block.timestamp <= expiryOf(list[0]) + DAY) return;
+        clearing.realise(ids[who % ACTORS], list);
+    }
+
+    function raiseFloor(uint256 who) public watchingFloors {
+        who %= ACTORS;
+        (, uint64 next,) = clearing.nonceFloor(ids[who]);
+        if (nonces[who] <= next) return;
+        vm.prank(vm.addr(ownerKey(who)));
+        clearing.raiseNonceFloor(ids[who], nonces[who]);
+    }
+
+    function setSessionKey(uint256 who, uint256 deadline) public {
+        who %= ACTORS;
+        vm.prank(vm.addr(ownerKey(who)));
+        clearing.setSessionKey(vm.addr(sessionKey(who)), uint64(bound(deadline, 0, START * 2)));
+    }
+
+    function pass(uint256 seconds_) public watchingFloors {
+        vm.warp(block.timestamp + bound(seconds_, 0, 2 * DAY));
+    }
+
+    // ---- inside
+
+    modifier watchingFloors() {
+        _;
+        for (uint256 i = 0; i < ACTORS; i++) {
+            (uint64 current, uint64 next, uint64 effectiveAt) = clearing.nonceFloor(ids[i]);
+            uint64 floor = block.timestamp < effectiveAt ? current : next;
+            if (floor < floors[i]) floorFell = true;
+            floors[i] = floor;
+        }
+    }
+
+    /// @dev Settles, then tries the same batch once more.
+    function settleOnce(Batch memory batch) internal {
+        settle(batch);
+        settled++;
+        vm.prank(relayer);
+        try clearing.settle(batch) {
+            settledTwice = true;
+        } catch {}
+    }
+
+    function freshOrder(uint256 who, uint8 side, uint256 which, uint64 quantity, int64 price)
+        internal
+        returns (Order memory order)
+    {
+        order = orderOf(ids[who], side, quantity, price, nonces[who]++);
+        order.instrument = liveOption(which);
+        order.signer = vm.addr(tradingKey(who));
+    }
+
+    /// @dev One of four options: this week's or next week's, call or put.
+    function liveOption(uint256 which) internal returns (uint64 instrument) {
+        uint64 weeks_ = (uint64(block.timestamp) - START) / WEEK + 1 + uint64(which % 2);
+        instrument = option(1, START + weeks_ * WEEK, 100_000_00, which % 4 > 1);
+        if (!known[instrument]) instruments.push(instrument);
+        known[instrument] = true;
+    }
+
+    function tradingKey(uint256 who) internal view returns (uint256) {
+        address key = vm.addr(sessionKey(who));
+        uint64 now_ = uint64(block.timestamp);
+        bool allowed = clearing.sessionKeyDeadline(vm.addr(ownerKey(who)), key, now_) >= now_;
+        return allowed ? sessionKey(who) : ownerKey(who);
+    }
+
+    function ownerKey(uint256 who) internal pure returns (uint256) {
+        return 100 + who;
+    }
+
+    function sessionKey(uint256 who) internal pure returns (uint256) {
+        return 200 + who;
+    }
+
+    // ---- sums over everybody
+
+    function expiryOf(uint64 instrument) public pure returns (uint64) {
+        return (instrument >> 25 & 0x3ff_ffff) * 60;
+    }
+
+    function instrumentCount() external view returns (uint256) {
+        return instruments.length;
+    }
+
+    function netPosition(uint64 instrument) public view returns (int256 sum) {
+        for (uint64 id = 1; id <= clearing.subaccountCount(); id++) {
+            sum += clearing.position(id, instrument);
+        }
+    }
+
+    function cashTotal() external view returns (int256 sum) {
+        for (uint64 id = 1; id <= clearing.subaccountCount(); id++) {
+            sum += cashOf(id);
+        }
+    }
+
+    /// @dev What expired positions will still bring and cost.
+    function unpaidPayoffs() external view returns (int256 sum) {
+        for (uint256 i = 0; i < instruments.length; i++) {
+            if (!fixedAt[expiryOf(instruments[i])]) continue;
+            for (uint64 id = 1; id <= clearing.subaccountCount(); id++) {
+                sum += clearing.previewPayoff(id, instruments[i]);
+            }
+        }
+    }
+
+    function heldTotal() external view returns (int256 sum) {
+        for (uint256 i = 0; i < ACTORS; i++) {
+            sum += int256(clearing.heldFor(vm.addr(ownerKey(i))));
+        }
+    }
+
+    function tokenBalance() external view returns (uint256) {
+        return usdc.balanceOf(address(clearing));
+    }
+
+    function batchNumber() external view returns (uint64 number) {
+        (number,,) = clearing.lastBatch();
+    }
+}
