@@ -51,6 +51,7 @@ LOCAL_CHAIN_ID: Final = 31_337
 _RPC_TIMEOUT_S: Final = 10.0
 _RECEIPT_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.02
+_LOG_SPAN: Final = 2_000  # blocks that every node answers for in one query
 # What nodes say of a transaction that they hold already, or whose nonce is mined.
 _ALREADY_KNOWN: Final = ("already known", "already imported", "nonce too low", "known transaction")
 T = TypeVar("T")
@@ -97,6 +98,9 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     batch_hash: bytes
+    first_seq: int
+    last_seq: int
+    state_root: bytes
     first_seq: int
     last_seq: int
     state_root: bytes
@@ -385,6 +389,16 @@ class Chain(Node):
         with self.translated():
             found = event.get_logs(from_block=self.deployment.block)
         return [_settled(log) for log in found]
+
+    def all_settled(self) -> list[Settled]:
+        """Every `BatchSettled` log up to the head, in order."""
+        event = self.clearing.events["BatchSettled"]
+        found = []
+        for first in range(self.deployment.block, self.head() + 1, _LOG_SPAN):
+            with self.translated():
+                logs = event.get_logs(from_block=first, to_block=first + _LOG_SPAN - 1)
+            found += [_settled(log) for log in logs]
+        return found
 
     def observations(self, first_block: int, last_block: int) -> list[tuple[int, AnyObservation]]:
         """(block, observation) of every log of Clearing that the engine must know, in order."""

@@ -45,6 +45,10 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
     cursor = BlockCursor()
     for entry in reader.entries():
         cursor = follow_blocks(cursor, entry)
+    if cursor.block == 0:  # nothing was observed, so there is nothing to compare
+        return Reconciliation(
+            block=0, batch=0, settled_seq=0, accounts=0, figures=0, differences=()
+        )
     if chain.block_hash(cursor.block) != cursor.block_hash:
         raise ReorgDetected(
             f"block {cursor.block}, which the journal observed, is not on the chain"

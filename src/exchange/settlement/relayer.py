@@ -132,7 +132,7 @@ class Relayer:
             self._chain.advance_time(self._feed.venue_time_s)
 
     def _refuse(self, job: Job, why: str) -> BatchRefused:
-        if JobState.REVERTED is not job.state and job.state is JobState.BUILT:
+        if job.state is JobState.BUILT:
             self._outbox.move(job, JobState.REVERTED)
         return BatchRefused(f"{job.key} cannot be settled: {why}")
 

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import structlog
 
-from exchange.commands import AnyObservation, ObserveBlocks
+from exchange.commands import ObserveBlocks
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ChainError, ChainUnavailable, ReorgDetected
@@ -101,22 +101,17 @@ class Watcher:
             )
 
     def _read(self, first: int, last: int) -> ObserveBlocks:
+        before = self._chain.block_hash(last)
         found = self._chain.observations(first, last)
+        if before is None or before != self._chain.block_hash(last):
+            raise ChainUnavailable(f"block {last} went away while it was read")
         if len(found) > _OBSERVATIONS_AT_ONCE:
             # Whole blocks only: the cut lies before the block that passes the limit.
-            cut = found[_OBSERVATIONS_AT_ONCE][0] - 1
-            last = max(cut, found[0][0])
+            last = max(found[_OBSERVATIONS_AT_ONCE][0] - 1, found[0][0])
             found = [item for item in found if item[0] <= last]
-        last_hash = self._chain.block_hash(last)
-        if last_hash is None:
-            raise ChainUnavailable(f"block {last} went away while it was read")
         return ObserveBlocks(
             first_block=first,
             last_block=last,
-            last_hash=last_hash,
-            observations=_observations(found),
+            last_hash=self._chain.block_hash(last) or before,
+            observations=tuple(seen for _, seen in found),
         )
-
-
-def _observations(found: list[tuple[int, AnyObservation]]) -> tuple[AnyObservation, ...]:
-    return tuple(seen for _, seen in found)
