@@ -40,6 +40,12 @@ _WITHDRAWAL_WORDS: Final = struct.Struct(">32s24xQ12x20s32s12x20s24xQ24xQ12x20s"
 _SIGN_EXTENSION: Final = (bytes(24), b"\xff" * 24)
 
 
+def _address_bytes(address: str) -> bytes:
+    raw = bytes.fromhex(address[2:])
+    assert len(raw) == 20, "struct would pad or cut it"
+    return raw
+
+
 class Domain(msgspec.Struct, frozen=True, dict=True):
     """Where a signature is valid: one chain and one Clearing contract."""
 
@@ -55,13 +61,14 @@ class Domain(msgspec.Struct, frozen=True, dict=True):
             + keccak(DOMAIN_VERSION.encode())
             + self.chain_id.to_bytes(32, "big")
             + bytes(12)
-            + bytes.fromhex(self.clearing[2:])
+            + _address_bytes(self.clearing)
         )
 
 
 def order_struct_hash(terms: OrderTerms) -> bytes:
     """`hashStruct` of an order, 32 bytes."""
     price = terms.limit_price
+    assert len(terms.trigger_hash) == 32, "struct would pad or cut it"
     return keccak(
         _ORDER_WORDS.pack(
             _ORDER_TYPEHASH,
@@ -77,7 +84,7 @@ def order_struct_hash(terms: OrderTerms) -> bytes:
             terms.nonce,
             terms.version,
             terms.deadline,
-            bytes.fromhex(terms.signer[2:]),
+            _address_bytes(terms.signer),
         )
     )
 
@@ -88,12 +95,12 @@ def withdrawal_struct_hash(terms: WithdrawalTerms) -> bytes:
         _WITHDRAWAL_WORDS.pack(
             _WITHDRAWAL_TYPEHASH,
             terms.subaccount_id,
-            bytes.fromhex(terms.token[2:]),
+            _address_bytes(terms.token),
             terms.amount.to_bytes(32, "big"),
-            bytes.fromhex(terms.recipient[2:]),
+            _address_bytes(terms.recipient),
             terms.nonce,
             terms.deadline,
-            bytes.fromhex(terms.signer[2:]),
+            _address_bytes(terms.signer),
         )
     )
 
