@@ -101,9 +101,6 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     first_seq: int
     last_seq: int
     state_root: bytes
-    first_seq: int
-    last_seq: int
-    state_root: bytes
     block: int
     tx_hash: str
 
@@ -382,13 +379,6 @@ class Chain(Node):
                 argument_filters={"number": number}, from_block=self.deployment.block
             )
         return _settled(found[-1]) if found else None
-
-    def all_settled(self) -> list[Settled]:
-        """The log of every settled batch, in order."""
-        event = self.clearing.events["BatchSettled"]
-        with self.translated():
-            found = event.get_logs(from_block=self.deployment.block)
-        return [_settled(log) for log in found]
 
     def all_settled(self) -> list[Settled]:
         """Every `BatchSettled` log up to the head, in order."""
