@@ -102,10 +102,17 @@ def margin(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
 ) -> None:
     """Margin of a portfolio, with every intermediate figure."""
-    from exchange.margin.report import margin_report, margin_table
+    from exchange.bootstrap.margin_table import print_margin
+    from exchange.margin.report import margin_report
 
-    report = margin_report(json.loads(input_file.read_text()))
-    sys.stdout.write((json.dumps(report) if as_json else margin_table(report)) + "\n")
+    try:
+        report = margin_report(input_file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StartFailed(f"{input_file}: {error}") from error
+    if as_json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        print_margin(report)
 
 
 def main() -> None:

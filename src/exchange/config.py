@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: str = "127.0.0.1"
     port: int = 8080
     admin_port: int = 8081
+    admin_url: str = ""  # where the relayer reaches the admin listener; empty: host and admin_port
     admin_token: str = ""  # empty: read from state_dir/admin.token
     rpc_url: str = "http://127.0.0.1:8545"
     chain_port: int = 8545

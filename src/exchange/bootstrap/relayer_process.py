@@ -1,0 +1,43 @@
+"""`exchange relayer`: settlement and watcher in a process of their own."""
+
+import signal
+import threading
+
+from exchange.bootstrap.processes import StartFailed
+from exchange.config import Settings
+from exchange.settlement.deploy import open_chain, project_artifacts
+from exchange.settlement.process import RelayerSettings, run_relayer
+
+
+def run_relayer_process(settings: Settings) -> None:
+    """Settle and watch until SIGTERM or SIGINT."""
+    if not settings.relayer_key:
+        raise StartFailed("EXCHANGE_RELAYER_KEY is not set: the relayer cannot sign")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    chain = open_chain(settings.rpc_url, settings.deployment_file, project_artifacts())
+    run_relayer(
+        RelayerSettings(
+            journal=settings.journal_location,
+            outbox=str(settings.state / "relayer.db"),
+            admin_url=settings.admin_url or f"http://{settings.host}:{settings.admin_port}",
+            admin_token=settings.token(),
+            key=_key(settings.relayer_key),
+            oracle_keys=tuple(_key(text) for text in settings.oracle_keys.split(",") if text),
+            confirmations=settings.confirmations,
+        ),
+        chain,
+        stop,
+    )
+
+
+def _key(text: str) -> bytes:
+    """A private key from hex; `StartFailed` for anything else, without showing it."""
+    try:
+        key = bytes.fromhex(text.strip().removeprefix("0x"))
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise StartFailed("a private key in the settings is not 32 bytes of hex")
+    return key
