@@ -299,9 +299,7 @@ class WebSocketEndpoint:
 
     async def _call(self, text: bytes, connection: Connection) -> None:
         try:
-            caller = Caller(
-                address=connection.address, session=connection.session, connection=connection
-            )
+            caller = Caller(address=connection.address, connection=connection)
             outcome = await self._dispatcher.call_text(text, caller)
             connection.outbox.put(outcome.body)
             for step in caller.after:

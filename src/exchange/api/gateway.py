@@ -48,14 +48,20 @@ class Caller(msgspec.Struct, kw_only=True):
     """Who makes one call; `after` runs once its reply is on the way."""
 
     address: str  # network address
-    session: Session | None = None
+    session: Session | None = None  # of the bearer token
     connection: Connection | None = None
     after: list[Callable[[], None]] = []
 
     @property
+    def current_session(self) -> Session | None:
+        """The session now: on a WebSocket, an earlier message may have opened it."""
+        return self.connection.session if self.connection else self.session
+
+    @property
     def pool(self) -> str:
         """Whose credits the call spends."""
-        return self.session.address if self.session else self.address
+        session = self.current_session
+        return session.address if session else self.address
 
 
 class Counters(msgspec.Struct):
@@ -199,9 +205,10 @@ class Gateway:
 
     def session(self, caller: Caller) -> Session:
         """The caller's live session."""
-        if caller.session is None or not self.sessions.is_live(caller.session):
+        session = caller.current_session
+        if session is None or not self.sessions.is_live(session):
             raise Unauthorized("this method needs a session: call public/auth")
-        return caller.session
+        return session
 
     def subaccount(self, caller: Caller, subaccount_id: int | None) -> int:
         """The subaccount asked for, if the session may touch it; by default its first."""

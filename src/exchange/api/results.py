@@ -79,6 +79,7 @@ def instrument_result(view: VenueView, instrument: Instrument) -> Result:
     result: Result = {
         "instrument_name": instrument.name,
         "instrument_id": instrument.instrument_id,
+        "signed_instrument": str(instrument.instrument_id),  # text: beyond 2**53
         "kind": KIND_NAMES[instrument.kind],
         "instrument_type": "linear",
         "base_currency": base,

@@ -1,0 +1,500 @@
+"""The asynchronous client: typed calls, local signing, subscriptions that survive reconnection.
+
+Orders need no session, only the subaccount's number; with a private key the client signs in anyway
+to learn it. Prices and amounts may be text, ints, Decimals or floats, but must be exact in the
+venue's steps.
+"""
+
+import asyncio
+import contextlib
+import time
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar
+
+import msgspec
+import structlog
+
+from exchange.fixed import CASH_SCALE, div_up, mul_div_up
+from exchange.model import OrderTerms, Side, WithdrawalTerms, instrument_name, unpack_instrument_id
+from exchange.sdk import types
+from exchange.sdk.book import BookMirror
+from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
+from exchange.sdk.subscriptions import Stream, Subscriptions
+from exchange.sdk.transport import HttpTransport, WebSocketTransport
+from exchange.sdk.wallet import (
+    NonceAllocator,
+    Number,
+    Wallet,
+    price_text,
+    quantity_text,
+    sign_in_text,
+    to_price,
+    to_quantity,
+)
+from exchange.signing import Domain
+
+T = TypeVar("T")
+
+UNAUTHORIZED: Final = 13009
+DEADLINE_S: Final = 3600  # how long a signature lives unless told otherwise
+FEE_MARGIN: Final = 2  # the default fee limit in multiples of the schedule: the index may rise
+FEE_INDEX_AGE_S: Final = 30.0
+SESSION_REFRESH: Final = 0.6  # of a session's life, then the client signs in again
+MIRROR_TIMEOUT_S: Final = 10.0
+
+_log: Final = structlog.get_logger("sdk")
+
+
+class AsyncClient:
+    """One subaccount's client. `transport="http"` does without subscriptions."""
+
+    def __init__(
+        self,
+        url: str,
+        private_key: str | bytes | None = None,
+        *,
+        subaccount_id: int | None = None,
+        transport: Literal["websocket", "http"] = "websocket",
+    ) -> None:
+        self.wallet = Wallet(private_key) if private_key is not None else None
+        self.nonces = NonceAllocator()
+        self._subaccount_id = subaccount_id
+        self._subscriptions = Subscriptions()
+        self._transport: HttpTransport | WebSocketTransport = (
+            HttpTransport(url)
+            if transport == "http"
+            else WebSocketTransport(url, self._on_connect, self._subscriptions.receive)
+        )
+        self._domain: types.SigningDomain | None = None
+        self._instruments: dict[str, types.Instrument] = {}
+        self._index_prices: dict[str, tuple[int, float]] = {}
+        self._tokens: types.Tokens | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- life -----------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Connect, and sign in if there is a key."""
+        await self._transport.start()
+        if isinstance(self._transport, HttpTransport):
+            await self._transport.call("public/get_time", {})  # learns the venue's clock
+            if self.wallet is not None:
+                await self.sign_in()
+            return
+        self._tasks.append(asyncio.create_task(self._mend_gaps()))
+        if self.wallet is not None:
+            self._tasks.append(asyncio.create_task(self._keep_session()))
+
+    async def stop(self) -> None:
+        """Disconnect; open orders stay."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._transport.stop()
+
+    async def _on_connect(self) -> None:
+        self._subscriptions.lost()
+        await self._call_now("public/hello", {"client_name": "exchange.sdk"})
+        if self.wallet is not None:
+            await self.sign_in()
+        channels = self._subscriptions.channels
+        if channels:
+            await self._join(channels)
+
+    async def _keep_session(self) -> None:
+        while True:
+            assert self._tokens is not None
+            await asyncio.sleep(self._tokens.expires_in * SESSION_REFRESH)
+            try:
+                await self.sign_in()
+            except SdkError as error:  # the next call or reconnection signs in again
+                _log.warning("could not renew the session", error=str(error))
+
+    async def _mend_gaps(self) -> None:
+        while True:
+            channel = await self._subscriptions.gaps.get()
+            try:
+                await self._transport.call("public/unsubscribe", {"channels": [channel]})
+                await self._transport.call("public/subscribe", {"channels": [channel]})
+            except SdkError as error:  # a reconnection brings a snapshot by itself
+                _log.info("gap not mended", channel=channel, error=str(error))
+
+    # -- calls ----------------------------------------------------------------------------------
+
+    async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
+        """Any method by name; signs in again when the session has ended."""
+        try:
+            return await self._transport.call(method, params or {})
+        except ApiError as error:
+            if error.code != UNAUTHORIZED or self.wallet is None:
+                raise
+        await self.sign_in()
+        return await self._transport.call(method, params or {})
+
+    async def _call_now(self, method: str, params: dict[str, Any]) -> Any:
+        if isinstance(self._transport, WebSocketTransport):
+            return await self._transport.call_now(method, params)
+        return await self._transport.call(method, params)
+
+    async def _typed(self, kind: type[T], method: str, params: dict[str, Any] | None = None) -> T:
+        return msgspec.convert(await self.call(method, params), kind, strict=False)
+
+    async def sign_in(self) -> types.Tokens:
+        """Open a session by Ethereum signature (EIP-4361)."""
+        wallet = self._wallet()
+        asked = await self._call_now("public/get_sign_in_nonce", {})
+        text = sign_in_text(
+            domain=asked["domain"],
+            uri=asked["uri"],
+            address=wallet.address,
+            chain_id=asked["chain_id"],
+            nonce=asked["nonce"],
+            time_ms=asked["timestamp"],
+        )
+        answer = await self._call_now(
+            "public/auth",
+            {"grant_type": "eip4361", "message": text, "signature": wallet.sign_text(text)},
+        )
+        self._tokens = msgspec.convert(answer, types.Tokens)
+        self._transport.use_token(self._tokens.access_token)
+        return self._tokens
+
+    def _wallet(self) -> Wallet:
+        if self.wallet is None:
+            raise BadArgument("this client has no private key")
+        return self.wallet
+
+    async def subaccount_id(self) -> int:
+        """The subaccount that this client trades for: as given, or the signer's first."""
+        if self._subaccount_id is None:
+            tokens = self._tokens
+            if tokens is None or not tokens.subaccount_ids:
+                tokens = await self.sign_in()
+            if not tokens.subaccount_ids:
+                raise BadArgument(f"{tokens.address} has no subaccount: deposit first")
+            self._subaccount_id = tokens.subaccount_ids[0]
+        return self._subaccount_id
+
+    # -- market data ----------------------------------------------------------------------------
+
+    async def instruments(self, currency: str = "any") -> list[types.Instrument]:
+        """Instruments that are listed."""
+        found = await self._typed(
+            list[types.Instrument], "public/get_instruments", {"currency": currency}
+        )
+        self._instruments.update((one.instrument_name, one) for one in found)
+        return found
+
+    async def instrument(self, name: str) -> types.Instrument:
+        """One instrument; its id is checked against its name, since the id is what gets signed."""
+        known = self._instruments.get(name)
+        if known is None:
+            known = await self._typed(
+                types.Instrument, "public/get_instrument", {"instrument_name": name}
+            )
+            terms = unpack_instrument_id(known.instrument_id)
+            if instrument_name(known.base_currency, terms) != name:
+                raise BadArgument(f"the venue's id of {name} means another instrument")
+            self._instruments[name] = known
+        return known
+
+    async def order_book(self, name: str, depth: int = 10) -> types.OrderBook:
+        """The book as it stands."""
+        params = {"instrument_name": name, "depth": depth}
+        return await self._typed(types.OrderBook, "public/get_order_book", params)
+
+    async def ticker(self, name: str) -> types.Ticker:
+        """Best prices, mark and greeks."""
+        return await self._typed(types.Ticker, "public/ticker", {"instrument_name": name})
+
+    async def summaries(self, currency: str = "any") -> list[types.Summary]:
+        """One row an instrument."""
+        params = {"currency": currency}
+        return await self._typed(list[types.Summary], "public/get_book_summary_by_currency", params)
+
+    async def index_price(self, index_name: str) -> Decimal:
+        """The newest index price, such as of btc_usdc."""
+        answer = await self.call("public/get_index_price", {"index_name": index_name})
+        return Decimal(answer["index_price"])
+
+    async def trades(self, name: str, count: int = 10) -> list[types.Trade]:
+        """The newest public trades."""
+        params = {"instrument_name": name, "count": count}
+        answer = await self.call("public/get_last_trades_by_instrument", params)
+        return msgspec.convert(answer["trades"], list[types.Trade], strict=False)
+
+    # -- orders ---------------------------------------------------------------------------------
+
+    async def buy(self, name: str, amount: Number, price: Number, **options: Any) -> types.Receipt:
+        """Bid; see `place`."""
+        return await self.place("buy", name, amount, price, **options)
+
+    async def sell(self, name: str, amount: Number, price: Number, **options: Any) -> types.Receipt:
+        """Offer; see `place`."""
+        return await self.place("sell", name, amount, price, **options)
+
+    async def place(
+        self,
+        direction: Literal["buy", "sell"],
+        name: str,
+        amount: Number,
+        price: Number,
+        **options: Any,
+    ) -> types.Receipt:
+        """Sign and send an order.
+
+        Options: `max_fee` (USDC a contract; twice the schedule by default), `deadline_s` (seconds
+        from now), `nonce`, and Deribit's `time_in_force`, `post_only`, `reject_post_only`,
+        `reduce_only`, `label`, `type`.
+        """
+        params = await self.signed_order(direction, name, amount, price, **options)
+        return await self._typed(types.Receipt, f"private/{direction}", params)
+
+    async def signed_order(
+        self,
+        direction: Literal["buy", "sell"],
+        name: str,
+        amount: Number,
+        price: Number,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Parameters of `private/buy` or `private/sell`, signed; options as for `place`."""
+        wallet = self._wallet()
+        instrument = await self.instrument(name)
+        max_fee = options.pop("max_fee", None)
+        nonce = options.pop("nonce", None)
+        terms = OrderTerms(
+            subaccount_id=await self.subaccount_id(),
+            instrument_id=instrument.instrument_id,
+            side=Side.BUY if direction == "buy" else Side.SELL,
+            quantity=to_quantity(amount),
+            limit_price=to_price(price),
+            max_fee=await self._max_fee(instrument, max_fee),
+            reduce_only=options.get("reduce_only", False),
+            nonce=self.nonces.allocate() if nonce is None else nonce,
+            deadline=self._transport.clock.now_s() + options.pop("deadline_s", DEADLINE_S),
+            signer=wallet.address,
+        )
+        return (
+            _signed_fields(terms)
+            | {
+                "instrument_name": name,
+                "subaccount_id": terms.subaccount_id,
+                "nonce": terms.nonce,
+                "signature": wallet.sign_order(await self._signing_domain(), terms),
+            }
+            | options
+        )
+
+    async def edit(
+        self,
+        order: types.Order,
+        amount: Number,
+        price: Number,
+        *,
+        max_fee: Number | None = None,
+        deadline_s: int = DEADLINE_S,
+    ) -> types.Receipt:
+        """Sign the order's nonce again with the next version; its id stays."""
+        wallet = self._wallet()
+        instrument = await self.instrument(order.instrument_name)
+        terms = OrderTerms(
+            subaccount_id=order.subaccount_id,
+            instrument_id=instrument.instrument_id,
+            side=Side.BUY if order.direction == "buy" else Side.SELL,
+            quantity=to_quantity(amount),
+            limit_price=to_price(price),
+            max_fee=await self._max_fee(instrument, max_fee),
+            reduce_only=order.reduce_only,
+            nonce=order.nonce,
+            version=order.version + 1,
+            deadline=self._transport.clock.now_s() + deadline_s,
+            signer=wallet.address,
+        )
+        signature = wallet.sign_order(await self._signing_domain(), terms)
+        params = _signed_fields(terms) | {
+            "order_id": order.order_id,
+            "version": terms.version,
+            "signature": signature,
+        }
+        return await self._typed(types.Receipt, "private/edit", params)
+
+    async def cancel(self, order_id: str) -> types.Order:
+        """Cancel one order."""
+        return await self._typed(types.Order, "private/cancel", {"order_id": order_id})
+
+    async def cancel_all(self) -> int:
+        """Cancel all orders of this subaccount; returns how many."""
+        params = {"subaccount_id": await self.subaccount_id()}
+        return int(await self.call("private/cancel_all", params))
+
+    async def order(self, order_id: str) -> types.Order:
+        """An order's state."""
+        return await self._typed(types.Order, "private/get_order_state", {"order_id": order_id})
+
+    async def order_by_nonce(self, nonce: int) -> types.Order:
+        """What became of a nonce: the question after a `ConnectionLost`."""
+        params = {"subaccount_id": await self.subaccount_id(), "nonce": nonce}
+        return await self._typed(types.Order, "private/get_order_state_by_nonce", params)
+
+    async def open_orders(self) -> list[types.Order]:
+        """Open orders of this subaccount."""
+        params = {"subaccount_id": await self.subaccount_id()}
+        return await self._typed(list[types.Order], "private/get_open_orders", params)
+
+    async def _signing_domain(self) -> Domain:
+        found = await self.domain()
+        return Domain(found.chain_id, found.verifying_contract)
+
+    async def domain(self) -> types.SigningDomain:
+        """What orders are signed for, and the fee schedule."""
+        if self._domain is None:
+            answer = await self._call_now("public/get_signing_domain", {})
+            self._domain = msgspec.convert(answer, types.SigningDomain, strict=False)
+        return self._domain
+
+    async def _max_fee(self, instrument: types.Instrument, given: Number | None) -> int:
+        """The fee limit a contract: as given, or a multiple of the schedule at today's index."""
+        if given is not None:
+            return to_price(given, "max_fee")
+        price, asked_s = self._index_prices.get(instrument.price_index, (0, 0.0))
+        now_s = time.monotonic()
+        if not price or now_s - asked_s > FEE_INDEX_AGE_S:
+            price = to_price(await self.index_price(instrument.price_index))
+            self._index_prices[instrument.price_index] = (price, now_s)
+        domain = await self.domain()
+        rate = to_price(max(domain.maker_rate, domain.taker_rate), "fee rate")
+        cents = div_up(mul_div_up(price * FEE_MARGIN, rate, CASH_SCALE), 10_000)
+        return cents * 10_000
+
+    # -- positions and money --------------------------------------------------------------------
+
+    async def positions(self) -> list[types.Position]:
+        """Positions that are not flat."""
+        params = {"subaccount_id": await self.subaccount_id()}
+        return await self._typed(list[types.Position], "private/get_positions", params)
+
+    async def account(self) -> types.Account:
+        """Cash and margin."""
+        params = {"subaccount_id": await self.subaccount_id()}
+        return await self._typed(types.Account, "private/get_account_summary", params)
+
+    async def my_trades(self, name: str, count: int = 100) -> list[types.Trade]:
+        """Own trades in an instrument, the newest first."""
+        params = {
+            "instrument_name": name,
+            "count": count,
+            "subaccount_id": await self.subaccount_id(),
+        }
+        answer = await self.call("private/get_user_trades_by_instrument", params)
+        return msgspec.convert(answer["trades"], list[types.Trade], strict=False)
+
+    async def withdraw(
+        self, amount: Number, address: str | None = None, *, deadline_s: int = DEADLINE_S
+    ) -> types.WithdrawalReceipt:
+        """Take USDC out, to the signer's own address unless told otherwise."""
+        wallet = self._wallet()
+        domain = await self.domain()
+        terms = WithdrawalTerms(
+            subaccount_id=await self.subaccount_id(),
+            token=domain.collateral,
+            amount=to_price(amount, "amount"),
+            recipient=address or wallet.address,
+            nonce=self.nonces.allocate(),
+            deadline=self._transport.clock.now_s() + deadline_s,
+            signer=wallet.address,
+        )
+        params = {
+            "amount": price_text(terms.amount),
+            "address": terms.recipient,
+            "subaccount_id": terms.subaccount_id,
+            "nonce": terms.nonce,
+            "deadline": terms.deadline,
+            "signer": terms.signer,
+            "signature": wallet.sign_withdrawal(await self._signing_domain(), terms),
+        }
+        return await self._typed(types.WithdrawalReceipt, "private/withdraw", params)
+
+    async def settlement(self, trade_id: str) -> types.Settlement:
+        """Where a trade stands on its way to the chain."""
+        params = {"trade_id": trade_id}
+        return await self._typed(types.Settlement, "private/get_settlement_status", params)
+
+    async def wait_settled(
+        self, trade_id: str, *, timeout_s: float = 60.0, every_s: float = 0.25
+    ) -> types.Settlement:
+        """Wait until a trade is confirmed on chain; raises TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                found = await self.settlement(trade_id)
+                if found.state == "confirmed":
+                    return found
+                await asyncio.sleep(every_s)
+
+    # -- subscriptions --------------------------------------------------------------------------
+
+    def _websocket(self) -> WebSocketTransport:
+        if not isinstance(self._transport, WebSocketTransport):
+            raise BadArgument("subscriptions need transport='websocket'")
+        return self._transport
+
+    async def subscribe(self, *channels: str) -> Stream:
+        """Join channels; iterate over the stream for (channel, data)."""
+        self._websocket()
+        stream = Stream(list(channels))
+        self._subscriptions.add_stream(stream)
+        try:
+            await self._join(list(channels))
+        except BaseException:
+            self._subscriptions.remove_stream(stream)
+            raise
+        return stream
+
+    async def unsubscribe(self, stream: Stream) -> None:
+        """Leave a stream's channels, unless others use them."""
+        unused = self._subscriptions.remove_stream(stream)
+        if unused:
+            with contextlib.suppress(ConnectionLost):
+                await self.call("public/unsubscribe", {"channels": unused})
+
+    async def mirror(self, name: str, interval: str = "100ms") -> BookMirror:
+        """A book that follows the venue; returns once the first snapshot came."""
+        self._websocket()
+        channel = f"book.{name}.{interval}"
+        mirror = self._subscriptions.mirror(channel)
+        if mirror is None:
+            mirror = BookMirror(name)
+            ready = self._subscriptions.add_mirror(channel, mirror)
+            await self._join([channel])
+            await asyncio.wait_for(ready.wait(), MIRROR_TIMEOUT_S)
+        return mirror
+
+    async def _join(self, channels: list[str]) -> None:
+        for scope in ("public", "private"):
+            wanted = [c for c in channels if c.startswith("user.") == (scope == "private")]
+            if wanted:
+                await self._call_now(f"{scope}/subscribe", {"channels": wanted})
+
+
+def _signed_fields(terms: OrderTerms) -> dict[str, Any]:
+    return {
+        "amount": quantity_text(terms.quantity),
+        "price": price_text(terms.limit_price),
+        "max_fee": price_text(terms.max_fee),
+        "deadline": terms.deadline,
+        "signer": terms.signer,
+    }

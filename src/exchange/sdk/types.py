@@ -1,0 +1,189 @@
+"""What the venue answers, as frozen structs: decimals are `Decimal`, times UTC milliseconds.
+
+Fields that a newer venue adds are ignored.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+    """One tradable thing."""
+
+    instrument_name: str
+    instrument_id: int
+    kind: str
+    base_currency: str
+    price_index: str
+    tick_size: Decimal
+    min_trade_amount: Decimal
+    lot_size: Decimal
+    expiration_timestamp: int
+    is_active: bool
+    strike: Decimal = Decimal(0)
+    option_type: str = ""
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade; the fields from `order_id` on are there for one's own."""
+
+    trade_id: str
+    instrument_name: str
+    timestamp: int
+    direction: str
+    price: Decimal
+    amount: Decimal
+    order_id: str = ""
+    liquidity: str = ""
+    fee: Decimal = Decimal(0)
+    label: str = ""
+    subaccount_id: int = 0
+    seq: int = 0
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order's state."""
+
+    order_id: str
+    order_state: str
+    instrument_name: str
+    direction: str
+    price: Decimal
+    amount: Decimal
+    filled_amount: Decimal
+    average_price: Decimal
+    commission: Decimal
+    time_in_force: str
+    post_only: bool
+    reduce_only: bool
+    label: str
+    subaccount_id: int
+    nonce: int
+    version: int
+    deadline: int
+    max_fee: Decimal
+    cancel_reason: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """An acknowledged order: durable in the journal as `seq`."""
+
+    order: Order
+    trades: list[Trade]
+    seq: int
+    journal_hash: str
+
+
+class WithdrawalReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """An acknowledged withdrawal."""
+
+    id: int
+    amount: Decimal
+    address: str
+    state: str
+    subaccount_id: int
+    nonce: int
+    seq: int
+    journal_hash: str
+
+
+class Ticker(msgspec.Struct, frozen=True, kw_only=True):
+    """Best prices, mark and greeks of an instrument."""
+
+    instrument_name: str
+    timestamp: int
+    best_bid_price: Decimal
+    best_bid_amount: Decimal
+    best_ask_price: Decimal
+    best_ask_amount: Decimal
+    index_price: Decimal
+    underlying_price: Decimal
+    mark_price: Decimal | None = None
+    mark_iv: Decimal | None = None
+    last_price: Decimal | None = None
+    open_interest: Decimal = Decimal(0)
+    greeks: dict[str, Decimal] = {}
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a currency's book summary."""
+
+    instrument_name: str
+    base_currency: str
+    bid_price: Decimal | None
+    ask_price: Decimal | None
+    mark_price: Decimal | None
+    underlying_price: Decimal
+    open_interest: Decimal
+
+
+class OrderBook(msgspec.Struct, frozen=True, kw_only=True):
+    """A book as it stood; levels are (price, amount), the best first."""
+
+    instrument_name: str
+    timestamp: int
+    change_id: int
+    bids: list[tuple[Decimal, Decimal]]
+    asks: list[tuple[Decimal, Decimal]]
+    mark_price: Decimal | None = None
+    index_price: Decimal = Decimal(0)
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """A position; `size` is signed contracts."""
+
+    instrument_name: str
+    direction: str
+    size: Decimal
+    average_price: Decimal
+    mark_price: Decimal
+    floating_profit_loss: Decimal
+    realized_profit_loss: Decimal
+    delta: Decimal
+    subaccount_id: int
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Cash and margin of a subaccount, in USDC."""
+
+    subaccount_id: int
+    owner: str
+    balance: Decimal
+    equity: Decimal
+    available_funds: Decimal
+    available_withdrawal_funds: Decimal
+    initial_margin: Decimal
+    maintenance_margin: Decimal
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a trade or withdrawal stands: sequenced, batched or confirmed."""
+
+    seq: int
+    state: str
+    batch: int | None
+    block: int | None
+    transaction: str | None
+
+
+class SigningDomain(msgspec.Struct, frozen=True, kw_only=True):
+    """What orders must be signed for."""
+
+    chain_id: int
+    verifying_contract: str
+    collateral: str
+    deadline_seconds_max: int
+    maker_rate: Decimal
+    taker_rate: Decimal
+    premium_cap: Decimal
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """A session."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    address: str
+    subaccount_ids: list[int]
