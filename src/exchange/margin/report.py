@@ -166,8 +166,13 @@ def _time_ns(given: str | float) -> int:
 
 
 def _expiry(given: str | int) -> int:
-    if isinstance(given, int):
-        return given
+    second = given if isinstance(given, int) else _expiry_second(given)
+    if second <= 0 or second % 60:
+        raise ValueError(f"expiry {given!r}: not a whole minute after 1970")
+    return second
+
+
+def _expiry_second(given: str) -> int:
     match = _DATE.fullmatch(given)
     if match is None:
         raise ValueError(f"expiry {given!r}: neither a date such as 25DEC26 nor a UTC second")

@@ -23,6 +23,7 @@ from exchange.model import InstrumentTerms, Kind, OptionKind, unpack_instrument_
 IntArray = NDArray[np.int64]
 
 _VALUE_MAX: Final = float(2**62)
+_VOLATILITY_MAX: Final = 100.0
 _VOLATILITY_POINT: Final = 0.01
 
 
@@ -72,7 +73,7 @@ def risk_rows(preset: Preset, market: Market, instrument_ids: list[int]) -> IntA
         else:
             values[members] = _linear_row(preset, underlying, expiry)
     if not np.all(np.abs(values) < _VALUE_MAX):  # also false for NaN
-        raise ValueError("a mark is not a number or too large for its row")
+        raise ValueError("a price is not a number or too large for its row")
     return np.rint(values).astype(np.int64)
 
 
@@ -82,10 +83,15 @@ def option_legs(
     """Strikes, kinds and surface volatilities of options of one expiry."""
     strikes = np.array([terms.strike for terms in chain], dtype=np.float64) / CASH_SCALE
     forward = expiry.whole_forward
+    if not 0.0 < forward < np.inf:  # also true for NaN
+        raise ValueError(f"forward {forward} of expiry {expiry.expiry} is no price")
+    volatilities = underlying.surface.volatilities(expiry.expiry, forward, strikes)
+    if not np.all((volatilities >= 0.0) & (volatilities < _VOLATILITY_MAX)):
+        raise ValueError(f"expiry {expiry.expiry} has a volatility that is none")
     return Legs(
         strikes=strikes,
         is_put=np.array([terms.option_kind is OptionKind.PUT for terms in chain]),
-        volatilities=underlying.surface.volatilities(expiry.expiry, forward, strikes),
+        volatilities=volatilities,
     )
 
 

@@ -188,7 +188,7 @@ def load_preset(name: str) -> Preset:
     """A preset of this package by name."""
     if name not in PRESETS:
         raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
-    text = files("exchange.margin").joinpath("presets", f"{name}.toml").read_text()
+    text = files("exchange.margin").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Preset)
 
 
