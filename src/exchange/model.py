@@ -5,7 +5,7 @@ Python decode it without a registry; everything else about an instrument is in `
 """
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -286,3 +286,5 @@ def instrument_name(underlying: str, terms: InstrumentTerms) -> str:
         case Kind.OPTION:
             letter = "CP"[terms.option_kind]
             return f"{stem}-{expiry_code(terms.expiry)}-{strike_code(terms.strike)}-{letter}"
+        case _:
+            assert_never(terms.kind)
