@@ -154,7 +154,7 @@ def test_bad_input_names_the_field_and_the_reason(case):
 
 
 def test_malformed_json_is_refused():
-    with pytest.raises(ValueError, match="JSON|truncated"):
+    with pytest.raises(ValueError, match=r"JSON|truncated"):
         margin_report(b"{")
 
 
