@@ -118,7 +118,10 @@ def _listeners(
     url = f"http://{settings.host}:{settings.port}"
     public = create_app(sequencer, GatewaySettings(public_url=url), journal.reader.entries())
     admin = create_admin_app(
-        public.state.gateway, token=settings.token(), after_clock=marks.sample_now
+        sequencer,
+        token=settings.token(),
+        after_clock=marks.sample_now,
+        gateway=public.state.gateway,
     )
     return [
         Server(server_config(app, settings.host, port))
