@@ -246,7 +246,7 @@ class Outbox:
         query = sa.select(_attempts).where(condition).order_by(_attempts.c.order)
         with self._database.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        return [msgspec.convert(dict(row), Attempt, strict=False) for row in rows]
+        return [msgspec.convert(_plain(row), Attempt, strict=False) for row in rows]
 
 
 def _update(key: str, values: dict[str, Any]) -> sa.Update:
@@ -254,4 +254,8 @@ def _update(key: str, values: dict[str, Any]) -> sa.Update:
 
 
 def _job(row: sa.RowMapping) -> Job:
-    return msgspec.convert(dict(row), Job)
+    return msgspec.convert(_plain(row), Job)
+
+
+def _plain(row: sa.RowMapping) -> dict[str, Any]:
+    return {str(name): value for name, value in row.items()}  # SQLAlchemy's names subclass str

@@ -10,7 +10,7 @@ from exchange.journal import JournalReader
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.errors import ReorgDetected
-from exchange.settlement.ledger import Ledger, expected_ledger
+from exchange.settlement.holdings import Holdings, expected_holdings
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,26 +54,28 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
             f"block {cursor.block}, which the journal observed, is not on the chain"
         )
     tip = chain.last_batch(block=cursor.block)
-    ledger = expected_ledger(reader.entries(), settled_seq=tip.last_seq, observed_seq=cursor.seq)
-    ledger.check()
-    differences, figures = _compare(ledger, chain, cursor.block)
+    holdings = expected_holdings(
+        reader.entries(), settled_seq=tip.last_seq, observed_seq=cursor.seq
+    )
+    holdings.check()
+    differences, figures = _compare(holdings, chain, cursor.block)
     return Reconciliation(
         block=cursor.block,
         batch=tip.number,
         settled_seq=tip.last_seq,
-        accounts=len(ledger.cash),
+        accounts=len(holdings.cash),
         figures=figures,
         differences=tuple(differences),
     )
 
 
-def _compare(ledger: Ledger, chain: Chain, block: int) -> tuple[list[Difference], int]:
+def _compare(holdings: Holdings, chain: Chain, block: int) -> tuple[list[Difference], int]:
     """Differences and the number of figures compared, positions that should be zero included."""
-    instrument_ids = sorted({instrument_id for _, instrument_id in ledger.positions})
+    instrument_ids = sorted({instrument_id for _, instrument_id in holdings.positions})
     differences = []
-    for subaccount_id in sorted(ledger.cash):
+    for subaccount_id in sorted(holdings.cash):
         cash, held = chain.cash_and_positions(subaccount_id, instrument_ids, block=block)
-        expected = {0: ledger.cash[subaccount_id]} | ledger.positions_of(subaccount_id)
+        expected = {0: holdings.cash[subaccount_id]} | holdings.positions_of(subaccount_id)
         on_chain = {0: cash} | held
         differences += [
             Difference(
@@ -85,4 +87,4 @@ def _compare(ledger: Ledger, chain: Chain, block: int) -> tuple[list[Difference]
             for instrument_id in sorted(expected.keys() | on_chain.keys())
             if expected.get(instrument_id, 0) != on_chain.get(instrument_id, 0)
         ]
-    return differences, len(ledger.cash) * (1 + len(instrument_ids))
+    return differences, len(holdings.cash) * (1 + len(instrument_ids))

@@ -3,7 +3,7 @@
 For the demo, the demo market's agents and tests: each call is one transaction, sent and waited for.
 """
 
-from exchange.settlement.chain import Chain, Receipt
+from exchange.settlement.chain import Chain, Node, Receipt
 from exchange.settlement.errors import ChainError
 from exchange.signing import address_of
 
@@ -54,6 +54,6 @@ class OwnerWallet:
         return self.chain.transact(self._key, self.chain.deployment.clearing, data)
 
 
-def give_ether(chain: Chain, address: str) -> None:
-    """Set an address's ether to 100, for gas; local chains only."""
-    chain.rpc("anvil_setBalance", address, hex(100 * 10**18))
+def give_ether(url: str, address: str) -> None:
+    """Set an address's ether to 100, for gas, on the local chain behind `url`."""
+    Node(url).rpc("anvil_setBalance", address, hex(100 * 10**18))

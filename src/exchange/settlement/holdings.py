@@ -20,7 +20,7 @@ from exchange.journal import Entry
 from exchange.model import FEE_SUBACCOUNT_ID, Side
 
 
-class Ledger:
+class Holdings:
     """Cash (micro-USDC) by subaccount; positions (1e-4 contracts) by (subaccount, instrument)."""
 
     def __init__(self) -> None:
@@ -91,15 +91,15 @@ class Ledger:
         self.positions[key] = self.positions.get(key, 0) + quantity
 
 
-def expected_ledger(entries: Iterable[Entry], *, settled_seq: int, observed_seq: int) -> Ledger:
+def expected_holdings(entries: Iterable[Entry], *, settled_seq: int, observed_seq: int) -> Holdings:
     """What the chain shows once it settled up to `settled_seq`, at the block of `observed_seq`."""
-    ledger = Ledger()
+    holdings = Holdings()
     for entry in entries:
         if entry.seq > max(settled_seq, observed_seq):
             break
         for event in entry.events:
             if entry.seq <= observed_seq:
-                ledger.apply_custody(event)
+                holdings.apply_custody(event)
             if entry.seq <= settled_seq:
-                ledger.apply_settled(event)
-    return ledger
+                holdings.apply_settled(event)
+    return holdings

@@ -1,0 +1,317 @@
+"""A chain, a journal and two traders: settlement without an engine.
+
+`Script` writes a journal by hand, the way the engine would: real signatures and hash chain, made-up
+matches. `World` adds an Anvil with the contracts, and journals what the watcher reads.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from exchange.commands import (
+    AmendOrder,
+    AnyCommand,
+    AnyObservation,
+    CutBatch,
+    DepositSeen,
+    ExpireInstruments,
+    ObserveBlocks,
+    PlaceOrder,
+    SubaccountSeen,
+    Withdraw,
+)
+from exchange.events import (
+    AnyEvent,
+    BatchCut,
+    BlocksObserved,
+    DeliveryPriceFixed,
+    Deposited,
+    PositionExpired,
+    SubaccountOpened,
+    Traded,
+    Withdrawn,
+)
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.journal import Entry, EntryEncoder, JournalReader, open_journal
+from exchange.journal.outbox import Outbox
+from exchange.model import (
+    InstrumentTerms,
+    Kind,
+    OrderTerms,
+    Side,
+    WithdrawalTerms,
+    pack_instrument_id,
+)
+from exchange.settlement.anvil import Anvil, find_anvil
+from exchange.settlement.chain import Chain
+from exchange.settlement.deploy import (
+    REPOSITORY,
+    DeployOptions,
+    open_or_deploy,
+    project_artifacts,
+)
+from exchange.settlement.feed import Feed
+from exchange.settlement.process import RelayerSettings, build_relayer
+from exchange.settlement.relayer import Relayer
+from exchange.settlement.wallet import OwnerWallet, give_ether
+from exchange.settlement.watcher import Watcher, WatcherOptions
+from exchange.signing import Domain, address_of, order_digest, sign_digest, withdrawal_digest
+
+NS: Final = 10**9
+CLEARING: Final = "0x" + "aA" * 20
+TOKEN: Final = "0x" + "cC" * 20
+DEPLOYER_KEY: Final = b"\x31" * 32
+RELAYER_KEY: Final = b"\x32" * 32
+MAKER_KEY: Final = b"\x33" * 32
+TAKER_KEY: Final = b"\x34" * 32
+ORACLE_KEYS: Final = (b"\x35" * 32, b"\x36" * 32, b"\x37" * 32)
+FUNDS: Final = 1_000_000 * CASH_SCALE
+PRICE: Final = 2_500 * CASH_SCALE
+FEE: Final = 3 * CASH_SCALE  # a contract
+MINUTE: Final = 60
+
+
+class Trader(msgspec.Struct):
+    key: bytes
+    subaccount_id: int
+    next_nonce: int = 1
+
+    @property
+    def address(self) -> str:
+        return address_of(self.key)
+
+    def nonce(self) -> int:
+        self.next_nonce += 1
+        return self.next_nonce
+
+
+class Script:
+    """Writes a journal by hand; one commit a command."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clearing: str = CLEARING,
+        token: str = TOKEN,
+        start_s: int = 1_800_000_000,
+    ) -> None:
+        self.path = path
+        self.token = token
+        self.domain = Domain(31_337, clearing)
+        self.time_ns = start_s * NS
+        self.entries: list[Entry] = []
+        self.maker = Trader(MAKER_KEY, 2)
+        self.taker = Trader(TAKER_KEY, 3)
+        # 08:00 of the day after next, as the units of an expiry want.
+        self.expiry = (start_s // 86_400 + 2) * 86_400 + 8 * 3600
+        terms = InstrumentTerms(Kind.OPTION, 1, self.expiry, 100_000 * CASH_SCALE)
+        self.instrument_id = pack_instrument_id(terms)
+        self._encoder = EntryEncoder()
+        self._journal = open_journal(str(path))
+        self._batch = BatchCut(
+            number=0, first_seq=0, last_seq=0, risk_epoch=0, state_hash=bytes(32)
+        )
+
+    @property
+    def seq(self) -> int:
+        return len(self.entries)
+
+    def add(self, command: AnyCommand, *events: AnyEvent) -> Entry:
+        entry, record = self._encoder.stamp(self.time_ns, command, events)
+        self._journal.append([entry], [record])
+        self.entries.append(entry)
+        return entry
+
+    def place(
+        self,
+        trader: Trader,
+        side: Side,
+        contracts: int,
+        *events: AnyEvent,
+        nonce: int = 0,
+        version: int = 0,
+        amend: bool = False,
+        price: int = PRICE,
+    ) -> Entry:
+        terms = OrderTerms(
+            subaccount_id=trader.subaccount_id,
+            instrument_id=self.instrument_id,
+            side=side,
+            quantity=contracts * QUANTITY_SCALE,
+            limit_price=price,
+            max_fee=FEE,
+            nonce=nonce or trader.nonce(),
+            version=version,
+            deadline=self.time_ns // NS + 86_400,
+            signer=trader.address,
+        )
+        signature = sign_digest(order_digest(self.domain, terms), trader.key)
+        kind = AmendOrder if amend else PlaceOrder
+        return self.add(kind(terms=terms, signature=signature), *events)
+
+    def traded(self, maker_seq: int, taker_seq: int, contracts: int, **changes: int) -> Traded:
+        """A match of the maker's ask with the taker's bid."""
+        fields = {
+            "trade_id": self.seq + 1,
+            "instrument_id": self.instrument_id,
+            "price": PRICE,
+            "quantity": contracts * QUANTITY_SCALE,
+            "taker_side": Side.BUY,
+            "maker_order_id": maker_seq,
+            "taker_order_id": taker_seq,
+            "maker_subaccount_id": self.maker.subaccount_id,
+            "taker_subaccount_id": self.taker.subaccount_id,
+            "maker_signed_seq": maker_seq,
+            "taker_signed_seq": taker_seq,
+            "maker_fee": contracts * CASH_SCALE,
+            "taker_fee": 2 * contracts * CASH_SCALE,
+        }
+        return Traded(**(fields | changes))
+
+    def trade(self, contracts: int = 1) -> None:
+        """A fresh ask, and a fresh bid that takes it."""
+        ask = self.place(self.maker, Side.SELL, contracts)
+        self.place(self.taker, Side.BUY, contracts, self.traded(ask.seq, self.seq + 1, contracts))
+
+    def cut(self) -> BatchCut:
+        seq = self.seq + 1
+        self._batch = BatchCut(
+            number=self._batch.number + 1,
+            first_seq=self._batch.last_seq + 1,
+            last_seq=seq,
+            risk_epoch=1,
+            state_hash=seq.to_bytes(32, "big"),
+        )
+        self.add(CutBatch(), self._batch)
+        return self._batch
+
+    def withdraw(self, trader: Trader, amount: int) -> Entry:
+        terms = WithdrawalTerms(
+            subaccount_id=trader.subaccount_id,
+            token=self.token,
+            amount=amount,
+            recipient=trader.address,
+            nonce=trader.nonce(),
+            deadline=self.time_ns // NS + 3600,
+            signer=trader.address,
+        )
+        event = Withdrawn(
+            subaccount_id=trader.subaccount_id,
+            amount=amount,
+            recipient=trader.address,
+            nonce=terms.nonce,
+        )
+        signature = sign_digest(withdrawal_digest(self.domain, terms), trader.key)
+        return self.add(Withdraw(terms=terms, signature=signature), event)
+
+    def expire(self, contracts: int, price: int) -> Entry:
+        """Fix the delivery price; the taker is long `contracts` calls, the maker short."""
+        self.time_ns = (self.expiry + MINUTE) * NS
+        value = max(0, price - 100_000 * CASH_SCALE) * contracts
+        events: list[AnyEvent] = [
+            DeliveryPriceFixed(underlying_id=1, expiry=self.expiry, price=price, samples=9)
+        ]
+        for trader, sign in ((self.maker, -1), (self.taker, 1)):
+            expired = PositionExpired(
+                subaccount_id=trader.subaccount_id,
+                instrument_id=self.instrument_id,
+                quantity=sign * contracts * QUANTITY_SCALE,
+                payoff=sign * value,
+            )
+            events.append(expired)
+        return self.add(ExpireInstruments(underlying_id=1, expiry=self.expiry), *events)
+
+    def post(self, command: ObserveBlocks) -> None:
+        """What the exchange does with the watcher's blocks."""
+        seen = [event for item in command.observations if (event := _event(item))]
+        self.add(command, *seen, BlocksObserved(last_block=command.last_block))
+
+    def close(self) -> None:
+        self._journal.close()
+
+
+def _event(seen: AnyObservation) -> AnyEvent | None:
+    match seen:
+        case SubaccountSeen():
+            return SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner)
+        case DepositSeen():
+            return Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount)
+        case _:
+            return None
+
+
+class World:
+    """A chain with the contracts, two funded traders and a journal. Close it."""
+
+    def __init__(self, folder: Path, *, port: int = 19_645) -> None:
+        self.folder = folder
+        self.anvil = Anvil(
+            find_anvil(REPOSITORY),
+            port=port,
+            state=folder / "anvil.json",
+            log=folder / "anvil.log",
+            options=("--accounts", "1"),
+        )
+        self.chain = self._deploy()
+        deployment = self.chain.deployment
+        self.script = Script(
+            folder / "journal.db",
+            clearing=deployment.clearing,
+            token=deployment.usdc,
+            start_s=self.chain.block_time(),
+        )
+        for trader in (self.script.maker, self.script.taker):
+            wallet = OwnerWallet(self.chain, trader.key)
+            assert wallet.open_subaccount() == trader.subaccount_id
+            wallet.fund(trader.subaccount_id, FUNDS)
+        self.reader = JournalReader(str(self.script.path))
+        self.watcher = Watcher(self.chain, self.script, WatcherOptions())
+
+    def _deploy(self) -> Chain:
+        node_keys = (DEPLOYER_KEY, RELAYER_KEY, MAKER_KEY, TAKER_KEY)
+        options = DeployOptions(
+            deployer_key=DEPLOYER_KEY,
+            relayer=address_of(RELAYER_KEY),
+            treasury=address_of(DEPLOYER_KEY),
+            oracle_signers=tuple(map(address_of, ORACLE_KEYS)),
+            oracle_threshold=2,
+        )
+        for key in node_keys:
+            give_ether(self.anvil.url, address_of(key))
+        path = self.folder / "deployment.json"
+        return open_or_deploy(self.anvil.url, path, options, project_artifacts())[0]
+
+    def settings(self, outbox: str = "relayer.db") -> RelayerSettings:
+        return RelayerSettings(
+            journal=str(self.script.path),
+            outbox=str(self.folder / outbox),
+            admin_url="http://127.0.0.1:9",
+            admin_token="",
+            key=RELAYER_KEY,
+            oracle_keys=ORACLE_KEYS[:2],
+            stuck_after_s=0.3,
+        )
+
+    def relayer(
+        self, chain: Chain | None = None, outbox: str = "relayer.db", store: Outbox | None = None
+    ) -> tuple[Feed, Relayer, Outbox]:
+        settings = self.settings(outbox)
+        store = store or Outbox(settings.outbox)
+        feed, relayer = build_relayer(settings, chain or self.chain, self.reader, store)
+        return feed, relayer, store
+
+    def watch(self) -> None:
+        """Journal every block up to the head."""
+        feed, _, store = self.relayer(outbox="watch.db")
+        while True:
+            feed.pull()
+            if not self.watcher.step(feed.cursor):
+                break
+        store.close()
+
+    def close(self) -> None:
+        self.reader.close()
+        self.script.close()
+        self.anvil.stop()
