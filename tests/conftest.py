@@ -1,6 +1,7 @@
 """What every test shares: Hypothesis profiles, and the rule that nothing skips in integration."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,17 @@ settings.register_profile(
     "night", max_examples=5_000, stateful_step_count=200, deadline=None, print_blob=True
 )
 settings.load_profile("dev")
+
+
+MATCHING = Path(__file__).resolve().parent.parent / "src" / "exchange" / "matching"
+
+
+def pytest_configure() -> None:
+    """A compiled book older than its source would be tested in its place."""
+    for compiled in MATCHING.glob("*.so"):
+        source = compiled.with_name(compiled.name.split(".")[0] + ".py")
+        if source.exists() and source.stat().st_mtime > compiled.stat().st_mtime:
+            pytest.exit(f"{compiled.name} is older than {source.name}: run scripts/compile", 1)
 
 
 def skipped_tests(config: pytest.Config) -> list[str]:
