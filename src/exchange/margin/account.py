@@ -5,7 +5,7 @@ solvent. An open order counts by its worst fill alone; why that is enough is pro
 docs/margin.md. Never knows a book, a fee schedule or a clock.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from operator import add, floordiv, mul, sub
 from typing import Final, NamedTuple
@@ -22,7 +22,8 @@ from exchange.fixed import (
 from exchange.margin.marks import UNIT_SCALE, InstrumentRisk, MarksBook
 from exchange.margin.portfolio import Portfolio, Vector
 
-_UNIT_QUANTITY: Final = UNIT_SCALE * QUANTITY_SCALE
+_SCALE: Final = UNIT_SCALE * QUANTITY_SCALE  # vectors below are in 1e-8 micro-USDC
+_RESULT_ROUNDING: Final = 1  # a portfolio's results round down, an order's are exact
 _ADDON_ROUNDING: Final = 2  # a portfolio rounds its three add-ons apart, an order's are one sum
 
 
@@ -42,6 +43,7 @@ class MarginAccount:
     __slots__ = (
         "_effects",
         "_generation",
+        "_lows",
         "_marks",
         "_order_sums",
         "_portfolio",
@@ -61,6 +63,7 @@ class MarginAccount:
         self._effects: dict[int, Vector] = {}  # by order_id
         self._order_sums: dict[int, Vector] = {}  # by risk group
         self._totals: dict[int, Vector] | None = None  # positions and orders, by risk group
+        self._lows: dict[int, int] = {}  # the worst of each group's totals
 
     @property
     def positions(self) -> dict[int, int]:
@@ -114,7 +117,7 @@ class MarginAccount:
         effect = self._effects.pop(order_id)
         self._order_sums[group] = list(map(sub, self._order_sums[group], effect))
         if self._totals is not None:
-            self._totals[group] = list(map(sub, self._totals[group], effect))
+            self._set_total(group, list(map(sub, self._totals[group], effect)))
 
     def mark_value(self) -> int:
         """Positions at their marks, micro-USDC, rounded down."""
@@ -127,18 +130,25 @@ class MarginAccount:
 
     def initial_excess(self) -> int:
         """Equity beyond the initial requirement of positions and every open order at its worst."""
-        totals = self._current_totals()
-        return self._equity_beyond_addons() + sum(map(min, totals.values()))
+        self._bring_up_to_date()
+        lows = sum(div_down(low, _SCALE) for low in self._lows.values())
+        return self._equity_beyond_addons() + lows
 
     def initial_excess_with(self, order: MarginOrder) -> int:
         """`initial_excess` as it would be were `order` open. Complexity: O(scenarios)."""
-        totals = self._current_totals()
+        totals = self._bring_up_to_date()
         row = self._marks.row(order.instrument_id)
-        effect = self._effect(order, row)
         excess = self._equity_beyond_addons()
-        for group, total in totals.items():
-            excess += min(map(add, total, effect)) if group == row.group else min(total)
-        return excess if row.group in totals else excess + min(effect)
+        for group, low in self._lows.items():
+            if group != row.group:
+                excess += div_down(low, _SCALE)
+        # min over s of (total + min(0, effect)) = min(min total, min (total + effect)).
+        effect: Iterable[int] = map(
+            mul, self._marks.unit_effects(row, order.sign), repeat(order.quantity)
+        )
+        total = totals.get(row.group)
+        filled = min(map(add, total, effect) if total else effect) + self._certain(order, row)
+        return excess + div_down(min(filled, self._lows.get(row.group, 0)), _SCALE)
 
     def maintenance_excess(self) -> int:
         """Equity beyond the maintenance requirement of positions; below 0: liquidatable."""
@@ -209,40 +219,55 @@ class MarginAccount:
         self._order_sums[group] = list(map(add, known, effect)) if known else effect
         if self._totals is not None:
             total = self._totals.get(group)
-            self._totals[group] = list(map(add, total, effect)) if total else effect
+            self._set_total(group, list(map(add, total, effect)) if total else effect)
 
     def _effect(self, order: MarginOrder, row: InstrumentRisk) -> Vector:
         """min(0, change of initial excess by the whole fill) in each scenario and the basis."""
+        certain = self._certain(order, row)
+        units = self._marks.unit_effects(row, order.sign)
+        return [
+            result + certain if result < -certain else 0
+            for result in map(mul, units, repeat(order.quantity))
+        ]
+
+    def _certain(self, order: MarginOrder, row: InstrumentRisk) -> int:
+        """What the whole fill changes in every scenario: mark against limit, fee, add-ons."""
         marks, quantity, sign = self._marks, order.quantity, order.sign
-        at_mark = div_down(sign * quantity * row.mark_price, QUANTITY_SCALE)
-        certain = at_mark - sign * notional(order.limit_price, quantity)
+        certain = div_down(sign * quantity * row.mark_price, QUANTITY_SCALE) - _RESULT_ROUNDING
+        certain -= sign * notional(order.limit_price, quantity)
         certain -= mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
         unit_addon = marks.unit_addon(row, sign)
         if unit_addon:
             addon = mul_div_up(unit_addon, quantity, QUANTITY_SCALE * RATIO_SCALE)
             certain -= addon + _ADDON_ROUNDING
         if marks.initial_factor != RATIO_SCALE:  # a portfolio rounds before it multiplies
-            certain -= div_up(marks.initial_factor, RATIO_SCALE) + 1
-        units = marks.unit_effects(row, sign)
-        shocked = map(floordiv, map(mul, units, repeat(quantity)), repeat(_UNIT_QUANTITY))
-        return [result + certain if result < -certain else 0 for result in shocked]
+            certain -= div_up(marks.initial_factor, RATIO_SCALE)
+        return certain * _SCALE
 
-    def _current_totals(self) -> dict[int, Vector]:
+    def _bring_up_to_date(self) -> dict[int, Vector]:
         self._follow_marks()
         if self._totals is None:
             self._totals = self._fresh_totals()
+            self._lows = {group: min(total) for group, total in self._totals.items()}
         return self._totals
+
+    def _set_total(self, group: int, total: Vector) -> None:
+        assert self._totals is not None
+        self._totals[group] = total
+        self._lows[group] = min(total)
 
     def _fresh_totals(self) -> dict[int, Vector]:
         factor = self._marks.initial_factor
-        totals = dict(self._portfolio.group_results())
-        if factor != RATIO_SCALE:
-            for group, results in totals.items():
-                scaled = map(mul, results, repeat(factor))
-                totals[group] = list(map(floordiv, scaled, repeat(RATIO_SCALE)))
+        totals = {}
+        for group, results in self._portfolio.group_results().items():
+            whole: Iterable[int] = results
+            if factor != RATIO_SCALE:
+                whole = map(floordiv, map(mul, results, repeat(factor)), repeat(RATIO_SCALE))
+            scaled = map(mul, whole, repeat(_SCALE))
+            effects = self._order_sums.get(group)
+            totals[group] = list(map(add, scaled, effects) if effects else scaled)
         for group, effects in self._order_sums.items():
-            known = totals.get(group)
-            totals[group] = list(map(add, known, effects)) if known else effects
+            totals.setdefault(group, effects)
         return totals
 
     def _equity_beyond_addons(self) -> int:

@@ -7,10 +7,11 @@ bought or sold, in each scenario. Never knows a portfolio, a surface or a clock.
 import struct
 from collections.abc import Iterable
 from itertools import pairwise
+from math import gcd
 from typing import Final
 
 from exchange.commands import ExpiryRisk, MarginParameters, UnderlyingRisk, UpdateMarks
-from exchange.fixed import RATIO_SCALE, div_down, div_exact, mul_div_down
+from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, div_down, div_exact, mul_div_down
 from exchange.model import Kind, unpack_instrument_id
 
 UNIT_SCALE: Final = 10**4  # unit effects are kept in 1e-4 micro-USDC a contract
@@ -72,6 +73,7 @@ class MarksBook:
         self._rows: dict[int, InstrumentRisk] = {}
         self._underlyings: dict[int, UnderlyingRisk] = {}
         self._indices: dict[int, tuple[int, int]] = {}
+        self._reduce_weights()
 
     def can_configure(self, parameters: MarginParameters) -> bool:
         """Whether `parameters` fit the rows in force: others need as many scenarios."""
@@ -84,6 +86,7 @@ class MarksBook:
         self.parameters = parameters
         self.scenario_count = len(parameters.weights)
         self._groups = dict(parameters.risk_groups)
+        self._reduce_weights()
         for row in self._rows.values():
             row.group = self._group(row.underlying_id)
             row.forget_units()
@@ -209,6 +212,15 @@ class MarksBook:
 
     def _group(self, underlying_id: int) -> int:
         return self._groups.get(underlying_id, -underlying_id)
+
+    def _reduce_weights(self) -> None:
+        """`weight / (1e4 * 1e18 * 1e18)` in lowest terms: small numbers divide fast."""
+        whole = QUANTITY_SCALE * RATIO_SCALE**2
+        shared = [gcd(weight, whole) for weight in self.parameters.weights]
+        self.multipliers = tuple(map(div_exact, self.parameters.weights, shared))
+        self.divisors = tuple(div_exact(whole, one) for one in shared)
+        absolute = self.parameters.absolute
+        self.skew_scenarios = tuple(at for at, skew in enumerate(absolute) if skew)
 
     def _set_stablecoin_price(self, price: int) -> None:
         parameters = self.parameters

@@ -5,9 +5,8 @@ once, against the account, when somebody asks. Never knows cash, orders or a sur
 """
 
 from itertools import repeat
-from operator import add, floordiv, mul
+from operator import add, floordiv, mul, sub
 
-from exchange.commands import ExpiryRisk
 from exchange.fixed import (
     QUANTITY_SCALE,
     RATIO_SCALE,
@@ -25,21 +24,20 @@ class Bucket:
 
     __slots__ = ("group", "legs", "net_options", "results", "risk", "sums", "value")
 
-    def __init__(self, risk: ExpiryRisk, group: int, scenario_count: int) -> None:
-        self.risk = risk
-        self.group = group
+    def __init__(self, row: InstrumentRisk, scenario_count: int) -> None:
+        self.risk = row.expiry_risk
+        self.group = row.group
         self.legs = 0
         self.value = 0  # at the mark
         self.net_options = 0  # contracts of calls and puts together, in 1e-4
         self.sums: Vector = [0] * scenario_count
-        self.results: Vector | None = None  # micro-USDC, each scenario and then the basis
+        self.results: Vector = [0] * (scenario_count + 1)  # as last added to its group
 
     def add(self, row: InstrumentRisk, quantity: int) -> None:
         """Add `quantity` (1e-4, signed) of one instrument. Complexity: O(scenarios)."""
         self.sums = list(map(add, self.sums, map(mul, row.shocked, repeat(quantity))))
         self.value += row.mark_price * quantity
         self.net_options += quantity if row.is_option else 0
-        self.results = None
 
 
 class Portfolio:
@@ -48,6 +46,7 @@ class Portfolio:
     __slots__ = (
         "_addons",
         "_buckets",
+        "_changed",
         "_group_results",
         "_linear",
         "_marks",
@@ -69,7 +68,8 @@ class Portfolio:
         self._naked: dict[int, int] = {}  # naked short options per underlying, 1e-4 contracts
         self._linear: dict[int, int] = {}  # perpetuals and futures
         self._addons: tuple[int, int] | None = None
-        self._group_results: dict[int, Vector] | None = None
+        self._group_results: dict[int, Vector] = {}
+        self._changed: dict[tuple[int, int], Bucket] = {}  # since its results were added
 
     def refresh(self) -> None:
         """Recompute everything from the marks in force. Complexity: O(legs * scenarios)."""
@@ -88,9 +88,6 @@ class Portfolio:
             self.positions.pop(instrument_id, None)
         bucket = self._add(row, quantity)
         bucket.legs += (after != 0) - (before != 0)
-        if bucket.legs == 0:
-            assert not any(bucket.sums), "an expiry without positions sums to nothing"
-            del self._buckets[row.bucket]
 
     def mark_value(self) -> int:
         """Signed value at the marks, micro-USDC, rounded down."""
@@ -98,13 +95,18 @@ class Portfolio:
 
     def group_results(self) -> dict[int, Vector]:
         """Profit or loss of each risk group in each scenario and the basis, micro-USDC."""
-        if self._group_results is None:
-            groups: dict[int, Vector] = {}
-            for bucket in self._buckets.values():
-                results = self._results(bucket)
-                known = groups.get(bucket.group)
-                groups[bucket.group] = list(map(add, known, results)) if known else results
-            self._group_results = groups
+        for key, bucket in self._changed.items():
+            before, bucket.results = bucket.results, self._expiry_results(bucket)
+            known = self._group_results.get(bucket.group)
+            if known is None:
+                self._group_results[bucket.group] = bucket.results
+            else:
+                kept = map(sub, known, before)
+                self._group_results[bucket.group] = list(map(add, kept, bucket.results))
+            if not bucket.legs:
+                assert not any(bucket.results), "an expiry without positions loses nothing"
+                del self._buckets[key]
+        self._changed.clear()
         return self._group_results
 
     def addons(self) -> tuple[int, int]:
@@ -122,17 +124,19 @@ class Portfolio:
 
     def caches(self) -> tuple[object, ...]:
         """Everything derived from positions, for comparison by `check`."""
+        groups = {group: results for group, results in self.group_results().items() if any(results)}
         buckets = {
-            key: (b.legs, b.value, b.net_options, b.sums) for key, b in self._buckets.items()
+            key: (b.legs, b.value, b.net_options, b.sums, b.results)
+            for key, b in self._buckets.items()
         }
         held = [_without_zeros(part) for part in (self._strikes, self._naked, self._linear)]
-        return (self.value, buckets, held, self.group_results(), self.addons())
+        return (self.value, buckets, held, groups, self.addons())
 
     def _add(self, row: InstrumentRisk, quantity: int) -> Bucket:
         bucket = self._buckets.get(row.bucket)
         if bucket is None:
-            bucket = Bucket(row.expiry_risk, row.group, self._marks.scenario_count)
-            self._buckets[row.bucket] = bucket
+            bucket = self._buckets[row.bucket] = Bucket(row, self._marks.scenario_count)
+        self._changed[row.bucket] = bucket
         bucket.add(row, quantity)
         self.value += row.mark_price * quantity
         if row.is_option:
@@ -140,7 +144,6 @@ class Portfolio:
         else:
             self._linear[row.instrument_id] = self._linear.get(row.instrument_id, 0) + quantity
         self._addons = None
-        self._group_results = None
         return bucket
 
     def _add_strike(self, row: InstrumentRisk, quantity: int) -> None:
@@ -149,22 +152,17 @@ class Portfolio:
         change = max(0, -after) - max(0, -before)
         self._naked[row.underlying_id] = self._naked.get(row.underlying_id, 0) + change
 
-    def _results(self, bucket: Bucket) -> Vector:
-        if bucket.results is None:
-            bucket.results = self._expiry_results(bucket)
-        return bucket.results
-
     def _expiry_results(self, bucket: Bucket) -> Vector:
         """The only place where a scenario's result is rounded: down, once per expiry."""
-        parameters, risk = self._marks.parameters, bucket.risk
+        marks, risk = self._marks, bucket.risk
+        parameters = marks.parameters
         long, short = risk.discount_long, risk.discount_short
         value = bucket.value * RATIO_SCALE
         exact = [(total * long if total >= 0 else total * short) - value for total in bucket.sums]
-        for scenario, absolute in enumerate(parameters.absolute):
-            if absolute:
-                exact[scenario] = -abs(exact[scenario])
-        weighted = map(mul, exact, parameters.weights)
-        results = list(map(floordiv, weighted, repeat(QUANTITY_SCALE * RATIO_SCALE**2)))
+        for scenario in marks.skew_scenarios:
+            exact[scenario] = -abs(exact[scenario])
+        weighted = map(mul, exact, marks.multipliers)
+        results = list(map(floordiv, weighted, marks.divisors))
         up = bucket.sums[parameters.basis_up] - bucket.value
         down = bucket.sums[parameters.basis_down] - bucket.value
         basis = min(up, down, 0)
