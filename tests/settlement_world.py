@@ -53,7 +53,7 @@ from exchange.settlement.deploy import (
 )
 from exchange.settlement.feed import Feed
 from exchange.settlement.process import RelayerSettings, build_relayer
-from exchange.settlement.relayer import Relayer
+from exchange.settlement.relayer import Relayer, RelayerOptions
 from exchange.settlement.wallet import OwnerWallet, give_ether
 from exchange.settlement.watcher import Watcher, WatcherOptions
 from exchange.signing import Domain, address_of, order_digest, sign_digest, withdrawal_digest
@@ -247,13 +247,8 @@ class World:
 
     def __init__(self, folder: Path, *, port: int = 19_645) -> None:
         self.folder = folder
-        self.anvil = Anvil(
-            find_anvil(REPOSITORY),
-            port=port,
-            state=folder / "anvil.json",
-            log=folder / "anvil.log",
-            options=("--accounts", "1"),
-        )
+        self._port = port
+        self.anvil = self._start_anvil()
         self.chain = self._deploy()
         deployment = self.chain.deployment
         self.script = Script(
@@ -268,6 +263,19 @@ class World:
             wallet.fund(trader.subaccount_id, FUNDS)
         self.reader = JournalReader(str(self.script.path))
         self.watcher = Watcher(self.chain, self.script, WatcherOptions())
+
+    def _start_anvil(self) -> Anvil:
+        return Anvil(
+            find_anvil(REPOSITORY),
+            port=self._port,
+            state=self.folder / "anvil.json",
+            log=self.folder / "anvil.log",
+            options=("--accounts", "1"),
+        )
+
+    def restart_anvil(self) -> None:
+        self.anvil.stop()
+        self.anvil = self._start_anvil()
 
     def _deploy(self) -> Chain:
         node_keys = (DEPLOYER_KEY, RELAYER_KEY, MAKER_KEY, TAKER_KEY)
@@ -293,6 +301,9 @@ class World:
             oracle_keys=ORACLE_KEYS[:2],
             stuck_after_s=0.3,
         )
+
+    def options(self, *, confirmations: int = 1) -> RelayerOptions:
+        return RelayerOptions(key=RELAYER_KEY, confirmations=confirmations, stuck_after_s=0.3)
 
     def relayer(
         self, chain: Chain | None = None, outbox: str = "relayer.db", store: Outbox | None = None

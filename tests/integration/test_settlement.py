@@ -178,10 +178,7 @@ def test_the_chain_outlives_its_process(world: World) -> None:
     script.cut()
     run(world)
     genesis, tip = world.chain.block_hash(0), world.chain.last_batch()
-    world.anvil.stop()
-    world.anvil = type(world.anvil)(
-        Path(world.anvil.process.args[0]), port=19_645, state=world.folder / "anvil.json"
-    )
+    world.restart_anvil()
     chain = Chain(world.anvil.url, world.chain.deployment, project_artifacts())
     chain.verify()
     assert (chain.block_hash(0), chain.last_batch()) == (genesis, tip)

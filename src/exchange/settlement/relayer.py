@@ -235,18 +235,22 @@ class Relayer:
         return self._outbox.move(job, JobState.MINED, outcome)
 
     def _confirm(self, job: Job) -> Job:
-        if self._chain.head() - job.block + 1 < self._options.confirmations:
+        """Final once it is deep enough; sent again as soon as its block is gone."""
+        block = self._block_of(job)
+        if block is None:
+            log.error("reorganised away; sending it again", job=job.key, block=job.block)
+            resend = bool(self._outbox.attempts(job.key))
+            return self._outbox.move(job, JobState.SENT if resend else JobState.BUILT)
+        if self._chain.head() - block + 1 < self._options.confirmations:
             return job
-        if job.tx_hash:
-            receipt = self._chain.receipt(job.tx_hash)
-            found = receipt is not None and receipt.succeeded
-        else:
-            found = self._done(job) is not None
-        if found:
-            return self._outbox.move(job, JobState.CONFIRMED)
-        log.error("reorganised away; sending it again", job=job.key, block=job.block)
-        resend = bool(self._outbox.attempts(job.key))
-        return self._outbox.move(job, JobState.SENT if resend else JobState.BUILT)
+        return self._outbox.move(job, JobState.CONFIRMED)
+
+    def _block_of(self, job: Job) -> int | None:
+        """The block that holds the job now, which a reorganisation may have changed."""
+        if not job.tx_hash:  # somebody else fixed this delivery price
+            return job.block if self._done(job) is not None else None
+        receipt = self._chain.receipt(job.tx_hash)
+        return receipt.block if receipt is not None and receipt.succeeded else None
 
 
 def _above(fees: Fees, rival: Fees) -> Fees:
