@@ -1,6 +1,7 @@
 """The executable around the npm compiler answers its two callers as a native solc would."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -46,3 +47,15 @@ def test_a_missing_source_is_named() -> None:
 
 def test_other_commands_are_refused() -> None:
     assert subprocess.run([SOLC, "--gas"], capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.parametrize(("version", "used"), [(PINNED, True), ("0.8.1", False)])
+def test_a_native_compiler_of_the_pinned_version_is_used(
+    tmp_path: Path, version: str, *, used: bool
+) -> None:
+    native = tmp_path / "solc"
+    native.write_text(f"#!/bin/sh\necho 'native'\necho 'Version: {version}+commit.0.Linux.g++'\n")
+    native.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    said = subprocess.run([SOLC, "--version"], env=environment, capture_output=True, check=True)
+    assert (b"native" in said.stdout) == used
