@@ -240,10 +240,8 @@ class _Watch:
             self._fixed.add(self._fixed_entry(order))
             return
         extreme = self._sign * price
-        if extreme in self._groups:
-            group = self._detach(self._groups[extreme])
-        else:
-            group = _Group(extreme)
+        known = self._groups.get(extreme)
+        group = self._detach(known) if known else _Group(extreme)
         self._join(group, _member(order))
         self._attach(group)
 
