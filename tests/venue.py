@@ -37,8 +37,10 @@ from exchange.commands import (
 from exchange.engine import Engine, OrderView
 from exchange.events import (
     AnyEvent,
+    CancelReason,
     Deposited,
     OrderAmended,
+    OrderCanceled,
     OrderPlaced,
     Refused,
     RejectReason,
@@ -173,6 +175,11 @@ def refusals(events: Iterable[AnyEvent]) -> list[RejectReason]:
 def fills(events: Iterable[AnyEvent]) -> list[tuple[int, int]]:
     """(price, quantity) of each match, in units."""
     return [(event.price, event.quantity) for event in events if isinstance(event, Traded)]
+
+
+def canceled(events: Iterable[AnyEvent]) -> list[tuple[int, CancelReason]]:
+    """(quantity, reason) of each cancellation."""
+    return [(e.canceled_quantity, e.reason) for e in events if isinstance(e, OrderCanceled)]
 
 
 def names(events: Iterable[AnyEvent]) -> list[str]:
