@@ -149,7 +149,8 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
         view
         returns (uint48 filled, uint16 version)
     {
-        (uint256 f, uint256 v) = OrderStateLib.get(_orderStates[subaccountId], nonce);
+        uint256 word = _orderStates[subaccountId][OrderStateLib.slotOf(nonce)];
+        (uint256 f, uint256 v) = OrderStateLib.read(word, nonce);
         return (f.toUint48(), v.toUint16());
     }
 

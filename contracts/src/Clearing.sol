@@ -6,7 +6,7 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-import {Accounts} from "./Accounts.sol";
+import {Payoffs} from "./Payoffs.sol";
 import {
     Batch,
     Fill,
@@ -30,13 +30,13 @@ import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 /// @dev A batch is checked and moved in memory in `seq` order, then stored. The relayer chooses
 /// what to send, but nothing it sends can move an account without the owner's signature, or create
 /// cash or positions.
-contract Clearing is Accounts, AccessManaged {
+contract Clearing is Payoffs, AccessManaged {
     using DelayedLib for Delayed;
     using IndexLib for Index;
-    using InstrumentLib for uint64;
     using OrderLib for Order;
     using OrderLib for Withdrawal;
     using SafeCast for int256;
+    using SafeCast for uint256;
     using SafeERC20 for IERC20Metadata;
 
     /// @dev Where the chain of batches ends.
@@ -64,8 +64,6 @@ contract Clearing is Accounts, AccessManaged {
     int256 internal constant TICK = 1e4;
     int256 internal constant QUANTITY_SCALE = 1e4;
 
-    IOracle public immutable ORACLE;
-
     Tip internal _tip;
     bytes32 internal _lastHash;
 
@@ -77,9 +75,7 @@ contract Clearing is Accounts, AccessManaged {
         address treasury,
         uint64 maxBatchAge,
         uint64 cancelDelay
-    ) Accounts(usdc, treasury, maxBatchAge, cancelDelay) AccessManaged(authority) {
-        ORACLE = oracle;
-    }
+    ) Payoffs(oracle, usdc, treasury, maxBatchAge, cancelDelay) AccessManaged(authority) {}
 
     /// @inheritdoc IClearing
     function settle(Batch calldata batch) external restricted nonReentrant {
@@ -101,30 +97,8 @@ contract Clearing is Accounts, AccessManaged {
     }
 
     /// @inheritdoc IClearing
-    function realise(uint64 subaccountId, uint64[] calldata instruments) external {
-        _requireOpen(subaccountId);
-        int256 cash = _accounts[subaccountId].cash;
-        for (uint256 i = 0; i < instruments.length; i++) {
-            uint64 instrument = instruments[i];
-            if (block.timestamp <= instrument.expiryOf() + MAX_BATCH_AGE) {
-                revert InstrumentNotExpired();
-            }
-            int64 quantity = _positions[subaccountId][instrument].quantity;
-            if (quantity == 0) continue;
-            _positions[subaccountId][instrument].quantity = 0;
-            cash += _realise(subaccountId, instrument, quantity);
-        }
-        _accounts[subaccountId].cash = cash.toInt96();
-    }
-
-    /// @inheritdoc IClearing
     function lastBatch() external view returns (uint64 number, bytes32 batchHash, uint64 lastSeq) {
         return (_tip.number, _lastHash, _tip.lastSeq);
-    }
-
-    /// @inheritdoc IClearing
-    function previewPayoff(uint64 subaccountId, uint64 instrument) external view returns (int256) {
-        return _payoff(instrument, _positions[subaccountId][instrument].quantity);
     }
 
     // ---- checks
@@ -268,9 +242,13 @@ contract Clearing is Accounts, AccessManaged {
         if (fill.price % TICK != 0) revert PriceOffTick();
         if (maker.instrument != taker.instrument) revert InstrumentMismatch();
         if (maker.side == taker.side) revert SameSide();
+        if (InstrumentLib.expiryOf(uint64(maker.instrument)) <= fill.time) {
+            revert InstrumentExpired();
+        }
 
-        _fillOrder(run, maker, fill.maker, fill, fill.makerFee);
-        _fillOrder(run, taker, fill.taker, fill, fill.takerFee);
+        int256 notional = fill.price * int256(uint256(fill.quantity)) / QUANTITY_SCALE; // exact
+        _fillOrder(run, maker, fill.maker, fill, fill.makerFee, notional);
+        _fillOrder(run, taker, fill.taker, fill, fill.takerFee, notional);
         run.ledger.cash[0] += int256(uint256(fill.makerFee) + fill.takerFee);
     }
 
@@ -279,58 +257,50 @@ contract Clearing is Accounts, AccessManaged {
         Order calldata order,
         uint256 i,
         Fill calldata fill,
-        uint256 fee
+        uint64 fee,
+        int256 notional
     ) private {
         _checkOrderNow(order, run.ledger.owners[run.accountOf[i]], fill.time);
         _checkTerms(order, i, fill, fee);
         _addFilled(order, i, fill.quantity);
-        _move(run, order, i, fill, fee);
+        bool buys = order.side == OrderLib.BUY;
+        int256 quantity = int256(uint256(fill.quantity));
+        if (order.reduceOnly) _checkReduces(run, i, buys, quantity);
+
+        run.ledger.quantities[run.positionOf[i]] += buys ? quantity : -quantity;
+        run.ledger.cash[run.accountOf[i]] += (buys ? -notional : notional) - int256(uint256(fee));
     }
 
     function _checkOrderNow(Order calldata order, address owner, uint256 time) private view {
         if (order.deadline < time) revert DeadlinePassed();
-        if (InstrumentLib.expiryOf(uint64(order.instrument)) <= time) revert InstrumentExpired();
         if (order.nonce < _nonceFloors[order.subaccountId].valueAt(time)) revert NonceBelowFloor();
         if (!_authorised(owner, order.signer, time)) revert SignerNotAuthorised();
     }
 
-    function _checkTerms(Order calldata order, uint256 i, Fill calldata fill, uint256 fee)
+    function _checkTerms(Order calldata order, uint256 i, Fill calldata fill, uint64 fee)
         private
         pure
     {
-        bool crossed = order.side == OrderLib.BUY
-            ? fill.price > order.limitPrice
-            : fill.price < order.limitPrice;
-        if (crossed) revert LimitCrossed(i);
-        // fee <= maxFee * quantity / 1e4 rounded down, without the division
-        if (fee * uint256(QUANTITY_SCALE) > uint256(order.maxFee) * fill.quantity) {
-            revert FeeAboveCap(i);
-        }
+        if (order.crosses(fill.price)) revert LimitCrossed(i);
+        if (fee > order.feeCapDown(fill.quantity)) revert FeeAboveCap(i);
     }
 
     /// @dev Straight to storage: a second write to a slot in one transaction costs no more than
     /// memory.
     function _addFilled(Order calldata order, uint256 i, uint256 quantity) private {
         mapping(uint256 => uint256) storage states = _orderStates[order.subaccountId];
-        (uint256 filled, uint256 version) = OrderStateLib.get(states, order.nonce);
+        uint256 slot = OrderStateLib.slotOf(order.nonce);
+        uint256 word = states[slot];
+        (uint256 filled, uint256 version) = OrderStateLib.read(word, order.nonce);
         if (order.version < version) revert StaleVersion(i);
         if (filled + quantity > order.quantity) revert Overfilled(i);
-        OrderStateLib.set(states, order.nonce, filled + quantity, order.version);
+        states[slot] = OrderStateLib.written(word, order.nonce, filled + quantity, order.version);
     }
 
-    function _move(Run memory run, Order calldata order, uint256 i, Fill calldata fill, uint256 fee)
-        private
-        pure
-    {
-        bool buys = order.side == OrderLib.BUY;
-        int256 quantity = int256(uint256(fill.quantity));
-        int256 before = run.ledger.quantities[run.positionOf[i]];
-        if (order.reduceOnly && quantity > (buys ? -before : before)) revert NotReducing(i);
-
-        int256 notional = fill.price * quantity / QUANTITY_SCALE; // exact: price is a multiple of
-        // TICK
-        run.ledger.quantities[run.positionOf[i]] = buys ? before + quantity : before - quantity;
-        run.ledger.cash[run.accountOf[i]] += (buys ? -notional : notional) - int256(fee);
+    /// @dev The running position counts, not the stored one: netting would hide the path.
+    function _checkReduces(Run memory run, uint256 i, bool buys, int256 quantity) private pure {
+        int256 held = run.ledger.quantities[run.positionOf[i]];
+        if (quantity > (buys ? -held : held)) revert NotReducing(i);
     }
 
     function _applyPayoff(Ledger memory ledger, Payoff calldata payoff) private {
@@ -347,8 +317,7 @@ contract Clearing is Accounts, AccessManaged {
         _advanceTime(run, request.time);
         uint256 place = _loadAccount(run.ledger, w.subaccountId);
         mapping(uint256 => uint256) storage states = _orderStates[w.subaccountId];
-        (uint256 filled, uint256 version) = OrderStateLib.get(states, w.nonce);
-
+        uint256 slot = OrderStateLib.slotOf(w.nonce);
         if (w.token != address(USDC)) revert WrongToken();
         if (w.amount == 0) revert ZeroAmount();
         if (w.recipient == address(0) || w.recipient == address(this)) revert InvalidRecipient();
@@ -356,28 +325,13 @@ contract Clearing is Accounts, AccessManaged {
         if (w.nonce < _nonceFloors[w.subaccountId].valueAt(request.time)) revert NonceBelowFloor();
         if (w.signer != run.ledger.owners[place]) revert SignerNotAuthorised();
         _requireSignature(w.hash(), w.signer, request.signature);
-        if (filled != 0 || version != 0) revert NonceUsed();
+        if (!OrderStateLib.unused(states[slot], w.nonce)) revert NonceUsed();
         int256 cash = run.ledger.cash[place];
-        if (cash < 0 || w.amount > uint256(cash)) revert InsufficientCash();
+        if (cash < 0 || w.amount > cash.toUint256()) revert InsufficientCash();
 
-        OrderStateLib.setUsed(states, w.nonce);
-        run.ledger.cash[place] = cash - int256(w.amount);
+        states[slot] = OrderStateLib.used(states[slot], w.nonce);
+        run.ledger.cash[place] = cash - w.amount.toInt256();
         emit Withdrawn(w.subaccountId, w.token, w.amount, w.recipient, w.nonce);
-    }
-
-    // ---- payoffs
-
-    function _realise(uint64 subaccountId, uint64 instrument, int64 quantity)
-        private
-        returns (int256 cash)
-    {
-        cash = _payoff(instrument, quantity);
-        emit Realised(subaccountId, instrument, quantity, cash);
-    }
-
-    function _payoff(uint64 instrument, int256 quantity) private view returns (int256) {
-        uint256 price = ORACLE.deliveryPrice(instrument.underlyingOf(), instrument.expiryOf());
-        return instrument.payoff(quantity, price);
     }
 
     // ---- write, then pay

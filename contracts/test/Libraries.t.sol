@@ -75,29 +75,33 @@ contract InstrumentLibTest is Test {
 }
 
 contract OrderStateLibTest is Test {
-    mapping(uint256 slot => uint256) internal states;
-
     function test_a_state_reads_back_and_its_neighbours_stand(
         uint64 nonce,
         uint48 filled,
         uint16 version,
-        uint256 others
-    ) public {
-        states[nonce >> 2] = others;
-        OrderStateLib.set(states, nonce, filled, version);
-        (uint256 f, uint256 v) = OrderStateLib.get(states, nonce);
+        uint256 word
+    ) public pure {
+        uint256 written = OrderStateLib.written(word, nonce, filled, version);
+        (uint256 f, uint256 v) = OrderStateLib.read(written, nonce);
         assertEq(filled, f, "filled");
         assertEq(version, v, "version");
-        uint256 mask = ~(uint256(type(uint64).max) << (64 * (nonce % 4)));
-        assertEq(others & mask, states[nonce >> 2] & mask, "neighbours");
+        assertTrue(OrderStateLib.unused(written, nonce) == (f == 0 && v == 0), "unused");
+        assertEq(others(word, nonce), others(written, nonce), "neighbours");
     }
 
-    function test_a_used_nonce_is_full_at_the_highest_version(uint64 nonce, uint256 others) public {
-        states[nonce >> 2] = others;
-        OrderStateLib.setUsed(states, nonce);
-        (uint256 f, uint256 v) = OrderStateLib.get(states, nonce);
+    function test_a_used_nonce_is_full_at_the_highest_version(uint64 nonce, uint256 word)
+        public
+        pure
+    {
+        uint256 used = OrderStateLib.used(word, nonce);
+        (uint256 f, uint256 v) = OrderStateLib.read(used, nonce);
         assertEq(type(uint48).max, f, "filled");
         assertEq(type(uint16).max, v, "version");
+        assertEq(others(word, nonce), others(used, nonce), "neighbours");
+    }
+
+    function others(uint256 word, uint64 nonce) internal pure returns (uint256) {
+        return word & ~(uint256(type(uint64).max) << (64 * (nonce % 4)));
     }
 }
 

@@ -161,6 +161,23 @@ contract SettleBlockedWithdrawalTest is ClearingTest {
     }
 }
 
+/// @dev Cash may turn negative (docs/security.md); what then happens to the others is stated here.
+contract SettleInsolventTest is ClearingTest {
+    function test_money_that_the_contract_lacks_is_held_until_it_comes() public {
+        Order memory maker = orderOf(alice, BUY, ONE, int64(3_000_000 * USD), 1);
+        Order memory taker = orderOf(bob, SELL, ONE, int64(3_000_000 * USD), 1);
+        settle(tradeOf(maker, taker, ONE, int64(3_000_000 * USD)));
+        assertEq(-2_000_000 * int256(uint256(USD)), cashOf(alice), "negative");
+
+        settle(withdrawBatch(withdrawOf(bob, BOB_KEY, 4_000_000 * USD, 2)));
+        assertEq(4_000_000 * USD, clearing.heldFor(bobAddress), "held");
+        assertEq(0, usdc.balanceOf(bobAddress), "not paid in part");
+        fund(aliceAddress, alice, 2_000_000 * USD);
+        assertEq(4_000_000 * USD, clearing.claim(bobAddress), "claimed");
+        assertEq(0, usdc.balanceOf(address(clearing)), "all that is left");
+    }
+}
+
 contract SettleReentrancyTest is ClearingTest {
     function makeToken() internal override returns (MockUSDC) {
         return new ReentrantToken();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
 /// @notice A value that changes at a known time.
 struct Delayed {
     uint64 current; // in force before effectiveAt
@@ -18,7 +20,7 @@ library DelayedLib {
     function schedule(Delayed storage self, uint64 value, uint256 delay) internal {
         uint64 inForce = valueAt(self, block.timestamp);
         (self.current, self.next) = (inForce, value);
-        self.effectiveAt = uint64(block.timestamp + delay);
+        self.effectiveAt = SafeCast.toUint64(block.timestamp + delay);
     }
 
     /// @dev Holds for past times too, so a clock that lags the chain's cannot miss it.

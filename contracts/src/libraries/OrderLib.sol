@@ -17,6 +17,18 @@ library OrderLib {
 
     uint8 internal constant BUY = 0;
     uint8 internal constant SELL = 1;
+    /// @dev Quantity units in one contract.
+    uint256 internal constant QUANTITY_SCALE = 1e4;
+
+    /// @notice Whether `price` is worse than the order's limit.
+    function crosses(Order calldata order, int64 price) internal pure returns (bool) {
+        return order.side == BUY ? price > order.limitPrice : price < order.limitPrice;
+    }
+
+    /// @notice The most that a fill of `quantity` may cost in fees, rounded down.
+    function feeCapDown(Order calldata order, uint64 quantity) internal pure returns (uint256) {
+        return uint256(order.maxFee) * quantity / QUANTITY_SCALE;
+    }
 
     /// @dev Same as keccak256(abi.encode(ORDER_TYPEHASH, order)) at half of the gas and with no
     /// memory kept: the twelve static fields already lie in calldata as abi.encode would write

@@ -11,29 +11,36 @@ library OrderStateLib {
     /// @dev State of a nonce that can never fill again.
     uint256 internal constant USED = type(uint64).max;
 
-    function get(mapping(uint256 => uint256) storage states, uint64 nonce)
+    function slotOf(uint64 nonce) internal pure returns (uint256) {
+        return nonce >> 2;
+    }
+
+    function read(uint256 word, uint64 nonce)
         internal
-        view
+        pure
         returns (uint256 filled, uint256 version)
     {
-        uint256 state = uint64(states[nonce >> 2] >> _shift(nonce));
+        uint256 state = (word >> _shift(nonce)) & USED;
         return (state >> 16, state & VERSION_MAX);
     }
 
+    /// @notice The word with this nonce's state replaced.
     /// @dev The caller keeps filled and version within their maxima.
-    function set(
-        mapping(uint256 => uint256) storage states,
-        uint64 nonce,
-        uint256 filled,
-        uint256 version
-    ) internal {
+    function written(uint256 word, uint64 nonce, uint256 filled, uint256 version)
+        internal
+        pure
+        returns (uint256)
+    {
         uint256 shift = _shift(nonce);
-        uint256 others = states[nonce >> 2] & ~(USED << shift);
-        states[nonce >> 2] = others | ((filled << 16 | version) << shift);
+        return word & ~(USED << shift) | (filled << 16 | version) << shift;
     }
 
-    function setUsed(mapping(uint256 => uint256) storage states, uint64 nonce) internal {
-        states[nonce >> 2] |= USED << _shift(nonce);
+    function unused(uint256 word, uint64 nonce) internal pure returns (bool) {
+        return (word >> _shift(nonce)) & USED == 0;
+    }
+
+    function used(uint256 word, uint64 nonce) internal pure returns (uint256) {
+        return word | USED << _shift(nonce);
     }
 
     function _shift(uint64 nonce) private pure returns (uint256) {

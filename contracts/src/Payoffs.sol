@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {Accounts} from "./Accounts.sol";
+import {IClearing} from "./interfaces/IClearing.sol";
+import {IOracle} from "./interfaces/IOracle.sol";
+import {InstrumentLib} from "./libraries/InstrumentLib.sol";
+
+/// @title Payoffs: what expired positions bring at the delivery price
+/// @dev Knows nothing of batches; Clearing uses the same payoff inside them.
+abstract contract Payoffs is Accounts {
+    using InstrumentLib for uint64;
+    using SafeCast for int256;
+
+    IOracle public immutable ORACLE;
+
+    constructor(
+        IOracle oracle,
+        IERC20Metadata usdc,
+        address treasury,
+        uint64 maxBatchAge,
+        uint64 cancelDelay
+    ) Accounts(usdc, treasury, maxBatchAge, cancelDelay) {
+        ORACLE = oracle;
+    }
+
+    /// @inheritdoc IClearing
+    function realise(uint64 subaccountId, uint64[] calldata instruments) external {
+        _requireOpen(subaccountId);
+        int256 cash = _accounts[subaccountId].cash;
+        for (uint256 i = 0; i < instruments.length; i++) {
+            uint64 instrument = instruments[i];
+            if (block.timestamp <= instrument.expiryOf() + MAX_BATCH_AGE) {
+                revert InstrumentNotExpired();
+            }
+            int64 quantity = _positions[subaccountId][instrument].quantity;
+            if (quantity == 0) continue;
+            _positions[subaccountId][instrument].quantity = 0;
+            cash += _realise(subaccountId, instrument, quantity);
+        }
+        _accounts[subaccountId].cash = cash.toInt96();
+    }
+
+    /// @inheritdoc IClearing
+    function previewPayoff(uint64 subaccountId, uint64 instrument) external view returns (int256) {
+        return _payoff(instrument, _positions[subaccountId][instrument].quantity);
+    }
+
+    function _realise(uint64 subaccountId, uint64 instrument, int64 quantity)
+        internal
+        returns (int256 cash)
+    {
+        cash = _payoff(instrument, quantity);
+        emit Realised(subaccountId, instrument, quantity, cash);
+    }
+
+    function _payoff(uint64 instrument, int256 quantity) private view returns (int256) {
+        uint256 price = ORACLE.deliveryPrice(instrument.underlyingOf(), instrument.expiryOf());
+        return instrument.payoff(quantity, price);
+    }
+}
