@@ -1,96 +1,188 @@
-"""The one price at which an auction trades, and who trades with whom.
+"""The call auction: one price for everything that a halted book collected.
 
-Pure arithmetic on collected orders. The price is that of the largest volume; among those the one
-with the smallest imbalance; among those the one nearest the reference (the mark), the lower of two
-equally near. It lies on the tick grid, and need not be the price of any order.
+Pure functions. They must never know why the book was halted, nor change it: the caller applies the
+fills and cancels what was prevented.
+
+The price, in this order: the largest volume that trades, then the smallest imbalance (difference
+of what is bid and what is offered there), then the nearest to the reference (the mark), then the
+lower one. Every tick between the outermost limits is a candidate, not only the limits themselves.
+
+At that price each side fills in its priority order, better limits first; the side with more is cut
+at its end. So a fill is never worse than a limit, and nobody is passed over.
+
+Nobody trades with himself. Of two crossing orders of one owner the younger leaves *before* the
+price is computed, as it would have by the default self-trade prevention in a live book. Then at no
+price does one owner stand on both sides: all of the volume that decides the price does trade, and
+the book is not crossed afterwards. Pairing around such orders instead would either lose volume that
+others counted on or need a second price for what stays crossed.
 """
 
-from collections.abc import Iterable
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-
-class Uncrossing(NamedTuple):
-    """`imbalance` is what buyers at the price want more than sellers offer; it may be negative."""
-
-    price: int
-    volume: int
-    imbalance: int
+from exchange.fixed import is_multiple
+from exchange.model import Side
 
 
-class Collected(NamedTuple):
-    """An order in an auction, hidden quantity included."""
+class AuctionOrder(NamedTuple):
+    """A collected order; `quantity` is all that remains, hidden slices of an iceberg too.
+
+    `order_id` grows with time: it tells the younger of two orders of one `owner_key`.
+    """
 
     order_id: int
+    owner_key: int
     price: int
     quantity: int
 
 
-def uncrossing(
-    bids: Iterable[Collected], asks: Iterable[Collected], tick_size: int, reference: int
-) -> Uncrossing | None:
-    """The auction's price, or None if nothing crosses. Complexity: O(n log n)."""
-    buy = _by_price(bids)
-    sell = _by_price(asks)
-    prices = sorted(buy.keys() | sell.keys())
-    demand = sum(buy.values())  # of bids at `price` or above
-    supply = 0  # of asks below `price`
-    best: tuple[int, int, int, int] | None = None
-    found: Uncrossing | None = None
-    for price, following in zip_longest(prices, prices[1:]):
-        supply += sell.get(price, 0)
-        for candidate, wanted in _candidates(
-            price, following, tick_size, reference, demand, demand - buy.get(price, 0)
-        ):
-            volume = min(wanted, supply)
-            imbalance = wanted - supply
-            rank = (-volume, abs(imbalance), abs(candidate - reference), candidate)
-            if volume and (best is None or rank < best):
-                best = rank
-                found = Uncrossing(candidate, volume, imbalance)
-        demand -= buy.get(price, 0)
-    return found
+class AuctionPrices(NamedTuple):
+    """Where the price may lie: on ticks from `price_min` to `price_max`, near `reference`."""
+
+    tick_size: int
+    reference: int
+    price_min: int
+    price_max: int
 
 
-def _by_price(orders: Iterable[Collected]) -> dict[int, int]:
-    total: dict[int, int] = {}
-    for order in orders:
-        total[order.price] = total.get(order.price, 0) + order.quantity
-    return total
+class AuctionFill(NamedTuple):
+    """One trade at the auction's price."""
+
+    bid_order_id: int
+    ask_order_id: int
+    quantity: int
+
+
+class Uncrossing(NamedTuple):
+    """What an auction gives. Without volume `price` is None and nothing is filled."""
+
+    price: int | None
+    volume: int
+    imbalance: int  # bid minus offered at the price: positive where buyers are left
+    fills: tuple[AuctionFill, ...]
+    prevented: tuple[int, ...]  # order_ids that crossed an older order of their owner, ascending
+
+
+class _Candidate(NamedTuple):
+    """Ordered as the rule orders prices: the least one wins."""
+
+    negative_volume: int
+    imbalance_size: int
+    distance: int
+    price: int
+    imbalance: int
+
+
+def uncross(
+    bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder], prices: AuctionPrices
+) -> Uncrossing:
+    """Price and fills of an auction; both sides in priority order. Complexity: O(n log n)."""
+    _assert_terms(bids, asks, prices)
+    prevented = _self_crossed(bids, asks)
+    bids = [order for order in bids if order.order_id not in prevented]
+    asks = [order for order in asks if order.order_id not in prevented]
+    best = min(_candidates(bids, asks, prices), default=None)
+    gone = tuple(sorted(prevented))
+    if best is None or best.negative_volume == 0:
+        return Uncrossing(None, 0, 0, (), gone)
+    price = best.price
+    fills = _pair(
+        (order for order in bids if order.price >= price),
+        (order for order in asks if order.price <= price),
+    )
+    return Uncrossing(price, -best.negative_volume, best.imbalance, tuple(fills), gone)
+
+
+def _assert_terms(
+    bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder], prices: AuctionPrices
+) -> None:
+    assert prices.tick_size > 0
+    assert is_multiple(prices.price_min, prices.tick_size)
+    assert is_multiple(prices.price_max, prices.tick_size)
+    assert all(order.quantity > 0 for order in (*bids, *asks))
+    assert all(is_multiple(order.price, prices.tick_size) for order in (*bids, *asks))
+    assert all(first.price >= then.price for first, then in pairwise(bids))
+    assert all(first.price <= then.price for first, then in pairwise(asks))
+
+
+def _self_crossed(bids: Iterable[AuctionOrder], asks: Iterable[AuctionOrder]) -> set[int]:
+    """order_ids of those that cross an older order of their owner that is still there."""
+    best_bid: dict[int, int] = {}  # by owner_key
+    best_ask: dict[int, int] = {}
+    crossed: set[int] = set()
+    entries = [(order, Side.BUY) for order in bids] + [(order, Side.SELL) for order in asks]
+    for order, side in sorted(entries):
+        owner, price = order.owner_key, order.price
+        if side is Side.BUY:
+            if owner in best_ask and price >= best_ask[owner]:
+                crossed.add(order.order_id)
+            else:
+                best_bid[owner] = max(price, best_bid.get(owner, price))
+        elif owner in best_bid and price <= best_bid[owner]:
+            crossed.add(order.order_id)
+        else:
+            best_ask[owner] = min(price, best_ask.get(owner, price))
+    return crossed
 
 
 def _candidates(
-    price: int, following: int | None, tick_size: int, reference: int, at: int, above: int
-) -> list[tuple[int, int]]:
-    """(price, demand) at an order's price, and of the ticks before the next one's the nearest."""
-    found = [(price, at)]
-    if following is not None and following - price > tick_size:
-        low = reference - reference % tick_size
-        first, last = price + tick_size, following - tick_size
-        found += [(max(first, min(tick, last)), above) for tick in (low, low + tick_size)]
-    return found
+    bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder], prices: AuctionPrices
+) -> Iterator[_Candidate]:
+    """The best price of each stretch of ticks over which neither side changes."""
+    limits = sorted({order.price for order in (*bids, *asks)})
+    demand = _quantity_at(limits, bids)
+    bid_total = sum(order.quantity for order in bids)
+    offered = list(accumulate(_quantity_at(limits, asks)))
+    bought_below = list(accumulate(demand, initial=0))  # bids with a limit below limits[at]
+    for at, limit in enumerate(limits):
+        wanted = bid_total - bought_below[at]
+        yield from _nearest(limit, limit, prices, wanted, offered[at])
+        if at + 1 < len(limits):  # between this limit and the next one
+            first, last = limit + prices.tick_size, limits[at + 1] - prices.tick_size
+            yield from _nearest(first, last, prices, bid_total - bought_below[at + 1], offered[at])
 
 
-def pairs(
-    bids: Iterable[Collected], asks: Iterable[Collected], uncrossed: Uncrossing
-) -> list[tuple[int, int, int]]:
-    """(buy order_id, sell order_id, quantity) until the volume is used up.
+def _quantity_at(limits: Sequence[int], orders: Iterable[AuctionOrder]) -> list[int]:
+    quantities = dict.fromkeys(limits, 0)
+    for order in orders:
+        quantities[order.price] += order.quantity
+    return list(quantities.values())
 
-    Both sides come in priority order, as `OrderBook.orders` gives them, and trade in it.
-    """
-    left = uncrossed.volume
-    buyers = iter(bids)
-    sellers = iter(asks)
-    found: list[tuple[int, int, int]] = []
-    wanted = offered = buy_id = sell_id = 0
-    while left:
-        if wanted == 0:
-            buy_id, _, wanted = next(buyers)
-        if offered == 0:
-            sell_id, _, offered = next(sellers)
-        quantity = min(wanted, offered, left)
-        found.append((buy_id, sell_id, quantity))
-        wanted -= quantity
-        offered -= quantity
-        left -= quantity
-    return found
+
+def _nearest(
+    first: int, last: int, prices: AuctionPrices, wanted: int, offered: int
+) -> Iterator[_Candidate]:
+    """The one or two ticks from `first` to `last` next to the reference."""
+    first, last = max(first, prices.price_min), min(last, prices.price_max)
+    if first > last:
+        return
+    below = prices.reference - prices.reference % prices.tick_size
+    for tick in {below, below + prices.tick_size}:
+        price = min(max(tick, first), last)
+        imbalance = wanted - offered
+        yield _Candidate(
+            -min(wanted, offered),
+            abs(imbalance),
+            abs(price - prices.reference),
+            price,
+            imbalance,
+        )
+
+
+def _pair(bids: Iterator[AuctionOrder], asks: Iterator[AuctionOrder]) -> Iterator[AuctionFill]:
+    """Match both sides in priority order until one ends."""
+    bid, ask = next(bids, None), next(asks, None)
+    bid_left, ask_left = bid.quantity if bid else 0, ask.quantity if ask else 0
+    while bid and ask:
+        assert bid.owner_key != ask.owner_key
+        quantity = min(bid_left, ask_left)
+        yield AuctionFill(bid.order_id, ask.order_id, quantity)
+        bid_left -= quantity
+        ask_left -= quantity
+        if bid_left == 0:
+            bid = next(bids, None)
+            bid_left = bid.quantity if bid else 0
+        if ask_left == 0:
+            ask = next(asks, None)
+            ask_left = ask.quantity if ask else 0

@@ -1,0 +1,153 @@
+"""The circuit breaker: a price that moves too far too fast turns a live book into an auction.
+
+It must never know books, orders or which price it watches: it is told prices and the time, it says
+in which status the instrument (or all those of an underlying) is now. The moves are a table.
+
+    LIVE --moved--> HALTED --cool-off over--> AUCTION --auction over--> LIVE
+
+A price has moved if it differs from the highest or the lowest one of the last `window_ns` by more
+than `move_rate` of it. A halt forgets the window: the next move is measured from the price that
+halted, and one more such move, during the halt or the auction, starts the cool-off again. An
+operator's halt lasts until an operator resumes, into an auction. A phase lasts from the command
+that began it, never from when it was due: an auction gives everybody its whole length.
+"""
+
+from collections import deque
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from exchange.fixed import RATIO_SCALE
+from exchange.model import InstrumentStatus
+
+
+class Cause(IntEnum):
+    """What may change the status."""
+
+    MOVED = 1
+    ELAPSED = 2
+    HALT = 3
+    RESUME = 4
+
+
+# A missing key: nothing changes (MOVED during an operator's halt is left out by the caller).
+MOVES: Final[dict[tuple[InstrumentStatus, Cause], InstrumentStatus]] = {
+    (InstrumentStatus.LIVE, Cause.MOVED): InstrumentStatus.HALTED,
+    (InstrumentStatus.HALTED, Cause.MOVED): InstrumentStatus.HALTED,
+    (InstrumentStatus.AUCTION, Cause.MOVED): InstrumentStatus.HALTED,
+    (InstrumentStatus.HALTED, Cause.ELAPSED): InstrumentStatus.AUCTION,
+    (InstrumentStatus.AUCTION, Cause.ELAPSED): InstrumentStatus.LIVE,
+    (InstrumentStatus.LIVE, Cause.HALT): InstrumentStatus.HALTED,
+    (InstrumentStatus.HALTED, Cause.HALT): InstrumentStatus.HALTED,
+    (InstrumentStatus.AUCTION, Cause.HALT): InstrumentStatus.HALTED,
+    (InstrumentStatus.HALTED, Cause.RESUME): InstrumentStatus.AUCTION,
+}
+
+
+class BreakerRules(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """When to halt and for how long; `move_rate` in 1e-18."""
+
+    move_rate: int
+    window_ns: int
+    cool_off_ns: int
+    auction_ns: int
+
+
+class Breaker:
+    """Status of what one price governs. Time never runs backwards between calls."""
+
+    __slots__ = ("_highs", "_lows", "due_ns", "rules", "status")
+
+    def __init__(self, rules: BreakerRules) -> None:
+        assert min(rules.move_rate, rules.window_ns, rules.cool_off_ns, rules.auction_ns) > 0
+        self.rules = rules
+        self.status = InstrumentStatus.LIVE
+        self.due_ns = 0  # when the present phase ends by itself; 0: it does not
+        self._highs: deque[tuple[int, int]] = deque()  # (time_ns, price), prices falling
+        self._lows: deque[tuple[int, int]] = deque()  # likewise, prices rising
+
+    def on_price(self, time_ns: int, price: int) -> InstrumentStatus | None:
+        """Take a price > 0; the new status if it halts (again). Complexity: O(1) amortised."""
+        assert price > 0
+        self._forget(time_ns - self.rules.window_ns)
+        moved = self._has_moved(price)
+        if moved:
+            self._highs.clear()
+            self._lows.clear()
+        self._remember(time_ns, price)
+        if not moved or self.is_held:
+            return None
+        return self._move(Cause.MOVED, time_ns)
+
+    def on_time(self, time_ns: int) -> InstrumentStatus | None:
+        """The new status if the present phase is over; at most one step."""
+        if self.due_ns == 0 or time_ns < self.due_ns:
+            return None
+        return self._move(Cause.ELAPSED, time_ns)
+
+    def halt(self, time_ns: int) -> InstrumentStatus | None:
+        """An operator halts; None if an operator's halt is in force already."""
+        if self.is_held:
+            return None
+        status = self._move(Cause.HALT, time_ns)
+        self.due_ns = 0
+        return status
+
+    def resume(self, time_ns: int) -> InstrumentStatus | None:
+        """An operator ends any halt, into an auction; None if there is no halt."""
+        return self._move(Cause.RESUME, time_ns)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether an operator's halt is in force."""
+        return self.status is InstrumentStatus.HALTED and self.due_ns == 0
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content: status, end of the phase, extremes of the window."""
+        return (self.status.value, self.due_ns, tuple(self._highs), tuple(self._lows))
+
+    def check(self) -> None:
+        """Assert that the window is ordered and that only timed phases end."""
+        assert self.status is not InstrumentStatus.EXPIRED
+        assert self.status is not InstrumentStatus.LIVE or self.due_ns == 0
+        assert self.status is not InstrumentStatus.AUCTION or self.due_ns > 0
+        for window, sign in ((self._highs, 1), (self._lows, -1)):
+            assert list(window) == sorted(window)
+            prices = [sign * price for _, price in window]
+            assert prices == sorted(set(prices), reverse=True)
+        assert bool(self._highs) is bool(self._lows)
+        assert not self._highs or self._highs[-1] == self._lows[-1]
+
+    def _move(self, cause: Cause, time_ns: int) -> InstrumentStatus | None:
+        status = MOVES.get((self.status, cause))
+        if status is None:
+            return None
+        self.status = status
+        lengths = {
+            InstrumentStatus.HALTED: self.rules.cool_off_ns,
+            InstrumentStatus.AUCTION: self.rules.auction_ns,
+        }
+        self.due_ns = time_ns + lengths[status] if status in lengths else 0
+        return status
+
+    def _forget(self, before_ns: int) -> None:
+        for window in (self._highs, self._lows):
+            while window and window[0][0] < before_ns:
+                window.popleft()
+
+    def _has_moved(self, price: int) -> bool:
+        if not self._highs:
+            return False
+        return any(
+            abs(price - extreme) * RATIO_SCALE > self.rules.move_rate * extreme
+            for extreme in (self._highs[0][1], self._lows[0][1])
+        )
+
+    def _remember(self, time_ns: int, price: int) -> None:
+        while self._highs and self._highs[-1][1] <= price:
+            self._highs.pop()
+        while self._lows and self._lows[-1][1] >= price:
+            self._lows.pop()
+        self._highs.append((time_ns, price))
+        self._lows.append((time_ns, price))
