@@ -1,0 +1,199 @@
+"""Batches from a hand-made journal: tables, indices, order, hash."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from eth_abi.abi import decode
+from tests.settlement_world import FEE, PRICE, Script
+
+from exchange.commands import AmendOrder, PlaceOrder
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.model import Side
+from exchange.settlement.batch import (
+    BATCH_TYPE,
+    SETTLE_SELECTOR,
+    Batch,
+    BatchBuilder,
+    Delivery,
+    Tip,
+    batch_hash,
+    check_batch,
+    encode_batch,
+    encode_call,
+    settle_calldata,
+)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    return Script(tmp_path / "journal.db")
+
+
+def build(script: Script, tip: Tip | None = None) -> list[Batch]:
+    def signed(seq: int) -> PlaceOrder | AmendOrder:
+        command = script.entries[seq - 1].command
+        assert isinstance(command, PlaceOrder | AmendOrder)
+        return command
+
+    tip = tip or Tip()
+    builder = BatchBuilder(signed, tip)
+    return [
+        batch
+        for entry in script.entries[tip.last_seq :]
+        if (batch := builder.add(entry)) is not None
+    ]
+
+
+def test_an_empty_batch_anchors_a_state(script: Script) -> None:
+    """A cut without trades still has a header and a hash."""
+    cut = script.cut()
+    [batch] = build(script)
+    assert (batch.orders, batch.fills, batch.payoffs, batch.withdrawals) == ((), (), (), ())
+    assert batch.header.state_root == cut.state_hash
+    assert batch.header.journal_hash == script.entries[-1].chain_hash
+    assert batch.header.previous_hash == bytes(32)
+
+
+def test_an_order_appears_once_however_often_it_fills(script: Script) -> None:
+    """One ask, three bids: four orders, and every fill points at the ask."""
+    ask = script.place(script.maker, Side.SELL, 3)
+    for _ in range(3):
+        script.place(script.taker, Side.BUY, 1, script.traded(ask.seq, script.seq + 1, 1))
+    script.cut()
+    [batch] = build(script)
+    assert [order.terms.side for order in batch.orders] == [Side.SELL] + [Side.BUY] * 3
+    assert [(fill.maker, fill.taker) for fill in batch.fills] == [(0, 1), (0, 2), (0, 3)]
+    assert [fill.seq_offset for fill in batch.fills] == [1, 2, 3]
+    assert {fill.time for fill in batch.fills} == {script.time_ns // 10**9}
+    assert batch.fills[0].maker_fee == CASH_SCALE
+
+
+def test_an_order_of_an_earlier_batch_is_looked_up(script: Script) -> None:
+    """A resting order fills in a later batch: its signature comes along again."""
+    ask = script.place(script.maker, Side.SELL, 2)
+    script.cut()
+    script.place(script.taker, Side.BUY, 1, script.traded(ask.seq, script.seq + 1, 1))
+    script.cut()
+    first, second = build(script)
+    assert first.orders == ()
+    assert second.orders[0].terms == ask.command.terms
+    assert second.header.previous_hash == batch_hash(first)
+    assert (second.header.first_seq, second.fills[0].seq_offset) == (3, 0)
+
+
+def test_both_versions_of_an_amended_order_are_there(script: Script) -> None:
+    """Two signatures over one nonce are two entries."""
+    first = script.place(script.maker, Side.SELL, 1, nonce=9)
+    script.place(script.taker, Side.BUY, 1, script.traded(first.seq, script.seq + 1, 1))
+    second = script.place(script.maker, Side.SELL, 3, nonce=9, version=1, amend=True)
+    script.place(script.taker, Side.BUY, 2, script.traded(second.seq, script.seq + 1, 2))
+    script.cut()
+    [batch] = build(script)
+    versions = [
+        (order.terms.nonce, order.terms.version) for order in batch.orders if order.terms.nonce == 9
+    ]
+    assert versions == [(9, 0), (9, 1)]
+
+
+def test_withdrawals_and_payoffs_carry_their_seq(script: Script) -> None:
+    """Each list is in seq order, and the delivery price rides beside the batch."""
+    script.withdraw(script.taker, 5 * CASH_SCALE)
+    script.expire(2, 101_000 * CASH_SCALE)
+    script.cut()
+    [batch] = build(script)
+    assert [item.seq_offset for item in batch.withdrawals] == [0]
+    assert [(item.seq_offset, item.subaccount_id) for item in batch.payoffs] == [(1, 2), (1, 3)]
+    price = 101_000 * CASH_SCALE
+    expected = Delivery(underlying_id=1, expiry=script.expiry, price=price)
+    assert batch.deliveries == (expected,)
+
+
+def test_resuming_at_a_tip_gives_the_same_batches(script: Script) -> None:
+    """A relayer that restarts after batch one builds batch two alike."""
+    for _ in range(3):
+        script.trade()
+        script.cut()
+    whole = build(script)
+    assert build(script, whole[0].tip) == whole[1:]
+
+
+def test_nothing_of_a_batch_leaks_into_the_next(script: Script) -> None:
+    """Fills, payoffs, withdrawals and deliveries belong to one batch only."""
+    script.trade()
+    script.withdraw(script.taker, CASH_SCALE)
+    script.expire(1, 100_000 * CASH_SCALE)
+    script.cut()
+    script.cut()
+    empty = build(script)[1]
+    assert not any((empty.fills, empty.payoffs, empty.withdrawals, empty.deliveries, empty.orders))
+
+
+def test_a_gap_in_the_journal_is_a_bug(script: Script) -> None:
+    """The builder takes entries one after the other, or not at all."""
+    script.cut()
+    builder = BatchBuilder(lambda _: pytest.fail("no order"), Tip(last_seq=5))
+    with pytest.raises(AssertionError, match="does not follow"):
+        builder.add(script.entries[0])
+
+
+def test_the_encoding_round_trips(script: Script) -> None:
+    """Another ABI decoder reads what we wrote, and the hash covers all but the selector."""
+    script.trade(2)
+    script.withdraw(script.taker, CASH_SCALE)
+    script.cut()
+    [batch] = build(script)
+    data = settle_calldata(batch)
+    assert data == SETTLE_SELECTOR + encode_batch(batch)
+    [(header, orders, fills, payoffs, withdrawals)] = decode([BATCH_TYPE], data[4:])
+    assert header[:4] == (1, 1, script.seq, 1)
+    assert orders[0][0][1] == script.instrument_id
+    assert orders[0][0][3:6] == (2 * QUANTITY_SCALE, PRICE, FEE)
+    assert fills[0][4:] == (2 * QUANTITY_SCALE, PRICE, 2 * CASH_SCALE, 4 * CASH_SCALE)
+    assert (payoffs, len(withdrawals)) == ((), 1)
+
+
+def test_every_field_changes_the_hash(script: Script) -> None:
+    """Two batches that differ anywhere have different hashes."""
+    script.trade()
+    script.cut()
+    [batch] = build(script)
+    changed = [
+        msgspec.structs.replace(
+            batch, header=msgspec.structs.replace(batch.header, **{name: value})
+        )
+        for name, value in {
+            "number": 2,
+            "risk_epoch": 9,
+            "journal_hash": b"\1" * 32,
+            "state_root": b"\2" * 32,
+        }.items()
+    ]
+    fill = msgspec.structs.replace(batch.fills[0], price=PRICE + 10**4)
+    changed.append(msgspec.structs.replace(batch, fills=(fill,)))
+    assert len({batch_hash(item) for item in [batch, *changed]}) == len(changed) + 1
+
+
+def test_a_malformed_batch_is_caught(script: Script) -> None:
+    """`check_batch` sees unsorted lists, unused orders and same-side fills."""
+    script.trade()
+    script.trade()
+    script.cut()
+    [batch] = build(script)
+    replace = msgspec.structs.replace
+    bad = [
+        replace(batch, fills=batch.fills[::-1]),
+        replace(batch, fills=batch.fills[:1]),
+        replace(batch, fills=(replace(batch.fills[0], taker=0), *batch.fills[1:])),
+        replace(batch, header=replace(batch.header, last_seq=0)),
+    ]
+    for item in bad:
+        with pytest.raises(AssertionError):
+            check_batch(item)
+
+
+def test_calls_are_encoded_by_the_abi() -> None:
+    """The well-known selector of ERC-20's transfer, and its two words."""
+    data = encode_call("transfer", ("address", "uint256"), ("0x" + "11" * 20, 7))
+    assert data[:4].hex() == "a9059cbb"
+    assert data[4:] == bytes(12) + b"\x11" * 20 + (7).to_bytes(32, "big")

@@ -1,0 +1,83 @@
+"""Cash and positions folded from events."""
+
+from pathlib import Path
+
+import pytest
+from tests.settlement_world import PRICE, Script
+
+from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.model import FEE_SUBACCOUNT_ID
+from exchange.settlement.holdings import Holdings, expected_holdings
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    script = Script(tmp_path / "journal.db")
+    seen = [SubaccountSeen(subaccount_id=n, owner="0x") for n in (1, 2, 3)]
+    deposits = [DepositSeen(subaccount_id=n, amount=10_000 * CASH_SCALE) for n in (2, 3)]
+    script.post(
+        ObserveBlocks(first_block=1, last_block=1, last_hash="", observations=(*seen, *deposits))
+    )
+    return script
+
+
+def fold(script: Script, **seqs: int) -> Holdings:
+    everything = {"settled_seq": script.seq, "observed_seq": script.seq}
+    holdings = expected_holdings(script.entries, **(everything | seqs))
+    holdings.check()
+    return holdings
+
+
+def test_a_trade_moves_cash_and_contracts(script: Script) -> None:
+    """The buyer pays price and fee, the seller receives, the venue earns both fees."""
+    script.trade(2)
+    holdings = fold(script)
+    start = 10_000 * CASH_SCALE
+    assert holdings.cash == {
+        FEE_SUBACCOUNT_ID: 6 * CASH_SCALE,
+        2: start + 2 * PRICE - 2 * CASH_SCALE,
+        3: start - 2 * PRICE - 4 * CASH_SCALE,
+    }
+    assert holdings.positions_of(2) == {script.instrument_id: -2 * QUANTITY_SCALE}
+    assert holdings.positions_of(3) == {script.instrument_id: 2 * QUANTITY_SCALE}
+
+
+def test_an_expiry_pays_and_clears_positions(script: Script) -> None:
+    """The short pays the long, and zero positions are not listed."""
+    script.trade(2)
+    script.expire(2, 101_000 * CASH_SCALE)
+    before, after = fold(script, settled_seq=script.seq - 1), fold(script)
+    assert after.cash[3] - before.cash[3] == 2_000 * CASH_SCALE
+    assert after.cash[2] - before.cash[2] == -2_000 * CASH_SCALE
+    assert after.positions_of(2) == after.positions_of(3) == {}
+
+
+def test_a_withdrawal_leaves(script: Script) -> None:
+    """What left is subtracted from the account and from the sum."""
+    script.withdraw(script.taker, 7 * CASH_SCALE)
+    holdings = fold(script)
+    assert holdings.cash[3] == 10_000 * CASH_SCALE - 7 * CASH_SCALE
+    assert holdings.withdrawn == 7 * CASH_SCALE
+
+
+def test_deposits_and_trades_stop_at_their_own_seq(script: Script) -> None:
+    """A deposit the chain shows counts before the trade that it has not settled."""
+    first = script.seq
+    script.trade()
+    deposit = DepositSeen(subaccount_id=3, amount=CASH_SCALE)
+    script.post(ObserveBlocks(first_block=2, last_block=2, last_hash="", observations=(deposit,)))
+    holdings = fold(script, settled_seq=first)
+    assert holdings.cash == {1: 0, 2: 10_000 * CASH_SCALE, 3: 10_001 * CASH_SCALE}
+    assert holdings.positions == {}
+
+
+def test_cash_out_of_nowhere_is_caught() -> None:
+    """The sum of cash is what came in less what went out."""
+    holdings = Holdings()
+    holdings.cash[2] = 1
+    with pytest.raises(AssertionError, match="cash was created"):
+        holdings.check()
+    holdings.positions[2, 5] = 1
+    with pytest.raises(AssertionError, match="positions"):
+        holdings.check()
