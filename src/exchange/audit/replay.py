@@ -52,8 +52,13 @@ class Replay:
 
     def run(self) -> ReplayFigures:
         """Replay to the end; raises `Difference`."""
-        checkpoints = self._reader.checkpoints()
-        for entry in self._entries():
+        last_seq = self._reader.last_seq()  # the journal may grow while it is read
+        checkpoints = {
+            seq: state_hash
+            for seq, state_hash in self._reader.checkpoints().items()
+            if seq <= last_seq
+        }
+        for entry in self._entries(last_seq):
             events = self.engine.apply(entry.seq, entry.time_ns, entry.command)
             if events != entry.events:
                 raise Difference(
@@ -72,10 +77,12 @@ class Replay:
         self.figures.state_hash = self.engine.state_hash().hex()
         return self.figures
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self, last_seq: int) -> Iterator[Entry]:
         seq = 0
         try:
             for entry in self._reader.entries():
+                if entry.seq > last_seq:
+                    return
                 seq = entry.seq
                 yield entry
         except JournalCorrupt as error:

@@ -156,6 +156,7 @@ class AsyncClient:
     async def sign_in(self) -> types.Tokens:
         """Open a session by Ethereum signature (EIP-4361)."""
         wallet = self._wallet()
+        self._transport.use_token("")  # an ended one would be refused even here
         asked = await self._call_now("public/get_sign_in_nonce", {})
         text = sign_in_text(
             domain=asked["domain"],

@@ -66,7 +66,7 @@ class Transport(Protocol):
         """The result of a call; raises `ApiError` or `ConnectionLost`."""
 
     def use_token(self, token: str) -> None:
-        """Send this access token from now on."""
+        """Send this access token from now on; none when empty."""
 
 
 def result_of(reply: dict[str, Any]) -> Any:
@@ -99,8 +99,10 @@ class HttpTransport:
         await self._client.aclose()
 
     def use_token(self, token: str) -> None:
-        """Send it as a bearer token."""
-        self._client.headers["Authorization"] = f"Bearer {token}"
+        """Send it as a bearer token; none when empty."""
+        self._client.headers.pop("Authorization", None)
+        if token:
+            self._client.headers["Authorization"] = f"Bearer {token}"
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:
         """One POST."""
