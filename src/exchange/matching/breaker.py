@@ -5,8 +5,9 @@ in which status the instrument (or all those of an underlying) is now. The moves
 
     LIVE --moved--> HALTED --cool-off over--> AUCTION --auction over--> LIVE
 
-A price has moved if it differs from the highest or the lowest one of the last `window_ns` by more
-than `move_rate` of it. A halt forgets the window: the next move is measured from the price that
+A price has moved if it differs from the highest or the lowest one in force during the last
+`window_ns` by more than `move_rate` of it. A price is in force until the next one comes: a jump
+after a silence halts too. A halt forgets the window: the next move is measured from the price that
 halted, and one more such move, during the halt or the auction, starts the cool-off again. An
 operator's halt lasts until an operator resumes, into an auction. A phase lasts from the command
 that began it, never from when it was due: an auction gives everybody its whole length.
@@ -57,26 +58,30 @@ class BreakerRules(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Breaker:
     """Status of what one price governs. Time never runs backwards between calls."""
 
-    __slots__ = ("_highs", "_lows", "due_ns", "rules", "status")
+    __slots__ = ("_highs", "_last_price", "_lows", "due_ns", "rules", "status")
 
     def __init__(self, rules: BreakerRules) -> None:
         assert min(rules.move_rate, rules.window_ns, rules.cool_off_ns, rules.auction_ns) > 0
         self.rules = rules
         self.status = InstrumentStatus.LIVE
         self.due_ns = 0  # when the present phase ends by itself; 0: it does not
-        self._highs: deque[tuple[int, int]] = deque()  # (time_ns, price), prices falling
-        self._lows: deque[tuple[int, int]] = deque()  # likewise, prices rising
+        self._last_price = 0  # in force now; 0 before the first
+        # Prices no longer in force as (when it ended, price): highs fall, lows rise.
+        self._highs: deque[tuple[int, int]] = deque()
+        self._lows: deque[tuple[int, int]] = deque()
 
     def on_price(self, time_ns: int, price: int) -> InstrumentStatus | None:
         """Take a price > 0; the new status if it halts (again). Complexity: O(1) amortised."""
         assert price > 0
+        if self._last_price:
+            self._remember(time_ns, self._last_price)
         self._forget(time_ns - self.rules.window_ns)
-        moved = self._has_moved(price)
-        if moved:
-            self._highs.clear()
-            self._lows.clear()
-        self._remember(time_ns, price)
-        if not moved or self.is_held:
+        self._last_price = price
+        if not self._has_moved(price):
+            return None
+        self._highs.clear()
+        self._lows.clear()
+        if self.is_held:
             return None
         return self._move(Cause.MOVED, time_ns)
 
@@ -104,8 +109,9 @@ class Breaker:
         return self.status is InstrumentStatus.HALTED and self.due_ns == 0
 
     def state(self) -> tuple[object, ...]:
-        """Canonical content: status, end of the phase, extremes of the window."""
-        return (self.status.value, self.due_ns, tuple(self._highs), tuple(self._lows))
+        """Canonical content: status, end of the phase, price in force, extremes of the window."""
+        window = (tuple(self._highs), tuple(self._lows))
+        return (self.status.value, self.due_ns, self._last_price, *window)
 
     def check(self) -> None:
         """Assert that the window is ordered and that only timed phases end."""
@@ -131,23 +137,23 @@ class Breaker:
         self.due_ns = time_ns + lengths[status] if status in lengths else 0
         return status
 
-    def _forget(self, before_ns: int) -> None:
+    def _forget(self, ended_ns: int) -> None:
+        """Drop the prices that had ended by `ended_ns`."""
         for window in (self._highs, self._lows):
-            while window and window[0][0] < before_ns:
+            while window and window[0][0] <= ended_ns:
                 window.popleft()
 
     def _has_moved(self, price: int) -> bool:
-        if not self._highs:
-            return False
+        extremes = {window[0][1] for window in (self._highs, self._lows) if window}
         return any(
             abs(price - extreme) * RATIO_SCALE > self.rules.move_rate * extreme
-            for extreme in (self._highs[0][1], self._lows[0][1])
+            for extreme in extremes
         )
 
-    def _remember(self, time_ns: int, price: int) -> None:
+    def _remember(self, ended_ns: int, price: int) -> None:
         while self._highs and self._highs[-1][1] <= price:
             self._highs.pop()
         while self._lows and self._lows[-1][1] >= price:
             self._lows.pop()
-        self._highs.append((time_ns, price))
-        self._lows.append((time_ns, price))
+        self._highs.append((ended_ns, price))
+        self._lows.append((ended_ns, price))
