@@ -67,7 +67,7 @@ def may_sign(venue: Venue, subaccount: Subaccount, signer: str, deadline: int) -
     """Whether `signer` may sign until `deadline` for this subaccount."""
     if signer == subaccount.owner:
         return True
-    return venue.session_keys.get((subaccount.owner, signer), 0) >= deadline
+    return venue.session_keys.get((subaccount.owner, signer), -1) >= deadline
 
 
 def check_order(

@@ -51,25 +51,16 @@ def configure(venue: Venue, command: Configure) -> None:
             f"version {command.version} is not above {venue.parameters.version}",
         )
         return
-    if _voids_rows_in_use(venue, command):
+    if venue.parameters is not None and not venue.marks.can_configure(command.margin):
         venue.refuse(
             RejectReason.STALE_VERSION,
-            "the number of scenarios changes only while nobody has positions or orders",
+            "risk arrays of another number of scenarios are in force",
         )
         return
     venue.configure(command)
     venue.emit(Configured(version=command.version))
     if FEE_SUBACCOUNT_ID not in venue.subaccounts:
         venue.open_subaccount(FEE_SUBACCOUNT_ID, "")
-
-
-def _voids_rows_in_use(venue: Venue, command: Configure) -> bool:
-    """Whether the risk arrays in force would not fit the parameters that accounts need."""
-    count = len(command.margin.weights)
-    if venue.parameters is None or count == len(venue.parameters.margin.weights):
-        return False
-    accounts = (subaccount.account for subaccount in venue.subaccounts.values())
-    return any(account.positions or account.orders for account in accounts)
 
 
 def list_instruments(venue: Venue, command: ListInstruments) -> None:

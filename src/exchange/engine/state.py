@@ -49,9 +49,7 @@ class Order(msgspec.Struct, kw_only=True):
 
     @property
     def remaining_quantity(self) -> int:
-        """What may still trade, in 1e-4 contracts."""
-        if self.status is not OrderStatus.OPEN:
-            return 0
+        """What of an accepted order may still trade, in 1e-4 contracts."""
         return self.terms.quantity - self.filled_quantity - self.canceled_quantity
 
 
