@@ -1,232 +1,152 @@
-"""Combos: structures of up to four legs, and how one trades against the books of its legs.
+"""Combos: structures of two to four legs, their identity and their name.
 
-Knows ratios, prices and what the leg books show; moves nothing. A plan says what a combo order
-would trade in each leg, all or nothing for each unit (one lot of the combo): every leg inside its
-band, and no unit dearer than the limit. The engine carries a whole plan out in one command.
+Pure functions. They must never know accounts, orders or books: they are given legs, they give an
+identity and a name. `implied` trades them against the books of their legs.
 
-Buying a combo buys the legs with positive ratio and sells the others; its price is the sum of ratio
-times leg price, and may be negative.
+A combo is a set of legs with whole ratios; buying one unit buys `ratio` contracts of each leg, or
+sells them where it is negative. It has one canonical form, so that it has one book: legs ascend by
+instrument_id, ratios have no common divisor, and the first ratio is positive. Whoever names it the
+other way round sells what he meant to buy, at the negative price. Combo prices may be negative.
 """
 
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import StrEnum
 from math import gcd
 from typing import Final, NamedTuple
 
-from exchange.fixed import div_down, div_exact
-from exchange.model import InstrumentTerms, Kind, OptionKind, Side
+from sha3 import keccak_256
+
+from exchange.fixed import div_exact
+from exchange.model import InstrumentTerms, Kind, OptionKind, unpack_instrument_id
 
 LEGS_MAX: Final = 4
-RATIO_MAX: Final = 10
+RATIO_MAX: Final = 100  # a ratio beyond it is no structure anybody trades
+_WORD: Final = 32  # bytes of one number in the hash
 
 
 class Leg(NamedTuple):
-    """One instrument of a combo; `ratio` is signed and not 0."""
+    """`ratio` contracts of an instrument in each unit bought; negative: sold."""
 
     instrument_id: int
     ratio: int
 
 
-Combo = tuple[Leg, ...]
+Legs = tuple[Leg, ...]
 
 
-class ComboProblem(IntEnum):
-    """Why legs make no combo, in the order in which it is checked."""
+class ComboFault(StrEnum):
+    """Why legs form no combo, in the order of the checks."""
 
-    LEG_COUNT = 0
-    DUPLICATE_LEG = 1
-    RATIO = 2  # 0, or beyond RATIO_MAX
-    NOT_CANONICAL = 3  # legs by instrument_id, ratios without common divisor, the first positive
+    WRONG_LEG_COUNT = "wrong_leg_count"  # fewer than two legs or more than four
+    REPEATED_LEG = "repeated_leg"  # an instrument is one leg
+    WRONG_RATIO = "wrong_ratio"  # zero, or larger than RATIO_MAX
+    MIXED_UNDERLYINGS = "mixed_underlyings"  # legs lie on one underlying
 
 
-def combo_problem(legs: Sequence[Leg]) -> ComboProblem | None:
-    """The first problem of a combo's legs, if any. One structure has one canonical form."""
-    ids = [leg.instrument_id for leg in legs]
+class ComboKind(StrEnum):
+    """The name of a structure."""
+
+    SPREAD = "spread"  # one option kind or one future, bought against another: strike or expiry
+    RATIO_SPREAD = "ratio_spread"  # the same with unequal ratios
+    STRADDLE = "straddle"  # call and put, one strike, both bought
+    STRANGLE = "strangle"  # call and put, two strikes, both bought
+    RISK_REVERSAL = "risk_reversal"  # call against put, two strikes
+    SYNTHETIC = "synthetic"  # call against put, one strike
+    BOX = "box"  # a call spread against the put spread of the same strikes
+    OTHER = "other"
+
+
+class Canonical(NamedTuple):
+    """A combo's one form; `is_flipped`: its buyer is the seller of the legs that were given."""
+
+    legs: Legs
+    is_flipped: bool
+
+
+def check_legs(legs: Sequence[Leg]) -> ComboFault | None:
+    """The first thing wrong with the legs that somebody asks to list."""
     if not 2 <= len(legs) <= LEGS_MAX:
-        return ComboProblem.LEG_COUNT
-    if len(set(ids)) < len(ids):
-        return ComboProblem.DUPLICATE_LEG
-    if not all(0 < abs(leg.ratio) <= RATIO_MAX for leg in legs):
-        return ComboProblem.RATIO
-    if ids != sorted(ids) or legs[0].ratio < 0 or gcd(*(leg.ratio for leg in legs)) > 1:
-        return ComboProblem.NOT_CANONICAL
+        return ComboFault.WRONG_LEG_COUNT
+    if len({leg.instrument_id for leg in legs}) < len(legs):
+        return ComboFault.REPEATED_LEG
+    if any(leg.ratio == 0 or abs(leg.ratio) > RATIO_MAX for leg in legs):
+        return ComboFault.WRONG_RATIO
+    if len({unpack_instrument_id(leg.instrument_id).underlying_id for leg in legs}) > 1:
+        return ComboFault.MIXED_UNDERLYINGS
     return None
 
 
-def canonical(legs: Sequence[Leg]) -> tuple[Combo, int]:
-    """(combo, factor): `legs` are `factor` times the combo; a negative factor swaps sides."""
-    ordered = sorted(legs)
-    divisor = gcd(*(leg.ratio for leg in ordered))
-    sign = -1 if ordered[0].ratio < 0 else 1
-    combo = tuple(Leg(leg.instrument_id, div_exact(sign * leg.ratio, divisor)) for leg in ordered)
-    return combo, sign * divisor
+def canonical(legs: Sequence[Leg]) -> Canonical:
+    """The form in which a combo is listed."""
+    assert check_legs(legs) is None
+    divisor = gcd(*(leg.ratio for leg in legs))
+    ascending = sorted(legs)
+    sign = 1 if ascending[0].ratio > 0 else -1
+    reduced = (Leg(leg.instrument_id, div_exact(sign * leg.ratio, divisor)) for leg in ascending)
+    return Canonical(tuple(reduced), sign < 0)
 
 
-class Structure(IntEnum):
-    """What traders call a combo."""
+def legs_hash(legs: Legs) -> bytes:
+    """The combo's identity, which an order signs as its `instrument`; 32 bytes.
 
-    CUSTOM = 0
-    VERTICAL_SPREAD = 1
-    CALENDAR_SPREAD = 2
-    STRADDLE = 3
-    STRANGLE = 4
-    RISK_REVERSAL = 5
-    BOX = 6
-
-
-class LegView(NamedTuple):
-    """What a leg's book offers the combo: the side it would take, best first, hidden included.
-
-    Prices outside [`price_min`, `price_max`], the leg's band, end what may be taken.
+    keccak256 of `abi.encode(uint256 instrument, int256 ratio)` of each leg, one after the other.
     """
-
-    levels: Sequence[tuple[int, int]]  # (price, quantity)
-    price_min: int
-    price_max: int
-
-
-class Plan(NamedTuple):
-    """What to trade: `quantity` of the combo, `cost` = sum of signed price times quantity.
-
-    `legs[i]` are (price, quantity) to take in leg i, best first. The cost divided by the quantity
-    is the net price that a buyer pays; a seller's cost is negative where the price is positive.
-    """
-
-    quantity: int
-    cost: int
-    legs: tuple[tuple[tuple[int, int], ...], ...]
-
-
-class _Cursor:
-    """Walks down one leg's levels."""
-
-    __slots__ = ("_levels", "_position", "left", "price", "ratio", "sign", "taken")
-
-    def __init__(self, view: LegView, ratio: int, sign: int) -> None:
-        self._levels = [
-            level for level in view.levels if view.price_min <= level[0] <= view.price_max
-        ]
-        self._position = -1
-        self.ratio = abs(ratio)
-        self.sign = sign  # +1 buys, -1 sells
-        self.price = 0
-        self.left = 0  # of the current level
-        self.taken: list[tuple[int, int]] = []
-        self._advance()
-
-    def _advance(self) -> None:
-        self._position += 1
-        if self._position < len(self._levels):
-            self.price, self.left = self._levels[self._position]
-
-    def cost(self, quantity: int) -> int | None:
-        """Signed cost of `quantity` from here, None if there is not so much."""
-        total = 0
-        left, price, position = self.left, self.price, self._position
-        while quantity > left:
-            total += price * left
-            quantity -= left
-            position += 1
-            if position >= len(self._levels):
-                return None
-            price, left = self._levels[position]
-        return self.sign * (total + price * quantity)
-
-    def take(self, quantity: int) -> None:
-        """Move past a quantity that is there."""
-        while quantity:
-            part = min(quantity, self.left)
-            self._note(part)
-            quantity -= part
-            self.left -= part
-            if self.left == 0:
-                self._advance()
-
-    def _note(self, quantity: int) -> None:
-        if self.taken and self.taken[-1][0] == self.price:
-            quantity += self.taken.pop()[1]
-        self.taken.append((self.price, quantity))
-
-
-def implied_plan(
-    combo: Combo, views: Sequence[LegView], side: Side, quantity: int, limit: int, lot_size: int
-) -> Plan:
-    """The most of `quantity` that trades in the legs with no unit beyond `limit`.
-
-    A buyer pays at most `limit` for each unit, a seller receives at least `limit`. `quantity` and
-    every fill are multiples of `lot_size`. Leg prices only get worse, so units are taken in order
-    until one is too dear. Complexity: O(levels taken times legs).
-    """
-    cursors = [
-        _Cursor(view, leg.ratio, side.sign if leg.ratio > 0 else -side.sign)
-        for leg, view in zip(combo, views, strict=True)
-    ]
-    bound = side.sign * limit
-    done = cost = 0
-    while done < quantity:
-        units = _block(cursors, quantity - done, lot_size)
-        block = _block_cost(cursors, units)
-        if block is None or block > bound * units:
-            break
-        for cursor in cursors:
-            cursor.take(units * cursor.ratio)
-        done += units
-        cost += block
-    return Plan(done, cost, tuple(tuple(cursor.taken) for cursor in cursors))
-
-
-def _block(cursors: Sequence[_Cursor], most: int, lot_size: int) -> int:
-    """Quantity that every leg's current level gives, or one lot where a unit straddles levels."""
-    whole = min(div_down(cursor.left, cursor.ratio * lot_size) for cursor in cursors)
-    return min(most, max(1, whole) * lot_size)
-
-
-def _block_cost(cursors: Sequence[_Cursor], units: int) -> int | None:
-    total = 0
-    for cursor in cursors:
-        cost = cursor.cost(units * cursor.ratio)
-        if cost is None:
-            return None
-        total += cost
-    return total
-
-
-def structure_of(legs: Sequence[tuple[InstrumentTerms, int]]) -> Structure:
-    """The name of a canonical combo of options on one underlying; CUSTOM if it has none."""
-    if any(terms.kind is not Kind.OPTION for terms, _ in legs):
-        return Structure.CUSTOM
-    if len({terms.underlying_id for terms, _ in legs}) > 1 or {abs(r) for _, r in legs} != {1}:
-        return Structure.CUSTOM
-    if len(legs) == 2:
-        return _pair(legs)
-    return Structure.BOX if len(legs) == 4 and _is_box(legs) else Structure.CUSTOM
-
-
-def _pair(legs: Sequence[tuple[InstrumentTerms, int]]) -> Structure:
-    (first, ratio), (second, other) = legs
-    same_kind = first.option_kind == second.option_kind
-    same_strike = first.strike == second.strike
-    if first.expiry != second.expiry:
-        calendar = same_kind and same_strike and ratio != other
-        return Structure.CALENDAR_SPREAD if calendar else Structure.CUSTOM
-    if same_kind:
-        return Structure.VERTICAL_SPREAD if ratio != other else Structure.CUSTOM
-    if ratio != other:
-        return Structure.CUSTOM if same_strike else Structure.RISK_REVERSAL
-    return Structure.STRADDLE if same_strike else Structure.STRANGLE
-
-
-def _is_box(legs: Sequence[tuple[InstrumentTerms, int]]) -> bool:
-    """Two strikes of one expiry, at each a call against a put, opposite ways round."""
-    ratios = {(terms.strike, terms.option_kind): ratio for terms, ratio in legs}
-    strikes = sorted({strike for strike, _ in ratios})
-    if len(ratios) != 4 or len(strikes) != 2 or len({terms.expiry for terms, _ in legs}) > 1:
-        return False
-    low, high = strikes
-    call = ratios[low, OptionKind.CALL]
-    others = (
-        ratios[low, OptionKind.PUT],
-        ratios[high, OptionKind.CALL],
-        ratios[high, OptionKind.PUT],
+    assert canonical(legs) == (legs, False)
+    words = b"".join(
+        leg.instrument_id.to_bytes(_WORD, "big") + leg.ratio.to_bytes(_WORD, "big", signed=True)
+        for leg in legs
     )
-    return others == (-call, -call, call)
+    digest: bytes = keccak_256(words).digest()
+    return digest
+
+
+def combo_id(legs: Legs) -> int:
+    """`legs_hash` as the number in the signed struct; far above every instrument_id."""
+    return int.from_bytes(legs_hash(legs), "big")
+
+
+def net_price(legs: Legs, prices: Sequence[int]) -> int:
+    """Price of one unit from the prices of its legs, in their order."""
+    return sum(leg.ratio * price for leg, price in zip(legs, prices, strict=True))
+
+
+def combo_kind(legs: Legs) -> ComboKind:
+    """What traders call this structure."""
+    terms = [unpack_instrument_id(leg.instrument_id) for leg in legs]
+    ratios = [leg.ratio for leg in legs]
+    if len(legs) == 2:
+        return _pair_kind(terms[0], terms[1], ratios)
+    return ComboKind.BOX if _is_box(terms, ratios) else ComboKind.OTHER
+
+
+def _pair_kind(first: InstrumentTerms, second: InstrumentTerms, ratios: list[int]) -> ComboKind:
+    same_sign = ratios[1] > 0
+    if (first.kind, first.option_kind) == (second.kind, second.option_kind):
+        if same_sign:
+            return ComboKind.OTHER
+        return ComboKind.SPREAD if sum(ratios) == 0 else ComboKind.RATIO_SPREAD
+    options = first.kind is second.kind is Kind.OPTION
+    if not options or first.expiry != second.expiry or abs(ratios[0]) != abs(ratios[1]):
+        return ComboKind.OTHER
+    if first.strike == second.strike:
+        return ComboKind.STRADDLE if same_sign else ComboKind.SYNTHETIC
+    return ComboKind.STRANGLE if same_sign else ComboKind.RISK_REVERSAL
+
+
+def _is_box(terms: list[InstrumentTerms], ratios: list[int]) -> bool:
+    """Low call and high put against high call and low put, one expiry."""
+    if len(terms) != LEGS_MAX or {abs(ratio) for ratio in ratios} != {1}:
+        return False
+    if len({(item.kind, item.expiry) for item in terms}) > 1:
+        return False
+    low, high = min(item.strike for item in terms), max(item.strike for item in terms)
+    corners = {
+        (item.strike, item.option_kind): ratio for item, ratio in zip(terms, ratios, strict=True)
+    }
+    sign = corners.get((low, OptionKind.CALL), 0)
+    return sign != 0 and corners == {
+        (low, OptionKind.CALL): sign,
+        (low, OptionKind.PUT): -sign,
+        (high, OptionKind.CALL): -sign,
+        (high, OptionKind.PUT): sign,
+    }

@@ -35,7 +35,8 @@ from exchange.model import (
 _FRIDAY: Final = 1  # 1970-01-02, as a day modulo 7
 _LEAD_S: Final = 3600  # an expiry nearer than this is not listed any more
 _QUARTER_MONTHS: Final = 3
-_WEEKS_AHEAD_MAX: Final = 520  # where the calendar ends: ten years
+_WEEKS_IN_MONTH_MAX: Final = 5
+_WEEKS_IN_QUARTER_MAX: Final = 14
 
 
 class Expiries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,7 +105,12 @@ def expiries_ahead(cycles: Expiries, now_s: int) -> tuple[int, ...]:
     """Expiries to list at `now_s`, UTC seconds, ascending, each more than an hour ahead."""
     first_day = div_down(now_s + _LEAD_S - EXPIRY_SECOND_OF_DAY, SECONDS_PER_DAY) + 1
     first_friday = first_day + (_FRIDAY - first_day) % 7
-    fridays = [first_friday + 7 * week for week in range(_WEEKS_AHEAD_MAX)]
+    weeks = max(
+        cycles.weekly,
+        cycles.monthly * _WEEKS_IN_MONTH_MAX,
+        cycles.quarterly * _WEEKS_IN_QUARTER_MAX,
+    )
+    fridays = [first_friday + 7 * week for week in range(weeks)]
     month_ends = [day for day in fridays if civil_date(day)[1] != civil_date(day + 7)[1]]
     quarter_ends = [day for day in month_ends if is_multiple(civil_date(day)[1], _QUARTER_MONTHS)]
     days = {
@@ -136,8 +142,10 @@ def due_instruments(
     `forwards` by expiry; where one is missing, the index stands in for it.
     """
     due = [InstrumentTerms(Kind.PERPETUAL, rules.underlying_id)] if rules.perpetual else []
-    for expiry in expiries_ahead(rules.futures, now_s):
-        due.append(InstrumentTerms(Kind.FUTURE, rules.underlying_id, expiry))
+    due += [
+        InstrumentTerms(Kind.FUTURE, rules.underlying_id, expiry)
+        for expiry in expiries_ahead(rules.futures, now_s)
+    ]
     for expiry in expiries_ahead(rules.options, now_s):
         due += option_chain(rules, now_s, expiry, forwards.get(expiry, index_price))
     return [terms for terms in due if pack_instrument_id(terms) not in listed]
