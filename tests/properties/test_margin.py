@@ -205,7 +205,7 @@ def test_integers_differ_from_floats_by_the_stated_bound(name):
             assert abs(difference) <= bound
         for group in expected.groups:
             (underlying_id,) = group.underlying_ids
-            integers = found._portfolio.group_results()[-underlying_id]
+            integers = found.portfolio.group_results()[-underlying_id]
             exact = [*group.results, group.basis_contingency]
             for integer, real in zip(integers, exact, strict=True):
                 assert abs(integer - real * CASH_SCALE) <= bound + 0.1 * contracts

@@ -46,10 +46,10 @@ class MarginAccount:
         "_lows",
         "_marks",
         "_order_sums",
-        "_portfolio",
         "_totals",
         "cash",
         "orders",
+        "portfolio",
         "subaccount_id",
     )
 
@@ -58,7 +58,7 @@ class MarginAccount:
         self.cash = 0
         self.orders: dict[int, MarginOrder] = {}
         self._marks = marks
-        self._portfolio = Portfolio(marks)
+        self.portfolio = Portfolio(marks)
         self._generation = marks.generation
         self._effects: dict[int, Vector] = {}  # by order_id
         self._order_sums: dict[int, Vector] = {}  # by risk group
@@ -68,11 +68,11 @@ class MarginAccount:
     @property
     def positions(self) -> dict[int, int]:
         """Signed quantities by instrument, none of them zero; read only."""
-        return self._portfolio.positions
+        return self.portfolio.positions
 
     def position(self, instrument_id: int) -> int:
         """Signed quantity held, 1e-4 contracts."""
-        return self._portfolio.positions.get(instrument_id, 0)
+        return self.portfolio.positions.get(instrument_id, 0)
 
     def add_cash(self, delta: int) -> None:
         """Move cash in or out, micro-USDC."""
@@ -81,7 +81,7 @@ class MarginAccount:
     def apply_fill(self, instrument_id: int, signed_quantity: int) -> None:
         """Change a position; cash moves by `add_cash`. Complexity: O(scenarios)."""
         self._follow_marks()
-        self._portfolio.change(instrument_id, signed_quantity)
+        self.portfolio.change(instrument_id, signed_quantity)
         self._totals = None
 
     def remove_instrument(self, instrument_id: int) -> int:
@@ -122,7 +122,7 @@ class MarginAccount:
     def mark_value(self) -> int:
         """Positions at their marks, micro-USDC, rounded down."""
         self._follow_marks()
-        return self._portfolio.mark_value()
+        return self.portfolio.mark_value()
 
     def equity(self) -> int:
         """Cash and positions at their marks."""
@@ -154,9 +154,9 @@ class MarginAccount:
         """Equity beyond the maintenance requirement of positions; below 0: liquidatable."""
         self._follow_marks()
         factor = self._marks.parameters.maintenance_factor
-        worst = (min(results) for results in self._portfolio.group_results().values())
+        worst = (min(results) for results in self.portfolio.group_results().values())
         scenarios = sum(mul_div_down(result, factor, RATIO_SCALE) for result in worst)
-        return self.equity() + scenarios - self._portfolio.addons()[1]
+        return self.equity() + scenarios - self.portfolio.addons()[1]
 
     def initial_margin(self) -> int:
         """Initial requirement, >= 0, open orders included."""
@@ -188,7 +188,7 @@ class MarginAccount:
         fresh.add_cash(self.cash)
         assert fresh.initial_excess() == self.initial_excess()
         assert fresh.maintenance_excess() == self.maintenance_excess()
-        assert fresh._portfolio.caches() == self._portfolio.caches()
+        assert fresh.portfolio.caches() == self.portfolio.caches()
         assert fresh._effects == self._effects
         assert _without_zeros(fresh._order_sums) == _without_zeros(self._order_sums)
         assert self.initial_margin() >= 0
@@ -205,7 +205,7 @@ class MarginAccount:
         if self._generation == self._marks.generation:
             return
         self._generation = self._marks.generation
-        self._portfolio.refresh()
+        self.portfolio.refresh()
         self._effects = {}
         self._order_sums = {}
         self._totals = None
@@ -259,7 +259,7 @@ class MarginAccount:
     def _fresh_totals(self) -> dict[int, Vector]:
         factor = self._marks.initial_factor
         totals = {}
-        for group, results in self._portfolio.group_results().items():
+        for group, results in self.portfolio.group_results().items():
             whole: Iterable[int] = results
             if factor != RATIO_SCALE:
                 whole = map(floordiv, map(mul, results, repeat(factor)), repeat(RATIO_SCALE))
@@ -271,7 +271,7 @@ class MarginAccount:
         return totals
 
     def _equity_beyond_addons(self) -> int:
-        portfolio = self._portfolio
+        portfolio = self.portfolio
         initial, maintenance = portfolio.addons()
         return self.cash + portfolio.mark_value() - initial - maintenance
 
@@ -292,7 +292,7 @@ class MarginAccount:
         for scenario, absolute in enumerate(marks.parameters.absolute):
             step = order.sign * row.shocked[scenario]
             if absolute and step:
-                total = self._portfolio.bucket_sum(row, scenario)
+                total = self.portfolio.bucket_sum(row, scenario)
                 turn = div_down(-total if step > 0 else total, abs(step))
                 yield from (part for part in (turn, turn + 1) if 0 < part < order.quantity)
 

@@ -68,6 +68,8 @@ class MarksBook:
         self.parameters = parameters
         self.initial_factor = parameters.initial_factor
         self.scenario_count = len(parameters.weights)
+        self.instrument_ids: tuple[int, ...] = ()
+        self.row_bytes = b""  # as in UpdateMarks; for whoever reads all rows at once
         self._stablecoin_price = RATIO_SCALE
         self._groups = dict(parameters.risk_groups)
         self._rows: dict[int, InstrumentRisk] = {}
@@ -128,6 +130,7 @@ class MarksBook:
             row = values[at * width : (at + 1) * width]
             group = self._group(terms.underlying_id)
             self._rows[instrument_id] = InstrumentRisk(instrument_id, row, risk, group)
+        self.instrument_ids, self.row_bytes = update.instrument_ids, update.rows
         self._underlyings = {u.underlying_id: u for u in update.underlyings}
         self._set_stablecoin_price(update.stablecoin_price)
         self.epoch = update.epoch

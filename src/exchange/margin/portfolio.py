@@ -50,22 +50,24 @@ class Portfolio:
         "_group_results",
         "_linear",
         "_marks",
-        "_naked",
         "_strikes",
+        "naked",
         "positions",
         "value",
+        "version",
     )
 
     def __init__(self, marks: MarksBook) -> None:
         self._marks = marks
         self.positions: dict[int, int] = {}
+        self.version = 0  # grows with each change of positions
         self._clear()
 
     def _clear(self) -> None:
         self.value = 0  # at the mark, in 1e-10 USDC
         self._buckets: dict[tuple[int, int], Bucket] = {}
         self._strikes: dict[int, int] = {}  # calls + puts per strike, 1e-4 contracts
-        self._naked: dict[int, int] = {}  # naked short options per underlying, 1e-4 contracts
+        self.naked: dict[int, int] = {}  # naked short options per underlying, 1e-4 contracts
         self._linear: dict[int, int] = {}  # perpetuals and futures
         self._addons: tuple[int, int] | None = None
         self._group_results: dict[int, Vector] = {}
@@ -79,6 +81,7 @@ class Portfolio:
 
     def change(self, instrument_id: int, quantity: int) -> None:
         """Add a signed quantity to a position. Complexity: O(scenarios)."""
+        self.version += 1
         row = self._marks.row(instrument_id)
         before = self.positions.get(instrument_id, 0)
         after = before + quantity
@@ -129,7 +132,7 @@ class Portfolio:
             key: (b.legs, b.value, b.net_options, b.sums, b.results)
             for key, b in self._buckets.items()
         }
-        held = [_without_zeros(part) for part in (self._strikes, self._naked, self._linear)]
+        held = [_without_zeros(part) for part in (self._strikes, self.naked, self._linear)]
         return (self.value, buckets, held, groups, self.addons())
 
     def _add(self, row: InstrumentRisk, quantity: int) -> Bucket:
@@ -150,7 +153,7 @@ class Portfolio:
         before = self._strikes.get(row.strike_key, 0)
         after = self._strikes[row.strike_key] = before + quantity
         change = max(0, -after) - max(0, -before)
-        self._naked[row.underlying_id] = self._naked.get(row.underlying_id, 0) + change
+        self.naked[row.underlying_id] = self.naked.get(row.underlying_id, 0) + change
 
     def _expiry_results(self, bucket: Bucket) -> Vector:
         """The only place where a scenario's result is rounded: down, once per expiry."""
@@ -173,7 +176,7 @@ class Portfolio:
         marks, parameters = self._marks, self._marks.parameters
         initial = maintenance = 0
         scale = QUANTITY_SCALE * RATIO_SCALE
-        for underlying_id, naked in self._naked.items():
+        for underlying_id, naked in self.naked.items():
             notional = naked * marks.underlying_risk(underlying_id).index_price
             initial += mul_div_up(notional, parameters.short_option_initial_rate, scale)
             maintenance += mul_div_up(notional, parameters.short_option_maintenance_rate, scale)

@@ -135,8 +135,8 @@ def test_calls_and_puts_of_one_strike_are_naked_together():
     straddle = account({option(100_000, "C"): -1.0, option(100_000, "P"): 1.0}, cash=0)
     scenario_part = straddle.initial_margin()
     naked = account({option(100_000, "C"): -1.0}, cash=0)
-    assert naked._portfolio.addons() == (200 * CASH_SCALE, 300 * CASH_SCALE)
-    assert straddle._portfolio.addons() == (0, 0)
+    assert naked.portfolio.addons() == (200 * CASH_SCALE, 300 * CASH_SCALE)
+    assert straddle.portfolio.addons() == (0, 0)
     assert scenario_part > 0
 
 

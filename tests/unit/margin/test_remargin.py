@@ -1,0 +1,111 @@
+"""All accounts after a mark: the bounds may be rough, the answer may not."""
+
+import random
+
+import msgspec
+import numpy as np
+import pytest
+from tests.margin_world import instruments, marks_book, option, perpetual, preset, update
+
+from exchange.fixed import QUANTITY_SCALE
+from exchange.margin.account import MarginAccount
+from exchange.margin.marks import MarksBook
+from exchange.margin.remargin import MaintenanceSweep, _bounds, _MarksView, liquidatable
+from exchange.margin.scenarios import margin_parameters
+
+CALL = option(110_000, "C")
+
+
+def population(marks, count, rng, legs=12):
+    """Accounts whose cash puts them near the edge, on it, or far from it."""
+    accounts = []
+    for subaccount_id in range(1, count + 1):
+        account = MarginAccount(subaccount_id, marks)
+        for instrument_id in rng.sample(instruments(), rng.randint(0, legs)):
+            account.apply_fill(instrument_id, rng.randint(-(10 ** rng.randint(1, 9)), 10**6))
+        offset = rng.choice((-1, 0, 1, -(10**12), 10**12, rng.randint(-(10**9), 10**9)))
+        account.add_cash(offset - account.maintenance_excess())
+        accounts.append(account)
+    return accounts
+
+
+def exact(accounts):
+    return sorted(one.subaccount_id for one in accounts if one.maintenance_excess() < 0)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"confidence": 0.5}, {"move": 1.3}, {"rate": 0.4}], ids=str
+)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_sweep_names_exactly_the_accounts_below_maintenance(changes, grouped):
+    groups = ((1, 1), (2, 1)) if grouped else ()
+    parameters = msgspec.structs.replace(margin_parameters(preset()), risk_groups=groups)
+    marks = marks_book(parameters=parameters, **changes)
+    accounts = population(marks, 600, random.Random(str(changes)))
+    found = liquidatable(marks, accounts)
+    assert found == exact(accounts)
+    assert 50 < len(found) < 550
+
+
+def test_the_sweep_follows_marks_trades_and_new_instruments():
+    marks = marks_book()
+    rng = random.Random(5)
+    accounts = population(marks, 200, rng)
+    sweep = MaintenanceSweep(marks)
+    assert sweep.liquidatable(accounts) == exact(accounts)
+    marks.update(update(2, move=0.8))
+    assert sweep.liquidatable(accounts) == exact(accounts)
+    for account in rng.sample(accounts, 20):
+        account.apply_fill(CALL, rng.randint(-(10**6), 10**6))
+    assert sweep.liquidatable(accounts) == exact(accounts)
+    assert sweep.liquidatable(accounts[:7]) == exact(accounts[:7])
+    without = [at for at, one in enumerate(instruments()) if one != perpetual(2)]
+    width = 8 * 37
+    good = update(3)
+    fewer = msgspec.structs.replace(
+        good,
+        instrument_ids=tuple(good.instrument_ids[at] for at in without),
+        rows=b"".join(good.rows[at * width : (at + 1) * width] for at in without),
+    )
+    holders = [one for one in accounts if not one.position(perpetual(2))]
+    marks.update(fewer)
+    marks.drop([option(60_000, "C")])
+    holders = [one for one in holders if not one.position(option(60_000, "C"))]
+    assert sweep.liquidatable(holders) == exact(holders)
+
+
+def test_almost_no_account_needs_the_exact_computation():
+    """The bounds lie within ten dollars for portfolios whose margin is a hundred thousand."""
+    marks = marks_book()
+    rng = random.Random(9)
+    accounts = []
+    for subaccount_id in range(300):
+        account = MarginAccount(subaccount_id, marks)
+        for instrument_id in rng.sample(instruments(), 20):
+            account.apply_fill(instrument_id, rng.randint(-20_000, 20_000))
+        accounts.append(account)
+    sweep = MaintenanceSweep(marks)
+    sweep.liquidatable(accounts)
+    low, high = _bounds(_MarksView(marks), sweep._blocks[0], accounts)
+    excess = np.array([one.maintenance_excess() for one in accounts])
+    assert np.all((low <= excess) & (excess <= high))
+    assert np.max(high - low) < 10_000_000
+
+
+def test_accounts_too_large_for_int64_are_computed_exactly():
+    marks = marks_book()
+    whale, other = MarginAccount(1, marks), MarginAccount(2, marks)
+    for account in (whale, other):
+        account.apply_fill(CALL, -(10**13) * QUANTITY_SCALE)
+        account.apply_fill(option(110_000, "P"), 10**13 * QUANTITY_SCALE)
+    whale.add_cash(2**58)
+    assert liquidatable(marks, [whale, other]) == exact([whale, other])
+
+
+def test_nobody_and_nothing_are_fine():
+    marks = marks_book()
+    assert liquidatable(marks, []) == []
+    empty, debtor = MarginAccount(1, marks), MarginAccount(2, marks)
+    debtor.add_cash(-1)
+    assert liquidatable(marks, [debtor, empty]) == [2]
+    assert liquidatable(MarksBook(margin_parameters(preset())), []) == []
