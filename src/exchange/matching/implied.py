@@ -5,13 +5,15 @@ the caller gives each leg's levels, without the orders of the combo's owner, and
 
 The order takes lots one after the other, each at the best prices left in every leg, as long as
 that lot's own net price is within the order's limit. So no lot is paid for by a better one, a lot
-trades with all of its legs or not at all, and no leg trades outside its band. Makers get the prices
-at which they rest. The net price of the next lot only ever gets worse: the first that is too dear
-ends the plan, which is therefore the largest that keeps these rules.
+trades with all of its legs or not at all, and no leg trades outside its band or past an order that
+rests outside it. Makers get the prices at which they rest. The net price of the next lot only ever
+gets worse: the first that is too dear ends the plan, which is therefore the largest that keeps
+these rules.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from exchange.fixed import div_down, div_exact, is_multiple
@@ -63,12 +65,13 @@ _Level = list[int]  # [price, quantity left]
 def plan_implied(legs: Legs, views: Sequence[LegView], order: ComboOrder) -> tuple[Slice, ...]:
     """What the order trades in its legs, best net price first; empty if nothing is in reach.
 
-    Complexity: O(levels touched).
+    Complexity: O(levels given): a caller may give only the best few.
     """
     assert order.lot_size > 0
     assert is_multiple(order.quantity, order.lot_size)
     sides = [order.side if leg.ratio > 0 else order.side.opposite for leg in legs]
     books = [_reachable(view, side) for view, side in zip(views, sides, strict=True)]
+    assert all(level[1] > 0 for book in books for level in book)
     assert all(is_multiple(level[1], order.lot_size) for book in books for level in book)
     slices = []
     left = order.quantity
@@ -88,13 +91,10 @@ def plan_implied(legs: Legs, views: Sequence[LegView], order: ComboOrder) -> tup
 
 
 def _reachable(view: LegView, side: Side) -> deque[_Level]:
-    """The levels that a taker of `side` meets inside the band, best first."""
+    """The levels that a taker of `side` meets before one outside the band, best first."""
     levels = view.asks if side is Side.BUY else view.bids
-    return deque(
-        [price, quantity]
-        for price, quantity in levels
-        if quantity and view.price_min <= price <= view.price_max
-    )
+    inside = takewhile(lambda level: view.price_min <= level[0] <= view.price_max, levels)
+    return deque([price, quantity] for price, quantity in inside)
 
 
 def _quantity_at_best(legs: Legs, books: list[deque[_Level]], lot_size: int) -> int:
