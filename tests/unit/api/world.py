@@ -1,0 +1,249 @@
+"""A gateway for tests: the real engine behind a fake sequencer, keys, and signed requests."""
+
+import contextlib
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import uvicorn
+
+from exchange.api.app import create_app
+from exchange.api.settings import GatewaySettings
+from exchange.engine import Engine
+from exchange.journal import Entry
+from exchange.model import OrderTerms, Side, WithdrawalTerms
+from exchange.sequencer import Reply
+from exchange.signing import (
+    Domain,
+    address_of,
+    order_digest,
+    sign_digest,
+    withdrawal_digest,
+)
+from tests.venue import CHAIN, CLEARING, FEES, NS, USDC_TOKEN, C, P, Venue, contracts, usdc
+
+MAKER_KEY: Final = bytes(31) + b"\x01"
+TAKER_KEY: Final = bytes(31) + b"\x02"
+STRANGER_KEY: Final = bytes(31) + b"\x03"
+MAKER, TAKER, STRANGER = (address_of(key) for key in (MAKER_KEY, TAKER_KEY, STRANGER_KEY))
+MAKER_ID, TAKER_ID = 2, 3
+DOMAIN: Final = Domain(31_337, CLEARING)
+CALL_NAME: Final = "BTC_USDC-25DEC26-100000-C"
+PUT_NAME: Final = "BTC_USDC-25DEC26-100000-P"
+NAMES: Final = {CALL_NAME: C, PUT_NAME: P}
+
+
+class FakeSequencer:
+    """The sequencer's face over a test venue: no queue, no disk, every command durable at once."""
+
+    def __init__(self, venue: Venue) -> None:
+        self.venue = venue
+        self.listeners: list[Any] = []
+        self.failure: Exception | None = None
+        self.stopped = False
+
+    @property
+    def engine(self) -> Engine:
+        return self.venue.engine
+
+    @property
+    def last_seq(self) -> int:
+        return len(self.venue.entries)
+
+    def queue_length(self) -> int:
+        return 0
+
+    def now_ns(self) -> int:
+        return self.venue.time_ns
+
+    def entries(self) -> list[Entry]:
+        return [_entry(*row) for row in self.venue.entries]
+
+    def release(self, since: int) -> None:
+        """Tell listeners of what a test sent to the venue directly."""
+        entries = self.entries()[since:]
+        for listener in tuple(self.listeners):
+            listener(entries)
+
+    async def submit(self, command: Any) -> Reply:
+        if self.failure is not None:
+            raise self.failure
+        since = len(self.venue.entries)
+        self.venue.send(command)
+        self.release(since)
+        entry = self.entries()[-1]
+        return Reply(
+            seq=entry.seq, time_ns=entry.time_ns, events=entry.events, chain_hash=entry.chain_hash
+        )
+
+    async def read(self, query: Any) -> Any:
+        return query(self.engine)
+
+    def subscribe(self, listener: Any) -> Any:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+
+def _entry(seq: int, time_ns: int, command: Any, events: Any) -> Entry:
+    chain_hash = hashlib.sha256(str(seq).encode()).digest()
+    return Entry(seq=seq, time_ns=time_ns, command=command, events=events, chain_hash=chain_hash)
+
+
+class World:
+    """A venue with a chain of options, two funded subaccounts, and a gateway before it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.venue = Venue(fees=FEES)
+        self.venue.index()
+        self.venue.index(3_500, underlying_id=2)
+        self.venue.list_instruments(*CHAIN)
+        self.venue.mark(dict.fromkeys(CHAIN, 1_000))
+        assert (self.venue.fund(MAKER), self.venue.fund(TAKER)) == (MAKER_ID, TAKER_ID)
+        self.sequencer = FakeSequencer(self.venue)
+        quiet = {"requests_burst": 1e9, "orders_burst": 1e9}
+        self.settings = GatewaySettings(**(quiet | settings))
+        self.app = create_app(self.sequencer, self.settings, self.sequencer.entries())
+        self.gateway = self.app.state.gateway
+        self.dispatcher = self.app.state.dispatcher
+        self.nonce = 0
+
+    def do(self, action: Any) -> Any:
+        """Run `action(venue)` and release what it journaled."""
+        since = len(self.venue.entries)
+        result = action(self.venue)
+        self.sequencer.release(since)
+        return result
+
+    def order(self, side: str, *, key: bytes = TAKER_KEY, **changes: Any) -> dict[str, Any]:
+        """Parameters of a signed order; `changes` come before signing, text stays text."""
+        self.nonce += 1
+        params = {
+            "instrument_name": CALL_NAME,
+            "amount": "1",
+            "price": "1000",
+            "subaccount_id": TAKER_ID if key == TAKER_KEY else MAKER_ID,
+            "nonce": self.nonce,
+            "deadline": self.venue.now_s + 3600,
+            "max_fee": "100",
+            "signer": address_of(key),
+        } | changes
+        return params | {"signature": sign_order(params, side, key)}
+
+    def withdrawal(self, *, key: bytes = TAKER_KEY, **changes: Any) -> dict[str, Any]:
+        """Parameters of a signed withdrawal."""
+        self.nonce += 1
+        params = {
+            "amount": "100",
+            "address": address_of(key),
+            "subaccount_id": TAKER_ID if key == TAKER_KEY else MAKER_ID,
+            "nonce": self.nonce,
+            "deadline": self.venue.now_s + 3600,
+            "signer": address_of(key),
+        } | changes
+        terms = WithdrawalTerms(
+            subaccount_id=params["subaccount_id"],
+            token=USDC_TOKEN,
+            amount=usdc(params["amount"]),
+            recipient=params["address"],
+            nonce=params["nonce"],
+            deadline=params["deadline"],
+            signer=params["signer"],
+        )
+        return params | {"signature": hexed(sign_digest(withdrawal_digest(DOMAIN, terms), key))}
+
+
+def hexed(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def sign_order(
+    params: dict[str, Any], side: str, key: bytes, domain: Domain = DOMAIN, version: int = 0
+) -> str:
+    terms = OrderTerms(
+        subaccount_id=params["subaccount_id"],
+        instrument_id=NAMES[params["instrument_name"]],
+        side=Side[side.upper()],
+        quantity=contracts(params["amount"]),
+        limit_price=usdc(params["price"]),
+        max_fee=usdc(params["max_fee"]),
+        reduce_only=params.get("reduce_only", False),
+        nonce=params["nonce"],
+        version=params.get("version", version),
+        deadline=params["deadline"],
+        signer=params["signer"],
+    )
+    return hexed(sign_digest(order_digest(domain, terms), key))
+
+
+def sign_in_text(world: World, address: str, nonce: str, **changes: Any) -> str:
+    """An EIP-4361 text that the gateway accepts, unless `changes` spoil it."""
+    issued = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(world.venue.time_ns // NS))
+    parts = {
+        "domain": "127.0.0.1:8080",
+        "address": address,
+        "chain_id": 31_337,
+        "nonce": nonce,
+        "issued": issued,
+        "tail": "",
+    } | changes
+    return (
+        f"{parts['domain']} wants you to sign in with your Ethereum account:\n{parts['address']}\n\n"
+        f"Sign in.\n\nURI: http://127.0.0.1:8080\nVersion: 1\nChain ID: {parts['chain_id']}\n"
+        f"Nonce: {parts['nonce']}\nIssued At: {parts['issued']}{parts['tail']}"
+    )
+
+
+def session_of(world: World, key: bytes = TAKER_KEY) -> Any:
+    """A session of a key's address."""
+    from exchange.api.auth import personal_digest
+
+    text = sign_in_text(world, address_of(key), world.gateway.sessions.issue_nonce())
+    signature = hexed(sign_digest(personal_digest(text), key))
+    time_s = world.venue.time_ns / NS
+    return world.gateway.sessions.sign_in(text, signature, 31_337, time_s)
+
+
+async def call(
+    world: World, method: str, params: dict[str, Any] | None = None, *, session: Any = None
+) -> dict[str, Any]:
+    """One call through the dispatcher; the decoded reply."""
+    from exchange.api.gateway import Caller
+
+    text = msgspec.json.encode(
+        {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
+    )
+    outcome = await world.dispatcher.call_text(text, Caller(address="test", session=session))
+    return msgspec.json.decode(outcome.body)
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """The application on a free port, in a thread; yields its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        log_level="error",
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
