@@ -186,7 +186,7 @@ class Relayer:
         done = self._done(job)
         if done is not None:
             return self._mined(job, done, by="another sender")
-        if outcome is not None or used > latest.tx_nonce:
+        if outcome is not None or used != latest.tx_nonce:
             return self._retry(job, reverted=outcome is not None)
         return self._keep_alive(job, latest)
 
@@ -205,10 +205,11 @@ class Relayer:
         return None
 
     def _retry(self, job: Job, *, reverted: bool) -> Job:
+        """Sign again: on the next nonce, or on a lower one that a reorganisation gave back."""
         if reverted:
             log.warning("transaction reverted; trying again", job=job.key)
             return self._outbox.fail(job)
-        log.warning("another transaction took the nonce; signing again", job=job.key)
+        log.warning("the nonce is no longer the next; signing again", job=job.key)
         return self._outbox.move(job, JobState.BUILT)
 
     def _keep_alive(self, job: Job, latest: Attempt) -> Job:

@@ -1,0 +1,297 @@
+"""The relayer on a chain in memory: single faults by name, then all of them at random."""
+
+import contextlib
+import itertools
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.fake_chain import CLEARING, GWEI, ORACLE, FakeChain, Faulty
+from tests.settlement_world import ORACLE_KEYS, RELAYER_KEY, Script
+
+from exchange.fixed import CASH_SCALE
+from exchange.journal import JournalReader
+from exchange.journal.outbox import JobState, Outbox
+from exchange.settlement.delivery import DeliveryDesk
+from exchange.settlement.errors import BatchRefused, ChainUnavailable, Reverted
+from exchange.settlement.feed import Feed
+from exchange.settlement.relayer import FAILURES_MAX, Relayer, RelayerOptions
+from exchange.signing import address_of
+
+RIVAL_KEY = b"\x61" * 32
+RELAYER = address_of(RELAYER_KEY)
+
+
+class Bench:
+    """A journal, a chain in memory, an outbox and a relayer over them."""
+
+    def __init__(self, folder: Path, chain: FakeChain) -> None:
+        self.script = Script(folder / "journal.db", clearing=CLEARING, token=CLEARING)
+        self.chain = chain
+        self.outbox = Outbox(str(folder / "relayer.db"))
+        self.reader = JournalReader(str(folder / "journal.db"))
+        self.relayer = self.start()
+
+    def start(self, chain: Any = None, **options: Any) -> Relayer:
+        """A relayer as after a restart: nothing in memory."""
+        desk = DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS)
+        feed = Feed(self.reader, self.outbox, clearing=CLEARING, desk=desk)
+        defaults = {"key": RELAYER_KEY, "stuck_after_s": 1_000.0}
+        self.relayer = Relayer(
+            feed, self.outbox, chain or self.chain, RelayerOptions(**(defaults | options))
+        )
+        return self.relayer
+
+    def batch(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.script.trade()
+            self.script.cut()
+
+    def states(self) -> list[JobState]:
+        return [job.state for job in self.outbox.jobs()]
+
+    def close(self) -> None:
+        self.reader.close()
+        self.script.close()
+        self.outbox.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path, FakeChain())
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Bench]:
+    """The chain mines only when told."""
+    bench = Bench(tmp_path, FakeChain(automine=False))
+    yield bench
+    bench.close()
+
+
+def test_batches_settle_in_order_in_one_step(bench: Bench) -> None:
+    """Where the node mines at once, a step drains the outbox; the next one has nothing to do."""
+    bench.batch(3)
+    assert bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED] * 3
+    assert bench.chain.last_batch().number == 3
+    assert not bench.relayer.step()
+
+
+def test_a_delivery_price_goes_before_its_batch(bench: Bench) -> None:
+    """The oracle is posted first, once, and the batch that pays off follows."""
+    bench.batch()
+    bench.script.expire(1, 105_000 * CASH_SCALE)
+    bench.script.cut()
+    bench.relayer.step()
+    keys = [job.key for job in bench.outbox.jobs()]
+    assert keys == ["batch:1", f"delivery:1:{bench.script.expiry}", "batch:2"]
+    assert bench.states() == [JobState.CONFIRMED] * 3
+    assert bench.chain.delivery_price(1, bench.script.expiry) == 105_000 * CASH_SCALE
+
+
+def test_a_delivery_price_that_is_there_is_compared(bench: Bench) -> None:
+    """Another publisher's equal price is accepted, a different one stops the relayer."""
+    bench.script.expire(1, 105_000 * CASH_SCALE)
+    bench.script.cut()
+    desk = DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS)
+    bench.relayer._feed.pull()
+    job = bench.outbox.jobs()[0]
+    bench.chain.settle_as(RIVAL_KEY, job.data)
+    bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED] * 2
+    assert desk.job  # the rival used the same bytes
+    with pytest.raises(BatchRefused, match="the chain fixed"):
+        bench.relayer._done(msgspec.structs.replace(job, number=1))
+
+
+def test_a_job_waits_for_its_confirmations(slow: Bench) -> None:
+    """Mined is not final; later batches may be mined meanwhile."""
+    slow.batch(2)
+    relayer = slow.start(confirmations=3)
+    for expected in (
+        [JobState.SENT, JobState.BUILT],
+        [JobState.MINED, JobState.SENT],
+        [JobState.MINED, JobState.MINED],
+        [JobState.CONFIRMED, JobState.MINED],
+        [JobState.CONFIRMED, JobState.CONFIRMED],
+    ):
+        relayer.step()
+        assert slow.states() == expected
+        slow.chain.mine()
+
+
+def test_a_fee_cap_stops_the_bidding(slow: Bench) -> None:
+    """A stuck transaction is outbid only up to the cap, then waits."""
+    slow.batch()
+    relayer = slow.start(stuck_after_s=0.0, fee_cap=3 * GWEI)
+    for _ in range(8):
+        relayer.step()
+    fees = [attempt.max_fee for attempt in slow.outbox.attempts("batch:1")]
+    assert fees[0] == 2 * GWEI
+    assert all(after * 8 >= before * 9 for before, after in itertools.pairwise(fees))
+    assert 1 < len(fees) < 8
+    assert fees[-1] <= 3 * GWEI
+    slow.chain.mine()
+    relayer.step()
+    assert slow.states() == [JobState.CONFIRMED]
+
+
+def test_a_restart_sends_the_stored_bytes(slow: Bench) -> None:
+    """Signed and stored, then the pool lost it: a new process sends the same transaction."""
+    slow.batch()
+    slow.relayer.step()
+    [tx_hash] = slow.chain.sent
+    slow.chain.pool.clear()
+    slow.start().step()
+    assert slow.chain.sent == [tx_hash, tx_hash]
+    slow.chain.mine()
+    slow.relayer.step()
+    assert slow.states() == [JobState.CONFIRMED]
+    assert len(slow.outbox.attempts("batch:1")) == 1
+
+
+def test_a_rival_with_another_key_is_accepted(slow: Bench) -> None:
+    """Somebody else settles our pending batch: it counts, and the next one outbids the leftover."""
+    slow.batch(2)
+    slow.relayer.step()
+    slow.chain.settle_as(RIVAL_KEY, slow.outbox.jobs()[0].data)
+    slow.relayer.step()
+    assert slow.states() == [JobState.CONFIRMED, JobState.SENT]
+    old, new = slow.outbox.attempts("batch:1")[0], slow.outbox.attempts("batch:2")[0]
+    assert (old.tx_nonce, new.tx_nonce) == (0, 0)
+    assert new.max_fee * 8 >= old.max_fee * 9
+    slow.chain.mine()
+    slow.relayer.step()
+    assert slow.states() == [JobState.CONFIRMED] * 2
+
+
+def test_a_refusal_is_final_until_a_restart(bench: Bench) -> None:
+    """The job is marked, the line names it, and a later start asks the chain once more."""
+    bench.batch()
+    bench.chain.refusal = Reverted("LimitCrossed", (0,))
+    for _ in range(2):
+        with pytest.raises(BatchRefused, match=r"batch:1 cannot be settled: .*LimitCrossed\(0\)"):
+            bench.start().step()
+        assert bench.states() == [JobState.REVERTED]
+    bench.chain.refusal = None
+    bench.start().step()
+    assert bench.states() == [JobState.CONFIRMED]
+
+
+@pytest.mark.parametrize("error", ["TimeTooLate", "NotExpired"])
+def test_a_chain_whose_clock_is_behind_is_waited_for(bench: Bench, error: str) -> None:
+    """On a local chain its clock is moved; nothing is marked as refused."""
+    bench.batch()
+    bench.chain.refusal = Reverted(error)
+    bench.chain.time_s = 0
+    bench.relayer.step()
+    assert bench.states() == [JobState.BUILT]
+    assert bench.chain.time_s == bench.script.time_ns // 10**9
+    bench.chain.refusal = None
+    bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED]
+
+
+def test_a_nonce_gap_is_closed(slow: Bench) -> None:
+    """A reorganisation gave nonces back and others did the work: the transaction moves down."""
+    slow.batch(2)
+    for _ in range(2):
+        slow.relayer.step()
+        slow.chain.mine()
+    slow.chain.reorganise(2)
+    slow.chain.settle_as(RIVAL_KEY, slow.outbox.jobs()[0].data)
+    slow.start(confirmations=9)
+    for _ in range(3):
+        slow.relayer.step()
+        slow.chain.mine()
+    assert slow.chain.last_batch().number == 2
+
+
+def drain(relayer: Relayer) -> None:
+    for _ in range(3):
+        relayer.step()
+
+
+def test_endless_reverts_end(slow: Bench) -> None:
+    """A transaction that estimates well and reverts each time stops after a few attempts."""
+    slow.batch()
+    apply = slow.chain._apply
+    relayer = slow.relayer
+    slow.chain.estimate_gas = lambda *_: 100_000  # type: ignore[method-assign]
+    slow.chain._apply = lambda *_: False  # type: ignore[method-assign]
+    for _ in range(2 * FAILURES_MAX):  # one step sends, the next sees the receipt
+        relayer.step()
+        slow.chain.mine()
+    with pytest.raises(BatchRefused, match=f"reverted {FAILURES_MAX} times"):
+        drain(relayer)
+    assert slow.chain.tx_count(RELAYER) == FAILURES_MAX
+    slow.chain._apply = apply  # type: ignore[method-assign]
+
+
+def test_a_lost_answer_costs_nothing(bench: Bench) -> None:
+    """The node accepted the transaction, its answer was lost: it is found mined, not sent twice."""
+    bench.batch()
+    broadcast = bench.chain.broadcast
+
+    def accept_and_fail(raw: bytes) -> None:
+        broadcast(raw)
+        raise ChainUnavailable("timed out")
+
+    bench.chain.broadcast = accept_and_fail  # type: ignore[method-assign]
+    with pytest.raises(ChainUnavailable):
+        bench.relayer.step()
+    bench.chain.broadcast = broadcast  # type: ignore[method-assign]
+    bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED]
+    assert bench.chain.tx_count(RELAYER) == 1
+
+
+def misfortune(bench: Bench, faulty: Faulty, rng: random.Random) -> None:
+    """One thing that goes wrong, or time that passes."""
+    chain = bench.chain
+    match rng.randrange(6):
+        case 0 if bench.script.seq < 15:
+            bench.batch()
+        case 1:
+            chain.mine()
+        case 2 if chain.pool:
+            del chain.pool[rng.choice(list(chain.pool))]
+        case 3 if rng.random() < 0.5:
+            chain.reorganise(rng.randint(1, 3))
+        case 4:
+            for job in bench.outbox.jobs():
+                if rng.random() < 0.2:
+                    chain.settle_as(RIVAL_KEY, job.data)
+        case 5:
+            bench.start(faulty, confirmations=4, stuck_after_s=rng.choice((0.0, 1_000.0)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_mixture_of_faults_settles_each_batch_once(tmp_path: Path, seed: int) -> None:
+    """Lost calls, drops, reorgs, rivals, stuck transactions and restarts in any order."""
+    rng = random.Random(seed)
+    chain = FakeChain(automine=False)
+    bench = Bench(tmp_path, chain)
+    faulty = Faulty(chain, rng, 0.05)
+    bench.start(faulty, confirmations=4)
+    for _ in range(80):
+        misfortune(bench, faulty, rng)
+        with contextlib.suppress(ChainUnavailable):
+            bench.relayer.step()
+    bench.batch()
+    bench.start(confirmations=4)
+    for _ in range(40):
+        bench.relayer.step()
+        chain.mine()
+    bench.outbox.check()
+    jobs = bench.outbox.jobs()
+    assert {job.state for job in jobs} == {JobState.CONFIRMED}
+    assert chain.last_batch().number == len(jobs)
+    assert chain.last_batch().batch_hash == jobs[-1].batch_hash
+    bench.close()
