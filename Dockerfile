@@ -8,7 +8,8 @@ COPY contracts/solc contracts/solc.cjs contracts/
 COPY src/exchange/__init__.py src/exchange/
 RUN scripts/setup
 COPY . .
-RUN scripts/setup && cd contracts && ../.venv/bin/forge build
+# The contracts are compiled here, so that no container does it at its start.
+RUN scripts/setup && .venv/bin/python -c "from exchange.settlement.deploy import project_artifacts; project_artifacts()"
 
 FROM python:3.11-slim
 RUN useradd --create-home --uid 1000 exchange && install -d -o exchange /exchange/var
