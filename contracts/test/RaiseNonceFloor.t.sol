@@ -47,8 +47,8 @@ contract RaiseNonceFloorTest is ClearingTest {
         vm.warp(START + 1);
         raise(10);
         vm.warp(START + DAY + 1);
-        settle(tradeAt(9, uint32(START + DAY)));
-        refused(tradeAt(8, uint32(START + DAY + 1)), IClearing.NonceBelowFloor.selector);
+        settle(tradeAt(8, uint32(START + DAY)));
+        refused(tradeAt(9, uint32(START + DAY + 1)), IClearing.NonceBelowFloor.selector);
         settle(tradeAt(10, uint32(START + DAY + 1)));
     }
 
