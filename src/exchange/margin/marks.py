@@ -6,6 +6,7 @@ bought or sold, in each scenario. Never knows a portfolio, a surface or a clock.
 
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 from math import gcd
 from typing import Final
@@ -16,6 +17,9 @@ from exchange.model import Kind, unpack_instrument_id
 
 UNIT_SCALE: Final = 10**4  # unit effects are kept in 1e-4 micro-USDC a contract
 PRICE_MAX: Final = 2**50 - 1  # micro-USDC a contract; keeps sums of a portfolio far inside int256
+
+
+instrument_terms = lru_cache(maxsize=2**16)(unpack_instrument_id)  # the same ids every epoch
 
 
 class InstrumentRisk:
@@ -48,7 +52,7 @@ class InstrumentRisk:
         self.underlying_id = risk.underlying_id
         self.bucket = (risk.underlying_id, risk.expiry)
         self.group = group
-        self.is_option = unpack_instrument_id(instrument_id).kind is Kind.OPTION
+        self.is_option = instrument_terms(instrument_id).kind is Kind.OPTION
         self.strike_key = instrument_id >> 1  # a call and a put of one strike share it
         self.forget_units()
 
@@ -108,7 +112,7 @@ class MarksBook:
             return False
         underlyings = {u.underlying_id for u in update.underlyings}
         for instrument_id in ids:
-            terms = unpack_instrument_id(instrument_id)
+            terms = instrument_terms(instrument_id)
             if (terms.underlying_id, terms.expiry) not in expiries:
                 return False
             if terms.underlying_id not in underlyings:
@@ -124,7 +128,7 @@ class MarksBook:
         expiries = {(e.underlying_id, e.expiry): e for e in update.expiries}
         self._rows = {}
         for at, instrument_id in enumerate(update.instrument_ids):
-            terms = unpack_instrument_id(instrument_id)
+            terms = instrument_terms(instrument_id)
             risk = expiries[terms.underlying_id, terms.expiry]
             assert risk.discount_long <= risk.discount_short, "credit for a box"
             row = values[at * width : (at + 1) * width]

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from exchange.commands import ExpiryRisk, UnderlyingRisk, UpdateMarks
 from exchange.fixed import CASH_SCALE, RATIO_SCALE, VOL_SCALE
 from exchange.margin.market import DAYS_PER_YEAR, ExpiryMarket, Market, UnderlyingMarket
+from exchange.margin.marks import instrument_terms
 from exchange.margin.merkle import update_root
 from exchange.margin.pricing import greeks, price
 from exchange.margin.scenarios import Legs, Preset, shocked_prices, to_ratio
-from exchange.model import InstrumentTerms, Kind, OptionKind, unpack_instrument_id
+from exchange.model import InstrumentTerms, Kind, OptionKind
 
 IntArray = NDArray[np.int64]
 
@@ -33,7 +34,7 @@ def build_update(
     """The marks of `epoch` with their Merkle root; every instrument needs its market."""
     ids = sorted(instrument_ids)
     rows = risk_rows(preset, market, ids)
-    terms = [unpack_instrument_id(instrument_id) for instrument_id in ids]
+    terms = [instrument_terms(instrument_id) for instrument_id in ids]
     keys = sorted({(one.underlying_id, one.expiry) for one in terms})
     unsigned = UpdateMarks(
         epoch=epoch,
@@ -59,7 +60,7 @@ def risk_rows(preset: Preset, market: Market, instrument_ids: list[int]) -> IntA
     width = UpdateMarks.ROW_HEAD + len(preset.scenarios)
     values = np.zeros((len(instrument_ids), width))
     groups: dict[tuple[int, Kind, int], list[int]] = defaultdict(list)
-    terms = [unpack_instrument_id(instrument_id) for instrument_id in instrument_ids]
+    terms = [instrument_terms(instrument_id) for instrument_id in instrument_ids]
     for at, one in enumerate(terms):
         groups[one.underlying_id, one.kind, one.expiry].append(at)
     for (underlying_id, kind, expiry), members in groups.items():

@@ -227,16 +227,15 @@ def shocked_volatilities(
     preset: Preset, legs: Legs, forward_price: float, days: float
 ) -> FloatArray:
     """Volatility of each leg (rows) in each scenario (columns)."""
-    columns = []
-    for scenario in preset.scenarios:
-        mode = scenario.volatility
+    modes = [scenario.volatility for scenario in preset.scenarios]
+    shocks = {mode: preset.volatility_shock(days, mode) for mode in VolatilityMode}
+    floors = dict.fromkeys(VolatilityMode, 0.0) | {VolatilityMode.UP: preset.volatility.up_minimum}
+    shocked = np.outer(legs.volatilities, [shocks[mode] for mode in modes])
+    shocked = np.maximum(shocked, [floors[mode] for mode in modes])
+    for column, mode in enumerate(modes):
         if mode.is_skew:
-            columns.append(legs.volatilities * _tilt(preset, legs, forward_price, days, mode))
-            continue
-        floor = preset.volatility.up_minimum if mode is VolatilityMode.UP else 0.0
-        shocked = legs.volatilities * preset.volatility_shock(days, mode)
-        columns.append(np.maximum(floor, shocked))
-    return np.column_stack(columns)
+            shocked[:, column] *= _tilt(preset, legs, forward_price, days, mode)
+    return np.asarray(shocked, dtype=np.float64)
 
 
 def shocked_prices(preset: Preset, legs: Legs, expiry: ExpiryMarket, days: float) -> FloatArray:
