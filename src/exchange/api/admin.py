@@ -159,7 +159,6 @@ def _status(engine: EngineState) -> dict[str, object]:
         "pending": engine.pending,
         "batch_number": engine.batch_number,
         "confirmed_batch": engine.confirmed_batch,
-        "state_hash": "0x" + engine.state_hash().hex(),
     }
 
 

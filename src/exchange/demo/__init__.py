@@ -6,7 +6,9 @@ believes nothing that it has not compared with the journal or the chain.
 
 import asyncio
 import shutil
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from rich.console import Console
 
 from exchange.audit import Difference
 from exchange.bootstrap.dev import Stack
+from exchange.bootstrap.logs import configure_logs
 from exchange.bootstrap.market_feed import recorded_chain
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
@@ -52,7 +55,9 @@ def _free_ports(count: int) -> list[int]:
 
 def run_demo(json_file: Path | None, chain_data: Path | None) -> int:
     """Run all steps; print a table; 0 only if every step held. Keeps its folder on failure."""
+    configure_logs("warning")
     console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # children are stopped on the way out
     report = Report(console)
     folder = Path(tempfile.mkdtemp(prefix="exchange-demo-"))
     port, admin_port, chain_port = _free_ports(3)

@@ -32,17 +32,11 @@ async def expire(world: World, report: Report) -> None:
     }
     require(held, "nobody holds a position")
     expiry = min(held)
+    last_seq = world.reader().last_seq()
     await _travel(world, expiry - window_s - 2 * STEP_S, LEAP_S)
     await _travel(world, expiry + STEP_S, STEP_S)
-
-    async def delivered() -> bool:
-        return all(
-            (item.underlying_id, expiry) in world.replayed().delivery_prices
-            for item in engine.instruments.values()
-            if item.expiry == expiry
-        )
-
-    await world.eventually(delivered, "delivery")
+    ending = {i.underlying_id for i in engine.instruments.values() if i.expiry == expiry}
+    await world.journaled(DeliveryPriceFixed, len(ending), last_seq)
     entries = world.entries()
     _check_delivery(entries, expiry, window_s, report)
     payoffs = [e for entry in entries for e in entry.events if isinstance(e, PositionExpired)]
@@ -59,7 +53,7 @@ async def expire(world: World, report: Report) -> None:
 async def _travel(world: World, to_s: int, step_s: int) -> None:
     """Advance the clocks to a venue second in steps."""
     while True:
-        now_s = (await world.admin("/admin/status"))["time_ns"] // _NS
+        now_s = await world.now_s()
         if now_s >= to_s:
             return
         await world.advance(min(step_s, to_s - now_s))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from exchange.demo.report import CheckFailed, Report, require
 from exchange.demo.world import Person, World
-from exchange.events import Traded
+from exchange.events import NonceFloorRaised, Traded
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, format_decimal, parse_decimal
 from exchange.model import OrderTerms, Side
 from exchange.sdk import ApiError
@@ -197,14 +197,9 @@ async def refuse(world: World, report: Report) -> None:
     await taker.api.call("private/buy", used)
     nonce = used["nonce"]
     again = await taker.api.signed_order("buy", name, "0.2", instrument.tick_size, nonce=nonce)
-    stale_floor = 1_000
-    await asyncio.to_thread(pauper.wallet.raise_nonce_floor, pauper.subaccount_id, stale_floor)
-
-    async def raised() -> bool:
-        found = world.replayed().subaccounts[pauper.subaccount_id]
-        return found.nonce_floor == stale_floor
-
-    await world.eventually(raised, "the engine's observation of the nonce floor")
+    last_seq = world.reader().last_seq()
+    await asyncio.to_thread(pauper.wallet.raise_nonce_floor, pauper.subaccount_id, 1_000)
+    await world.journaled(NonceFloorRaised, 1, last_seq)
     stale = await pauper.api.signed_order("buy", name, "0.1", best, nonce=7)
     off_tick = await taker.api.signed_order("buy", name, "0.1", best + instrument.tick_size / 2)
     poor = await pauper.api.signed_order("sell", name, "5", best)

@@ -13,6 +13,7 @@ from exchange.bootstrap.dev import Stack
 from exchange.bootstrap.dev_keys import Party
 from exchange.demo.report import CheckFailed, require
 from exchange.engine import Engine
+from exchange.events import AnyEvent
 from exchange.fixed import CASH_SCALE
 from exchange.journal import Entry, JournalReader
 from exchange.oracle.chain_data import RecordedChain
@@ -113,6 +114,26 @@ class World:
         require(reply.status_code == httpx.codes.OK, f"{path}: {reply.status_code} {reply.text}")
         document: dict[str, Any] = reply.json()
         return document
+
+    async def journaled(self, kind: type[AnyEvent], count: int, after_seq: int) -> list[Any]:
+        """At least `count` events of a kind after a seq, waited for."""
+
+        async def found() -> list[Any]:
+            events = [
+                event
+                for entry in self.entries(after_seq)
+                for event in entry.events
+                if isinstance(event, kind)
+            ]
+            return events if len(events) >= count else []
+
+        events: list[Any] = await self.eventually(found, f"{count} x {kind.__name__}")
+        return events
+
+    async def now_s(self) -> int:
+        """The venue's clock, UTC second."""
+        milliseconds: int = await self.takers[0].api.call("public/get_time")
+        return milliseconds // 1000
 
     async def advance(self, seconds: int) -> None:
         """Move the clocks of engine and chain; the oracle samples before this returns."""

@@ -187,6 +187,7 @@ class WebSocketTransport:
             raise ConnectionLost(f"{method}: no reply in {CALL_TIMEOUT_S} s") from error
         finally:
             self._waiting.pop(number, None)
+            reply.cancel()  # a connection that breaks later must not fail what nobody awaits
         return result_of(answer)
 
     async def reconnect(self) -> None:
