@@ -40,6 +40,7 @@ LOCKS = {"requirements.lock", "requirements-node.lock", "package-lock.json"}
 TESTED_ELSEWHERE = {
     "__main__.py": "the command line: tests/e2e",
     "bootstrap/": "puts real parts together: tests/e2e",
+    "demo/": "is a test itself: scripts/demo, run by tests/e2e",
 }
 
 # Banned synonyms of the glossary; a word counts where code gives a name, not where it uses one.
