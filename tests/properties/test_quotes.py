@@ -1,64 +1,79 @@
-"""Carrying out the steps of a sheet leaves exactly the sheet."""
+"""Carrying out a plan leaves exactly the sheet, and every order of it can be proven."""
 
+from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.matching.quotes import (
-    Cancel,
-    Place,
     Quote,
-    Reduce,
-    Replace,
-    Standing,
-    sheet_problem,
-    sheet_steps,
+    StandingQuote,
+    check_sheet,
+    is_in_sheet,
+    plan_sheet,
+    sheet_orders,
+    sheet_proof,
+    sheet_root,
 )
-from exchange.model import Side
 
 QUOTES = st.builds(
     Quote,
-    st.integers(1, 6),
-    st.integers(1, 4),
+    st.integers(1, 5),
+    st.integers(1, 3),
     st.integers(0, 3),
-    st.integers(5, 8),
+    st.integers(4, 6),
     st.integers(0, 3),
 )
-SHEETS = st.lists(QUOTES, max_size=6, unique_by=lambda quote: quote.instrument_id)
+SHEETS = st.lists(QUOTES, max_size=5, unique_by=lambda quote: quote.instrument_id).filter(
+    lambda quotes: check_sheet(quotes) is None
+)
 
 
-def carry_out(standing, steps):
-    by_id = {order.order_id: key for key, order in standing.items()}
-    result = dict(standing)
-    next_id = 1000
-    for step in steps:
-        match step:
-            case Cancel(order_id):
-                del result[by_id[order_id]]
-            case Reduce(order_id, quantity):
-                order = result[by_id[order_id]]
-                assert 0 < quantity < order.quantity
-                result[by_id[order_id]] = order._replace(quantity=quantity)
-            case Replace(order_id, price, quantity):
-                result[by_id[order_id]] = Standing(order_id, price, quantity)
-            case Place(instrument_id, side, price, quantity):
-                next_id += 1
-                assert (instrument_id, side) not in result
-                result[instrument_id, side] = Standing(next_id, price, quantity)
-    return result
-
-
-def wanted(sheet):
-    sides = {}
-    for quote in sheet:
-        sides[quote.instrument_id, Side.BUY] = (quote.bid_price, quote.bid_quantity)
-        sides[quote.instrument_id, Side.SELL] = (quote.ask_price, quote.ask_quantity)
-    return {key: terms for key, terms in sides.items() if terms[1]}
+@given(SHEETS, SHEETS, st.data())
+def test_carrying_out_the_plan_leaves_exactly_the_sheet(old, new, data):
+    standing = [
+        StandingQuote(100 + o.leaf, o.instrument_id, o.side, o.price, data.draw(st.integers(1, 3)))
+        for o in sheet_orders(old)
+        if data.draw(st.booleans())
+    ]
+    book = {quote.order_id: quote for quote in standing}
+    plan = plan_sheet(standing, new)
+    result = {}
+    for order_id in plan.cancel:
+        del book[order_id]
+    for kept in plan.reduce:
+        assert kept.quantity < book[kept.order_id].remaining_quantity
+        book[kept.order_id] = book[kept.order_id]._replace(remaining_quantity=kept.quantity)
+    orders = sheet_orders(new)
+    for kept in (*plan.reduce, *plan.keep):
+        rests = book.pop(kept.order_id)
+        assert rests.remaining_quantity == kept.quantity
+        result[kept.leaf] = rests[1:]
+    assert not book, "everything that stood was canceled or kept"
+    for order in plan.place:
+        result[order.leaf] = order[1:]
+    assert [result[leaf] for leaf in sorted(result)] == [order[1:] for order in orders]
 
 
 @given(SHEETS, SHEETS)
-def test_the_steps_lead_from_one_sheet_to_the_other(first, second):
-    assert sheet_problem(first) is None
-    standing = carry_out({}, sheet_steps({}, first))
-    after = carry_out(standing, sheet_steps(standing, second))
-    assert {key: (order.price, order.quantity) for key, order in after.items()} == wanted(second)
-    assert sheet_steps(after, second) == []
+def test_risk_only_falls_before_the_first_placement(old, new):
+    """Until then every instrument and side has at most what both sheets allow."""
+    standing = [StandingQuote(o.leaf, *o[1:]) for o in sheet_orders(old)]
+    plan = plan_sheet(standing, new)
+    wanted = {(o.instrument_id, o.side, o.price): o.quantity for o in sheet_orders(new)}
+    gone = set(plan.cancel)
+    left = {kept.order_id: kept.quantity for kept in plan.reduce}
+    for quote in standing:
+        if quote.order_id not in gone:
+            key = (quote.instrument_id, quote.side, quote.price)
+            assert left.get(quote.order_id, quote.remaining_quantity) <= wanted[key]
+
+
+@given(st.integers(1, 40), st.integers(0, 2**16))
+def test_every_leaf_and_no_other_is_in_the_sheet(count, seed):
+    tree = [keccak(seed.to_bytes(4, "big") + bytes([at])) for at in range(count)]
+    root = sheet_root(tree)
+    for at, leaf in enumerate(tree):
+        proof = sheet_proof(tree, at)
+        assert is_in_sheet(root, leaf, proof)
+        assert 2 ** len(proof) < 2 * count or count == 1
+        assert not is_in_sheet(root, keccak(leaf), proof)

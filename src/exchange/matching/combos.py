@@ -57,10 +57,10 @@ class ComboKind(StrEnum):
 
 
 class Canonical(NamedTuple):
-    """A combo's one form; `is_flipped`: its buyer is the seller of the legs that were given."""
+    """A combo's one form. The legs that were given are `factor` times it; below 0: sides swap."""
 
     legs: Legs
-    is_flipped: bool
+    factor: int
 
 
 def check_legs(legs: Sequence[Leg]) -> ComboFault | None:
@@ -83,7 +83,7 @@ def canonical(legs: Sequence[Leg]) -> Canonical:
     ascending = sorted(legs)
     sign = 1 if ascending[0].ratio > 0 else -1
     reduced = (Leg(leg.instrument_id, div_exact(sign * leg.ratio, divisor)) for leg in ascending)
-    return Canonical(tuple(reduced), sign < 0)
+    return Canonical(tuple(reduced), sign * divisor)
 
 
 def legs_hash(legs: Legs) -> bytes:
@@ -91,7 +91,7 @@ def legs_hash(legs: Legs) -> bytes:
 
     keccak256 of `abi.encode(uint256 instrument, int256 ratio)` of each leg, one after the other.
     """
-    assert canonical(legs) == (legs, False)
+    assert canonical(legs) == (legs, 1)
     words = b"".join(
         leg.instrument_id.to_bytes(_WORD, "big") + leg.ratio.to_bytes(_WORD, "big", signed=True)
         for leg in legs

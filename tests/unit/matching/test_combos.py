@@ -1,130 +1,118 @@
-"""What a combo is, what it is called, and how one trades against the books of its legs."""
+"""What a combo is, its one form and identity, and what traders call it."""
 
 import pytest
+from eth_hash.auto import keccak
 
 from exchange.matching.combos import (
     RATIO_MAX,
-    ComboProblem,
+    ComboFault,
+    ComboKind,
     Leg,
-    LegView,
-    Structure,
     canonical,
-    combo_problem,
-    implied_plan,
-    structure_of,
+    check_legs,
+    combo_id,
+    combo_kind,
+    legs_hash,
+    net_price,
 )
-from exchange.model import InstrumentTerms, Kind, OptionKind, Side
+from exchange.model import InstrumentTerms, Kind, OptionKind, pack_instrument_id
 
-CALL, PUT = OptionKind.CALL, OptionKind.PUT
-SPREAD = (Leg(1, 1), Leg(2, -1))
+DEC, JAN = 1_798_185_600, 1_800_604_800
+
+
+def option(strike, kind="C", expiry=DEC, underlying_id=1):
+    option_kind = OptionKind.CALL if kind == "C" else OptionKind.PUT
+    terms = InstrumentTerms(Kind.OPTION, underlying_id, expiry, strike * 10**6, option_kind)
+    return pack_instrument_id(terms)
+
+
+def future(expiry):
+    return pack_instrument_id(InstrumentTerms(Kind.FUTURE, 1, expiry))
+
+
+PERPETUAL = pack_instrument_id(InstrumentTerms(Kind.PERPETUAL, 1))
+C100, C110, C120, C130 = (option(strike) for strike in (100_000, 110_000, 120_000, 130_000))
+P100, P110 = option(100_000, "P"), option(110_000, "P")
 
 
 @pytest.mark.parametrize(
-    ("legs", "expected"),
+    ("legs", "fault"),
     [
-        (SPREAD, None),
-        ((Leg(1, 1), Leg(2, 1), Leg(3, -1), Leg(4, -1)), None),
-        ((Leg(1, 1),), ComboProblem.LEG_COUNT),
-        (tuple(Leg(i, 1) for i in range(5)), ComboProblem.LEG_COUNT),
-        ((Leg(1, 1), Leg(1, 2)), ComboProblem.DUPLICATE_LEG),
-        ((Leg(1, 1), Leg(2, 0)), ComboProblem.RATIO),
-        ((Leg(1, 1), Leg(2, -RATIO_MAX - 1)), ComboProblem.RATIO),
-        ((Leg(1, 1), Leg(2, -RATIO_MAX)), None),
-        ((Leg(2, 1), Leg(1, 1)), ComboProblem.NOT_CANONICAL),
-        ((Leg(1, -1), Leg(2, 1)), ComboProblem.NOT_CANONICAL),
-        ((Leg(1, 2), Leg(2, 4)), ComboProblem.NOT_CANONICAL),
+        ([(C100, 1)], ComboFault.WRONG_LEG_COUNT),
+        ([(C100, 1), (C110, 1), (C120, 1), (C130, 1), (P100, 1)], ComboFault.WRONG_LEG_COUNT),
+        ([(C100, 0), (C100, 1)], ComboFault.REPEATED_LEG),
+        ([(C100, 0), (C110, 1)], ComboFault.WRONG_RATIO),
+        ([(C100, 1), (C110, -RATIO_MAX - 1)], ComboFault.WRONG_RATIO),
+        ([(C100, 1), (option(3500, underlying_id=2), 1)], ComboFault.MIXED_UNDERLYINGS),
+        ([(C100, 1), (C110, -RATIO_MAX)], None),
+        ([(C100, 1), (C110, 1), (C120, 1), (C130, 1)], None),
     ],
 )
-def test_problem_of_a_combo(legs, expected):
-    assert combo_problem(legs) is expected
+def test_legs_are_checked_in_order(legs, fault):
+    assert check_legs([Leg(*leg) for leg in legs]) == fault
 
 
 @pytest.mark.parametrize(
-    ("legs", "expected"),
+    ("given", "legs", "factor"),
     [
-        (SPREAD, (SPREAD, 1)),
-        ((Leg(2, 3), Leg(1, -3)), (SPREAD, -3)),
-        ((Leg(2, 4), Leg(1, 6)), ((Leg(1, 3), Leg(2, 2)), 2)),
+        ([(C100, 1), (C110, -1)], [(C100, 1), (C110, -1)], 1),
+        ([(C110, -1), (C100, 1)], [(C100, 1), (C110, -1)], 1),
+        ([(C110, 1), (C100, -1)], [(C100, 1), (C110, -1)], -1),
+        ([(C110, 4), (C100, -2)], [(C100, 1), (C110, -2)], -2),
+        ([(C120, 3), (C110, -6), (C100, 3)], [(C100, 1), (C110, -2), (C120, 1)], 3),
     ],
 )
-def test_every_structure_has_one_canonical_form(legs, expected):
-    assert canonical(legs) == expected
-    assert combo_problem(canonical(legs)[0]) is None
+def test_every_way_to_write_a_combo_has_one_form(given, legs, factor):
+    found = canonical([Leg(*leg) for leg in given])
+    assert found == (tuple(Leg(*leg) for leg in legs), factor)
+    assert [Leg(i, r * factor) for i, r in found.legs] == sorted(Leg(*leg) for leg in given)
 
 
-def option(strike, kind, ratio, expiry=100, underlying=1):
-    return InstrumentTerms(Kind.OPTION, underlying, expiry, strike, kind), ratio
+def test_the_hash_is_that_of_the_abi_words():
+    legs = canonical([Leg(C110, -2), Leg(C100, 1)]).legs
+    words = [C100, 1, C110, 2**256 - 2]
+    expected = keccak(b"".join(word.to_bytes(32, "big") for word in words))
+    assert legs_hash(legs) == expected
+    assert combo_id(legs) == int.from_bytes(expected, "big") > 2**63
 
 
-BOX = [option(1, CALL, 1), option(1, PUT, -1), option(2, CALL, -1), option(2, PUT, 1)]
+def test_only_the_canonical_form_has_a_hash():
+    with pytest.raises(AssertionError):
+        legs_hash((Leg(C110, 1), Leg(C100, -1)))
+    with pytest.raises(AssertionError):
+        canonical([Leg(C100, 1)])
+
+
+def test_net_price_is_the_signed_sum_of_leg_prices():
+    legs = (Leg(C100, 1), Leg(C110, -2), Leg(C120, 1))
+    assert net_price(legs, (9_000, 5_000, 600)) == -400
 
 
 @pytest.mark.parametrize(
-    ("legs", "expected"),
+    ("legs", "kind"),
     [
-        ([option(1, CALL, 1), option(2, CALL, -1)], Structure.VERTICAL_SPREAD),
-        ([option(1, CALL, 1), option(2, CALL, 1)], Structure.CUSTOM),
-        ([option(1, PUT, 1, 5), option(1, PUT, -1, 9)], Structure.CALENDAR_SPREAD),
-        ([option(1, PUT, 1, 5), option(2, PUT, -1, 9)], Structure.CUSTOM),
-        ([option(1, CALL, 1), option(1, PUT, 1)], Structure.STRADDLE),
-        ([option(1, PUT, 1), option(2, CALL, 1)], Structure.STRANGLE),
-        ([option(1, PUT, 1), option(2, CALL, -1)], Structure.RISK_REVERSAL),
-        ([option(1, CALL, 1), option(1, PUT, -1)], Structure.CUSTOM),
-        (BOX, Structure.BOX),
-        ([(terms, -ratio) for terms, ratio in BOX], Structure.BOX),
-        ([*BOX[:3], option(2, PUT, -1)], Structure.CUSTOM),
-        ([*BOX[:3], option(2, PUT, 1, 200)], Structure.CUSTOM),
-        ([*BOX[:3], option(3, PUT, 1)], Structure.CUSTOM),
-        ([*BOX[:2], option(1, CALL, -1, 200), option(1, PUT, 1, 200)], Structure.CUSTOM),
-        (BOX[:3], Structure.CUSTOM),
-        ([option(1, CALL, 1), option(2, CALL, -2)], Structure.CUSTOM),
-        ([option(1, CALL, 1), option(2, CALL, -1, 100, 2)], Structure.CUSTOM),
-        ([option(1, CALL, 1), (InstrumentTerms(Kind.PERPETUAL, 1), -1)], Structure.CUSTOM),
+        ([(C100, 1), (C110, -1)], ComboKind.SPREAD),
+        ([(C100, 1), (option(100_000, expiry=JAN), -1)], ComboKind.SPREAD),
+        ([(future(DEC), 1), (future(JAN), -1)], ComboKind.SPREAD),
+        ([(C100, 1), (C110, -2)], ComboKind.RATIO_SPREAD),
+        ([(C100, 1), (C110, 1)], ComboKind.OTHER),
+        ([(C100, 1), (P100, 1)], ComboKind.STRADDLE),
+        ([(C110, 1), (P100, 1)], ComboKind.STRANGLE),
+        ([(C110, 1), (P100, -1)], ComboKind.RISK_REVERSAL),
+        ([(C100, 1), (P100, -1)], ComboKind.SYNTHETIC),
+        ([(C100, 1), (P100, 2)], ComboKind.OTHER),
+        ([(C100, 1), (option(100_000, "P", JAN), 1)], ComboKind.OTHER),
+        ([(C100, 1), (future(DEC), -1)], ComboKind.OTHER),
+        ([(P100, 1), (PERPETUAL, 1)], ComboKind.OTHER),
+        ([(C100, 1), (P100, -1), (C110, -1), (P110, 1)], ComboKind.BOX),
+        ([(C100, 1), (P100, -1), (C110, -1), (P110, 2)], ComboKind.OTHER),
+        ([(C100, 1), (P100, 1), (C110, -1), (P110, -1)], ComboKind.OTHER),
+        ([(C100, 1), (P100, -1), (C110, -1), (option(110_000, "P", JAN), 1)], ComboKind.OTHER),
+        ([(P100, 1), (C110, -1), (C120, -1), (C130, 1)], ComboKind.OTHER),
+        ([(C100, 1), (C110, -2), (C120, 1)], ComboKind.OTHER),
     ],
 )
-def test_structures_have_their_names(legs, expected):
-    assert structure_of(legs) is expected
-
-
-def view(*levels, low=0, high=1000):
-    return LegView(levels, low, high)
-
-
-def test_a_spread_is_bought_from_the_ask_of_one_leg_and_the_bid_of_the_other():
-    plan = implied_plan(SPREAD, (view((100, 5)), view((60, 3))), Side.BUY, 10, 40, 1)
-    assert plan == (3, 120, (((100, 3),), ((60, 3),)))
-
-
-def test_a_unit_dearer_than_the_limit_is_not_taken():
-    legs = (view((100, 2), (105, 9)), view((60, 9)))
-    assert implied_plan(SPREAD, legs, Side.BUY, 10, 44, 1).quantity == 2
-    assert implied_plan(SPREAD, legs, Side.BUY, 10, 45, 1).quantity == 9
-    assert implied_plan(SPREAD, legs, Side.BUY, 10, 39, 1) == (0, 0, ((), ()))
-
-
-def test_a_seller_receives_at_least_the_limit():
-    legs = (view((100, 5)), view((60, 5)))
-    assert implied_plan(SPREAD, legs, Side.SELL, 5, 40, 1) == (5, -200, (((100, 5),), ((60, 5),)))
-    assert implied_plan(SPREAD, legs, Side.SELL, 5, 41, 1).quantity == 0
-
-
-def test_a_leg_ends_at_its_band():
-    legs = (view((100, 2), (105, 9), high=104), view((60, 9)))
-    assert implied_plan(SPREAD, legs, Side.BUY, 10, 1000, 1).quantity == 2
-
-
-def test_a_unit_may_straddle_levels_and_is_judged_as_a_whole():
-    combo = (Leg(1, 2), Leg(2, 1))
-    legs = (view((10, 3), (20, 9)), view((5, 9)))
-    # Units cost 25, 10 + 20 + 5 = 35, 45.
-    assert implied_plan(combo, legs, Side.BUY, 9, 34, 1).quantity == 1
-    assert implied_plan(combo, legs, Side.BUY, 9, 35, 1) == (2, 60, (((10, 3), (20, 1)), ((5, 2),)))
-
-
-def test_only_whole_lots_trade():
-    legs = (view((100, 25)), view((60, 99)))
-    assert implied_plan(SPREAD, legs, Side.BUY, 50, 1000, 10).quantity == 20
-
-
-def test_an_empty_leg_gives_nothing():
-    assert implied_plan(SPREAD, (view(), view((60, 3))), Side.BUY, 10, 40, 1).quantity == 0
+def test_structures_by_name(legs, kind):
+    given = [Leg(*leg) for leg in legs]
+    assert combo_kind(canonical(given).legs) is kind
+    assert combo_kind(canonical([Leg(i, -r) for i, r in given]).legs) is kind
