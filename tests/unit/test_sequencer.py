@@ -1,0 +1,452 @@
+"""The single writer: durable before visible, in order, and nobody waits in vain."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+from tests.venue import CLEARING, NS, START_S, WALLET, configuration, open_venue
+
+from exchange import sequencer as module
+from exchange.commands import AdvanceClock, AnyCommand, CutBatch, UpdateIndex
+from exchange.engine import Engine
+from exchange.events import BatchCut, ClockAdvanced, Configured, Refused
+from exchange.journal import Entry, Journal, JournalCorrupt, JournalUnavailable, open_journal
+from exchange.sequencer import Sequencer, SequencerBusy, SequencerStopped, replay
+
+
+class Clock:
+    """The machine's clock, in a test's hand."""
+
+    def __init__(self) -> None:
+        self.now_ns = START_S * NS
+
+    def __call__(self) -> int:
+        self.now_ns += 1
+        return self.now_ns
+
+
+class SlowJournal:
+    """A journal whose commits wait for the test, or fail."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.calls: list[list[int]] = []
+        self.gate: Callable[[], None] = lambda: None
+
+    def __getattr__(self, name: str):
+        return getattr(self._journal, name)
+
+    def append(self, entries: Sequence[Entry], records: Sequence[bytes], hashes: dict) -> None:
+        self.calls.append([entry.seq for entry in entries])
+        self.gate()
+        self._journal.append(entries, records, hashes)
+
+
+class Setup:
+    """A sequencer on a journal of this test, running until the block ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = Clock()
+        self.journal = SlowJournal(open_journal(str(path)))
+        self.engine = Engine()
+        self.sequencer = Sequencer(self.engine, self.journal, machine_clock=self.clock)
+        self.task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Setup":
+        self.task = asyncio.create_task(self.sequencer.run())
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self.journal.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+def running(path: Path, story: Callable[[Setup], Awaitable[None]]) -> None:
+    """Run a story on a sequencer of its own."""
+
+    async def main() -> None:
+        async with Setup(path) as setup:
+            await story(setup)
+
+    asyncio.run(main())
+
+
+def index(price: int = 1) -> UpdateIndex:
+    return UpdateIndex(underlying_id=1, index_price=price, confidence=10**18)
+
+
+def test_a_reply_is_what_the_journal_holds(path):
+    """Seq, time, events and chain hash of the reply are those of the entry."""
+
+    async def story(s: Setup) -> None:
+        reply = await s.sequencer.submit(configuration())
+        assert reply.seq == s.sequencer.last_seq == 1
+        assert reply.events == (Configured(version=1),)
+        entry = s.journal.reader.entry(1)
+        assert (reply.time_ns, reply.chain_hash) == (entry.time_ns, entry.chain_hash)
+        assert entry.command == configuration()
+
+    running(path, story)
+
+
+def test_refusals_are_journaled_too(path):
+    """Every command has its place, also those that changed nothing."""
+
+    async def story(s: Setup) -> None:
+        reply = await s.sequencer.submit(CutBatch())
+        assert isinstance(reply.events[0], Refused)
+        assert s.journal.reader.last_seq() == 1
+
+    running(path, story)
+
+
+def test_nothing_is_visible_before_it_is_durable(path):
+    """While a commit is under way: no reply, no listener, no read."""
+
+    async def story(s: Setup) -> None:
+        loop = asyncio.get_running_loop()
+        reached, release = asyncio.Event(), asyncio.Event()
+
+        def gate() -> None:
+            loop.call_soon_threadsafe(reached.set)
+            asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
+
+        s.journal.gate = gate
+        heard: list[int] = []
+        s.sequencer.subscribe(lambda entries: heard.extend(entry.seq for entry in entries))
+        reply = asyncio.create_task(s.sequencer.submit(configuration()))
+        await reached.wait()
+        read = asyncio.create_task(s.sequencer.read(lambda engine: engine.parameters))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert s.engine.parameters is not None  # applied, yet nobody knows
+        assert not reply.done()
+        assert not read.done()
+        assert heard == []
+        assert s.sequencer.last_seq == 0
+        release.set()
+        assert (await reply).seq == 1
+        assert await read == configuration()
+        assert heard == [1]
+
+    running(path, story)
+
+
+def test_what_waits_is_committed_together(path):
+    """Commands that came during a commit form the next group, in the order of their coming."""
+
+    async def story(s: Setup) -> None:
+        replies = await asyncio.gather(
+            s.sequencer.submit(configuration()), *(s.sequencer.submit(index()) for _ in range(5))
+        )
+        assert [reply.seq for reply in replies] == [1, 2, 3, 4, 5, 6]
+        assert s.journal.calls == [[1, 2, 3, 4, 5, 6]]
+        assert [reply.time_ns for reply in replies] == sorted(reply.time_ns for reply in replies)
+
+    running(path, story)
+
+
+def test_a_group_is_bounded(path, monkeypatch):
+    """So that the first of many does not wait for all of them."""
+    monkeypatch.setattr(module, "GROUP_MAX", 3)
+
+    async def story(s: Setup) -> None:
+        await asyncio.gather(*(s.sequencer.submit(configuration()) for _ in range(7)))
+        assert s.journal.calls == [[1, 2, 3], [4, 5, 6], [7]]
+
+    running(path, story)
+
+
+def test_listeners_hear_everything_in_order(path):
+    """Before the submitter does, in the order of subscription; until they unsubscribe."""
+
+    async def story(s: Setup) -> None:
+        heard: list[tuple[str, int]] = []
+
+        def listener(name: str) -> Callable[[Sequence[Entry]], None]:
+            return lambda entries: heard.extend((name, entry.seq) for entry in entries)
+
+        s.sequencer.subscribe(listener("first"))
+        leave = s.sequencer.subscribe(listener("second"))
+        await s.sequencer.submit(configuration())
+        assert heard == [("first", 1), ("second", 1)]
+        leave()
+        await s.sequencer.submit(index())
+        assert heard[2:] == [("first", 2)]
+
+    running(path, story)
+
+
+def test_a_listener_may_unsubscribe_while_it_listens(path):
+    """The others still hear the group."""
+
+    async def story(s: Setup) -> None:
+        heard: list[str] = []
+
+        def once(_: Sequence[Entry]) -> None:
+            heard.append("once")
+            leave()
+
+        leave = s.sequencer.subscribe(once)
+        s.sequencer.subscribe(lambda _: heard.append("always"))
+        await s.sequencer.submit(configuration())
+        await s.sequencer.submit(index())
+        assert heard == ["once", "always", "always"]
+
+    running(path, story)
+
+
+def test_a_failed_commit_tells_nobody_anything(path):
+    """Everybody who waits gets the error, no listener hears, and the sequencer is over."""
+
+    async def story(s: Setup) -> None:
+        await s.sequencer.submit(configuration())
+        heard: list[Entry] = []
+        s.sequencer.subscribe(heard.extend)
+
+        def fail() -> None:
+            raise JournalUnavailable("the disk is gone")
+
+        s.journal.gate = fail
+        waiting = [asyncio.create_task(s.sequencer.submit(index())) for _ in range(3)]
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [SequencerStopped] * 3
+        assert str(results[0]) == "the disk is gone"
+        assert heard == []
+        assert s.sequencer.stopped
+        assert s.sequencer.last_seq == 1
+        with pytest.raises(SequencerStopped, match="the disk is gone"):
+            await s.sequencer.submit(index())
+        assert s.task is not None
+        with pytest.raises(JournalUnavailable):
+            await s.task
+
+    running(path, story)
+
+
+def test_those_who_queued_behind_a_failure_are_told(path, monkeypatch):
+    """Not only the group that failed."""
+    monkeypatch.setattr(module, "GROUP_MAX", 2)
+
+    async def story(s: Setup) -> None:
+        def fail() -> None:
+            raise JournalUnavailable("no")
+
+        s.journal.gate = fail
+        tasks = [asyncio.create_task(s.sequencer.submit(index())) for _ in range(5)]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(result) for result in results] == [SequencerStopped] * 5
+        assert s.journal.calls == [[1, 2]]
+
+    running(path, story)
+
+
+def test_a_listener_that_fails_stops_the_sequencer(path):
+    """A reader that missed a group would be wrong for ever; better to restart."""
+
+    async def story(s: Setup) -> None:
+        def bad(_: Sequence[Entry]) -> None:
+            raise ValueError("a bug in a view")
+
+        s.sequencer.subscribe(bad)
+        with pytest.raises(SequencerStopped, match="a bug in a view"):
+            await s.sequencer.submit(configuration())
+        assert s.sequencer.stopped
+        assert s.journal.reader.last_seq() == 1
+
+    running(path, story)
+
+
+def test_shutting_down_leaves_nobody_waiting(path):
+    """Cancelled in the middle, it answers everybody that it has stopped."""
+
+    async def story(s: Setup) -> None:
+        waiting = [asyncio.create_task(s.sequencer.submit(index())) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert s.sequencer.queue_length() == 3
+        assert s.task is not None
+        s.task.cancel()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [SequencerStopped] * 3
+        with pytest.raises(SequencerStopped, match="CancelledError"):
+            await s.sequencer.submit(index())
+
+    running(path, story)
+
+
+def test_a_caller_that_went_away_is_not_missed(path):
+    """Its command stands; the others get their replies; also when the commit fails."""
+
+    async def story(s: Setup) -> None:
+        gone = asyncio.create_task(s.sequencer.submit(configuration()))
+        stays = asyncio.create_task(s.sequencer.submit(index()))
+        await asyncio.sleep(0)
+        gone.cancel()
+        assert (await stays).seq == 2
+
+        def fail() -> None:
+            raise JournalUnavailable("no")
+
+        s.journal.gate = fail
+        gone = asyncio.create_task(s.sequencer.submit(index()))
+        stays = asyncio.create_task(s.sequencer.submit(index()))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(SequencerStopped):
+            await stays
+
+    running(path, story)
+
+
+def test_too_many_waiting_commands_are_turned_away(path, monkeypatch):
+    """At once and before they are stamped: the caller may try again."""
+    monkeypatch.setattr(module, "QUEUE_MAX", 2)
+
+    async def story(s: Setup) -> None:
+        tasks = [asyncio.create_task(s.sequencer.submit(index())) for _ in range(3)]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(result).__name__ for result in results] == ["Reply", "Reply", "SequencerBusy"]
+        assert isinstance(results[2], SequencerBusy)
+        assert s.sequencer.last_seq == 2
+
+    running(path, story)
+
+
+# --- time ---
+
+
+def test_time_never_goes_back(path):
+    """A machine clock that does is overruled until it catches up."""
+
+    async def story(s: Setup) -> None:
+        first = await s.sequencer.submit(configuration())
+        s.clock.now_ns -= 3_600 * NS
+        second = await s.sequencer.submit(index())
+        assert second.time_ns == first.time_ns == s.sequencer.now_ns()
+        s.clock.now_ns += 3_601 * NS
+        third = await s.sequencer.submit(index())
+        assert third.time_ns > first.time_ns
+
+    running(path, story)
+
+
+def test_an_advanced_clock_stays_advanced(path):
+    """Venue time is machine time plus the journaled offset, also after a restart."""
+    hour = 3_600 * NS
+
+    async def story(s: Setup) -> None:
+        await s.sequencer.submit(configuration())
+        reply = await s.sequencer.submit(AdvanceClock(by_ns=hour))
+        assert reply.events == (ClockAdvanced(offset_ns=hour),)
+        assert s.sequencer.now_ns() == s.clock.now_ns + hour
+
+    async def again(s: Setup) -> None:
+        assert s.sequencer.now_ns() - hour <= s.clock.now_ns + hour
+        reply = await s.sequencer.submit(index())
+        assert reply.time_ns >= START_S * NS + hour
+
+    running(path, story)
+    running(path, again)
+
+
+# --- restart ---
+
+
+def commands_of_a_venue() -> list[AnyCommand]:
+    """A day at a venue, as commands."""
+    venue = open_venue()
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    order = venue.sell(ann, 3, 2_500)
+    venue.buy(bob, 1, 2_500)
+    venue.amend(order, quantity=20_000)
+    venue.withdraw(ann, 5, recipient=WALLET, token=CLEARING)
+    venue.withdraw(ann, 5)
+    venue.send(CutBatch())
+    venue.cancel(order)
+    return [command for _, _, command, _ in venue.entries]
+
+
+def test_a_restart_equals_what_was_before(path):
+    """The same state, the same head, and the same answers; then life goes on."""
+    hashes: list[bytes] = []
+
+    async def story(s: Setup) -> None:
+        for command in commands_of_a_venue():
+            await s.sequencer.submit(command)
+        hashes.append(await s.sequencer.read(Engine.state_hash))
+
+    async def again(s: Setup) -> None:
+        assert await s.sequencer.read(Engine.state_hash) == hashes[0]
+        last_seq = s.sequencer.last_seq
+        assert (await s.sequencer.submit(index())).seq == last_seq + 1
+        s.engine.check()
+
+    running(path, story)
+    running(path, again)
+
+
+def test_a_restart_in_mid_flow_equals_one_that_never_happened(path, tmp_path):
+    """Commands split over restarts give the same events as without, at the same times."""
+    commands = commands_of_a_venue()
+    replies: dict[str, list] = {"whole": [], "split": []}
+
+    def part(name: str, some: list[AnyCommand]):
+        async def story(s: Setup) -> None:
+            s.clock.now_ns = START_S * NS
+            for command in some:
+                s.clock.now_ns = START_S * NS
+                reply = await s.sequencer.submit(command)
+                replies[name].append((reply.seq, reply.events, reply.chain_hash))
+
+        return story
+
+    running(tmp_path / "whole.db", part("whole", commands))
+    for at in range(0, len(commands), 4):
+        running(path, part("split", commands[at : at + 4]))
+    assert replies["split"] == replies["whole"]
+
+
+def test_checkpoints_are_the_states_of_cut_batches(path):
+    """Each BatchCut's hash is beside its seq in the journal, for the audit."""
+
+    async def story(s: Setup) -> None:
+        cuts = {}
+        for command in commands_of_a_venue():
+            reply = await s.sequencer.submit(command)
+            cuts |= {reply.seq: e.state_hash for e in reply.events if isinstance(e, BatchCut)}
+        assert len(cuts) == 1
+        assert s.journal.reader.checkpoints() == cuts
+
+    running(path, story)
+
+
+def test_a_journal_that_replays_otherwise_is_corrupt(path):
+    """Events that do not follow from their commands are never believed."""
+
+    async def story(s: Setup) -> None:
+        await s.sequencer.submit(configuration())
+        await s.sequencer.submit(index())
+
+    running(path, story)
+    with open_journal(str(path)) as journal:
+        entries = list(journal.reader.entries())
+    forged = Entry(
+        seq=2,
+        time_ns=entries[1].time_ns,
+        command=entries[1].command,
+        events=(),
+        chain_hash=entries[1].chain_hash,
+    )
+    with pytest.raises(JournalCorrupt, match="seq 2 replays to other events"):
+        replay([entries[0], forged], Engine())
+    assert replay(entries, Engine()) == entries[1].time_ns
+    assert replay([], Engine()) == 0
