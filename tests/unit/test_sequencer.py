@@ -422,7 +422,7 @@ def test_checkpoints_are_the_states_of_cut_batches(path):
         cuts = {}
         for command in commands_of_a_venue():
             reply = await s.sequencer.submit(command)
-            cuts |= {reply.seq: e.state_hash for e in reply.events if isinstance(e, BatchCut)}
+            cuts |= {e.last_seq: e.state_hash for e in reply.events if isinstance(e, BatchCut)}
         assert len(cuts) == 1
         assert s.journal.reader.checkpoints() == cuts
 
