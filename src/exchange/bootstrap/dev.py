@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from exchange.bootstrap import dev_keys
 from exchange.bootstrap.processes import (
@@ -187,7 +186,7 @@ def run_dev(settings: Settings) -> None:
 
 def _print_places(console: Console, stack: Stack, *, resumed: bool) -> None:
     settings = stack.settings
-    table = Table(title="resumed from the journal" if resumed else "a new venue", show_header=False)
+    console.print("resumed from the journal" if resumed else "a new venue", style="bold green")
     rows = [
         ("API, documentation", f"{stack.url}/api/v2/docs"),
         ("WebSocket", f"ws://{settings.host}:{settings.port}/ws/api/v2"),
@@ -197,7 +196,6 @@ def _print_places(console: Console, stack: Stack, *, resumed: bool) -> None:
         ("a funded key to try", f"0x{dev_keys.person(0).key.hex()}"),
         ("journal, logs", f"{settings.state}/"),
     ]
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    for name, value in rows:
+        console.print(f"  {name:<20} {value}", highlight=False, soft_wrap=True)
     console.print("Ctrl-C stops everything; the next start resumes.")

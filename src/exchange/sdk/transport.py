@@ -187,7 +187,8 @@ class WebSocketTransport:
             raise ConnectionLost(f"{method}: no reply in {CALL_TIMEOUT_S} s") from error
         finally:
             self._waiting.pop(number, None)
-            reply.cancel()  # a connection that breaks later must not fail what nobody awaits
+            if not reply.cancel() and not reply.cancelled():
+                reply.exception()  # looked at: the connection failed it after the send had
         return result_of(answer)
 
     async def reconnect(self) -> None:
