@@ -1,0 +1,298 @@
+"""What a node answers, turned into our own words; the node is a table of canned answers."""
+
+from typing import Any
+
+import pytest
+import requests
+from eth_abi.abi import encode
+from eth_account import Account
+from eth_hash.auto import keccak
+
+from exchange.commands import DepositSeen
+from exchange.settlement.batch import Tip
+from exchange.settlement.chain import Call, Chain, Fees, Node
+from exchange.settlement.compiler import Artifact
+from exchange.settlement.deployment import Deployment
+from exchange.settlement.errors import ChainUnavailable, NodeRefused, Reverted, WrongChain
+from exchange.signing import address_of
+
+KEY = b"\x71" * 32
+CLEARING = "0x" + "44" * 20
+HASH = "0x" + "ab" * 32
+WORD = "0x" + "00" * 32
+
+
+def item(
+    kind: str, name: str, inputs: list[tuple[str, str, bool]], outputs: str = ""
+) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "name": name,
+        "stateMutability": "view",
+        "anonymous": False,
+        "inputs": [{"type": t, "name": n, "indexed": i} for t, n, i in inputs],
+        "outputs": [{"type": t, "name": ""} for t in outputs.split()],
+    }
+
+
+CLEARING_ABI = [
+    item("function", "lastBatch", [], "uint64 bytes32 uint64"),
+    item(
+        "function",
+        "cashAndPositions",
+        [("uint64", "id", False), ("uint64[]", "ids", False)],
+        "int96 int64[]",
+    ),
+    item("error", "WrongNumber", [("uint64", "expected", False)]),
+    item(
+        "event",
+        "BatchSettled",
+        [
+            ("uint64", "number", True),
+            ("bytes32", "batchHash", False),
+            ("uint64", "firstSeq", False),
+            ("uint64", "lastSeq", False),
+            ("bytes32", "stateRoot", False),
+        ],
+    ),
+    item(
+        "event", "SubaccountOpened", [("uint64", "subaccountId", True), ("address", "owner", True)]
+    ),
+    item(
+        "event",
+        "Deposited",
+        [
+            ("uint64", "subaccountId", True),
+            ("address", "token", False),
+            ("uint256", "amount", False),
+        ],
+    ),
+    item(
+        "event",
+        "SessionKeySet",
+        [("address", "owner", True), ("address", "key", True), ("uint64", "deadline", False)],
+    ),
+    item(
+        "event",
+        "NonceFloorRaised",
+        [("uint64", "subaccountId", True), ("uint64", "floor", False), ("uint64", "at", False)],
+    ),
+]
+ORACLE_ABI = [
+    item("function", "deliveryPrice", [("uint32", "u", False), ("uint64", "e", False)], "uint64"),
+    item("error", "NotFixed", [("uint32", "u", False), ("uint64", "e", False)]),
+]
+ARTIFACTS = {
+    "Clearing": Artifact(abi=CLEARING_ABI, bytecode="0x"),
+    "Oracle": Artifact(abi=ORACLE_ABI, bytecode="0x"),
+    "MockUSDC": Artifact(abi=[], bytecode="0x"),
+}
+DEPLOYMENT = Deployment(
+    chain_id=31_337,
+    clearing=CLEARING,
+    oracle="0x" + "55" * 20,
+    usdc="0x" + "66" * 20,
+    access_manager="0x" + "77" * 20,
+    genesis_hash=HASH,
+    block=1,
+)
+
+
+class Answers:
+    """Answers by method: a result, an error object, or an exception."""
+
+    def __init__(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.by_method: dict[str, Any] = {"eth_chainId": "0x7a69"}
+        self.asked: list[str] = []
+        monkeypatch.setattr(node.web3.provider, "make_request", self._answer)
+
+    def _answer(self, method: str, _params: object) -> dict[str, Any]:
+        self.asked.append(method)
+        answer = self.by_method[method]
+        if isinstance(answer, Exception):
+            raise answer
+        envelope = {"jsonrpc": "2.0", "id": 1}
+        if isinstance(answer, dict) and "code" in answer:
+            return {**envelope, "error": answer}
+        return {**envelope, "result": answer}
+
+
+@pytest.fixture
+def chain() -> Chain:
+    return Chain("http://127.0.0.1:1", DEPLOYMENT, ARTIFACTS)
+
+
+@pytest.fixture
+def answers(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> Answers:
+    return Answers(chain, monkeypatch)
+
+
+def block(**fields: str) -> dict[str, str]:
+    return {"hash": HASH, "number": "0x5", "timestamp": "0x64", "baseFeePerGas": "0x7"} | fields
+
+
+def test_silence_is_unavailable(chain: Chain, answers: Answers) -> None:
+    """Refused connections and time-outs can be waited for."""
+    for failure in (requests.ConnectionError("refused"), requests.Timeout("late")):
+        answers.by_method["eth_blockNumber"] = failure
+        with pytest.raises(ChainUnavailable, match=r"127\.0\.0\.1:1 does not answer"):
+            chain.head()
+
+
+def test_an_error_object_keeps_code_and_message(chain: Chain, answers: Answers) -> None:
+    """What the node said, for the log."""
+    answers.by_method["eth_blockNumber"] = {"code": -32_005, "message": "limit exceeded"}
+    with pytest.raises(NodeRefused, match="limit exceeded") as caught:
+        chain.head()
+    assert caught.value.code == -32_005
+
+
+def test_a_custom_error_is_decoded(chain: Chain, answers: Answers) -> None:
+    """By the selector of any of our contracts, arguments included."""
+    data = keccak(b"WrongNumber(uint64)")[:4] + encode(["uint64"], [7])
+    refusal = {"code": 3, "message": "execution reverted", "data": "0x" + data.hex()}
+    answers.by_method["eth_estimateGas"] = refusal
+    with pytest.raises(Reverted) as caught:
+        chain.estimate_gas(address_of(KEY), CLEARING, b"\x01")
+    assert (caught.value.error, caught.value.arguments) == ("WrongNumber", (7,))
+
+
+def test_an_unknown_revert_keeps_its_text(chain: Chain, answers: Answers) -> None:
+    """A reason string, or an error that none of our contracts has."""
+    answers.by_method["eth_estimateGas"] = {"code": 3, "message": "execution reverted: paused"}
+    with pytest.raises(Reverted, match="paused"):
+        chain.estimate_gas(address_of(KEY), None, b"\x01")
+
+
+def test_what_is_not_there_is_none(chain: Chain, answers: Answers) -> None:
+    """Blocks, receipts and transactions that the node does not know."""
+    for method in ("eth_getBlockByNumber", "eth_getTransactionReceipt", "eth_getTransactionByHash"):
+        answers.by_method[method] = None
+    assert chain.block_hash(9) is None
+    assert chain.receipt(HASH) is None
+    assert not chain.knows(HASH)
+
+
+def test_other_refusals_of_a_lookup_are_not_hidden(chain: Chain, answers: Answers) -> None:
+    """A node in trouble is not a missing receipt."""
+    trouble = {"code": -32_000, "message": "header not found"}
+    for method in ("eth_getBlockByNumber", "eth_getTransactionReceipt", "eth_getTransactionByHash"):
+        answers.by_method[method] = trouble
+    for look in (
+        lambda: chain.block_hash(9),
+        lambda: chain.receipt(HASH),
+        lambda: chain.knows(HASH),
+    ):
+        with pytest.raises(NodeRefused):
+            look()
+
+
+def test_a_receipt_is_read(chain: Chain, answers: Answers) -> None:
+    """Plain ints and hex."""
+    answers.by_method["eth_getTransactionReceipt"] = {
+        "status": "0x0",
+        "blockNumber": "0x5",
+        "blockHash": HASH,
+        "gasUsed": "0x5208",
+        "contractAddress": None,
+    }
+    receipt = chain.receipt(HASH)
+    assert receipt is not None
+    assert (receipt.succeeded, receipt.block, receipt.gas_used) == (False, 5, 21_000)
+    assert receipt.block_hash == HASH
+
+
+@pytest.mark.parametrize("text", ["already known", "transaction already imported", "nonce too low"])
+def test_sending_again_is_no_error(chain: Chain, answers: Answers, text: str) -> None:
+    """A node that has the transaction, or mined its nonce, has nothing to complain about."""
+    answers.by_method["eth_sendRawTransaction"] = {"code": -32_003, "message": text}
+    chain.broadcast(b"\x02")
+    answers.by_method["eth_sendRawTransaction"] = {"code": -32_003, "message": "underpriced"}
+    with pytest.raises(NodeRefused, match="underpriced"):
+        chain.broadcast(b"\x02")
+
+
+def test_fees_leave_room_above_the_base_fee(chain: Chain, answers: Answers) -> None:
+    """Twice the base fee and the tip."""
+    answers.by_method |= {"eth_maxPriorityFeePerGas": "0x3", "eth_getBlockByNumber": block()}
+    assert chain.suggested_fees() == Fees(max_fee=17, priority_fee=3)
+
+
+def test_signing_is_deterministic_and_recoverable(chain: Chain) -> None:
+    """The same bytes each time, of the key's own address."""
+    call = Call(to=CLEARING, data=b"\x01", gas=50_000)
+    fees = Fees(max_fee=9, priority_fee=2)
+    signed = [chain.sign(KEY, call, chain_id=31_337, tx_nonce=4, fees=fees) for _ in range(2)]
+    assert signed[0] == signed[1]
+    assert Account.recover_transaction(signed[0].raw) == address_of(KEY)
+    assert signed[0].tx_hash == "0x" + keccak(signed[0].raw).hex()
+
+
+def test_the_right_chain_is_verified(chain: Chain, answers: Answers) -> None:
+    """Id, first block, and code at the contract's address."""
+    answers.by_method |= {"eth_getBlockByNumber": block(), "eth_getCode": "0x60"}
+    chain.verify()
+    for method, wrong, line in (
+        ("eth_getCode", "0x", "no contract"),
+        ("eth_getBlockByNumber", block(hash="0x" + "cd" * 32), "first block differs"),
+        ("eth_chainId", "0x1", "serves chain 1, not 31337"),
+    ):
+        answers.by_method[method] = wrong
+        with pytest.raises(WrongChain, match=line):
+            chain.verify()
+
+
+def test_views_are_plain_values(chain: Chain, answers: Answers) -> None:
+    """Ints and bytes, zero positions left out."""
+    words = encode(["uint64", "bytes32", "uint64"], [3, b"\x09" * 32, 30])
+    answers.by_method["eth_call"] = "0x" + words.hex()
+    assert chain.last_batch() == Tip(number=3, batch_hash=b"\x09" * 32, last_seq=30)
+    words = encode(["int96", "int64[]"], [-5, [0, 7]])
+    answers.by_method["eth_call"] = "0x" + words.hex()
+    assert chain.cash_and_positions(2, [11, 12]) == (-5, {12: 7})
+
+
+def test_a_price_that_is_not_fixed_is_none(chain: Chain, answers: Answers) -> None:
+    """The contract's refusal is an answer; any other is not."""
+    selector = keccak(b"NotFixed(uint32,uint64)")[:4]
+    data = "0x" + (selector + encode(["uint32", "uint64"], [1, 60])).hex()
+    answers.by_method["eth_call"] = {"code": 3, "message": "execution reverted", "data": data}
+    assert chain.delivery_price(1, 60) is None
+    answers.by_method["eth_call"] = {"code": 3, "message": "execution reverted: other"}
+    with pytest.raises(Reverted, match="other"):
+        chain.delivery_price(1, 60)
+    answers.by_method["eth_call"] = "0x" + encode(["uint64"], [10_000]).hex()
+    assert chain.delivery_price(1, 60) == 10_000
+
+
+def test_logs_become_observations(chain: Chain, answers: Answers) -> None:
+    """Known logs are decoded, others ignored."""
+
+    def log(signature: bytes, data: bytes, *topics: bytes) -> dict[str, Any]:
+        return {
+            "address": CLEARING,
+            "topics": ["0x" + topic.hex() for topic in (keccak(signature), *topics)],
+            "data": "0x" + data.hex(),
+            "blockNumber": "0x9",
+            "blockHash": HASH,
+            "transactionHash": HASH,
+            "transactionIndex": "0x0",
+            "logIndex": "0x0",
+            "removed": False,
+        }
+
+    deposited = encode(["address", "uint256"], [CLEARING, 700])
+    answers.by_method["eth_getLogs"] = [
+        log(b"Unknown()", b""),
+        log(b"Deposited(uint64,address,uint256)", deposited, encode(["uint64"], [2])),
+    ]
+    assert chain.observations(1, 9) == [(9, DepositSeen(subaccount_id=2, amount=700))]
+
+
+def test_a_local_clock_only_moves_forward(chain: Chain, answers: Answers) -> None:
+    """A time that has passed asks nothing of the node."""
+    answers.by_method |= {"eth_getBlockByNumber": block(), "evm_setTime": 0, "evm_mine": "0x0"}
+    chain.advance_time(99)
+    assert "evm_setTime" not in answers.asked
+    chain.advance_time(101)
+    assert answers.asked[-2:] == ["evm_setTime", "evm_mine"]

@@ -1,0 +1,114 @@
+"""The order and the arguments of a deployment; the node only writes them down."""
+
+from typing import Any
+
+import pytest
+from eth_abi.abi import decode
+from tests.settlement_world import DEPLOYER_KEY, ORACLE_KEYS, RELAYER_KEY
+
+from exchange.settlement import deploy as module
+from exchange.settlement.batch import SETTLE_SELECTOR
+from exchange.settlement.chain import Receipt
+from exchange.settlement.compiler import Artifact
+from exchange.settlement.deploy import RELAYER_ROLE, REPOSITORY, DeployOptions, deploy
+from exchange.settlement.errors import ChainError
+from exchange.signing import address_of
+
+CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 5)]
+ARGUMENTS = {
+    "MockUSDC": [],
+    "Oracle": ["address[]", "uint256"],
+    "AccessManager": ["address"],
+    "Clearing": ["address", "address", "address", "address", "uint64", "uint64"],
+}
+ARTIFACTS = {
+    name: Artifact(
+        abi=[{"type": "constructor", "inputs": [{"type": kind} for kind in kinds]}]
+        if kinds
+        else [],
+        bytecode="0x" + name.encode().hex(),
+    )
+    for name, kinds in ARGUMENTS.items()
+}
+OPTIONS = DeployOptions(
+    deployer_key=DEPLOYER_KEY,
+    relayer=address_of(RELAYER_KEY),
+    treasury="0x" + "99" * 20,
+    oracle_signers=tuple(map(address_of, ORACLE_KEYS)),
+    oracle_threshold=2,
+    batch_age_max_s=7,
+    cancel_delay_s=8,
+)
+
+
+class FakeNode:
+    sent: list[tuple[str | None, bytes]]
+    creates = True
+
+    def __init__(self, _url: str) -> None:
+        FakeNode.sent = []
+
+    def head(self) -> int:
+        return 41
+
+    def chain_id(self) -> int:
+        return 31_337
+
+    def block_hash(self, number: int) -> str:
+        return f"0x{number:064x}"
+
+    def transact(self, key: bytes, to: str | None, data: bytes) -> Receipt:
+        assert key == DEPLOYER_KEY
+        contract = CREATED[len(self.sent)] if to is None and self.creates else None
+        self.sent.append((to, data))
+        return Receipt(
+            tx_hash="", succeeded=True, block=42, block_hash="", gas_used=1, contract=contract
+        )
+
+
+@pytest.fixture(autouse=True)
+def node(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeNode.creates = True
+    monkeypatch.setattr(module, "Node", FakeNode)
+
+
+def constructor(name: str, data: bytes) -> tuple[Any, ...]:
+    assert data.startswith(name.encode())
+    return decode(ARGUMENTS[name], data[len(name) :])
+
+
+def test_contracts_are_created_and_wired() -> None:
+    """Each constructor gets the addresses before it, and signers ascend."""
+    found = deploy("http://node", OPTIONS, ARTIFACTS)
+    usdc, oracle, manager, _ = CREATED
+    assert (found.usdc, found.oracle, found.access_manager, found.clearing) == tuple(CREATED)
+    assert (found.chain_id, found.block, found.genesis_hash) == (31_337, 42, "0x" + "0" * 64)
+    data = [data for _, data in FakeNode.sent]
+    signers, threshold = constructor("Oracle", data[1])
+    assert list(signers) == sorted(address.lower() for address in OPTIONS.oracle_signers)
+    assert threshold == 2
+    assert constructor("AccessManager", data[2]) == (address_of(DEPLOYER_KEY).lower(),)
+    assert constructor("Clearing", data[3]) == (manager, usdc, oracle, OPTIONS.treasury, 7, 8)
+
+
+def test_only_the_relayer_may_settle() -> None:
+    """settle's selector gets the role, the relayer gets the role at once."""
+    deploy("http://node", OPTIONS, ARTIFACTS)
+    (target, role), (same, grant) = FakeNode.sent[4:]
+    assert target == same == CREATED[2]
+    expected = (CREATED[3], (SETTLE_SELECTOR,), RELAYER_ROLE)
+    assert decode(["address", "bytes4[]", "uint64"], role[4:]) == expected
+    expected = (RELAYER_ROLE, OPTIONS.relayer.lower(), 0)
+    assert decode(["uint64", "address", "uint32"], grant[4:]) == expected
+
+
+def test_a_deployment_without_an_address_is_an_error() -> None:
+    """A node that answers nonsense is not believed."""
+    FakeNode.creates = False
+    with pytest.raises(ChainError, match="without an address"):
+        deploy("http://node", OPTIONS, ARTIFACTS)
+
+
+def test_the_repository_is_where_the_contracts_are() -> None:
+    """Found from the module's own place."""
+    assert (REPOSITORY / "contracts" / "foundry.toml").exists()

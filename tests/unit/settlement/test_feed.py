@@ -1,0 +1,118 @@
+"""From journal to outbox: jobs, resuming, and what else the relayer learns on the way."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from eth_hash.auto import keccak
+from tests.fake_chain import CLEARING, ORACLE
+from tests.settlement_world import ORACLE_KEYS, Script
+
+from exchange.commands import AdvanceClock, ObserveBlocks
+from exchange.events import ClockAdvanced, Refused, RejectReason
+from exchange.fixed import CASH_SCALE
+from exchange.journal import JournalReader
+from exchange.journal.outbox import Outbox
+from exchange.settlement.cursor import BlockCursor
+from exchange.settlement.delivery import DeliveryDesk
+from exchange.settlement.feed import Feed
+
+
+class Parts:
+    def __init__(self, folder: Path) -> None:
+        self.script = Script(folder / "journal.db")
+        self.reader = JournalReader(str(folder / "journal.db"))
+        self.outbox = Outbox(str(folder / "relayer.db"))
+
+    def feed(self) -> Feed:
+        desk = DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS)
+        return Feed(self.reader, self.outbox, clearing=CLEARING, desk=desk)
+
+    def close(self) -> None:
+        self.script.close()
+        self.reader.close()
+        self.outbox.close()
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    parts = Parts(tmp_path)
+    yield parts
+    parts.close()
+
+
+def test_each_cut_makes_a_job(parts: Parts) -> None:
+    """Calldata to Clearing, its hash, and where to resume."""
+    feed = parts.feed()
+    parts.script.trade()
+    assert feed.pull() == 0
+    cut = parts.script.cut()
+    assert feed.pull() == 1
+    [job] = parts.outbox.jobs()
+    assert (job.key, job.number, job.last_seq, job.to) == ("batch:1", 1, cut.last_seq, CLEARING)
+    assert job.batch_hash == keccak(job.data[4:])
+    assert feed.pull() == 0
+
+
+def test_delivery_prices_stand_before_their_batch(parts: Parts) -> None:
+    """The order in the outbox is the order on chain."""
+    parts.script.expire(1, 100_000 * CASH_SCALE)
+    parts.script.cut()
+    assert parts.feed().pull() == 2
+    keys = [job.key for job in parts.outbox.jobs()]
+    assert keys == [f"delivery:1:{parts.script.expiry}", "batch:1"]
+
+
+def test_a_restart_resumes_after_the_last_batch(parts: Parts) -> None:
+    """The same jobs, whether one process read the journal or two."""
+    for _ in range(2):
+        parts.script.trade()
+        parts.script.cut()
+    parts.feed().pull()
+    parts.script.trade()
+    feed = parts.feed()
+    assert feed.seq == parts.outbox.jobs()[1].last_seq
+    feed.pull()
+    parts.script.cut()
+    parts.feed().pull()
+    resumed = parts.outbox.jobs()
+    parts.outbox = Outbox(str(parts.script.path.with_name("fresh.db")))
+    parts.feed().pull()
+    assert parts.outbox.jobs() == resumed
+
+
+def test_the_cursor_survives_a_restart(parts: Parts) -> None:
+    """Block and hash are kept with the batch, and later observations move them on."""
+    parts.script.post(ObserveBlocks(first_block=1, last_block=4, last_hash="0x04"))
+    parts.script.cut()
+    feed = parts.feed()
+    feed.pull()
+    assert feed.cursor == BlockCursor(block=4, block_hash="0x04", seq=1)
+    heir = parts.feed()
+    assert msgspec.structs.replace(heir.cursor, seq=1) == feed.cursor
+    parts.script.post(ObserveBlocks(first_block=5, last_block=6, last_hash="0x06"))
+    heir.pull()
+    assert (heir.cursor.block, heir.cursor.block_hash) == (6, "0x06")
+
+
+def test_the_venues_clock_is_followed(parts: Parts) -> None:
+    """An accepted jump says where the chain's clock must go; a refused one does not."""
+    feed = parts.feed()
+    by_ns = 3_600 * 10**9
+    parts.script.add(AdvanceClock(by_ns=by_ns), Refused(reason=RejectReason.NOT_LOCAL))
+    feed.pull()
+    now_s = parts.script.time_ns // 10**9
+    assert (feed.venue_time_s, feed.clock_to_s) == (now_s, 0)
+    parts.script.add(AdvanceClock(by_ns=by_ns), ClockAdvanced(offset_ns=by_ns))
+    feed.pull()
+    assert feed.clock_to_s == now_s + 3_600
+
+
+def test_a_trade_without_a_signed_order_is_a_bug(parts: Parts) -> None:
+    """A journal that points at the wrong command builds nothing."""
+    parts.script.cut()
+    parts.script.place(parts.script.maker, 0, 1, parts.script.traded(1, 1, 1))
+    parts.script.cut()
+    with pytest.raises(AssertionError, match="seq 1 carries no signed order"):
+        parts.feed().pull()

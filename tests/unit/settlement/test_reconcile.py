@@ -1,0 +1,82 @@
+"""Journal against a chain in memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.fake_chain import FakeChain
+from tests.settlement_world import Script
+
+from exchange.commands import DepositSeen, SubaccountSeen
+from exchange.journal import JournalReader
+from exchange.settlement.cursor import BlockCursor
+from exchange.settlement.errors import ReorgDetected
+from exchange.settlement.reconcile import Difference, Reconciliation, reconcile
+from exchange.settlement.watcher import Watcher, WatcherOptions
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Script]:
+    script = Script(tmp_path / "journal.db")
+    yield script
+    script.close()
+
+
+def observed(script: Script) -> FakeChain:
+    """A chain with one deposit, in the journal too."""
+    chain = FakeChain()
+    chain.observe(
+        SubaccountSeen(subaccount_id=2, owner="0x"), DepositSeen(subaccount_id=2, amount=100)
+    )
+    Watcher(chain, script, WatcherOptions()).step(BlockCursor())  # type: ignore[arg-type]
+    return chain
+
+
+def compare(script: Script, chain: FakeChain) -> Reconciliation:
+    reader = JournalReader(str(script.path))
+    try:
+        return reconcile(reader, chain)  # type: ignore[arg-type]
+    finally:
+        reader.close()
+
+
+def test_equal_books_have_no_difference(script: Script) -> None:
+    """The fee account and every subaccount were compared."""
+    chain = observed(script)
+    chain.cash = {2: 100}
+    found = compare(script, chain)
+    assert (found.accounts, found.figures, found.block, found.batch) == (2, 2, 1, 0)
+    assert found.differences == ()
+
+
+def test_unsettled_trades_are_not_expected_on_chain(script: Script) -> None:
+    """A trade without a settled batch is ahead of the chain, not a difference."""
+    chain = observed(script)
+    chain.cash = {2: 100}
+    script.trade()
+    script.cut()
+    assert compare(script, chain).differences == ()
+
+
+def test_a_difference_is_named(script: Script) -> None:
+    """Which account, what, how much."""
+    chain = observed(script)
+    chain.cash = {2: 99}
+    [difference] = compare(script, chain).differences
+    assert difference == Difference(subaccount_id=2, instrument_id=0, expected=100, on_chain=99)
+    assert str(difference) == "subaccount 2: cash should be 100, the chain has 99"
+    position = Difference(subaccount_id=2, instrument_id=7, expected=1, on_chain=0)
+    assert str(position) == "subaccount 2: position in 7 should be 1, the chain has 0"
+
+
+def test_a_journal_that_saw_no_block_has_nothing_to_compare(script: Script) -> None:
+    """An empty venue is in order."""
+    assert compare(script, FakeChain()).accounts == 0
+
+
+def test_another_history_is_not_compared(script: Script) -> None:
+    """If the observed block is gone, figures would mean nothing."""
+    chain = observed(script)
+    chain.reorganise(1)
+    with pytest.raises(ReorgDetected):
+        compare(script, chain)

@@ -1,0 +1,99 @@
+"""An owner's transactions, in order; the chain only writes them down."""
+
+from typing import Any
+
+import pytest
+from tests.fake_chain import FakeChain
+
+from exchange.commands import AnyObservation, SubaccountSeen
+from exchange.settlement import wallet as module
+from exchange.settlement.chain import Receipt
+from exchange.settlement.errors import ChainError
+from exchange.settlement.wallet import OwnerWallet, give_ether
+from exchange.signing import address_of
+
+KEY = b"\x41" * 32
+OWNER = address_of(KEY)
+
+
+class Notebook(FakeChain):
+    clearing, usdc = "clearing", "usdc"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[tuple[Any, ...]] = []
+        self.opened: list[AnyObservation] = []
+
+    @staticmethod
+    def calldata(contract: str, function: str, *arguments: object) -> tuple[object, ...]:
+        return (contract, function, *arguments)
+
+    def transact(self, key: bytes, to: str, data: tuple[object, ...]) -> Receipt:
+        assert key == KEY
+        assert to == self.deployment.clearing
+        self.done.append(data)
+        return Receipt(
+            tx_hash="", succeeded=True, block=5, block_hash="", gas_used=1, contract=None
+        )
+
+    def observations(self, first: int, last: int) -> list[tuple[int, AnyObservation]]:
+        assert (first, last) == (5, 5)
+        return [(5, seen) for seen in self.opened]
+
+
+@pytest.fixture
+def chain() -> Notebook:
+    return Notebook()
+
+
+@pytest.fixture
+def wallet(chain: Notebook) -> OwnerWallet:
+    return OwnerWallet(chain, KEY)  # type: ignore[arg-type]
+
+
+def test_the_new_subaccount_is_the_owners(chain: Notebook, wallet: OwnerWallet) -> None:
+    """Of several opened in one block, the one of this owner."""
+    chain.opened = [
+        SubaccountSeen(subaccount_id=7, owner="0x"),
+        SubaccountSeen(subaccount_id=8, owner=OWNER),
+    ]
+    assert wallet.open_subaccount() == 8
+    chain.opened = []
+    with pytest.raises(ChainError, match="without saying so"):
+        wallet.open_subaccount()
+
+
+def test_funding_mints_approves_and_deposits(chain: Notebook, wallet: OwnerWallet) -> None:
+    """In that order, with one amount."""
+    wallet.fund(8, 100)
+    assert chain.done == [
+        ("usdc", "mint", OWNER, 100),
+        ("usdc", "approve", chain.deployment.clearing, 100),
+        ("clearing", "deposit", 8, 100),
+    ]
+
+
+def test_controls_go_to_clearing(chain: Notebook, wallet: OwnerWallet) -> None:
+    """Session keys and nonce floors."""
+    wallet.set_session_key("0xkey", 99)
+    wallet.raise_nonce_floor(8, 5)
+    assert chain.done == [
+        ("clearing", "setSessionKey", "0xkey", 99),
+        ("clearing", "raiseNonceFloor", 8, 5),
+    ]
+
+
+def test_ether_is_given_on_a_local_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hundred, by Anvil's own method."""
+    asked = []
+
+    class Node:
+        def __init__(self, url: str) -> None:
+            asked.append(url)
+
+        def rpc(self, *arguments: object) -> None:
+            asked.extend(arguments)
+
+    monkeypatch.setattr(module, "Node", Node)
+    give_ether("http://node", OWNER)
+    assert asked == ["http://node", "anvil_setBalance", OWNER, hex(10**20)]

@@ -1,0 +1,187 @@
+"""Blocks to commands, each once; refusals of exchange and chain."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+import pytest
+from tests.fake_chain import FakeChain
+
+from exchange.commands import DepositSeen, ObserveBlocks
+from exchange.settlement.cursor import BlockCursor
+from exchange.settlement.errors import ReorgDetected
+from exchange.settlement.watcher import AdminSink, ExchangeUnavailable, Watcher, WatcherOptions
+
+
+class Exchange:
+    """Takes observations and moves its cursor, as the journal would."""
+
+    def __init__(self) -> None:
+        self.cursor = BlockCursor()
+        self.commands: list[ObserveBlocks] = []
+        self.deaf = False
+
+    def post(self, command: ObserveBlocks) -> None:
+        self.commands.append(command)
+        if not self.deaf:
+            self.cursor = BlockCursor(block=command.last_block, block_hash=command.last_hash)
+
+
+def deposit(amount: int) -> DepositSeen:
+    return DepositSeen(subaccount_id=2, amount=amount)
+
+
+def watch(chain: FakeChain, exchange: Exchange, **options: int) -> Watcher:
+    return Watcher(chain, exchange, WatcherOptions(**options))  # type: ignore[arg-type]
+
+
+def spans(exchange: Exchange) -> list[tuple[int, int]]:
+    return [(command.first_block, command.last_block) for command in exchange.commands]
+
+
+def amounts(exchange: Exchange) -> list[int]:
+    return [
+        seen.amount
+        for command in exchange.commands
+        for seen in command.observations
+        if isinstance(seen, DepositSeen)
+    ]
+
+
+def test_logs_are_reported_at_once_and_once() -> None:
+    """A block with a log goes out with all the quiet ones before it."""
+    chain, exchange = FakeChain(), Exchange()
+    watcher = watch(chain, exchange)
+    chain.mine(3)
+    assert not watcher.step(exchange.cursor)
+    chain.observe(deposit(5))
+    assert watcher.step(exchange.cursor)
+    assert not watcher.step(exchange.cursor)
+    assert spans(exchange) == [(1, 4)]
+    assert exchange.commands[0].last_hash == chain.block_hash(4)
+    assert amounts(exchange) == [5]
+
+
+def test_silence_is_reported_rarely() -> None:
+    """Without logs the cursor moves only every so many blocks."""
+    chain, exchange = FakeChain(), Exchange()
+    watcher = watch(chain, exchange, quiet_blocks=4)
+    for _ in range(11):
+        chain.mine()
+        watcher.step(exchange.cursor)
+    assert spans(exchange) == [(1, 4), (5, 8)]
+
+
+def test_a_log_waits_for_its_confirmations() -> None:
+    """With a depth of three, two more blocks must follow."""
+    chain, exchange = FakeChain(), Exchange()
+    watcher = watch(chain, exchange, confirmations=3)
+    chain.observe(deposit(5))
+    for expected in ([], [], [5]):
+        watcher.step(exchange.cursor)
+        assert amounts(exchange) == expected
+        chain.mine()
+
+
+def test_a_long_absence_is_caught_up_in_parts() -> None:
+    """Bounded spans and bounded numbers of logs, no block cut in two."""
+    chain, exchange = FakeChain(), Exchange()
+    watcher = watch(chain, exchange)
+    chain.mine(600)
+    for block in range(3):
+        chain.observe(*(deposit(100 * block + n) for n in range(90)))
+    while watcher.step(exchange.cursor):
+        pass
+    assert spans(exchange) == [(1, 500), (501, 602), (603, 603)]
+    assert len(amounts(exchange)) == len(set(amounts(exchange))) == 270
+
+
+def test_a_full_block_is_never_split() -> None:
+    """One block with more logs than a post should have goes out whole."""
+    chain, exchange = FakeChain(), Exchange()
+    chain.observe(*(deposit(n) for n in range(250)))
+    assert watch(chain, exchange).step(exchange.cursor)
+    assert len(amounts(exchange)) == 250
+
+
+def test_a_reorganised_block_stops_the_watcher() -> None:
+    """What the exchange acted on is gone: never silent."""
+    chain, exchange = FakeChain(), Exchange()
+    watcher = watch(chain, exchange)
+    chain.observe(deposit(1))
+    watcher.step(exchange.cursor)
+    chain.reorganise(1)
+    with pytest.raises(ReorgDetected, match="block 1 is not the one"):
+        watcher.step(exchange.cursor)
+
+
+def test_a_post_that_the_journal_does_not_show_is_not_repeated_at_once() -> None:
+    """The exchange refused it: say so and wait, then try again."""
+    chain, exchange = FakeChain(), Exchange()
+    exchange.deaf = True
+    watcher = watch(chain, exchange)
+    chain.observe(deposit(1))
+    watcher.step(exchange.cursor)
+    with pytest.raises(ExchangeUnavailable, match="did not journal the blocks from 1 on"):
+        watcher.step(exchange.cursor)
+    exchange.deaf = False
+    assert watcher.step(exchange.cursor)
+    assert spans(exchange) == [(1, 1), (1, 1)]
+
+
+# --- the admin listener
+
+
+class Listener(http.server.BaseHTTPRequestHandler):
+    status = 200
+    requests: ClassVar[list[tuple[str, str, bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.requests.append((self.path, self.headers["Authorization"], body))
+        self.send_response(self.status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"no")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def listener() -> Iterator[str]:
+    Listener.status, Listener.requests = 200, []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+COMMAND = ObserveBlocks(first_block=1, last_block=2, last_hash="0x02", observations=(deposit(3),))
+
+
+def test_the_command_arrives_with_the_token(listener: str) -> None:
+    """The body decodes to the command that was posted."""
+    sink = AdminSink(listener, "secret")
+    sink.post(COMMAND)
+    sink.close()
+    [(path, authorization, body)] = Listener.requests
+    assert (path, authorization) == ("/admin/observe_blocks", "Bearer secret")
+    assert msgspec.json.decode(body, type=ObserveBlocks) == COMMAND
+
+
+def test_a_refusal_and_silence_are_unavailable(listener: str) -> None:
+    """The line shows the blocks and what was answered."""
+    Listener.status = 503
+    sink = AdminSink(listener, "secret")
+    with pytest.raises(ExchangeUnavailable, match=r"blocks 1\.\.2: 503 no"):
+        sink.post(COMMAND)
+    sink.close()
+    silent = AdminSink("http://127.0.0.1:1", "secret")
+    with pytest.raises(ExchangeUnavailable, match="does not answer"):
+        silent.post(COMMAND)
+    silent.close()
