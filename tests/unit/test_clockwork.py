@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.journals import traded_venue
+from tests.signed_venue import traded_venue
 from tests.venue import EXPIRY_S, NS, Venue, open_venue
 
 from exchange.clockwork import RETRY_S, Clockwork

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.journals import traded_venue
+from tests.signed_venue import traded_venue
 from tests.venue import Venue
 
 from exchange.audit import BatchAudit, Difference

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.journals import TAKER, place_signed, traded_venue, write_journal
+from tests.signed_venue import TAKER, place_signed, traded_venue, write_journal
 from tests.venue import Venue
 
 from exchange.audit import Difference, Replay

@@ -1,0 +1,63 @@
+"""Journals for tests: what a venue lived through, signed for real and written down."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.venue import CLEARING, Venue, open_venue
+
+from exchange.commands import PlaceOrder, Withdraw
+from exchange.events import AnyEvent, BatchCut
+from exchange.journal import EntryEncoder, open_journal
+from exchange.model import OrderTerms, Side
+from exchange.signing import Domain, address_of, order_digest, sign_digest, withdrawal_digest
+
+MAKER_KEY = b"\x11" * 32
+TAKER_KEY = b"\x22" * 32
+MAKER = address_of(MAKER_KEY)
+TAKER = address_of(TAKER_KEY)
+KEYS = {MAKER: MAKER_KEY, TAKER: TAKER_KEY}
+DOMAIN = Domain(31_337, CLEARING)
+
+
+def place_signed(venue: Venue, terms: OrderTerms) -> tuple[AnyEvent, ...]:
+    """Enter an order with its owner's real signature."""
+    signature = sign_digest(order_digest(DOMAIN, terms), KEYS[terms.signer])
+    return venue.send(PlaceOrder(terms=terms, signature=signature))
+
+
+def withdraw_signed(venue: Venue, subaccount_id: int, amount: int) -> tuple[AnyEvent, ...]:
+    """Take cash out with the owner's real signature."""
+    terms = venue.withdrawal(subaccount_id, amount).terms
+    signature = sign_digest(withdrawal_digest(DOMAIN, terms), KEYS[terms.signer])
+    return venue.send(Withdraw(terms=terms, signature=signature))
+
+
+def traded_venue(**parameters: Any) -> Venue:
+    """A maker and a taker with two trades between them and a withdrawal, nothing cut yet."""
+    venue = open_venue(**parameters)
+    maker, taker = venue.fund(MAKER), venue.fund(TAKER)
+    place_signed(venue, venue.terms(maker, Side.SELL, 3, 2_500))
+    place_signed(venue, venue.terms(taker, Side.BUY, 1, 2_500))
+    place_signed(venue, venue.terms(taker, Side.BUY, 1, 2_500))
+    withdraw_signed(venue, taker, 1_000)
+    return venue
+
+
+def write_journal(venue: Venue, path: Path, *, group: int = 3) -> None:
+    """Write a venue's life as the sequencer would, `group` commands a commit."""
+    encoder = EntryEncoder()
+    with open_journal(str(path)) as journal:
+        for start in range(0, len(venue.entries), group):
+            stamped = [
+                encoder.stamp(time_ns, command, events)
+                for _, time_ns, command, events in venue.entries[start : start + group]
+            ]
+            hashes = {
+                entry.seq: event.state_hash
+                for entry, _ in stamped
+                for event in entry.events
+                if isinstance(event, BatchCut)
+            }
+            journal.append(
+                [entry for entry, _ in stamped], [record for _, record in stamped], hashes
+            )
