@@ -170,13 +170,9 @@ class LinkTable:
                 del self._group_of[member]
         else:
             group.kind = kind
-        match effect:
-            case Effect.ACTIVATE_OTHERS:
-                return Effects(activate=others)
-            case Effect.CANCEL_OTHERS:
-                return Effects(cancel=others)
-            case Effect.NOTHING:
-                return NO_EFFECTS
+        if effect is Effect.ACTIVATE_OTHERS:
+            return Effects(activate=others)
+        return Effects(cancel=others) if effect is Effect.CANCEL_OTHERS else NO_EFFECTS
 
 
 def _others(group: _Group, order_id: int) -> tuple[int, ...]:
