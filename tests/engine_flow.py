@@ -1,0 +1,230 @@
+"""Random commands for the engine, by a choice of numbers: Hypothesis and a seed both drive it.
+
+A `Flow` holds a venue and turns draws into commands that are mostly good and sometimes bad. After
+every step the venue checks itself (`tests.venue.Venue.send`); `finish` compares a twin's replay.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from tests.venue import EXPIRY_S, FEES, NS, C, Venue, call, limits, open_venue, put, usdc
+
+from exchange.commands import (
+    AdvanceClock,
+    AmendOrder,
+    BatchSeen,
+    CancelAll,
+    CancelOrder,
+    CutBatch,
+    DepositSeen,
+    NonceFloorSeen,
+    SessionKeySeen,
+)
+from exchange.events import AnyEvent, OrderPlaced, Refused
+from exchange.model import OrderTerms, SelfTradePrevention, Side, TimeInForce
+
+Draw = Callable[[int, int], int]  # an integer between two bounds, both possible
+Events = tuple[AnyEvent, ...]
+
+OWNERS: Final = ("ann", "bob", "carol")
+DAY: Final = 86_400
+FIRST_EXPIRY: Final = EXPIRY_S - 32 * DAY  # the second day at 08:00
+NEAR: Final = (call(100_000, expiry=FIRST_EXPIRY), put(100_000, expiry=FIRST_EXPIRY))
+TRADED: Final = (*NEAR, C, put(90_000))
+LOT: Final = 100
+
+
+class Flow:
+    """A venue with six subaccounts of three owners, and what may happen to it."""
+
+    def __init__(self, draw: Draw) -> None:
+        self.draw = draw
+        self.venue: Venue = open_venue(
+            fees=FEES, limits=limits(open_orders_max=3, batch_items_max=12)
+        )
+        self.venue.list_instruments(*NEAR)
+        self.venue.mark(dict.fromkeys(NEAR, 2_500))
+        self.accounts = [
+            self.venue.fund(owner, cash) for owner in OWNERS for cash in (15_000, 400_000)
+        ]
+        self.terms: list[OrderTerms] = []  # everything signed, also what was refused
+        self.orders: list[tuple[int, int]] = []  # (subaccount_id, order_id)
+        self.seen: Counter[str] = Counter()
+
+    def step(self) -> None:
+        """One command, or a moment of silence."""
+        kinds = (
+            (12, self.place),
+            (4, self.amend),
+            (2, self.cancel),
+            (2, self.index),
+            (1, self.mark),
+            (1, self.withdraw),
+            (1, self.chain),
+            (1, self.batch),
+            (1, self.repeat),
+            (1, self.pass_time),
+            (1, self.expire),
+        )
+        choices = [kind for weight, kind in kinds for _ in range(weight)]
+        self.note(self.pick(choices)())
+
+    def finish(self) -> None:
+        """The same commands give the same events and the same state."""
+        twin = self.venue.twin()
+        twin.check()
+        assert twin.state_hash() == self.venue.engine.state_hash()
+
+    def note(self, events: Events) -> None:
+        """Count what happened, and remember orders."""
+        for event in events:
+            name = event.reason.value if isinstance(event, Refused) else type(event).__name__
+            self.seen[name] += 1
+            if isinstance(event, OrderPlaced):
+                self.orders.append((event.subaccount_id, event.order_id))
+
+    def pick(self, choices: Sequence[Any]) -> Any:
+        return choices[self.draw(0, len(choices) - 1)]
+
+    def instrument_id(self) -> int:
+        """Mostly one that trades."""
+        live = [key for key in TRADED if key in self.venue.marks]
+        return self.pick(TRADED if self.rarely() else live)
+
+    def rarely(self) -> bool:
+        return self.draw(0, 9) == 9
+
+    # --- what may happen ---
+
+    def place(self) -> Events:
+        """Around the mark, so that many trade; instructions of all kinds."""
+        side = self.pick(list(Side))
+        who = self.pick(self.accounts)
+        terms = self.venue.terms(
+            who,
+            side,
+            1,
+            1,
+            self.instrument_id(),
+            max_fee=usdc(29 if self.rarely() else 1_000),
+            reduce_only=self.draw(0, 4) == 0,
+            deadline=self.venue.now_s + self.pick((5, 600, DAY, DAY, DAY)),
+        )
+        if self.rarely():
+            change = self.pick(
+                (
+                    {"signer": "key"},
+                    {"signer": "key"},
+                    {"signer": "mallory"},
+                    {"nonce": self.draw(1, self.venue.next_nonce)},
+                    {"deadline": self.venue.now_s + self.pick((0, 10**7))},
+                )
+            )
+            terms = msgspec.structs.replace(terms, **change)
+        price = usdc(2_400) + self.draw(0, 20) * usdc(10) + int(self.rarely())
+        terms = msgspec.structs.replace(terms, quantity=self.draw(1, 400) * LOT, limit_price=price)
+        self.terms.append(terms)
+        return self.venue.place(
+            terms,
+            time_in_force=self.pick((TimeInForce.GTC, TimeInForce.GTC, *TimeInForce)),
+            post_only=self.rarely(),
+            reject_post_only=self.draw(0, 1) == 1,
+            self_trade_prevention=self.pick(list(SelfTradePrevention)),
+            max_show=self.pick((0, 0, LOT, 50 * LOT)),
+        )
+
+    def amend(self) -> Events:
+        """Terms once signed, with a higher version and other numbers."""
+        orders = self.venue.engine.open_orders(self.pick(self.accounts))
+        if orders and self.draw(0, 4):
+            old = self.venue.engine._venue.orders[self.pick(orders).order_id].terms
+        elif self.terms:
+            old = self.pick(self.terms[-20:])
+        else:
+            return ()
+        terms = msgspec.structs.replace(
+            old,
+            version=old.version + (0 if self.rarely() else self.draw(1, 2)),
+            quantity=self.draw(0, 400) * LOT,
+            limit_price=old.limit_price + self.draw(-3, 3) * usdc(10),
+            side=old.side.opposite if self.rarely() else old.side,
+            deadline=self.venue.now_s + self.pick((5, 600)),
+        )
+        self.terms.append(terms)
+        return self.venue.send(AmendOrder(terms=terms, signature=b""))
+
+    def cancel(self) -> Events:
+        """One order, of whoever, or all orders of somebody."""
+        if self.orders and self.draw(0, 2):
+            owner, order_id = self.pick(self.orders[-20:])
+            return self.venue.send(CancelOrder(subaccount_id=owner, order_id=order_id))
+        instrument_id = self.pick((0, *TRADED))
+        who = self.pick((*self.accounts, 99))
+        return self.venue.send(CancelAll(subaccount_id=who, instrument_id=instrument_id))
+
+    def repeat(self) -> Events:
+        """A command of the past comes again, whole."""
+        command = self.pick(self.venue.entries[-30:])[2]
+        return self.venue.send(command)
+
+    def index(self) -> Events:
+        """A sample near the last one."""
+        return self.venue.index(100_000 + self.draw(-2_000, 2_000))
+
+    def mark(self) -> Events:
+        """One instrument's mark moves, sometimes far."""
+        instrument_id = self.pick([key for key in TRADED if key in self.venue.marks])
+        return self.venue.mark({instrument_id: self.pick((2_400, 2_450, 2_550, 6_000, 500))})
+
+    def withdraw(self) -> Events:
+        """Some cash leaves, or too much is asked."""
+        return self.venue.withdraw(self.pick(self.accounts), self.draw(0, 100_000))
+
+    def chain(self) -> Events:
+        """Logs: cash, keys, floors, confirmations."""
+        who = self.pick(self.accounts)
+        owner = self.venue.engine.subaccounts[who].owner
+        deadline = self.pick((0, self.venue.now_s + 600, self.venue.now_s + 10**6))
+        floor = max(0, self.venue.next_nonce - self.draw(0, 40))
+        seen = self.pick(
+            (
+                DepositSeen(subaccount_id=who, amount=self.draw(1, 10**9)),
+                SessionKeySeen(owner=owner, key="key", deadline=deadline),
+                SessionKeySeen(owner=owner, key="key", deadline=deadline),
+                NonceFloorSeen(subaccount_id=who, floor=floor),
+                BatchSeen(
+                    number=self.venue.engine.batch_number,
+                    batch_hash=bytes(32),
+                    block=1,
+                    transaction="",
+                ),
+            )
+        )
+        return self.venue.observe(seen)
+
+    def batch(self) -> Events:
+        """A settlement batch is cut."""
+        return self.venue.send(CutBatch())
+
+    def pass_time(self) -> Events:
+        """A while, with or without an index at its end."""
+        self.venue.wait(self.pick((1, 10, 31, 600, 7_200)))
+        if self.draw(0, 3):
+            return self.venue.index()
+        return self.venue.send(AdvanceClock(by_ns=self.draw(0, NS)))
+
+    def expire(self) -> Events:
+        """The near expiry is asked for; rarely does its time come, at once or after a hole."""
+        delivered = (1, FIRST_EXPIRY) in self.venue.engine.delivery_prices
+        if not delivered and self.rarely() and self.venue.now_s < FIRST_EXPIRY:
+            self.venue.wait_until(FIRST_EXPIRY - 1_800)
+            for _ in range(61):
+                self.note(self.index())
+                self.venue.wait(30)
+        events = self.venue.expire(FIRST_EXPIRY)
+        if (1, FIRST_EXPIRY) in self.venue.engine.delivery_prices:
+            for instrument_id in NEAR:
+                self.venue.marks.pop(instrument_id, None)
+        return events
