@@ -77,6 +77,14 @@ def relayer() -> None:
 
 
 @app.command()
+def deploy() -> None:
+    """Deploy the contracts to a local chain that runs already."""
+    from exchange.bootstrap.deploy_command import run_deploy
+
+    run_deploy(_settings())
+
+
+@app.command()
 def market() -> None:
     """Trade with demonstration agents: two makers and some takers."""
     from exchange.bootstrap.market_process import run_market

@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 
 from exchange.bootstrap import dev_keys
+from exchange.bootstrap.deploy_command import local_options
 from exchange.bootstrap.processes import (
     Child,
     StartFailed,
@@ -26,7 +27,6 @@ from exchange.settlement.anvil import Anvil, find_anvil
 from exchange.settlement.chain import Chain
 from exchange.settlement.deploy import (
     REPOSITORY,
-    DeployOptions,
     open_or_deploy,
     project_artifacts,
 )
@@ -89,15 +89,8 @@ class Stack:
             log=settings.state / "anvil.log",
             options=("--accounts", str(_ACCOUNTS), "--mnemonic", dev_keys.MNEMONIC),
         )
-        options = DeployOptions(
-            deployer_key=dev_keys.deployer().key,
-            relayer=dev_keys.relayer().address,
-            treasury=dev_keys.treasury().address,
-            oracle_signers=tuple(signer.address for signer in dev_keys.oracle_signers()),
-            oracle_threshold=dev_keys.ORACLE_THRESHOLD,
-        )
         self._chain, fresh = open_or_deploy(
-            settings.rpc_url, settings.deployment_file, options, artifacts
+            settings.rpc_url, settings.deployment_file, local_options(), artifacts
         )
         return fresh
 

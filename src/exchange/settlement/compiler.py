@@ -8,6 +8,7 @@ import hashlib
 import posixpath
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,12 +47,14 @@ def compile_contracts(contracts: Path, solc: Path) -> Artifacts:
     """
     if not (contracts / "foundry.toml").exists():
         raise ToolMissing(f"no contracts at {contracts}: run from a checkout of the project")
-    request = _request(contracts)
-    key = hashlib.sha256(msgspec.json.encode(request)).hexdigest()
+    requests = _requests(contracts)
+    key = hashlib.sha256(msgspec.json.encode(requests)).hexdigest()
     kept = contracts / "cache" / "artifacts" / f"{key}.json"
     if kept.exists():
         return msgspec.json.decode(kept.read_bytes(), type=Artifacts)
-    artifacts = _compile(request, solc)
+    artifacts: Artifacts = {}
+    for request in requests:
+        artifacts |= _compile(request, solc)
     kept.parent.mkdir(parents=True, exist_ok=True)
     partial = kept.with_suffix(".partial")
     partial.write_bytes(msgspec.json.encode(artifacts))
@@ -59,30 +62,45 @@ def compile_contracts(contracts: Path, solc: Path) -> Artifacts:
     return artifacts
 
 
-def _request(contracts: Path) -> dict[str, Any]:
+def _requests(contracts: Path) -> list[dict[str, Any]]:
+    """One for the contracts that go through the IR, one for the others, as forge does it."""
     with (contracts / "foundry.toml").open("rb") as file:
         profile = tomllib.load(file)["profile"]["default"]
+    restricted = {
+        path: rule["via_ir"]
+        for rule in profile.get("compilation_restrictions", [])
+        for path in ([rule["paths"]] if isinstance(rule["paths"], str) else rule["paths"])
+    }
+    groups: dict[bool, dict[str, str]] = {}
+    for name, path in _ROOTS.items():
+        groups.setdefault(restricted.get(path, profile["via_ir"]), {})[name] = path
+    return [_request(contracts, profile, roots, via_ir=via_ir) for via_ir, roots in groups.items()]
+
+
+def _request(
+    contracts: Path, profile: dict[str, Any], roots: dict[str, str], *, via_ir: bool
+) -> dict[str, Any]:
     outputs = ["abi", "evm.bytecode.object"]
     return {
         "language": "Solidity",
-        "sources": _sources(contracts),
+        "sources": _sources(contracts, roots.values()),
         "settings": {
             "optimizer": {"enabled": profile["optimizer"], "runs": profile["optimizer_runs"]},
             "evmVersion": profile["evm_version"],
-            "viaIR": profile["via_ir"],
+            "viaIR": via_ir,
             "metadata": {
                 "bytecodeHash": profile["bytecode_hash"],
                 "appendCBOR": profile["cbor_metadata"],
             },
-            "outputSelection": {path: {name: outputs} for name, path in _ROOTS.items()},
+            "outputSelection": {path: {name: outputs} for name, path in roots.items()},
         },
     }
 
 
-def _sources(contracts: Path) -> dict[str, dict[str, str]]:
+def _sources(contracts: Path, roots: Iterable[str]) -> dict[str, dict[str, str]]:
     """Every source that the roots reach, by its name in import statements."""
     found: dict[str, dict[str, str]] = {}
-    waiting = list(_ROOTS.values())
+    waiting = list(roots)
     while waiting:
         name = waiting.pop()
         if name in found:
@@ -115,5 +133,6 @@ def _compile(request: dict[str, Any], solc: Path) -> Artifacts:
             abi=answer["contracts"][path][name]["abi"],
             bytecode="0x" + answer["contracts"][path][name]["evm"]["bytecode"]["object"],
         )
-        for name, path in _ROOTS.items()
+        for path, selected in request["settings"]["outputSelection"].items()
+        for name in selected
     }
