@@ -36,7 +36,7 @@ _TEXT: Final = re.compile(
     r"Chain ID: (?P<chain_id>[0-9]{1,18})\n"
     r"Nonce: (?P<nonce>[A-Za-z0-9]{8,64})\n"
     r"Issued At: (?P<issued>[^\n]+)"
-    r"(?:\nExpiration Time: (?P<expiration>[^\n]+))?"
+    r"(?:\nExpiration Time: (?P<ends>[^\n]+))?"
     r"(?:\nNot Before: (?P<not_before>[^\n]+))?"
     r"(?:\nRequest ID: [^\n]*)?"
     r"(?:\nResources:(?:\n- [^\n]+)*)?"
@@ -51,7 +51,7 @@ class SignInText(msgspec.Struct, frozen=True, kw_only=True):
     chain_id: int
     nonce: str
     issued_s: float
-    expiration_s: float | None
+    ends_s: float | None
     not_before_s: float | None
 
 
@@ -83,7 +83,7 @@ def parse_sign_in(text: str) -> SignInText:
         chain_id=int(found["chain_id"]),
         nonce=found["nonce"],
         issued_s=_instant(found["issued"], "Issued At"),
-        expiration_s=_optional_instant(found["expiration"], "Expiration Time"),
+        ends_s=_optional_instant(found["ends"], "Expiration Time"),
         not_before_s=_optional_instant(found["not_before"], "Not Before"),
     )
 
@@ -212,7 +212,7 @@ def _check_times(text: SignInText, time_s: float) -> None:
         raise InvalidCredentials("Issued At lies in the future", "message")
     if text.issued_s < time_s - ISSUED_AGE_MAX_S:
         raise InvalidCredentials(f"Issued At is over {ISSUED_AGE_MAX_S} seconds ago", "message")
-    if text.expiration_s is not None and text.expiration_s <= time_s:
+    if text.ends_s is not None and text.ends_s <= time_s:
         raise InvalidCredentials("Expiration Time has passed", "message")
     if text.not_before_s is not None and text.not_before_s > time_s:
         raise InvalidCredentials("Not Before lies in the future", "message")

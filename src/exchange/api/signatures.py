@@ -53,11 +53,10 @@ class SignatureRecovery:
             for (_, _, future), signer in zip(items, signers, strict=True):
                 if not future.done():  # the caller may have gone away
                     future.set_result(signer)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  each asker gets it
             for _, _, future in items:
                 if not future.done():
                     future.set_exception(error)
-            raise
         finally:
             self._idle += 1
             self._start()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 import uvicorn
+from tests.venue import CHAIN, CLEARING, FEES, NS, USDC_TOKEN, C, P, Venue, contracts, usdc
 
 from exchange.api.app import create_app
 from exchange.api.settings import GatewaySettings
@@ -24,7 +25,6 @@ from exchange.signing import (
     sign_digest,
     withdrawal_digest,
 )
-from tests.venue import CHAIN, CLEARING, FEES, NS, USDC_TOKEN, C, P, Venue, contracts, usdc
 
 MAKER_KEY: Final = bytes(31) + b"\x01"
 TAKER_KEY: Final = bytes(31) + b"\x02"
@@ -191,7 +191,8 @@ def sign_in_text(world: World, address: str, nonce: str, **changes: Any) -> str:
         "tail": "",
     } | changes
     return (
-        f"{parts['domain']} wants you to sign in with your Ethereum account:\n{parts['address']}\n\n"
+        f"{parts['domain']} wants you to sign in with your Ethereum account:\n"
+        f"{parts['address']}\n\n"
         f"Sign in.\n\nURI: http://127.0.0.1:8080\nVersion: 1\nChain ID: {parts['chain_id']}\n"
         f"Nonce: {parts['nonce']}\nIssued At: {parts['issued']}{parts['tail']}"
     )
