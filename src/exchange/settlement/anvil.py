@@ -64,7 +64,8 @@ class Anvil:
         if state is not None:
             state.parent.mkdir(parents=True, exist_ok=True)
             command += ["--state", str(state), "--state-interval", "1"]
-            command += ["--preserve-historical-states"]
+            # Without --preserve-historical-states: they are four fifths of a file that is written
+            # every second, and nothing here looks at a block from before the restart.
         with contextlib.ExitStack() as stack:
             sink = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
             self.process = subprocess.Popen(  # noqa: S603  the binary is the one that setup installed

@@ -8,7 +8,7 @@ outbox's, what must be in order is the relayer's.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 import msgspec
 import requests
@@ -26,7 +26,7 @@ from web3.exceptions import (
     Web3Exception,
     Web3RPCError,
 )
-from web3.types import BlockIdentifier, EventData, RPCEndpoint
+from web3.types import EventData, RPCEndpoint
 
 from exchange.commands import (
     AnyObservation,
@@ -55,6 +55,7 @@ _LOG_SPAN: Final = 2_000  # blocks that every node answers for in one query
 # What nodes say of a transaction that they hold already, or whose nonce is mined.
 _ALREADY_KNOWN: Final = ("already known", "already imported", "nonce too low", "known transaction")
 T = TypeVar("T")
+BlockName = int | Literal["latest"]
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,7 +329,7 @@ class Chain(Node):
         contract: Contract,
         function: str,
         *arguments: object,
-        block: BlockIdentifier = "latest",
+        block: BlockName = "latest",
     ) -> Any:
         """Result of a view."""
         with self.translated():
@@ -341,7 +342,7 @@ class Chain(Node):
 
     # ---- views
 
-    def last_batch(self, block: BlockIdentifier = "latest") -> Tip:
+    def last_batch(self, block: BlockName = "latest") -> Tip:
         """The end of the settled chain of batches."""
         number, batch_hash, last_seq = self.call(self.clearing, "lastBatch", block=block)
         return Tip(number=number, batch_hash=batch_hash, last_seq=last_seq)
@@ -356,7 +357,7 @@ class Chain(Node):
             raise
 
     def cash_and_positions(
-        self, subaccount_id: int, instrument_ids: list[int], block: BlockIdentifier = "latest"
+        self, subaccount_id: int, instrument_ids: list[int], block: BlockName = "latest"
     ) -> tuple[int, dict[int, int]]:
         """Cash, and the positions in these instruments that are not zero, at one block."""
         cash, quantities = self.call(

@@ -7,7 +7,7 @@ chain says how many batches it had settled. Reports differences, repairs nothing
 import msgspec
 
 from exchange.journal import JournalReader
-from exchange.settlement.chain import Chain
+from exchange.settlement.chain import BlockName, Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.errors import ReorgDetected
 from exchange.settlement.holdings import Holdings, expected_holdings
@@ -53,12 +53,14 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
         raise ReorgDetected(
             f"block {cursor.block}, which the journal observed, is not on the chain"
         )
-    tip = chain.last_batch(block=cursor.block)
+    # By name where possible: a node that lost its old states still has the newest.
+    block: BlockName = "latest" if chain.head() == cursor.block else cursor.block
+    tip = chain.last_batch(block=block)
     holdings = expected_holdings(
         reader.entries(), settled_seq=tip.last_seq, observed_seq=cursor.seq
     )
     holdings.check()
-    differences, figures = _compare(holdings, chain, cursor.block)
+    differences, figures = _compare(holdings, chain, block)
     return Reconciliation(
         block=cursor.block,
         batch=tip.number,
@@ -69,7 +71,7 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
     )
 
 
-def _compare(holdings: Holdings, chain: Chain, block: int) -> tuple[list[Difference], int]:
+def _compare(holdings: Holdings, chain: Chain, block: BlockName) -> tuple[list[Difference], int]:
     """Differences and the number of figures compared, positions that should be zero included."""
     instrument_ids = sorted({instrument_id for _, instrument_id in holdings.positions})
     differences = []
