@@ -13,8 +13,9 @@ at its end. So a fill is never worse than a limit, and nobody is passed over.
 Nobody trades with himself. Of two crossing orders of one owner the younger leaves *before* the
 price is computed, as it would have by the default self-trade prevention in a live book. Then at no
 price does one owner stand on both sides: all of the volume that decides the price does trade, and
-the book is not crossed afterwards. Pairing around such orders instead would either lose volume that
-others counted on or need a second price for what stays crossed.
+the book is not crossed afterwards (unless the price met its bounds: `is_crossed`). Pairing around
+such orders instead would either lose volume that others counted on, or need a second price for
+what stays crossed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,6 +63,7 @@ class Uncrossing(NamedTuple):
     imbalance: int  # bid minus offered at the price: positive where buyers are left
     fills: tuple[AuctionFill, ...]
     prevented: tuple[int, ...]  # order_ids that crossed an older order of their owner, ascending
+    is_crossed: bool  # bounds kept orders from trading: the book must not go live yet
 
 
 class _Candidate(NamedTuple):
@@ -85,13 +87,14 @@ def uncross(
     best = min(_candidates(bids, asks, prices), default=None)
     gone = tuple(sorted(prevented))
     if best is None or best.negative_volume == 0:
-        return Uncrossing(None, 0, 0, (), gone)
-    price = best.price
+        return Uncrossing(None, 0, 0, (), gone, is_crossed=_is_crossed(bids, asks, 0))
+    price, volume = best.price, -best.negative_volume
     fills = _pair(
         (order for order in bids if order.price >= price),
         (order for order in asks if order.price <= price),
     )
-    return Uncrossing(price, -best.negative_volume, best.imbalance, tuple(fills), gone)
+    is_crossed = _is_crossed(bids, asks, volume)
+    return Uncrossing(price, volume, best.imbalance, tuple(fills), gone, is_crossed)
 
 
 def _assert_terms(
@@ -186,3 +189,16 @@ def _pair(bids: Iterator[AuctionOrder], asks: Iterator[AuctionOrder]) -> Iterato
         if ask_left == 0:
             ask = next(asks, None)
             ask_left = ask.quantity if ask else 0
+
+
+def _is_crossed(bids: Sequence[AuctionOrder], asks: Sequence[AuctionOrder], volume: int) -> bool:
+    """Whether the best orders left after `volume` has traded could still trade."""
+    bid, ask = _first_left(bids, volume), _first_left(asks, volume)
+    return bid is not None and ask is not None and bid.price >= ask.price
+
+
+def _first_left(orders: Sequence[AuctionOrder], volume: int) -> AuctionOrder | None:
+    totals = accumulate(order.quantity for order in orders)
+    return next(
+        (order for order, total in zip(orders, totals, strict=True) if total > volume), None
+    )
