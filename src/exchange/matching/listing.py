@@ -98,6 +98,8 @@ def parse_rules(text: str) -> ListingRules:
         assert all(step.strikes_each_side > 0 for step in underlying.strike_steps)
         assert all(is_multiple(step.step_size, PRICE_QUANTUM) for step in underlying.strike_steps)
         assert is_multiple(_scaled(underlying.tick_size, CASH_SCALE), PRICE_QUANTUM)
+        lot_size = _scaled(underlying.lot_size, QUANTITY_SCALE)
+        assert is_multiple(_scaled(underlying.min_quantity, QUANTITY_SCALE), lot_size)
     return rules
 
 
