@@ -68,7 +68,6 @@ class _Coefficients(NamedTuple):
     group: int
     long: IntArray
     short: IntArray
-    value: IntArray
     basis: int
     steepest: int
 
@@ -183,11 +182,16 @@ class _MarksView:
     def __init__(self, marks: MarksBook) -> None:
         self.marks = marks
         width = UpdateMarks.ROW_HEAD + marks.scenario_count
-        values = np.frombuffer(marks.row_bytes, dtype="<i8").reshape(-1, width)
+        rows = np.frombuffer(marks.row_bytes, dtype="<i8").reshape(-1, width)
         # Shocked prices, then the mark price: one product gives all sums of an account.
         columns = [*range(UpdateMarks.ROW_HEAD, width), 0]
-        self.prices = np.ascontiguousarray(values[:, columns], dtype=np.int64)
-        self.skew = list(marks.skew_scenarios)
+        self.prices = np.ascontiguousarray(rows[:, columns], dtype=np.int64)
+        factor = marks.parameters.maintenance_factor << _COEFFICIENT_BITS
+        weights = marks.parameters.weights
+        values = [div_half_even(weight * factor, RATIO_SCALE**2) for weight in weights]
+        self.skew_coefficients = [(at, values[at]) for at in marks.skew_scenarios]
+        plain = [0 if at in marks.skew_scenarios else one for at, one in enumerate(values)]
+        self.value_coefficients = np.array([*plain, 0], dtype=np.int64)  # the last: the basis
         self.coefficients: dict[BucketKey, _Coefficients] = {}
         for row in marks.rows().values():
             if row.bucket not in self.coefficients:
@@ -206,6 +210,7 @@ class _MarksView:
         # Cutting a sum to its leading bits costs less than one coefficient, a coefficient is off by
         # half a unit: for the shocked sum and the marked one together, in each bucket, less than
         steepest = max((one.steepest for one in self.coefficients.values()), default=0)
+        steepest = max(steepest, *values)
         self.bucket_error = 2 * (2 ** (_VALUE_BITS - 1) + steepest + 1)
 
     def linear_addon(self, column: int, quantity: int) -> int:
@@ -238,12 +243,12 @@ def _coefficients(marks: MarksBook, risk: ExpiryRisk, group: int) -> _Coefficien
         return [div_half_even(one, RATIO_SCALE**3) for one in exact]
 
     basis = div_half_even(risk.basis_weight * factor, RATIO_SCALE**2)
-    vectors = [scaled(one) for one in (risk.discount_long, risk.discount_short, RATIO_SCALE)]
+    vectors = [scaled(one) for one in (risk.discount_long, risk.discount_short)]
     steepest = max(basis, *map(max, vectors))
     assert steepest < _COEFFICIENT_MAX
     # The last place is the marked value's; it makes room for the basis.
-    long, short, value = (np.array([*vector, 0], dtype=np.int64) for vector in vectors)
-    return _Coefficients(group, long, short, value, basis, steepest)
+    long, short = (np.array([*vector, 0], dtype=np.int64) for vector in vectors)
+    return _Coefficients(group, long, short, basis, steepest)
 
 
 def _bounds(
@@ -287,23 +292,31 @@ def _worst(view: _MarksView, block: _Block, shifts: IntArray) -> tuple[IntArray,
         mark_values[part.accounts] += sums[:, -1]
         sums >>= shifts[part.accounts, np.newaxis]
         if own.group not in groups:
-            groups[own.group] = np.zeros((count, scenarios + 1), dtype=np.int64)
+            groups[own.group] = np.zeros((count, scenarios + 2), dtype=np.int64)
         groups[own.group][part.accounts] += _bucket_results(view, own, sums)
     worst = np.zeros(count, dtype=np.int64)
     for total in groups.values():
-        worst += total.min(axis=1)
+        # One product for all expiries: the marked value's coefficient is the same in each.
+        total[:, :-1] -= total[:, -1:] * view.value_coefficients
+        worst += total[:, :-1].min(axis=1)
     return worst, mark_values
 
 
 def _bucket_results(view: _MarksView, own: _Coefficients, sums: IntArray) -> IntArray:
-    """Each scenario's result and the basis; `sums` are shocked values, then the marked one."""
+    """Each scenario's discounted value, then the basis, then the marked value.
+
+    `sums` has the scenarios' shocked values, then the marked value. Skew scenarios are whole
+    results already: their share of `view.value_coefficients` is 0, as is the basis'.
+    """
     parameters = view.marks.parameters
-    value = sums[:, -1:].copy()  # `sums` is overwritten below
-    moves = sums[:, [parameters.basis_up, parameters.basis_down]] - value
-    results = sums * own.long
+    value = sums[:, -1].copy()  # `sums` is overwritten below
+    moves = np.minimum(sums[:, parameters.basis_up], sums[:, parameters.basis_down]) - value
+    results = np.empty((len(sums), sums.shape[1] + 1), dtype=np.int64)
+    np.multiply(sums, own.long, out=results[:, :-1])
     sums *= own.short
-    np.minimum(results, sums, out=results)
-    results -= value * own.value
-    results[:, view.skew] = -np.abs(results[:, view.skew])
-    results[:, -1] = np.minimum(moves.min(axis=1), 0) * own.basis
+    np.minimum(results[:, :-1], sums, out=results[:, :-1])
+    for scenario, coefficient in view.skew_coefficients:
+        results[:, scenario] = -np.abs(results[:, scenario] - value * coefficient)
+    results[:, -2] = np.minimum(moves, 0) * own.basis
+    results[:, -1] = value
     return results
