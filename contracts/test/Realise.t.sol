@@ -41,6 +41,9 @@ contract RealiseTest is ClearingTest {
         fixPrice(1, EXPIRY, 100_030 * USD);
         vm.expectRevert(IClearing.InstrumentNotExpired.selector);
         clearing.realise(alice, both());
+        vm.warp(EXPIRY + DAY); // the last second
+        vm.expectRevert(IClearing.InstrumentNotExpired.selector);
+        clearing.realise(alice, both());
     }
 
     function test_nothing_is_paid_without_a_delivery_price() public {

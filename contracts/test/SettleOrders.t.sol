@@ -115,11 +115,19 @@ contract SettleOrdersTest is ClearingTest {
     function test_a_quantity_that_storage_cannot_hold_is_refused(uint64 quantity) public {
         maker.quantity = uint64(bound(quantity, 1 << 48, type(uint64).max));
         refused(tradeOf(maker, taker, ONE, PRICE), IClearing.QuantityTooLarge.selector);
+        maker.quantity = 1 << 48;
+        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.QuantityTooLarge.selector);
+        maker.quantity--;
+        settle(tradeOf(maker, taker, ONE, PRICE));
     }
 
     function test_a_version_that_storage_cannot_hold_is_refused(uint32 version) public {
         maker.version = uint32(bound(version, 1 << 16, type(uint32).max));
         refused(tradeOf(maker, taker, ONE, PRICE), IClearing.VersionTooLarge.selector);
+        maker.version = 1 << 16;
+        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.VersionTooLarge.selector);
+        maker.version--;
+        settle(tradeOf(maker, taker, ONE, PRICE));
     }
 
     function test_what_is_not_an_option_is_refused(uint256 instrument) public {
