@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from exchange.commands import (
+    AdvanceClock,
     AmendOrder,
     AnyCommand,
     AnyObservation,
@@ -25,6 +26,7 @@ from exchange.events import (
     AnyEvent,
     BatchCut,
     BlocksObserved,
+    ClockAdvanced,
     DeliveryPriceFixed,
     Deposited,
     PositionExpired,
@@ -104,15 +106,18 @@ class Script:
         self.entries: list[Entry] = []
         self.maker = Trader(MAKER_KEY, 2)
         self.taker = Trader(TAKER_KEY, 3)
-        # 08:00 of the day after next, as the units of an expiry want.
-        self.expiry = (start_s // 86_400 + 2) * 86_400 + 8 * 3600
-        terms = InstrumentTerms(Kind.OPTION, 1, self.expiry, 100_000 * CASH_SCALE)
-        self.instrument_id = pack_instrument_id(terms)
+        self.list_call(days=2)
         self._encoder = EntryEncoder()
         self._journal = open_journal(str(path))
         self._batch = BatchCut(
             number=0, first_seq=0, last_seq=0, risk_epoch=0, state_hash=bytes(32)
         )
+
+    def list_call(self, *, days: int) -> None:
+        """From now on the instrument is a 100,000 call that expires at 08:00 in so many days."""
+        self.expiry = (self.time_ns // NS // 86_400 + days) * 86_400 + 8 * 3600
+        terms = InstrumentTerms(Kind.OPTION, 1, self.expiry, 100_000 * CASH_SCALE)
+        self.instrument_id = pack_instrument_id(terms)
 
     @property
     def seq(self) -> int:
@@ -186,6 +191,13 @@ class Script:
         )
         self.add(CutBatch(), self._batch)
         return self._batch
+
+    def jump(self, seconds: int) -> None:
+        """Move the venue's clock, after a cut as the engine does."""
+        self.cut()
+        by_ns = seconds * NS
+        self.add(AdvanceClock(by_ns=by_ns), ClockAdvanced(offset_ns=by_ns))
+        self.time_ns += by_ns
 
     def withdraw(self, trader: Trader, amount: int) -> Entry:
         terms = WithdrawalTerms(

@@ -61,6 +61,22 @@ def test_a_traded_batch_settles_and_reconciles(world: World) -> None:
     assert world.chain.delivery_price(1, script.expiry) == 103_000 * CASH_SCALE
 
 
+def test_a_venue_that_jumps_in_time_takes_the_chain_along(world: World) -> None:
+    """Trades before and after two jumps of weeks settle, each inside the contract's age limit."""
+    script = world.script
+    world.watch()
+    script.list_call(days=60)
+    for _ in range(3):
+        script.trade()
+        script.jump(15 * 86_400)
+    script.trade()
+    script.cut()
+    assert run(world) == [JobState.CONFIRMED] * 4
+    assert world.chain.block_time() >= script.time_ns // 10**9
+    world.watch()
+    assert reconcile(world.reader, world.chain).differences == ()
+
+
 def test_an_amended_order_settles_in_both_versions(world: World) -> None:
     """One nonce, two signatures in one batch: each fill stands under the terms in force."""
     script = world.script

@@ -57,6 +57,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     batch_hash: bytes  # empty unless a batch
     to: str
     data: bytes
+    time_s: int = 0  # UTC second that the chain's clock must have reached, about
     observed_block: int = 0  # the chain as the journal had observed it at `last_seq`
     observed_hash: str = ""
     position: int = 0
@@ -101,6 +102,7 @@ _jobs: Final = sa.Table(
     sa.Column("batch_hash", sa.LargeBinary, nullable=False),
     sa.Column("to", sa.String, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("time_s", sa.BigInteger, nullable=False),
     sa.Column("observed_block", sa.BigInteger, nullable=False),
     sa.Column("observed_hash", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False, index=True),

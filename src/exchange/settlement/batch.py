@@ -119,6 +119,12 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: tuple[Delivery, ...] = ()  # not part of the struct on chain
 
     @property
+    def time_s(self) -> int:
+        """UTC second of the last fill or withdrawal; 0 without any."""
+        fills = [fill.time for fill in self.fills]
+        return max(fills + [withdrawal.time for withdrawal in self.withdrawals], default=0)
+
+    @property
     def tip(self) -> Tip:
         """The end of the chain of batches once this one is settled."""
         return Tip(
@@ -194,6 +200,11 @@ class BatchBuilder:
         self._payoffs: list[tuple[Entry, PositionExpired]] = []
         self._withdrawals: list[tuple[Entry, Withdrawn]] = []
         self._deliveries: list[Delivery] = []
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits for the next cut."""
+        return bool(self._trades or self._payoffs or self._withdrawals)
 
     def add(self, entry: Entry) -> Batch | None:
         """Take the next entry in; the batch that it completes, if any."""

@@ -53,6 +53,7 @@ class DeliveryDesk:
             number=delivery.price,
             last_seq=0,
             batch_hash=b"",
+            time_s=delivery.expiry,
             to=self._oracle,
             data=encode_call("fixDeliveryPrice", (_STRUCT, "bytes[]"), (struct, signatures)),
         )

@@ -1,11 +1,12 @@
 """From the journal to the outbox: batches as they are cut, and the delivery prices they need.
 
 Reads the journal forward once; after a restart it resumes at the last batch in the outbox. Also
-remembers what else the relayer must know of the journal: the observed block and the venue's clock.
+remembers what else the relayer must know of the journal: the observed block and clock jumps.
 """
 
 from typing import Final
 
+import msgspec
 from eth_hash.auto import keccak
 
 from exchange.commands import AdvanceClock, AmendOrder, PlaceOrder
@@ -20,8 +21,15 @@ from exchange.settlement.delivery import DeliveryDesk
 _SELECTOR_BYTES: Final = 4
 
 
+class ClockJump(msgspec.Struct, frozen=True, kw_only=True):
+    """A local chain's clock goes to `to_s`, but not before this batch is in."""
+
+    to_s: int
+    after_batch: int
+
+
 class Feed:
-    """Turns journal entries into jobs; `cursor` and clocks are as of the last entry read."""
+    """Turns journal entries into jobs; `cursor` and `jump` are as of the last entry read."""
 
     def __init__(
         self, reader: JournalReader, outbox: Outbox, *, clearing: str, desk: DeliveryDesk
@@ -38,8 +46,7 @@ class Feed:
         )
         self._builder = BatchBuilder(self._signed, tip)
         self.seq = tip.last_seq
-        self.venue_time_s = 0
-        self.clock_to_s = 0  # where AdvanceClock wants the chain's clock; 0 when nothing is asked
+        self.jump: ClockJump | None = None
         self.cursor = BlockCursor(
             block=last.observed_block if last else 0,
             block_hash=last.observed_hash if last else "",
@@ -50,8 +57,8 @@ class Feed:
         added = 0
         for entry in self._reader.entries(after_seq=self.seq):
             self.cursor = follow_blocks(self.cursor, entry)
-            self._follow_clock(entry)
             batch = self._builder.add(entry)
+            self._follow_clock(entry)
             if batch is not None:
                 jobs = [*map(self._desk.job, batch.deliveries), self._batch_job(batch)]
                 self._outbox.add(jobs)
@@ -60,11 +67,13 @@ class Feed:
         return added
 
     def _follow_clock(self, entry: Entry) -> None:
-        self.venue_time_s = to_seconds_down(entry.time_ns)
         if isinstance(entry.command, AdvanceClock) and any(
             isinstance(event, ClockAdvanced) for event in entry.events
         ):
-            self.clock_to_s = to_seconds_down(entry.time_ns + entry.command.by_ns)
+            self.jump = ClockJump(
+                to_s=to_seconds_down(entry.time_ns + entry.command.by_ns),
+                after_batch=self._builder.tip.number + self._builder.pending,
+            )
 
     def _batch_job(self, batch: Batch) -> Job:
         data = settle_calldata(batch)
@@ -76,6 +85,7 @@ class Feed:
             batch_hash=keccak(data[_SELECTOR_BYTES:]),
             to=self._clearing,
             data=data,
+            time_s=batch.time_s,
             observed_block=self.cursor.block,
             observed_hash=self.cursor.block_hash,
         )

@@ -52,18 +52,23 @@ class Relayer:
     def step(self) -> bool:
         """Read the journal and push every job as far as it goes now; whether anything moved."""
         moved = self._feed.pull() > 0
-        self._follow_clock()
         for job in self._outbox.unfinished():
+            self._follow_clock()
             after = self._advance(job)
             moved |= after.state is not job.state
             if after.state not in _SETTLED:
                 break
+        self._follow_clock()
         return moved
 
     def _follow_clock(self) -> None:
-        if self._feed.clock_to_s and self._chain_id == LOCAL_CHAIN_ID:
-            self._chain.advance_time(self._feed.clock_to_s)
-            self._feed.clock_to_s = 0
+        """Repeat the venue's clock jump on a local chain, after what happened before it is in."""
+        jump = self._feed.jump
+        if jump is None or self._chain.last_batch().number < jump.after_batch:
+            return
+        self._feed.jump = None
+        if self._chain_id == LOCAL_CHAIN_ID:
+            self._chain.advance_time(jump.to_s)
 
     def _advance(self, job: Job) -> Job:
         """The job as far as it can go without waiting."""
@@ -129,7 +134,7 @@ class Relayer:
     def _wait_for_clock(self, job: Job) -> None:
         log.info("the chain's clock is behind the venue's", job=job.key)
         if self._chain_id == LOCAL_CHAIN_ID:
-            self._chain.advance_time(self._feed.venue_time_s)
+            self._chain.advance_time(job.time_s)
 
     def _refuse(self, job: Job, why: str) -> BatchRefused:
         if job.state is JobState.BUILT:

@@ -16,7 +16,7 @@ from exchange.journal import JournalReader
 from exchange.journal.outbox import Outbox
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.delivery import DeliveryDesk
-from exchange.settlement.feed import Feed
+from exchange.settlement.feed import ClockJump, Feed
 
 
 class Parts:
@@ -96,17 +96,20 @@ def test_the_cursor_survives_a_restart(parts: Parts) -> None:
     assert (heir.cursor.block, heir.cursor.block_hash) == (6, "0x06")
 
 
-def test_the_venues_clock_is_followed(parts: Parts) -> None:
-    """An accepted jump says where the chain's clock must go; a refused one does not."""
+def test_a_clock_jump_waits_for_what_happened_before(parts: Parts) -> None:
+    """An accepted jump says where the chain's clock must go and after which batch."""
     feed = parts.feed()
     by_ns = 3_600 * 10**9
     parts.script.add(AdvanceClock(by_ns=by_ns), Refused(reason=RejectReason.NOT_LOCAL))
     feed.pull()
-    now_s = parts.script.time_ns // 10**9
-    assert (feed.venue_time_s, feed.clock_to_s) == (now_s, 0)
-    parts.script.add(AdvanceClock(by_ns=by_ns), ClockAdvanced(offset_ns=by_ns))
-    feed.pull()
-    assert feed.clock_to_s == now_s + 3_600
+    assert feed.jump is None
+    to_s = parts.script.time_ns // 10**9 + 3_600
+    for trades, after_batch in ((0, 0), (1, 1)):
+        for _ in range(trades):
+            parts.script.trade()
+        parts.script.add(AdvanceClock(by_ns=by_ns), ClockAdvanced(offset_ns=by_ns))
+        feed.pull()
+        assert feed.jump == ClockJump(to_s=to_s, after_batch=after_batch)
 
 
 def test_a_trade_without_a_signed_order_is_a_bug(parts: Parts) -> None:

@@ -12,6 +12,8 @@ import pytest
 from tests.fake_chain import CLEARING, GWEI, ORACLE, FakeChain, Faulty
 from tests.settlement_world import ORACLE_KEYS, RELAYER_KEY, Script
 
+from exchange.commands import AdvanceClock
+from exchange.events import ClockAdvanced
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.journal.outbox import JobState, Outbox
@@ -186,16 +188,36 @@ def test_a_refusal_is_final_until_a_restart(bench: Bench) -> None:
 
 @pytest.mark.parametrize("error", ["TimeTooLate", "NotExpired"])
 def test_a_chain_whose_clock_is_behind_is_waited_for(bench: Bench, error: str) -> None:
-    """On a local chain its clock is moved; nothing is marked as refused."""
+    """On a local chain its clock is moved to the batch's own time, not refused."""
     bench.batch()
+    time_s = bench.script.time_ns // 10**9
+    bench.script.time_ns += 10**15
+    bench.script.withdraw(bench.script.maker, 1)
     bench.chain.refusal = Reverted(error)
     bench.chain.time_s = 0
     bench.relayer.step()
     assert bench.states() == [JobState.BUILT]
-    assert bench.chain.time_s == bench.script.time_ns // 10**9
+    assert bench.chain.time_s == time_s
     bench.chain.refusal = None
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED]
+
+
+def test_a_clock_jump_comes_after_the_batches_before_it(slow: Bench) -> None:
+    """What was traded before the jump settles first: a later block would be too late for it."""
+    script, chain = slow.script, slow.chain
+    chain.time_s = script.time_ns // 10**9
+    script.trade()
+    jump_ns = 40 * 86_400 * 10**9
+    script.add(AdvanceClock(by_ns=jump_ns), ClockAdvanced(offset_ns=jump_ns))
+    to_s = (script.time_ns + jump_ns) // 10**9
+    script.cut()
+    for _ in range(2):
+        slow.relayer.step()
+        assert chain.time_s < to_s
+    chain.mine()
+    slow.relayer.step()
+    assert chain.time_s == to_s
 
 
 def test_a_nonce_gap_is_closed(slow: Bench) -> None:
