@@ -32,7 +32,7 @@ class Cause(IntEnum):
     RESUME = 4
 
 
-# A missing key: nothing changes (MOVED during an operator's halt is left out by the caller).
+# A missing key: nothing changes.
 MOVES: Final[dict[tuple[InstrumentStatus, Cause], InstrumentStatus]] = {
     (InstrumentStatus.LIVE, Cause.MOVED): InstrumentStatus.HALTED,
     (InstrumentStatus.HALTED, Cause.MOVED): InstrumentStatus.HALTED,
@@ -119,7 +119,8 @@ class Breaker:
         assert self.status is not InstrumentStatus.LIVE or self.due_ns == 0
         assert self.status is not InstrumentStatus.AUCTION or self.due_ns > 0
         for window, sign in ((self._highs, 1), (self._lows, -1)):
-            assert list(window) == sorted(window)
+            times = [ended_ns for ended_ns, _ in window]
+            assert times == sorted(times)
             prices = [sign * price for _, price in window]
             assert prices == sorted(set(prices), reverse=True)
         assert bool(self._highs) is bool(self._lows)

@@ -123,6 +123,11 @@ def test_state_holds_status_price_and_window():
     assert found.state() == (LIVE, 0, 1010, ((10, 1000), (20, 990)), ((20, 990),))
 
 
+def test_several_prices_may_come_at_one_time():
+    found = breaker((5, 1000), (5, 990), (5, 980), (5, 985))
+    assert found.state()[3] == ((5, 1000), (5, 990), (5, 980))
+
+
 def test_rules_and_prices_are_positive():
     with pytest.raises(AssertionError):
         Breaker(BreakerRules(move_rate=1, window_ns=0, cool_off_ns=1, auction_ns=1))
