@@ -38,6 +38,7 @@ PEERS = (
     "fastlob",
     "lightmatchingengine",
     "limit-order-book",
+    "liquibook",
     "litebook",
     "matching-engine",
     "nautilus_trader",
@@ -56,6 +57,7 @@ def run(seed: int = SEED, operations: int = OPERATIONS, rounds: int = ROUNDS) ->
     figures: dict[str, float] = {}
     notes: dict[str, str] = {}
     for (instruments, resting), suffix in CASES.items():
+        say(f"{instruments} instruments, {resting} resting orders")
         results = run_case(seed, instruments, resting, operations, rounds, peers_python)
         for engine, measured in results.items():
             if "too_slow" in measured:
@@ -144,6 +146,11 @@ class flow_file:  # noqa: N801 -- used as a function
         self.folder.cleanup()
 
 
+def say(message: str) -> None:
+    """Tell who waits what happens."""
+    print(f"bench: {message}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def figure_name(engine: str) -> str:
     """An engine's name inside a figure's."""
     return engine.replace("-", "_")
@@ -160,7 +167,7 @@ def install_peers() -> str:
     base = next(python_3_12(), None)
     if base is None:
         raise PeerFailed("peers need Python 3.12 or 3.13; name one in EXCHANGE_PEERS_PYTHON")
-    print(f"bench: installing peers into {VENV}", file=sys.stderr)  # noqa: T201
+    say(f"installing peers into {VENV}")
     subprocess.run([base, "-m", "venv", str(VENV)], check=True)
     install = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     subprocess.run([*install, "-r", str(REQUIREMENTS)], check=True)

@@ -106,6 +106,32 @@ class Litebook:
         return sum(len(book.buy_orders) + len(book.sell_orders) for book in self.books)
 
 
+class Liquibook:
+    """liquibook: the C++ engine behind SWIG, without listeners, so that it reports nothing."""
+
+    def __init__(self, instruments):
+        import liquibook
+
+        self.order = liquibook.SimpleOrder
+        self.books = [liquibook.liquibook_book_OrderBook() for _ in range(instruments)]
+        self.orders = {}
+
+    def prepare(self, operations):
+        calls = []
+        for o in map(Operation._make, operations):
+            book = self.books[o.instrument]
+            if o.kind == CANCEL:
+                calls.append((book.cancel, (self.orders.pop(o.order_id),)))
+                continue
+            order = self.order(o.side == 0, o.price, o.quantity)
+            self.orders[o.order_id] = order
+            calls.append((book.add, (order,)))
+        return calls
+
+    def resting(self):
+        return sum(len(book.bids()) + len(book.asks()) for book in self.books)
+
+
 class LightMatchingEngine:
     """lightmatchingengine: plain Python; it makes up the ids."""
 
@@ -396,6 +422,7 @@ ENGINES = {
     "fastlob": FastLob,
     "lightmatchingengine": LightMatchingEngine,
     "limit-order-book": LimitOrderBook,
+    "liquibook": Liquibook,
     "litebook": Litebook,
     "matching-engine": MatchingEngine,
     "nautilus_trader": Nautilus,
