@@ -1,5 +1,6 @@
 """The relayer's table of jobs: order, moves, and what a restart finds."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +95,14 @@ def test_only_drawn_moves_are_made(outbox: Outbox, start: JobState, end: JobStat
     else:
         with pytest.raises(AssertionError, match=f"{start} -> {end}"):
             outbox.move(item, end)
+
+
+def test_the_page_shows_every_move() -> None:
+    """The table in docs/settlement.md is `MOVES`."""
+    page = (Path(__file__).parents[3] / "docs" / "settlement.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|((?: `\w+`)*) \|$", page, re.MULTILINE)
+    drawn = {start: set(re.findall(r"\w+", ends)) for start, ends in rows if start in MOVES}
+    assert drawn == {str(start): {str(end) for end in ends} for start, ends in MOVES.items()}
 
 
 def test_a_replacement_marks_the_older_ones(outbox: Outbox) -> None:
