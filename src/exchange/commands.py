@@ -68,6 +68,19 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     batch_items_max: int = 150  # trades, payoffs and withdrawals that end a settlement batch
 
 
+class BreakerParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """When an index that moves halts its underlying, and how trading comes back (design.md §5).
+
+    Halted while it moves by more than `move_rate` (1e-18) within `window_ns`; then, after
+    `cool_off_ns`, a call auction of `auction_ns`.
+    """
+
+    move_rate: int
+    window_ns: int
+    cool_off_ns: int
+    auction_ns: int
+
+
 class Configure(Command, frozen=True, kw_only=True):
     """Set the venue's parameters as one versioned object; the first command of every journal."""
 
@@ -81,6 +94,7 @@ class Configure(Command, frozen=True, kw_only=True):
     margin: MarginParameters
     limits: TradingLimits
     delivery_window_s: int
+    breaker: BreakerParameters | None = None  # None: only operators halt
 
 
 class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -191,6 +205,22 @@ class ExpireInstruments(Command, frozen=True, kw_only=True):
     expiry: int
 
 
+class Halt(Command, frozen=True, kw_only=True):
+    """Stop trading in one instrument, in an underlying, or (both 0) everywhere. Orders stay."""
+
+    underlying_id: int = 0
+    instrument_id: int = 0
+    reason: str = ""
+
+
+class Resume(Command, frozen=True, kw_only=True):
+    """End a halt of the same scope: a call auction, then live trading."""
+
+    underlying_id: int = 0
+    instrument_id: int = 0
+    reason: str = ""
+
+
 class CutBatch(Command, frozen=True, kw_only=True):
     """End a settlement batch here; a full one ends by itself (`batch_items_max`)."""
 
@@ -266,6 +296,8 @@ AnyCommand = (
     | CancelAll
     | Withdraw
     | ExpireInstruments
+    | Halt
+    | Resume
     | CutBatch
     | AdvanceClock
     | ObserveBlocks

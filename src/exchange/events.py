@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from exchange.model import Instrument, Side, TimeInForce
+from exchange.model import Instrument, InstrumentStatus, Side, TimeInForce
 
 
 class RejectReason(StrEnum):
@@ -27,6 +27,7 @@ class RejectReason(StrEnum):
     UNKNOWN_INSTRUMENT = "unknown_instrument"  # no such instrument is listed
     INSTRUMENT_EXPIRED = "instrument_expired"  # its expiry has come
     UNKNOWN_ORDER = "unknown_order"  # no such open order of this subaccount
+    INSTRUMENT_HALTED = "instrument_halted"  # trading is halted, or an auction cannot take it
     NOT_AMENDABLE = "not_amendable"  # an amend may change price, quantity, fee and deadline only
     QUANTITY_NOT_POSITIVE = "quantity_not_positive"  # zero or negative quantity
     QUANTITY_OFF_LOT = "quantity_off_lot"  # not a multiple of the lot size
@@ -61,6 +62,7 @@ class CancelReason(StrEnum):
     DEADLINE = "deadline"
     EXPIRED = "instrument_expired"
     NONCE_FLOOR = "nonce_floor"
+    AUCTION_SELF_TRADE = "auction_self_trade"
     SESSION_KEY = "session_key_revoked"
     REDUCE_ONLY = "reduce_only"
 
@@ -88,6 +90,22 @@ class InstrumentListed(Event, frozen=True, kw_only=True):
     """Trading in an instrument began."""
 
     instrument: Instrument
+
+
+class InstrumentStatusChanged(Event, frozen=True, kw_only=True):
+    """An instrument is halted, in its auction, or live again."""
+
+    instrument_id: int
+    status: InstrumentStatus
+
+
+class AuctionUncrossed(Event, frozen=True, kw_only=True):
+    """A call auction ended at one price; its `Traded` events follow. No price without volume."""
+
+    instrument_id: int
+    price: int
+    quantity: int
+    imbalance: int
 
 
 class IndexUpdated(Event, frozen=True, kw_only=True):
@@ -263,6 +281,8 @@ AnyEvent = (
     Refused
     | Configured
     | InstrumentListed
+    | InstrumentStatusChanged
+    | AuctionUncrossed
     | IndexUpdated
     | MarksUpdated
     | SubaccountOpened

@@ -172,6 +172,7 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     ),
     RejectReason.INSTRUMENT_EXPIRED: (10012, "book_closed", "instrument_name"),
     RejectReason.UNKNOWN_ORDER: (11044, "not_open_order", "order_id"),
+    RejectReason.INSTRUMENT_HALTED: (11052, "trading_halted", "instrument_name"),
     RejectReason.NOT_AMENDABLE: (11047, "unsupported_arg_combination", "order_id"),
     RejectReason.QUANTITY_NOT_POSITIVE: (10021, "invalid_amount", "amount"),
     RejectReason.QUANTITY_OFF_LOT: (10021, "invalid_amount", "amount"),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from exchange.commands import Configure, FeeSchedule, TradingLimits
+from exchange.commands import BreakerParameters, Configure, FeeSchedule, TradingLimits
 from exchange.margin.scenarios import load_preset, margin_parameters
 from exchange.model import Underlying
 from exchange.settlement.deployment import Deployment
@@ -20,6 +20,12 @@ LIMITS: Final = TradingLimits(
     index_age_ns_max=30 * 10**9,
     batch_items_max=150,
 )
+BREAKER: Final = BreakerParameters(
+    move_rate=10**17,  # 10 % of the index, as the oracle's own breaker
+    window_ns=60 * 10**9,
+    cool_off_ns=60 * 10**9,
+    auction_ns=60 * 10**9,
+)
 DELIVERY_WINDOW_S: Final = 30 * 60
 
 
@@ -36,4 +42,5 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         margin=margin_parameters(load_preset(PRESET)),
         limits=LIMITS,
         delivery_window_s=DELIVERY_WINDOW_S,
+        breaker=BREAKER,
     )

@@ -17,14 +17,16 @@ from exchange.commands import (
     Configure,
     CutBatch,
     ExpireInstruments,
+    Halt,
     ListInstruments,
     ObserveBlocks,
     PlaceOrder,
+    Resume,
     UpdateIndex,
     UpdateMarks,
     Withdraw,
 )
-from exchange.engine import custody, entry, expiry
+from exchange.engine import custody, entry, expiry, phases
 from exchange.engine.checks import may_sign
 from exchange.engine.invariants import check_venue
 from exchange.engine.state import Subaccount, Venue
@@ -51,6 +53,7 @@ class Engine:
         venue.time_ns = time_ns
         venue.events = []
         entry.sweep_deadlines(venue, to_seconds_down(time_ns))
+        phases.sweep_phases(venue)
         if venue.parameters is None and not isinstance(command, Configure):
             venue.refuse(RejectReason.NOT_CONFIGURED, "the venue is starting; try again")
         else:
@@ -77,6 +80,10 @@ class Engine:
                 custody.observe_blocks(venue, command)
             case Withdraw():
                 custody.withdraw(venue, command)
+            case Halt():
+                phases.halt(venue, command)
+            case Resume():
+                phases.resume(venue, command)
             case CutBatch():
                 custody.cut_batch(venue, self.state_hash)
             case ExpireInstruments():

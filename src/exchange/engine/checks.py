@@ -77,6 +77,7 @@ def check_order(
     assert venue.parameters is not None
     return (
         _check_instrument(venue, terms)
+        or _check_phase(venue, terms, time_in_force)
         or _check_grid(venue, terms, terms.quantity)
         or _check_market(venue, terms)
         or _check_count(venue, subaccount)
@@ -99,6 +100,9 @@ def check_amend(
         return refusal
     if order is None or order.status is not OrderStatus.OPEN:
         return RejectReason.UNKNOWN_ORDER, f"no open order has nonce {terms.nonce}"
+    refusal = _check_phase(venue, terms, order.time_in_force)
+    if refusal is not None:
+        return refusal
     return _check_changes(order.terms, terms) or _check_amended(venue, subaccount, order, terms)
 
 
@@ -145,6 +149,17 @@ def _check_instrument(venue: Venue, terms: OrderTerms) -> Refusal | None:
     over = instrument.expiry and to_nanoseconds(instrument.expiry) <= venue.time_ns
     if over or status is InstrumentStatus.EXPIRED:
         return RejectReason.INSTRUMENT_EXPIRED, instrument.name
+    return None
+
+
+def _check_phase(venue: Venue, terms: OrderTerms, time_in_force: TimeInForce) -> Refusal | None:
+    """A halt takes no orders; an auction takes those that can wait for its end."""
+    status = venue.statuses[terms.instrument_id]
+    if status is InstrumentStatus.HALTED:
+        return RejectReason.INSTRUMENT_HALTED, "trading is halted; cancels still work"
+    at_once = time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
+    if status is InstrumentStatus.AUCTION and at_once:
+        return RejectReason.INSTRUMENT_HALTED, "an auction collects orders that can rest"
     return None
 
 

@@ -41,10 +41,18 @@ from exchange.matching.book import (
     PostOnly,
     instruction_word,
 )
-from exchange.model import FEE_SUBACCOUNT_ID, OrderStatus, OrderTerms, Side, TimeInForce
+from exchange.model import (
+    FEE_SUBACCOUNT_ID,
+    InstrumentStatus,
+    OrderStatus,
+    OrderTerms,
+    Side,
+    TimeInForce,
+)
 
 MEMORY_AFTER_DEADLINE_S: Final = 3600  # how long a dead order still answers queries
 
+_UNMATCHED: Final = instruction_word(matching=False)
 _REFUSED_BY_BOOK: Final = {
     Outcome.FOK_REFUSED: RejectReason.FOK_NOT_FILLABLE,
     Outcome.POST_ONLY_REFUSED: RejectReason.POST_ONLY_WOULD_TRADE,
@@ -157,7 +165,7 @@ def _match_new(venue: Venue, subaccount: Subaccount, order: Order) -> None:
         terms.side,
         terms.limit_price,
         quantity,
-        order.word,
+        phase_word(venue, order),
         _slice(order.max_show, quantity),
     )
     refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
@@ -183,6 +191,13 @@ def _match_new(venue: Venue, subaccount: Subaccount, order: Order) -> None:
     subaccount.open_orders[order.order_id] = order
     _give_up_excess(venue, order, quantity)
     _settle_placement(venue, subaccount, order, placement)
+
+
+def phase_word(venue: Venue, order: Order) -> int:
+    """The book's instructions for an order now: while an auction collects, it rests unmatched."""
+    if venue.statuses[order.terms.instrument_id] is InstrumentStatus.AUCTION:
+        return order.word | _UNMATCHED
+    return order.word
 
 
 def _slice(max_show: int, quantity: int) -> int:
@@ -229,6 +244,15 @@ def margin_order(terms: OrderTerms, quantity: int) -> MarginOrder:
     return MarginOrder(
         terms.instrument_id, terms.side.sign, quantity, terms.limit_price, terms.max_fee
     )
+
+
+def book_auction_fill(venue: Venue, maker: Order, taker: Order, price: int, quantity: int) -> None:
+    """One match of two resting orders at an auction's price; the younger one is the taker."""
+    book = venue.books[maker.terms.instrument_id]
+    _book_fill(venue, taker, maker.order_id, price, quantity)
+    _after_maker_fill(venue, taker)
+    for order in (maker, taker):
+        book.reduce(order.order_id, order.remaining_quantity)
 
 
 def _book_fill(venue: Venue, taker: Order, maker_id: int, price: int, quantity: int) -> int:
@@ -368,7 +392,7 @@ def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: Ame
         order.order_id,
         terms.limit_price,
         remaining,
-        order.word,
+        phase_word(venue, order),
         _slice(order.max_show, remaining),
     )
     refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))

@@ -16,6 +16,7 @@ from exchange.commands import (
     UpdateMarks,
 )
 from exchange.engine.entry import cancel
+from exchange.engine.phases import status_now, watch_index
 from exchange.engine.state import Venue
 from exchange.events import (
     CancelReason,
@@ -117,7 +118,7 @@ def _list_instrument(venue: Venue, listing: InstrumentListing) -> None:
         min_quantity=listing.min_quantity,
     )
     venue.instruments[instrument.instrument_id] = instrument
-    venue.statuses[instrument.instrument_id] = InstrumentStatus.LIVE
+    venue.statuses[instrument.instrument_id] = status_now(venue, instrument)
     venue.books[instrument.instrument_id] = OrderBook(listing.tick_size, listing.tick_size)
     venue.emit(InstrumentListed(instrument=instrument))
 
@@ -133,6 +134,7 @@ def update_index(venue: Venue, command: UpdateIndex) -> None:
     needed_since_ns = _needed_since_ns(venue, command.underlying_id)
     samples.add(venue.time_ns, command.index_price, needed_since_ns)
     venue.emit(IndexUpdated(underlying_id=command.underlying_id, index_price=command.index_price))
+    watch_index(venue, command.underlying_id, command.index_price)
 
 
 def _needed_since_ns(venue: Venue, underlying_id: int) -> int:
@@ -282,3 +284,4 @@ def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int
         )
     assert total == 0, "payoffs of an instrument sum to zero"
     del venue.books[instrument_id]
+    venue.halts.pop(instrument_id, None)

@@ -15,6 +15,7 @@ from exchange.events import AnyEvent, Refused, RejectReason
 from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
 from exchange.matching.book import OrderBook
+from exchange.matching.breaker import Breaker, BreakerRules
 from exchange.model import (
     Instrument,
     InstrumentStatus,
@@ -136,6 +137,8 @@ class Venue:
         self.instruments: dict[int, Instrument] = {}
         self.statuses: dict[int, InstrumentStatus] = {}
         self.books: dict[int, OrderBook] = {}
+        self.index_breakers: dict[int, Breaker] = {}  # by underlying_id
+        self.halts: dict[int, Breaker] = {}  # by instrument_id, once an operator halted it
         self.subaccounts: dict[int, Subaccount] = {}
         self.owner_keys: dict[str, int] = {}
         self.session_keys: dict[tuple[str, str], int] = {}  # (owner, key): deadline
@@ -166,6 +169,10 @@ class Venue:
             self._marks.configure(parameters.margin)
         for underlying in parameters.underlyings:
             self.samples.setdefault(underlying.underlying_id, Samples())
+            breaker = self.index_breakers.setdefault(
+                underlying.underlying_id, Breaker(breaker_rules(parameters))
+            )
+            breaker.rules = breaker_rules(parameters)
 
     def open_subaccount(self, subaccount_id: int, owner: str) -> Subaccount:
         """Create a subaccount, or name the owner of the venue's own one."""
@@ -207,6 +214,8 @@ class Venue:
                 self._marks.state() if self._marks else (),
                 [self.instruments[key] for key in sorted(self.instruments)],
                 sorted(self.statuses.items()),
+                [(key, self.index_breakers[key].state()) for key in sorted(self.index_breakers)],
+                [(key, self.halts[key].state()) for key in sorted(self.halts)],
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],
                 sorted((*key, deadline) for key, deadline in self.session_keys.items()),
@@ -232,3 +241,25 @@ def _book_state(book: OrderBook) -> list[tuple[int, int, int]]:
         for side in (0, 1)
         for order in book.orders(side)
     ]
+
+
+_SECOND_NS: Final = 10**9
+_OPERATORS_ONLY: Final = BreakerRules(
+    move_rate=1 << 200,  # no price moves that far
+    window_ns=_SECOND_NS,
+    cool_off_ns=60 * _SECOND_NS,
+    auction_ns=60 * _SECOND_NS,
+)
+
+
+def breaker_rules(parameters: Configure) -> BreakerRules:
+    """The configured rules; without them only operators halt, and an auction takes a minute."""
+    given = parameters.breaker
+    if given is None:
+        return _OPERATORS_ONLY
+    return BreakerRules(
+        move_rate=given.move_rate,
+        window_ns=given.window_ns,
+        cool_off_ns=given.cool_off_ns,
+        auction_ns=given.auction_ns,
+    )

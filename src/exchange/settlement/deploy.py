@@ -27,7 +27,7 @@ class DeployOptions(msgspec.Struct, frozen=True, kw_only=True):
     oracle_signers: tuple[str, ...]
     oracle_threshold: int
     batch_age_max_s: int = _DAY_S
-    cancel_delay_s: int = _DAY_S
+    cancel_delay_s: int = 2 * _DAY_S  # outlasts the oldest batch and the confirmation depth
 
 
 def project_artifacts(repository: Path = REPOSITORY) -> Artifacts:

@@ -1,0 +1,158 @@
+"""Trading phases: live, halted, auction, and the one price at which an auction ends.
+
+An underlying's breaker watches its index; operators halt an instrument, an underlying or all. The
+strictest of an instrument's breakers decides. A halt keeps every order; cancels work in each phase.
+When the last of them goes live the book is uncrossed first.
+"""
+
+from typing import Final
+
+from exchange.commands import Halt, Resume
+from exchange.engine.entry import book_auction_fill, cancel, limit_reduce_only
+from exchange.engine.state import Venue, breaker_rules
+from exchange.events import (
+    AuctionUncrossed,
+    CancelReason,
+    InstrumentStatusChanged,
+    RejectReason,
+)
+from exchange.matching.auction import AuctionOrder, AuctionPrices, Uncrossing, uncross
+from exchange.matching.book import OrderBook
+from exchange.matching.breaker import Breaker
+from exchange.model import Instrument, InstrumentStatus, Side
+
+_STRICTNESS: Final = {
+    InstrumentStatus.LIVE: 0,
+    InstrumentStatus.AUCTION: 1,
+    InstrumentStatus.HALTED: 2,
+}
+
+
+def sweep_phases(venue: Venue) -> None:
+    """Move on every phase whose time is over."""
+    due = [
+        breaker
+        for breaker in (*venue.index_breakers.values(), *venue.halts.values())
+        if breaker.due_ns and breaker.due_ns <= venue.time_ns
+    ]
+    for breaker in due:
+        breaker.on_time(venue.time_ns)
+    if due:
+        _refresh(venue)
+
+
+def watch_index(venue: Venue, underlying_id: int, index_price: int) -> None:
+    """Let the underlying's breaker see an index price."""
+    if venue.index_breakers[underlying_id].on_price(venue.time_ns, index_price) is not None:
+        _refresh(venue)
+
+
+def halt(venue: Venue, command: Halt) -> None:
+    """Halt what the command names; what an operator halted already stays so."""
+    breakers = _breakers(venue, command)
+    for breaker in breakers:
+        breaker.halt(venue.time_ns)
+    if breakers:
+        _refresh(venue)
+
+
+def resume(venue: Venue, command: Resume) -> None:
+    """Let what the command names go into its auction."""
+    breakers = _breakers(venue, command)
+    for breaker in breakers:
+        breaker.resume(venue.time_ns)
+    if breakers:
+        _refresh(venue)
+
+
+def _breakers(venue: Venue, command: Halt | Resume) -> list[Breaker]:
+    """The breakers in scope; refuses an unknown instrument or underlying and returns none."""
+    assert venue.parameters is not None
+    if command.instrument_id:
+        if venue.statuses.get(command.instrument_id) in (None, InstrumentStatus.EXPIRED):
+            venue.refuse(
+                RejectReason.UNKNOWN_INSTRUMENT, f"instrument {command.instrument_id} is not live"
+            )
+            return []
+        fresh = Breaker(breaker_rules(venue.parameters))
+        return [venue.halts.setdefault(command.instrument_id, fresh)]
+    if not command.underlying_id:
+        return list(venue.index_breakers.values())
+    breaker = venue.index_breakers.get(command.underlying_id)
+    if breaker is None:
+        venue.refuse(RejectReason.UNKNOWN_INSTRUMENT, f"underlying {command.underlying_id}")
+        return []
+    return [breaker]
+
+
+def status_now(venue: Venue, instrument: Instrument) -> InstrumentStatus:
+    """The strictest status of the breakers over an instrument that has not expired."""
+    statuses = [venue.index_breakers[instrument.underlying_id].status]
+    if instrument.instrument_id in venue.halts:
+        statuses.append(venue.halts[instrument.instrument_id].status)
+    return max(statuses, key=_STRICTNESS.__getitem__)
+
+
+def _refresh(venue: Venue) -> None:
+    """Bring every instrument to its status; uncross those that go live."""
+    for instrument in list(venue.live_instruments()):
+        status = status_now(venue, instrument)
+        if status is venue.statuses[instrument.instrument_id]:
+            continue
+        venue.statuses[instrument.instrument_id] = status
+        venue.emit(InstrumentStatusChanged(instrument_id=instrument.instrument_id, status=status))
+        if status is InstrumentStatus.LIVE:
+            _uncross(venue, instrument)
+
+
+def _uncross(venue: Venue, instrument: Instrument) -> None:
+    """Trade what crosses at one price; orders that would meet their own owner are canceled."""
+    book = venue.books[instrument.instrument_id]
+    if book.best_bid is None or book.best_ask is None or book.best_bid < book.best_ask:
+        return
+    result = _price(venue, instrument, book)
+    for order_id in result.prevented:
+        cancel(venue, venue.orders[order_id], CancelReason.AUCTION_SELF_TRADE)
+    if result.price is None:
+        return
+    venue.emit(
+        AuctionUncrossed(
+            instrument_id=instrument.instrument_id,
+            price=result.price,
+            quantity=result.volume,
+            imbalance=result.imbalance,
+        )
+    )
+    touched: set[int] = set()
+    for fill in result.fills:
+        orders = (venue.orders[fill.bid_order_id], venue.orders[fill.ask_order_id])
+        maker, taker = sorted(orders, key=lambda order: order.order_id)
+        book_auction_fill(venue, maker, taker, result.price, fill.quantity)
+        touched |= {order.terms.subaccount_id for order in orders}
+    for subaccount_id in sorted(touched):
+        limit_reduce_only(venue, venue.subaccounts[subaccount_id], instrument.instrument_id)
+
+
+def _price(venue: Venue, instrument: Instrument, book: OrderBook) -> Uncrossing:
+    bids, asks = _orders(book, Side.BUY), _orders(book, Side.SELL)
+    has_mark = venue.marks.has(instrument.instrument_id)
+    reference = venue.marks.mark_price(instrument.instrument_id) if has_mark else bids[0].price
+    prices = AuctionPrices(
+        tick_size=instrument.tick_size,
+        reference=reference,
+        price_min=instrument.tick_size,
+        price_max=bids[0].price,
+    )
+    return uncross(bids, asks, prices)
+
+
+def _orders(book: OrderBook, side: Side) -> list[AuctionOrder]:
+    return [
+        AuctionOrder(
+            order_id=order.order_id,
+            owner_key=order.owner_key,
+            price=order.price,
+            quantity=order.remaining_quantity,
+        )
+        for order in book.orders(side)
+    ]

@@ -1,0 +1,192 @@
+"""Halts keep orders, auctions collect them, and one price ends an auction."""
+
+from typing import Any
+
+import pytest
+from tests.venue import NS, C, P, Venue, call, contracts, fills, names, open_venue, refusals, usdc
+
+from exchange.commands import BreakerParameters, Halt, Resume
+from exchange.events import (
+    AuctionUncrossed,
+    CancelReason,
+    InstrumentStatusChanged,
+    OrderCanceled,
+    RejectReason,
+    Traded,
+)
+from exchange.model import InstrumentStatus, TimeInForce
+
+ANNE, BOB = "0x" + "1" * 40, "0x" + "2" * 40
+BREAKER = BreakerParameters(
+    move_rate=10**17, window_ns=60 * NS, cool_off_ns=30 * NS, auction_ns=20 * NS
+)
+
+
+def venue_with_people(**parameters: Any) -> tuple[Venue, int, int]:
+    venue = open_venue(breaker=BREAKER, **parameters)
+    return venue, venue.fund(ANNE), venue.fund(BOB)
+
+
+def status(venue: Venue, instrument_id: int = C) -> InstrumentStatus:
+    return venue.engine.status(instrument_id)
+
+
+def in_auction(venue: Venue) -> None:
+    """Halt one instrument and let it go into its auction."""
+    venue.send(Halt(instrument_id=C))
+    venue.send(Resume(instrument_id=C))
+    assert status(venue) is InstrumentStatus.AUCTION
+
+
+def end_auction(venue: Venue) -> tuple[Any, ...]:
+    venue.wait(20)
+    return venue.index()
+
+
+def test_an_index_that_jumps_halts_its_underlying_then_collects_then_trades() -> None:
+    """Ten percent within a minute: halted, auction, live, each for its time."""
+    venue, _, _ = venue_with_people()
+    venue.wait(1)
+    assert status(venue) is InstrumentStatus.LIVE
+    changed = [e for e in venue.index(111_000) if isinstance(e, InstrumentStatusChanged)]
+    assert {e.status for e in changed} == {InstrumentStatus.HALTED}
+    assert {e.instrument_id for e in changed} == set(venue.engine.instruments)
+    venue.wait(30)
+    venue.index(111_000)
+    assert status(venue) is InstrumentStatus.AUCTION
+    venue.wait(20)
+    venue.index(111_000)
+    assert status(venue) is InstrumentStatus.LIVE
+
+
+def test_a_slow_move_halts_nothing() -> None:
+    """The same distance, one percent every ten seconds."""
+    venue, _, _ = venue_with_people()
+    for step in range(11):
+        venue.wait(10)
+        venue.index(100_000 + 1_000 * step)
+    assert status(venue) is InstrumentStatus.LIVE
+
+
+@pytest.mark.parametrize(
+    ("scope", "halted"),
+    [
+        ({"instrument_id": C}, {C}),
+        ({"underlying_id": 1}, {C, P}),
+        ({}, {C, P}),
+        ({"underlying_id": 2}, set()),
+    ],
+)
+def test_an_operator_halts_an_instrument_an_underlying_or_all(
+    scope: dict[str, int], halted: set[int]
+) -> None:
+    """And what was halted stays so until an operator resumes it."""
+    venue, _, _ = venue_with_people()
+    venue.send(Halt(**scope))
+    venue.wait(3600)
+    venue.index()
+    found = {one for one in (C, P) if status(venue, one) is InstrumentStatus.HALTED}
+    assert found == halted
+
+
+def test_unknown_scopes_are_refused() -> None:
+    """A typo in a halt must not look like a halt."""
+    venue, _, _ = venue_with_people()
+    for scope in ({"instrument_id": 7}, {"underlying_id": 9}):
+        for command in (Halt(**scope), Resume(**scope)):
+            assert refusals(venue.send(command)) == [RejectReason.UNKNOWN_INSTRUMENT]
+
+
+def test_a_halt_loses_no_order_and_takes_none_but_lets_owners_cancel() -> None:
+    """What rested still rests; new orders and amends are refused by name."""
+    venue, anne, bob = venue_with_people()
+    bid = venue.buy(anne, 1, 2_400)
+    offer = venue.sell(bob, 1, 2_600)
+    venue.send(Halt(instrument_id=C))
+    assert refusals(venue.buy(anne, 1, 2_300)) == [RejectReason.INSTRUMENT_HALTED]
+    assert refusals(venue.amend(bid, limit_price=usdc(2_410))) == [RejectReason.INSTRUMENT_HALTED]
+    assert names(venue.cancel(offer)) == ["OrderCanceled"]
+    venue.send(Resume(instrument_id=C))
+    end_auction(venue)
+    assert venue.book()[0] == [(usdc(2_400), contracts(1))]
+
+
+def test_an_auction_collects_crossing_orders_and_trades_them_at_one_price() -> None:
+    """The price with the largest volume; both sides get it, whatever their limits."""
+    venue, anne, bob = venue_with_people()
+    in_auction(venue)
+    assert fills(venue.buy(anne, 2, 2_600)) == []
+    assert fills(venue.sell(bob, 1, 2_400)) == []
+    assert fills(venue.sell(bob, 3, 2_500)) == []
+    events = end_auction(venue)
+    (uncrossed,) = [e for e in events if isinstance(e, AuctionUncrossed)]
+    assert (uncrossed.price, uncrossed.quantity) == (usdc(2_500), contracts(2))
+    assert {price for price, _ in fills(events)} == {usdc(2_500)}
+    assert venue.position(anne) == contracts(2)
+    assert venue.book() == ([], [(usdc(2_500), contracts(2))])
+
+
+def test_the_younger_order_of_an_auction_trade_is_the_taker() -> None:
+    """Fees and liquidity roles need one; time decides."""
+    venue, anne, bob = venue_with_people()
+    in_auction(venue)
+    venue.sell(bob, 1, 2_400)
+    venue.buy(anne, 1, 2_600)
+    (trade,) = [e for e in end_auction(venue) if isinstance(e, Traded)]
+    assert (trade.maker_subaccount_id, trade.taker_subaccount_id) == (bob, anne)
+
+
+def test_an_auction_does_not_match_an_owner_with_itself() -> None:
+    """The younger of the two orders is canceled before the price is found."""
+    venue, anne, _ = venue_with_people()
+    in_auction(venue)
+    venue.buy(anne, 1, 2_600)
+    venue.sell(anne, 1, 2_400)
+    events = end_auction(venue)
+    (canceled,) = [e for e in events if isinstance(e, OrderCanceled)]
+    assert canceled.reason is CancelReason.AUCTION_SELF_TRADE
+    assert fills(events) == []
+
+
+def test_an_auction_takes_no_order_that_cannot_wait() -> None:
+    """IOC and FOK have nothing to trade with before the end."""
+    venue, anne, _ = venue_with_people()
+    in_auction(venue)
+    for time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+        events = venue.buy(anne, 1, 2_600, time_in_force=time_in_force)
+        assert refusals(events) == [RejectReason.INSTRUMENT_HALTED]
+
+
+def test_reduce_only_orders_stay_within_the_position_through_an_auction() -> None:
+    """Part of the position goes at the auction's price; the rest of the order shrinks with it."""
+    venue, anne, bob = venue_with_people()
+    venue.sell(bob, 3, 2_500)
+    venue.buy(anne, 3, 2_500)
+    in_auction(venue)
+    venue.sell(anne, 3, 2_450, reduce_only=True)
+    venue.sell(anne, 1, 2_400)
+    venue.buy(bob, 1, 2_500)
+    end_auction(venue)
+    assert venue.position(anne) == contracts(2)
+    assert venue.book()[1] == [(usdc(2_450), contracts(2))]
+
+
+def test_an_instrument_listed_during_a_halt_is_halted() -> None:
+    """A new strike does not slip through its underlying's breaker."""
+    venue, _, _ = venue_with_people()
+    venue.send(Halt(underlying_id=1))
+    strike = call(120_000)
+    venue.list_instruments(strike)
+    assert status(venue, strike) is InstrumentStatus.HALTED
+
+
+def test_the_state_hash_covers_phases_and_replay_repeats_them() -> None:
+    """A second engine that lives through the same halts agrees."""
+    venue, anne, bob = venue_with_people()
+    before = venue.engine.state_hash()
+    in_auction(venue)
+    assert venue.engine.state_hash() != before
+    venue.buy(anne, 1, 2_600)
+    venue.sell(bob, 1, 2_400)
+    end_auction(venue)
+    assert venue.twin().state_hash() == venue.engine.state_hash()
