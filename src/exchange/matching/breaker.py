@@ -14,6 +14,7 @@ that began it, never from when it was due: an auction gives everybody its whole 
 """
 
 from collections import deque
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
@@ -46,6 +47,9 @@ MOVES: Final[dict[tuple[InstrumentStatus, Cause], InstrumentStatus]] = {
 }
 
 
+_STRICTNESS: Final = (InstrumentStatus.LIVE, InstrumentStatus.AUCTION, InstrumentStatus.HALTED)
+
+
 class BreakerRules(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When to halt and for how long; `move_rate` in 1e-18."""
 
@@ -53,6 +57,11 @@ class BreakerRules(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     window_ns: int
     cool_off_ns: int
     auction_ns: int
+
+
+def strictest(statuses: Iterable[InstrumentStatus]) -> InstrumentStatus:
+    """The status of an instrument that several breakers govern: its own mark, its index."""
+    return max(statuses, key=_STRICTNESS.index, default=InstrumentStatus.LIVE)
 
 
 class Breaker:

@@ -3,7 +3,7 @@
 import pytest
 
 from exchange.fixed import RATIO_SCALE, div_exact
-from exchange.matching.breaker import MOVES, Breaker, BreakerRules, Cause
+from exchange.matching.breaker import MOVES, Breaker, BreakerRules, Cause, strictest
 from exchange.model import InstrumentStatus
 
 LIVE, HALTED, AUCTION = InstrumentStatus.LIVE, InstrumentStatus.HALTED, InstrumentStatus.AUCTION
@@ -109,6 +109,19 @@ def test_an_operator_may_take_over_a_halt_or_an_auction_and_cut_a_halt_short():
     assert found.resume(14) is AUCTION
     assert found.resume(15) is None
     assert breaker().resume(1) is None
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ([], LIVE),
+        ([LIVE, LIVE], LIVE),
+        ([LIVE, AUCTION], AUCTION),
+        ([AUCTION, HALTED, LIVE], HALTED),
+    ],
+)
+def test_the_strictest_of_several_breakers_governs(statuses, expected):
+    assert strictest(statuses) is expected
 
 
 def test_only_listed_moves_exist():
