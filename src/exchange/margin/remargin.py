@@ -147,8 +147,10 @@ class _Layout:
             if not len(legs):
                 continue
             held = np.bincount(owners[legs], minlength=count)
+            bucket_counts += held > 0
             present = np.flatnonzero(held)
-            bucket_counts[present] += 1
+            if 2 * len(present) > count:  # empty rows cost less than picking the others out
+                present = np.arange(count)
             starts = np.concatenate(([0], np.cumsum(held[present])))
             shape = (len(present), len(self.bucket_numbers))
             matrix = csr_array((quantities[legs], columns[legs], starts), shape=shape)
