@@ -15,7 +15,13 @@ from exchange.fixed import div_up, mul_div_up
 from exchange.journal.outbox import Attempt, Job, JobKind, JobState, Outbox, Outcome
 from exchange.settlement.chain import LOCAL_CHAIN_ID, Call, Chain, Fees, SignedTransaction
 from exchange.settlement.delivery import delivery_of
-from exchange.settlement.errors import BatchRefused, ChainUnavailable, NodeRefused, Reverted
+from exchange.settlement.errors import (
+    BatchRefused,
+    ChainUnavailable,
+    NodeRefused,
+    ReorgDetected,
+    Reverted,
+)
 from exchange.settlement.feed import Feed
 from exchange.signing import address_of
 
@@ -125,11 +131,26 @@ class Relayer:
         except Reverted as refusal:
             if self._done(job) is not None:
                 return None  # settled between the look and the estimate; the next step sees it
+            if self._predecessor_lost(job):
+                return None  # the next step starts at the batch that was reorganised away
             if refusal.error not in _EARLY:
                 raise self._refuse(job, str(refusal)) from refusal
             self._wait_for_clock(job)
             return None
         return mul_div_up(gas, *_GAS_MARGIN)
+
+    def _predecessor_lost(self, job: Job) -> bool:
+        """Whether the batch before this one is gone; that a final one is gone stops the relayer."""
+        settled = self._chain.last_batch().number
+        if job.kind is not JobKind.BATCH or settled >= job.number - 1:
+            return False
+        lost = self._outbox.job(f"{JobKind.BATCH}:{settled + 1}")
+        if lost is not None and lost.state is JobState.CONFIRMED:
+            raise ReorgDetected(
+                f"{lost.key} was final and is not on the chain any more: the chain was "
+                "reorganised deeper than its confirmations, or lost its state"
+            )
+        return True
 
     def _wait_for_clock(self, job: Job) -> None:
         log.info("the chain's clock is behind the venue's", job=job.key)

@@ -16,9 +16,9 @@ from exchange.commands import AdvanceClock
 from exchange.events import ClockAdvanced
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
-from exchange.journal.outbox import JobState, Outbox
+from exchange.journal.outbox import Job, JobState, Outbox
 from exchange.settlement.delivery import DeliveryDesk
-from exchange.settlement.errors import BatchRefused, ChainUnavailable, Reverted
+from exchange.settlement.errors import BatchRefused, ChainUnavailable, ReorgDetected, Reverted
 from exchange.settlement.feed import Feed
 from exchange.settlement.relayer import FAILURES_MAX, Relayer, RelayerOptions
 from exchange.signing import address_of
@@ -184,6 +184,40 @@ def test_a_refusal_is_final_until_a_restart(bench: Bench) -> None:
     bench.chain.refusal = None
     bench.start().step()
     assert bench.states() == [JobState.CONFIRMED]
+
+
+def test_a_final_batch_that_is_gone_stops_the_relayer(bench: Bench) -> None:
+    """The chain forgot what was confirmed: the line names the first batch that is missing."""
+    bench.batch(2)
+    bench.relayer.step()
+    bench.chain.reorganise(2)
+    bench.batch()
+    with pytest.raises(ReorgDetected, match="batch:1 was final and is not on the chain"):
+        bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED, JobState.CONFIRMED, JobState.BUILT]
+
+
+def test_a_batch_waits_for_a_lost_predecessor(slow: Bench) -> None:
+    """The one before it vanished between two looks: nothing is refused, both settle."""
+    slow.batch(2)
+    relayer = slow.start(confirmations=5)
+    relayer.step()
+    slow.chain.mine()
+    advance, reorganised = relayer._start, []
+
+    def start(job: Job) -> Job:
+        if not reorganised:
+            reorganised.append(True)
+            slow.chain.reorganise(1)
+        return advance(job)
+
+    relayer._start = start  # type: ignore[method-assign]
+    relayer.step()
+    assert slow.states() == [JobState.MINED, JobState.BUILT]
+    for _ in range(9):
+        relayer.step()
+        slow.chain.mine()
+    assert slow.states() == [JobState.CONFIRMED] * 2
 
 
 @pytest.mark.parametrize("error", ["TimeTooLate", "NotExpired"])
