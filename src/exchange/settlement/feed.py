@@ -19,6 +19,7 @@ from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.delivery import DeliveryDesk
 
 _SELECTOR_BYTES: Final = 4
+_RECENT_MAX: Final = 20_000  # signed orders kept in memory, about 20 MB
 
 
 class ClockJump(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,7 @@ class Feed:
             else Tip()
         )
         self._builder = BatchBuilder(self._signed, tip)
+        self._recent: dict[int, SignedCommand] = {}  # oldest first; spares reading them again
         self.seq = tip.last_seq
         self.jump: ClockJump | None = None
         self.cursor = BlockCursor(
@@ -57,6 +59,7 @@ class Feed:
         added = 0
         for entry in self._reader.entries(after_seq=self.seq):
             self.cursor = follow_blocks(self.cursor, entry)
+            self._remember(entry)
             batch = self._builder.add(entry)
             self._follow_clock(entry)
             if batch is not None:
@@ -65,6 +68,12 @@ class Feed:
                 added += len(jobs)
             self.seq = entry.seq
         return added
+
+    def _remember(self, entry: Entry) -> None:
+        if isinstance(entry.command, PlaceOrder | AmendOrder):
+            self._recent[entry.seq] = entry.command
+            if len(self._recent) > _RECENT_MAX:
+                del self._recent[next(iter(self._recent))]
 
     def _follow_clock(self, entry: Entry) -> None:
         if isinstance(entry.command, AdvanceClock) and any(
@@ -91,6 +100,9 @@ class Feed:
         )
 
     def _signed(self, seq: int) -> SignedCommand:
+        recent = self._recent.get(seq)
+        if recent is not None:
+            return recent
         command = self._reader.entry(seq).command
         assert isinstance(command, PlaceOrder | AmendOrder), f"seq {seq} carries no signed order"
         return command

@@ -14,6 +14,7 @@ from exchange.events import ClockAdvanced, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.journal.outbox import Outbox
+from exchange.settlement import feed as module
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.feed import ClockJump, Feed
@@ -80,6 +81,21 @@ def test_a_restart_resumes_after_the_last_batch(parts: Parts) -> None:
     parts.outbox = Outbox(str(parts.script.path.with_name("fresh.db")))
     parts.feed().pull()
     assert parts.outbox.jobs() == resumed
+
+
+def test_old_orders_are_read_from_the_journal(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order that left the memory, or came before a restart, is found all the same."""
+    monkeypatch.setattr(module, "_RECENT_MAX", 1)
+    feed = parts.feed()
+    ask = parts.script.place(parts.script.maker, 1, 1)
+    parts.script.place(parts.script.maker, 1, 1)
+    bought = parts.script.traded(ask.seq, parts.script.seq + 1, 1)
+    parts.script.place(parts.script.taker, 0, 1, bought)
+    parts.script.cut()
+    assert feed.pull() == 1
+    assert len(feed._recent) == 1
 
 
 def test_the_cursor_survives_a_restart(parts: Parts) -> None:
