@@ -113,6 +113,49 @@ class InstrumentStatus(IntEnum):
     EXPIRED = 3
 
 
+class TriggerKind(IntEnum):
+    """A stop buys above and sells below its trigger, a take the other way; a trail is a stop."""
+
+    STOP = 1
+    TAKE = 2
+    TRAILING = 3
+
+
+class PriceSource(IntEnum):
+    """Which price a trigger watches."""
+
+    MARK = 1
+    INDEX = 2
+    LAST = 3
+
+
+class LinkKind(IntEnum):
+    """How linked orders depend on each other."""
+
+    OCO = 1
+    OTO = 2
+    OTOCO = 3
+
+
+class HitCondition(IntEnum):
+    """Which fill of a linked order counts."""
+
+    ANY_FILL = 1
+    COMPLETE_FILL = 2
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The signed condition. STOP and TAKE give `trigger_price`, TRAILING gives `trail_offset`.
+
+    Both in micro-USDC; the one that does not apply is 0.
+    """
+
+    kind: TriggerKind
+    source: PriceSource
+    trigger_price: int = 0
+    trail_offset: int = 0
+
+
 class Underlying(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One configured underlying; `underlying_id` is its number inside instrument ids."""
 
@@ -151,6 +194,9 @@ class InstrumentTerms(msgspec.Struct, frozen=True, gc=False):
     option_kind: OptionKind = OptionKind.CALL
 
 
+NO_TRIGGER: Final = bytes(32)  # the signed triggerHash of an order without a trigger
+
+
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an owner signs (design.md §9); prices and fees in micro-USDC a contract."""
 
@@ -161,7 +207,7 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     limit_price: int
     max_fee: int
     reduce_only: bool = False
-    trigger_hash: bytes = bytes(32)
+    trigger_hash: bytes = NO_TRIGGER
     nonce: int
     version: int = 0
     deadline: int  # UTC second

@@ -13,7 +13,7 @@ import coincurve
 import msgspec
 from eth_hash.auto import keccak
 
-from exchange.model import OrderTerms, WithdrawalTerms
+from exchange.model import OrderTerms, Trigger, WithdrawalTerms
 
 DOMAIN_NAME: Final = "Hybrid Options Exchange"
 DOMAIN_VERSION: Final = "1"
@@ -37,6 +37,7 @@ _WITHDRAWAL_TYPEHASH: Final = keccak(WITHDRAWAL_TYPE.encode())
 # Every field is one 32-byte word; `x` are its leading zero bytes.
 _ORDER_WORDS: Final = struct.Struct(">32s24xQ24xQ31xB24xQ24sq24xQ31x?32s24xQ28xI24xQ12x20s")
 _WITHDRAWAL_WORDS: Final = struct.Struct(">32s24xQ12x20s32s12x20s24xQ24xQ12x20s")
+_TRIGGER_BYTES: Final = struct.Struct(">BBqq")
 _SIGN_EXTENSION: Final = (bytes(24), b"\xff" * 24)
 
 
@@ -85,6 +86,19 @@ def order_struct_hash(terms: OrderTerms) -> bytes:
             terms.version,
             terms.deadline,
             _address_bytes(terms.signer),
+        )
+    )
+
+
+def trigger_hash(trigger: Trigger) -> bytes:
+    """What the owner signs as `triggerHash`, 32 bytes.
+
+    keccak256 of 18 packed bytes, in Solidity
+    `abi.encodePacked(uint8 kind, uint8 source, int64 triggerPrice, int64 trailOffset)`.
+    """
+    return keccak(
+        _TRIGGER_BYTES.pack(
+            trigger.kind, trigger.source, trigger.trigger_price, trigger.trail_offset
         )
     )
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from exchange.matching.linked import Effects, HitCondition, LinkKind, LinkTable
+from exchange.matching.linked import Effects, LinkTable
+from exchange.model import HitCondition, LinkKind
 
 
 @dataclass

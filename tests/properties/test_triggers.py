@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from exchange.matching.triggers import ArmedOrder, PriceSource, Trigger, TriggerBook, TriggerKind
-from exchange.model import Side
+from exchange.matching.triggers import ArmedOrder, TriggerBook
+from exchange.model import PriceSource, Side, Trigger, TriggerKind
 
 
 @dataclass

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange import signing
-from exchange.model import OrderTerms, Side, WithdrawalTerms
+from exchange.model import (
+    NO_TRIGGER,
+    OrderTerms,
+    PriceSource,
+    Side,
+    Trigger,
+    TriggerKind,
+    WithdrawalTerms,
+)
 from exchange.signing import Domain
 
 KEY = keccak(b"a key of a test")
@@ -333,3 +341,14 @@ def test_addresses_are_checksummed():
         "0x0000000000000000000000000000000000000000",
     ):
         assert signing.checksum_address(bytes.fromhex(text[2:])) == text
+
+
+def test_a_trigger_packs_kind_source_price_and_offset():
+    """As `abi.encodePacked` would; zero bytes stand for no trigger."""
+    stop = Trigger(kind=TriggerKind.STOP, source=PriceSource.LAST, trigger_price=-2)
+    packed = bytes([1, 3]) + b"\xff" * 7 + b"\xfe" + bytes(8)
+    assert signing.trigger_hash(stop) == keccak(packed)
+    trail = Trigger(kind=TriggerKind.TRAILING, source=PriceSource.INDEX, trail_offset=258)
+    packed = bytes([3, 2]) + bytes(8) + bytes(6) + b"\x01\x02"
+    assert signing.trigger_hash(trail) == keccak(packed)
+    assert len(NO_TRIGGER) == 32

@@ -19,20 +19,7 @@ from typing import Final
 
 import msgspec
 
-
-class LinkKind(IntEnum):
-    """How the members of a group depend on each other."""
-
-    OCO = 1
-    OTO = 2
-    OTOCO = 3
-
-
-class HitCondition(IntEnum):
-    """Which fill of a member counts."""
-
-    ANY_FILL = 1
-    COMPLETE_FILL = 2
+from exchange.model import HitCondition, LinkKind
 
 
 class Role(IntEnum):

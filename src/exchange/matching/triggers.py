@@ -14,48 +14,12 @@ turns back. All trailing orders that have seen the same extreme share it in one 
 extreme merges the groups it passes, the smaller into the larger: no price touches every order.
 """
 
-import struct
-from enum import IntEnum
-from typing import Final
-
 import msgspec
-from sha3 import keccak_256
 from sortedcontainers import SortedDict, SortedList
 
-from exchange.model import Side
+from exchange.model import PriceSource, Side, Trigger, TriggerKind
 
-NO_TRIGGER: Final = bytes(32)  # the signed triggerHash of an order without a trigger
-_PACKED: Final = struct.Struct(">BBqq")
-
-Key = tuple["PriceSource", int]
-
-
-class TriggerKind(IntEnum):
-    """A stop buys above and sells below its trigger, a take the other way; a trail is a stop."""
-
-    STOP = 1
-    TAKE = 2
-    TRAILING = 3
-
-
-class PriceSource(IntEnum):
-    """Which price is watched."""
-
-    MARK = 1
-    INDEX = 2
-    LAST = 3
-
-
-class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The signed condition. STOP and TAKE give `trigger_price`, TRAILING gives `trail_offset`.
-
-    Both in micro-USDC; the one that does not apply is 0.
-    """
-
-    kind: TriggerKind
-    source: PriceSource
-    trigger_price: int = 0
-    trail_offset: int = 0
+Key = tuple[PriceSource, int]
 
 
 class ArmedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,17 +30,6 @@ class ArmedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: int
     entry: int
     trigger: Trigger
-
-
-def trigger_hash(trigger: Trigger) -> bytes:
-    """What the owner signs as `triggerHash`, 32 bytes.
-
-    keccak256 of 18 packed bytes, in Solidity
-    `abi.encodePacked(uint8 kind, uint8 source, int64 triggerPrice, int64 trailOffset)`.
-    """
-    packed = _PACKED.pack(trigger.kind, trigger.source, trigger.trigger_price, trigger.trail_offset)
-    digest: bytes = keccak_256(packed).digest()
-    return digest
 
 
 def is_well_formed(trigger: Trigger) -> bool:

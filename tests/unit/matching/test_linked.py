@@ -7,11 +7,10 @@ from exchange.matching.linked import (
     NO_EFFECTS,
     Effects,
     Fate,
-    HitCondition,
-    LinkKind,
     LinkTable,
     Role,
 )
+from exchange.model import HitCondition, LinkKind
 
 OCO, OTO, OTOCO = LinkKind.OCO, LinkKind.OTO, LinkKind.OTOCO
 ANY, COMPLETE = HitCondition.ANY_FILL, HitCondition.COMPLETE_FILL

@@ -1,21 +1,15 @@
 """Which waiting orders a price sets off, and in which order."""
 
 import pytest
-from eth_hash.auto import keccak
 
 from exchange.matching.triggers import (
-    NO_TRIGGER,
     ArmedOrder,
-    PriceSource,
-    Trigger,
     TriggerBook,
-    TriggerKind,
     falls,
     is_reached,
     is_well_formed,
-    trigger_hash,
 )
-from exchange.model import Side
+from exchange.model import PriceSource, Side, Trigger, TriggerKind
 
 STOP, TAKE, TRAILING = TriggerKind.STOP, TriggerKind.TAKE, TriggerKind.TRAILING
 MARK, INDEX, LAST = PriceSource.MARK, PriceSource.INDEX, PriceSource.LAST
@@ -188,11 +182,3 @@ def test_a_stop_to_sell_and_a_take_to_buy_wait_for_a_fall():
         (TAKE, BUY),
         (TRAILING, SELL),
     ]
-
-
-def test_the_signed_hash_packs_kind_source_price_and_offset():
-    trigger = Trigger(kind=STOP, source=LAST, trigger_price=-2)
-    assert trigger_hash(trigger) == keccak(bytes([1, 3]) + b"\xff" * 7 + b"\xfe" + bytes(8))
-    trail = Trigger(kind=TRAILING, source=INDEX, trail_offset=258)
-    assert trigger_hash(trail) == keccak(bytes([3, 2]) + bytes(8) + bytes(6) + b"\x01\x02")
-    assert len(NO_TRIGGER) == 32
