@@ -455,6 +455,7 @@ _OPTIONS: Final = {
     "self_trade_prevention",
     "max_show",
     "label",
+    "mmp",
 }
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from exchange.fixed import RATIO_SCALE
 from exchange.model import (
+    Kind,
     OrderTerms,
     SelfTradePrevention,
     TimeInForce,
@@ -29,6 +30,16 @@ class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     maker_rate: int
     taker_rate: int
     premium_cap: int
+
+
+class StandardRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Margin of small accounts, each position by itself; rates of the index in 1e-18."""
+
+    option_initial: int  # less what the option is out of the money ...
+    option_initial_min: int  # ... but at least this
+    option_maintenance: int
+    perpetual_initial: int
+    perpetual_maintenance: int
 
 
 class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -55,6 +66,7 @@ class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     depeg_factor: int = 0
     # (underlying_id, group): underlyings of a group share each scenario; others stand alone.
     risk_groups: tuple[tuple[int, int], ...] = ()
+    standard: StandardRates | None = None
 
 
 class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -168,6 +180,7 @@ class PlaceOrder(Command, frozen=True, kw_only=True):
     self_trade_prevention: SelfTradePrevention = SelfTradePrevention.CANCEL_TAKER
     max_show: int = 0  # displayed quantity of an iceberg; 0 shows all
     label: str = ""
+    mmp: bool = False  # counts toward market-maker protection, and is canceled by it
 
 
 class AmendOrder(Command, frozen=True, kw_only=True):
@@ -185,10 +198,14 @@ class CancelOrder(Command, frozen=True, kw_only=True):
 
 
 class CancelAll(Command, frozen=True, kw_only=True):
-    """Take every order of a subaccount out, or those in one instrument (0: all)."""
+    """Take every order of a subaccount out that all given filters match (0, empty: any)."""
 
     subaccount_id: int
     instrument_id: int = 0
+    underlying_id: int = 0
+    kind: Kind | None = None
+    label: str = ""
+    nonce_below: int = 0
 
 
 class Withdraw(Command, frozen=True, kw_only=True):
@@ -203,6 +220,35 @@ class ExpireInstruments(Command, frozen=True, kw_only=True):
 
     underlying_id: int
     expiry: int
+
+
+class ProtectionParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Limits of a maker's fills within `interval_ns`; 0 is no limit, `frozen_ns` 0 needs a reset.
+
+    `quantity_limit` in 1e-4 contracts, `delta_limit` in 1e-6 of the underlying, `vega_limit` in
+    micro-USDC per volatility point; the last two bound the absolute value of signed sums.
+    """
+
+    interval_ns: int
+    frozen_ns: int
+    quantity_limit: int = 0
+    delta_limit: int = 0
+    vega_limit: int = 0
+
+
+class SetProtection(Command, frozen=True, kw_only=True):
+    """Protect a maker's orders in one underlying, or stop (None)."""
+
+    subaccount_id: int
+    underlying_id: int
+    limits: ProtectionParameters | None
+
+
+class ResetProtection(Command, frozen=True, kw_only=True):
+    """Lift a freeze and forget the fills that led to it."""
+
+    subaccount_id: int
+    underlying_id: int
 
 
 class Halt(Command, frozen=True, kw_only=True):
@@ -296,6 +342,8 @@ AnyCommand = (
     | CancelAll
     | Withdraw
     | ExpireInstruments
+    | SetProtection
+    | ResetProtection
     | Halt
     | Resume
     | CutBatch

@@ -39,6 +39,8 @@ class RejectReason(StrEnum):
     STALE_INDEX = "stale_index"  # no fresh index price: new risk is halted
     NO_MARK = "no_mark"  # the instrument has no risk array yet
     PRICE_OUTSIDE_BAND = "price_outside_band"  # too far from the mark
+    NOT_PROTECTED = "not_protected"  # a protected order needs protection limits
+    PROTECTION_FROZEN = "protection_frozen"  # market-maker protection took this maker off
     TOO_MANY_ORDERS = "too_many_orders"  # the subaccount's open orders are at their limit
     REDUCE_ONLY_INCREASES = "reduce_only_increases"  # there is no position to reduce that way
     INSUFFICIENT_MARGIN = "insufficient_margin"  # initial margin fails after its worst fill
@@ -62,6 +64,7 @@ class CancelReason(StrEnum):
     DEADLINE = "deadline"
     EXPIRED = "instrument_expired"
     NONCE_FLOOR = "nonce_floor"
+    PROTECTION = "market_maker_protection"
     AUCTION_SELF_TRADE = "auction_self_trade"
     SESSION_KEY = "session_key_revoked"
     REDUCE_ONLY = "reduce_only"
@@ -97,6 +100,29 @@ class InstrumentStatusChanged(Event, frozen=True, kw_only=True):
 
     instrument_id: int
     status: InstrumentStatus
+
+
+class ProtectionSet(Event, frozen=True, kw_only=True):
+    """A maker's protection limits were set, or removed."""
+
+    subaccount_id: int
+    underlying_id: int
+    active: bool
+
+
+class ProtectionTripped(Event, frozen=True, kw_only=True):
+    """Market-maker protection froze a maker until a time, or (0) until a reset."""
+
+    subaccount_id: int
+    underlying_id: int
+    frozen_until_ns: int
+
+
+class ProtectionLifted(Event, frozen=True, kw_only=True):
+    """A maker may quote again."""
+
+    subaccount_id: int
+    underlying_id: int
 
 
 class AuctionUncrossed(Event, frozen=True, kw_only=True):
@@ -283,6 +309,9 @@ AnyEvent = (
     | InstrumentListed
     | InstrumentStatusChanged
     | AuctionUncrossed
+    | ProtectionSet
+    | ProtectionTripped
+    | ProtectionLifted
     | IndexUpdated
     | MarksUpdated
     | SubaccountOpened

@@ -21,12 +21,14 @@ from exchange.commands import (
     ListInstruments,
     ObserveBlocks,
     PlaceOrder,
+    ResetProtection,
     Resume,
+    SetProtection,
     UpdateIndex,
     UpdateMarks,
     Withdraw,
 )
-from exchange.engine import custody, entry, expiry, phases
+from exchange.engine import custody, entry, expiry, phases, shield
 from exchange.engine.checks import may_sign
 from exchange.engine.invariants import check_venue
 from exchange.engine.state import Subaccount, Venue
@@ -58,6 +60,7 @@ class Engine:
             venue.refuse(RejectReason.NOT_CONFIGURED, "the venue is starting; try again")
         else:
             self._dispatch(command)
+            shield.enforce_protection(venue)
             custody.cut_full_batch(venue, self.state_hash)
         return tuple(venue.events)
 
@@ -80,6 +83,10 @@ class Engine:
                 custody.observe_blocks(venue, command)
             case Withdraw():
                 custody.withdraw(venue, command)
+            case SetProtection():
+                shield.set_protection(venue, command)
+            case ResetProtection():
+                shield.reset_protection(venue, command)
             case Halt():
                 phases.halt(venue, command)
             case Resume():

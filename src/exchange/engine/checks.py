@@ -70,18 +70,17 @@ def may_sign(venue: Venue, subaccount: Subaccount, signer: str, deadline: int) -
     return venue.session_keys.get((subaccount.owner, signer), -1) >= deadline
 
 
-def check_order(
-    venue: Venue, subaccount: Subaccount, terms: OrderTerms, time_in_force: TimeInForce
-) -> Refusal | None:
+def check_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
     """Why a new order cannot enter; authority and nonce were checked before."""
-    assert venue.parameters is not None
+    terms = order.terms
     return (
         _check_instrument(venue, terms)
-        or _check_phase(venue, terms, time_in_force)
+        or _check_phase(venue, terms, order.time_in_force)
         or _check_grid(venue, terms, terms.quantity)
         or _check_market(venue, terms)
+        or _check_protection(venue, order)
         or _check_count(venue, subaccount)
-        or _check_reduce_only(subaccount, terms, time_in_force)
+        or _check_reduce_only(subaccount, terms, order.time_in_force)
         or _check_margin(subaccount, terms, reducible_quantity(subaccount, terms, 0))
     )
 
@@ -234,6 +233,19 @@ def _check_band(venue: Venue, terms: OrderTerms, index_price: int) -> Refusal | 
     if terms.side is Side.SELL and terms.limit_price < mark - band:
         text = format_decimal(mark - band, CASH_SCALE)
         return RejectReason.PRICE_OUTSIDE_BAND, f"price must be at least {text} now"
+    return None
+
+
+def _check_protection(venue: Venue, order: Order) -> Refusal | None:
+    """An order that asks for protection needs limits, and no freeze."""
+    if not order.mmp:
+        return None
+    underlying_id = venue.instruments[order.terms.instrument_id].underlying_id
+    key = (order.terms.subaccount_id, underlying_id)
+    if venue.protection.limits(key) is None:
+        return RejectReason.NOT_PROTECTED, "set market-maker protection limits first"
+    if venue.protection.frozen_until_ns(key, venue.time_ns):
+        return RejectReason.PROTECTION_FROZEN, "reset protection, or wait for the freeze to end"
     return None
 
 

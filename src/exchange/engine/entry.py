@@ -41,6 +41,7 @@ from exchange.matching.book import (
     PostOnly,
     instruction_word,
 )
+from exchange.matching.protection import ProtectedTrade
 from exchange.model import (
     FEE_SUBACCOUNT_ID,
     InstrumentStatus,
@@ -95,7 +96,7 @@ def place_order(venue: Venue, command: PlaceOrder) -> None:
         _reject(venue, terms, RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken")
         return
     order = _new_order(venue, command)
-    refusal = check_order(venue, subaccount, terms, command.time_in_force)
+    refusal = check_order(venue, subaccount, order)
     if refusal is not None:
         _remember_rejected(venue, subaccount, order, *refusal)
         return
@@ -117,6 +118,7 @@ def _new_order(venue: Venue, command: PlaceOrder) -> Order:
         word=word,
         max_show=command.max_show,
         label=command.label,
+        mmp=command.mmp,
         placed_ns=venue.time_ns,
         updated_ns=venue.time_ns,
         price=command.terms.limit_price,
@@ -272,6 +274,8 @@ def _book_fill(venue: Venue, taker: Order, maker_id: int, price: int, quantity: 
         order.fill_value += value
         order.updated_ns = venue.time_ns
         fees.append(fee)
+        if order.mmp:
+            _count_protected(venue, order, quantity)
     venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(sum(fees))
     _after_maker_fill(venue, maker)
     venue.last_trade_id += 1
@@ -295,6 +299,20 @@ def _book_fill(venue: Venue, taker: Order, maker_id: int, price: int, quantity: 
         )
     )
     return maker.terms.subaccount_id
+
+
+def _count_protected(venue: Venue, order: Order, quantity: int) -> None:
+    """Let market-maker protection see a fill; `engine.shield` acts on what it trips."""
+    instrument_id = order.terms.instrument_id
+    key = (order.terms.subaccount_id, venue.instruments[instrument_id].underlying_id)
+    trade = ProtectedTrade(
+        time_ns=venue.time_ns,
+        signed_quantity=order.terms.side.sign * quantity,
+        delta=venue.marks.delta(instrument_id),
+        vega=venue.marks.vega(instrument_id),
+    )
+    if venue.protection.on_trade(key, trade):
+        venue.tripped.append(key)
 
 
 def _after_maker_fill(venue: Venue, maker: Order) -> None:
@@ -438,7 +456,7 @@ def cancel_order(venue: Venue, command: CancelOrder) -> None:
 
 
 def cancel_all(venue: Venue, command: CancelAll) -> None:
-    """Cancel all open orders of a subaccount, or those in one instrument."""
+    """Cancel the open orders of a subaccount that match every filter."""
     subaccount = venue.subaccounts.get(command.subaccount_id)
     if subaccount is None:
         venue.refuse(
@@ -448,8 +466,19 @@ def cancel_all(venue: Venue, command: CancelAll) -> None:
         )
         return
     for order in list(subaccount.open_orders.values()):
-        if command.instrument_id in (0, order.terms.instrument_id):
+        if _matches(venue, order, command):
             cancel(venue, order, CancelReason.BY_OWNER)
+
+
+def _matches(venue: Venue, order: Order, command: CancelAll) -> bool:
+    instrument = venue.instruments[order.terms.instrument_id]
+    return (
+        command.instrument_id in (0, instrument.instrument_id)
+        and command.underlying_id in (0, instrument.underlying_id)
+        and command.kind in (None, instrument.kind)
+        and command.label in ("", order.label)
+        and (command.nonce_below == 0 or order.terms.nonce < command.nonce_below)
+    )
 
 
 def sweep_deadlines(venue: Venue, now_s: int) -> None:

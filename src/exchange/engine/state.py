@@ -16,6 +16,7 @@ from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
 from exchange.matching.book import OrderBook
 from exchange.matching.breaker import Breaker, BreakerRules
+from exchange.matching.protection import Protection
 from exchange.model import (
     Instrument,
     InstrumentStatus,
@@ -39,6 +40,7 @@ class Order(msgspec.Struct, kw_only=True):
     word: int  # the book's instruction word
     max_show: int
     label: str
+    mmp: bool
     placed_ns: int
     updated_ns: int
     price: int  # where it rests: differs from the limit after a post-only reprice
@@ -150,6 +152,8 @@ class Venue:
         self.last_trade_id = 0
         self.last_prices: dict[int, int] = {}
         self.batches = Batches()
+        self.protection = Protection()
+        self.tripped: list[tuple[int, int]] = []  # makers that this command froze
         self.last_block = 0
         self.last_block_hash = ""
         self.events: list[AnyEvent] = []  # of the command being applied
@@ -216,6 +220,7 @@ class Venue:
                 sorted(self.statuses.items()),
                 [(key, self.index_breakers[key].state()) for key in sorted(self.index_breakers)],
                 [(key, self.halts[key].state()) for key in sorted(self.halts)],
+                self.protection.state(),
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],
                 sorted((*key, deadline) for key, deadline in self.session_keys.items()),

@@ -28,6 +28,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     time_in_force: TimeInForce
     post_only: bool
     reduce_only: bool
+    mmp: bool
     placed_ns: int
     updated_ns: int
     reject_reason: RejectReason | None
@@ -75,6 +76,7 @@ def order_view(order: Order) -> OrderView:
         time_in_force=order.time_in_force,
         post_only=order.post_only,
         reduce_only=terms.reduce_only,
+        mmp=order.mmp,
         placed_ns=order.placed_ns,
         updated_ns=order.updated_ns,
         reject_reason=order.reject_reason,
