@@ -22,7 +22,7 @@ from exchange.fixed import (
 from exchange.margin.marks import UNIT_SCALE, InstrumentRisk, MarksBook
 from exchange.margin.portfolio import Portfolio, Vector
 
-_SCALE: Final = UNIT_SCALE * QUANTITY_SCALE  # vectors below are in 1e-8 micro-USDC
+SCALE: Final = UNIT_SCALE * QUANTITY_SCALE  # vectors below are in 1e-8 micro-USDC
 _RESULT_ROUNDING: Final = 1  # a portfolio's results round down, an order's are exact
 _ADDON_ROUNDING: Final = 2  # a portfolio rounds its three add-ons apart, an order's are one sum
 
@@ -131,7 +131,7 @@ class MarginAccount:
     def initial_excess(self) -> int:
         """Equity beyond the initial requirement of positions and every open order at its worst."""
         self._bring_up_to_date()
-        lows = sum(div_down(low, _SCALE) for low in self._lows.values())
+        lows = sum(div_down(low, SCALE) for low in self._lows.values())
         return self._equity_beyond_addons() + lows
 
     def initial_excess_with(self, order: MarginOrder) -> int:
@@ -141,14 +141,14 @@ class MarginAccount:
         excess = self._equity_beyond_addons()
         for group, low in self._lows.items():
             if group != row.group:
-                excess += div_down(low, _SCALE)
+                excess += div_down(low, SCALE)
         # min over s of (total + min(0, effect)) = min(min total, min (total + effect)).
         effect: Iterable[int] = map(
             mul, self._marks.unit_effects(row, order.sign), repeat(order.quantity)
         )
         total = totals.get(row.group)
         filled = min(map(add, total, effect) if total else effect) + self._certain(order, row)
-        return excess + div_down(min(filled, self._lows.get(row.group, 0)), _SCALE)
+        return excess + div_down(min(filled, self._lows.get(row.group, 0)), SCALE)
 
     def maintenance_excess(self) -> int:
         """Equity beyond the maintenance requirement of positions; below 0: liquidatable."""
@@ -178,7 +178,7 @@ class MarginAccount:
 
     def check(self) -> None:
         """Assert that every cache equals a computation from scratch."""
-        fresh = MarginAccount(self.subaccount_id, self._marks)
+        fresh = type(self)(self.subaccount_id, self._marks)
         for instrument_id, quantity in self.positions.items():
             assert quantity != 0
             fresh.apply_fill(instrument_id, quantity)
@@ -242,7 +242,7 @@ class MarginAccount:
             certain -= addon + _ADDON_ROUNDING
         if marks.initial_factor != RATIO_SCALE:  # a portfolio rounds before it multiplies
             certain -= div_up(marks.initial_factor, RATIO_SCALE)
-        return certain * _SCALE
+        return certain * SCALE
 
     def _bring_up_to_date(self) -> dict[int, Vector]:
         self._follow_marks()
@@ -263,7 +263,7 @@ class MarginAccount:
             whole: Iterable[int] = results
             if factor != RATIO_SCALE:
                 whole = map(floordiv, map(mul, results, repeat(factor)), repeat(RATIO_SCALE))
-            scaled = map(mul, whole, repeat(_SCALE))
+            scaled = map(mul, whole, repeat(SCALE))
             effects = self._order_sums.get(group)
             totals[group] = list(map(add, scaled, effects) if effects else scaled)
         for group, effects in self._order_sums.items():

@@ -10,11 +10,23 @@ from typing import Final
 
 import numpy as np
 
+from exchange.fixed import CASH_SCALE
 from exchange.margin.market import DAYS_PER_YEAR, Market, UnderlyingMarket
 from exchange.margin.pricing import FloatArray, price
 from exchange.margin.risk_arrays import linear_price, option_legs
-from exchange.margin.scenarios import Preset, shocked_prices, shocked_volatilities
-from exchange.model import InstrumentTerms, Kind, pack_instrument_id, unpack_instrument_id
+from exchange.margin.scenarios import (
+    Preset,
+    StandardPreset,
+    shocked_prices,
+    shocked_volatilities,
+)
+from exchange.model import (
+    InstrumentTerms,
+    Kind,
+    OptionKind,
+    pack_instrument_id,
+    unpack_instrument_id,
+)
 
 _STRIKE_BITS: Final = 1
 
@@ -131,6 +143,78 @@ def evaluate(preset: Preset, market: Market, portfolio: FloatPortfolio) -> Evalu
         maintenance_addons=maintenance,
         initial_excess=worst * factor - initial - maintenance + equity,
         maintenance_excess=maintained - maintenance + equity,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandardLeg:
+    """One position in the standard mode; requirements of the whole position, its mark included."""
+
+    instrument_id: int
+    quantity: float
+    mark_price: float
+    initial: float
+    maintenance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandardEvaluation:
+    """The standard mode's figures."""
+
+    cash: float
+    mark_value: float
+    equity: float
+    legs: tuple[StandardLeg, ...]
+    initial_excess: float
+    maintenance_excess: float
+
+
+def evaluate_standard(
+    preset: StandardPreset, market: Market, portfolio: FloatPortfolio
+) -> StandardEvaluation:
+    """Each position by itself: long options count nothing, short ones need their mark and more."""
+    legs = tuple(
+        _standard_leg(preset, market, instrument_id, quantity)
+        for instrument_id, quantity in portfolio.positions.items()
+    )
+    mark_value = sum(leg.quantity * leg.mark_price for leg in legs)
+    return StandardEvaluation(
+        cash=portfolio.cash,
+        mark_value=mark_value,
+        equity=portfolio.cash + mark_value,
+        legs=legs,
+        initial_excess=portfolio.cash - sum(leg.initial for leg in legs),
+        maintenance_excess=portfolio.cash - sum(leg.maintenance for leg in legs),
+    )
+
+
+def _standard_leg(
+    preset: StandardPreset, market: Market, instrument_id: int, quantity: float
+) -> StandardLeg:
+    terms = unpack_instrument_id(instrument_id)
+    underlying = market.underlying(terms.underlying_id)
+    index_price = underlying.index_price
+    if terms.kind is not Kind.OPTION:
+        mark = linear_price(underlying, terms.expiry)
+        rates = (preset.perpetual_initial, preset.perpetual_maintenance)
+        needs = [abs(quantity) * rate * index_price - quantity * mark for rate in rates]
+    else:
+        expiry = underlying.expiry(terms.expiry)
+        legs = option_legs(underlying, expiry, [terms])
+        tau = market.days_to(expiry.expiry) / DAYS_PER_YEAR
+        arguments = (expiry.whole_forward, legs.strikes, tau, legs.volatilities, legs.is_put)
+        mark = float(price(*arguments, expiry.rate)[0])
+        distance = terms.strike / CASH_SCALE - index_price
+        out = max(0.0, distance if terms.option_kind is OptionKind.CALL else -distance)
+        initial = max(preset.option_initial - out / index_price, preset.option_initial_min)
+        rates = (initial, preset.option_maintenance)
+        needs = [max(0.0, -quantity) * (rate * index_price + mark) for rate in rates]
+    return StandardLeg(
+        instrument_id=instrument_id,
+        quantity=quantity,
+        mark_price=mark,
+        initial=needs[0],
+        maintenance=needs[1],
     )
 
 

@@ -15,9 +15,23 @@ from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.margin.account import MarginAccount
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.marks import MarksBook
-from exchange.margin.reference import Evaluation, ExpiryResult, FloatPortfolio, LegResult, evaluate
+from exchange.margin.reference import (
+    ExpiryResult,
+    FloatPortfolio,
+    LegResult,
+    StandardLeg,
+    evaluate,
+    evaluate_standard,
+)
 from exchange.margin.risk_arrays import build_update, to_cash
-from exchange.margin.scenarios import Preset, load_preset, margin_parameters
+from exchange.margin.scenarios import (
+    Preset,
+    StandardPreset,
+    load_preset,
+    load_standard,
+    margin_parameters,
+)
+from exchange.margin.standard import StandardAccount
 from exchange.margin.surface import FlatSurface, MarkPoint, MarkSurface, Surface
 from exchange.model import (
     InstrumentTerms,
@@ -98,15 +112,18 @@ def margin_report(document: bytes) -> dict[str, Any]:
     }
     market = _market(given.market)
     portfolio = FloatPortfolio(cash=given.portfolio.cash, positions=positions)
+    named = {at: name for name, at in names.items()}
     try:
-        evaluation = evaluate(preset, market, portfolio)
-        integers = _integers(preset, market, portfolio)
+        if isinstance(preset, StandardPreset):
+            return _standard_answer(preset, market, portfolio, named)
+        return _answer(preset, market, portfolio, named)
     except KeyError as error:
         raise ValueError(f"market: {error.args[0]}") from error
-    return _answer(preset, evaluation, integers, {at: name for name, at in names.items()})
 
 
-def _preset(given: str | dict[str, Any]) -> Preset:
+def _preset(given: str | dict[str, Any]) -> Preset | StandardPreset:
+    if given == "standard":
+        return load_standard()
     return load_preset(given) if isinstance(given, str) else msgspec.convert(given, Preset)
 
 
@@ -213,11 +230,13 @@ def _strike(text: str) -> int:
     return strike
 
 
-def _integers(preset: Preset, market: Market, portfolio: FloatPortfolio) -> dict[str, int]:
+def _integers(
+    kind: type[MarginAccount], preset: Preset, market: Market, portfolio: FloatPortfolio
+) -> dict[str, int]:
     """The engine's own figures in micro-USDC; quantities are rounded to 1e-4 contracts."""
     marks = MarksBook(margin_parameters(preset))
     marks.update(build_update(preset, market, portfolio.positions, epoch=1))
-    account = MarginAccount(1, marks)
+    account = kind(1, marks)
     account.add_cash(to_cash(portfolio.cash))
     for instrument_id, quantity in portfolio.positions.items():
         account.apply_fill(instrument_id, round(quantity * QUANTITY_SCALE))
@@ -231,9 +250,24 @@ def _integers(preset: Preset, market: Market, portfolio: FloatPortfolio) -> dict
     }
 
 
-def _answer(
-    preset: Preset, evaluation: Evaluation, integers: dict[str, int], names: dict[int, str]
+def _standard_answer(
+    preset: StandardPreset, market: Market, portfolio: FloatPortfolio, names: dict[int, str]
 ) -> dict[str, Any]:
+    evaluation = evaluate_standard(preset, market, portfolio)
+    return {
+        "preset": preset.name,
+        **_fields(evaluation),
+        "initial_margin": evaluation.equity - evaluation.initial_excess,
+        "maintenance_margin": evaluation.equity - evaluation.maintenance_excess,
+        "legs": [_leg_answer(leg, names) for leg in evaluation.legs],
+        "integers": _integers(StandardAccount, load_preset("pm33"), market, portfolio),
+    }
+
+
+def _answer(
+    preset: Preset, market: Market, portfolio: FloatPortfolio, names: dict[int, str]
+) -> dict[str, Any]:
+    evaluation = evaluate(preset, market, portfolio)
     return {
         "preset": preset.name,
         "scenarios": [msgspec.to_builtins(scenario) for scenario in preset.scenarios],
@@ -254,7 +288,7 @@ def _answer(
             {"underlying": names[one.underlying_id], **_fields(one)}
             for one in evaluation.contingencies
         ],
-        "integers": integers,
+        "integers": _integers(MarginAccount, preset, market, portfolio),
     }
 
 
@@ -266,7 +300,7 @@ def _expiry_answer(expiry: ExpiryResult, names: dict[int, str]) -> dict[str, Any
     }
 
 
-def _leg_answer(leg: LegResult, names: dict[int, str]) -> dict[str, Any]:
+def _leg_answer(leg: LegResult | StandardLeg, names: dict[int, str]) -> dict[str, Any]:
     terms = unpack_instrument_id(leg.instrument_id)
     return {"instrument_name": instrument_name(names[terms.underlying_id], terms), **_fields(leg)}
 

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from exchange.commands import MarginParameters
+from exchange.commands import MarginParameters, StandardRates
 from exchange.fixed import RATIO_SCALE
 from exchange.margin.market import DAYS_PER_YEAR, ExpiryMarket
 from exchange.margin.pricing import FloatArray, price
@@ -175,6 +175,17 @@ class Preset(_Section, frozen=True):
         return self.basis.base + self.basis.per_year * tau
 
 
+class StandardPreset(_Section, frozen=True):
+    """Rates of the `standard` mode, of the index."""
+
+    name: str
+    option_initial: float
+    option_initial_min: float
+    option_maintenance: float
+    perpetual_initial: float
+    perpetual_maintenance: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legs:
     """Options of one expiry, side by side."""
@@ -188,8 +199,17 @@ def load_preset(name: str) -> Preset:
     """A preset of this package by name."""
     if name not in PRESETS:
         raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
+    return msgspec.convert(_table(name), Preset)
+
+
+def load_standard() -> StandardPreset:
+    """The `standard` mode's rates."""
+    return msgspec.convert(_table("standard"), StandardPreset)
+
+
+def _table(name: str) -> dict[str, object]:
     text = files("exchange.margin").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Preset)
+    return tomllib.loads(text)
 
 
 def margin_parameters(preset: Preset) -> MarginParameters:
@@ -215,6 +235,17 @@ def margin_parameters(preset: Preset) -> MarginParameters:
             for group, members in enumerate(preset.risk_groups, start=1)
             for underlying_id in members
         ),
+        standard=_standard_rates(load_standard()),
+    )
+
+
+def _standard_rates(preset: StandardPreset) -> StandardRates:
+    return StandardRates(
+        option_initial=to_ratio(preset.option_initial),
+        option_initial_min=to_ratio(preset.option_initial_min),
+        option_maintenance=to_ratio(preset.option_maintenance),
+        perpetual_initial=to_ratio(preset.perpetual_initial),
+        perpetual_maintenance=to_ratio(preset.perpetual_maintenance),
     )
 
 

@@ -102,6 +102,17 @@ def test_a_whole_preset_may_be_given():
     assert load_preset("pm35").name == report(preset="pm35")["preset"]
 
 
+def test_the_standard_mode_is_told_position_by_position():
+    found = report(preset="standard")
+    assert found["preset"] == "standard"
+    assert [leg["instrument_name"] for leg in found["legs"]] == [
+        *DOCUMENT["portfolio"]["positions"]
+    ]
+    assert found["initial_excess"] == 50_000 - sum(leg["initial"] for leg in found["legs"])
+    for name in ("equity", "initial_excess", "maintenance_excess", "initial_margin"):
+        assert found["integers"][name] == pytest.approx(found[name] * CASH_SCALE, abs=20)
+
+
 def test_time_may_be_a_second():
     assert report(market__time=1795248000) == report()
     assert report(market__time=1795248000.5)["worst"] != report()["worst"]

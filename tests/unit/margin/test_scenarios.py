@@ -96,6 +96,10 @@ def test_multiples_of_the_rate_are_parameters():
     assert short == pytest.approx(min(math.exp(0.5 * 2), 1.02 * math.exp(1.1 * 2)))
 
 
+def test_standard_rates_come_with_every_preset():
+    assert margin_parameters(preset()).standard.option_initial == 15 * 10**16
+
+
 @pytest.mark.parametrize("days", [0.0, 0.5, 1.0, 29.0, 30.0, 31.0, 400.0])
 def test_volatility_shocks_follow_the_power_law(days):
     for mode in ("up", "none", "down"):

@@ -1,0 +1,84 @@
+"""The standard mode: each position margined by itself, for small accounts.
+
+Integers only. A long option is paid for and counts nothing; a short one needs its mark and a share
+of the index, a perpetual a share of the index. Nothing offsets, so every bound is exact.
+"""
+
+from collections.abc import Iterator
+
+from exchange.fixed import (
+    QUANTITY_SCALE,
+    RATIO_SCALE,
+    div_down,
+    div_up,
+    mul_div_up,
+    notional,
+)
+from exchange.margin.account import SCALE, MarginAccount, MarginOrder
+from exchange.margin.marks import InstrumentRisk, MarksBook, instrument_terms
+from exchange.margin.portfolio import Vector
+from exchange.model import OptionKind
+
+
+def unit_requirements(marks: MarksBook, row: InstrumentRisk) -> tuple[int, int]:
+    """(initial, maintenance) of one contract, short if an option, beyond its mark; times 1e18."""
+    rates = marks.parameters.standard
+    assert rates is not None, "the venue was configured without standard rates"
+    index_price = marks.underlying_risk(row.underlying_id).index_price
+    if not row.is_option:
+        return index_price * rates.perpetual_initial, index_price * rates.perpetual_maintenance
+    terms = instrument_terms(row.instrument_id)
+    distance = terms.strike - index_price
+    out_of_the_money = max(0, distance if terms.option_kind is OptionKind.CALL else -distance)
+    initial = index_price * rates.option_initial - out_of_the_money * RATIO_SCALE
+    floor = index_price * rates.option_initial_min
+    return max(initial, floor), index_price * rates.option_maintenance
+
+
+class StandardAccount(MarginAccount):
+    """`MarginAccount` with the standard requirement; the same questions, the same promises."""
+
+    __slots__ = ()
+
+    def maintenance_excess(self) -> int:
+        """Cash beyond the maintenance requirement of each position."""
+        self._follow_marks()
+        return self._excess(1)
+
+    def initial_excess_with(self, order: MarginOrder) -> int:
+        """`initial_excess` as it would be were `order` open."""
+        effect = self._effect(order, self._marks.row(order.instrument_id))
+        return self.initial_excess() + div_down(effect[0], SCALE)
+
+    def _equity_beyond_addons(self) -> int:
+        return self._excess(0)
+
+    def _excess(self, which: int) -> int:
+        """`which` 0: initial, 1: maintenance; positions only, rounded once against the account."""
+        marks = self._marks
+        value = requirement = 0
+        for instrument_id, quantity in self.positions.items():
+            row = marks.row(instrument_id)
+            if row.is_option and quantity > 0:
+                continue
+            value += quantity * row.mark_price
+            requirement += abs(quantity) * unit_requirements(marks, row)[which]
+        rounded = div_up(requirement, QUANTITY_SCALE * RATIO_SCALE)
+        return self.cash + div_down(value, QUANTITY_SCALE) - rounded
+
+    def _effect(self, order: MarginOrder, row: InstrumentRisk) -> Vector:
+        """One number: nothing here depends on a scenario."""
+        quantity, sign = order.quantity, order.sign
+        change = -sign * notional(order.limit_price, quantity)
+        change -= mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
+        if not row.is_option or sign < 0:
+            change += div_down(sign * quantity * row.mark_price, QUANTITY_SCALE)
+            unit = unit_requirements(self._marks, row)[0]
+            change -= mul_div_up(unit, quantity, QUANTITY_SCALE * RATIO_SCALE)
+        return [min(0, change) * SCALE]
+
+    def _fresh_totals(self) -> dict[int, Vector]:
+        return dict(self._order_sums)
+
+    def _turns(self, order: MarginOrder) -> Iterator[int]:
+        yield order.quantity  # excess is concave in what is filled

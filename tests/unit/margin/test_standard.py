@@ -1,0 +1,118 @@
+"""The standard mode: each position by itself."""
+
+import itertools
+import random
+
+import msgspec
+import pytest
+from tests.margin_world import floats, instruments, market, marks_book, option, order, perpetual
+
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.margin.reference import evaluate_standard
+from exchange.margin.scenarios import load_standard
+from exchange.margin.standard import StandardAccount, unit_requirements
+
+CALL, PUT = option(110_000, "C"), option(90_000, "P")
+
+
+def standard(positions=None, cash=0, marks=None):
+    found = StandardAccount(7, marks or marks_book())
+    found.add_cash(round(cash * CASH_SCALE))
+    for instrument_id, contracts in (positions or {}).items():
+        found.apply_fill(instrument_id, round(contracts * QUANTITY_SCALE))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("instrument_id", "initial"),
+    [
+        (option(100_000, "C"), 15_000),  # at the money
+        (option(60_000, "C"), 15_000),  # in the money
+        (option(110_000, "C"), 10_000),  # 10 % out: 5 % is below the floor
+        (option(110_000, "P"), 15_000),
+        (option(90_000, "P"), 10_000),
+    ],
+)
+def test_a_short_option_needs_its_mark_and_a_share_of_the_index(instrument_id, initial):
+    found = standard({instrument_id: -1.0}, cash=50_000)
+    mark = found._marks.mark_price(instrument_id)
+    assert found.initial_excess() == (50_000 - initial) * CASH_SCALE - mark
+    assert found.maintenance_excess() == (50_000 - 7_500) * CASH_SCALE - mark
+
+
+def test_out_of_the_money_less_than_the_floor_counts_in_full():
+    """At 4 % out of the money 11 % remain."""
+    marks = marks_book()
+    row = marks.row(option(100_000, "C"))
+    lower = msgspec.structs.replace(marks.underlying_risk(1), index_price=96_000 * CASH_SCALE)
+    marks._underlyings[1] = lower
+    expected = (96_000 * 15 // 100 - 4_000) * CASH_SCALE
+    assert unit_requirements(marks, row)[0] == expected * 10**18
+
+
+def test_long_options_are_paid_for_and_count_nothing():
+    found = standard({CALL: 2.0}, cash=5)
+    assert found.initial_excess() == found.maintenance_excess() == 5 * CASH_SCALE
+    assert found.equity() > 5 * CASH_SCALE
+    assert found.initial_margin() == found.mark_value()
+
+
+def test_a_perpetual_needs_a_tenth():
+    found = standard({perpetual(): -1.0}, cash=200_000)
+    value = 100_050
+    assert found.initial_excess() == (200_000 - value - 10_000) * CASH_SCALE
+    assert found.maintenance_excess() == (200_000 - value - 6_500) * CASH_SCALE
+
+
+def test_nothing_offsets():
+    spread = standard({CALL: -1.0, option(120_000, "C"): 1.0}, cash=50_000)
+    assert spread.initial_excess() == standard({CALL: -1.0}, cash=50_000).initial_excess()
+
+
+def test_integers_follow_the_float_reference():
+    rng = random.Random(4)
+    for _ in range(50):
+        chosen = rng.sample(instruments(), rng.randint(1, 20))
+        found = standard({one: rng.randint(-100, 100) / 10 for one in chosen}, cash=10_000)
+        expected = evaluate_standard(load_standard(), market(), floats(found))
+        contracts = sum(map(abs, found.positions.values())) / QUANTITY_SCALE
+        for name in ("initial_excess", "maintenance_excess"):
+            difference = getattr(found, name)() - getattr(expected, name) * CASH_SCALE
+            assert abs(difference) <= contracts + 2
+
+
+def test_no_subset_of_fills_leaves_less_than_promised():
+    rng = random.Random(8)
+    marks = marks_book()
+    for _ in range(60):
+        positions = {one: rng.randint(-20, 20) / 10 for one in rng.sample(instruments(), 5)}
+        orders = []
+        for one in rng.sample(instruments(), 4):
+            fair = marks.mark_price(one) / CASH_SCALE
+            orders.append(
+                order(one, rng.choice((-2, 0.5)), max(0.01, fair * rng.uniform(0.5, 1.5)))
+            )
+        found = standard(positions, cash=10_000, marks=marks)
+        for order_id, one in enumerate(orders):
+            expected = found.initial_excess_with(one)
+            found.place_order(order_id, one)
+            assert found.initial_excess() == expected
+        found.check()
+        for count in range(len(orders) + 1):
+            for subset in itertools.combinations(orders, count):
+                filled = standard(positions, cash=10_000, marks=marks)
+                for one in subset:
+                    filled.apply_fill(one.instrument_id, one.sign * one.quantity)
+                    filled.add_cash(-one.sign * one.limit_price * one.quantity // QUANTITY_SCALE)
+                    filled.add_cash(-(one.max_fee * one.quantity // QUANTITY_SCALE))
+                assert filled.initial_excess() >= found.initial_excess()
+        for order_id in range(len(orders)):
+            found.remove_order(order_id)
+        assert found.initial_excess() == standard(positions, 10_000, marks).initial_excess()
+
+
+def test_closing_reduces_risk():
+    found = standard({CALL: -2.0}, cash=0)
+    mark = found._marks.mark_price(CALL) / CASH_SCALE
+    assert found.risk_reducing(order(CALL, 1, mark))
+    assert not found.risk_reducing(order(CALL, 1, mark + 20_000))
