@@ -39,6 +39,7 @@ from exchange.api.settings import GatewaySettings
 
 PREFIX: Final = "/api/v2"
 CLOSE_TIMEOUT_S: Final = 1.0
+METHODS: Final[list[Method[Any]]] = [*PUBLIC, *PRIVATE]
 _MESSAGE_TOO_BIG: Final = 1009
 _log: Final = structlog.get_logger("gateway")
 
@@ -61,7 +62,12 @@ def create_app(
     """
     gateway = Gateway(sequencer, settings or GatewaySettings(), history)
     gateway.start()
-    dispatcher = Dispatcher(gateway, [*PUBLIC, *PRIVATE])
+    return app_of(Dispatcher(gateway, METHODS))
+
+
+def app_of(dispatcher: Dispatcher) -> FastAPI:
+    """The application before a dispatcher whose gateway was started."""
+    gateway = dispatcher.gateway
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

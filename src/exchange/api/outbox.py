@@ -80,12 +80,19 @@ class Outbox:
     async def take(self) -> bytes:
         """The next message to send."""
         while True:
-            while not self._items:
-                self._filled.clear()
-                await self._filled.wait()
+            message = self.pop()
+            if message is not None:
+                return message
+            self._filled.clear()
+            await self._filled.wait()
+
+    def pop(self) -> bytes | None:
+        """The next message, or None when nothing waits."""
+        while self._items:
             message = self._open(self._items.popleft())
             if message is not None:
                 return message
+        return None
 
     def _append(self, item: _Item) -> None:
         self._items.append(item)

@@ -7,17 +7,7 @@ from exchange.api.outbox import DELTAS_MAX, Outbox
 
 def drained(outbox):
     """Everything that can be taken now."""
-
-    async def take_all():
-        taken = []
-        while len(outbox):
-            try:
-                taken.append(await asyncio.wait_for(outbox.take(), 0.01))
-            except TimeoutError:
-                break
-        return taken
-
-    return asyncio.run(take_all())
+    return list(iter(outbox.pop, None))
 
 
 def outbox(messages=1_000, size=10_000, resync=lambda channel: b"snapshot " + channel.encode()):

@@ -6,13 +6,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 import uvicorn
 from tests.venue import CHAIN, CLEARING, FEES, NS, USDC_TOKEN, C, P, Venue, contracts, usdc
 
-from exchange.api.app import create_app
+from exchange.api.app import METHODS, app_of
+from exchange.api.dispatch import Dispatcher
+from exchange.api.gateway import Gateway
 from exchange.api.settings import GatewaySettings
 from exchange.engine import Engine
 from exchange.journal import Entry
@@ -45,6 +48,7 @@ class FakeSequencer:
         self.listeners: list[Any] = []
         self.failure: Exception | None = None
         self.stopped = False
+        self._entries: list[Entry] = []
 
     @property
     def engine(self) -> Engine:
@@ -61,7 +65,9 @@ class FakeSequencer:
         return self.venue.time_ns
 
     def entries(self) -> list[Entry]:
-        return [_entry(*row) for row in self.venue.entries]
+        for row in self.venue.entries[len(self._entries) :]:
+            self._entries.append(_entry(*row))
+        return self._entries
 
     def release(self, since: int) -> None:
         """Tell listeners of what a test sent to the venue directly."""
@@ -106,10 +112,15 @@ class World:
         self.sequencer = FakeSequencer(self.venue)
         quiet = {"requests_burst": 1e9, "orders_burst": 1e9}
         self.settings = GatewaySettings(**(quiet | settings))
-        self.app = create_app(self.sequencer, self.settings, self.sequencer.entries())
-        self.gateway = self.app.state.gateway
-        self.dispatcher = self.app.state.dispatcher
+        self.gateway = Gateway(self.sequencer, self.settings, self.sequencer.entries())
+        self.gateway.start()
+        self.dispatcher = Dispatcher(self.gateway, METHODS)
         self.nonce = 0
+
+    @cached_property
+    def app(self) -> Any:
+        """The public application; slow to build."""
+        return app_of(self.dispatcher)
 
     def do(self, action: Any) -> Any:
         """Run `action(venue)` and release what it journaled."""

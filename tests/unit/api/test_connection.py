@@ -1,0 +1,98 @@
+"""Heartbeats, slow sockets, and what ends a connection."""
+
+import asyncio
+
+import pytest
+
+from exchange.api import connection as module
+from exchange.api.connection import Connection
+from exchange.api.settings import GatewaySettings
+
+
+def connection(**settings):
+    return Connection("test", GatewaySettings(**settings), lambda *_: None)
+
+
+async def sent_by(client, seconds):
+    """What is sent within `seconds`."""
+    sent = []
+
+    async def send(text):
+        sent.append(text)
+
+    task = asyncio.create_task(client.send_all(send))
+    await asyncio.sleep(seconds)
+    task.cancel()
+    return sent
+
+
+def test_the_outbox_is_sent():
+    async def scenario():
+        client = connection()
+        client.outbox.put(b"one")
+        client.outbox.put(b"two")
+        return await sent_by(client, 0.02)
+
+    assert asyncio.run(scenario()) == ["one", "two"]
+
+
+def test_an_overflow_ends_the_connection_with_a_reason():
+    async def scenario():
+        client = connection(outbox_messages_max=1)
+        watching = asyncio.create_task(client.watch())
+        client.outbox.put(b"one")
+        client.outbox.put(b"two")
+        await asyncio.wait_for(watching, 1)
+        return client.close_reason
+
+    assert asyncio.run(scenario()).startswith("slow consumer")
+
+
+def test_a_socket_that_takes_nothing_ends_the_connection(monkeypatch):
+    monkeypatch.setattr(module, "SEND_TIMEOUT_S", 0.01)
+
+    async def scenario():
+        client = connection()
+        client.outbox.put(b"one")
+        await asyncio.wait_for(client.send_all(lambda _: asyncio.sleep(60)), 1)
+        return client.close_reason
+
+    assert asyncio.run(scenario()).startswith("slow consumer")
+
+
+@pytest.mark.parametrize(("answers", "reason"), [(True, ""), (False, "heartbeat missed")])
+def test_a_silent_client_is_asked_and_then_let_go(answers, reason):
+    async def scenario():
+        client = connection()
+        watching = asyncio.create_task(client.watch())
+        client.set_heartbeat(0.02)
+        asked = 0
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            while len(client.outbox):
+                assert await client.outbox.take() == module.TEST_REQUEST
+                asked += 1
+                if answers:
+                    client.heard()
+        watching.cancel()
+        return client.close_reason, asked
+
+    found, asked = asyncio.run(scenario())
+    assert found == reason
+    assert asked >= 1
+
+
+def test_a_stopped_heartbeat_asks_no_more():
+    async def scenario():
+        client = connection()
+        watching = asyncio.create_task(client.watch())
+        client.set_heartbeat(0.01)
+        await asyncio.sleep(0.015)
+        client.set_heartbeat(0)
+        await asyncio.sleep(0.05)
+        asked = len(client.outbox)
+        await asyncio.sleep(0.05)
+        watching.cancel()
+        return client.close_reason, len(client.outbox) - asked
+
+    assert asyncio.run(scenario()) == ("", 0)

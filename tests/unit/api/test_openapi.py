@@ -1,0 +1,44 @@
+"""The document describes every route, each parameter and the errors."""
+
+import pytest
+from tests.unit.api.world import World
+
+from exchange.api.methods_private import PRIVATE, SIGNED
+from exchange.api.methods_public import PUBLIC
+
+
+@pytest.fixture(scope="module")
+def document():
+    world = World()
+    yield world.app.openapi()
+    world.gateway.stop()
+
+
+@pytest.mark.parametrize("method", [*PUBLIC, *PRIVATE], ids=lambda m: m.name)
+def test_each_method_is_described(document, method):
+    path = document["paths"][f"/api/v2/{method.name}"]
+    names = set(method.params.__struct_fields__)
+    assert {p["name"] for p in path["get"]["parameters"]} == names
+    schema = path["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert set(schema["properties"]) == names
+    assert schema["additionalProperties"] is False
+    assert path["get"]["summary"] == method.summary
+    assert {"200", "400", "401", "500"} <= path["post"]["responses"].keys()
+    needs_session = method.private and method.name not in SIGNED
+    assert ("security" in path["post"]) == needs_session
+
+
+def test_references_resolve(document):
+    schemas = document["components"]["schemas"]
+    assert {"Reply", "Error"} <= schemas.keys()
+    assert "bearer" in document["components"]["securitySchemes"]
+
+
+def test_each_method_is_on_the_api_page():
+    from pathlib import Path
+
+    page = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
+    for method in [*PUBLIC, *PRIVATE]:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{method.name}` |"))
+        for field in method.params.__struct_fields__:
+            assert f"`{field}`" in row, (method.name, field)
