@@ -10,6 +10,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Final
 
+import httpx
 import msgspec
 from rich.console import Console
 
@@ -33,6 +34,7 @@ from exchange.settlement.deploy import (
 
 READY_S: Final = 60.0
 _WATCH_S: Final = 0.2
+_DRAIN_S: Final = 8.0
 _ACCOUNTS: Final = 20  # funded by Anvil: everybody in dev_keys
 
 
@@ -112,6 +114,25 @@ class Stack:
             )
         return child
 
+    def drain(self) -> bool:
+        """Let the relayer settle what is pending, for a few seconds; whether it did.
+
+        The contract refuses fills older than its batch age, so a venue that stands still for days
+        must not leave any behind.
+        """
+        headers = {"Authorization": f"Bearer {self.settings.token()}"}
+        deadline = time.monotonic() + _DRAIN_S
+        with httpx.Client(base_url=self.admin_url, headers=headers, timeout=2.0) as admin:
+            while time.monotonic() < deadline:
+                try:
+                    status = admin.get("/admin/status").json()
+                except httpx.HTTPError:
+                    return False
+                if not status["pending"] and status["confirmed_batch"] == status["batch_number"]:
+                    return True
+                time.sleep(_WATCH_S)
+        return False
+
     def stop(self) -> None:
         """Stop every child, newest first, and the chain last. Safe to call twice."""
         for child in reversed(self.children.values()):
@@ -175,6 +196,10 @@ def run_dev(settings: Settings) -> None:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not orphan children
             console.print("stopping")
+            if "market" in stack.children:
+                stack.children.pop("market").stop()
+            if "relayer" in stack.children and not stack.drain():
+                console.print("some trades are not settled yet: start again within a day")
 
 
 def _print_places(console: Console, stack: Stack, *, resumed: bool) -> None:
