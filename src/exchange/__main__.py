@@ -105,6 +105,17 @@ def audit(
 
 
 @app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="Such as matching, margin, journal.")],
+    json_file: JsonFile = None,
+) -> None:
+    """Measure one part on this machine."""
+    from exchange.bootstrap.bench_command import run_bench
+
+    run_bench(name, json_file)
+
+
+@app.command()
 def margin(
     input_file: Annotated[Path, typer.Option("--input", help="Portfolio, preset and market.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
