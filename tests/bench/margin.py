@@ -1,8 +1,8 @@
 """`exchange bench margin`: what margin costs, beside the pricing peers, in one run.
 
-Best of several rounds each, so that a busy machine disturbs little; ratios are what counts. A peer
-that does not run fails the bench: py_vollib_vectorized gets an environment of its own, made on
-demand, because it needs an older numpy.
+CPU time, the best of several rounds: what a busy machine disturbs least, though a shared core
+still shows; ratios are what counts. A peer that does not run fails the bench: py_vollib_vectorized
+gets an environment of its own, made on demand, because it needs an older numpy.
 """
 
 import json
@@ -11,7 +11,6 @@ import platform
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from exchange.margin.surface import FlatSurface
 from exchange.model import InstrumentTerms, Kind, OptionKind, pack_instrument_id
 
 HERE = Path(__file__).parent
+VENV = HERE.parents[1] / ".venv" / "margin-peers"
 NOW = 1_795_248_000  # 2026-11-21 08:00 UTC
 DAYS = (1, 2, 7, 14, 35, 63, 98, 126, 217, 308)
 STRIKES = range(40_000, 140_000, 2_000)
@@ -60,12 +60,12 @@ def machine() -> dict[str, object]:
 
 
 def best(rounds: int, work) -> float:
-    """Seconds of the fastest of `rounds` runs."""
+    """CPU seconds of the fastest of `rounds` runs."""
     fastest = float("inf")
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        fastest = min(fastest, time.perf_counter() - start)
+        fastest = min(fastest, time.process_time() - start)
     return fastest
 
 
@@ -124,17 +124,16 @@ def quantlib_prices(columns: list[np.ndarray]) -> tuple[np.ndarray, float]:
     kinds = [QuantLib.Option.Put if put else QuantLib.Option.Call for put in is_put]
     deviations = [vol * years**0.5 for vol, years in zip(volatility, tau, strict=True)]
     cases = list(zip(kinds, strike, forward, deviations, strict=True))
-    start = time.perf_counter()
+    start = time.process_time()
     prices = [QuantLib.blackFormula(*case) for case in cases]
-    return np.array(prices), time.perf_counter() - start
+    return np.array(prices), time.process_time() - start
 
 
 def vollib_prices(options: dict[str, np.ndarray]) -> tuple[np.ndarray, float]:
-    home = Path(tempfile.gettempdir()) / "exchange-bench-margin"
-    python = home / "bin" / "python"
-    done = home / "done"
+    python = VENV / "bin" / "python"
+    done = VENV / "done"
     if not done.exists():
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
         peers = ["-r", str(HERE / "margin_peers.txt")]
         subprocess.run([python, "-m", "pip", "install", "-q", *peers], check=True)
         done.touch()

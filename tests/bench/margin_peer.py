@@ -19,7 +19,7 @@ arguments = (flags, given["forward"], given["strike"], given["tau"], 0.0, given[
 prices = vectorized_black(*arguments, return_as="numpy")  # compiles
 best = float("inf")
 for _ in range(9):
-    start = time.perf_counter()
+    start = time.process_time()
     prices = vectorized_black(*arguments, return_as="numpy")
-    best = min(best, time.perf_counter() - start)
+    best = min(best, time.process_time() - start)
 json.dump({"seconds": best, "prices": prices.tolist()}, sys.stdout)
