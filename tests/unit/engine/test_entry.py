@@ -1,7 +1,12 @@
 """Order entry: placing, matching, fees, self-trade prevention, canceling."""
 
+from fractions import Fraction
+from math import ceil
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.venue import (
     FEE_ID,
     FEES,
@@ -28,12 +33,14 @@ from exchange.commands import (
     SessionKeySeen,
     SubaccountSeen,
 )
+from exchange.engine.entry import schedule_fee
 from exchange.events import (
     CancelReason,
     OrderRepeated,
     RejectReason,
     Traded,
 )
+from exchange.fixed import RATIO_SCALE
 from exchange.model import OrderStatus, SelfTradePrevention, Side, TimeInForce
 
 # --- placing and matching ---
@@ -242,6 +249,26 @@ def test_an_index_fee_rounds_up():
     venue.sell(ann, "0.01", 2_500)
     (trade,) = [e for e in venue.buy(bob, "0.01", 2_500) if isinstance(e, Traded)]
     assert (trade.maker_fee, trade.taker_fee) == (0, 10)  # 9.9999999999
+
+
+@given(
+    index=st.integers(1, 10**12),
+    ticks=st.integers(1, 10**7),
+    quantity=st.integers(1, 10**8),
+    rates=st.tuples(*[st.integers(0, RATIO_SCALE)] * 3),
+)
+def test_fees_agree_with_fractions(index, ticks, quantity, rates):
+    """Each bound is the rational number, rounded up; the smaller one is the fee."""
+    maker_rate, taker_rate, cap = rates
+    fees = FeeSchedule(maker_rate=maker_rate, taker_rate=taker_rate, premium_cap=cap)
+    state = Venue(fees=fees).engine._venue
+    state.marks.set_index(1, index, RATIO_SCALE)
+    price = ticks * 10_000
+    for rate, maker in ((maker_rate, True), (taker_rate, False)):
+        by_index = ceil(Fraction(rate * index * quantity, RATIO_SCALE * 10_000))
+        by_premium = ceil(Fraction(cap * price * quantity, RATIO_SCALE * 10_000))
+        fee = schedule_fee(state, 1, price, quantity, maker=maker)
+        assert fee == min(by_index, by_premium)
 
 
 def test_a_fee_never_exceeds_what_was_signed():

@@ -285,6 +285,31 @@ def test_a_hole_holds_delivery_up(where, samples, hole):
     assert (fixed is None) == bool(hole)
 
 
+def slow_hole(samples: list[tuple[int, int]]) -> bool:
+    """By definition: some half second of the window is too far from the sample that it has."""
+    for half in range(-2 * WINDOW_S, 1):
+        ages = [half - 2 * offset for offset, _ in samples if 2 * offset <= half]
+        if not ages or min(ages) > 2 * AGE_S:
+            return True
+    return False
+
+
+@given(
+    st.integers(-WINDOW_S - 40, -WINDOW_S + 2),
+    st.lists(st.integers(20, AGE_S + 1), min_size=58, max_size=70),
+    st.integers(0, 60),
+)
+def test_holes_equal_their_slow_twin(first, gaps, last):
+    """Samples about as far apart as they may be: refused exactly when the definition says so."""
+    samples = [(first, usdc(1))]
+    for gap in gaps:
+        samples.append((samples[-1][0] + gap, usdc(1)))
+    samples = [sample for sample in samples if sample[0] <= last]
+    venue, fixed, _ = sampled(samples, deliver_after_s=last)
+    seen = [sample for sample in samples if EXPIRY_S + sample[0] <= venue.now_s]
+    assert (fixed is None) == slow_hole(seen)
+
+
 def test_grace_forgives_holes():
     """An hour later the average of what there is must do: positions cannot wait for ever."""
     samples = [(-WINDOW_S, usdc(90_000)), (-WINDOW_S // 2, usdc(110_000))]
