@@ -296,11 +296,13 @@ def slow_hole(samples: list[tuple[int, int]]) -> bool:
 
 @given(
     st.integers(-WINDOW_S - 40, -WINDOW_S + 2),
-    st.lists(st.integers(20, AGE_S + 1), min_size=58, max_size=70),
-    st.integers(0, 60),
+    st.lists(st.integers(24, AGE_S), min_size=76, max_size=76),
+    st.tuples(st.integers(0, 75), st.integers(0, 8)),
+    st.integers(-40, 60),
 )
-def test_holes_equal_their_slow_twin(first, gaps, last):
+def test_holes_equal_their_slow_twin(first, gaps, late, last):
     """Samples about as far apart as they may be: refused exactly when the definition says so."""
+    gaps[late[0]] += late[1]
     samples = [(first, usdc(1))]
     for gap in gaps:
         samples.append((samples[-1][0] + gap, usdc(1)))
