@@ -43,10 +43,10 @@ def traded_venue(**parameters: Any) -> Venue:
     return venue
 
 
-def write_journal(venue: Venue, path: Path, *, group: int = 3) -> None:
+def write_journal(venue: Venue, location: Path | str, *, group: int = 3) -> None:
     """Write a venue's life as the sequencer would, `group` commands a commit."""
     encoder = EntryEncoder()
-    with open_journal(str(path)) as journal:
+    with open_journal(str(location)) as journal:
         for start in range(0, len(venue.entries), group):
             stamped = [
                 encoder.stamp(time_ns, command, events)
