@@ -58,7 +58,10 @@ def _machine_clock_us() -> int:
 
 
 class NonceAllocator:
-    """Nonces that never repeat, over restarts too: microseconds, or the next higher number."""
+    """Nonces that never repeat, over restarts too: from the microsecond of the first one upwards.
+
+    They are consecutive because four neighbours share a storage slot on chain.
+    """
 
     def __init__(self, clock_us: Callable[[], int] = _machine_clock_us) -> None:
         self._clock_us = clock_us
@@ -66,7 +69,7 @@ class NonceAllocator:
 
     def allocate(self) -> int:
         """A fresh nonce."""
-        self._last = max(self._last + 1, self._clock_us())
+        self._last = self._last + 1 if self._last else self._clock_us()
         return self._last
 
 
