@@ -4,6 +4,7 @@
 matches. `World` adds an Anvil with the contracts, and journals what the watcher reads.
 """
 
+import socket
 from pathlib import Path
 from typing import Final
 
@@ -254,13 +255,26 @@ def _event(seen: AnyObservation) -> AnyEvent | None:
             return None
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class World:
     """A chain with the contracts, two funded traders and a journal. Close it."""
 
-    def __init__(self, folder: Path, *, port: int = 19_645) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._port = port
+        self._port = free_port()
         self.anvil = self._start_anvil()
+        try:
+            self._furnish()
+        except BaseException:
+            self.anvil.stop()
+            raise
+
+    def _furnish(self) -> None:
         self.chain = self._deploy()
         deployment = self.chain.deployment
         self.script = Script(

@@ -165,7 +165,7 @@ def test_kill_9_in_mid_flow(world: World) -> None:
 
 
 def wait_for_batch(world: World, number: int) -> None:
-    eventually(lambda: world.chain.last_batch().number >= number, timeout_s=20)
+    eventually(lambda: world.chain.last_batch().number >= number, timeout_s=60)
 
 
 def start_child(world: World, settings: Path) -> subprocess.Popen[bytes]:
