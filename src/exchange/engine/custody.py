@@ -34,7 +34,7 @@ from exchange.events import (
     Withdrawn,
 )
 from exchange.fixed import CASH_SCALE, format_decimal, to_seconds_down
-from exchange.model import FEE_SUBACCOUNT_ID, WithdrawalTerms
+from exchange.model import WithdrawalTerms
 
 LOCAL_CHAIN_IDS = frozenset({1337, 31337})
 _ZERO_ADDRESS = "0x" + "0" * 40
@@ -127,7 +127,7 @@ def withdraw(venue: Venue, command: Withdraw) -> None:
 def _check_withdrawal(venue: Venue, terms: WithdrawalTerms) -> tuple[RejectReason, str] | None:
     assert venue.parameters is not None
     subaccount = venue.subaccounts.get(terms.subaccount_id)
-    if subaccount is None or terms.subaccount_id == FEE_SUBACCOUNT_ID:
+    if subaccount is None:
         return RejectReason.UNKNOWN_SUBACCOUNT, f"subaccount {terms.subaccount_id}"
     if terms.signer != subaccount.owner:
         return RejectReason.UNAUTHORIZED_SIGNER, "only the owner's own signature takes cash out"

@@ -6,6 +6,7 @@ from tests.venue import (
     CLEARING,
     EXPIRY_S,
     FEE_ID,
+    FEES,
     START_S,
     USDC_TOKEN,
     WALLET,
@@ -198,7 +199,6 @@ def test_everything_may_leave_an_idle_subaccount(venue, ann):
 
 WITHDRAWAL_FAULTS = [
     (R.UNKNOWN_SUBACCOUNT, {"subaccount_id": 99}),
-    (R.UNKNOWN_SUBACCOUNT, {"subaccount_id": FEE_ID}),
     (R.UNAUTHORIZED_SIGNER, {"signer": "key"}),
     (R.UNAUTHORIZED_SIGNER, {"signer": "mallory"}),
     (R.DEADLINE_PASSED, {"deadline": START_S}),
@@ -358,3 +358,17 @@ def test_cash_follows_the_trades_into_the_wallet(venue, ann, bob):
     assert fills(venue.sell(ann, 1, 2_500)) == [(usdc(2_500), 10_000)]
     assert refusals(venue.withdraw(ann, 990_000, token=USDC_TOKEN)) == []
     assert venue.now_s < EXPIRY_S
+
+
+def test_the_treasury_takes_the_venues_fees_out():
+    """Once the chain has named it; before that nobody is the owner."""
+    venue = open_venue(fees=FEES)
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    venue.sell(ann, 1, 2_500)
+    venue.buy(bob, 1, 2_500)
+    earned = venue.cash(FEE_ID)
+    assert earned > 0
+    assert refusals(venue.withdraw(FEE_ID, "0.01")) == [R.UNAUTHORIZED_SIGNER]
+    venue.observe(SubaccountSeen(subaccount_id=FEE_ID, owner="treasury"))
+    assert refusals(venue.withdraw(FEE_ID, "0.01")) == []
+    assert venue.cash(FEE_ID) == earned - 10_000
