@@ -333,6 +333,36 @@ def test_a_book_is_restored_from_its_orders(market):
     assert copy.get(5).displayed_quantity == 1
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (0, 1, 1, BUY, 100, 5, 0, 5),  # order_id
+        (1, 1, 1, BUY, 100, 5, 0, 5),  # rests already
+        (9, 1, 1, BUY, 105, 5, 0, 5),  # off the grid
+        (9, 1, 1, BUY, 100, 5, 0, 0),  # shows nothing
+        (9, 1, 1, BUY, 100, 5, 0, 6),  # shows more than it has
+        (9, 1, 1, BUY, 100, 5, 3, 4),  # shows more than its slice
+    ],
+)
+def test_what_a_snapshot_must_not_contain(market, fields):
+    with pytest.raises(AssertionError):
+        market.book.restore(*fields)
+
+
+def test_a_large_order_is_restored():
+    book = OrderBook(10, 10)
+    book.restore(1, 1, 1, BUY, 100, 10**9, 0, 10**9)
+    assert book.levels(BUY, 0) == [(100, 10**9, 1)]
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "expected"),
+    [(SELL, 100, 5), (SELL, 110, 10), (SELL, 90, 0), (SELL, 105, 0), (SELL, 120, 0), (BUY, 80, 5)],
+)
+def test_displayed_quantity_at_a_price(market, side, price, expected):
+    assert market.book.displayed_at(side, price) == expected
+
+
 def test_many_orders_outgrow_every_array():
     market = Market()
     for i in range(300):
