@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -42,13 +43,6 @@ CLOSE_TIMEOUT_S: Final = 1.0
 METHODS: Final[list[Method[Any]]] = [*PUBLIC, *PRIVATE]
 _MESSAGE_TOO_BIG: Final = 1009
 _log: Final = structlog.get_logger("gateway")
-
-
-class _AnyObject(msgspec.Struct):
-    """Tells an envelope from bare parameters."""
-
-    method: msgspec.Raw | None = None
-    jsonrpc: msgspec.Raw | None = None
 
 
 def create_app(
@@ -154,7 +148,11 @@ def _answer_errors(app: FastAPI, dispatcher: Dispatcher) -> None:
 
 
 def _response(outcome: Outcome) -> Response:
-    return Response(outcome.body, status_code=outcome.status, media_type="application/json")
+    # After a body that is too large the connection ends: the server would read the rest for ever.
+    headers = (
+        {"Connection": "close"} if outcome.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else None
+    )
+    return Response(outcome.body, outcome.status, headers, "application/json")
 
 
 class HttpEndpoints:
@@ -223,10 +221,10 @@ def _query(request: Request, params: type[Params], limit: int) -> bytes:
 
 def _is_envelope(body: bytes) -> bool:
     try:
-        found = msgspec.json.decode(body, type=_AnyObject)
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, RecursionError):
         return False
-    return found.method is not None or found.jsonrpc is not None
+    return "method" in members or "jsonrpc" in members
 
 
 class WebSocketEndpoint:
@@ -286,7 +284,8 @@ class WebSocketEndpoint:
     async def _close(self, socket: WebSocket, code: int, reason: str) -> None:
         if socket.application_state is WebSocketState.CONNECTED:
             with contextlib.suppress(TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
-                await asyncio.wait_for(socket.close(code, reason), CLOSE_TIMEOUT_S)
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await socket.close(code, reason)
 
     async def _read(self, socket: WebSocket, connection: Connection) -> None:
         while True:

@@ -54,7 +54,9 @@ class Connection:
         while True:
             message = await self.outbox.take()
             try:
-                await asyncio.wait_for(send(message.decode()), SEND_TIMEOUT_S)
+                # Not wait_for: before Python 3.12 it may swallow the cancellation that ends us.
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await send(message.decode())
             except TimeoutError:
                 self.close_reason = "slow consumer: nothing was read for 30 seconds"
                 return
@@ -92,7 +94,8 @@ class Connection:
 
     async def _hears_within(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(self._heard.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._heard.wait()
         except TimeoutError:
             return False
         return True

@@ -481,7 +481,8 @@ class AsyncClient:
             mirror = BookMirror(name)
             ready = self._subscriptions.add_mirror(channel, mirror)
             await self._join([channel])
-            await asyncio.wait_for(ready.wait(), MIRROR_TIMEOUT_S)
+            async with asyncio.timeout(MIRROR_TIMEOUT_S):
+                await ready.wait()
         return mirror
 
     async def _join(self, channels: list[str]) -> None:

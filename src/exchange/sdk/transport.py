@@ -163,7 +163,11 @@ class WebSocketTransport:
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:
         """One request and its reply."""
-        await asyncio.wait_for(self._open.wait(), CALL_TIMEOUT_S)
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                await self._open.wait()
+        except TimeoutError:
+            raise ConnectionLost(f"{method}: no connection in {CALL_TIMEOUT_S} s") from None
         return await self.call_now(method, params)
 
     async def call_now(self, method: str, params: dict[str, Any]) -> Any:
@@ -180,7 +184,8 @@ class WebSocketTransport:
         ).decode()
         try:
             await socket.send(text)
-            answer = await asyncio.wait_for(reply, CALL_TIMEOUT_S)
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                answer = await reply
         except ConnectionClosed as error:
             raise ConnectionLost(f"{method}: {error}") from error
         except TimeoutError as error:

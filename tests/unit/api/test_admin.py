@@ -1,0 +1,186 @@
+"""The operator's listener: a token, figures, and commands."""
+
+import asyncio
+import base64
+
+import httpx
+import msgspec
+import pytest
+from tests.unit.api.world import MAKER_KEY, STRANGER, World, call
+from tests.venue import listing, put
+
+from exchange.api.admin import create_admin_app
+from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
+
+TOKEN = "a" * 32
+
+
+@pytest.fixture
+def world():
+    world = World()
+    yield world
+    world.gateway.stop()
+
+
+def ask(world, method, path, *, token=TOKEN, after_clock=None, gateway=True, **options):
+    app = create_admin_app(
+        world.sequencer,
+        token=TOKEN,
+        after_clock=after_clock,
+        gateway=world.gateway if gateway else None,
+        figures=lambda: {"oracle_age_seconds": 1.5},
+    )
+
+    async def scenario():
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            return await client.request(method, path, headers=headers, **options)
+
+    return asyncio.run(scenario())
+
+
+ROUTES = [
+    ("GET", "/metrics"),
+    ("GET", "/admin/status"),
+    ("POST", "/admin/list_instruments"),
+    ("POST", "/admin/observe_blocks"),
+    ("POST", "/admin/advance_clock"),
+    ("POST", "/admin/cut_batch"),
+    ("GET", "/nothing"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "a", "é"])
+def test_everything_but_health_needs_the_token(world, method, path, token):
+    before = world.sequencer.last_seq
+    headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
+    app = create_admin_app(world.sequencer, token=TOKEN)
+
+    async def scenario():
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
+            return await client.request(method, path, headers=headers)
+
+    assert asyncio.run(scenario()).status_code == 401
+    assert world.sequencer.last_seq == before
+
+
+def test_health_and_readiness_are_open(world):
+    assert ask(world, "GET", "/health", token="").json() == {"healthy": True}
+    assert ask(world, "GET", "/ready", token="").json() == {"ready": True}
+    world.sequencer.stopped = True
+    assert ask(world, "GET", "/health", token="").status_code == 503
+    assert ask(world, "GET", "/ready", token="").status_code == 503
+
+
+def test_the_status_tells_where_the_venue_stands(world):
+    found = ask(world, "GET", "/admin/status").json()
+    assert found["seq"] == world.sequencer.last_seq
+    assert found["last_block"] == world.sequencer.engine.last_block
+
+
+def test_metrics_are_prometheus_text(world):
+    asyncio.run(call(world, "public/get_time"))
+    asyncio.run(call(world, "public/nothing"))
+    text = ask(world, "GET", "/metrics").text
+    for line in (
+        f"exchange_seq {float(world.sequencer.last_seq)}",
+        "exchange_gateway_healthy 1.0",
+        "exchange_oracle_age_seconds 1.5",
+        'exchange_requests_total{method="public/get_time"} 1.0',
+        'exchange_errors_total{error="MethodNotFound"} 1.0',
+    ):
+        assert line in text
+    assert "gateway_healthy" not in ask(world, "GET", "/metrics", gateway=False).text
+
+
+def test_instruments_are_listed(world):
+    body = {"listings": [msgspec.to_builtins(listing(put(80_000)))]}
+    reply = ask(world, "POST", "/admin/list_instruments", json=body)
+    assert reply.json()["events"][0]["type"] == "InstrumentListed"
+    assert "BTC_USDC-25DEC26-80000-P" in world.gateway.view.instrument_ids
+
+
+def test_blocks_are_observed(world):
+    block = world.sequencer.engine.last_block + 1
+    command = ObserveBlocks(
+        first_block=block,
+        last_block=block,
+        last_hash="0x",
+        observations=(
+            SubaccountSeen(subaccount_id=4, owner=STRANGER),
+            DepositSeen(subaccount_id=4, amount=5),
+        ),
+    )
+    reply = ask(world, "POST", "/admin/observe_blocks", content=msgspec.json.encode(command))
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["seq"] == world.sequencer.last_seq
+    assert world.gateway.view.owners[4] == STRANGER
+    gap = ask(world, "POST", "/admin/observe_blocks", content=msgspec.json.encode(command))
+    assert (gap.status_code, gap.json()["error"]["data"]["reject_reason"]) == (409, "block_gap")
+
+
+def test_bytes_travel_as_base64(world):
+    block = world.sequencer.engine.last_block + 1
+    body = {
+        "first_block": block,
+        "last_block": block,
+        "last_hash": "0x",
+        "observations": [
+            {
+                "type": "BatchSeen",
+                "number": 1,
+                "batch_hash": base64.b64encode(bytes(32)).decode(),
+                "block": block,
+                "transaction": "0xaa",
+            }
+        ],
+    }
+    assert ask(world, "POST", "/admin/observe_blocks", json=body).status_code == 200
+
+
+def test_the_clock_moves_and_prices_follow_before_the_reply(world):
+    followed = []
+
+    async def after_clock():
+        followed.append(world.sequencer.last_seq)
+
+    reply = ask(
+        world, "POST", "/admin/advance_clock", json={"seconds": 60}, after_clock=after_clock
+    )
+    assert reply.json()["events"][-1] == {"type": "ClockAdvanced", "offset_ns": 60 * 10**9}
+    assert followed == [world.sequencer.last_seq]
+
+
+def test_batches_are_cut(world):
+    assert ask(world, "POST", "/admin/cut_batch").status_code == 409
+    asyncio.run(call(world, "private/sell", world.order("sell", key=MAKER_KEY)))
+    asyncio.run(call(world, "private/buy", world.order("buy")))
+    assert ask(world, "POST", "/admin/cut_batch").json()["events"][0]["type"] == "BatchCut"
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "code"),
+    [
+        ("advance_clock", b"{", -32700),
+        ("advance_clock", b'{"seconds":0}', -32602),
+        ("advance_clock", b'{"seconds":1.5}', -32602),
+        ("advance_clock", b'{"seconds":1,"seconds":2}', -32602),
+        ("advance_clock", b'{"minutes":1}', -32602),
+        ("list_instruments", b'{"listings":7}', -32602),
+        ("list_instruments", b'{"type":"Withdraw","listings":[]}', -32602),
+        ("nothing", b"{}", -32601),
+    ],
+)
+def test_bad_bodies_are_named(world, path, content, code):
+    before = world.sequencer.last_seq
+    reply = ask(world, "POST", f"/admin/{path}", content=content)
+    assert reply.json()["error"]["code"] == code
+    assert world.sequencer.last_seq == before
+
+
+def test_a_short_token_keeps_nobody_out_and_is_not_taken(world):
+    with pytest.raises(AssertionError):
+        create_admin_app(world.sequencer, token="short")
