@@ -141,6 +141,11 @@ def test_several_prices_may_come_at_one_time():
     assert found.state()[3] == ((5, 1000), (5, 990), (5, 980))
 
 
+def test_a_price_that_stays_is_kept_once_until_it_last_ended():
+    found = breaker((0, 1000), (5, 1000), (9, 1000))
+    assert found.state()[3:] == (((9, 1000),), ((9, 1000),))
+
+
 def test_rules_and_prices_are_positive():
     with pytest.raises(AssertionError):
         Breaker(BreakerRules(move_rate=1, window_ns=0, cool_off_ns=1, auction_ns=1))
