@@ -368,7 +368,7 @@ def test_the_treasury_takes_the_venues_fees_out():
     venue.buy(bob, 1, 2_500)
     earned = venue.cash(FEE_ID)
     assert earned > 0
-    assert refusals(venue.withdraw(FEE_ID, "0.01")) == [R.UNAUTHORIZED_SIGNER]
+    assert refusals(venue.withdraw(FEE_ID, "0.01", signer="thief")) == [R.UNAUTHORIZED_SIGNER]
     venue.observe(SubaccountSeen(subaccount_id=FEE_ID, owner="treasury"))
     assert refusals(venue.withdraw(FEE_ID, "0.01")) == []
     assert venue.cash(FEE_ID) == earned - 10_000
