@@ -15,15 +15,22 @@ from exchange.commands import (
     AdvanceClock,
     AmendOrder,
     BatchSeen,
+    BreakerParameters,
     CancelAll,
     CancelOrder,
     CutBatch,
     DepositSeen,
+    Halt,
     NonceFloorSeen,
+    ProtectionParameters,
+    ResetProtection,
+    Resume,
     SessionKeySeen,
+    SetProtection,
 )
 from exchange.events import AnyEvent, OrderPlaced, Refused
-from exchange.model import OrderTerms, SelfTradePrevention, Side, TimeInForce
+from exchange.fixed import RATIO_SCALE
+from exchange.model import InstrumentStatus, OrderTerms, SelfTradePrevention, Side, TimeInForce
 
 Draw = Callable[[int, int], int]  # an integer between two bounds, both possible
 Events = tuple[AnyEvent, ...]
@@ -34,6 +41,9 @@ FIRST_EXPIRY: Final = EXPIRY_S - 32 * DAY  # the second day at 08:00
 NEAR: Final = (call(100_000, expiry=FIRST_EXPIRY), put(100_000, expiry=FIRST_EXPIRY))
 TRADED: Final = (*NEAR, C, put(90_000))
 LOT: Final = 100
+BREAKER: Final = BreakerParameters(
+    move_rate=RATIO_SCALE * 3 // 100, window_ns=60 * NS, cool_off_ns=5 * NS, auction_ns=5 * NS
+)
 
 
 class Flow:
@@ -42,7 +52,9 @@ class Flow:
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
         self.venue: Venue = open_venue(
-            fees=FEES, limits=limits(open_orders_max=3, batch_items_max=12)
+            fees=FEES,
+            limits=limits(open_orders_max=3, batch_items_max=12),
+            breaker=BREAKER,
         )
         self.venue.list_instruments(*NEAR)
         self.venue.mark(dict.fromkeys(NEAR, 2_500))
@@ -67,6 +79,9 @@ class Flow:
             (1, self.repeat),
             (1, self.pass_time),
             (1, self.expire),
+            (2, self.protect),
+            (1, self.halt),
+            (2, self.resume),
         )
         choices = [kind for weight, kind in kinds for _ in range(weight)]
         self.note(self.pick(choices)())
@@ -133,7 +148,38 @@ class Flow:
             reject_post_only=self.draw(0, 1) == 1,
             self_trade_prevention=self.pick(list(SelfTradePrevention)),
             max_show=self.pick((0, 0, LOT, 50 * LOT)),
+            mmp=self.draw(0, 4) == 0,
         )
+
+    def protect(self) -> Events:
+        """A maker sets limits that a few fills exceed, takes them away, or ends a freeze."""
+        key = {"subaccount_id": self.pick(self.accounts), "underlying_id": 1}
+        if self.rarely():
+            return self.venue.send(ResetProtection(**key))
+        limits = ProtectionParameters(
+            interval_ns=60 * NS, frozen_ns=self.pick((0, 10 * NS)), quantity_limit=50 * LOT
+        )
+        return self.venue.send(SetProtection(limits=self.pick((limits, limits, None)), **key))
+
+    def halt(self) -> Events:
+        """An operator halts an instrument, an underlying, or all."""
+        if self.draw(0, 2):
+            return self.place()
+        instrument_id = self.pick((*TRADED, 0))
+        return self.venue.send(Halt(instrument_id=instrument_id, underlying_id=self.draw(0, 1)))
+
+    def resume(self) -> Events:
+        """An operator resumes; orders that cross are collected, and meet when the time is over."""
+        status = self.venue.engine.status
+        halted = [key for key in TRADED if status(key) is InstrumentStatus.HALTED]
+        if not halted:
+            return self.place()
+        for scope in {"instrument_id": self.pick(halted)}, {"underlying_id": 1}:
+            self.note(self.venue.send(Resume(**scope)))
+        for _ in range(self.draw(0, 6)):
+            self.note(self.place())
+        self.venue.wait(6)
+        return self.index()
 
     def amend(self) -> Events:
         """Terms once signed, with a higher version and other numbers."""
@@ -160,9 +206,14 @@ class Flow:
         if self.orders and self.draw(0, 2):
             owner, order_id = self.pick(self.orders[-20:])
             return self.venue.send(CancelOrder(subaccount_id=owner, order_id=order_id))
-        instrument_id = self.pick((0, *TRADED))
-        who = self.pick((*self.accounts, 99))
-        return self.venue.send(CancelAll(subaccount_id=who, instrument_id=instrument_id))
+        scope = {"subaccount_id": self.pick((*self.accounts, 99))}
+        filters = (
+            {},
+            {"instrument_id": self.pick(TRADED)},
+            {"nonce_below": self.draw(0, self.venue.next_nonce)},
+            {"underlying_id": 2},
+        )
+        return self.venue.send(CancelAll(**scope, **self.pick(filters)))
 
     def repeat(self) -> Events:
         """A command of the past comes again, whole."""

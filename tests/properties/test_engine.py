@@ -54,6 +54,9 @@ REASONS = {
     "insufficient_cash",
     "not_expired",
     "block_gap",
+    "instrument_halted",
+    "not_protected",
+    "protection_frozen",
 }
 THINGS = {
     "OrderPlaced",
@@ -66,6 +69,9 @@ THINGS = {
     "PositionExpired",
     "SessionKeySet",
     "NonceFloorRaised",
+    "InstrumentStatusChanged",
+    "AuctionUncrossed",
+    "ProtectionTripped",
 }
 
 
