@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.matching.auction import AuctionOrder, AuctionPrices, uncross
+from exchange.matching.book import OrderBook, PostOnly, instruction_word
+from exchange.model import SelfTradePrevention, TimeInForce
 
 TICK = 5
 ORDERS = st.lists(
@@ -113,3 +115,29 @@ def test_the_same_book_gives_the_same_auction(rows, reference):
     bids, asks = in_priority(rows)
     bounds = AuctionPrices(TICK, reference, -100, 100)
     assert uncross(bids, asks, bounds) == uncross(tuple(bids), tuple(asks), bounds)
+
+
+@given(ORDERS, st.integers(1, 60), st.integers(0, 3))
+def test_a_book_that_collected_orders_is_live_again_after_its_auction(rows, reference, shown):
+    collecting = instruction_word(
+        TimeInForce.GTC, PostOnly.OFF, SelfTradePrevention.CANCEL_TAKER, matching=False
+    )
+    book = OrderBook(TICK, -100)
+    for order_id, (buys, ticks, quantity, owner) in enumerate(rows, 1):
+        show = min(shown, quantity)
+        book.place(order_id, 1, owner, 0 if buys else 1, ticks * TICK, quantity, collecting, show)
+    before = sum(order.remaining_quantity for side in (0, 1) for order in book.orders(side))
+    bids, asks = (
+        [AuctionOrder(o.order_id, o.owner_key, o.price, o.remaining_quantity) for o in orders]
+        for orders in (book.orders(0), book.orders(1))
+    )
+    found = uncross(bids, asks, AuctionPrices(TICK, reference, -100, 100))
+    removed = sum(book.cancel(order_id) for order_id in found.prevented)
+    for fill in found.fills:
+        for order_id in (fill.bid_order_id, fill.ask_order_id):
+            left = book.get(order_id).remaining_quantity - fill.quantity
+            assert book.reduce(order_id, left) == fill.quantity
+    book.check()
+    assert book.best_bid is None or book.best_ask is None or book.best_bid < book.best_ask
+    after = sum(order.remaining_quantity for side in (0, 1) for order in book.orders(side))
+    assert before == after + removed + 2 * found.volume

@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.matching.book import OrderBook, PostOnly, instruction_word
 from exchange.matching.combos import Leg
 from exchange.matching.implied import ComboOrder, LegView, plan_implied
-from exchange.model import Side
+from exchange.model import SelfTradePrevention, Side, TimeInForce
 
 LOT = 3
 LEVELS = st.dictionaries(st.integers(1, 9), st.integers(1, 4), max_size=4)
@@ -81,3 +82,53 @@ def test_no_larger_choice_of_lots_keeps_the_rules(given_legs, limit, lots):
     runs = range(min(lots, len(nets)) + 1)
     best = max(n for n in runs if all(net <= limit for net in nets[:n]))
     assert sum(part.quantity for part in found) == best * LOT
+
+
+TAKE = instruction_word(TimeInForce.IOC, PostOnly.OFF, SelfTradePrevention.CANCEL_MAKER)
+RESTING = st.lists(
+    st.tuples(st.sampled_from(Side), st.integers(1, 9), st.integers(1, 4), st.integers(1, 3)),
+    max_size=8,
+)
+
+
+def filled_book(rows):
+    """A leg's book; its bids rest below 5 and its asks above."""
+    book = OrderBook(1, 1)
+    for order_id, (side, price, lots, owner) in enumerate(rows, 1):
+        away = (price + 1) // 2 if side is Side.BUY else 5 + price // 2
+        book.place(order_id, owner, owner, side, away, lots * LOT)
+    return book
+
+
+def view_for(book, owner):
+    sides = [
+        [(o.price, o.remaining_quantity) for o in book.orders(side) if o.owner_key != owner]
+        for side in (0, 1)
+    ]
+    return LegView(*sides, 1, 9)
+
+
+@given(
+    st.lists(st.tuples(RATIOS, RESTING), min_size=2, max_size=3),
+    st.sampled_from(Side),
+    st.integers(-30, 30),
+    st.integers(1, 6),
+)
+def test_the_books_fill_exactly_what_was_planned(given_legs, side, limit, lots):
+    owner = 3
+    legs = tuple(Leg(at, ratio) for at, (ratio, _) in enumerate(given_legs))
+    books = [filled_book(rows) for _, rows in given_legs]
+    views = [view_for(book, owner) for book in books]
+    for part in plan_implied(legs, views, ComboOrder(side, limit, lots * LOT, LOT)):
+        value = 0
+        for number, fill in enumerate(part.fills):
+            book = books[fill.instrument_id]
+            placement = book.place(
+                1_000 + number, owner, owner, fill.side, fill.price, fill.quantity, TAKE
+            )
+            assert {price for _, price, _ in placement.fills} == {fill.price}
+            assert sum(quantity for *_, quantity in placement.fills) == fill.quantity
+            sign = fill.side.sign * side.sign
+            value += sign * fill.price * fill.quantity
+            book.check()
+        assert value == part.net_price * part.quantity

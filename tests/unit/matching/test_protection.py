@@ -52,6 +52,12 @@ def test_greeks_are_exact_below_a_whole_unit():
     assert maker.on_trade(KEY, ProtectedTrade(time_ns=1, signed_quantity=1, delta=1, vega=0))
 
 
+def test_the_smallest_limit_is_one_unit():
+    maker = protection(quantity_limit=1)
+    unit = ProtectedTrade(time_ns=1, signed_quantity=-1, delta=0, vega=0)
+    assert maker.on_trade(KEY, unit)
+
+
 def test_a_trade_counts_until_just_before_a_whole_interval_has_passed():
     late = protection(quantity_limit=2 * CONTRACT)
     trade(late, 50, 1)
