@@ -29,6 +29,7 @@ from exchange.fixed import (
 )
 from exchange.model import (
     Instrument,
+    InstrumentStatus,
     Kind,
     OrderStatus,
     Side,
@@ -47,6 +48,12 @@ ORDER_STATES: Final = {
     OrderStatus.CANCELED: "cancelled",
     OrderStatus.EXPIRED: "cancelled",
     OrderStatus.REJECTED: "rejected",
+}
+STATES: Final = {
+    InstrumentStatus.LIVE: "open",
+    InstrumentStatus.HALTED: "halted",
+    InstrumentStatus.AUCTION: "auction",
+    InstrumentStatus.EXPIRED: "closed",
 }
 TIMES_IN_FORCE: Final = {
     TimeInForce.GTC: "good_til_cancelled",
@@ -99,7 +106,7 @@ def instrument_result(view: VenueView, instrument: Instrument) -> Result:
         "creation_timestamp": to_milliseconds_down(view.listed_ns[instrument.instrument_id]),
         "expiration_timestamp": instrument.expiry * 1000 or 32_503_708_800_000,
         "is_active": not expired,
-        "state": "closed" if expired else "open",
+        "state": STATES[view.statuses[instrument.instrument_id]],
         "rfq": False,
     }
     if instrument.kind is Kind.OPTION:
@@ -203,7 +210,7 @@ def ticker_result(view: VenueView, instrument: Instrument) -> Result:
     result: Result = {
         "instrument_name": instrument.name,
         "timestamp": to_milliseconds_down(view.time_ns),
-        "state": "closed" if instrument_id in view.expired else "open",
+        "state": STATES[view.statuses[instrument_id]],
         "best_bid_price": cash_number(bid[0]) if bid else 0,
         "best_bid_amount": quantity_number(bid[1]) if bid else 0,
         "best_ask_price": cash_number(ask[0]) if ask else 0,

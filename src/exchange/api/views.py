@@ -24,9 +24,17 @@ from exchange.api.records import (
     Position,
     Trade,
 )
-from exchange.commands import AmendOrder, AnyCommand, Configure, PlaceOrder, UpdateMarks
+from exchange.commands import (
+    AmendOrder,
+    AnyCommand,
+    Configure,
+    CutBatch,
+    PlaceOrder,
+    UpdateMarks,
+    signed_commands,
+)
 from exchange.fixed import notional, to_seconds_down
-from exchange.model import Instrument, OrderStatus, Side
+from exchange.model import Instrument, InstrumentStatus, OrderStatus, Side
 
 TRADES_PER_INSTRUMENT: Final = 1_000
 TRADES_PER_SUBACCOUNT: Final = 1_000
@@ -57,6 +65,7 @@ class VenueView:
         self.instruments: dict[int, Instrument] = {}
         self.instrument_ids: dict[str, int] = {}
         self.expired: set[int] = set()
+        self.statuses: dict[int, InstrumentStatus] = {}
         self.listed_ns: dict[int, int] = {}
         self.books: dict[int, BookView] = {}
         self.orders: dict[int, OrderRecord] = {}
@@ -76,9 +85,10 @@ class VenueView:
         self.withdrawals: dict[tuple[int, int], PaidWithdrawal] = {}
         self._finished: deque[int] = deque()
         self._touched = Touched(seq=0, time_ns=0)
-        self._command: AnyCommand | None = None
+        self._command: AnyCommand = CutBatch()  # of the entry at work
         self._handlers: dict[type, Callable[..., None]] = {
             ev.InstrumentListed: self._on_listed,
+            ev.InstrumentStatusChanged: self._on_status,
             ev.InstrumentExpired: self._on_instrument_expired,
             ev.IndexUpdated: self._on_index,
             ev.MarksUpdated: self._on_marks,
@@ -87,6 +97,7 @@ class VenueView:
             ev.SessionKeySet: self._on_session_key,
             ev.Deposited: self._on_cash,
             ev.Withdrawn: self._on_withdrawn,
+            ev.OrderArmed: self._on_armed,
             ev.OrderPlaced: self._on_placed,
             ev.OrderAmended: self._on_amended,
             ev.OrderCanceled: self._on_canceled,
@@ -153,11 +164,13 @@ class VenueView:
         sums: dict[tuple[int, int, int], int] = {}
         for orders in self.open_orders.values():
             for order in orders.values():
+                if order.status is OrderStatus.UNTRIGGERED:
+                    continue
                 assert order.status is OrderStatus.OPEN
                 key = (order.instrument_id, order.side, order.limit_price)
                 sums[key] = sums.get(key, 0) + order.remaining_quantity
         for instrument_id, book in self.books.items():
-            book.check()
+            book.check(may_cross=self.statuses[instrument_id] is not InstrumentStatus.LIVE)
             for side in (0, 1):
                 for price, quantity in book.levels(Side(side)):
                     assert sums.pop((instrument_id, side, price), 0) == quantity
@@ -175,10 +188,15 @@ class VenueView:
         self.instrument_ids[instrument.name] = instrument.instrument_id
         self.books[instrument.instrument_id] = BookView()
         self.listed_ns[instrument.instrument_id] = self.time_ns
+        self.statuses[instrument.instrument_id] = InstrumentStatus.LIVE
         self.instrument_trades[instrument.instrument_id] = deque(maxlen=TRADES_PER_INSTRUMENT)
+
+    def _on_status(self, event: ev.InstrumentStatusChanged) -> None:
+        self.statuses[event.instrument_id] = event.status
 
     def _on_instrument_expired(self, event: ev.InstrumentExpired) -> None:
         self.expired.add(event.instrument_id)
+        self.statuses[event.instrument_id] = InstrumentStatus.EXPIRED
 
     def _on_index(self, event: ev.IndexUpdated) -> None:
         self.index_prices[event.underlying_id] = (event.index_price, self.time_ns)
@@ -209,9 +227,24 @@ class VenueView:
         )
         self._touched.subaccounts.add(event.subaccount_id)
 
+    def _on_armed(self, event: ev.OrderArmed) -> None:
+        self._remember(event, OrderStatus.UNTRIGGERED)
+
     def _on_placed(self, event: ev.OrderPlaced) -> None:
-        assert isinstance(self._command, PlaceOrder)
-        terms = self._command.terms
+        order = self.orders.get(event.order_id)
+        if order is None:
+            order = self._remember(event, OrderStatus.OPEN)
+        order.status = OrderStatus.OPEN  # it may have waited for its trigger
+        order.limit_price = event.limit_price
+        self._rest(order, order.remaining_quantity)
+        self._touch(order)
+
+    def _remember(self, event: ev.OrderPlaced | ev.OrderArmed, status: OrderStatus) -> OrderRecord:
+        signed = next(
+            command
+            for command in signed_commands(self._command)
+            if isinstance(command, PlaceOrder) and command.terms.nonce == event.nonce
+        )
         order = OrderRecord(
             order_id=event.order_id,
             subaccount_id=event.subaccount_id,
@@ -219,30 +252,35 @@ class VenueView:
             side=event.side,
             quantity=event.quantity,
             limit_price=event.limit_price,
-            max_fee=terms.max_fee,
+            max_fee=signed.terms.max_fee,
             nonce=event.nonce,
-            version=terms.version,
-            deadline=terms.deadline,
+            version=signed.terms.version,
+            deadline=signed.terms.deadline,
             label=event.label,
             time_in_force=event.time_in_force,
             post_only=event.post_only,
-            reject_post_only=self._command.reject_post_only,
+            reject_post_only=signed.reject_post_only,
             reduce_only=event.reduce_only,
             placed_ns=self.time_ns,
             updated_ns=self.time_ns,
             seq=self.seq,
+            status=status,
         )
         self.orders[order.order_id] = order
         self.nonces[order.subaccount_id, order.nonce] = order.order_id
         self.open_orders.setdefault(order.subaccount_id, {})[order.order_id] = order
-        self.books[order.instrument_id].add(order.side, order.limit_price, order.quantity)
         self._touch(order)
+        return order
+
+    def _rest(self, order: OrderRecord, quantity: int) -> None:
+        """Add to the order's level (negative: take away); one that waits has none."""
+        if order.status is OrderStatus.OPEN:
+            self.books[order.instrument_id].add(order.side, order.limit_price, quantity)
 
     def _on_amended(self, event: ev.OrderAmended) -> None:
         assert isinstance(self._command, AmendOrder)
         order = self.orders[event.order_id]
-        book = self.books[order.instrument_id]
-        book.add(order.side, order.limit_price, -order.remaining_quantity)
+        self._rest(order, -order.remaining_quantity)
         order.quantity, order.limit_price = event.quantity, event.limit_price
         order.canceled_quantity = 0
         order.version, order.replaced = event.version, True
@@ -250,7 +288,7 @@ class VenueView:
         order.deadline = self._command.terms.deadline
         order.seq = self.seq
         order.taker_trades = []
-        book.add(order.side, order.limit_price, order.remaining_quantity)
+        self._rest(order, order.remaining_quantity)
         self._finish_if_done(order)
         self._touch(order)
 
@@ -258,8 +296,7 @@ class VenueView:
         order = self.orders[event.order_id]
         order.canceled_quantity += event.canceled_quantity
         assert order.remaining_quantity == event.remaining_quantity
-        book = self.books[order.instrument_id]
-        book.add(order.side, order.limit_price, -event.canceled_quantity)
+        self._rest(order, -event.canceled_quantity)
         order.cancel_reason = event.reason.value
         self._finish_if_done(order)
         self._touch(order)
@@ -303,7 +340,7 @@ class VenueView:
         )
 
     def _fill(self, order: OrderRecord, trade: Trade, fee: int) -> None:
-        self.books[order.instrument_id].add(order.side, order.limit_price, -trade.quantity)
+        self._rest(order, -trade.quantity)
         order.filled_quantity += trade.quantity
         order.cash_filled += notional(trade.price, trade.quantity)
         order.fees += fee
