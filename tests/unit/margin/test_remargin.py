@@ -10,7 +10,14 @@ from tests.margin_world import instruments, marks_book, option, perpetual, prese
 from exchange.fixed import QUANTITY_SCALE
 from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
-from exchange.margin.remargin import MaintenanceSweep, _bounds, _MarksView, liquidatable
+from exchange.margin.remargin import (
+    MaintenanceSweep,
+    _addons,
+    _expiry_bounds,
+    _MarksView,
+    _separate_bound,
+    liquidatable,
+)
 from exchange.margin.scenarios import margin_parameters
 
 CALL = option(110_000, "C")
@@ -85,11 +92,14 @@ def test_almost_no_account_needs_the_exact_computation():
             account.apply_fill(instrument_id, rng.randint(-20_000, 20_000))
         accounts.append(account)
     sweep = MaintenanceSweep(marks)
-    sweep.liquidatable(accounts)
-    low, high = _bounds(_MarksView(marks), sweep._blocks[0], accounts)
+    flat, view = sweep._pack(accounts), _MarksView(marks)
+    certain = -_addons(view, flat)
+    bound, bits = _separate_bound(view, flat, certain)
+    low, high = _expiry_bounds(view, flat, np.arange(300), certain, bits)
     excess = np.array([one.maintenance_excess() for one in accounts])
     assert np.all((low <= excess) & (excess <= high))
     assert np.max(high - low) < 10_000_000
+    assert np.all(bound <= excess)
 
 
 def test_accounts_too_large_for_int64_are_computed_exactly():
