@@ -278,7 +278,7 @@ class World:
         self.chain = self._deploy()
         deployment = self.chain.deployment
         self.script = Script(
-            folder / "journal.db",
+            self.folder / "journal.db",
             clearing=deployment.clearing,
             token=deployment.usdc,
             start_s=self.chain.block_time(),
@@ -325,11 +325,12 @@ class World:
             admin_token="",
             key=RELAYER_KEY,
             oracle_keys=ORACLE_KEYS[:2],
-            stuck_after_s=0.3,
+            stuck_after_s=1_000.0,  # a busy machine must not look like a stuck transaction
         )
 
-    def options(self, *, confirmations: int = 1) -> RelayerOptions:
-        return RelayerOptions(key=RELAYER_KEY, confirmations=confirmations, stuck_after_s=0.3)
+    def options(self, **options: float) -> RelayerOptions:
+        defaults = {"key": RELAYER_KEY, "stuck_after_s": 1_000.0}
+        return RelayerOptions(**(defaults | options))
 
     def relayer(
         self, chain: Chain | None = None, outbox: str = "relayer.db", store: Outbox | None = None

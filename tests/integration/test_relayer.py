@@ -289,10 +289,9 @@ def test_a_stuck_transaction_is_replaced(world: World) -> None:
     chain.rpc("evm_setAutomine", False)
     world.script.trade()
     world.script.cut()
-    _, relayer, outbox = world.relayer()
+    feed, relayer, outbox = world.relayer()
     settle(relayer)
-    time.sleep(0.35)
-    relayer.step()
+    Relayer(feed, outbox, chain, world.options(stuck_after_s=0.0)).step()
     old, new = outbox.attempts("batch:1")
     assert (old.replaced, new.replaced, old.tx_nonce) == (True, False, new.tx_nonce)
     assert new.max_fee * 8 >= old.max_fee * 9
