@@ -11,10 +11,13 @@ import msgspec
 
 from exchange.fixed import RATIO_SCALE
 from exchange.model import (
+    HitCondition,
     Kind,
+    LinkKind,
     OrderTerms,
     SelfTradePrevention,
     TimeInForce,
+    Trigger,
     Underlying,
     WithdrawalTerms,
 )
@@ -181,6 +184,19 @@ class PlaceOrder(Command, frozen=True, kw_only=True):
     max_show: int = 0  # displayed quantity of an iceberg; 0 shows all
     label: str = ""
     mmp: bool = False  # counts toward market-maker protection, and is canceled by it
+    trigger: Trigger | None = None  # the order waits for it; `terms.trigger_hash` is its hash
+
+
+class PlaceLinked(Command, frozen=True, kw_only=True):
+    """Enter two or three orders that depend on each other, or none of them.
+
+    OCO: a hit of one cancels the others. OTO: the others wait until the first is hit. OTOCO: so
+    they do, and are then an OCO. A hit is the fill that `condition` names.
+    """
+
+    kind: LinkKind
+    condition: HitCondition
+    orders: tuple[PlaceOrder, ...]
 
 
 class AmendOrder(Command, frozen=True, kw_only=True):
@@ -331,12 +347,23 @@ class ObserveBlocks(Command, frozen=True, kw_only=True):
     observations: tuple[AnyObservation, ...] = ()
 
 
+SignedCommand = PlaceOrder | AmendOrder
+
+
+def signed_commands(command: Command) -> tuple[SignedCommand, ...]:
+    """The orders that a command carries with their signatures: one, several or none."""
+    if isinstance(command, PlaceLinked):
+        return command.orders
+    return (command,) if isinstance(command, PlaceOrder | AmendOrder) else ()
+
+
 AnyCommand = (
     Configure
     | ListInstruments
     | UpdateIndex
     | UpdateMarks
     | PlaceOrder
+    | PlaceLinked
     | AmendOrder
     | CancelOrder
     | CancelAll

@@ -8,7 +8,15 @@ from enum import StrEnum
 
 import msgspec
 
-from exchange.model import Instrument, InstrumentStatus, Side, TimeInForce
+from exchange.model import (
+    HitCondition,
+    Instrument,
+    InstrumentStatus,
+    LinkKind,
+    Side,
+    TimeInForce,
+    Trigger,
+)
 
 
 class RejectReason(StrEnum):
@@ -18,6 +26,7 @@ class RejectReason(StrEnum):
     NOT_CONFIGURED = "not_configured"  # the venue has no parameters yet
     STALE_VERSION = "stale_version"  # parameters or risk arrays older than those in force
     BLOCK_GAP = "block_gap"  # the observed blocks do not follow the last ones
+    BAD_LINK = "bad_link"  # these orders cannot depend on each other
     UNKNOWN_SUBACCOUNT = "unknown_subaccount"  # no such subaccount was opened on chain
     UNAUTHORIZED_SIGNER = "unauthorized_signer"  # neither the owner nor a live session key
     DEADLINE_PASSED = "deadline_passed"  # the signature's deadline is over
@@ -29,6 +38,10 @@ class RejectReason(StrEnum):
     UNKNOWN_ORDER = "unknown_order"  # no such open order of this subaccount
     INSTRUMENT_HALTED = "instrument_halted"  # trading is halted, or an auction cannot take it
     NOT_AMENDABLE = "not_amendable"  # an amend may change price, quantity, fee and deadline only
+    TRIGGER_NOT_SIGNED = "trigger_not_signed"  # the signed hash is not that of the trigger
+    BAD_TRIGGER = "bad_trigger"  # its price and offset do not fit its kind
+    TRIGGER_UNPRICED = "trigger_unpriced"  # the price that it watches does not exist yet
+    TRIGGER_REACHED = "trigger_reached"  # it would fire at once
     QUANTITY_NOT_POSITIVE = "quantity_not_positive"  # zero or negative quantity
     QUANTITY_OFF_LOT = "quantity_off_lot"  # not a multiple of the lot size
     QUANTITY_TOO_SMALL = "quantity_too_small"  # below the instrument's minimum
@@ -68,6 +81,8 @@ class CancelReason(StrEnum):
     AUCTION_SELF_TRADE = "auction_self_trade"
     SESSION_KEY = "session_key_revoked"
     REDUCE_ONLY = "reduce_only"
+    LINKED = "linked_order"
+    REFUSED = "refused"  # the wait was over, but a new order like it would be refused
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
@@ -178,7 +193,7 @@ class NonceFloorRaised(Event, frozen=True, kw_only=True):
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True):
-    """An order was accepted; its fills, if any, follow as `Traded`."""
+    """An order entered the book; its fills, if any, follow as `Traded`."""
 
     order_id: int
     subaccount_id: int
@@ -191,6 +206,46 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
     post_only: bool
     reduce_only: bool
     label: str
+
+
+class OrderArmed(Event, frozen=True, kw_only=True):
+    """An order was accepted that waits: for its trigger, or for an order that it is linked to."""
+
+    order_id: int
+    subaccount_id: int
+    instrument_id: int
+    side: Side
+    quantity: int
+    limit_price: int
+    nonce: int
+    time_in_force: TimeInForce
+    post_only: bool
+    reduce_only: bool
+    label: str
+    trigger: Trigger | None
+
+
+class OrdersLinked(Event, frozen=True, kw_only=True):
+    """Orders depend on each other from now on; of OTO and OTOCO the first is the primary."""
+
+    kind: LinkKind
+    condition: HitCondition
+    order_ids: tuple[int, ...]
+
+
+class OrderActivated(Event, frozen=True, kw_only=True):
+    """The primary was hit: an order waits for its own trigger now, or enters the book."""
+
+    order_id: int
+    subaccount_id: int
+
+
+class OrderTriggered(Event, frozen=True, kw_only=True):
+    """`price` reached an order's trigger: it enters the book as soon as its instrument is live."""
+
+    order_id: int
+    subaccount_id: int
+    price: int
 
 
 class OrderRepeated(Event, frozen=True, kw_only=True):
@@ -220,10 +275,14 @@ class OrderCanceled(Event, frozen=True, kw_only=True):
     canceled_quantity: int
     remaining_quantity: int
     reason: CancelReason
+    reject_reason: RejectReason | None = None  # with REFUSED
 
 
 class Traded(Event, frozen=True, kw_only=True):
-    """One match. Fees in micro-USDC; `*_signed_seq` is the command whose signature is in force."""
+    """One match. Fees in micro-USDC; `*_signed_seq` names the signature in force.
+
+    It is the seq of the command that carries it; where that has several, `model.numbered`.
+    """
 
     trade_id: int
     instrument_id: int
@@ -319,6 +378,10 @@ AnyEvent = (
     | SessionKeySet
     | NonceFloorRaised
     | OrderPlaced
+    | OrderArmed
+    | OrdersLinked
+    | OrderActivated
+    | OrderTriggered
     | OrderRepeated
     | OrderAmended
     | OrderCanceled

@@ -4,8 +4,9 @@ Knows arithmetic only. An `instrument_id` describes itself (design.md §4), so t
 Python decode it without a registry; everything else about an instrument is in `Instrument`.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 import msgspec
 
@@ -194,6 +195,19 @@ class InstrumentTerms(msgspec.Struct, frozen=True, gc=False):
     option_kind: OptionKind = OptionKind.CALL
 
 
+_PLACE_SHIFT: Final = 42  # seqs below 4e12 and 2048 places fit integers that JSON keeps exact
+
+
+def numbered(seq: int, place: int) -> int:
+    """The number of the signed order at `place` of command `seq`; the first has the seq itself."""
+    return place << _PLACE_SHIFT | seq
+
+
+def seq_and_place(number: int) -> tuple[int, int]:
+    """The inverse of `numbered`."""
+    return number & (1 << _PLACE_SHIFT) - 1, number >> _PLACE_SHIFT
+
+
 NO_TRIGGER: Final = bytes(32)  # the signed triggerHash of an order without a trigger
 
 
@@ -214,6 +228,27 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     signer: str  # checksummed address
 
 
+class Quote(NamedTuple):
+    """One line of a quote sheet. A quantity of 0 leaves that side empty; its price is ignored."""
+
+    instrument_id: int
+    bid_price: int
+    bid_quantity: int
+    ask_price: int
+    ask_quantity: int
+
+
+class SheetTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a maker decides for a whole sheet of quotes; `max_fee` in micro-USDC a contract."""
+
+    subaccount_id: int
+    sheet_nonce: int  # from 1; a higher one replaces the sheet
+    first_nonce: int  # of the sheet's first order; the others count on from it
+    max_fee: int
+    deadline: int  # UTC second
+    signer: str  # checksummed address
+
+
 class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an owner signs to take cash out; `amount` in the token's own units."""
 
@@ -224,6 +259,37 @@ class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     nonce: int
     deadline: int
     signer: str
+
+
+def sheet_orders(terms: SheetTerms, quotes: Sequence[Quote]) -> tuple[OrderTerms, ...]:
+    """The orders that a sheet signs: its lines in order, the bid before the ask, no empty side.
+
+    Each is an order like any other: subaccount, fee, deadline and signer are the sheet's, the nonce
+    is `first_nonce` plus its place; version 0, not reduce-only, no trigger.
+    """
+    sides = (
+        side
+        for quote in quotes
+        for side in (
+            (quote.instrument_id, Side.BUY, quote.bid_price, quote.bid_quantity),
+            (quote.instrument_id, Side.SELL, quote.ask_price, quote.ask_quantity),
+        )
+        if side[3]
+    )
+    return tuple(
+        OrderTerms(
+            subaccount_id=terms.subaccount_id,
+            instrument_id=instrument_id,
+            side=side,
+            quantity=quantity,
+            limit_price=price,
+            max_fee=terms.max_fee,
+            nonce=terms.first_nonce + place,
+            deadline=terms.deadline,
+            signer=terms.signer,
+        )
+        for place, (instrument_id, side, price, quantity) in enumerate(sides)
+    )
 
 
 def representable_strike(strike: int) -> bool:

@@ -23,6 +23,7 @@ from exchange.commands import (
     NonceFloorSeen,
     Observation,
     ObserveBlocks,
+    PlaceLinked,
     PlaceOrder,
     SessionKeySeen,
     SubaccountSeen,
@@ -30,12 +31,18 @@ from exchange.commands import (
     UpdateIndex,
     UpdateMarks,
     Withdraw,
+    signed_commands,
 )
 from exchange.model import (
+    HitCondition,
+    LinkKind,
     OrderTerms,
+    PriceSource,
     SelfTradePrevention,
     Side,
     TimeInForce,
+    Trigger,
+    TriggerKind,
     WithdrawalTerms,
 )
 
@@ -93,6 +100,12 @@ COMMANDS: list[AnyCommand] = [
         self_trade_prevention=SelfTradePrevention.DECREMENT,
         max_show=3,
         label="ünï",
+        trigger=Trigger(kind=TriggerKind.STOP, source=PriceSource.LAST, trigger_price=5),
+    ),
+    PlaceLinked(
+        kind=LinkKind.OTO,
+        condition=HitCondition.ANY_FILL,
+        orders=(PlaceOrder(terms=TERMS, signature=b""), PlaceOrder(terms=TERMS, signature=b"")),
     ),
     AmendOrder(terms=TERMS, signature=bytes(65)),
     CancelOrder(subaccount_id=2, order_id=3),
@@ -146,6 +159,15 @@ def test_commands_are_frozen_and_hashable_by_value(command):
     if field is not None:
         with pytest.raises(AttributeError):
             setattr(command, field, None)
+
+
+def test_signed_commands_are_found_where_they_are_carried():
+    """Settlement and audit read orders by their place in a command."""
+    (linked,) = [command for command in COMMANDS if isinstance(command, PlaceLinked)]
+    plain = linked.orders[0]
+    assert signed_commands(plain) == (plain,)
+    assert signed_commands(linked) == linked.orders
+    assert signed_commands(CutBatch()) == ()
 
 
 def test_old_records_stay_readable():

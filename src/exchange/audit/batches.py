@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from exchange.audit.replay import Difference
-from exchange.commands import AmendOrder, PlaceOrder
+from exchange.commands import SignedCommand, signed_commands
 from exchange.journal import Entry
-from exchange.settlement.batch import Batch, BatchBuilder, SignedCommand, Tip, batch_hash
+from exchange.model import numbered
+from exchange.settlement.batch import Batch, BatchBuilder, Tip, batch_hash
 from exchange.settlement.chain import Settled
 
 
@@ -19,8 +20,8 @@ class BatchAudit:
 
     def __call__(self, entry: Entry) -> None:
         """Take in one replayed entry."""
-        if isinstance(entry.command, PlaceOrder | AmendOrder):
-            self._signed[entry.seq] = entry.command
+        for place, signed in enumerate(signed_commands(entry.command)):
+            self._signed[numbered(entry.seq, place)] = signed
         try:
             batch = self._builder.add(entry)
         except AssertionError as error:

@@ -5,14 +5,17 @@ commands; what the journal says of their outcome is what is being checked.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import msgspec
 
-from exchange.commands import AmendOrder, Configure, PlaceOrder, Withdraw
+from exchange.commands import Configure, Withdraw, signed_commands
 from exchange.engine import Engine
-from exchange.events import BatchCut, Deposited, OrderAmended, OrderPlaced, Withdrawn
+from exchange.events import BatchCut, Deposited, OrderAmended, OrderArmed, OrderPlaced, Withdrawn
 from exchange.journal import Entry, JournalCorrupt, JournalReader
 from exchange.signing import Domain, order_digest, recover_signer, withdrawal_digest
+
+_ACCEPTED: Final = (OrderPlaced, OrderArmed, OrderAmended, Withdrawn)
 
 
 class Difference(Exception):
@@ -93,17 +96,18 @@ class Replay:
         command = entry.command
         if isinstance(command, Configure):
             self._domain = Domain(command.chain_id, command.clearing)
-        accepted = any(isinstance(e, OrderPlaced | OrderAmended | Withdrawn) for e in entry.events)
-        if not accepted or not isinstance(command, PlaceOrder | AmendOrder | Withdraw):
+        if not any(isinstance(event, _ACCEPTED) for event in entry.events):
             return
-        assert self._domain is not None
-        if isinstance(command, Withdraw):
-            digest = withdrawal_digest(self._domain, command.terms)
-        else:
-            digest = order_digest(self._domain, command.terms)
-        if recover_signer(digest, command.signature) != command.terms.signer:
-            raise Difference(entry.seq, f"the signature is not that of {command.terms.signer}")
-        self.figures.signatures += 1
+        withdrawals = (command,) if isinstance(command, Withdraw) else ()
+        for signed in (*signed_commands(command), *withdrawals):
+            assert self._domain is not None
+            if isinstance(signed, Withdraw):
+                digest = withdrawal_digest(self._domain, signed.terms)
+            else:
+                digest = order_digest(self._domain, signed.terms)
+            if recover_signer(digest, signed.signature) != signed.terms.signer:
+                raise Difference(entry.seq, f"the signature is not that of {signed.terms.signer}")
+            self.figures.signatures += 1
 
     def _check_cash(self, entry: Entry) -> None:
         """Cash comes from deposits and leaves by withdrawals, to the last unit."""

@@ -20,6 +20,7 @@ from exchange.commands import (
     Halt,
     ListInstruments,
     ObserveBlocks,
+    PlaceLinked,
     PlaceOrder,
     ResetProtection,
     Resume,
@@ -28,8 +29,9 @@ from exchange.commands import (
     UpdateMarks,
     Withdraw,
 )
-from exchange.engine import custody, entry, expiry, phases, shield
+from exchange.engine import custody, entry, expiry, linked, phases, shield
 from exchange.engine.checks import may_sign
+from exchange.engine.consequences import follow_up
 from exchange.engine.invariants import check_venue
 from exchange.engine.state import Subaccount, Venue
 from exchange.engine.views import MarginSummary, Mark, OrderView, margin_summary, order_view
@@ -59,8 +61,9 @@ class Engine:
         if venue.parameters is None and not isinstance(command, Configure):
             venue.refuse(RejectReason.NOT_CONFIGURED, "the venue is starting; try again")
         else:
+            follow_up(venue)  # of the sweeps, so that nothing trades after a batch was cut
             self._dispatch(command)
-            shield.enforce_protection(venue)
+            follow_up(venue)
             custody.cut_full_batch(venue, self.state_hash)
         return tuple(venue.events)
 
@@ -69,6 +72,8 @@ class Engine:
         match command:
             case PlaceOrder():
                 entry.place_order(venue, command)
+            case PlaceLinked():
+                linked.place_linked(venue, command)
             case CancelOrder():
                 entry.cancel_order(venue, command)
             case AmendOrder():
@@ -100,7 +105,7 @@ class Engine:
             case Configure():
                 expiry.configure(venue, command)
             case AdvanceClock():
-                custody.advance_clock(venue, command)
+                custody.advance_clock(venue, command, self.state_hash)
             case _:
                 assert_never(command)
 

@@ -4,6 +4,7 @@ Each check is a pure look at the venue and the signed terms. A refusal is a pair
 words that name the value and the bound, so that the sender knows what to change.
 """
 
+from exchange.engine.armed import watched_price
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.fixed import (
@@ -18,14 +19,18 @@ from exchange.fixed import (
     to_seconds_down,
 )
 from exchange.margin.account import MarginOrder
+from exchange.matching.triggers import is_reached, is_well_formed
 from exchange.model import (
+    NO_TRIGGER,
     Instrument,
     InstrumentStatus,
     OrderStatus,
     OrderTerms,
     Side,
     TimeInForce,
+    TriggerKind,
 )
+from exchange.signing import trigger_hash
 
 Refusal = tuple[RejectReason, str]
 
@@ -70,19 +75,65 @@ def may_sign(venue: Venue, subaccount: Subaccount, signer: str, deadline: int) -
     return venue.session_keys.get((subaccount.owner, signer), -1) >= deadline
 
 
-def check_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
-    """Why a new order cannot enter; authority and nonce were checked before."""
+def check_order(
+    venue: Venue, subaccount: Subaccount, order: Order, *, more: int = 1
+) -> Refusal | None:
+    """Why an order cannot enter; authority and nonce were checked before.
+
+    `more` orders would be open then: several that are entered together, or 0 for one that waited.
+    """
     terms = order.terms
     return (
         _check_instrument(venue, terms)
         or _check_phase(venue, terms, order.time_in_force)
+        or _check_trigger_hash(order)
         or _check_grid(venue, terms, terms.quantity)
         or _check_market(venue, terms)
         or _check_protection(venue, order)
-        or _check_count(venue, subaccount)
+        or _check_count(venue, subaccount, more)
         or _check_reduce_only(subaccount, terms, order.time_in_force)
         or _check_margin(subaccount, terms, reducible_quantity(subaccount, terms, 0))
     )
+
+
+def check_waiting(
+    venue: Venue, subaccount: Subaccount, order: Order, *, more: int = 1, dormant: bool = False
+) -> Refusal | None:
+    """Why an order cannot wait. A `dormant` one waits for another order, so its price may be there.
+
+    What depends on the market, on the position or on margin is checked when the wait is over.
+    """
+    return (
+        _check_instrument(venue, order.terms)
+        or _check_trigger_hash(order)
+        or _check_trigger(venue, order, dormant=dormant)
+        or _check_grid(venue, order.terms, order.terms.quantity)
+        or _check_count(venue, subaccount, more)
+    )
+
+
+def _check_trigger_hash(order: Order) -> Refusal | None:
+    wanted = NO_TRIGGER if order.trigger is None else trigger_hash(order.trigger)
+    if order.terms.trigger_hash != wanted:
+        return RejectReason.TRIGGER_NOT_SIGNED, f"triggerHash should be 0x{wanted.hex()}"
+    return None
+
+
+def _check_trigger(venue: Venue, order: Order, *, dormant: bool) -> Refusal | None:
+    trigger = order.trigger
+    if trigger is None:
+        return None
+    if not is_well_formed(trigger) or trigger.trigger_price < 0:
+        return RejectReason.BAD_TRIGGER, "give a trigger price, or for a trail an offset above zero"
+    price = watched_price(venue, order, trigger)
+    if trigger.kind is TriggerKind.TRAILING:
+        if price is None:
+            return RejectReason.TRIGGER_UNPRICED, "a trail needs a price to start from"
+        return None
+    if price is not None and not dormant and is_reached(trigger, order.terms.side, price):
+        text = format_decimal(price, CASH_SCALE)
+        return RejectReason.TRIGGER_REACHED, f"the price is {text}; place the order itself"
+    return None
 
 
 def check_amend(
@@ -97,8 +148,10 @@ def check_amend(
     refusal = _check_instrument(venue, terms)
     if refusal is not None:
         return refusal
-    if order is None or order.status is not OrderStatus.OPEN:
+    if order is None or order.is_over:
         return RejectReason.UNKNOWN_ORDER, f"no open order has nonce {terms.nonce}"
+    if order.status is OrderStatus.UNTRIGGERED:
+        return _check_changes(order.terms, terms) or _check_grid(venue, terms, terms.quantity)
     refusal = _check_phase(venue, terms, order.time_in_force)
     if refusal is not None:
         return refusal
@@ -249,10 +302,10 @@ def _check_protection(venue: Venue, order: Order) -> Refusal | None:
     return None
 
 
-def _check_count(venue: Venue, subaccount: Subaccount) -> Refusal | None:
+def _check_count(venue: Venue, subaccount: Subaccount, more: int) -> Refusal | None:
     assert venue.parameters is not None
     most = venue.parameters.limits.open_orders_max
-    if len(subaccount.open_orders) >= most:
+    if more and len(subaccount.open_orders) + more > most:
         return RejectReason.TOO_MANY_ORDERS, f"{most} orders are open; cancel some first"
     return None
 

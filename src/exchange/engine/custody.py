@@ -195,11 +195,17 @@ def _cut(venue: Venue, state_hash: Callable[[], bytes]) -> None:
     )
 
 
-def advance_clock(venue: Venue, command: AdvanceClock) -> None:
-    """Move venue time forward on a local chain, for demonstrations of expiry."""
+def advance_clock(venue: Venue, command: AdvanceClock, state_hash: Callable[[], bytes]) -> None:
+    """Move venue time forward on a local chain, for demonstrations of expiry.
+
+    The pending batch ends first: one batch must not hold fills from both sides of a leap that is
+    longer than the contract's batch age.
+    """
     assert venue.parameters is not None
     if venue.parameters.chain_id not in LOCAL_CHAIN_IDS:
         venue.refuse(RejectReason.NOT_LOCAL, "the clock moves only on a local chain")
         return
+    if venue.batches.pending:
+        _cut(venue, state_hash)
     venue.clock_offset_ns += max(0, command.by_ns)
     venue.emit(ClockAdvanced(offset_ns=venue.clock_offset_ns))

@@ -9,16 +9,20 @@ import heapq
 from typing import Final
 
 from exchange.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
+from exchange.engine.armed import arm, disarm, note_price
 from exchange.engine.checks import (
+    Refusal,
     check_amend,
     check_authority,
     check_order,
+    check_waiting,
     reducible_quantity,
 )
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.state import LinkNews, Order, Subaccount, Venue
 from exchange.events import (
     CancelReason,
     OrderAmended,
+    OrderArmed,
     OrderCanceled,
     OrderPlaced,
     OrderRepeated,
@@ -47,8 +51,10 @@ from exchange.model import (
     InstrumentStatus,
     OrderStatus,
     OrderTerms,
+    PriceSource,
     Side,
     TimeInForce,
+    numbered,
 )
 
 MEMORY_AFTER_DEADLINE_S: Final = 3600  # how long a dead order still answers queries
@@ -90,29 +96,35 @@ def place_order(venue: Venue, command: PlaceOrder) -> None:
         return
     known = subaccount.orders.get(terms.nonce)
     if known is not None and known.terms == terms:
-        _repeat(venue, known)
+        repeat(venue, known)
         return
     if known is not None or terms.nonce in subaccount.used_nonces:
-        _reject(venue, terms, RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken")
+        reject(venue, terms, RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken")
         return
-    order = _new_order(venue, command)
-    refusal = check_order(venue, subaccount, order)
+    order = new_order(venue, command)
+    if order.trigger is None:
+        refusal = check_order(venue, subaccount, order) or match_order(venue, subaccount, order)
+    else:
+        refusal = check_waiting(venue, subaccount, order)
     if refusal is not None:
-        _remember_rejected(venue, subaccount, order, *refusal)
-        return
-    _match_new(venue, subaccount, order)
+        remember_rejected(venue, subaccount, order, refusal[0])
+        reject(venue, terms, *refusal)
+    elif order.trigger is not None:
+        wait(venue, subaccount, order)
+        arm(venue, order)
 
 
-def _new_order(venue: Venue, command: PlaceOrder) -> Order:
+def new_order(venue: Venue, command: PlaceOrder, place: int = 0) -> Order:
+    """The order that a command asks for, at this place among its orders."""
     post_only = PostOnly.OFF
     if command.post_only:
         post_only = PostOnly.REJECT if command.reject_post_only else PostOnly.REPRICE
     word = instruction_word(command.time_in_force, post_only, command.self_trade_prevention)
     return Order(
-        order_id=venue.seq,
+        order_id=numbered(venue.seq, place),
         terms=command.terms,
-        signed_seq=venue.seq,
-        status=OrderStatus.OPEN,
+        signed_seq=numbered(venue.seq, place),
+        status=OrderStatus.UNTRIGGERED,
         time_in_force=command.time_in_force,
         post_only=command.post_only,
         word=word,
@@ -123,17 +135,43 @@ def _new_order(venue: Venue, command: PlaceOrder) -> Order:
         updated_ns=venue.time_ns,
         price=command.terms.limit_price,
         deadline_max=command.terms.deadline,
+        trigger=command.trigger,
     )
 
 
-def _repeat(venue: Venue, order: Order) -> None:
+def wait(venue: Venue, subaccount: Subaccount, order: Order) -> None:
+    """Accept an order that does not enter the book yet."""
+    terms = order.terms
+    _remember(venue, subaccount, order)
+    subaccount.open_orders[order.order_id] = order
+    venue.emit(
+        OrderArmed(
+            order_id=order.order_id,
+            subaccount_id=terms.subaccount_id,
+            instrument_id=terms.instrument_id,
+            side=terms.side,
+            quantity=terms.quantity,
+            limit_price=terms.limit_price,
+            nonce=terms.nonce,
+            time_in_force=order.time_in_force,
+            post_only=order.post_only,
+            reduce_only=terms.reduce_only,
+            label=order.label,
+            trigger=order.trigger,
+        )
+    )
+
+
+def repeat(venue: Venue, order: Order) -> None:
+    """The same signed content came again: its first outcome stands."""
     if order.reject_reason is not None:
-        _reject(venue, order.terms, order.reject_reason, "refused before with the same content")
+        reject(venue, order.terms, order.reject_reason, "refused before with the same content")
         return
     venue.emit(OrderRepeated(order_id=order.order_id, subaccount_id=order.terms.subaccount_id))
 
 
-def _reject(venue: Venue, terms: OrderTerms, reason: RejectReason, detail: str) -> None:
+def reject(venue: Venue, terms: OrderTerms, reason: RejectReason, detail: str) -> None:
+    """Refuse, and name the order."""
     venue.refuse(reason, detail, subaccount_id=terms.subaccount_id, nonce=terms.nonce)
 
 
@@ -143,22 +181,20 @@ def _remember(venue: Venue, subaccount: Subaccount, order: Order) -> None:
     heapq.heappush(venue.deadlines, (order.terms.deadline, order.order_id))
 
 
-def _remember_rejected(
-    venue: Venue, subaccount: Subaccount, order: Order, reason: RejectReason, detail: str
+def remember_rejected(
+    venue: Venue, subaccount: Subaccount, order: Order, reason: RejectReason
 ) -> None:
+    """Keep a refused order, so that the same content is refused again."""
     order.status = OrderStatus.REJECTED
     order.reject_reason = reason
     _remember(venue, subaccount, order)
-    _reject(venue, order.terms, reason, detail)
 
 
-def _match_new(venue: Venue, subaccount: Subaccount, order: Order) -> None:
+def match_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
+    """Put an order into the book, with all that follows; or the book's refusal, nothing changed."""
     terms = order.terms
     if order.post_only and order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
-        words = "a post-only order must be able to rest"
-        reason = RejectReason.POST_ONLY_WOULD_TRADE
-        _remember_rejected(venue, subaccount, order, reason, words)
-        return
+        return RejectReason.POST_ONLY_WOULD_TRADE, "a post-only order must be able to rest"
     quantity = reducible_quantity(subaccount, terms, 0)
     placement = venue.books[terms.instrument_id].place(
         order.order_id,
@@ -172,9 +208,11 @@ def _match_new(venue: Venue, subaccount: Subaccount, order: Order) -> None:
     )
     refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
     if refusal is not None:
-        _remember_rejected(venue, subaccount, order, refusal, "the book as it stands")
-        return
-    _remember(venue, subaccount, order)
+        return refusal, "the book as it stands"
+    if order.order_id not in venue.orders:
+        _remember(venue, subaccount, order)
+    order.status = OrderStatus.OPEN
+    order.updated_ns = venue.time_ns
     venue.emit(
         OrderPlaced(
             order_id=order.order_id,
@@ -193,6 +231,7 @@ def _match_new(venue: Venue, subaccount: Subaccount, order: Order) -> None:
     subaccount.open_orders[order.order_id] = order
     _give_up_excess(venue, order, quantity)
     _settle_placement(venue, subaccount, order, placement)
+    return None
 
 
 def phase_word(venue: Venue, order: Order) -> int:
@@ -274,12 +313,17 @@ def _book_fill(venue: Venue, taker: Order, maker_id: int, price: int, quantity: 
         order.fill_value += value
         order.updated_ns = venue.time_ns
         fees.append(fee)
+        if len(venue.links):
+            filled = order.remaining_quantity == 0
+            news = LinkNews.FILLED if filled else LinkNews.PARTLY_FILLED
+            venue.link_news.append((order.order_id, news))
         if order.mmp:
             _count_protected(venue, order, quantity)
     venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(sum(fees))
     _after_maker_fill(venue, maker)
     venue.last_trade_id += 1
     venue.last_prices[instrument.instrument_id] = price
+    note_price(venue, PriceSource.LAST, instrument.instrument_id, price)
     venue.batches.pending += 1
     venue.emit(
         Traded(
@@ -334,9 +378,17 @@ def _shrink(venue: Venue, order: Order, removed: int, resting: int, reason: Canc
         subaccount.open_orders.pop(order.order_id)
 
 
-def _take_away(venue: Venue, order: Order, quantity: int, reason: CancelReason) -> None:
+def _take_away(
+    venue: Venue,
+    order: Order,
+    quantity: int,
+    reason: CancelReason,
+    reject_reason: RejectReason | None = None,
+) -> None:
     order.canceled_quantity += quantity
     order.updated_ns = venue.time_ns
+    if order.remaining_quantity == 0 and len(venue.links):
+        venue.link_news.append((order.order_id, LinkNews.GONE))
     venue.emit(
         OrderCanceled(
             order_id=order.order_id,
@@ -345,17 +397,31 @@ def _take_away(venue: Venue, order: Order, quantity: int, reason: CancelReason) 
             canceled_quantity=quantity,
             remaining_quantity=order.remaining_quantity,
             reason=reason,
+            reject_reason=reject_reason,
         )
     )
 
 
 def cancel(venue: Venue, order: Order, reason: CancelReason) -> None:
-    """Take all that remains of an open order out of the book."""
-    removed = venue.books[order.terms.instrument_id].cancel(order.order_id)
-    assert removed == order.remaining_quantity > 0
-    _shrink(venue, order, removed, 0, reason)
+    """End an open order: take all that remains of it out of the book, or end its wait."""
+    if order.status is OrderStatus.UNTRIGGERED:
+        end_wait(venue, order, reason)
+    else:
+        removed = venue.books[order.terms.instrument_id].cancel(order.order_id)
+        assert removed == order.remaining_quantity > 0
+        _shrink(venue, order, removed, 0, reason)
     if reason is CancelReason.DEADLINE:
         order.status = OrderStatus.EXPIRED
+
+
+def end_wait(
+    venue: Venue, order: Order, reason: CancelReason, reject_reason: RejectReason | None = None
+) -> None:
+    """Cancel an order that waits."""
+    disarm(venue, order)
+    order.status = OrderStatus.CANCELED
+    venue.subaccounts[order.terms.subaccount_id].open_orders.pop(order.order_id)
+    _take_away(venue, order, order.remaining_quantity, reason, reject_reason)
 
 
 def limit_reduce_only(venue: Venue, subaccount: Subaccount, instrument_id: int) -> None:
@@ -372,7 +438,8 @@ def limit_reduce_only(venue: Venue, subaccount: Subaccount, instrument_id: int) 
         resting = [
             order
             for order in subaccount.open_orders.values()
-            if order.terms.instrument_id == instrument_id and order.terms.side is side
+            if (order.terms.instrument_id, order.terms.side) == (instrument_id, side)
+            and order.status is OrderStatus.OPEN
         ]
         resting.sort(
             key=lambda order: (-order.terms.side.sign * order.price, order.terms.reduce_only)
@@ -386,21 +453,25 @@ def limit_reduce_only(venue: Venue, subaccount: Subaccount, instrument_id: int) 
 
 
 def amend_order(venue: Venue, command: AmendOrder) -> None:
-    """Give a resting order new terms; priority stays if only its quantity falls."""
+    """Give an open order new terms; in the book, priority stays if only its quantity falls."""
     terms = command.terms
     subaccount = check_authority(venue, terms)
     if subaccount is None:
         return
     order = subaccount.orders.get(terms.nonce)
     if order is not None and order.terms == terms:
-        _repeat(venue, order)
+        repeat(venue, order)
         return
     refusal = check_amend(venue, subaccount, order, terms)
     if refusal is not None:
-        _reject(venue, terms, *refusal)
+        reject(venue, terms, *refusal)
         return
     assert order is not None
-    _amend_book(venue, subaccount, order, command)
+    if order.status is OrderStatus.UNTRIGGERED:
+        order.price = terms.limit_price
+        _take_terms(venue, order, command)
+    else:
+        _amend_book(venue, subaccount, order, command)
 
 
 def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: AmendOrder) -> None:
@@ -415,9 +486,17 @@ def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: Ame
     )
     refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
     if refusal is not None:
-        _reject(venue, terms, refusal, "the book as it stands")
+        reject(venue, terms, refusal, "the book as it stands")
         return
     subaccount.account.remove_order(order.order_id)
+    order.price = placement.price
+    _take_terms(venue, order, command)
+    _give_up_excess(venue, order, remaining)
+    _settle_placement(venue, subaccount, order, placement)
+
+
+def _take_terms(venue: Venue, order: Order, command: AmendOrder) -> None:
+    terms = command.terms
     order.terms = terms
     order.deadline_max = max(order.deadline_max, terms.deadline)
     order.signed_seq = venue.seq
@@ -430,22 +509,16 @@ def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: Ame
             subaccount_id=terms.subaccount_id,
             instrument_id=terms.instrument_id,
             quantity=terms.quantity,
-            limit_price=placement.price,
+            limit_price=order.price,
             version=terms.version,
         )
     )
-    _give_up_excess(venue, order, remaining)
-    _settle_placement(venue, subaccount, order, placement)
 
 
 def cancel_order(venue: Venue, command: CancelOrder) -> None:
     """Cancel one open order of a subaccount."""
     order = venue.orders.get(command.order_id)
-    if (
-        order is None
-        or order.terms.subaccount_id != command.subaccount_id
-        or order.status is not OrderStatus.OPEN
-    ):
+    if order is None or order.terms.subaccount_id != command.subaccount_id or order.is_over:
         venue.refuse(
             RejectReason.UNKNOWN_ORDER,
             f"order {command.order_id} is not open",
@@ -488,7 +561,7 @@ def sweep_deadlines(venue: Venue, now_s: int) -> None:
         order = venue.orders.get(order_id)
         if order is None:
             continue
-        if order.status is OrderStatus.OPEN and order.terms.deadline <= now_s:
+        if not order.is_over and order.terms.deadline <= now_s:
             cancel(venue, order, CancelReason.DEADLINE)
         forget_s = order.deadline_max + MEMORY_AFTER_DEADLINE_S
         if forget_s > now_s:

@@ -15,6 +15,7 @@ from exchange.commands import (
     UpdateIndex,
     UpdateMarks,
 )
+from exchange.engine.armed import note_price
 from exchange.engine.entry import cancel
 from exchange.engine.phases import status_now, watch_index
 from exchange.engine.state import Venue
@@ -36,6 +37,7 @@ from exchange.model import (
     Instrument,
     InstrumentStatus,
     Kind,
+    PriceSource,
     instrument_name,
     is_instrument_id,
     unpack_instrument_id,
@@ -134,6 +136,7 @@ def update_index(venue: Venue, command: UpdateIndex) -> None:
     needed_since_ns = _needed_since_ns(venue, command.underlying_id)
     samples.add(venue.time_ns, command.index_price, needed_since_ns)
     venue.emit(IndexUpdated(underlying_id=command.underlying_id, index_price=command.index_price))
+    note_price(venue, PriceSource.INDEX, command.underlying_id, command.index_price)
     watch_index(venue, command.underlying_id, command.index_price)
 
 
@@ -159,6 +162,9 @@ def update_marks(venue: Venue, command: UpdateMarks) -> None:
         return
     venue.marks.update(command)
     venue.emit(MarksUpdated(epoch=command.epoch, root=command.root))
+    for instrument_id in command.instrument_ids:
+        mark_price = venue.marks.mark_price(instrument_id)
+        note_price(venue, PriceSource.MARK, instrument_id, mark_price)
 
 
 def _covers_positions(venue: Venue, command: UpdateMarks) -> bool:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from exchange.engine.state import Subaccount, Venue
+from exchange.engine.state import Order, Subaccount, Venue
 from exchange.model import InstrumentStatus, OrderStatus
 
 
@@ -16,19 +16,41 @@ def check_venue(venue: Venue) -> None:
         net.update(subaccount.account.positions)
     assert not any(net.values()), f"positions do not net to zero: {net}"
     resting = sum(len(book) for book in venue.books.values())
-    opened = sum(len(sub.open_orders) for sub in venue.subaccounts.values())
-    assert resting == opened, "books and subaccounts disagree on what is open"
+    opened = [order for sub in venue.subaccounts.values() for order in sub.open_orders.values()]
+    waiting = sum(order.status is OrderStatus.UNTRIGGERED for order in opened)
+    assert resting + waiting == len(opened), "books and subaccounts disagree on what is open"
+    _check_waiting(venue, waiting)
+
+
+def _check_waiting(venue: Venue, waiting: int) -> None:
+    """Each order that waits does so for one thing, and nothing waits that is over."""
+    venue.triggers.check()
+    venue.links.check()
+    assert not any((venue.new_prices, venue.link_news, venue.tripped)), "not followed up"
+    links = [order_id for *_, members in venue.links.state() for order_id in members]
+    assert not any(venue.orders[order_id].is_over for order_id in links)
+    dormant = sum(map(venue.links.is_dormant, links))
+    assert len(venue.triggers) + len(venue.ready) + dormant == waiting
+    for order_id in venue.ready:
+        instrument_id = venue.orders[order_id].terms.instrument_id
+        assert venue.statuses[instrument_id] is not InstrumentStatus.LIVE, "it should have entered"
 
 
 def _check_subaccount(venue: Venue, subaccount: Subaccount) -> None:
     account = subaccount.account
     account.check()
-    assert set(account.orders) == set(subaccount.open_orders)
     for order_id, order in subaccount.open_orders.items():
-        assert order.status is OrderStatus.OPEN
         assert venue.orders[order_id] is order
         assert subaccount.orders[order.terms.nonce] is order
         assert order.terms.nonce >= subaccount.nonce_floor
+    resting_orders = {
+        order_id: order
+        for order_id, order in subaccount.open_orders.items()
+        if not _waits(venue, order)
+    }
+    assert set(account.orders) == set(resting_orders)
+    for order_id, order in resting_orders.items():
+        assert order.status is OrderStatus.OPEN
         resting = venue.books[order.terms.instrument_id].get(order_id)
         assert resting is not None
         assert resting.remaining_quantity == order.remaining_quantity > 0
@@ -38,8 +60,19 @@ def _check_subaccount(venue: Venue, subaccount: Subaccount) -> None:
     _check_reduce_only(subaccount)
 
 
+def _waits(venue: Venue, order: Order) -> bool:
+    """Whether an open order waits; then it does so in exactly one place."""
+    if order.status is not OrderStatus.UNTRIGGERED:
+        return False
+    places = (venue.triggers, venue.ready)
+    where = sum(order.order_id in place for place in places)
+    assert where + venue.links.is_dormant(order.order_id) == 1
+    assert order.filled_quantity == order.canceled_quantity == 0
+    return True
+
+
 def _check_reduce_only(subaccount: Subaccount) -> None:
     for order in subaccount.open_orders.values():
-        if order.terms.reduce_only:
+        if order.terms.reduce_only and order.status is OrderStatus.OPEN:
             position = subaccount.account.position(order.terms.instrument_id)
             assert order.remaining_quantity <= max(0, -order.terms.side.sign * position)

@@ -6,6 +6,7 @@ enters `Venue.state()`, which is what the state hash covers.
 
 from collections import deque
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import Final
 
 import msgspec
@@ -16,24 +17,36 @@ from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
 from exchange.matching.book import OrderBook
 from exchange.matching.breaker import Breaker, BreakerRules
+from exchange.matching.linked import LinkTable
 from exchange.matching.protection import Protection
+from exchange.matching.triggers import TriggerBook
 from exchange.model import (
     Instrument,
     InstrumentStatus,
     OrderStatus,
     OrderTerms,
+    PriceSource,
     TimeInForce,
+    Trigger,
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
+class LinkNews(IntEnum):
+    """What befell an order that may be linked to others."""
+
+    PARTLY_FILLED = 1
+    FILLED = 2
+    GONE = 3
+
+
 class Order(msgspec.Struct, kw_only=True):
-    """An order from acceptance to the end of its memory. `order_id` is the seq that placed it."""
+    """An order from acceptance to the end of its memory. `order_id` is `model.numbered`."""
 
     order_id: int
     terms: OrderTerms  # those in force: an amend replaces them
-    signed_seq: int  # the command that carries the signature of these terms
+    signed_seq: int  # `model.numbered`: the command that carries the signature of these terms
     status: OrderStatus
     time_in_force: TimeInForce
     post_only: bool
@@ -49,6 +62,12 @@ class Order(msgspec.Struct, kw_only=True):
     fill_value: int = 0  # micro-USDC paid or received for the fills, fees apart
     canceled_quantity: int = 0
     reject_reason: RejectReason | None = None
+    trigger: Trigger | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the order neither waits nor rests any more."""
+        return self.status not in (OrderStatus.UNTRIGGERED, OrderStatus.OPEN)
 
     @property
     def remaining_quantity(self) -> int:
@@ -79,7 +98,7 @@ class Subaccount:
         self.account = account
         self.nonce_floor = 0
         self.orders: dict[int, Order] = {}  # by nonce, until some time after the deadline
-        self.open_orders: dict[int, Order] = {}  # by order_id, in order of entry
+        self.open_orders: dict[int, Order] = {}  # by order_id, resting and waiting, as entered
         self.used_nonces: set[int] = set()  # forgotten orders that filled, and withdrawals
 
     @property
@@ -153,6 +172,12 @@ class Venue:
         self.last_prices: dict[int, int] = {}
         self.batches = Batches()
         self.protection = Protection()
+        self.triggers = TriggerBook()
+        self.links = LinkTable()
+        self.ready: list[int] = []  # orders whose wait is over, until their instrument is live
+        # What this command did and nobody has followed up yet; empty between commands.
+        self.new_prices: deque[tuple[PriceSource, int, int]] = deque()
+        self.link_news: deque[tuple[int, LinkNews]] = deque()
         self.tripped: list[tuple[int, int]] = []  # makers that this command froze
         self.last_block = 0
         self.last_block_hash = ""
@@ -221,6 +246,7 @@ class Venue:
                 [(key, self.index_breakers[key].state()) for key in sorted(self.index_breakers)],
                 [(key, self.halts[key].state()) for key in sorted(self.halts)],
                 self.protection.state(),
+                (self.triggers.state(), self.links.state(), self.ready),
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],
                 sorted((*key, deadline) for key, deadline in self.session_keys.items()),

@@ -5,7 +5,7 @@ import msgspec
 from exchange.engine.state import Order
 from exchange.events import RejectReason
 from exchange.margin.account import MarginAccount
-from exchange.model import OrderStatus, Side, TimeInForce
+from exchange.model import OrderStatus, Side, TimeInForce, Trigger
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -32,6 +32,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     placed_ns: int
     updated_ns: int
     reject_reason: RejectReason | None
+    trigger: Trigger | None
 
 
 class MarginSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -80,6 +81,7 @@ def order_view(order: Order) -> OrderView:
         placed_ns=order.placed_ns,
         updated_ns=order.updated_ns,
         reject_reason=order.reject_reason,
+        trigger=order.trigger,
     )
 
 

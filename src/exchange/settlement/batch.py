@@ -12,7 +12,7 @@ import msgspec
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from exchange.commands import AmendOrder, PlaceOrder
+from exchange.commands import SignedCommand
 from exchange.commands import Withdraw as WithdrawCommand
 from exchange.events import (
     AnyEvent,
@@ -39,8 +39,7 @@ BATCH_TYPE: Final = (
 )
 SETTLE_SELECTOR: Final = keccak(f"settle({BATCH_TYPE})".encode())[:4]
 
-SignedCommand = PlaceOrder | AmendOrder
-SignedLookup = Callable[[int], SignedCommand]
+SignedLookup = Callable[[int], SignedCommand]  # by `model.numbered`
 
 
 class Tip(msgspec.Struct, frozen=True, kw_only=True):

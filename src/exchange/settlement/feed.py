@@ -9,12 +9,13 @@ from typing import Final
 import msgspec
 from eth_hash.auto import keccak
 
-from exchange.commands import AdvanceClock, AmendOrder, PlaceOrder
+from exchange.commands import AdvanceClock, SignedCommand, signed_commands
 from exchange.events import ClockAdvanced
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry, JournalReader
 from exchange.journal.outbox import Job, JobKind, Outbox
-from exchange.settlement.batch import Batch, BatchBuilder, SignedCommand, Tip, settle_calldata
+from exchange.model import numbered, seq_and_place
+from exchange.settlement.batch import Batch, BatchBuilder, Tip, settle_calldata
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.delivery import DeliveryDesk
 
@@ -70,8 +71,8 @@ class Feed:
         return added
 
     def _remember(self, entry: Entry) -> None:
-        if isinstance(entry.command, PlaceOrder | AmendOrder):
-            self._recent[entry.seq] = entry.command
+        for place, signed in enumerate(signed_commands(entry.command)):
+            self._recent[numbered(entry.seq, place)] = signed
             if len(self._recent) > _RECENT_MAX:
                 del self._recent[next(iter(self._recent))]
 
@@ -99,10 +100,11 @@ class Feed:
             observed_hash=self.cursor.block_hash,
         )
 
-    def _signed(self, seq: int) -> SignedCommand:
-        recent = self._recent.get(seq)
+    def _signed(self, number: int) -> SignedCommand:
+        recent = self._recent.get(number)
         if recent is not None:
             return recent
-        command = self._reader.entry(seq).command
-        assert isinstance(command, PlaceOrder | AmendOrder), f"seq {seq} carries no signed order"
-        return command
+        seq, place = seq_and_place(number)
+        signed = signed_commands(self._reader.entry(seq).command)
+        assert signed, f"seq {seq} carries no signed order"
+        return signed[place]

@@ -1,0 +1,39 @@
+"""What follows from a command once its own effects are done: links, protection, triggers.
+
+Each step may cause others, so they are taken one at a time until nothing is left: first what fills
+and ends mean to linked orders, then makers that protection froze, then new prices in the order in
+which they came, then one order whose wait is over. It ends: an order becomes ready once.
+"""
+
+from exchange.engine.armed import meet_price, next_ready
+from exchange.engine.checks import check_order
+from exchange.engine.entry import end_wait, match_order
+from exchange.engine.linked import follow_links
+from exchange.engine.shield import enforce_protection
+from exchange.engine.state import Order, Venue
+from exchange.events import CancelReason
+
+
+def follow_up(venue: Venue) -> None:
+    """Take every step that the last ones ask for."""
+    while True:
+        if venue.link_news:
+            follow_links(venue)
+        elif venue.tripped:
+            enforce_protection(venue)
+        elif venue.new_prices:
+            meet_price(venue)
+        elif (order := next_ready(venue)) is not None:
+            _enter_ready(venue, order)
+        else:
+            return
+
+
+def _enter_ready(venue: Venue, order: Order) -> None:
+    """An order whose wait is over meets the checks of a new one; refused, it is canceled."""
+    subaccount = venue.subaccounts[order.terms.subaccount_id]
+    refusal = check_order(venue, subaccount, order, more=0)
+    if refusal is None:
+        refusal = match_order(venue, subaccount, order)
+    if refusal is not None:
+        end_wait(venue, order, CancelReason.REFUSED, refusal[0])
