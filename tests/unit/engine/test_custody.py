@@ -7,6 +7,7 @@ from tests.venue import (
     EXPIRY_S,
     FEE_ID,
     FEES,
+    NS,
     START_S,
     USDC_TOKEN,
     WALLET,
@@ -372,3 +373,14 @@ def test_the_treasury_takes_the_venues_fees_out():
     venue.observe(SubaccountSeen(subaccount_id=FEE_ID, owner="treasury"))
     assert refusals(venue.withdraw(FEE_ID, "0.01")) == []
     assert venue.cash(FEE_ID) == earned - 10_000
+
+
+def test_a_leap_of_the_clock_ends_the_pending_batch_first():
+    """Fills of both sides of the leap must not share a batch."""
+    venue = open_venue()
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    venue.sell(ann, 1, 2_500)
+    venue.buy(bob, 1, 2_500)
+    events = venue.send(AdvanceClock(by_ns=10 * 86_400 * NS))
+    assert names(events) == ["BatchCut", "ClockAdvanced"]
+    assert names(venue.send(AdvanceClock(by_ns=1))) == ["ClockAdvanced"]
