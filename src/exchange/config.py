@@ -27,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     relayer_key: str = ""  # hex private key of the account that sends batches
     oracle_keys: str = ""  # comma-separated hex private keys of this publisher's oracle signers
     confirmations: int = 1  # blocks before a log counts, its own included
-    batch_interval_s: float = 1.0  # the longest a trade waits for its batch
+    batch_interval_s: float = 3.0  # the longest a trade waits for its batch
     index_interval_s: float = 1.0  # between index samples
     marks_interval_s: float = 5.0  # between full epochs of risk arrays
     seed: int = 7  # of the simulated market and its agents
