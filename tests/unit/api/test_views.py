@@ -1,13 +1,18 @@
 """The view equals the engine, whatever happens, and says what each entry touched."""
 
+import random
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.engine_flow import Flow
 from tests.unit.api.world import FakeSequencer
 from tests.venue import CHAIN, EXPIRY_S, FEES, NS, C, P, Venue
 
 from exchange.api.views import VenueView
 from exchange.commands import BatchSeen, CutBatch, ExpireInstruments, SessionKeySeen
-from exchange.model import OrderStatus, Side, TimeInForce
+from exchange.model import OrderStatus, PriceSource, Side, TimeInForce, Trigger, TriggerKind
+from exchange.signing import trigger_hash
 
 MAKER, TAKER, KEY = ("0x" + digit * 40 for digit in "123")
 ACTIONS = st.lists(
@@ -194,3 +199,43 @@ def test_expiry_pays_positions_off_and_closes_the_instruments():
     assert position.realized == 2_000 * 10**6  # 3,000 of payoff for 1,000
     assert view.open_interest[C] == 0
     assert view.deliveries[0].price == 103_000 * 10**6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_halts_auctions_and_protection_leave_the_books_equal(seed):
+    """The engine's own random flow; icebergs are left out, which the wire does not take."""
+    rng = random.Random(seed)
+    flow = Flow(rng.randint)
+    flow.venue.checking = False
+    place = flow.venue.place
+    flow.venue.place = lambda terms, max_show=0, **options: place(terms, **options)
+    view, sequencer = VenueView(), FakeSequencer(flow.venue)
+    for _ in range(250):
+        flow.step()
+        for entry in sequencer.entries()[view.seq :]:
+            view.apply(entry)
+        view.check()
+        for instrument_id, book in view.books.items():
+            assert view.statuses[instrument_id] == flow.venue.engine.status(instrument_id)
+            for side in Side:
+                assert book.levels(side) == flow.venue.engine.levels(instrument_id, side, 0)
+
+
+def test_orders_that_wait_enter_the_book_when_triggered():
+    venue = market()
+    trigger = Trigger(
+        kind=TriggerKind.STOP, source=PriceSource.INDEX, trigger_price=101_000 * 10**6
+    )
+    terms = venue.terms(3, Side.BUY, 1, 1_000, trigger_hash=trigger_hash(trigger))
+    venue.place(terms, trigger=trigger)
+    view, touched = followed(venue)
+    (order,) = touched.orders.values()
+    assert order.status is OrderStatus.UNTRIGGERED
+    assert view.books[C].levels(Side.BUY) == []
+    view.check()
+    venue.index(102_000)
+    view, touched = followed(venue)
+    (order,) = touched.orders.values()
+    assert order.status is OrderStatus.OPEN
+    assert view.books[C].levels(Side.BUY) == [(1_000 * 10**6, 10_000)]
+    view.check()
