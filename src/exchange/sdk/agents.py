@@ -123,9 +123,17 @@ class Maker:
             await self._withdraw(key)
         self._rng.shuffle(chosen)  # makers that start together do not race for the same queue
         for summary in chosen:
-            for direction in DIRECTIONS:
+            for direction in self._order_of_sides(summary):
                 await self._quote(summary, direction)
         self.requotes += 1
+
+    def _order_of_sides(self, summary: Summary) -> tuple[Direction, Direction]:
+        """The side that moves away goes first, lest the maker meets its own order."""
+        standing = self._quotes.get((summary.instrument_name, "buy"))
+        tick = self._instruments[summary.instrument_name].tick_size
+        bid = quote_price(summary, "buy", tick, self._settings)
+        rising = standing is not None and standing.price < bid
+        return ("sell", "buy") if rising else ("buy", "sell")
 
     async def _quote(self, summary: Summary, direction: Direction) -> None:
         key = (summary.instrument_name, direction)

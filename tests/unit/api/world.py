@@ -232,12 +232,16 @@ async def call(
     return msgspec.json.decode(outcome.body)
 
 
-@contextlib.contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """The application on a free port, in a thread; yields its URL."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(app: Any, port: int = 0) -> Iterator[str]:
+    """The application on a free port, in a thread; yields its URL."""
+    port = port or free_port()
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
@@ -259,3 +263,12 @@ def serving(app: Any) -> Iterator[str]:
         server.should_exit = True
         thread.join(10)
         assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def served(**settings: Any) -> Iterator[tuple[World, str]]:
+    """A world on a free port, for clients that sign in."""
+    port = free_port()
+    world = World(public_url=f"http://127.0.0.1:{port}", **settings)
+    with serving(world.app, port) as url:
+        yield world, url

@@ -1,0 +1,65 @@
+"""The synchronous client does what the asynchronous one does."""
+
+from decimal import Decimal
+
+import pytest
+from tests.unit.api.world import CALL_NAME, MAKER_KEY, TAKER, TAKER_KEY, free_port, served
+
+from exchange.sdk import ApiError, Client, ConnectionLost
+
+
+@pytest.fixture(scope="module")
+def url():
+    with served() as (_, url):
+        yield url
+
+
+def test_a_trade_in_ten_lines(url):
+    with Client(url, MAKER_KEY) as maker, Client(url, TAKER_KEY) as client:
+        maker.sell(CALL_NAME, amount="2", price="1000")
+        book = client.order_book(CALL_NAME)
+        receipt = client.buy(CALL_NAME, amount="0.5", price=book.asks[0][0])
+        assert receipt.trades[0].amount == Decimal("0.5")
+        assert client.address == TAKER
+        assert client.positions()[0].size == Decimal("0.5")
+        assert client.account().subaccount_id == client.subaccount_id()
+        assert client.my_trades(CALL_NAME)[0].liquidity == "T"
+        assert client.trades(CALL_NAME)[0].price == 1000
+        assert client.settlement(receipt.trades[0].trade_id).state == "sequenced"
+        with pytest.raises(TimeoutError):
+            client.wait_settled(receipt.trades[0].trade_id, timeout_s=0.01)
+        with pytest.raises(ApiError) as caught:
+            client.buy(CALL_NAME, amount="0.001", price=1)
+        assert caught.value.reject_reason == "quantity_off_lot"
+        assert maker.cancel_all() == 1
+
+
+def test_every_other_call(url):
+    with Client(url, TAKER_KEY) as client:
+        assert client.instruments()
+        assert client.summaries("BTC")
+        assert client.ticker(CALL_NAME).mark_price == 1000
+        assert client.index_price("btc_usdc") == 100_000
+        assert client.call("public/test")["version"]
+        order = client.buy(CALL_NAME, 1, 900, nonce=5).order
+        assert client.order(order.order_id) == client.order_by_nonce(5) == order
+        edited = client.edit(order, 1, 901).order
+        assert client.open_orders() == [edited]
+        assert client.cancel(order.order_id).order_state == "cancelled"
+        assert client.withdraw(1).amount == 1
+        assert client.mirror(CALL_NAME).stale is False
+        messages = client.follow("deribit_price_index.btc_usdc")
+        assert next(messages)[1]["price"] == 100_000
+        messages.close()
+
+
+def test_a_client_without_a_key_has_no_address(url):
+    with Client(url) as client:
+        assert client.address == ""
+
+
+def test_a_venue_that_is_not_there_leaves_no_thread():
+    client = Client(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(ConnectionLost):
+        client.start()
+    assert not client._thread.is_alive()
