@@ -307,7 +307,7 @@ def test_holes_equal_their_slow_twin(first, gaps, late, last):
     for gap in gaps:
         samples.append((samples[-1][0] + gap, usdc(1)))
     samples = [sample for sample in samples if sample[0] <= last]
-    venue, fixed, _ = sampled(samples, deliver_after_s=last)
+    venue, fixed, _ = sampled(samples, deliver_after_s=max(0, last))
     seen = [sample for sample in samples if EXPIRY_S + sample[0] <= venue.now_s]
     assert (fixed is None) == slow_hole(seen)
 
