@@ -241,9 +241,12 @@ class VenueView:
 
     def _remember(self, event: ev.OrderPlaced | ev.OrderArmed, status: OrderStatus) -> OrderRecord:
         signed = next(
-            command
-            for command in signed_commands(self._command)
-            if isinstance(command, PlaceOrder) and command.terms.nonce == event.nonce
+            (
+                command
+                for command in signed_commands(self._command)
+                if isinstance(command, PlaceOrder) and command.terms.nonce == event.nonce
+            ),
+            None,  # a quote: its terms are those of its sheet
         )
         order = OrderRecord(
             order_id=event.order_id,
@@ -252,14 +255,14 @@ class VenueView:
             side=event.side,
             quantity=event.quantity,
             limit_price=event.limit_price,
-            max_fee=signed.terms.max_fee,
+            max_fee=signed.terms.max_fee if signed else 0,
             nonce=event.nonce,
-            version=signed.terms.version,
-            deadline=signed.terms.deadline,
+            version=signed.terms.version if signed else 0,
+            deadline=signed.terms.deadline if signed else 0,
             label=event.label,
             time_in_force=event.time_in_force,
             post_only=event.post_only,
-            reject_post_only=signed.reject_post_only,
+            reject_post_only=signed.reject_post_only if signed else False,
             reduce_only=event.reduce_only,
             placed_ns=self.time_ns,
             updated_ns=self.time_ns,
@@ -278,14 +281,14 @@ class VenueView:
             self.books[order.instrument_id].add(order.side, order.limit_price, quantity)
 
     def _on_amended(self, event: ev.OrderAmended) -> None:
-        assert isinstance(self._command, AmendOrder)
         order = self.orders[event.order_id]
         self._rest(order, -order.remaining_quantity)
         order.quantity, order.limit_price = event.quantity, event.limit_price
         order.canceled_quantity = 0
         order.version, order.replaced = event.version, True
-        order.max_fee = self._command.terms.max_fee
-        order.deadline = self._command.terms.deadline
+        if isinstance(self._command, AmendOrder):
+            order.max_fee = self._command.terms.max_fee
+            order.deadline = self._command.terms.deadline
         order.seq = self.seq
         order.taker_trades = []
         self._rest(order, order.remaining_quantity)
