@@ -85,6 +85,11 @@ def test_bounds_may_leave_the_book_crossed(bids, limits, crossed):
     assert auction(bids, [(80, 5), (120, 1)], **limits).is_crossed is crossed
 
 
+@pytest.mark.parametrize(("bid", "ask"), [((120, 1), (80, 1)), ((120, 5), (120, 5))])
+def test_the_smallest_crossing_beyond_the_bounds_is_one(bid, ask):
+    assert auction([bid], [ask], low=130).is_crossed
+
+
 def test_negative_prices_are_prices():
     found = auction([(-80, 5)], [(-120, 5)], reference=-104, low=-500)
     assert found.price == -100
