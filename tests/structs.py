@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from hypothesis import strategies as st
@@ -31,5 +31,8 @@ def any_of(annotation: Any) -> st.SearchStrategy[Any]:
         return st.tuples(*map(any_of, inside))
     if issubclass(annotation, Enum):
         return st.sampled_from(annotation)
+    if issubclass(annotation, tuple):  # a named one
+        hints = get_type_hints(annotation)
+        return st.builds(annotation, **{name: any_of(hint) for name, hint in hints.items()})
     fields: Sequence[msgspec.structs.FieldInfo] = msgspec.structs.fields(annotation)
     return st.builds(annotation, **{field.name: any_of(field.type) for field in fields})
