@@ -40,6 +40,7 @@ from exchange.events import (
     CancelReason,
     Deposited,
     OrderAmended,
+    OrderArmed,
     OrderCanceled,
     OrderPlaced,
     Refused,
@@ -58,6 +59,7 @@ from exchange.model import (
     WithdrawalTerms,
     pack_instrument_id,
 )
+from exchange.signing import trigger_hash
 
 Number = int | str
 NS: Final = 10**9
@@ -355,9 +357,13 @@ class Venue:
 
     def place(self, terms: OrderTerms, **options: Any) -> tuple[AnyEvent, ...]:
         """Enter signed terms."""
-        events = self.send(PlaceOrder(terms=terms, signature=b"", **options))
-        if any(isinstance(event, OrderPlaced) for event in events):
-            self.signed[terms.subaccount_id, terms.nonce] = terms
+        return self.enter(PlaceOrder(terms=terms, signature=b"", **options))
+
+    def enter(self, command: PlaceOrder) -> tuple[AnyEvent, ...]:
+        """Send a signed order."""
+        events = self.send(command)
+        if any(isinstance(event, OrderPlaced | OrderArmed) for event in events):
+            self.signed[command.terms.subaccount_id, command.terms.nonce] = command.terms
         return events
 
     def order(
@@ -370,9 +376,24 @@ class Venue:
         **changes: Any,
     ) -> tuple[AnyEvent, ...]:
         """Place an order; keyword arguments change its terms or its instructions."""
+        command = self.sign(subaccount_id, side, quantity, price, instrument_id, **changes)
+        return self.enter(command)
+
+    def sign(
+        self,
+        subaccount_id: int,
+        side: Side,
+        quantity: Number,
+        price: Number,
+        instrument_id: int = C,
+        **changes: Any,
+    ) -> PlaceOrder:
+        """The command that places an order, with the hash of its trigger; see `order`."""
         options = {key: changes.pop(key) for key in _OPTIONS & set(changes)}
+        if options.get("trigger"):
+            changes = {"trigger_hash": trigger_hash(options["trigger"])} | changes
         terms = self.terms(subaccount_id, side, quantity, price, instrument_id, **changes)
-        return self.place(terms, **options)
+        return PlaceOrder(terms=terms, signature=b"", **options)
 
     def buy(self, subaccount_id: int, quantity: Number, price: Number, **changes: Any) -> Any:
         """Bid; see `order`."""
@@ -456,12 +477,13 @@ _OPTIONS: Final = {
     "max_show",
     "label",
     "mmp",
+    "trigger",
 }
 
 
-def placed_in(events: Iterable[AnyEvent]) -> OrderPlaced:
-    """The one order that was placed."""
-    (placed,) = [event for event in events if isinstance(event, OrderPlaced)]
+def placed_in(events: Iterable[AnyEvent]) -> OrderPlaced | OrderArmed:
+    """The one order that was placed, or that waits."""
+    (placed,) = [event for event in events if isinstance(event, OrderPlaced | OrderArmed)]
     return placed
 
 

@@ -13,14 +13,12 @@ from exchange.model import InstrumentStatus, PriceSource, Trigger, TriggerKind
 def watched_price(venue: Venue, order: Order, trigger: Trigger) -> int | None:
     """The price that an order's trigger watches, as it is now; None before the first."""
     instrument_id = order.terms.instrument_id
-    match trigger.source:
-        case PriceSource.INDEX:
-            return venue.marks.index_price(venue.instruments[instrument_id].underlying_id) or None
-        case PriceSource.MARK:
-            marks = venue.marks
-            return marks.mark_price(instrument_id) if marks.has(instrument_id) else None
-        case PriceSource.LAST:
-            return venue.last_prices.get(instrument_id)
+    marks = venue.marks
+    if trigger.source is PriceSource.INDEX:
+        return marks.index_price(venue.instruments[instrument_id].underlying_id) or None
+    if trigger.source is PriceSource.MARK:
+        return marks.mark_price(instrument_id) if marks.has(instrument_id) else None
+    return venue.last_prices.get(instrument_id)
 
 
 def arm(venue: Venue, order: Order) -> None:
