@@ -7,7 +7,7 @@ gateway answers "unavailable" rather than show a wrong picture, and the exchange
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Final, TypeVar
 
 import msgspec
@@ -42,6 +42,11 @@ T = TypeVar("T")
 TICK_S: Final = 0.1
 PORTFOLIO_TICKS: Final = 10  # portfolios follow marks once a second
 _log: Final = structlog.get_logger("gateway")
+
+
+@cache
+def _domain(chain_id: int, clearing: str) -> Domain:
+    return Domain(chain_id, clearing)  # one object: its separator costs four hashes
 
 
 class Caller(msgspec.Struct, kw_only=True):
@@ -168,7 +173,7 @@ class Gateway:
     def domain(self) -> Domain:
         """Where orders must be signed for."""
         parameters = self.configured()
-        return Domain(parameters.chain_id, parameters.clearing)
+        return _domain(parameters.chain_id, parameters.clearing)
 
     def instrument(self, name: str) -> Instrument:
         """A listed instrument, live or expired."""

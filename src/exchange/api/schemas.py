@@ -7,6 +7,7 @@ represented is refused, never rounded. Unknown fields, wrong types and repeated 
 
 import json
 import re
+from functools import lru_cache
 from typing import Annotated, Final, Literal, NoReturn, TypeVar
 
 import msgspec
@@ -518,11 +519,16 @@ def parse_usdc(raw: msgspec.Raw, param: str = "amount") -> int:
     return amount
 
 
+@lru_cache(maxsize=8_192)  # the same signers come again and again, and a hash is dear
+def _checksummed(text: str) -> str:
+    return checksum_address(bytes.fromhex(text[2:]))
+
+
 def parse_address(text: str, param: str) -> str:
     """Checksummed address; mixed case must carry the right EIP-55 checksum."""
     if not _ADDRESS.fullmatch(text):
         raise InvalidParams("not an address: 0x and 40 hex digits", param)
-    checksummed = checksum_address(bytes.fromhex(text[2:]))
+    checksummed = _checksummed(text)
     digits = text[2:]
     if text != checksummed and digits not in (digits.lower(), digits.upper()):
         raise InvalidParams("the mixed case breaks the EIP-55 checksum", param)

@@ -67,6 +67,7 @@ class AsyncClient:
             else WebSocketTransport(url, self._on_connect, self._subscriptions.receive)
         )
         self._domain: types.SigningDomain | None = None
+        self._signing: Domain | None = None
         self._instruments: dict[str, types.Instrument] = {}
         self._index_prices: dict[str, tuple[int, float]] = {}
         self._tokens: types.Tokens | None = None
@@ -358,8 +359,10 @@ class AsyncClient:
         return await self._typed(list[types.Order], "private/get_open_orders", params)
 
     async def _signing_domain(self) -> Domain:
-        found = await self.domain()
-        return Domain(found.chain_id, found.verifying_contract)
+        if self._signing is None:
+            found = await self.domain()
+            self._signing = Domain(found.chain_id, found.verifying_contract)
+        return self._signing
 
     async def domain(self) -> types.SigningDomain:
         """What orders are signed for, and the fee schedule."""
