@@ -77,13 +77,13 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(sequencer.run())]
+        writing = tasks.create_task(sequencer.run())
         if await sequencer.read(lambda engine: engine.parameters) is None:
             await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
         feed = MarketFeed(settings, sequencer, journal.reader.entry(1).time_ns)
         marks = await _open_market(settings, sequencer, feed)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
-        running += [
+        running = [
             tasks.create_task(part) for part in (marks.run(), clockwork.run(), _list_for_ever(feed))
         ]
         servers = _listeners(settings, sequencer, journal, marks)
@@ -94,6 +94,9 @@ async def _serve(
         await asyncio.gather(*serving)
         for task in running:
             task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await sequencer.read(lambda _: None)  # no commit is under way when the writer ends
+        writing.cancel()
 
 
 async def _open_market(settings: Settings, sequencer: Sequencer, feed: MarketFeed) -> MarksLoop:
