@@ -158,7 +158,9 @@ def _check_amount(
     if terms.amount > free:
         text = format_decimal(max(0, free), CASH_SCALE)
         return RejectReason.INSUFFICIENT_CASH, f"at most {text} USDC can leave now"
-    if terms.token != venue.parameters.collateral or terms.recipient == _ZERO_ADDRESS:
+    # The contract pays neither nobody nor itself, and would refuse the whole batch.
+    unpaid = (_ZERO_ADDRESS, venue.parameters.clearing.lower())
+    if terms.token != venue.parameters.collateral or terms.recipient.lower() in unpaid:
         return RejectReason.BAD_RECIPIENT, f"token {terms.token}, recipient {terms.recipient}"
     return None
 

@@ -211,6 +211,8 @@ WITHDRAWAL_FAULTS = [
     (R.QUANTITY_NOT_POSITIVE, {"amount": -1}),
     (R.INSUFFICIENT_CASH, {"amount": usdc(2_000_000)}),
     (R.BAD_RECIPIENT, {"recipient": ZERO}),
+    (R.BAD_RECIPIENT, {"recipient": CLEARING}),
+    (R.BAD_RECIPIENT, {"recipient": CLEARING.upper().replace("X", "x")}),
     (R.BAD_RECIPIENT, {"token": CLEARING}),
 ]
 
