@@ -16,6 +16,7 @@ from exchange.events import (
     InstrumentStatusChanged,
     RejectReason,
 )
+from exchange.fixed import to_nanoseconds
 from exchange.matching.auction import AuctionOrder, AuctionPrices, Uncrossing, uncross
 from exchange.matching.book import OrderBook
 from exchange.matching.breaker import Breaker
@@ -94,8 +95,13 @@ def status_now(venue: Venue, instrument: Instrument) -> InstrumentStatus:
 
 
 def _refresh(venue: Venue) -> None:
-    """Bring every instrument to its status; uncross those that go live."""
+    """Bring every instrument to its status; uncross those that go live.
+
+    None goes live again once its expiry has come: the contract refuses a fill from then on.
+    """
     for instrument in list(venue.live_instruments()):
+        if instrument.expiry and to_nanoseconds(instrument.expiry) <= venue.time_ns:
+            continue
         status = status_now(venue, instrument)
         if status is venue.statuses[instrument.instrument_id]:
             continue

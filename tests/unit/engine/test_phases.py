@@ -3,7 +3,20 @@
 from typing import Any
 
 import pytest
-from tests.venue import NS, C, P, Venue, call, contracts, fills, names, open_venue, refusals, usdc
+from tests.venue import (
+    EXPIRY_S,
+    NS,
+    C,
+    P,
+    Venue,
+    call,
+    contracts,
+    fills,
+    names,
+    open_venue,
+    refusals,
+    usdc,
+)
 
 from exchange.commands import BreakerParameters, Halt, Resume
 from exchange.events import (
@@ -190,3 +203,29 @@ def test_the_state_hash_covers_phases_and_replay_repeats_them() -> None:
     venue.sell(bob, 1, 2_400)
     end_auction(venue)
     assert venue.twin().state_hash() == venue.engine.state_hash()
+
+
+def test_an_auction_that_reaches_the_expiry_trades_nothing() -> None:
+    """The contract refuses a fill from the expiry on, and with it the whole batch."""
+    venue, anne, bob = venue_with_people()
+    venue.wait_until(EXPIRY_S - 10)
+    venue.index()
+    in_auction(venue)
+    venue.buy(anne, 1, 2_600, deadline=EXPIRY_S + 7_200)
+    venue.sell(bob, 1, 2_400, deadline=EXPIRY_S + 7_200)
+    assert fills(end_auction(venue)) == []
+    assert status(venue) is InstrumentStatus.AUCTION
+    venue.wait(3600)
+    reasons = {e.reason for e in venue.expire() if isinstance(e, OrderCanceled)}
+    assert reasons == {CancelReason.EXPIRED}
+
+
+def test_an_auction_that_ends_before_the_expiry_trades() -> None:
+    """One second is enough."""
+    venue, anne, bob = venue_with_people()
+    venue.wait_until(EXPIRY_S - 21)
+    venue.index()
+    in_auction(venue)
+    venue.buy(anne, 1, 2_600)
+    venue.sell(bob, 1, 2_400)
+    assert len(fills(end_auction(venue))) == 1
