@@ -33,6 +33,7 @@ from exchange.api.errors import (
 )
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.methods_private import PRIVATE, SIGNED
+from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
 from exchange.api.ports import Entry, Sequencer
 from exchange.api.schemas import Params, query_to_json
@@ -40,7 +41,7 @@ from exchange.api.settings import GatewaySettings
 
 PREFIX: Final = "/api/v2"
 CLOSE_TIMEOUT_S: Final = 1.0
-METHODS: Final[list[Method[Any]]] = [*PUBLIC, *PRIVATE]
+METHODS: Final[list[Method[Any]]] = [*PUBLIC, *PRIVATE, *PROTECTION]
 _MESSAGE_TOO_BIG: Final = 1009
 _log: Final = structlog.get_logger("gateway")
 

@@ -59,6 +59,7 @@ async def _place(gateway: Gateway, params: schemas.OrderParams, side: Side) -> R
             post_only=params.post_only,
             reject_post_only=params.reject_post_only,
             label=params.label,
+            mmp=params.mmp,
         )
     )
     return _order_reply(gateway, reply)
@@ -136,14 +137,14 @@ async def cancel(gateway: Gateway, caller: Caller, params: schemas.OrderIdParams
 
 async def cancel_all(gateway: Gateway, caller: Caller, params: schemas.CancelAllParams) -> int:
     """Cancels all orders of one subaccount, or of all yours; returns how many."""
-    return await _cancel(gateway, _asked(gateway, caller, params.subaccount_id), [0])
+    return await _cancel(gateway, asked_subaccounts(gateway, caller, params.subaccount_id), [0])
 
 
 async def cancel_all_by_instrument(
     gateway: Gateway, caller: Caller, params: schemas.CancelByInstrumentParams
 ) -> int:
     """Cancels orders in one instrument; returns how many."""
-    subaccounts = _asked(gateway, caller, params.subaccount_id)
+    subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
     instrument = gateway.instrument(params.instrument_name)
     return await _cancel(gateway, subaccounts, [instrument.instrument_id])
 
@@ -152,7 +153,7 @@ async def cancel_all_by_currency(
     gateway: Gateway, caller: Caller, params: schemas.CancelByCurrencyParams
 ) -> int:
     """Cancels orders in one currency; returns how many."""
-    subaccounts = _asked(gateway, caller, params.subaccount_id)
+    subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
     wanted = {i.instrument_id for i in gateway.select(params.currency, params.kind)}
     count = 0
     for subaccount_id in subaccounts:
@@ -162,7 +163,8 @@ async def cancel_all_by_currency(
     return count
 
 
-def _asked(gateway: Gateway, caller: Caller, subaccount_id: int | None) -> list[int]:
+def asked_subaccounts(gateway: Gateway, caller: Caller, subaccount_id: int | None) -> list[int]:
+    """The subaccount asked for, or all of the session's."""
     if subaccount_id is None:
         return gateway.subaccounts(caller)
     return [gateway.subaccount(caller, subaccount_id)]
@@ -208,7 +210,7 @@ async def get_order_state_by_label(
     gateway: Gateway, caller: Caller, params: schemas.OrderByLabelParams
 ) -> list[Result]:
     """Orders with a label, the newest first."""
-    subaccounts = set(_asked(gateway, caller, params.subaccount_id))
+    subaccounts = set(asked_subaccounts(gateway, caller, params.subaccount_id))
     wanted = _live_or_expired(gateway, params.currency, "any")
     found = (
         order
@@ -225,7 +227,7 @@ async def get_open_orders(
 ) -> list[Result]:
     """Open orders, in order of entry."""
     wanted = _live_or_expired(gateway, "any", params.kind)
-    return _open_orders(gateway, _asked(gateway, caller, params.subaccount_id), wanted)
+    return _open_orders(gateway, asked_subaccounts(gateway, caller, params.subaccount_id), wanted)
 
 
 async def get_open_orders_by_currency(
@@ -233,14 +235,14 @@ async def get_open_orders_by_currency(
 ) -> list[Result]:
     """Open orders in one currency."""
     wanted = _live_or_expired(gateway, params.currency, params.kind)
-    return _open_orders(gateway, _asked(gateway, caller, params.subaccount_id), wanted)
+    return _open_orders(gateway, asked_subaccounts(gateway, caller, params.subaccount_id), wanted)
 
 
 async def get_open_orders_by_instrument(
     gateway: Gateway, caller: Caller, params: schemas.OpenByInstrumentParams
 ) -> list[Result]:
     """Open orders in one instrument."""
-    subaccounts = _asked(gateway, caller, params.subaccount_id)
+    subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
     wanted = {gateway.instrument(params.instrument_name).instrument_id}
     return _open_orders(gateway, subaccounts, wanted)
 

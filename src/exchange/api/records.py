@@ -56,6 +56,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     post_only: bool
     reject_post_only: bool
     reduce_only: bool
+    mmp: bool
     placed_ns: int
     updated_ns: int
     seq: int  # of the command whose signature is in force

@@ -190,7 +190,7 @@ def order_result(view: VenueView, order: OrderRecord) -> Result:
         "api": True,
         "web": False,
         "is_liquidation": False,
-        "mmp": False,
+        "mmp": order.mmp,
         "cancel_reason": order.cancel_reason,
         "subaccount_id": order.subaccount_id,
         "nonce": order.nonce,

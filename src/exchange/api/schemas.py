@@ -229,6 +229,7 @@ class OrderParams(Params, frozen=True, kw_only=True):
     post_only: bool = False
     reject_post_only: bool = False
     reduce_only: bool = False
+    mmp: bool = False
     label: Label = ""
     subaccount_id: SubaccountId
     nonce: Nonce
@@ -509,6 +510,11 @@ def parse_quantity(raw: msgspec.Raw, param: str = "amount") -> int:
     if quantity < 0:
         raise InvalidParams("must not be negative", param)
     return quantity
+
+
+def parse_delta(raw: msgspec.Raw, param: str) -> int:
+    """A delta limit in 1e-6 of the underlying, > 0."""
+    return parse_usdc(raw, param)  # the same scale, and the same bounds
 
 
 def parse_usdc(raw: msgspec.Raw, param: str = "amount") -> int:

@@ -30,6 +30,8 @@ from exchange.commands import (
     Configure,
     CutBatch,
     PlaceOrder,
+    ProtectionParameters,
+    SetProtection,
     UpdateMarks,
     signed_commands,
 )
@@ -83,6 +85,10 @@ class VenueView:
         self.deliveries: list[Delivery] = []
         self.batches: list[Batch] = []
         self.withdrawals: dict[tuple[int, int], PaidWithdrawal] = {}
+        self.protections: dict[
+            tuple[int, int], ProtectionParameters
+        ] = {}  # (subaccount, underlying)
+        self.frozen: dict[tuple[int, int], int] = {}  # until, in ns; 0: until a reset
         self._finished: deque[int] = deque()
         self._touched = Touched(seq=0, time_ns=0)
         self._command: AnyCommand = CutBatch()  # of the entry at work
@@ -97,6 +103,9 @@ class VenueView:
             ev.SessionKeySet: self._on_session_key,
             ev.Deposited: self._on_cash,
             ev.Withdrawn: self._on_withdrawn,
+            ev.ProtectionSet: self._on_protection,
+            ev.ProtectionTripped: self._on_tripped,
+            ev.ProtectionLifted: self._on_lifted,
             ev.OrderArmed: self._on_armed,
             ev.OrderPlaced: self._on_placed,
             ev.OrderAmended: self._on_amended,
@@ -227,6 +236,21 @@ class VenueView:
         )
         self._touched.subaccounts.add(event.subaccount_id)
 
+    def _on_protection(self, event: ev.ProtectionSet) -> None:
+        key = (event.subaccount_id, event.underlying_id)
+        limits = self._command.limits if isinstance(self._command, SetProtection) else None
+        if event.active and limits is not None:
+            self.protections[key] = limits  # a freeze in force stands
+        else:
+            self.protections.pop(key, None)
+            self.frozen.pop(key, None)
+
+    def _on_tripped(self, event: ev.ProtectionTripped) -> None:
+        self.frozen[event.subaccount_id, event.underlying_id] = event.frozen_until_ns
+
+    def _on_lifted(self, event: ev.ProtectionLifted) -> None:
+        self.frozen.pop((event.subaccount_id, event.underlying_id), None)
+
     def _on_armed(self, event: ev.OrderArmed) -> None:
         self._remember(event, OrderStatus.UNTRIGGERED)
 
@@ -264,6 +288,7 @@ class VenueView:
             post_only=event.post_only,
             reject_post_only=signed.reject_post_only if signed else False,
             reduce_only=event.reduce_only,
+            mmp=signed.mmp if signed else False,
             placed_ns=self.time_ns,
             updated_ns=self.time_ns,
             seq=self.seq,

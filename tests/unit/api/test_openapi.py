@@ -3,8 +3,8 @@
 import pytest
 from tests.unit.api.world import World
 
-from exchange.api.methods_private import PRIVATE, SIGNED
-from exchange.api.methods_public import PUBLIC
+from exchange.api.app import METHODS
+from exchange.api.methods_private import SIGNED
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def document():
     world.gateway.stop()
 
 
-@pytest.mark.parametrize("method", [*PUBLIC, *PRIVATE], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_each_method_is_described(document, method):
     path = document["paths"][f"/api/v2/{method.name}"]
     names = set(method.params.__struct_fields__)
@@ -38,7 +38,7 @@ def test_each_method_is_on_the_api_page():
     from pathlib import Path
 
     page = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
-    for method in [*PUBLIC, *PRIVATE]:
+    for method in METHODS:
         row = next(line for line in page.splitlines() if line.startswith(f"| `{method.name}` |"))
         for field in method.params.__struct_fields__:
             assert f"`{field}`" in row, (method.name, field)
