@@ -85,14 +85,16 @@ class VenueView:
         self.deliveries: list[Delivery] = []
         self.batches: list[Batch] = []
         self.withdrawals: dict[tuple[int, int], PaidWithdrawal] = {}
-        self.protections: dict[
-            tuple[int, int], ProtectionParameters
-        ] = {}  # (subaccount, underlying)
-        self.frozen: dict[tuple[int, int], int] = {}  # until, in ns; 0: until a reset
+        # By (subaccount, underlying): limits in force, and until when (ns; 0: a reset) frozen.
+        self.protections: dict[tuple[int, int], ProtectionParameters] = {}
+        self.frozen: dict[tuple[int, int], int] = {}
         self._finished: deque[int] = deque()
         self._touched = Touched(seq=0, time_ns=0)
         self._command: AnyCommand = CutBatch()  # of the entry at work
-        self._handlers: dict[type, Callable[..., None]] = {
+        self._handlers = self._handler_table()
+
+    def _handler_table(self) -> dict[type, Callable[..., None]]:
+        return {
             ev.InstrumentListed: self._on_listed,
             ev.InstrumentStatusChanged: self._on_status,
             ev.InstrumentExpired: self._on_instrument_expired,
