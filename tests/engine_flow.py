@@ -22,15 +22,30 @@ from exchange.commands import (
     DepositSeen,
     Halt,
     NonceFloorSeen,
+    PlaceLinked,
+    PlaceOrder,
     ProtectionParameters,
     ResetProtection,
     Resume,
     SessionKeySeen,
     SetProtection,
 )
-from exchange.events import AnyEvent, OrderPlaced, Refused
+from exchange.events import AnyEvent, OrderArmed, OrderPlaced, Refused
 from exchange.fixed import RATIO_SCALE
-from exchange.model import InstrumentStatus, OrderTerms, SelfTradePrevention, Side, TimeInForce
+from exchange.model import (
+    NO_TRIGGER,
+    HitCondition,
+    InstrumentStatus,
+    LinkKind,
+    OrderTerms,
+    PriceSource,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+    Trigger,
+    TriggerKind,
+)
+from exchange.signing import trigger_hash
 
 Draw = Callable[[int, int], int]  # an integer between two bounds, both possible
 Events = tuple[AnyEvent, ...]
@@ -53,7 +68,7 @@ class Flow:
         self.draw = draw
         self.venue: Venue = open_venue(
             fees=FEES,
-            limits=limits(open_orders_max=3, batch_items_max=12),
+            limits=limits(open_orders_max=5, batch_items_max=12),
             breaker=BREAKER,
         )
         self.venue.list_instruments(*NEAR)
@@ -68,7 +83,8 @@ class Flow:
     def step(self) -> None:
         """One command, or a moment of silence."""
         kinds = (
-            (12, self.place),
+            (14, self.place),
+            (1, self.link),
             (4, self.amend),
             (2, self.cancel),
             (2, self.index),
@@ -97,7 +113,7 @@ class Flow:
         for event in events:
             name = event.reason.value if isinstance(event, Refused) else type(event).__name__
             self.seen[name] += 1
-            if isinstance(event, OrderPlaced):
+            if isinstance(event, OrderPlaced | OrderArmed):
                 self.orders.append((event.subaccount_id, event.order_id))
 
     def pick(self, choices: Sequence[Any]) -> Any:
@@ -114,9 +130,35 @@ class Flow:
     # --- what may happen ---
 
     def place(self) -> Events:
+        """One order; some wait for a price."""
+        trigger = self.trigger() if self.draw(0, 5) == 0 else None
+        return self.venue.enter(self.order(self.pick(self.accounts), trigger))
+
+    def link(self) -> Events:
+        """Two or three orders of one subaccount that depend on each other."""
+        kind, who = self.pick(list(LinkKind)), self.pick(self.accounts)
+        count = 2 + (kind is LinkKind.OTOCO or self.rarely())
+        triggers = [self.trigger() if self.draw(0, 2) == 0 else None for _ in range(count)]
+        command = PlaceLinked(
+            kind=kind,
+            condition=self.pick(list(HitCondition)),
+            orders=tuple(self.order(who, trigger) for trigger in triggers),
+        )
+        return self.venue.send(command)
+
+    def trigger(self) -> Trigger:
+        """Near the prices of now, so that many fire."""
+        kind = self.pick((*TriggerKind, TriggerKind.STOP))
+        source = self.pick(list(PriceSource))
+        near = 100_000 if source is PriceSource.INDEX else 2_500
+        if kind is TriggerKind.TRAILING:
+            return Trigger(kind=kind, source=source, trail_offset=self.draw(0, 9) * usdc(10))
+        price = usdc(near) + self.draw(-10, 10) * usdc(near // 250)
+        return Trigger(kind=kind, source=source, trigger_price=price)
+
+    def order(self, who: int, trigger: Trigger | None) -> PlaceOrder:
         """Around the mark, so that many trade; instructions of all kinds."""
         side = self.pick(list(Side))
-        who = self.pick(self.accounts)
         terms = self.venue.terms(
             who,
             side,
@@ -126,6 +168,7 @@ class Flow:
             max_fee=usdc(29 if self.rarely() else 1_000),
             reduce_only=self.draw(0, 4) == 0,
             deadline=self.venue.now_s + self.pick((5, 600, DAY, DAY, DAY)),
+            trigger_hash=trigger_hash(trigger) if trigger else NO_TRIGGER,
         )
         if self.rarely():
             change = self.pick(
@@ -141,14 +184,16 @@ class Flow:
         price = usdc(2_400) + self.draw(0, 20) * usdc(10) + int(self.rarely())
         terms = msgspec.structs.replace(terms, quantity=self.draw(1, 400) * LOT, limit_price=price)
         self.terms.append(terms)
-        return self.venue.place(
-            terms,
+        return PlaceOrder(
+            terms=terms,
+            signature=b"",
+            trigger=None if self.rarely() else trigger,
             time_in_force=self.pick((TimeInForce.GTC, TimeInForce.GTC, *TimeInForce)),
             post_only=self.rarely(),
             reject_post_only=self.draw(0, 1) == 1,
             self_trade_prevention=self.pick(list(SelfTradePrevention)),
             max_show=self.pick((0, 0, LOT, 50 * LOT)),
-            mmp=self.draw(0, 4) == 0,
+            mmp=self.draw(0, 3) == 0,
         )
 
     def protect(self) -> Events:

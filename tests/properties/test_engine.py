@@ -54,6 +54,10 @@ REASONS = {
     "insufficient_cash",
     "not_expired",
     "block_gap",
+    "trigger_not_signed",
+    "bad_trigger",
+    "trigger_unpriced",
+    "trigger_reached",
     "instrument_halted",
     "not_protected",
     "protection_frozen",
@@ -72,6 +76,10 @@ THINGS = {
     "InstrumentStatusChanged",
     "AuctionUncrossed",
     "ProtectionTripped",
+    "OrderArmed",
+    "OrdersLinked",
+    "OrderActivated",
+    "OrderTriggered",
 }
 
 

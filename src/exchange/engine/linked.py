@@ -136,6 +136,7 @@ def follow_links(venue: Venue) -> None:
         venue.emit(OrderActivated(order_id=other_id, subaccount_id=other.terms.subaccount_id))
         arm(venue, other)
     for other_id in effects.cancel:
-        other = venue.orders[other_id]
-        if not other.is_over:  # one taker may have filled both
-            cancel(venue, other, CancelReason.LINKED)
+        # One taker may have filled both, and one sweep of deadlines may have forgotten both.
+        linked = venue.orders.get(other_id)
+        if linked is not None and not linked.is_over:
+            cancel(venue, linked, CancelReason.LINKED)

@@ -142,6 +142,14 @@ def test_a_primary_that_is_gone_takes_the_sleepers_along(venue, ann):
     assert statuses(venue, events) == [CANCELED, CANCELED]
 
 
+def test_a_long_silence_ends_and_forgets_them_together(venue, ann):
+    """Their deadlines pass, and so does the time for which a dead order is remembered."""
+    link(venue, OTO, venue.sign(ann, BUY, 1, 2_400), venue.sign(ann, SELL, 1, 2_600))
+    venue.wait(10_000)
+    assert canceled(venue.index()) == [(10_000, CancelReason.DEADLINE)] * 2
+    assert venue.engine._venue.links.state() == ()
+
+
 def test_a_sleeper_may_be_canceled_alone(venue, ann, bob):
     """The primary works on."""
     events = link(venue, OTO, venue.sign(ann, BUY, 1, 2_400), venue.sign(ann, SELL, 1, 2_600))
