@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request, WebSocket
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
@@ -86,6 +87,8 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
     _answer_errors(app, dispatcher)
     _describe(app)
     app.add_api_websocket_route("/ws/api/v2", WebSocketEndpoint(dispatcher).serve)
+    if gateway.settings.static_dir:
+        app.mount("/", StaticFiles(directory=gateway.settings.static_dir, html=True))
     return app
 
 

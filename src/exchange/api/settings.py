@@ -8,6 +8,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     public_url: str = "http://127.0.0.1:8080"  # its host is the domain that sign-in texts must name
     testnet: bool = True
+    static_dir: str = ""  # files served under / when given: the web terminal
     body_max: int = 16 * 1024
     connections_max: int = 2_000
     connections_per_address_max: int = 200
