@@ -1,7 +1,9 @@
 """What must hold for every portfolio, order and market."""
 
+import functools
 import itertools
 import random
+import struct
 
 import msgspec
 import pytest
@@ -295,15 +297,63 @@ def test_the_perpetual_is_a_linear_instrument():
     assert order(perpetual(), 1, 5).limit_price == 5_000_000
 
 
+LONG_CALL, SHORT_PUT = (option(120_000, "C"), 1), (option(80_000, "P"), -1)
+
+
 @pytest.mark.parametrize("contracts", [2, 5, 8, 12, 20, 40])
-def test_gains_on_both_sides_of_the_skew_do_not_cheat_the_bound(contracts):
+@pytest.mark.parametrize(
+    ("held", "traded"), [(LONG_CALL, SHORT_PUT), (SHORT_PUT, LONG_CALL)], ids=["sell", "buy"]
+)
+def test_gains_on_both_sides_of_the_skew_do_not_cheat_the_bound(held, traded, contracts):
     """Long calls and a short put both gain from the tilt, and together count as a larger loss."""
     only_linear_skew = tuple(RATIO_SCALE * (at == 31) for at in range(33))
     marks = MarksBook(msgspec.structs.replace(SKEWED, weights=only_linear_skew))
     no_basis = [msgspec.structs.replace(one, basis_weight=0) for one in update().expiries]
     marks.update(msgspec.structs.replace(update(), expiries=tuple(no_basis)))
-    found = account({option(120_000, "C"): 10.0}, cash=1_000_000, marks=marks)
-    sell = order(option(80_000, "P"), -contracts, marks.mark_price(option(80_000, "P")) // 10**6, 0)
-    promised = found.initial_excess_with(sell)
-    fill(found, sell, sell.quantity)
+    found = account({held[0]: 10.0 * held[1]}, cash=1_000_000, marks=marks)
+    price = marks.mark_price(traded[0]) / CASH_SCALE
+    one = order(traded[0], contracts * traded[1], price, 0)
+    promised = found.initial_excess_with(one)
+    fill(found, one, one.quantity)
     assert found.initial_excess() >= promised
+
+
+@functools.cache
+def gridded(confidence, stablecoin):
+    """Marks on the price grid and an odd index: nothing but the stated roundings has any slack."""
+    good = update(1, move=1.0000012345, confidence=confidence, stablecoin=stablecoin)
+    values = list(struct.unpack(f"<{len(good.rows) // 8}q", good.rows))
+    for at in range(0, len(values), 37):
+        values[at] = max(10_000, values[at] // 10_000 * 10_000)
+    marks = MarksBook(margin_parameters(preset()))
+    marks.update(msgspec.structs.replace(good, rows=struct.pack(f"<{len(values)}q", *values)))
+    return marks
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(BOOK), st.sampled_from((-1, 1)), st.integers(1, 9)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from((1.0, 0.5)),
+    st.sampled_from((1.0, 0.9, 0.8501)),
+)
+def test_not_even_the_smallest_orders_are_promised_a_fraction_too_much(
+    legs, confidence, stablecoin
+):
+    marks = gridded(confidence, stablecoin)
+    found = account(marks=marks)
+    open_orders = [
+        MarginOrder(instrument_id, sign, quantity, marks.mark_price(instrument_id), 0)
+        for instrument_id, sign, quantity in legs
+    ]
+    for order_id, one in enumerate(open_orders):
+        found.place_order(order_id, one)
+    promised = found.initial_excess()
+    for count in range(len(open_orders) + 1):
+        for subset in itertools.combinations(open_orders, count):
+            filled = account(marks=marks)
+            for one in subset:
+                fill(filled, one, one.quantity)
+            assert filled.initial_excess() >= promised

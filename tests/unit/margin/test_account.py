@@ -167,6 +167,7 @@ def test_a_close_is_tried_where_the_skew_results_turn():
     turns = list(found._turns(close))
     assert turns[0] == 400_000
     assert len(turns) == 5, "the whole, and two beside each of the two turns"
+    assert list(found._turns(order(option(120_000, "C"), 1, mark))) == [10_000]
     assert found.risk_reducing(close)
 
 

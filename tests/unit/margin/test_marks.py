@@ -50,6 +50,7 @@ def wrong():
     good = update()
     width = len(good.rows) // len(good.instrument_ids)
     backwards = good.instrument_ids[1::-1]
+    twice = good.instrument_ids[:1] * 2
     swapped = msgspec.structs.replace(good.expiries[0], discount_short=0)
     negative = msgspec.structs.replace(good.expiries[0], discount_long=-1)
     huge = (PRICE_MAX + 1).to_bytes(8, "little") + good.rows[8:]
@@ -58,6 +59,7 @@ def wrong():
         "short root": {"root": bytes(31)},
         "half a row": {"rows": good.rows[:-8]},
         "ids not ascending": {"instrument_ids": backwards, "rows": good.rows[: 2 * width]},
+        "an id twice": {"instrument_ids": twice, "rows": good.rows[: 2 * width]},
         "credit for a box": {"expiries": (swapped, *good.expiries[1:])},
         "negative discount": {"expiries": (negative, *good.expiries[1:])},
         "no expiry row": {"expiries": good.expiries[1:]},

@@ -64,6 +64,7 @@ def test_the_sweep_follows_marks_trades_and_new_instruments():
     assert sweep.liquidatable(accounts) == exact(accounts)
     for account in rng.sample(accounts, 20):
         account.apply_fill(CALL, rng.randint(-(10**6), 10**6))
+        account.add_cash(rng.choice((-1, 0)) - account.maintenance_excess())
     assert sweep.liquidatable(accounts) == exact(accounts)
     assert sweep.liquidatable(accounts[:7]) == exact(accounts[:7])
     without = [at for at, one in enumerate(instruments()) if one != perpetual(2)]
