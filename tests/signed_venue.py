@@ -3,12 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-from tests.venue import CLEARING, Venue, open_venue
+import msgspec
+from tests.venue import CLEARING, C, Venue, open_venue
 
-from exchange.commands import PlaceOrder, Withdraw
+from exchange.commands import PlaceLinked, PlaceOrder, Withdraw
 from exchange.events import AnyEvent, BatchCut
 from exchange.journal import EntryEncoder, open_journal
-from exchange.model import OrderTerms, Side
+from exchange.model import (
+    HitCondition,
+    LinkKind,
+    OrderTerms,
+    PriceSource,
+    Side,
+    Trigger,
+    TriggerKind,
+)
 from exchange.signing import Domain, address_of, order_digest, sign_digest, withdrawal_digest
 
 MAKER_KEY = b"\x11" * 32
@@ -21,8 +30,40 @@ DOMAIN = Domain(31_337, CLEARING)
 
 def place_signed(venue: Venue, terms: OrderTerms) -> tuple[AnyEvent, ...]:
     """Enter an order with its owner's real signature."""
-    signature = sign_digest(order_digest(DOMAIN, terms), KEYS[terms.signer])
-    return venue.send(PlaceOrder(terms=terms, signature=signature))
+    return venue.send(signed(PlaceOrder(terms=terms, signature=b"")))
+
+
+def signed(command: PlaceOrder) -> PlaceOrder:
+    """The command with its owner's real signature."""
+    digest = order_digest(DOMAIN, command.terms)
+    signature = sign_digest(digest, KEYS[command.terms.signer])
+    return msgspec.structs.replace(command, signature=signature)
+
+
+def bracketed_venue() -> Venue:
+    """The maker's ask meets a linked bid of the taker; its two secondaries are sold later.
+
+    The first secondary waits for a mark, which then trades it in a command without a signature.
+    """
+    venue = open_venue()
+    maker, taker = venue.fund(MAKER), venue.fund(TAKER)
+    stop = Trigger(kind=TriggerKind.STOP, source=PriceSource.MARK, trigger_price=2_400 * 10**6)
+    orders = (
+        venue.sign(taker, Side.BUY, 2, 2_500),
+        venue.sign(taker, Side.SELL, 1, 2_300, trigger=stop),
+        venue.sign(taker, Side.SELL, 1, 2_600),
+    )
+    link = PlaceLinked(
+        kind=LinkKind.OTO,
+        condition=HitCondition.COMPLETE_FILL,
+        orders=tuple(signed(order) for order in orders),
+    )
+    place_signed(venue, venue.terms(maker, Side.SELL, 2, 2_500))
+    venue.send(link)
+    place_signed(venue, venue.terms(maker, Side.BUY, 1, 2_600))
+    place_signed(venue, venue.terms(maker, Side.BUY, 1, 2_350))
+    venue.mark({C: 2_400})
+    return venue
 
 
 def withdraw_signed(venue: Venue, subaccount_id: int, amount: int) -> tuple[AnyEvent, ...]:

@@ -2,14 +2,15 @@
 
 import msgspec
 import pytest
-from tests.signed_venue import traded_venue
-from tests.venue import Venue
+from tests.signed_venue import DOMAIN, KEYS, bracketed_venue, traded_venue
+from tests.venue import Venue, usdc
 
 from exchange.audit import BatchAudit, Difference
 from exchange.commands import CutBatch
 from exchange.journal import EntryEncoder
 from exchange.settlement.batch import batch_hash
 from exchange.settlement.chain import Settled
+from exchange.signing import order_digest, recover_signer
 
 
 def audited(venue: Venue) -> BatchAudit:
@@ -46,6 +47,24 @@ def test_a_batch_holds_its_orders_once_and_all_that_moved() -> None:
     (batch,) = audited(venue).batches
     assert (len(batch.orders), len(batch.fills), len(batch.withdrawals)) == (3, 2, 1)
     assert (batch.header.first_seq, batch.header.last_seq) == (1, len(venue.entries))
+
+
+def test_linked_and_triggered_orders_bring_their_own_signatures() -> None:
+    """Each fill points at the order that was signed, wherever its command stands."""
+    venue = bracketed_venue()
+    venue.send(CutBatch())
+    (batch,) = audited(venue).batches
+    fills = [
+        (batch.orders[fill.maker].terms.limit_price, batch.orders[fill.taker].terms.limit_price)
+        for fill in batch.fills
+    ]
+    assert fills == [
+        (usdc(2_500), usdc(2_500)),
+        (usdc(2_600), usdc(2_600)),
+        (usdc(2_350), usdc(2_300)),
+    ]
+    for order in batch.orders:
+        assert recover_signer(order_digest(DOMAIN, order.terms), order.signature) in KEYS
 
 
 def test_a_chain_with_the_same_batches_agrees() -> None:

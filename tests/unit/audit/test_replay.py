@@ -4,11 +4,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.signed_venue import TAKER, place_signed, traded_venue, write_journal
+from tests.signed_venue import (
+    TAKER,
+    bracketed_venue,
+    place_signed,
+    traded_venue,
+    write_journal,
+)
 from tests.venue import Venue
 
 from exchange.audit import Difference, Replay
-from exchange.commands import CutBatch, PlaceOrder
+from exchange.commands import CutBatch, PlaceLinked, PlaceOrder
 from exchange.events import BatchCut, Traded
 from exchange.journal import JournalReader
 from exchange.model import Side
@@ -130,3 +136,19 @@ def test_signed_orders_replay_in_two_processes_alike(tmp_path: Path) -> None:
         for seed in ("0", "1")
     }
     assert hashes == {venue.engine.state_hash().hex()}
+
+
+def test_every_signature_of_a_linked_command_is_checked(tmp_path: Path) -> None:
+    """One false secondary is enough."""
+    venue = bracketed_venue()
+    assert replay(journal_of(venue, tmp_path)).figures.signatures == 6
+    seq, time_ns, command, events = next(
+        entry for entry in venue.entries if isinstance(entry[2], PlaceLinked)
+    )
+    forged = msgspec.structs.replace(command.orders[2], signature=b"\x01" * 65)
+    orders = (*command.orders[:2], forged)
+    false = msgspec.structs.replace(command, orders=orders)
+    venue.entries[seq - 1] = (seq, time_ns, false, events)
+    folder = tmp_path / "false"
+    folder.mkdir()
+    assert difference(journal_of(venue, folder)).seq == seq

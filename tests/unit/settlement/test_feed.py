@@ -9,11 +9,12 @@ from eth_hash.auto import keccak
 from tests.fake_chain import CLEARING, ORACLE
 from tests.settlement_world import ORACLE_KEYS, Script
 
-from exchange.commands import AdvanceClock, ObserveBlocks
+from exchange.commands import AdvanceClock, ObserveBlocks, PlaceLinked
 from exchange.events import ClockAdvanced, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.journal.outbox import Outbox
+from exchange.model import HitCondition, LinkKind, numbered
 from exchange.settlement import feed as module
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.delivery import DeliveryDesk
@@ -96,6 +97,19 @@ def test_old_orders_are_read_from_the_journal(
     parts.script.cut()
     assert feed.pull() == 1
     assert len(feed._recent) == 1
+
+
+def test_an_order_of_a_linked_command_is_found_by_its_place(parts: Parts) -> None:
+    """In memory, and in the journal once it is forgotten."""
+    orders = [parts.script.place(parts.script.maker, 1, 1).command for _ in range(2)]
+    linked = parts.script.add(
+        PlaceLinked(kind=LinkKind.OCO, condition=HitCondition.ANY_FILL, orders=tuple(orders))
+    )
+    second = numbered(linked.seq, 1)
+    feed = parts.feed()
+    feed.pull()
+    assert feed._signed(second) == orders[1]
+    assert parts.feed()._signed(second) == orders[1]
 
 
 def test_the_cursor_survives_a_restart(parts: Parts) -> None:
