@@ -41,6 +41,7 @@ from exchange.api.schemas import Params, query_to_json
 from exchange.api.settings import GatewaySettings
 
 PREFIX: Final = "/api/v2"
+CONNECTIONS_MAX: Final = 8_192  # sockets of every kind; beyond it the server answers 503
 CLOSE_TIMEOUT_S: Final = 1.0
 METHODS: Final[list[Method[Any]]] = [*PUBLIC, *PRIVATE, *PROTECTION]
 _MESSAGE_TOO_BIG: Final = 1009
@@ -108,6 +109,7 @@ def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         h11_max_incomplete_event_size=16 * 1024,
+        limit_concurrency=CONNECTIONS_MAX,
         timeout_graceful_shutdown=3,
     )
 

@@ -9,9 +9,11 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from exchange.api.errors import Busy
 from exchange.signing import recover_signer
 
 JOB_MAX: Final = 64  # signatures a job: bounds the wait of the first one
+WAITING_MAX: Final = 8_192
 
 _Item = tuple[bytes, bytes, asyncio.Future[str | None]]
 
@@ -31,6 +33,8 @@ class SignatureRecovery:
 
     async def recover(self, digest: bytes, signature: bytes) -> str | None:
         """The signer's checksummed address, or None for a signature the contract would refuse."""
+        if len(self._waiting) >= WAITING_MAX:
+            raise Busy("too many signatures wait to be checked; try again")
         future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((digest, signature, future))
         self._start()

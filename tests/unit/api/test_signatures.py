@@ -6,6 +6,7 @@ import hashlib
 import pytest
 
 from exchange.api import signatures
+from exchange.api.errors import Busy
 from exchange.api.signatures import SignatureRecovery
 from exchange.signing import address_of, sign_digest
 
@@ -59,3 +60,16 @@ def test_a_failure_reaches_the_asker_and_the_next_is_served(monkeypatch):
         return found
 
     assert asyncio.run(scenario()) == address_of(key(2))
+
+
+def test_the_queue_is_bounded(monkeypatch):
+    monkeypatch.setattr(signatures, "WAITING_MAX", 2)
+
+    async def scenario():
+        recovery = SignatureRecovery(1)
+        asked = [asyncio.create_task(recovery.recover(digest(n), bytes(65))) for n in range(4)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        recovery.close()
+        return [type(one) for one in found]
+
+    assert asyncio.run(scenario()) == [type(None), type(None), type(None), Busy]
