@@ -1,12 +1,10 @@
-"""Where prices come from: the protocol of a source, a simulated market and recorded samples.
+"""Where prices come from: the protocol of a source, and a simulated market.
 
 A source answers "what is your latest price, and when was it true?" and nothing else: it judges
 nothing, and it may be wrong, late or silent. All judgement lies in `index`. Time is an input.
 """
 
 import math
-from bisect import bisect_right
-from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -124,29 +122,3 @@ class SimulatedSource:
         second = now_ns // _NANOSECONDS
         error = np.random.default_rng((self._seed, second)).uniform(-self._noise, self._noise)
         return Sample(self._market.price(now_ns) * (1 + float(error)), now_ns)
-
-
-class RecordedSource:
-    """Samples that were taken before, replayed `shift_ns` later; silent before the first.
-
-    When the record ends its last sample grows old, and the index's guards drop it as stale.
-    """
-
-    def __init__(self, name: str, samples: Sequence[Sample], *, shift_ns: int = 0) -> None:
-        times = [sample.time_ns for sample in samples]
-        assert times == sorted(times), "samples come in order of time"
-        self._name = name
-        self._prices = [sample.price for sample in samples]
-        self._times = [time_ns + shift_ns for time_ns in times]
-
-    @property
-    def name(self) -> str:
-        """How operators know it."""
-        return self._name
-
-    def sample(self, now_ns: int) -> Sample | None:
-        """The latest sample at or before `now_ns`. Complexity: O(log n)."""
-        after = bisect_right(self._times, now_ns)
-        if after == 0:
-            return None
-        return Sample(self._prices[after - 1], self._times[after - 1])

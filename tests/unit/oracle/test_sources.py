@@ -1,4 +1,4 @@
-"""Sources state prices: simulated ones purely from seed and clock, recorded ones from a record."""
+"""Sources state prices purely from seed and clock."""
 
 import itertools
 import math
@@ -8,8 +8,6 @@ import pytest
 
 from exchange.oracle.sources import (
     MarketModel,
-    RecordedSource,
-    Sample,
     SimulatedMarket,
     SimulatedSource,
 )
@@ -74,20 +72,3 @@ def test_a_source_strays_at_most_by_its_noise() -> None:
         assert sample.time_ns == time_ns
         assert sample.price == pytest.approx(true.price(time_ns), rel=0.001)
         assert sample.price != second.sample(time_ns).price
-
-
-@pytest.mark.parametrize(
-    ("now_ns", "expected"),
-    [
-        (109, None),
-        (110, Sample(1.0, 110)),
-        (119, Sample(1.0, 110)),
-        (120, Sample(2.0, 120)),
-        (10**6, Sample(2.0, 120)),
-    ],
-)
-def test_a_record_gives_its_latest_sample(now_ns: int, expected: Sample | None) -> None:
-    """Shifted by 100 ns; silent before the first, ageing after the last."""
-    source = RecordedSource("tape", [Sample(1.0, 10), Sample(2.0, 20)], shift_ns=100)
-    assert source.sample(now_ns) == expected
-    assert source.name == "tape"
