@@ -28,8 +28,8 @@ def prevention(mode, time_in_force=TimeInForce.GTC):
 class Market:
     """A book with ticks of 10 whose orders are numbered from 1."""
 
-    def __init__(self, price_min=10):
-        self.book = OrderBook(10, price_min)
+    def __init__(self, price_min=10, fills_max=0):
+        self.book = OrderBook(10, price_min, fills_max)
         self.next_id = 1
 
     def order(self, owner, side, price, quantity, word=0, max_show=0):
@@ -399,8 +399,89 @@ def test_what_the_caller_must_not_ask_for(terms):
 def test_a_tick_size_is_positive():
     with pytest.raises(AssertionError):
         OrderBook(0, 10)
+    assert OrderBook(1, 1).tick_size == 1
+
+
+def test_an_order_without_instructions_rests_and_shows_itself():
+    book = OrderBook(10, 10)
+    book.place(1, 1, 1, BUY, 100, 500)
+    assert book.get(1) == Order(1, 1, 1, BUY, 100, 500, 500, 0)
+    book.amend(1, 110, 600)
+    assert book.get(1) == Order(1, 1, 1, BUY, 110, 600, 600, 0)
+
+
+@pytest.mark.parametrize(("price", "quantity", "max_show"), [(105, 5, 0), (0, 5, 0), (110, 0, 0)])
+def test_an_impossible_amend_changes_nothing(market, price, quantity, max_show):
+    with pytest.raises(AssertionError):
+        market.book.amend(2, price, quantity, 0, max_show)
+    assert market.book.get(2).remaining_quantity == 5
 
 
 def test_an_amend_needs_a_resting_order(market):
     with pytest.raises(AssertionError):
         market.book.amend(99, 100, 5)
+
+
+# --- how many fills one order may have ---
+
+
+def crowd(fills_max, quantities=(5, 5, 5, 5), max_show=0):
+    """Bob's offers at 100, as many as there are quantities."""
+    market = Market(fills_max=fills_max)
+    for quantity in quantities:
+        market.order(BOB, SELL, 100, quantity, max_show=max_show)
+    return market
+
+
+@pytest.mark.parametrize("word", [0, IOC])
+def test_an_order_is_cut_short_after_its_last_fill(word):
+    """The rest would cross if it rested, so it is canceled."""
+    market = crowd(3)
+    placement = market.order(ALICE, BUY, 100, 20, word)
+    assert Outcome(placement.outcome) is Outcome.CUT_SHORT
+    assert placement.fills == [(1, 100, 5), (2, 100, 5), (3, 100, 5)]
+    assert (placement.resting_quantity, placement.canceled_quantity) == (0, 5)
+    assert market.book.levels(SELL, 0) == [(100, 5, 1)]
+    assert market.book.best_bid is None
+
+
+@pytest.mark.parametrize(("quantity", "outcome"), [(15, Outcome.FILLED), (15 + 5, Outcome.RESTING)])
+def test_exactly_as_many_fills_are_enough(quantity, outcome):
+    """With nothing left to meet the rest rests as ever."""
+    market = crowd(3, (5, 5, 5))
+    assert Outcome(market.order(ALICE, BUY, 100, quantity).outcome) is outcome
+
+
+def test_an_amend_is_cut_short_too():
+    """It is a new arrival."""
+    market = crowd(2)
+    market.order(ALICE, BUY, 90, 20)
+    placement = market.book.amend(5, 100, 20)
+    assert Outcome(placement.outcome) is Outcome.CUT_SHORT
+    assert (len(placement.fills), placement.canceled_quantity) == (2, 10)
+    assert 5 not in market.book
+
+
+@pytest.mark.parametrize(("quantity", "outcome"), [(15, Outcome.FILLED), (16, Outcome.FOK_REFUSED)])
+def test_a_fill_or_kill_is_refused_rather_than_cut_short(quantity, outcome):
+    """Four makers are one too many."""
+    market = crowd(3)
+    assert Outcome(market.order(ALICE, BUY, 100, quantity, FOK).outcome) is outcome
+
+
+@pytest.mark.parametrize(("fills_max", "outcome"), [(4, Outcome.FILLED), (3, Outcome.FOK_REFUSED)])
+def test_slices_of_an_iceberg_count_as_fills(fills_max, outcome):
+    """Ten in slices of three are four fills."""
+    market = crowd(fills_max, (10,), max_show=3)
+    placement = market.order(ALICE, BUY, 100, 10, FOK)
+    assert Outcome(placement.outcome) is outcome
+    assert Outcome(market.order(ALICE, BUY, 100, 3, FOK).outcome) is not Outcome.CUT_SHORT
+
+
+def test_a_canceled_own_order_is_no_fill():
+    """Self-trade prevention that takes the maker away costs the taker nothing."""
+    market = crowd(1, (5,))
+    market.order(ALICE, SELL, 90, 5)
+    word = prevention(SelfTradePrevention.CANCEL_MAKER, TimeInForce.FOK)
+    placement = market.order(ALICE, BUY, 100, 5, word)
+    assert Outcome(placement.outcome) is Outcome.FILLED
