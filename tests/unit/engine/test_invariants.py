@@ -5,18 +5,30 @@ from collections.abc import Callable
 import pytest
 from tests.venue import C, Venue, placed_in
 
+from exchange.engine.entry import margin_order
 from exchange.engine.invariants import check_venue
+from exchange.engine.state import LinkNews, Order
 from exchange.engine.state import Venue as State
-from exchange.model import InstrumentStatus, OrderStatus
+from exchange.model import (
+    HitCondition,
+    InstrumentStatus,
+    LinkKind,
+    OrderStatus,
+    PriceSource,
+    Trigger,
+    TriggerKind,
+)
 
 
 @pytest.fixture
 def state(venue: Venue, ann: int, bob: int) -> State:
-    """Ann is long 2 and offers 1 to reduce; bob bids."""
+    """Ann is long 2 and offers 1 to reduce; bob bids, and waits to sell."""
     venue.sell(bob, 2, 2_500)
     venue.buy(ann, 2, 2_500)
     venue.sell(ann, 1, 2_600, reduce_only=True)
     venue.buy(bob, 1, 2_400)
+    stop = Trigger(kind=TriggerKind.STOP, source=PriceSource.INDEX, trigger_price=1)
+    venue.sell(bob, 1, 2_700, trigger=stop)
     return venue.engine._venue
 
 
@@ -73,6 +85,47 @@ def shrink_the_book(state: State) -> None:
     state.books[C].reduce(first_order(state).order_id, 1)
 
 
+def waiting(state: State) -> Order:
+    return next(order for order in state.orders.values() if order.trigger is not None)
+
+
+def forget_a_trigger(state: State) -> None:
+    state.triggers.remove(waiting(state).order_id)
+
+
+def wait_twice(state: State) -> None:
+    state.links.link(
+        LinkKind.OTO,
+        HitCondition.ANY_FILL,
+        (first_order(state).order_id, waiting(state).order_id),
+    )
+
+
+def keep_what_may_enter(state: State) -> None:
+    order_id = waiting(state).order_id
+    state.triggers.remove(order_id)
+    state.ready.append(order_id)
+
+
+def margin_one_that_waits(state: State) -> None:
+    order = waiting(state)
+    account = state.subaccounts[3].account
+    account.place_order(order.order_id, margin_order(order.terms, 1))
+
+
+def fill_one_that_waits(state: State) -> None:
+    waiting(state).filled_quantity = 1
+
+
+def link_one_that_is_over(state: State) -> None:
+    over = next(order for order in state.orders.values() if order.is_over)
+    state.links.link(LinkKind.OCO, HitCondition.ANY_FILL, (over.order_id, 10**6))
+
+
+def read_no_news(state: State) -> None:
+    state.link_news.append((1, LinkNews.GONE))
+
+
 BREAKS: list[Callable[[State], None]] = [
     cancel_behind_the_back,
     forget_an_order,
@@ -86,6 +139,13 @@ BREAKS: list[Callable[[State], None]] = [
     lose_an_open_order,
     rest_without_an_owner,
     shrink_the_book,
+    forget_a_trigger,
+    wait_twice,
+    keep_what_may_enter,
+    margin_one_that_waits,
+    fill_one_that_waits,
+    link_one_that_is_over,
+    read_no_news,
 ]
 
 
