@@ -21,7 +21,6 @@ from exchange.fixed import (
     INT63_MAX,
     QUANTITY_SCALE,
     div_exact,
-    div_half_even,
     div_up,
     format_decimal,
     is_multiple,
@@ -39,6 +38,7 @@ from exchange.model import (
     pack_instrument_id,
     representable_strike,
 )
+from exchange.oracle.index import median_half_even
 
 COIN_SCALE: Final = 10**12  # coin prices while they are multiplied by the index
 _PERCENT_SCALE: Final = 10**4  # a volatility in percent, times this, is in 1e-6
@@ -151,7 +151,7 @@ class RecordedChain(msgspec.Struct, frozen=True, kw_only=True):
     def index_price(self, underlying_id: int) -> int:
         """The recorded index, the median over the rows of one underlying; 0 where it has none."""
         prices = [o.index_price for o in self.options if o.terms.underlying_id == underlying_id]
-        return _median(prices) if prices else 0
+        return median_half_even(sorted(prices)) if prices else 0
 
     def report(self) -> tuple[str, ...]:
         """Lines for a person: what was kept, what was dropped and why."""
@@ -429,10 +429,3 @@ def _steps_ahead(expiries: Sequence[int], after_s: int, step_days: int) -> int:
         return 0
     behind = after_s + 1 - min(expiries)
     return max(0, div_up(behind, step_days * SECONDS_PER_DAY))
-
-
-def _median(values: Sequence[int]) -> int:
-    """Median of `values`, which are not empty; the mean of two rounds half-even."""
-    ordered = sorted(values)
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return div_half_even(low + high, 2)

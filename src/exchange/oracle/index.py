@@ -10,7 +10,7 @@ are that close (`IndexRules.agreement`), and both the honest and the moved media
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -120,7 +120,7 @@ class IndexCalculator:
         elif (spread := _inner_spread(prices)) > self._rules.agreement:
             withheld = Withheld.DISAGREEMENT
         else:
-            candidate = _median(prices)
+            candidate = median_half_even(prices)
             withheld = self._compare_with_past(candidate, now_ns)
             if withheld is None:
                 index_price = candidate
@@ -163,11 +163,11 @@ class IndexCalculator:
         prices = sorted(r.price for r in readings if r.verdict is Verdict.ACCEPTED)
         if not prices:
             return readings
-        middle = _median(prices)
+        middle = median_half_even(prices)
         return [
             msgspec.structs.replace(reading, verdict=Verdict.OUTLIER)
             if reading.verdict is Verdict.ACCEPTED
-            and _moved(middle, reading.price) > self._rules.outlier
+            and moved_up(middle, reading.price) > self._rules.outlier
             else reading
             for reading in readings
         ]
@@ -176,20 +176,20 @@ class IndexCalculator:
         rules = self._rules
         if not self._published:
             return None
-        if _moved(self._published[-1][1], candidate) >= rules.plausible:
+        if moved_up(self._published[-1][1], candidate) >= rules.plausible:
             self._trip(candidate, calm=0)
             return Withheld.IMPLAUSIBLE
         if self._tripped:
             return self._await_calm(candidate)
         recent = [p for t, p in self._published if t >= now_ns - rules.breaker_window_ns]
-        if any(_moved(price, candidate) >= rules.breaker for price in recent):
+        if any(moved_up(price, candidate) >= rules.breaker for price in recent):
             self._trip(candidate, calm=0)
             return Withheld.BREAKER
         return None
 
     def _await_calm(self, candidate: int) -> Withheld | None:
         """Close the breaker after enough cycles at one level: a true crash becomes the index."""
-        calm = self._calm + 1 if _moved(self._candidate, candidate) <= self._rules.calm else 0
+        calm = self._calm + 1 if moved_up(self._candidate, candidate) <= self._rules.calm else 0
         if calm < self._rules.calm_cycles:
             self._trip(candidate, calm=calm)
             return Withheld.BREAKER
@@ -216,9 +216,9 @@ def _to_cash(price: object) -> int | None:
     return round(price * CASH_SCALE) or None
 
 
-def _median(prices: list[int]) -> int:
-    """Median of ascending `prices`, which are not empty; the mean of two rounds half-even."""
-    low, high = prices[(len(prices) - 1) // 2], prices[len(prices) // 2]
+def median_half_even(values: Sequence[int]) -> int:
+    """Median of ascending `values`, which are not empty; the mean of two rounds half-even."""
+    low, high = values[(len(values) - 1) // 2], values[len(values) // 2]
     return div_half_even(low + high, 2)
 
 
@@ -230,9 +230,9 @@ def _inner_spread(prices: list[int]) -> int:
     """
     count = len(prices)
     trim = max((count - 3) // 2, min(1, (count - 1) // 2))
-    return _moved(prices[trim], prices[count - 1 - trim])
+    return moved_up(prices[trim], prices[count - 1 - trim])
 
 
-def _moved(origin: int, price: int) -> int:
+def moved_up(origin: int, price: int) -> int:
     """How far `price` is from `origin` > 0, in 1e-6 of it, rounded up."""
     return mul_div_up(abs(price - origin), _PARTS, origin)

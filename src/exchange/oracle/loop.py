@@ -16,17 +16,15 @@ import structlog
 from exchange.commands import UpdateIndex
 from exchange.engine import Engine
 from exchange.events import AnyEvent, InstrumentListed, Refused
-from exchange.fixed import mul_div_up
 from exchange.journal import Entry
 from exchange.margin.scenarios import Preset
 from exchange.model import Instrument, InstrumentStatus
-from exchange.oracle.index import IndexCalculator, IndexReading, IndexRules, Verdict
+from exchange.oracle.index import IndexCalculator, IndexReading, IndexRules, Verdict, moved_up
 from exchange.oracle.marks import IndexState, MarkModel, Moment, build_marks
 from exchange.oracle.sources import Sample, Source
 from exchange.sequencer import Sequencer, SequencerBusy
 
 _log: Final = structlog.get_logger(__name__)
-_PARTS: Final = 10**6
 _SAMPLES_MAX: Final = 7200  # two hours of seconds; more than any delivery window needs
 
 
@@ -166,7 +164,8 @@ class MarksLoop:
         if self._sequencer.now_ns() - self._epoch_ns >= self._timing.epoch_interval_ns:
             return True
         return any(
-            _moved(self._epoch_prices.get(key, 0), state.index_price) > self._timing.epoch_move
+            key not in self._epoch_prices
+            or moved_up(self._epoch_prices[key], state.index_price) > self._timing.epoch_move
             for key, state in self._states.items()
         )
 
@@ -237,11 +236,6 @@ def _refused(events: Sequence[AnyEvent]) -> bool:
     for event in refusals:
         _log.warning("oracle_command_refused", reason=event.reason, detail=event.detail)
     return bool(refusals)
-
-
-def _moved(origin: int, price: int) -> int:
-    """Relative move in 1e-6, rounded up; from nothing it is whole."""
-    return mul_div_up(abs(price - origin), _PARTS, origin) if origin else _PARTS
 
 
 def _shape(reading: IndexReading) -> tuple[object, ...]:
