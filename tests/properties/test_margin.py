@@ -357,3 +357,20 @@ def test_not_even_the_smallest_orders_are_promised_a_fraction_too_much(
             for one in subset:
                 fill(filled, one, one.quantity)
             assert filled.initial_excess() >= promised
+
+
+@pytest.mark.parametrize("stablecoin", [1.0, 0.9, 0.8501])
+def test_fractions_of_many_expiries_never_add_up_to_a_broken_promise(stablecoin):
+    """Bought together, results of several expiries round down apart; the bound must have paid."""
+    marks, rng = gridded(1.0, stablecoin), random.Random(2)
+    options = [one for one in instruments() if unpack_instrument_id(one).kind is Kind.OPTION]
+    for _ in range(300):
+        chosen = rng.sample(options, rng.randint(2, 5))
+        open_orders = [
+            MarginOrder(one, 1, rng.randint(1, 9), marks.mark_price(one), 0) for one in chosen
+        ]
+        found, filled = account(marks=marks), account(marks=marks)
+        for order_id, one in enumerate(open_orders):
+            found.place_order(order_id, one)
+            fill(filled, one, one.quantity)
+        assert filled.initial_excess() >= found.initial_excess()
