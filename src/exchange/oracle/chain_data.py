@@ -42,6 +42,7 @@ from exchange.oracle.index import median_half_even
 
 COIN_SCALE: Final = 10**12  # coin prices while they are multiplied by the index
 _PERCENT_SCALE: Final = 10**4  # a volatility in percent, times this, is in 1e-6
+LEAD_S: Final = 3600  # an expiry nearer than this is not worth listing
 _AHEAD_MAX_S: Final = 3653 * SECONDS_PER_DAY
 _PRICE_END: Final = 1 << 50  # micro-USDC; where margin stops to count
 _QUANTITY_END: Final = 1 << 48  # where the contract does
@@ -198,16 +199,13 @@ def read_chain(
     underlyings: Mapping[str, int],
     grid: Grid,
     now_s: int,
-    lead_s: int = 3600,
-    step_days: int = 1,
 ) -> RecordedChain:
     """Read a recorded chain; `underlyings` maps coin names to their ids.
 
-    All expiries move by one number of days, the smallest multiple of `step_days` that puts the
-    earliest more than `lead_s` after `now_s`. Steps of a day keep the time that is left, and so the
-    recorded prices, close to the recorded volatilities; steps of seven keep the weekdays instead.
-    Bids round down to the tick, asks up, quantities down to the lot. Raises `ChainDataError` where
-    the file is no such table.
+    All expiries move by one number of days, the smallest that puts the earliest more than an hour
+    after `now_s`; weekdays would ask for whole weeks, but days keep the time that is left, and so
+    the recorded prices, close to the recorded volatilities. Bids round down to the tick, asks up,
+    quantities down to the lot. Raises `ChainDataError` where the file is no such table.
     """
     records = _read_table(path)
     rows: list[_Row] = []
@@ -224,15 +222,15 @@ def read_chain(
         else:
             seen.add(row.name)
             rows.append(row)
-    steps = _steps_ahead([row.terms.expiry for row in rows], now_s + lead_s, step_days)
-    end_s = now_s + _AHEAD_MAX_S - steps * step_days * SECONDS_PER_DAY
+    shift_days = _days_ahead([row.terms.expiry for row in rows], now_s + LEAD_S)
+    end_s = now_s + _AHEAD_MAX_S - shift_days * SECONDS_PER_DAY
     dropped += [
         Dropped(line=row.line, name=row.name, reason=DropReason.TOO_FAR)
         for row in rows
         if row.terms.expiry >= end_s
     ]
     kept = [row for row in rows if row.terms.expiry < end_s]
-    return _shifted_chain(kept, dropped, grid, underlyings, steps * step_days)
+    return _shifted_chain(kept, dropped, grid, underlyings, shift_days)
 
 
 def _shifted_chain(
@@ -423,9 +421,8 @@ def parse_number(text: str, scale: int) -> int | None:
     return -digits if sign else digits
 
 
-def _steps_ahead(expiries: Sequence[int], after_s: int, step_days: int) -> int:
-    """The fewest steps, at least 0, that put the earliest expiry beyond `after_s`."""
+def _days_ahead(expiries: Sequence[int], after_s: int) -> int:
+    """The fewest days, at least 0, that put the earliest expiry beyond `after_s`."""
     if not expiries:
         return 0
-    behind = after_s + 1 - min(expiries)
-    return max(0, div_up(behind, step_days * SECONDS_PER_DAY))
+    return max(0, div_up(after_s + 1 - min(expiries), SECONDS_PER_DAY))

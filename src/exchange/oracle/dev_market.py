@@ -30,7 +30,7 @@ from exchange.model import (
     civil_date,
     pack_instrument_id,
 )
-from exchange.oracle.chain_data import Grid, RecordedChain
+from exchange.oracle.chain_data import LEAD_S, Grid, RecordedChain
 from exchange.oracle.index import IndexRules
 from exchange.oracle.loop import Feed
 from exchange.oracle.marks import MarkModel, recorded_model
@@ -38,7 +38,6 @@ from exchange.oracle.sources import MarketModel, SimulatedMarket, SimulatedSourc
 
 _FRIDAY: Final = 1  # 1970-01-02, as a day modulo 7
 _MONTH_ENDS: Final = 2
-_LEAD_S: Final = 3600  # an expiry nearer than this is not listed any more
 
 
 class StrikeStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,10 +111,8 @@ class DevMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             for name in self.sources
         )
 
-    def chain_command(
-        self, underlying: str, index_price: int, now_s: int, *, expiries: tuple[int, ...] = ()
-    ) -> ListInstruments:
-        """List option chains around `index_price`, for all usual expiries or the given ones."""
+    def chain_command(self, underlying: str, index_price: int, now_s: int) -> ListInstruments:
+        """List option chains around `index_price` for the usual expiries."""
         settings = self.underlyings[underlying]
         grid = settings.grid()
         return ListInstruments(
@@ -126,7 +123,7 @@ class DevMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     lot_size=grid.lot_size,
                     min_quantity=grid.min_quantity,
                 )
-                for expiry in expiries or chain_expiries(now_s)
+                for expiry in chain_expiries(now_s)
                 for instrument_id in self._option_chain(settings, index_price, now_s, expiry)
             )
         )
@@ -196,7 +193,7 @@ def chain_expiries(now_s: int) -> tuple[int, ...]:
 
     Ascending, each more than an hour ahead; where two rules meet one expiry, it counts once.
     """
-    first_day = div_down(now_s + _LEAD_S - EXPIRY_SECOND_OF_DAY, SECONDS_PER_DAY) + 1
+    first_day = div_down(now_s + LEAD_S - EXPIRY_SECOND_OF_DAY, SECONDS_PER_DAY) + 1
     fridays = [day for day in range(first_day, first_day + 100) if day % 7 == _FRIDAY]
     month_ends = [day for day in fridays if civil_date(day)[1] != civil_date(day + 7)[1]]
     days = {first_day, first_day + 1, *fridays[:2], *month_ends[:_MONTH_ENDS]}

@@ -160,23 +160,14 @@ def test_books_are_sorted_best_first(tmp_path: Path) -> None:
     assert prices == [1_420, 710, 2_845, 3_555]
 
 
-@pytest.mark.parametrize(
-    ("step_days", "names"),
-    [
-        (1, {"22NOV26", "29NOV26", "13DEC26"}),
-        (7, {"27NOV26", "4DEC26", "18DEC26"}),
-    ],
-)
-def test_expiries_move_together(step_days: int, names: set[str]) -> None:
+def test_expiries_move_together() -> None:
     """By one number of days, to 08:00 UTC, the earliest more than an hour ahead."""
-    chain = read_chain(
-        SYNTHETIC, underlyings={"BTC": 1}, grid=GRID, now_s=NOW_S, step_days=step_days
-    )
-    assert {option.name.split("-")[1] for option in chain.options} == names
+    chain = read_chain(SYNTHETIC, underlyings={"BTC": 1}, grid=GRID, now_s=NOW_S)
+    names = {option.name.split("-")[1] for option in chain.options}
+    assert names == {"22NOV26", "29NOV26", "13DEC26"}
     expiries = {option.terms.expiry for option in chain.options}
     assert all(expiry % 86_400 == 8 * 3600 for expiry in expiries)
-    assert NOW_S + 3600 < min(expiries) <= NOW_S + 3600 + step_days * 86_400
-    assert chain.shift_days % step_days == 0
+    assert NOW_S + 3600 < min(expiries) <= NOW_S + 3600 + 86_400
 
 
 def test_a_chain_of_the_future_stays(tmp_path: Path) -> None:

@@ -54,12 +54,11 @@ def test_a_chain_has_eleven_strikes_around_the_index() -> None:
     assert len(puts) * 2 == len(terms)
 
 
-def test_a_chain_can_be_listed_for_given_expiries() -> None:
-    """And strikes stay positive when the index is tiny."""
-    command = MARKET.chain_command("ETH", 120 * 10**6, NOW_S, expiries=(1_795_766_400,))
+def test_strikes_stay_positive_when_the_index_is_tiny() -> None:
+    """The chain then begins one step above zero."""
+    command = MARKET.chain_command("ETH", 120 * 10**6, NOW_S)
     terms = [unpack_instrument_id(listing.instrument_id) for listing in command.listings]
-    assert {t.expiry for t in terms} == {1_795_766_400}
-    assert min(t.strike for t in terms) > 0
+    assert min(t.strike for t in terms) == 50 * 10**6
 
 
 def test_feeds_of_a_new_venue_start_at_the_configured_price() -> None:

@@ -193,10 +193,8 @@ def test_a_listing_asks_for_an_epoch(tmp_path: Path) -> None:
             await stage.open()
             loop = stage.loop()
             await loop.cycle()
-            expiry = START_NS // SECOND_NS // DAY_S * DAY_S + 100 * DAY_S
-            await stage.sequencer.submit(
-                MARKET.chain_command("BTC", 10**11, START_NS // SECOND_NS, expiries=(expiry,))
-            )
+            later_s = START_NS // SECOND_NS + 100 * DAY_S
+            await stage.sequencer.submit(MARKET.chain_command("BTC", 10**11, later_s))
             await loop.cycle()
             assert len(stage.epochs()) == 2
             assert all(stage.engine.mark(key) for key in stage.engine.instruments)
