@@ -6,7 +6,7 @@ from exchange.matching.placement cimport Placement
 
 cdef int64_t POST_ONLY_SHIFT, PREVENTION_SHIFT, NO_MATCH, FIELD
 cdef int64_t IOC, FOK, POST_ONLY_REJECT, CANCEL_TAKER, CANCEL_MAKER, CANCEL_BOTH
-cdef int RESTING, FILLED, SELF_TRADE_CANCELED, UNFILLED, FOK_REFUSED, POST_ONLY_REFUSED
+cdef int RESTING, CUT_SHORT, FILLED, SELF_TRADE_CANCELED, UNFILLED, FOK_REFUSED, POST_ONLY_REFUSED
 cdef int64_t _RECORD, _ORDER_ID, _OWNER, _REMAINING, _DISPLAYED, _MAX_SHOW, _BEFORE, _AFTER, _LEVEL
 cdef int64_t _SUBACCOUNT, _RANK, _SIDE, _COUNT, _START
 
@@ -21,7 +21,7 @@ cdef class OrderBook:
     cdef Index _index
     cdef int64_t[::1] _records
     cdef Ladder asks, bids
-    cdef readonly int64_t price_min, tick_size
+    cdef readonly int64_t fills_max, price_min, tick_size
     @cython.locals(placement=Placement, left=int64_t, at=int64_t)
     cpdef Placement place(self, int64_t order_id, int64_t subaccount_id, int64_t owner_key, int side, int64_t price, int64_t quantity, int64_t word=*, int64_t max_show=*)
     @cython.locals(placement=Placement)
@@ -51,8 +51,9 @@ cdef class OrderBook:
     cdef bint _refuses(self, Placement placement, int64_t owner_key, int side, int64_t quantity, int64_t word) except -1
     @cython.locals(opposite=Ladder, best=int64_t, price=int64_t)
     cdef bint _post_only_refuses(self, Placement placement, int side, int64_t post_only) except -1
-    @cython.locals(ladder=Ladder, position=int64_t, level=int64_t, total=int64_t, ahead=int64_t, at=int64_t)
+    @cython.locals(ladder=Ladder, position=int64_t, level=int64_t, total=int64_t, ahead=int64_t, at=int64_t, fills=int64_t, slices=int64_t, hidden=int64_t, shown=int64_t)
     cdef bint _fillable(self, int64_t price, int64_t owner_key, int side, int64_t quantity, int64_t prevention) noexcept
+    cdef bint _in_few(self, int64_t fills) noexcept
     @cython.locals(ladder=Ladder, limit=int64_t, price=int64_t, maker=int64_t, traded=int64_t, fills=list)
     cdef int64_t _match(self, Placement placement, int64_t owner_key, int side, int64_t quantity, int64_t word) except -1
     @cython.locals(level=int64_t, displayed=int64_t)

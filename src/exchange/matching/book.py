@@ -3,7 +3,7 @@
 It must never know accounts, margin, money, fees, time, events or refusals for users: it is told an
 order, it says what traded, what was taken away and what rests. Same calls, same results, always.
 
-    book = OrderBook(tick_size, price_min)
+    book = OrderBook(tick_size, price_min, fills_max)
     placement = book.place(order_id, subaccount_id, owner_key, side, price, quantity,
                            word, max_show)
     placement = book.amend(order_id, price, quantity, word, max_show)
@@ -33,6 +33,7 @@ from exchange.matching.placement import (
     CANCEL_BOTH,
     CANCEL_MAKER,
     CANCEL_TAKER,
+    CUT_SHORT,
     FIELD,
     FILLED,
     FOK,
@@ -101,12 +102,24 @@ def _placement(price: int) -> Placement:
 class OrderBook:
     """The book of one instrument; see the module's docstring for its interface."""
 
-    __slots__ = ("_free", "_index", "_records", "_used", "asks", "bids", "price_min", "tick_size")
+    __slots__ = (
+        "_free",
+        "_index",
+        "_records",
+        "_used",
+        "asks",
+        "bids",
+        "fills_max",
+        "price_min",
+        "tick_size",
+    )
 
-    def __init__(self, tick_size: int, price_min: int) -> None:
+    def __init__(self, tick_size: int, price_min: int, fills_max: int = 0) -> None:
         assert tick_size > 0
+        assert fills_max >= 0
         self.tick_size = tick_size
         self.price_min = price_min
+        self.fills_max = fills_max  # of one arriving order, whose rest is canceled; 0: no limit
         self.bids = Ladder(1)
         self.asks = Ladder(-1)
         self._records = array("q", bytes(8 * _RECORD * _START))
@@ -140,11 +153,13 @@ class OrderBook:
             return placement
         else:
             left = self._match(placement, owner_key, side, quantity, word)
-        if left and word & FIELD < IOC:
+        if left and word & FIELD < IOC and placement.outcome != CUT_SHORT:
             at = self._append(order_id, owner_key, side, placement.price, left, max_show)
             self._records[at + _SUBACCOUNT] = subaccount_id
             placement.resting_quantity = left
             placement.outcome = RESTING
+        elif placement.outcome == CUT_SHORT:
+            placement.canceled_quantity += left
         elif left or placement.canceled_quantity:
             placement.outcome = SELF_TRADE_CANCELED if placement.canceled_quantity else UNFILLED
             placement.canceled_quantity += left
@@ -442,26 +457,43 @@ class OrderBook:
     def _fillable(
         self, price: int, owner_key: int, side: int, quantity: int, prevention: int
     ) -> bool:
-        """Whether an order would fill in full. Complexity: O(orders within its price)."""
+        """Whether an order would fill in full. Complexity: O(orders within its price).
+
+        Slices of icebergs that it may need count as fills: it is refused rather than cut short.
+        """
         ladder = self._ladder(1 - side)
         position = ladder.count - 1
+        fills = 0
         while position >= 0 and ladder.ranks[position] >= ladder.sign * price:
             level = ladder.levels[position]
             total = self._records[level + _REMAINING]
             ahead = 0  # displayed before the first own order: reserves requeue behind it
+            slices = 0  # that come after what is displayed now
             at = self._records[level + _AFTER]
             while at != level:
                 if self._records[at + _OWNER] == owner_key:
                     if prevention != CANCEL_MAKER:
-                        return ahead >= quantity
+                        return ahead >= quantity and self._in_few(fills)
                     total -= self._records[at + _REMAINING]
-                ahead += self._records[at + _DISPLAYED]
+                else:
+                    if ahead < quantity:
+                        fills += 1
+                    hidden = self._records[at + _REMAINING] - self._records[at + _DISPLAYED]
+                    if hidden:
+                        shown = self._records[at + _MAX_SHOW]
+                        slices += (hidden + shown - 1) // shown
+                    ahead += self._records[at + _DISPLAYED]
                 at = self._records[at + _AFTER]
+            if ahead < quantity:
+                fills += slices
             quantity -= total
             if quantity <= 0:
-                return True
+                return self._in_few(fills)
             position -= 1
         return False
+
+    def _in_few(self, fills: int) -> bool:
+        return self.fills_max == 0 or fills <= self.fills_max
 
     def _match(
         self, placement: Placement, owner_key: int, side: int, quantity: int, word: int
@@ -478,6 +510,9 @@ class OrderBook:
             maker = self._records[ladder.levels[ladder.count - 1] + _AFTER]
             if self._records[maker + _OWNER] == owner_key:
                 quantity = self._prevent(placement, maker, quantity, word)
+            elif self.fills_max and len(fills) == self.fills_max:
+                placement.outcome = CUT_SHORT
+                return quantity
             else:
                 traded = self._records[maker + _DISPLAYED]
                 if traded > quantity:

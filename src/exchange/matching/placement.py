@@ -27,6 +27,7 @@ SELF_TRADE_CANCELED: Final = 2
 UNFILLED: Final = 3
 FOK_REFUSED: Final = 4
 POST_ONLY_REFUSED: Final = 5
+CUT_SHORT: Final = 6
 
 
 class PostOnly(IntEnum):
@@ -46,6 +47,7 @@ class Outcome(IntEnum):
     UNFILLED = 3  # IOC: the rest found no counterparty within its price
     FOK_REFUSED = 4  # nothing changed
     POST_ONLY_REFUSED = 5  # nothing changed
+    CUT_SHORT = 6  # it had all the fills that one order may have; the rest is canceled
 
 
 def instruction_word(
