@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from eth_hash.auto import keccak
+from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.api.errors import InvalidCredentials, Unauthorized
 from exchange.api.schemas import parse_address, parse_hex

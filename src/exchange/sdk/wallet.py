@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from eth_hash.auto import keccak
+from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, format_decimal, parse_decimal
 from exchange.model import OrderTerms, WithdrawalTerms

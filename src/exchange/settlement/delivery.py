@@ -6,7 +6,7 @@ The EIP-712 twin of `DeliveryPrice` in `contracts/src/Oracle.sol`.
 from collections.abc import Sequence
 from typing import Final
 
-from eth_hash.auto import keccak
+from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.journal.outbox import Job, JobKind
 from exchange.settlement.batch import Delivery, encode_call
