@@ -15,8 +15,8 @@ import sys
 import time
 
 ADD, CANCEL, TAKE = 0, 1, 2
-PREFILL_SECONDS_MAX = 15
-RUN_SECONDS_MAX = 3
+PREFILL_SECONDS_MAX = 12
+RUN_SECONDS_MAX = 2
 CHUNK = 500  # operations between two looks at the clock
 
 

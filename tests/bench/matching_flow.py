@@ -83,16 +83,16 @@ class FlowMaker:
         self.forget(order_id)
         return Operation(CANCEL, instrument, order_id, 0, 0, 0, 0)
 
-    def take(self) -> Operation | None:
-        """An aggressive order that fills in full; None where that side is empty."""
+    def take(self) -> Operation:
+        """An aggressive order that fills in full, against the side of any resting order."""
         rng = self.rng
-        instrument = rng.randrange(len(self.live))
+        instrument, resting_id = rng.choice(self.resting)
         book = self.live[instrument].book
-        side = rng.randrange(2)
+        maker = book.get(resting_id)
+        assert maker is not None
+        side = 1 - maker.side
         reach = rng.choices(*REACH)[0]
         levels = book.levels(1 - side, reach)
-        if not levels:
-            return None
         available = sum(level[1] for level in levels)
         quantity = min(available, reach * (QUANTITY_MAX // 2))
         if len(self.resting) > self.target:
@@ -127,6 +127,6 @@ def make_flow(
             flow.append(maker.add())
         elif draw < 0.90:
             flow.append(maker.cancel())
-        elif (operation := maker.take()) is not None:
-            flow.append(operation)
+        else:
+            flow.append(maker.take())
     return prefill, flow
