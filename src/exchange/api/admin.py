@@ -29,7 +29,15 @@ from exchange.api.errors import (
 from exchange.api.gateway import Gateway, submit
 from exchange.api.ports import EngineState, Sequencer
 from exchange.api.schemas import check_json, param_of
-from exchange.commands import AdvanceClock, AnyCommand, CutBatch, ListInstruments, ObserveBlocks
+from exchange.commands import (
+    AdvanceClock,
+    AnyCommand,
+    CutBatch,
+    Halt,
+    ListInstruments,
+    ObserveBlocks,
+    Resume,
+)
 from exchange.fixed import to_nanoseconds
 
 BODY_MAX: Final = 16 * 1024 * 1024  # a watcher that was away sends many blocks at once
@@ -100,6 +108,14 @@ class AdminEndpoints:
             await self._after_clock()
         return response
 
+    async def halt(self, request: Request) -> Response:
+        """Stop trading in an instrument, an underlying or (neither given) everywhere."""
+        return await self._submit(_decode(await _body(request), Halt))
+
+    async def resume(self, request: Request) -> Response:
+        """End a halt of the same scope, into a call auction."""
+        return await self._submit(_decode(await _body(request), Resume))
+
     async def cut_batch(self, _: Request) -> Response:
         """End the settlement batch here."""
         return await self._submit(CutBatch())
@@ -145,6 +161,8 @@ def create_admin_app(
         ("/admin/observe_blocks", endpoints.observe_blocks),
         ("/admin/advance_clock", endpoints.advance_clock),
         ("/admin/cut_batch", endpoints.cut_batch),
+        ("/admin/halt", endpoints.halt),
+        ("/admin/resume", endpoints.resume),
     ):
         app.add_route(path, act, methods=["POST"])
     _guard(app, token)

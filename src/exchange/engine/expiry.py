@@ -26,6 +26,7 @@ from exchange.events import (
     IndexUpdated,
     InstrumentExpired,
     InstrumentListed,
+    InstrumentStatusChanged,
     MarksUpdated,
     PositionExpired,
     RejectReason,
@@ -120,9 +121,11 @@ def _list_instrument(venue: Venue, listing: InstrumentListing) -> None:
         min_quantity=listing.min_quantity,
     )
     venue.instruments[instrument.instrument_id] = instrument
-    venue.statuses[instrument.instrument_id] = status_now(venue, instrument)
+    status = venue.statuses[instrument.instrument_id] = status_now(venue, instrument)
     venue.books[instrument.instrument_id] = OrderBook(listing.tick_size, listing.tick_size)
     venue.emit(InstrumentListed(instrument=instrument))
+    if status is not InstrumentStatus.LIVE:
+        venue.emit(InstrumentStatusChanged(instrument_id=instrument.instrument_id, status=status))
 
 
 def update_index(venue: Venue, command: UpdateIndex) -> None:

@@ -47,6 +47,8 @@ ROUTES = [
     ("POST", "/admin/observe_blocks"),
     ("POST", "/admin/advance_clock"),
     ("POST", "/admin/cut_batch"),
+    ("POST", "/admin/halt"),
+    ("POST", "/admin/resume"),
     ("GET", "/nothing"),
 ]
 
@@ -152,6 +154,16 @@ def test_the_clock_moves_and_prices_follow_before_the_reply(world):
     )
     assert reply.json()["events"][-1] == {"type": "ClockAdvanced", "offset_ns": 60 * 10**9}
     assert followed == [world.sequencer.last_seq]
+
+
+def test_an_operator_halts_and_resumes(world):
+    halted = ask(world, "POST", "/admin/halt", json={"underlying_id": 1, "reason": "a drill"})
+    assert {e["status"] for e in halted.json()["events"]} == {1}
+    refused = asyncio.run(call(world, "private/buy", world.order("buy")))
+    assert refused["error"]["data"]["reject_reason"] == "instrument_halted"
+    resumed = ask(world, "POST", "/admin/resume", json={"underlying_id": 1})
+    assert {e["status"] for e in resumed.json()["events"]} == {2}
+    assert ask(world, "POST", "/admin/halt", json={"underlying_id": 9}).status_code == 409
 
 
 def test_batches_are_cut(world):

@@ -189,7 +189,8 @@ def test_an_instrument_listed_during_a_halt_is_halted() -> None:
     venue, _, _ = venue_with_people()
     venue.send(Halt(underlying_id=1))
     strike = call(120_000)
-    venue.list_instruments(strike)
+    events = venue.list_instruments(strike)
+    assert names(events) == ["InstrumentListed", "InstrumentStatusChanged"]
     assert status(venue, strike) is InstrumentStatus.HALTED
 
 
