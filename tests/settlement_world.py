@@ -36,7 +36,7 @@ from exchange.events import (
     Withdrawn,
 )
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
-from exchange.journal import Entry, EntryEncoder, JournalReader, open_journal
+from exchange.journal import Entry, EntryEncoder, Journal, JournalReader
 from exchange.journal.outbox import Outbox
 from exchange.model import (
     InstrumentTerms,
@@ -109,7 +109,7 @@ class Script:
         self.taker = Trader(TAKER_KEY, 3)
         self.list_call(days=2)
         self._encoder = EntryEncoder()
-        self._journal = open_journal(str(path))
+        self._journal = Journal(str(path))
         self._batch = BatchCut(
             number=0, first_seq=0, last_seq=0, risk_epoch=0, state_hash=bytes(32)
         )

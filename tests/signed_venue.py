@@ -8,7 +8,7 @@ from tests.venue import CLEARING, C, Venue, open_venue
 
 from exchange.commands import PlaceLinked, PlaceOrder, Withdraw
 from exchange.events import AnyEvent, BatchCut
-from exchange.journal import EntryEncoder, open_journal
+from exchange.journal import EntryEncoder, Journal
 from exchange.model import (
     HitCondition,
     LinkKind,
@@ -87,7 +87,7 @@ def traded_venue(**parameters: Any) -> Venue:
 def write_journal(venue: Venue, location: Path | str, *, group: int = 3) -> None:
     """Write a venue's life as the sequencer would, `group` commands a commit."""
     encoder = EntryEncoder()
-    with open_journal(str(location)) as journal:
+    with Journal(str(location)) as journal:
         for start in range(0, len(venue.entries), group):
             stamped = [
                 encoder.stamp(time_ns, command, events)

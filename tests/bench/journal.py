@@ -16,7 +16,7 @@ from tests.venue import Venue, open_venue
 
 from exchange.commands import PlaceOrder
 from exchange.engine import Engine
-from exchange.journal import EntryEncoder, JournalReader, open_journal
+from exchange.journal import EntryEncoder, Journal, JournalReader
 from exchange.model import Side
 from exchange.sequencer import Sequencer, replay
 
@@ -49,7 +49,7 @@ def appends(venue: Venue, folder: Path) -> dict[str, float]:
     for group in GROUPS:
         path = folder / f"group-{group}.db"
         encoder = EntryEncoder()
-        with open_journal(str(path)) as journal:
+        with Journal(str(path)) as journal:
             start = time.perf_counter()
             for number in range(COMMITS):
                 batch = [commands[(number * group + n) % len(commands)] for n in range(group)]
@@ -65,7 +65,7 @@ def appends(venue: Venue, folder: Path) -> dict[str, float]:
 async def live(venue: Venue, path: Path) -> float:
     """Commands a second through a real sequencer, all submitted at once."""
     clock = [0]
-    with open_journal(str(path)) as journal:
+    with Journal(str(path)) as journal:
         sequencer = Sequencer(Engine(), journal, machine_clock=lambda: clock[0])
         running = asyncio.create_task(sequencer.run())
         start = time.perf_counter()

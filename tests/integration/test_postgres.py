@@ -8,7 +8,7 @@ import pytest
 from tests.signed_venue import traded_venue, write_journal
 
 from exchange.audit import Replay
-from exchange.journal import EntryEncoder, JournalReader, JournalUnavailable, open_journal
+from exchange.journal import EntryEncoder, Journal, JournalReader, JournalUnavailable
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +43,7 @@ def test_a_journal_by_url_replays_like_one_in_a_file(database: str, tmp_path: Pa
 def test_a_second_writer_is_fenced_by_the_key(database: str) -> None:
     """Two writers that opened at one head: the second commit of a first_seq fails."""
     venue = traded_venue()
-    first, second = open_journal(database, shard=7), open_journal(database, shard=7)
+    first, second = Journal(database, shard=7), Journal(database, shard=7)
     _, time_ns, command, events = venue.entries[0]
     entry, record = EntryEncoder().stamp(time_ns, command, events)
     first.append([entry], [record])

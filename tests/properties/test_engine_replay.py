@@ -11,7 +11,7 @@ import msgspec
 from tests.engine_flow import Flow
 
 from exchange.engine import Engine
-from exchange.journal import EntryEncoder, open_journal
+from exchange.journal import EntryEncoder, Journal
 
 ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("ENGINE_SEED", 20261121))
@@ -56,7 +56,7 @@ def test_a_journaled_life_replays_to_the_same_state(tmp_path):
     """Through bytes and back: what the journal holds is all that an engine needs."""
     flow = lived(SEED + 1)
     encoder = EntryEncoder()
-    with open_journal(str(tmp_path / "journal.db")) as journal:
+    with Journal(str(tmp_path / "journal.db")) as journal:
         entries, records = [], []
         for seq, time_ns, command, events in flow.venue.entries:
             entry, record = encoder.stamp(time_ns, command, events)

@@ -10,7 +10,7 @@ from tests.venue import EXPIRY_S, NS, Venue, open_venue
 from exchange.clockwork import RETRY_S, Clockwork
 from exchange.commands import CutBatch, ExpireInstruments
 from exchange.engine import Engine
-from exchange.journal import Entry, open_journal
+from exchange.journal import Entry, Journal
 from exchange.sequencer import Sequencer
 
 Play = Callable[[Sequencer, Clockwork, list[int]], Awaitable[None]]
@@ -21,7 +21,7 @@ def play(venue: Venue, tmp_path: Path, scene: Play) -> list[Entry]:
 
     async def run() -> list[Entry]:
         clock = [venue.time_ns]
-        with open_journal(str(tmp_path / "journal.db")) as journal:
+        with Journal(str(tmp_path / "journal.db")) as journal:
             sequencer = Sequencer(Engine(), journal, machine_clock=lambda: clock[0])
             writing = asyncio.create_task(sequencer.run())
             for _, _, command, _ in venue.entries:

@@ -11,7 +11,7 @@ from exchange import sequencer as module
 from exchange.commands import AdvanceClock, AnyCommand, CutBatch, UpdateIndex
 from exchange.engine import Engine
 from exchange.events import BatchCut, ClockAdvanced, Configured, Refused
-from exchange.journal import Entry, Journal, JournalCorrupt, JournalUnavailable, open_journal
+from exchange.journal import Entry, Journal, JournalCorrupt, JournalUnavailable
 from exchange.sequencer import Sequencer, SequencerBusy, SequencerStopped, replay
 
 
@@ -48,7 +48,7 @@ class Setup:
 
     def __init__(self, path: Path) -> None:
         self.clock = Clock()
-        self.journal = SlowJournal(open_journal(str(path)))
+        self.journal = SlowJournal(Journal(str(path)))
         self.engine = Engine()
         self.sequencer = Sequencer(self.engine, self.journal, machine_clock=self.clock)
         self.task: asyncio.Task[None] | None = None
@@ -437,7 +437,7 @@ def test_a_journal_that_replays_otherwise_is_corrupt(path):
         await s.sequencer.submit(index())
 
     running(path, story)
-    with open_journal(str(path)) as journal:
+    with Journal(str(path)) as journal:
         entries = list(journal.reader.entries())
     forged = Entry(
         seq=2,

@@ -22,7 +22,7 @@ from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.clockwork import Clockwork
 from exchange.config import Settings
 from exchange.engine import Engine
-from exchange.journal import Journal, open_journal
+from exchange.journal import Journal
 from exchange.margin.scenarios import load_preset
 from exchange.oracle.loop import MarksLoop, Timing
 from exchange.sequencer import Sequencer
@@ -47,7 +47,7 @@ async def run_engine(settings: Settings) -> None:
     require_free_port(settings.port, "public listener")
     require_free_port(settings.admin_port, "admin listener")
     deployment = load_deployment(settings.deployment_file)
-    with contextlib.closing(open_journal(settings.journal_location)) as journal:
+    with Journal(settings.journal_location) as journal:
         engine = Engine()
         sequencer = Sequencer(engine, journal)
         log.info("replayed", seq=sequencer.last_seq, state_hash=engine.state_hash().hex())

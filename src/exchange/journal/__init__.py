@@ -7,7 +7,7 @@ business, writing down and reading back is this folder's.
 from exchange.journal.codec import GENESIS_HASH, Entry, EntryEncoder
 from exchange.journal.reader import JournalReader
 from exchange.journal.schema import JournalCorrupt, JournalUnavailable
-from exchange.journal.writer import Journal, open_journal
+from exchange.journal.writer import Journal
 
 __all__ = [
     "GENESIS_HASH",
@@ -17,5 +17,4 @@ __all__ = [
     "JournalCorrupt",
     "JournalReader",
     "JournalUnavailable",
-    "open_journal",
 ]

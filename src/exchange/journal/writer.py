@@ -5,7 +5,6 @@ what the disk holds is unknown (pitfalls of fsync); restart and replay find out.
 """
 
 from collections.abc import Sequence
-from types import TracebackType
 
 import sqlalchemy as sa
 
@@ -21,7 +20,7 @@ from exchange.journal.schema import (
 
 
 class Journal:
-    """The append side. Not thread-safe: one writer, one call at a time."""
+    """The append side; makes what is missing. Not thread-safe: one writer, one call at a time."""
 
     def __init__(self, location: str, *, shard: int = 0) -> None:
         self.shard = shard
@@ -79,20 +78,10 @@ class Journal:
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def check(self) -> None:
         """Assert that the head in memory is the head on disk."""
         assert (self.last_seq, self.chain_hash) == self.reader.head()
         assert self.last_seq > 0 or self.chain_hash == GENESIS_HASH
-
-
-def open_journal(location: str, *, shard: int = 0) -> Journal:
-    """Open or create the journal at a path or database URL for writing."""
-    return Journal(location, shard=shard)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.journals import append
 
-from exchange.journal import Entry, Journal, open_journal
+from exchange.journal import Entry, Journal
 
 Write = Callable[..., list[Entry]]
 
@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> str:
 @pytest.fixture
 def journal(path: str) -> Iterator[Journal]:
     """An open journal."""
-    with open_journal(path) as opened:
+    with Journal(path) as opened:
         yield opened
 
 

@@ -11,10 +11,10 @@ from tests.journals import append
 
 from exchange.journal import (
     GENESIS_HASH,
+    Journal,
     JournalCorrupt,
     JournalReader,
     JournalUnavailable,
-    open_journal,
 )
 from exchange.journal import reader as reader_module
 
@@ -94,7 +94,7 @@ def test_checkpoints(reader, write):
 def test_shards_do_not_mix(path, write):
     """Two journals in one database."""
     entries = write(2)
-    with open_journal(path, shard=1) as other:
+    with Journal(path, shard=1) as other:
         assert other.last_seq == 0
         assert list(other.reader.entries()) == []
     reader = JournalReader(path, shard=0)
@@ -123,7 +123,7 @@ def test_odd_paths_work(tmp_path):
     """A path is a path, whatever its letters mean in a URI."""
     folder = tmp_path / "a b%20#c?mode=rw"
     folder.mkdir()
-    with open_journal(str(folder / "journal.db")) as journal:
+    with Journal(str(folder / "journal.db")) as journal:
         assert journal.reader.last_seq() == 0
 
 
@@ -188,7 +188,7 @@ def test_a_transplanted_batch_is_noticed(reader, write, path):
 def three_batches(tmp_path_factory) -> tuple[str, list[bytes]]:
     """A closed journal and the commands of its batches, for damage that is undone again."""
     path = str(tmp_path_factory.mktemp("damage") / "journal.db")
-    with open_journal(path) as journal:
+    with Journal(path) as journal:
         for _ in range(3):
             append(journal, 3)
     with sqlite3.connect(path) as connection:
@@ -223,6 +223,6 @@ def test_a_relative_path_is_read_where_it_was_written(tmp_path, monkeypatch, wri
     """Settings may name `./var/journal.db`."""
     monkeypatch.chdir(tmp_path)
     Path("var").mkdir()
-    with open_journal("var/journal.db") as journal:
+    with Journal("var/journal.db") as journal:
         assert journal.reader.head() == (0, GENESIS_HASH)
     assert (tmp_path / "var" / "journal.db").exists()

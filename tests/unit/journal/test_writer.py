@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.journals import append, made_up
 
-from exchange.journal import GENESIS_HASH, JournalReader, JournalUnavailable, open_journal
+from exchange.journal import GENESIS_HASH, Journal, JournalReader, JournalUnavailable
 
 
 def test_a_new_journal_is_empty(journal):
@@ -32,9 +32,9 @@ def test_the_head_follows_what_is_committed(journal, write):
 
 def test_reopening_goes_on_where_it_ended(path):
     """The chain of hashes joins across restarts."""
-    with open_journal(path) as journal:
+    with Journal(path) as journal:
         entries = append(journal, 3)
-    with open_journal(path) as journal:
+    with Journal(path) as journal:
         assert (journal.last_seq, journal.chain_hash) == (3, entries[-1].chain_hash)
         entries += append(journal, 2)
         assert list(journal.reader.entries()) == entries
@@ -55,7 +55,7 @@ def test_entries_join_the_head(journal, write, last_seq):
 def test_a_second_writer_is_fenced(path, journal, write):
     """Two leaders that know the same head: one commits, the other is refused, and stays so."""
     write(2)
-    with open_journal(path) as other:
+    with Journal(path) as other:
         entries = append(other, 1)
         with pytest.raises(JournalUnavailable, match="refused a batch"):
             write(1)
@@ -98,9 +98,9 @@ def test_a_full_disk_is_an_error(path, journal, write):
 def test_a_journal_that_cannot_be_opened_is_named(tmp_path):
     """A folder that does not exist, and a path that is a folder."""
     with pytest.raises(JournalUnavailable, match="cannot be opened"):
-        open_journal(str(tmp_path / "nowhere" / "journal.db"))
+        Journal(str(tmp_path / "nowhere" / "journal.db"))
     with pytest.raises(JournalUnavailable, match="cannot be opened"):
-        open_journal(str(tmp_path))
+        Journal(str(tmp_path))
 
 
 def test_a_file_that_is_no_database_is_left_alone(tmp_path):
@@ -108,7 +108,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a journal " * 100)
     with pytest.raises(JournalUnavailable, match="cannot be opened"):
-        open_journal(str(path))
+        Journal(str(path))
     assert path.read_text() == "not a journal " * 100
 
 
@@ -140,8 +140,8 @@ ROOT = Path(__file__).parents[3]
 WRITER = """
 import sys
 from tests.journals import append
-from exchange.journal import open_journal
-with open_journal(sys.argv[1]) as journal:
+from exchange.journal import Journal
+with Journal(sys.argv[1]) as journal:
     while True:
         append(journal, 3)
         print(journal.last_seq, flush=True)
@@ -169,7 +169,7 @@ def test_what_was_acknowledged_survives_a_kill(path):
     process.wait()
     process.stdout.close()
     acknowledged = max([acknowledged, *(int(line) for line in rest[:-1])])
-    with open_journal(path) as journal:
+    with Journal(path) as journal:
         journal.check()
         assert journal.last_seq >= acknowledged
         assert len(list(journal.reader.entries())) == journal.last_seq

@@ -19,7 +19,7 @@ from exchange.commands import (
 from exchange.engine import Engine
 from exchange.events import Refused, RejectReason
 from exchange.fixed import CASH_SCALE
-from exchange.journal import Entry, open_journal
+from exchange.journal import Entry, Journal
 from exchange.margin.scenarios import load_preset, margin_parameters
 from exchange.margin.surface import FlatSurface
 from exchange.model import Underlying
@@ -75,7 +75,7 @@ class Stage:
     def __init__(self, path: Path) -> None:
         self.time_ns = START_NS
         self.engine = Engine()
-        self.journal = open_journal(str(path / "journal.db"))
+        self.journal = Journal(str(path / "journal.db"))
         self.sequencer = Sequencer(self.engine, self.journal, machine_clock=lambda: self.time_ns)
         self.entries: list[Entry] = []
         self.sequencer.subscribe(self._keep)

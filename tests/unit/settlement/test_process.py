@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.journal import JournalUnavailable, open_journal
+from exchange.journal import Journal, JournalUnavailable
 from exchange.settlement import process
 from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable
 from exchange.settlement.process import Backoff
@@ -81,7 +81,7 @@ def test_a_journal_that_appears_later_is_waited_for(tmp_path: Path) -> None:
     """The exchange creates it a moment after the relayer started; a stop ends the wait."""
     path = str(tmp_path / "journal.db")
     stop = threading.Event()
-    timer = threading.Timer(0.2, lambda: open_journal(path).close())
+    timer = threading.Timer(0.2, lambda: Journal(path).close())
     timer.start()
     reader = process._open_reader(path, stop)
     assert reader.last_seq() == 0
