@@ -33,6 +33,7 @@ from exchange.api.errors import (
     TooManyRequests,
 )
 from exchange.api.gateway import Caller, Gateway
+from exchange.api.listener import bounded_protocol
 from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
@@ -100,7 +101,7 @@ def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         host=host,
         port=port,
         loop="uvloop",
-        http="h11",
+        http=bounded_protocol(),
         ws="websockets-sansio",
         ws_max_size=GatewaySettings().body_max,
         ws_per_message_deflate=False,

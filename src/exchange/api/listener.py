@@ -1,0 +1,103 @@
+"""HTTP connections that cannot hold the listener: so many at once, so long for one request.
+
+The server alone waits for ever for the end of a header, and takes as many sockets as the process
+may open: a few thousand idle ones would keep everybody out, the operator's listener included.
+"""
+
+import asyncio
+from collections import Counter
+from typing import ClassVar, Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+SOCKETS_MAX: Final = 8_000  # of one listener; the process raises its limit of files accordingly
+SOCKETS_PER_ADDRESS_MAX: Final = 1_000
+REQUEST_S: Final = 20.0  # from a connection's opening, or a request's first byte, to its last
+
+
+class BoundedProtocol(H11Protocol):
+    """uvicorn's HTTP protocol with a bound on sockets and on the time a request may take to come.
+
+    How many WebSockets an address may hold is the gateway's decision.
+    """
+
+    sockets_max: ClassVar[int]
+    sockets_per_address_max: ClassVar[int]
+    request_s: ClassVar[float]
+    open_by_address: ClassVar[Counter[str]]  # those that are no WebSocket
+
+    _address = ""
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, or close it at once."""
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        self.open_by_address[self._address] += 1
+        if (
+            len(self.connections) > self.sockets_max
+            or self.open_by_address[self._address] > self.sockets_per_address_max
+        ):
+            transport.abort()
+            return
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_timer()
+        self._release()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Watch the clock until the request is whole."""
+        super().data_received(data)
+        if self.transport.get_protocol() is not self:
+            return  # the WebSocket's now
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._start_timer()
+        else:
+            self._stop_timer()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Leave the connection to the WebSocket."""
+        self._stop_timer()
+        self._release()
+        super().handle_websocket_upgrade(event)
+
+    def _release(self) -> None:
+        address, self._address = self._address, ""
+        self.open_by_address[address] -= 1
+        if self.open_by_address[address] <= 0:
+            del self.open_by_address[address]
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.request_s, self._too_late)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_late(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+def bounded_protocol(
+    sockets_max: int = SOCKETS_MAX,
+    sockets_per_address_max: int = SOCKETS_PER_ADDRESS_MAX,
+    request_s: float = REQUEST_S,
+) -> type[BoundedProtocol]:
+    """The protocol of one listener, which counts its own sockets."""
+
+    class Protocol(BoundedProtocol):
+        """One listener's."""
+
+    Protocol.sockets_max = sockets_max
+    Protocol.sockets_per_address_max = sockets_per_address_max
+    Protocol.request_s = request_s
+    Protocol.open_by_address = Counter()
+    return Protocol
