@@ -33,7 +33,6 @@ from exchange.commands import (
 from exchange.events import AnyEvent, OrderArmed, OrderPlaced, Refused
 from exchange.fixed import RATIO_SCALE
 from exchange.model import (
-    NO_TRIGGER,
     HitCondition,
     InstrumentStatus,
     LinkKind,
@@ -168,7 +167,7 @@ class Flow:
             max_fee=usdc(29 if self.rarely() else 1_000),
             reduce_only=self.draw(0, 4) == 0,
             deadline=self.venue.now_s + self.pick((5, 600, DAY, DAY, DAY)),
-            trigger_hash=trigger_hash(trigger) if trigger else NO_TRIGGER,
+            trigger_hash=trigger_hash(trigger),
         )
         if self.rarely():
             change = self.pick(

@@ -390,8 +390,7 @@ class Venue:
     ) -> PlaceOrder:
         """The command that places an order, with the hash of its trigger; see `order`."""
         options = {key: changes.pop(key) for key in _OPTIONS & set(changes)}
-        if options.get("trigger"):
-            changes = {"trigger_hash": trigger_hash(options["trigger"])} | changes
+        changes = {"trigger_hash": trigger_hash(options.get("trigger"))} | changes
         terms = self.terms(subaccount_id, side, quantity, price, instrument_id, **changes)
         return PlaceOrder(terms=terms, signature=b"", **options)
 

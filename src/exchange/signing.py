@@ -6,14 +6,23 @@ generic typed-data encoder costs a hundred times as much and accepts loose types
 """
 
 import struct
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
 
 import coincurve
 import msgspec
-from eth_hash.auto import keccak
+from eth_hash.backends.pysha3 import keccak256 as keccak
 
-from exchange.model import OrderTerms, Trigger, WithdrawalTerms
+from exchange.model import (
+    NO_TRIGGER,
+    OrderTerms,
+    Quote,
+    SheetTerms,
+    Trigger,
+    WithdrawalTerms,
+    sheet_orders,
+)
 
 DOMAIN_NAME: Final = "Hybrid Options Exchange"
 DOMAIN_VERSION: Final = "1"
@@ -29,14 +38,19 @@ WITHDRAWAL_TYPE: Final = (
     "Withdrawal(uint64 subaccountId,address token,uint256 amount,address recipient,uint64 nonce,"
     "uint64 deadline,address signer)"
 )
+SHEET_TYPE: Final = (
+    "QuoteSheet(uint64 subaccountId,uint64 sheetNonce,uint64 deadline,bytes32 root,address signer)"
+)
 SIGNATURE_BYTES: Final = 65
 _CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HALF_ORDER: Final = _CURVE_ORDER >> 1
 _ORDER_TYPEHASH: Final = keccak(ORDER_TYPE.encode())
 _WITHDRAWAL_TYPEHASH: Final = keccak(WITHDRAWAL_TYPE.encode())
+_SHEET_TYPEHASH: Final = keccak(SHEET_TYPE.encode())
 # Every field is one 32-byte word; `x` are its leading zero bytes.
 _ORDER_WORDS: Final = struct.Struct(">32s24xQ24xQ31xB24xQ24sq24xQ31x?32s24xQ28xI24xQ12x20s")
 _WITHDRAWAL_WORDS: Final = struct.Struct(">32s24xQ12x20s32s12x20s24xQ24xQ12x20s")
+_SHEET_WORDS: Final = struct.Struct(">32s24xQ24xQ24xQ32s12x20s")
 _TRIGGER_BYTES: Final = struct.Struct(">BBqq")
 _SIGN_EXTENSION: Final = (bytes(24), b"\xff" * 24)
 
@@ -90,12 +104,14 @@ def order_struct_hash(terms: OrderTerms) -> bytes:
     )
 
 
-def trigger_hash(trigger: Trigger) -> bytes:
-    """What the owner signs as `triggerHash`, 32 bytes.
+def trigger_hash(trigger: Trigger | None) -> bytes:
+    """What the owner signs as `triggerHash`, 32 bytes; zeros for none.
 
     keccak256 of 18 packed bytes, in Solidity
     `abi.encodePacked(uint8 kind, uint8 source, int64 triggerPrice, int64 trailOffset)`.
     """
+    if trigger is None:
+        return NO_TRIGGER
     return keccak(
         _TRIGGER_BYTES.pack(
             trigger.kind, trigger.source, trigger.trigger_price, trigger.trail_offset
@@ -119,6 +135,73 @@ def withdrawal_struct_hash(terms: WithdrawalTerms) -> bytes:
     )
 
 
+def sheet_struct_hash(terms: SheetTerms, root: bytes) -> bytes:
+    """`hashStruct` of a quote sheet over `root`, 32 bytes."""
+    assert len(root) == 32, "struct would pad or cut it"
+    return keccak(
+        _SHEET_WORDS.pack(
+            _SHEET_TYPEHASH,
+            terms.subaccount_id,
+            terms.sheet_nonce,
+            terms.deadline,
+            root,
+            _address_bytes(terms.signer),
+        )
+    )
+
+
+def sheet_leaves(terms: SheetTerms, quotes: Sequence[Quote]) -> list[bytes]:
+    """The leaves of a sheet's tree: the struct hashes of its orders."""
+    return [order_struct_hash(order) for order in sheet_orders(terms, quotes)]
+
+
+def sheet_root(leaves: Sequence[bytes]) -> bytes:
+    """The root of one or more leaves. Complexity: O(n).
+
+    Pairs hash in sorted order, an odd node rises unchanged, as OpenZeppelin's `MerkleProof`
+    verifies it. A leaf, being the hash of a longer text, cannot pass for a node.
+    """
+    _assert_leaves(leaves)
+    while len(leaves) > 1:
+        leaves = _parents(leaves)
+    return leaves[0]
+
+
+def sheet_proof(leaves: Sequence[bytes], at: int) -> tuple[bytes, ...]:
+    """Siblings of leaf `at`, from the leaves up."""
+    _assert_leaves(leaves)
+    assert 0 <= at < len(leaves)
+    proof = []
+    while len(leaves) > 1:
+        sibling = at ^ 1
+        if sibling < len(leaves):
+            proof.append(leaves[sibling])
+        leaves = _parents(leaves)
+        at >>= 1
+    return tuple(proof)
+
+
+def is_in_sheet(root: bytes, leaf: bytes, proof: Sequence[bytes]) -> bool:
+    """Whether `proof` leads from `leaf` to `root`, as Solidity checks it."""
+    for sibling in proof:
+        leaf = _node(leaf, sibling)
+    return leaf == root
+
+
+def _assert_leaves(leaves: Sequence[bytes]) -> None:
+    assert leaves
+    assert all(len(leaf) == 32 for leaf in leaves)
+
+
+def _parents(level: Sequence[bytes]) -> list[bytes]:
+    parents = [_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+    return [*parents, level[-1]] if len(level) & 1 else parents
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return keccak(left + right if left < right else right + left)
+
+
 def _digest(domain: Domain, struct_hash: bytes) -> bytes:
     return keccak(b"\x19\x01" + domain.separator + struct_hash)
 
@@ -126,6 +209,11 @@ def _digest(domain: Domain, struct_hash: bytes) -> bytes:
 def order_digest(domain: Domain, terms: OrderTerms) -> bytes:
     """The 32 bytes that the signer of an order signs."""
     return _digest(domain, order_struct_hash(terms))
+
+
+def sheet_digest(domain: Domain, terms: SheetTerms, root: bytes) -> bytes:
+    """The 32 bytes that a maker signs for the sheet whose orders lie under `root`."""
+    return _digest(domain, sheet_struct_hash(terms, root))
 
 
 def withdrawal_digest(domain: Domain, terms: WithdrawalTerms) -> bytes:

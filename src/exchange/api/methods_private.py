@@ -13,6 +13,7 @@ from exchange.api.dispatch import Method
 from exchange.api.errors import InvalidParams, NotFound, OrderNotFound, Rejected
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.methods_public import connection_of, join, order_terms
+from exchange.api.order_types import is_market, trigger_of
 from exchange.api.ports import Reply
 from exchange.api.records import OrderRecord, Position, Trade
 from exchange.api.results import Result
@@ -26,10 +27,17 @@ from exchange.api.schemas import (
 )
 from exchange.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
 from exchange.commands import Withdraw as WithdrawCommand
-from exchange.events import OrderAmended, OrderCanceled, OrderPlaced, OrderRepeated, RejectReason
+from exchange.events import (
+    OrderAmended,
+    OrderArmed,
+    OrderCanceled,
+    OrderPlaced,
+    OrderRepeated,
+    RejectReason,
+)
 from exchange.fixed import to_milliseconds_down
-from exchange.model import Instrument, OrderStatus, OrderTerms, Side, TimeInForce, WithdrawalTerms
-from exchange.signing import order_digest, withdrawal_digest
+from exchange.model import Instrument, OrderTerms, Side, TimeInForce, WithdrawalTerms
+from exchange.signing import order_digest, trigger_hash, withdrawal_digest
 
 TIMES_IN_FORCE: Final = {name: value for value, name in results.TIMES_IN_FORCE.items()}
 
@@ -60,6 +68,7 @@ async def _place(gateway: Gateway, params: schemas.OrderParams, side: Side) -> R
             reject_post_only=params.reject_post_only,
             label=params.label,
             mmp=params.mmp,
+            trigger=trigger_of(params),
         )
     )
     return _order_reply(gateway, reply)
@@ -67,7 +76,7 @@ async def _place(gateway: Gateway, params: schemas.OrderParams, side: Side) -> R
 
 def _time_in_force(params: schemas.OrderParams) -> TimeInForce:
     time_in_force = TIMES_IN_FORCE[params.time_in_force]
-    if params.type == "market" and time_in_force is not TimeInForce.FOK:
+    if is_market(params) and time_in_force is not TimeInForce.FOK:
         return TimeInForce.IOC  # the signed price is the worst one; nothing may rest there
     return time_in_force
 
@@ -76,7 +85,7 @@ def _order_reply(gateway: Gateway, reply: Reply) -> Result:
     order_id = next(
         event.order_id
         for event in reply.events
-        if isinstance(event, OrderPlaced | OrderAmended | OrderRepeated)
+        if isinstance(event, OrderPlaced | OrderArmed | OrderAmended | OrderRepeated)
     )
     order = gateway.view.orders[order_id]
     trades = [
@@ -106,6 +115,7 @@ async def edit(gateway: Gateway, _: Caller, params: schemas.EditParams) -> Resul
         limit_price=parse_price(params.price),
         max_fee=parse_fee(params.max_fee),
         reduce_only=order.reduce_only,
+        trigger_hash=trigger_hash(order.trigger),
         nonce=order.nonce,
         version=params.version,
         deadline=params.deadline,
@@ -260,7 +270,7 @@ def _open_orders(gateway: Gateway, subaccounts: Iterable[int], wanted: set[int])
         results.order_result(gateway.view, order)
         for subaccount_id in subaccounts
         for order in gateway.view.open_orders.get(subaccount_id, {}).values()
-        if order.instrument_id in wanted and order.status is OrderStatus.OPEN
+        if order.instrument_id in wanted
     ]
 
 

@@ -16,6 +16,7 @@ from exchange.api.errors import (
     MustBeWebSocket,
 )
 from exchange.api.gateway import Caller, Gateway
+from exchange.api.order_types import trigger_of
 from exchange.api.records import Trade
 from exchange.api.results import Result
 from exchange.api.schemas import (
@@ -29,7 +30,7 @@ from exchange.api.schemas import (
 )
 from exchange.fixed import RATIO_SCALE, to_milliseconds_down
 from exchange.model import Instrument, OrderTerms, Side
-from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, order_stages
+from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, order_stages, trigger_hash
 
 VERSION: Final = version("exchange")
 BOOK_DEPTHS: Final = (1, 5, 10, 20, 50, 100, 1000, 10_000)
@@ -324,6 +325,7 @@ def order_terms(
         limit_price=parse_price(params.price),
         max_fee=parse_fee(params.max_fee),
         reduce_only=params.reduce_only,
+        trigger_hash=trigger_hash(trigger_of(params)),
         nonce=params.nonce,
         version=params.version,
         deadline=params.deadline,

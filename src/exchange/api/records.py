@@ -12,7 +12,7 @@ import msgspec
 
 from exchange.commands import ExpiryRisk, UpdateMarks
 from exchange.fixed import QUANTITY_SCALE, mul_div_down, notional
-from exchange.model import OrderStatus, Side, TimeInForce
+from exchange.model import OrderStatus, Side, TimeInForce, Trigger
 
 _INT64_BYTES: Final = 8
 
@@ -60,6 +60,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     placed_ns: int
     updated_ns: int
     seq: int  # of the command whose signature is in force
+    trigger: Trigger | None
     status: OrderStatus = OrderStatus.OPEN
     filled_quantity: int = 0
     canceled_quantity: int = 0

@@ -7,6 +7,7 @@ UTC milliseconds.
 import math
 from typing import Any, Final
 
+from exchange.api.order_types import type_fields
 from exchange.api.ports import Margin
 from exchange.api.records import Batch, Mark, OrderRecord, Position, Trade
 from exchange.api.schemas import (
@@ -169,7 +170,6 @@ def order_result(view: VenueView, order: OrderRecord) -> Result:
     return {
         "order_id": str(order.order_id),
         "order_state": ORDER_STATES[order.status],
-        "order_type": "limit",
         "instrument_name": view.instruments[order.instrument_id].name,
         "direction": DIRECTIONS[order.side],
         "price": cash_number(order.limit_price),
@@ -197,7 +197,7 @@ def order_result(view: VenueView, order: OrderRecord) -> Result:
         "version": order.version,
         "deadline": order.deadline,
         "max_fee": cash_number(order.max_fee),
-    }
+    } | type_fields(order.trigger, order.time_in_force)
 
 
 def ticker_result(view: VenueView, instrument: Instrument) -> Result:

@@ -199,7 +199,33 @@ class SummaryParams(Params, frozen=True, kw_only=True):
     kind: KindName = "any"
 
 
-class OrderHashParams(Params, frozen=True, kw_only=True):
+def _absent() -> msgspec.Raw:
+    return msgspec.Raw(b"null")  # by a factory: a schema cannot show a raw default
+
+
+def is_absent(raw: msgspec.Raw) -> bool:
+    """Whether an optional decimal was not given, or is null."""
+    return bytes(raw) == b"null"
+
+
+class TypeParams(Params, frozen=True, kw_only=True):
+    """Limit or market, and what the order waits for: a price, or a distance that it trails at."""
+
+    type: Literal[
+        "limit",
+        "market",
+        "stop_limit",
+        "stop_market",
+        "take_limit",
+        "take_market",
+        "trailing_stop",
+    ] = "limit"
+    trigger: Literal["index_price", "mark_price", "last_price"] | None = None
+    trigger_price: Price = msgspec.field(default_factory=_absent)
+    trigger_offset: Price = msgspec.field(default_factory=_absent)
+
+
+class OrderHashParams(TypeParams, frozen=True, kw_only=True):
     """The signed terms of an order, as `private/buy` and `private/sell` take them."""
 
     direction: Literal["buy", "sell"]
@@ -215,8 +241,8 @@ class OrderHashParams(Params, frozen=True, kw_only=True):
     reduce_only: bool = False
 
 
-class OrderParams(Params, frozen=True, kw_only=True):
-    """A signed order. `price` is the limit; for `type: market` the worst price.
+class OrderParams(TypeParams, frozen=True, kw_only=True):
+    """A signed order. `price` is the limit; for market orders and trailing stops the worst price.
 
     A post-only order that would trade rests one tick away, or with `reject_post_only` is refused.
     """
@@ -224,7 +250,6 @@ class OrderParams(Params, frozen=True, kw_only=True):
     instrument_name: InstrumentName
     amount: Contracts
     price: Price
-    type: Literal["limit", "market"] = "limit"
     time_in_force: TimeInForceName = "good_til_cancelled"
     post_only: bool = False
     reject_post_only: bool = False

@@ -291,6 +291,7 @@ class VenueView:
             reject_post_only=signed.reject_post_only if signed else False,
             reduce_only=event.reduce_only,
             mmp=signed.mmp if signed else False,
+            trigger=event.trigger if isinstance(event, ev.OrderArmed) else None,
             placed_ns=self.time_ns,
             updated_ns=self.time_ns,
             seq=self.seq,

@@ -22,6 +22,7 @@ from exchange.sdk.book import BookMirror
 from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
 from exchange.sdk.subscriptions import Stream, Subscriptions
 from exchange.sdk.transport import HttpTransport, WebSocketTransport
+from exchange.sdk.triggers import trigger_of
 from exchange.sdk.wallet import (
     NonceAllocator,
     Number,
@@ -32,7 +33,7 @@ from exchange.sdk.wallet import (
     to_price,
     to_quantity,
 )
-from exchange.signing import Domain
+from exchange.signing import Domain, trigger_hash
 
 T = TypeVar("T")
 
@@ -261,7 +262,8 @@ class AsyncClient:
 
         Options: `max_fee` (USDC a contract; twice the schedule by default), `deadline_s` (seconds
         from now), `nonce`, and Deribit's `time_in_force`, `post_only`, `reject_post_only`,
-        `reduce_only`, `label`, `type`.
+        `reduce_only`, `label`, `type`; for a stop, take or trailing stop also `trigger`
+        (`index_price`, `mark_price` or `last_price`) and `trigger_price` or `trigger_offset`.
         """
         params = await self.signed_order(direction, name, amount, price, **options)
         return await self._typed(types.Receipt, f"private/{direction}", params)
@@ -279,6 +281,14 @@ class AsyncClient:
         instrument = await self.instrument(name)
         max_fee = options.pop("max_fee", None)
         nonce = options.pop("nonce", None)
+        for name_of_price in {"trigger_price", "trigger_offset"} & options.keys():
+            options[name_of_price] = price_text(to_price(options[name_of_price]))
+        trigger = trigger_of(
+            options.get("type", "limit"),
+            options.get("trigger", ""),
+            options.get("trigger_price"),
+            options.get("trigger_offset"),
+        )
         terms = OrderTerms(
             subaccount_id=await self.subaccount_id(),
             instrument_id=instrument.instrument_id,
@@ -287,6 +297,7 @@ class AsyncClient:
             limit_price=to_price(price),
             max_fee=await self._max_fee(instrument, max_fee),
             reduce_only=options.get("reduce_only", False),
+            trigger_hash=trigger_hash(trigger),
             nonce=self.nonces.allocate() if nonce is None else nonce,
             deadline=self._transport.clock.now_s() + options.pop("deadline_s", DEADLINE_S),
             signer=wallet.address,
@@ -314,6 +325,9 @@ class AsyncClient:
         """Sign the order's nonce again with the next version; its id stays."""
         wallet = self._wallet()
         instrument = await self.instrument(order.instrument_name)
+        trigger = trigger_of(
+            order.order_type, order.trigger, order.trigger_price, order.trigger_offset
+        )
         terms = OrderTerms(
             subaccount_id=order.subaccount_id,
             instrument_id=instrument.instrument_id,
@@ -322,6 +336,7 @@ class AsyncClient:
             limit_price=to_price(price),
             max_fee=await self._max_fee(instrument, max_fee),
             reduce_only=order.reduce_only,
+            trigger_hash=trigger_hash(trigger),
             nonce=order.nonce,
             version=order.version + 1,
             deadline=self._transport.clock.now_s() + deadline_s,

@@ -64,6 +64,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     deadline: int
     max_fee: Decimal
     cancel_reason: str = ""
+    order_type: str = "limit"
+    trigger: str = ""  # which price an order waits for, or waited for
+    trigger_price: Decimal | None = None
+    trigger_offset: Decimal | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,13 +19,21 @@ from exchange.api.gateway import Gateway
 from exchange.api.settings import GatewaySettings
 from exchange.engine import Engine
 from exchange.journal import Entry
-from exchange.model import OrderTerms, Side, WithdrawalTerms
+from exchange.model import (
+    OrderTerms,
+    PriceSource,
+    Side,
+    Trigger,
+    TriggerKind,
+    WithdrawalTerms,
+)
 from exchange.sequencer import Reply
 from exchange.signing import (
     Domain,
     address_of,
     order_digest,
     sign_digest,
+    trigger_hash,
     withdrawal_digest,
 )
 
@@ -182,12 +190,26 @@ def sign_order(
         limit_price=usdc(params["price"]),
         max_fee=usdc(params["max_fee"]),
         reduce_only=params.get("reduce_only", False),
+        trigger_hash=trigger_hash(_trigger(params)),
         nonce=params["nonce"],
         version=params.get("version", version),
         deadline=params["deadline"],
         signer=params["signer"],
     )
     return hexed(sign_digest(order_digest(domain, terms), key))
+
+
+def _trigger(params: dict[str, Any]) -> Trigger | None:
+    """As a client builds it, without the gateway's own table."""
+    if "trigger" not in params:
+        return None
+    kind = {"stop": TriggerKind.STOP, "take": TriggerKind.TAKE}.get(params["type"].split("_")[0])
+    return Trigger(
+        kind=kind or TriggerKind.TRAILING,
+        source=PriceSource[params["trigger"].removesuffix("_price").upper()],
+        trigger_price=usdc(params.get("trigger_price", 0)),
+        trail_offset=usdc(params.get("trigger_offset", 0)),
+    )
 
 
 def sign_in_text(world: World, address: str, nonce: str, **changes: Any) -> str:

@@ -53,6 +53,31 @@ def test_a_trade_from_both_transports(venue):
     assert receipt.order.max_fee == 60, "twice the schedule"
 
 
+def test_an_order_that_waits_is_signed_and_edited(venue):
+    """The trigger's hash is part of both signatures."""
+    _, url = venue
+
+    async def steps():
+        async with AsyncClient(url, MAKER_KEY) as maker:
+            stop = {"type": "stop_limit", "trigger": "mark_price", "trigger_price": 900}
+            first = (await maker.sell(CALL_NAME, 1, 890, **stop)).order
+            edited = (await maker.edit(first, 2, 880)).order
+            trail = {"type": "trailing_stop", "trigger": "mark_price", "trigger_offset": "5.5"}
+            second = (await maker.sell(CALL_NAME, 1, 890, **trail)).order
+            await maker.cancel_all()
+            return first, edited, second
+
+    first, edited, second = run(steps())
+    assert first.order_state == edited.order_state == second.order_state == "untriggered"
+    assert (first.order_type, first.trigger, first.trigger_price) == (
+        "stop_limit",
+        "mark_price",
+        900,
+    )
+    assert (edited.order_id, edited.price, edited.amount) == (first.order_id, 880, 2)
+    assert second.trigger_offset == Decimal("5.5")
+
+
 def test_own_things_are_told(venue):
     _, url = venue
 
