@@ -46,7 +46,7 @@ from exchange.model import (
     WithdrawalTerms,
     pack_instrument_id,
 )
-from exchange.settlement.anvil import Anvil, find_anvil
+from exchange.settlement.anvil import Anvil
 from exchange.settlement.chain import Chain
 from exchange.settlement.deploy import (
     REPOSITORY,
@@ -292,7 +292,7 @@ class World:
 
     def _start_anvil(self) -> Anvil:
         return Anvil(
-            find_anvil(REPOSITORY),
+            REPOSITORY / ".venv" / "bin" / "anvil",
             port=self._port,
             state=self.folder / "anvil.json",
             log=self.folder / "anvil.log",

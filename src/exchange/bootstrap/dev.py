@@ -7,7 +7,7 @@ Everything it keeps lies in the state directory, so a second start resumes.
 import secrets
 import signal
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Final
 
 import httpx
@@ -24,7 +24,7 @@ from exchange.bootstrap.processes import (
     wait_until,
 )
 from exchange.config import Settings, as_environment
-from exchange.settlement.anvil import Anvil, find_anvil
+from exchange.settlement.anvil import Anvil
 from exchange.settlement.chain import Chain
 from exchange.settlement.deploy import (
     REPOSITORY,
@@ -85,7 +85,7 @@ class Stack:
         require_free_port(settings.chain_port, "chain")
         artifacts = project_artifacts()
         self.anvil = Anvil(
-            find_anvil(REPOSITORY),
+            REPOSITORY / ".venv" / "bin" / "anvil",
             port=settings.chain_port,
             state=settings.state / "anvil.json",
             log=settings.state / "anvil.log",
@@ -153,12 +153,7 @@ class Stack:
     def __enter__(self) -> "Stack":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

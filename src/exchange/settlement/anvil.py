@@ -1,18 +1,14 @@
 """A local chain: Anvil as a child process, with its state on disk.
 
 Starts and stops the process and nothing else; talks just enough JSON-RPC to see that it answers.
-The npm launchers exit 0 whatever happens and orphan their child, so only the native binary is used.
 """
 
 import contextlib
-import platform
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 import httpx
@@ -23,24 +19,6 @@ HARDFORK: Final = "prague"  # equals `evm_version` in contracts/foundry.toml
 _HOST: Final = "127.0.0.1"
 _START_TIMEOUT_S: Final = 20.0
 _STOP_TIMEOUT_S: Final = 10.0
-_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-
-
-def find_anvil(root: Path) -> Path:
-    """The native Anvil binary: from `.venv`, the npm platform package, or the PATH."""
-    arch = _ARCHITECTURES.get(platform.machine(), platform.machine())
-    package = f"anvil-{platform.system().lower()}-{arch}"
-    candidates = (
-        root / ".venv" / "bin" / "anvil",
-        root / "node_modules" / "@foundry-rs" / package / "bin" / "anvil",
-    )
-    for candidate in candidates:
-        if candidate.exists():
-            return candidate.resolve()
-    on_path = shutil.which("anvil")
-    if on_path is None:
-        raise ToolMissing("anvil is not installed: run scripts/setup")
-    return Path(on_path)
 
 
 class Anvil:
@@ -60,6 +38,8 @@ class Anvil:
     ) -> None:
         self.url = f"http://{_HOST}:{port}"
         _require_free(port)
+        if not binary.exists():
+            raise ToolMissing(f"there is no Anvil at {binary}: run scripts/setup")
         command = [str(binary), "--host", _HOST, "--port", str(port), "--hardfork", HARDFORK]
         if state is not None:
             state.parent.mkdir(parents=True, exist_ok=True)
@@ -105,12 +85,7 @@ class Anvil:
     def __enter__(self) -> "Anvil":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

@@ -1,13 +1,12 @@
-"""Finding and starting the local chain; a fake binary stands in for Anvil."""
+"""Starting the local chain; a fake binary stands in for Anvil."""
 
-import platform
 import socket
 import stat
 from pathlib import Path
 
 import pytest
 
-from exchange.settlement.anvil import Anvil, chain_id, find_anvil
+from exchange.settlement.anvil import Anvil, chain_id
 from exchange.settlement.errors import ChainUnavailable, ToolMissing
 
 FAKE = """#!/usr/bin/env python3
@@ -72,17 +71,7 @@ def test_a_binary_that_ends_at_once_is_named(tmp_path: Path) -> None:
         Anvil(binary, port=free_port(), log=tmp_path / "anvil.log")
 
 
-def test_the_native_binary_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """First .venv, then the npm platform package, then the PATH, else a hint."""
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(platform, "system", lambda: "Linux")
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(ToolMissing, match="run scripts/setup"):
-        find_anvil(tmp_path)
-    for place in (
-        "bin/anvil",
-        "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil",
-        ".venv/bin/anvil",
-    ):
-        binary = executable(tmp_path / place, "#!/bin/sh\n")
-        assert find_anvil(tmp_path) == binary
+def test_a_missing_binary_is_a_hint(tmp_path: Path) -> None:
+    """What to run, and where the binary should be."""
+    with pytest.raises(ToolMissing, match=r"no Anvil at .*anvil: run scripts/setup"):
+        Anvil(tmp_path / "anvil", port=free_port())
