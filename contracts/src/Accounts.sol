@@ -8,7 +8,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-import {IClearing, Order, Withdrawal} from "./interfaces/IClearing.sol";
+import {IClearing, Order, QuoteSheet, Withdrawal} from "./interfaces/IClearing.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderStateLib} from "./libraries/OrderStateLib.sol";
@@ -18,6 +18,7 @@ import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
     using DelayedLib for Delayed;
     using OrderLib for Order;
+    using OrderLib for QuoteSheet;
     using OrderLib for Withdrawal;
     using SafeCast for int256;
     using SafeCast for uint256;
@@ -51,6 +52,8 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
     mapping(address owner => mapping(address key => Delayed)) internal _sessionKeys;
     /// @inheritdoc IClearing
     mapping(address recipient => uint256 amount) public heldFor;
+    /// @inheritdoc IClearing
+    mapping(uint64 subaccountId => uint64 nonce) public sheetNonce;
 
     constructor(IERC20Metadata usdc, address treasury, uint64 maxBatchAge, uint64 cancelDelay)
         EIP712("Hybrid Options Exchange", "1")
@@ -176,6 +179,11 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
     /// @inheritdoc IClearing
     function hashOrder(Order calldata order) external view returns (bytes32) {
         return _hashTypedDataV4(order.hash());
+    }
+
+    /// @inheritdoc IClearing
+    function hashQuoteSheet(QuoteSheet calldata sheet) external view returns (bytes32) {
+        return _hashTypedDataV4(sheet.hash());
     }
 
     /// @inheritdoc IClearing

@@ -14,7 +14,9 @@ import {
     IClearing,
     Order,
     Payoff,
+    QuoteSheet,
     SignedOrder,
+    SignedSheet,
     Withdraw,
     Withdrawal
 } from "./interfaces/IClearing.sol";
@@ -34,6 +36,7 @@ contract Clearing is Payoffs, AccessManaged {
     using DelayedLib for Delayed;
     using IndexLib for Index;
     using OrderLib for Order;
+    using OrderLib for QuoteSheet;
     using OrderLib for Withdrawal;
     using SafeCast for int256;
     using SafeCast for uint256;
@@ -52,6 +55,7 @@ contract Clearing is Payoffs, AccessManaged {
         Ledger ledger;
         uint256[] accountOf; // order -> place of its account in the ledger
         uint256[] positionOf; // order -> place of its position in the ledger
+        uint256[] sheetNonceOf; // order -> nonce of its sheet; 0 of an order signed by itself
         uint256 seqOffset;
         uint256 seqOffsetMax;
         uint256 time;
@@ -63,6 +67,7 @@ contract Clearing is Payoffs, AccessManaged {
     uint256 public constant MAX_CLOCK_SKEW = 60;
     int256 internal constant TICK = 1e4;
     int256 internal constant QUANTITY_SCALE = 1e4;
+    uint256 internal constant SIGNATURE_LENGTH = 65;
 
     Tip internal _tip;
     bytes32 internal _lastHash;
@@ -133,26 +138,62 @@ contract Clearing is Payoffs, AccessManaged {
         );
         run.accountOf = new uint256[](count);
         run.positionOf = new uint256[](count);
+        run.sheetNonceOf = new uint256[](count);
         run.seqOffsetMax = batch.header.lastSeq - batch.header.firstSeq;
         run.time = _tip.lastTime;
 
         _loadAccount(run.ledger, FEE_ACCOUNT); // always at place 0
+        SignedSheet[] calldata sheets = batch.sheets;
+        for (uint256 i = 0; i < sheets.length; i++) {
+            QuoteSheet calldata sheet = sheets[i].sheet;
+            _requireSignature(sheet.hash(), sheet.signer, sheets[i].signature);
+        }
+        SignedOrder[] calldata orders = batch.orders;
         for (uint256 i = 0; i < count; i++) {
-            _loadOrder(run, batch.orders[i], i);
+            _loadOrder(run, orders[i], sheets, i);
         }
     }
 
     /// @dev Everything about an order that no fill can change is checked here, once.
-    function _loadOrder(Run memory run, SignedOrder calldata signed, uint256 i) private view {
+    function _loadOrder(
+        Run memory run,
+        SignedOrder calldata signed,
+        SignedSheet[] calldata sheets,
+        uint256 i
+    ) private view {
         Order calldata order = signed.order;
         if (order.quantity > OrderStateLib.QUANTITY_MAX) revert QuantityTooLarge(i);
         if (order.version > OrderStateLib.VERSION_MAX) revert VersionTooLarge(i);
         if (order.side > OrderLib.SELL) revert InvalidSide(i);
         uint64 instrument = InstrumentLib.toOption(order.instrument);
-        _requireSignature(order.hash(), order.signer, signed.signature);
+        bytes calldata signature = signed.signature;
+        if (signature.length == SIGNATURE_LENGTH) {
+            _requireSignature(order.hash(), order.signer, signature);
+        } else {
+            run.sheetNonceOf[i] = _requireLeaf(order, signature, sheets, i);
+        }
 
         run.accountOf[i] = _loadAccount(run.ledger, order.subaccountId);
         run.positionOf[i] = _loadPosition(run.ledger, order.subaccountId, instrument);
+    }
+
+    /// @return nonce of the leaf's sheet
+    function _requireLeaf(
+        Order calldata order,
+        bytes calldata signature,
+        SignedSheet[] calldata sheets,
+        uint256 i
+    ) private view returns (uint256 nonce) {
+        bytes32 structHash = order.hash();
+        if (signature.length == 0 || signature.length % 32 != 0) {
+            revert InvalidSignature(_hashTypedDataV4(structHash));
+        }
+        (uint256 place, bytes32[] calldata proof) = OrderLib.sheetAndProof(signature);
+        if (place >= sheets.length) revert UnknownSheet(i);
+        QuoteSheet calldata sheet = sheets[place].sheet;
+        if (!sheet.covers(order, structHash, proof)) revert NotInSheet(i);
+        nonce = sheet.sheetNonce;
+        if (nonce == 0) revert StaleSheet(i);
     }
 
     function _loadAccount(Ledger memory ledger, uint64 subaccountId)
@@ -262,6 +303,8 @@ contract Clearing is Payoffs, AccessManaged {
     ) private {
         _checkOrderNow(order, run.ledger.owners[run.accountOf[i]], fill.time);
         _checkTerms(order, i, fill, fee);
+        uint256 sheetNonce_ = run.sheetNonceOf[i];
+        if (sheetNonce_ != 0) _advanceSheet(order.subaccountId, sheetNonce_, i);
         _addFilled(order, i, fill.quantity);
         bool buys = order.side == OrderLib.BUY;
         int256 quantity = int256(uint256(fill.quantity));
@@ -283,6 +326,13 @@ contract Clearing is Payoffs, AccessManaged {
     {
         if (order.crosses(fill.price)) revert LimitCrossed(i);
         if (fee > order.feeCapDown(fill.quantity)) revert FeeAboveCap(i);
+    }
+
+    /// @dev A fill of a sheet voids all lower ones, in `seq` order: so straight to storage, too.
+    function _advanceSheet(uint64 subaccountId, uint256 nonce, uint256 i) private {
+        uint256 highest = sheetNonce[subaccountId];
+        if (nonce < highest) revert StaleSheet(i);
+        if (nonce > highest) sheetNonce[subaccountId] = nonce.toUint64();
     }
 
     /// @dev Straight to storage: a second write to a slot in one transaction costs no more than

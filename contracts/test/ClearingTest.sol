@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 
 import {Oracle} from "../src/Oracle.sol";
 import {
@@ -11,11 +12,14 @@ import {
     IClearing,
     Order,
     Payoff,
+    QuoteSheet,
     SignedOrder,
+    SignedSheet,
     Withdraw,
     Withdrawal
 } from "../src/interfaces/IClearing.sol";
 import {DeliveryPrice} from "../src/interfaces/IOracle.sol";
+import {OrderLib} from "../src/libraries/OrderLib.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {Test} from "./Test.sol";
 
@@ -141,7 +145,7 @@ abstract contract ClearingTest is Test {
         return list;
     }
 
-    // ---- batches
+    // ---- orders
 
     function orderOf(uint64 id, uint8 side, uint64 quantity, int64 price, uint64 nonce)
         internal
@@ -164,6 +168,71 @@ abstract contract ClearingTest is Test {
         return SignedOrder(order, signatureOf(key, clearing.hashOrder(order)));
     }
 
+    // ---- quote sheets
+
+    function signedSheet(uint64 id, uint64 nonce, bytes32 root, uint256 key)
+        internal
+        view
+        returns (SignedSheet memory)
+    {
+        (address owner,) = clearing.account(id);
+        QuoteSheet memory sheet = QuoteSheet(id, nonce, START + DAY, root, owner);
+        return SignedSheet(sheet, signatureOf(key, clearing.hashQuoteSheet(sheet)));
+    }
+
+    function leaf(Order memory order, uint256 sheet, bytes32[] memory proof)
+        internal
+        pure
+        returns (SignedOrder memory)
+    {
+        return SignedOrder(order, abi.encodePacked(sheet, proof));
+    }
+
+    function structHash(Order memory order) internal pure returns (bytes32) {
+        return keccak256(abi.encode(OrderLib.ORDER_TYPEHASH, order));
+    }
+
+    /// @dev Sorted pairs; an odd node rises unchanged.
+    function parents(bytes32[] memory level) internal pure returns (bytes32[] memory above) {
+        above = new bytes32[]((level.length + 1) / 2);
+        for (uint256 i = 0; i < above.length; i++) {
+            above[i] = 2 * i + 1 < level.length
+                ? Hashes.commutativeKeccak256(level[2 * i], level[2 * i + 1])
+                : level[2 * i];
+        }
+    }
+
+    function rootOf(bytes32[] memory level) internal pure returns (bytes32) {
+        while (level.length > 1) {
+            level = parents(level);
+        }
+        return level[0];
+    }
+
+    function proofOf(bytes32[] memory level, uint256 place)
+        internal
+        pure
+        returns (bytes32[] memory proof)
+    {
+        for (; level.length > 1; (level, place) = (parents(level), place / 2)) {
+            if (place ^ 1 < level.length) proof = appended(proof, level[place ^ 1]);
+        }
+    }
+
+    function appended(bytes32[] memory list, bytes32 item)
+        internal
+        pure
+        returns (bytes32[] memory longer)
+    {
+        longer = new bytes32[](list.length + 1);
+        for (uint256 i = 0; i < list.length; i++) {
+            longer[i] = list[i];
+        }
+        longer[list.length] = item;
+    }
+
+    // ---- batches
+
     /// @dev A batch of the next place with room for so many items; the caller fills them in.
     function batchOf(uint256 orders, uint256 fills, uint256 payoffs, uint256 withdrawals)
         internal
@@ -181,6 +250,7 @@ abstract contract ClearingTest is Test {
             stateRoot: keccak256("state")
         });
         batch.orders = new SignedOrder[](orders);
+        batch.sheets = new SignedSheet[](0);
         batch.fills = new Fill[](fills);
         batch.payoffs = new Payoff[](payoffs);
         batch.withdrawals = new Withdraw[](withdrawals);

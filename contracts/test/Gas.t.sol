@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch, Fill, Order} from "../src/interfaces/IClearing.sol";
+import {Batch, Fill, Order, SignedOrder, SignedSheet} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
 /// @dev Whole receipts (intrinsic gas, calldata and execution), each batch as a transaction of its
@@ -12,6 +12,7 @@ contract GasTest is ClearingTest {
     uint256 internal constant INSTRUMENTS = 20;
     uint64[TRADERS] internal ids;
     uint64[TRADERS] internal nonces;
+    uint64 internal sheetNonces;
 
     function setUp() public override {
         super.setUp();
@@ -37,6 +38,91 @@ contract GasTest is ClearingTest {
             emit log_named_uint("  of it calldata", calldataGas(abi.encode(batch)) / sizes[i]);
         }
         assertTrue(perFill <= 60_000, "gas per fill of a batch of 200");
+    }
+
+    /// @dev Each maker has one sheet with both sides of every instrument; takers sign each order.
+    /// The budget is 40,000; the bound only keeps the figure from growing.
+    /// forge-config: default.isolate = true
+    function test_quote_sheets_of_two_makers_cost_less_than_signed_orders() public {
+        uint256 perFill = sheetGas(2);
+        assertTrue(perFill <= 44_000, "gas per fill of a batch of 200 with sheets");
+    }
+
+    /// forge-config: default.isolate = true
+    function test_quote_sheets_of_four_makers_are_logged() public {
+        sheetGas(4);
+    }
+
+    function sheetGas(uint256 makers) internal returns (uint256 perFill) {
+        settle(sheetBatch(200, makers)); // the positions of all quotes
+        Batch memory batch = sheetBatch(200, makers);
+        settle(batch);
+        perFill = vm.lastCallGas().gasTotalUsed / 200;
+        emit log_named_uint(string.concat("gas per fill, makers=", vm.toString(makers)), perFill);
+        emit log_named_uint("  of it calldata", calldataGas(abi.encode(batch)) / 200);
+        emit log_named_uint("  quotes filled", batch.orders.length - 200);
+    }
+
+    /// @dev Fills between random quotes of random makers and one fresh order of a taker each. A
+    /// leaf is in the batch once, however often it fills.
+    function sheetBatch(uint256 count, uint256 makers) internal returns (Batch memory batch) {
+        SignedOrder[] memory leaves = new SignedOrder[](makers * 2 * INSTRUMENTS);
+        batch = batchOf(count + leaves.length, count, 0, 0);
+        batch.sheets = new SignedSheet[](makers);
+        uint256[] memory placeOf = new uint256[](leaves.length);
+        for (uint256 i = 0; i < makers; i++) {
+            addSheet(batch, leaves, i);
+        }
+        uint256 places = count;
+        for (uint256 i = 0; i < count; i++) {
+            uint256 dice = uint256(keccak256(abi.encode(makers, i)));
+            uint256 which = dice % leaves.length;
+            if (placeOf[which] == 0) {
+                batch.orders[places] = leaves[which];
+                placeOf[which] = places++;
+            }
+            batch.fills[i] =
+                takenFill(batch, i, leaves[which].order, which / (2 * INSTRUMENTS), dice >> 32);
+            batch.fills[i].maker = uint32(placeOf[which]);
+        }
+        SignedOrder[] memory orders = batch.orders;
+        assembly ("memory-safe") {
+            mstore(orders, places) // the rest stays unused
+        }
+    }
+
+    function takenFill(
+        Batch memory batch,
+        uint256 i,
+        Order memory quote,
+        uint256 maker,
+        uint256 dice
+    ) internal returns (Fill memory fill) {
+        uint256 taker = (maker + 1 + dice % (TRADERS - 1)) % TRADERS;
+        fill = fillOf(uint64(1 + (dice >> 64) % 10_000), quote.limitPrice);
+        (fill.seqOffset, fill.taker) = (uint32(i), uint32(i));
+        (fill.makerFee, fill.takerFee) = (900, 1500);
+        uint64 instrument = uint64(quote.instrument);
+        addOrder(batch, i, taker, 1 - quote.side, instrument, fill.quantity, fill.price);
+    }
+
+    function addSheet(Batch memory batch, SignedOrder[] memory leaves, uint256 maker) internal {
+        bytes32[] memory tree = new bytes32[](2 * INSTRUMENTS);
+        uint256 first = maker * tree.length;
+        nonces[maker] = (nonces[maker] + 3) & ~uint64(3);
+        for (uint256 i = 0; i < tree.length; i++) {
+            int64 price = int64(uint64(1e10 + 1e4 * (i % 2)));
+            Order memory order =
+                orderOf(ids[maker], uint8(i % 2), 1_000_000, price, nonces[maker]++);
+            order.instrument = option(1, EXPIRY, uint64(50_000_00 + 1000_00 * (i / 2)), false);
+            order.maxFee = 1e10;
+            tree[i] = structHash(order);
+            leaves[first + i].order = order;
+        }
+        for (uint256 i = 0; i < tree.length; i++) {
+            leaves[first + i] = leaf(leaves[first + i].order, maker, proofOf(tree, i));
+        }
+        batch.sheets[maker] = signedSheet(ids[maker], ++sheetNonces, rootOf(tree), 1000 + maker);
     }
 
     /// @dev Fills between random pairs on random instruments, each with two fresh orders.

@@ -85,7 +85,7 @@ contract SettleOrdersTest is ClearingTest {
     }
 
     function test_a_signature_of_another_length_is_refused(uint8 length) public {
-        vm.assume(length != 65);
+        vm.assume(length != 65 && (length == 0 || length % 32 != 0)); // whole words: a leaf's proof
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
         batch.orders[0].signature = new bytes(length);
         refused(batch, IClearing.InvalidSignature.selector);

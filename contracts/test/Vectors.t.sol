@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
-import {IClearing, Order, Withdrawal} from "../src/interfaces/IClearing.sol";
+import {IClearing, Order, QuoteSheet, Withdrawal} from "../src/interfaces/IClearing.sol";
 import {DeliveryPrice, IOracle, RiskRoot} from "../src/interfaces/IOracle.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
@@ -15,6 +15,14 @@ contract VectorsTest is ClearingTest {
         IClearing there = IClearing(moved("Order", address(clearing)));
         for (uint256 i = 0; i < count("Order"); i++) {
             check("Order", i, there.hashOrder(abi.decode(words("Order", i), (Order))));
+        }
+    }
+
+    function test_quote_sheets_hash_as_in_the_shared_vectors() public {
+        IClearing there = IClearing(moved("QuoteSheet", address(clearing)));
+        for (uint256 i = 0; i < count("QuoteSheet"); i++) {
+            QuoteSheet memory sheet = abi.decode(words("QuoteSheet", i), (QuoteSheet));
+            check("QuoteSheet", i, there.hashQuoteSheet(sheet));
         }
     }
 

@@ -15,7 +15,9 @@ from exchange.model import (
     Kind,
     LinkKind,
     OrderTerms,
+    Quote,
     SelfTradePrevention,
+    SheetTerms,
     TimeInForce,
     Trigger,
     Underlying,
@@ -206,6 +208,16 @@ class AmendOrder(Command, frozen=True, kw_only=True):
     signature: bytes
 
 
+class MassQuote(Command, frozen=True, kw_only=True):
+    """Replace a subaccount's sheet of quotes; one signature over `model.sheet_orders`."""
+
+    terms: SheetTerms
+    quotes: tuple[Quote, ...]
+    signature: bytes
+    label: str = ""
+    mmp: bool = False  # count toward market-maker protection, and are canceled by it
+
+
 class CancelOrder(Command, frozen=True, kw_only=True):
     """Take one order out of the book."""
 
@@ -222,6 +234,7 @@ class CancelAll(Command, frozen=True, kw_only=True):
     kind: Kind | None = None
     label: str = ""
     nonce_below: int = 0
+    quotes_only: bool = False
 
 
 class Withdraw(Command, frozen=True, kw_only=True):
@@ -365,6 +378,7 @@ AnyCommand = (
     | PlaceOrder
     | PlaceLinked
     | AmendOrder
+    | MassQuote
     | CancelOrder
     | CancelAll
     | Withdraw

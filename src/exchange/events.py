@@ -27,11 +27,13 @@ class RejectReason(StrEnum):
     STALE_VERSION = "stale_version"  # parameters or risk arrays older than those in force
     BLOCK_GAP = "block_gap"  # the observed blocks do not follow the last ones
     BAD_LINK = "bad_link"  # these orders cannot depend on each other
+    BAD_SHEET = "bad_sheet"  # these quotes form no sheet
     UNKNOWN_SUBACCOUNT = "unknown_subaccount"  # no such subaccount was opened on chain
     UNAUTHORIZED_SIGNER = "unauthorized_signer"  # neither the owner nor a live session key
     DEADLINE_PASSED = "deadline_passed"  # the signature's deadline is over
     DEADLINE_TOO_FAR = "deadline_too_far"  # the deadline lies beyond the longest allowed
     STALE_NONCE = "stale_nonce"  # the nonce lies below the owner's floor
+    STALE_SHEET = "stale_sheet"  # a sheet with a higher nonce came before
     NONCE_USED = "nonce_used"  # the nonce and version were signed before with other content
     UNKNOWN_INSTRUMENT = "unknown_instrument"  # no such instrument is listed
     INSTRUMENT_EXPIRED = "instrument_expired"  # its expiry has come
@@ -82,6 +84,7 @@ class CancelReason(StrEnum):
     SESSION_KEY = "session_key_revoked"
     REDUCE_ONLY = "reduce_only"
     LINKED = "linked_order"
+    REPLACED = "quote_replaced"
     REFUSED = "refused"  # the wait was over, but a new order like it would be refused
 
 
@@ -278,6 +281,37 @@ class OrderCanceled(Event, frozen=True, kw_only=True):
     reject_reason: RejectReason | None = None  # with REFUSED
 
 
+class QuotesReplaced(Event, frozen=True, kw_only=True):
+    """A sheet took the place of the last one; the numbers count its orders, and those it canceled.
+
+    Of `kept` quotes, `OrderCanceled` with a remainder told before what was taken from them.
+    """
+
+    subaccount_id: int
+    sheet_nonce: int
+    canceled: int
+    kept: int
+    placed: int
+    refused: int
+
+
+class QuoteRefused(Event, frozen=True, kw_only=True):
+    """One side of a quote does not stand; the rest of its sheet does."""
+
+    subaccount_id: int
+    instrument_id: int
+    side: Side
+    reason: RejectReason
+    detail: str
+
+
+class QuotesRepeated(Event, frozen=True, kw_only=True):
+    """The same signed sheet came again: nothing changed, the first outcome stands."""
+
+    subaccount_id: int
+    sheet_nonce: int
+
+
 class Traded(Event, frozen=True, kw_only=True):
     """One match. Fees in micro-USDC; `*_signed_seq` names the signature in force.
 
@@ -385,6 +419,9 @@ AnyEvent = (
     | OrderRepeated
     | OrderAmended
     | OrderCanceled
+    | QuotesReplaced
+    | QuoteRefused
+    | QuotesRepeated
     | Traded
     | Withdrawn
     | DeliveryPriceFixed

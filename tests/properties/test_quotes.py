@@ -4,15 +4,12 @@ from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.matching.quotes import (
-    Quote,
-    StandingQuote,
-    check_sheet,
-    is_in_sheet,
-    plan_sheet,
-    sheet_orders,
-    sheet_proof,
-    sheet_root,
+from exchange.matching.quotes import StandingQuote, check_sheet, plan_sheet
+from exchange.model import OrderTerms, Quote, SheetTerms, sheet_orders
+from exchange.signing import is_in_sheet, sheet_proof, sheet_root
+
+TERMS = SheetTerms(
+    subaccount_id=1, sheet_nonce=1, first_nonce=1, max_fee=0, deadline=1, signer="maker"
 )
 
 QUOTES = st.builds(
@@ -28,38 +25,46 @@ SHEETS = st.lists(QUOTES, max_size=5, unique_by=lambda quote: quote.instrument_i
 )
 
 
+def wanted_of(order: OrderTerms) -> tuple[int, int, int, int]:
+    return order.instrument_id, order.side, order.limit_price, order.quantity
+
+
 @given(SHEETS, SHEETS, st.data())
 def test_carrying_out_the_plan_leaves_exactly_the_sheet(old, new, data):
     standing = [
-        StandingQuote(100 + o.leaf, o.instrument_id, o.side, o.price, data.draw(st.integers(1, 3)))
-        for o in sheet_orders(old)
+        StandingQuote(100 + leaf, *wanted_of(order)[:3], data.draw(st.integers(1, 3)))
+        for leaf, order in enumerate(sheet_orders(TERMS, old))
         if data.draw(st.booleans())
     ]
     book = {quote.order_id: quote for quote in standing}
-    plan = plan_sheet(standing, new)
+    orders = sheet_orders(TERMS, new)
+    plan = plan_sheet(standing, orders)
     result = {}
     for order_id in plan.cancel:
         del book[order_id]
     for kept in plan.reduce:
         assert kept.quantity < book[kept.order_id].remaining_quantity
         book[kept.order_id] = book[kept.order_id]._replace(remaining_quantity=kept.quantity)
-    orders = sheet_orders(new)
     for kept in (*plan.reduce, *plan.keep):
         rests = book.pop(kept.order_id)
         assert rests.remaining_quantity == kept.quantity
         result[kept.leaf] = rests[1:]
     assert not book, "everything that stood was canceled or kept"
-    for order in plan.place:
-        result[order.leaf] = order[1:]
-    assert [result[leaf] for leaf in sorted(result)] == [order[1:] for order in orders]
+    for leaf in plan.place:
+        result[leaf] = wanted_of(orders[leaf])
+    assert [result[leaf] for leaf in sorted(result)] == list(map(wanted_of, orders))
 
 
 @given(SHEETS, SHEETS)
 def test_risk_only_falls_before_the_first_placement(old, new):
     """Until then every instrument and side has at most what both sheets allow."""
-    standing = [StandingQuote(o.leaf, *o[1:]) for o in sheet_orders(old)]
-    plan = plan_sheet(standing, new)
-    wanted = {(o.instrument_id, o.side, o.price): o.quantity for o in sheet_orders(new)}
+    standing = [
+        StandingQuote(leaf, *wanted_of(order))
+        for leaf, order in enumerate(sheet_orders(TERMS, old))
+    ]
+    orders = sheet_orders(TERMS, new)
+    plan = plan_sheet(standing, orders)
+    wanted = {wanted_of(order)[:3]: order.quantity for order in orders}
     gone = set(plan.cancel)
     left = {kept.order_id: kept.quantity for kept in plan.reduce}
     for quote in standing:

@@ -12,6 +12,8 @@ from exchange.model import (
     InstrumentTerms,
     Kind,
     OptionKind,
+    Quote,
+    SheetTerms,
     Side,
     civil_date,
     expiry_code,
@@ -19,6 +21,7 @@ from exchange.model import (
     is_instrument_id,
     pack_instrument_id,
     representable_strike,
+    sheet_orders,
     strike_code,
     unpack_instrument_id,
 )
@@ -227,3 +230,27 @@ def test_only_options_pay_off():
     """A future or perpetual has no payoff of this kind."""
     with pytest.raises(AssertionError):
         an_option(OptionKind.CALL, Kind.FUTURE).payoff(1)
+
+
+def test_orders_of_a_sheet_stand_in_the_order_of_its_lines_bid_first():
+    """An empty side is no order and takes no nonce; everything else is the sheet's."""
+    terms = SheetTerms(
+        subaccount_id=2, sheet_nonce=9, first_nonce=50, max_fee=3, deadline=8, signer="maker"
+    )
+    lines = [Quote(7, 10, 5, 12, 6), Quote(3, 1, 0, 9, 4), Quote(5, 8, 2, 0, 0)]
+    orders = sheet_orders(terms, lines)
+    assert [
+        (order.nonce, order.instrument_id, order.side, order.limit_price, order.quantity)
+        for order in orders
+    ] == [
+        (50, 7, Side.BUY, 10, 5),
+        (51, 7, Side.SELL, 12, 6),
+        (52, 3, Side.SELL, 9, 4),
+        (53, 5, Side.BUY, 8, 2),
+    ]
+    shared = {
+        (order.subaccount_id, order.max_fee, order.deadline, order.signer, order.version)
+        for order in orders
+    }
+    assert shared == {(2, 3, 8, "maker", 0)}
+    assert not any(order.reduce_only or any(order.trigger_hash) for order in orders)

@@ -16,10 +16,13 @@ from exchange.model import (
     NO_TRIGGER,
     OrderTerms,
     PriceSource,
+    Quote,
+    SheetTerms,
     Side,
     Trigger,
     TriggerKind,
     WithdrawalTerms,
+    sheet_orders,
 )
 from exchange.signing import Domain
 
@@ -180,7 +183,20 @@ def withdrawal_of(message: dict[str, str]) -> WithdrawalTerms:
     )
 
 
+def sheet_digest_of(domain: Domain, message: dict[str, str]) -> bytes:
+    terms = SheetTerms(
+        subaccount_id=int(message["subaccountId"]),
+        sheet_nonce=int(message["sheetNonce"]),
+        first_nonce=0,
+        max_fee=0,
+        deadline=int(message["deadline"]),
+        signer=message["signer"],
+    )
+    return signing.sheet_digest(domain, terms, bytes.fromhex(message["root"][2:]))
+
+
 SIGNED = [
+    ("QuoteSheet", signing.SHEET_TYPE, dict, sheet_digest_of),
     ("Order", signing.ORDER_TYPE, order_of, signing.order_digest),
     ("Withdrawal", signing.WITHDRAWAL_TYPE, withdrawal_of, signing.withdrawal_digest),
 ]
@@ -351,4 +367,54 @@ def test_a_trigger_packs_kind_source_price_and_offset():
     trail = Trigger(kind=TriggerKind.TRAILING, source=PriceSource.INDEX, trail_offset=258)
     packed = bytes([3, 2]) + bytes(8) + bytes(6) + b"\x01\x02"
     assert signing.trigger_hash(trail) == keccak(packed)
-    assert len(NO_TRIGGER) == 32
+    assert signing.trigger_hash(None) == NO_TRIGGER == bytes(32)
+
+
+def leaves(count):
+    return [keccak(bytes([number])) for number in range(count)]
+
+
+def test_the_root_hashes_sorted_pairs_and_an_odd_leaf_rises():
+    a, b, c = leaves(3)
+    inner = keccak(min(a, b) + max(a, b))
+    assert signing.sheet_root([a]) == a
+    assert signing.sheet_root([a, b]) == signing.sheet_root([b, a]) == inner
+    assert signing.sheet_root([a, b, c]) == keccak(min(inner, c) + max(inner, c))
+    assert signing.sheet_proof([a, b, c], 2) == (inner,)
+    assert signing.sheet_proof([a, b, c], 1) == (a, c)
+
+
+def test_a_proof_serves_its_own_leaf_only():
+    tree = leaves(5)
+    root = signing.sheet_root(tree)
+    assert signing.is_in_sheet(root, tree[3], signing.sheet_proof(tree, 3))
+    assert not signing.is_in_sheet(root, tree[2], signing.sheet_proof(tree, 3))
+    assert not signing.is_in_sheet(root, keccak(b"another"), ())
+
+
+@pytest.mark.parametrize("tree", [[], [b"short"]])
+def test_a_tree_has_leaves_of_full_length(tree):
+    with pytest.raises(AssertionError):
+        signing.sheet_root(tree)
+
+
+@pytest.mark.parametrize("at", [-1, 2])
+def test_a_proof_is_of_a_leaf_that_exists(at):
+    with pytest.raises(AssertionError):
+        signing.sheet_proof(leaves(2), at)
+
+
+def test_leaves_are_the_struct_hashes_of_the_orders():
+    """In the order of the lines, the bid first, without empty sides."""
+    terms = SheetTerms(
+        subaccount_id=2,
+        sheet_nonce=1,
+        first_nonce=7,
+        max_fee=3,
+        deadline=9,
+        signer="0x" + "11" * 20,
+    )
+    quotes = [Quote(5, 10, 1, 12, 2), Quote(6, 0, 0, 20, 3)]
+    orders = sheet_orders(terms, quotes)
+    assert [(order.nonce, order.quantity) for order in orders] == [(7, 1), (8, 2), (9, 3)]
+    assert signing.sheet_leaves(terms, quotes) == [*map(signing.order_struct_hash, orders)]

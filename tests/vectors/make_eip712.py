@@ -25,6 +25,9 @@ TYPES: Final = {
         "uint64 maxFee,bool reduceOnly,bytes32 triggerHash,uint64 nonce,uint32 version,"
         "uint64 deadline,address signer"
     ),
+    "QuoteSheet": (
+        "uint64 subaccountId,uint64 sheetNonce,uint64 deadline,bytes32 root,address signer"
+    ),
     "Withdrawal": (
         "uint64 subaccountId,address token,uint256 amount,address recipient,uint64 nonce,"
         "uint64 deadline,address signer"
@@ -38,7 +41,7 @@ BITS: Final = {"instrument": 64}
 
 def domain_of(type_name: str) -> dict[str, object]:
     """Clearing and Oracle have one domain each, at made-up addresses."""
-    contract = "Clearing" if type_name in {"Order", "Withdrawal"} else "Oracle"
+    contract = "Clearing" if type_name in {"Order", "QuoteSheet", "Withdrawal"} else "Oracle"
     return {
         "name": "Hybrid Options Exchange",
         "version": "1",

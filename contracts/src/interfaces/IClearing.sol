@@ -20,6 +20,17 @@ struct Order {
     address signer;
 }
 
+/// @notice What signs many orders at once: each is a leaf of a Merkle tree under `root`.
+/// @dev A leaf is the EIP-712 struct hash of a full Order with the sheet's subaccountId, deadline
+/// and signer. Pairs hash in sorted order.
+struct QuoteSheet {
+    uint64 subaccountId;
+    uint64 sheetNonce; // from 1; once a sheet filled, every lower one is void
+    uint64 deadline; // last second in which its orders may be filled
+    bytes32 root;
+    address signer;
+}
+
 /// @notice What an owner (never a session key) signs to take money out.
 struct Withdrawal {
     uint64 subaccountId;
@@ -42,9 +53,16 @@ struct Header {
     bytes32 stateRoot;
 }
 
-/// @notice An order with its 65 byte signature r, s, v.
+/// @notice An order with its 65 byte signature r, s, v; or, for a leaf of a quote sheet, with one
+/// word for the sheet's place in Batch.sheets and the 32 byte nodes of its Merkle proof.
 struct SignedOrder {
     Order order;
+    bytes signature;
+}
+
+/// @notice A quote sheet with its 65 byte signature r, s, v.
+struct SignedSheet {
+    QuoteSheet sheet;
     bytes signature;
 }
 
@@ -80,6 +98,7 @@ struct Withdraw {
 struct Batch {
     Header header;
     SignedOrder[] orders;
+    SignedSheet[] sheets;
     Fill[] fills;
     Payoff[] payoffs;
     Withdraw[] withdrawals;
@@ -110,6 +129,8 @@ interface IClearing {
     error VersionTooLarge(uint256 order);
     error InvalidSide(uint256 order);
     error InvalidSignature(bytes32 digest);
+    error UnknownSheet(uint256 order);
+    error NotInSheet(uint256 order);
     error SeqOutOfRange();
     error NotSortedBySeq();
     error TimeFell();
@@ -126,6 +147,7 @@ interface IClearing {
     error SignerNotAuthorised();
     error LimitCrossed(uint256 order);
     error FeeAboveCap(uint256 order);
+    error StaleSheet(uint256 order);
     error StaleVersion(uint256 order);
     error Overfilled(uint256 order);
     error NotReducing(uint256 order);
@@ -226,9 +248,13 @@ interface IClearing {
     /// delivery price.
     function previewPayoff(uint64 subaccountId, uint64 instrument) external view returns (int256);
 
+    /// @return the highest nonce of a quote sheet that filled; lower sheets are void
+    function sheetNonce(uint64 subaccountId) external view returns (uint64);
+
     function subaccountCount() external view returns (uint64);
     function heldFor(address recipient) external view returns (uint256);
     function hashOrder(Order calldata order) external view returns (bytes32 digest);
+    function hashQuoteSheet(QuoteSheet calldata sheet) external view returns (bytes32 digest);
     function hashWithdrawal(Withdrawal calldata withdrawal) external view returns (bytes32 digest);
     function DOMAIN_SEPARATOR() external view returns (bytes32);
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Order, Withdrawal} from "../interfaces/IClearing.sol";
+import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+
+import {Order, QuoteSheet, Withdrawal} from "../interfaces/IClearing.sol";
 
 /// @title OrderLib: struct hashes of what owners sign
 /// @dev The twin of signing.py; shared vectors prove that both hash alike.
@@ -9,6 +11,9 @@ library OrderLib {
     bytes32 internal constant ORDER_TYPEHASH = keccak256(
         "Order(uint64 subaccountId,uint256 instrument,uint8 side,uint64 quantity,int64 limitPrice,uint64 maxFee,"
         "bool reduceOnly,bytes32 triggerHash,uint64 nonce,uint32 version,uint64 deadline,address signer)"
+    );
+    bytes32 internal constant QUOTE_SHEET_TYPEHASH = keccak256(
+        "QuoteSheet(uint64 subaccountId,uint64 sheetNonce,uint64 deadline,bytes32 root,address signer)"
     );
     bytes32 internal constant WITHDRAWAL_TYPEHASH = keccak256(
         "Withdrawal(uint64 subaccountId,address token,uint256 amount,address recipient,uint64 nonce,"
@@ -41,6 +46,38 @@ library OrderLib {
             mstore(free, typehash)
             calldatacopy(add(free, 0x20), order, 0x180)
             digest := keccak256(free, 0x1a0)
+        }
+    }
+
+    function hash(QuoteSheet calldata sheet) internal pure returns (bytes32) {
+        return keccak256(abi.encode(QUOTE_SHEET_TYPEHASH, sheet));
+    }
+
+    /// @notice Whether the sheet signs for this order; `proof` leads from its struct hash to the
+    /// root.
+    /// @dev A leaf hashes 416 bytes and a node 64, so no node can pass for an order.
+    function covers(
+        QuoteSheet calldata sheet,
+        Order calldata order,
+        bytes32 structHash,
+        bytes32[] calldata proof
+    ) internal pure returns (bool) {
+        return order.subaccountId == sheet.subaccountId && order.deadline == sheet.deadline
+            && order.signer == sheet.signer
+            && MerkleProof.verifyCalldata(proof, sheet.root, structHash);
+    }
+
+    /// @dev Same as abi.decode(signature, (uint256, bytes32[n])) without copying to memory. The
+    /// caller has checked that there are whole words, at least one.
+    function sheetAndProof(bytes calldata signature)
+        internal
+        pure
+        returns (uint256 sheet, bytes32[] calldata proof)
+    {
+        assembly ("memory-safe") {
+            sheet := calldataload(signature.offset)
+            proof.offset := add(signature.offset, 0x20)
+            proof.length := sub(shr(5, signature.length), 1)
         }
     }
 

@@ -160,11 +160,13 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.STALE_VERSION: (11050, "bad_request", "version"),
     RejectReason.BLOCK_GAP: (11050, "bad_request", "first_block"),
     RejectReason.BAD_LINK: (11049, "bad_arguments", "orders"),
+    RejectReason.BAD_SHEET: (11049, "bad_arguments", "quotes"),
     RejectReason.UNKNOWN_SUBACCOUNT: (13007, "user_not_found", "subaccount_id"),
     RejectReason.UNAUTHORIZED_SIGNER: (13021, "forbidden", "signer"),
     RejectReason.DEADLINE_PASSED: (11049, "bad_arguments", "deadline"),
     RejectReason.DEADLINE_TOO_FAR: (11049, "bad_arguments", "deadline"),
     RejectReason.STALE_NONCE: (11049, "bad_arguments", "nonce"),
+    RejectReason.STALE_SHEET: (11049, "bad_arguments", "sheet_nonce"),
     RejectReason.NONCE_USED: (11049, "bad_arguments", "nonce"),
     RejectReason.UNKNOWN_INSTRUMENT: (
         10020,

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from exchange.audit.replay import Difference
-from exchange.commands import SignedCommand, signed_commands
+from exchange.commands import MassQuote, SignedCommand, signed_commands
 from exchange.journal import Entry
-from exchange.model import numbered
+from exchange.model import numbered, seq_and_place
 from exchange.settlement.batch import Batch, BatchBuilder, Tip, batch_hash
 from exchange.settlement.chain import Settled
 
@@ -16,18 +16,25 @@ class BatchAudit:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self._signed: dict[int, SignedCommand] = {}
-        self._builder = BatchBuilder(self._signed.__getitem__, Tip())
+        self._sheets: dict[int, MassQuote] = {}
+        self._builder = BatchBuilder(self._look_up, Tip())
 
     def __call__(self, entry: Entry) -> None:
         """Take in one replayed entry."""
         for place, signed in enumerate(signed_commands(entry.command)):
             self._signed[numbered(entry.seq, place)] = signed
+        if isinstance(entry.command, MassQuote):
+            self._sheets[entry.seq] = entry.command
         try:
             batch = self._builder.add(entry)
         except AssertionError as error:
             raise Difference(entry.seq, f"no valid batch can be built: {error}") from error
         if batch is not None:
             self.batches.append(batch)
+
+    def _look_up(self, number: int) -> SignedCommand | MassQuote:
+        sheet = self._sheets.get(seq_and_place(number)[0])
+        return sheet or self._signed[number]
 
     def compare(self, settled: Sequence[Settled]) -> int:
         """How many batches the chain settled, all equal to ours; raises `Difference`."""

@@ -9,13 +9,29 @@ from typing import Final
 
 import msgspec
 
-from exchange.commands import Configure, Withdraw, signed_commands
+from exchange.commands import Configure, MassQuote, SignedCommand, Withdraw, signed_commands
 from exchange.engine import Engine
-from exchange.events import BatchCut, Deposited, OrderAmended, OrderArmed, OrderPlaced, Withdrawn
+from exchange.events import (
+    BatchCut,
+    Deposited,
+    OrderAmended,
+    OrderArmed,
+    OrderPlaced,
+    QuotesReplaced,
+    Withdrawn,
+)
 from exchange.journal import Entry, JournalCorrupt, JournalReader
-from exchange.signing import Domain, order_digest, recover_signer, withdrawal_digest
+from exchange.signing import (
+    Domain,
+    order_digest,
+    recover_signer,
+    sheet_digest,
+    sheet_leaves,
+    sheet_root,
+    withdrawal_digest,
+)
 
-_ACCEPTED: Final = (OrderPlaced, OrderArmed, OrderAmended, Withdrawn)
+_ACCEPTED: Final = (OrderPlaced, OrderArmed, OrderAmended, QuotesReplaced, Withdrawn)
 
 
 class Difference(Exception):
@@ -37,6 +53,17 @@ class ReplayFigures(msgspec.Struct, kw_only=True):
     state_hashes: int = 0
     chain_hash: str = ""
     state_hash: str = ""
+
+
+def _digest(domain: Domain, signed: SignedCommand | MassQuote | Withdraw) -> bytes:
+    match signed:
+        case Withdraw():
+            return withdrawal_digest(domain, signed.terms)
+        case MassQuote():
+            root = sheet_root(sheet_leaves(signed.terms, signed.quotes))
+            return sheet_digest(domain, signed.terms, root)
+        case _:
+            return order_digest(domain, signed.terms)
 
 
 Witness = Callable[[Entry], None]
@@ -98,13 +125,10 @@ class Replay:
             self._domain = Domain(command.chain_id, command.clearing)
         if not any(isinstance(event, _ACCEPTED) for event in entry.events):
             return
-        withdrawals = (command,) if isinstance(command, Withdraw) else ()
-        for signed in (*signed_commands(command), *withdrawals):
+        others = (command,) if isinstance(command, Withdraw | MassQuote) else ()
+        for signed in (*signed_commands(command), *others):
             assert self._domain is not None
-            if isinstance(signed, Withdraw):
-                digest = withdrawal_digest(self._domain, signed.terms)
-            else:
-                digest = order_digest(self._domain, signed.terms)
+            digest = _digest(self._domain, signed)
             if recover_signer(digest, signed.signature) != signed.terms.signer:
                 raise Difference(entry.seq, f"the signature is not that of {signed.terms.signer}")
             self.figures.signatures += 1

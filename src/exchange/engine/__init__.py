@@ -19,6 +19,7 @@ from exchange.commands import (
     ExpireInstruments,
     Halt,
     ListInstruments,
+    MassQuote,
     ObserveBlocks,
     PlaceLinked,
     PlaceOrder,
@@ -29,7 +30,7 @@ from exchange.commands import (
     UpdateMarks,
     Withdraw,
 )
-from exchange.engine import custody, entry, expiry, linked, phases, shield
+from exchange.engine import custody, entry, expiry, linked, phases, quoting, shield
 from exchange.engine.checks import may_sign
 from exchange.engine.consequences import follow_up
 from exchange.engine.invariants import check_venue
@@ -57,23 +58,25 @@ class Engine:
         venue.time_ns = time_ns
         venue.events = []
         entry.sweep_deadlines(venue, to_seconds_down(time_ns))
+        quoting.sweep_sheets(venue, to_seconds_down(time_ns))
         phases.sweep_phases(venue)
         if venue.parameters is None and not isinstance(command, Configure):
             venue.refuse(RejectReason.NOT_CONFIGURED, "the venue is starting; try again")
         else:
-            follow_up(venue)  # of the sweeps, so that nothing trades after a batch was cut
             self._dispatch(command)
             follow_up(venue)
             custody.cut_full_batch(venue, self.state_hash)
         return tuple(venue.events)
 
-    def _dispatch(self, command: AnyCommand) -> None:  # noqa: C901, PLR0912  one line a command
+    def _dispatch(self, command: AnyCommand) -> None:  # noqa: C901, PLR0912, PLR0915  a line a command
         venue = self._venue
         match command:
             case PlaceOrder():
                 entry.place_order(venue, command)
             case PlaceLinked():
                 linked.place_linked(venue, command)
+            case MassQuote():
+                quoting.mass_quote(venue, command)
             case CancelOrder():
                 entry.cancel_order(venue, command)
             case AmendOrder():
@@ -97,6 +100,7 @@ class Engine:
             case Resume():
                 phases.resume(venue, command)
             case CutBatch():
+                follow_up(venue)  # of the sweeps: nothing trades after the cut
                 custody.cut_batch(venue, self.state_hash)
             case ExpireInstruments():
                 expiry.expire_instruments(venue, command)

@@ -21,7 +21,6 @@ from exchange.fixed import (
 from exchange.margin.account import MarginOrder
 from exchange.matching.triggers import is_reached, is_well_formed
 from exchange.model import (
-    NO_TRIGGER,
     Instrument,
     InstrumentStatus,
     OrderStatus,
@@ -113,7 +112,7 @@ def check_waiting(
 
 
 def _check_trigger_hash(order: Order) -> Refusal | None:
-    wanted = NO_TRIGGER if order.trigger is None else trigger_hash(order.trigger)
+    wanted = trigger_hash(order.trigger)
     if order.terms.trigger_hash != wanted:
         return RejectReason.TRIGGER_NOT_SIGNED, f"triggerHash should be 0x{wanted.hex()}"
     return None
@@ -136,6 +135,26 @@ def _check_trigger(venue: Venue, order: Order, *, dormant: bool) -> Refusal | No
     return None
 
 
+def check_kept(
+    venue: Venue, subaccount: Subaccount, order: Order, terms: OrderTerms
+) -> Refusal | None:
+    """Why a standing quote cannot go on under a new sheet's terms, which ask for no more of it.
+
+    It entered inside the band, and a halt or a stale index keeps orders: those are not asked again.
+    """
+    account = subaccount.account
+    standing = account.orders[order.order_id]
+    account.remove_order(order.order_id)
+    refusal = (
+        _check_grid(venue, terms, terms.quantity)
+        or _check_fee(venue, terms)
+        or _check_protection(venue, order)
+        or _check_margin(subaccount, terms, terms.quantity)
+    )
+    account.place_order(order.order_id, standing)
+    return refusal
+
+
 def check_amend(
     venue: Venue, subaccount: Subaccount, order: Order | None, terms: OrderTerms
 ) -> Refusal | None:
@@ -150,6 +169,8 @@ def check_amend(
         return refusal
     if order is None or order.is_over:
         return RejectReason.UNKNOWN_ORDER, f"no open order has nonce {terms.nonce}"
+    if order.is_quote:
+        return RejectReason.NOT_AMENDABLE, "a quote changes with its sheet"
     if order.status is OrderStatus.UNTRIGGERED:
         return _check_changes(order.terms, terms) or _check_grid(venue, terms, terms.quantity)
     refusal = _check_phase(venue, terms, order.time_in_force)
@@ -253,18 +274,26 @@ def _check_price(instrument: Instrument, limit_price: int) -> Refusal | None:
 def _check_market(venue: Venue, terms: OrderTerms) -> Refusal | None:
     """Fee limit, freshness of the index, existence of a mark, price band."""
     assert venue.parameters is not None
+    refusal = _check_fee(venue, terms)
+    if refusal is not None:
+        return refusal
     instrument = venue.instruments[terms.instrument_id]
-    index_price = venue.marks.index_price(instrument.underlying_id)
-    least_fee = _schedule_fee_per_contract(venue, index_price, terms.limit_price)
-    if terms.max_fee < least_fee:
-        text = format_decimal(least_fee, CASH_SCALE)
-        return RejectReason.MAX_FEE_TOO_LOW, f"max_fee must be at least {text} a contract"
     age_ns = venue.time_ns - venue.index_times_ns.get(instrument.underlying_id, 0)
     if age_ns > venue.parameters.limits.index_age_ns_max:
         return RejectReason.STALE_INDEX, "no fresh index price; new orders wait for one"
     if not venue.marks.has(terms.instrument_id):
         return RejectReason.NO_MARK, f"{instrument.name} has no mark yet; try again"
-    return _check_band(venue, terms, index_price)
+    return _check_band(venue, terms, venue.marks.index_price(instrument.underlying_id))
+
+
+def _check_fee(venue: Venue, terms: OrderTerms) -> Refusal | None:
+    underlying_id = venue.instruments[terms.instrument_id].underlying_id
+    index_price = venue.marks.index_price(underlying_id)
+    least_fee = _schedule_fee_per_contract(venue, index_price, terms.limit_price)
+    if terms.max_fee < least_fee:
+        text = format_decimal(least_fee, CASH_SCALE)
+        return RejectReason.MAX_FEE_TOO_LOW, f"max_fee must be at least {text} a contract"
+    return None
 
 
 def _schedule_fee_per_contract(venue: Venue, index_price: int, price: int) -> int:

@@ -263,7 +263,7 @@ def _settle_placement(
     for maker_order_id, price, quantity in placement.fills:
         touched.add(_book_fill(venue, order, maker_order_id, price, quantity))
     for maker_order_id, removed, resting in placement.prevented:
-        _shrink(venue, venue.orders[maker_order_id], removed, resting, CancelReason.SELF_TRADE)
+        shrink(venue, venue.orders[maker_order_id], removed, resting, CancelReason.SELF_TRADE)
     if placement.resting_quantity:
         subaccount.account.place_order(
             order.order_id, margin_order(order.terms, placement.resting_quantity)
@@ -368,7 +368,7 @@ def _after_maker_fill(venue: Venue, maker: Order) -> None:
         subaccount.open_orders.pop(maker.order_id)
 
 
-def _shrink(venue: Venue, order: Order, removed: int, resting: int, reason: CancelReason) -> None:
+def shrink(venue: Venue, order: Order, removed: int, resting: int, reason: CancelReason) -> None:
     """Account for `removed` that the book took from a resting order, of which `resting` stays."""
     subaccount = venue.subaccounts[order.terms.subaccount_id]
     subaccount.account.reduce_order(order.order_id, resting)
@@ -409,7 +409,7 @@ def cancel(venue: Venue, order: Order, reason: CancelReason) -> None:
     else:
         removed = venue.books[order.terms.instrument_id].cancel(order.order_id)
         assert removed == order.remaining_quantity > 0
-        _shrink(venue, order, removed, 0, reason)
+        shrink(venue, order, removed, 0, reason)
     if reason is CancelReason.DEADLINE:
         order.status = OrderStatus.EXPIRED
 
@@ -448,7 +448,7 @@ def limit_reduce_only(venue: Venue, subaccount: Subaccount, instrument_id: int) 
             keep = min(order.remaining_quantity, left)
             if order.terms.reduce_only and keep < order.remaining_quantity:
                 removed = venue.books[instrument_id].reduce(order.order_id, keep)
-                _shrink(venue, order, removed, keep, CancelReason.REDUCE_ONLY)
+                shrink(venue, order, removed, keep, CancelReason.REDUCE_ONLY)
             left -= keep
 
 
@@ -551,6 +551,7 @@ def _matches(venue: Venue, order: Order, command: CancelAll) -> bool:
         and command.kind in (None, instrument.kind)
         and command.label in ("", order.label)
         and (command.nonce_below == 0 or order.terms.nonce < command.nonce_below)
+        and (order.is_quote or not command.quotes_only)
     )
 
 
@@ -567,12 +568,14 @@ def sweep_deadlines(venue: Venue, now_s: int) -> None:
         if forget_s > now_s:
             heapq.heappush(venue.deadlines, (forget_s, order_id))
             continue
-        _forget(venue, order)
+        forget(venue, order)
 
 
-def _forget(venue: Venue, order: Order) -> None:
+def forget(venue: Venue, order: Order) -> None:
+    """Drop an order that is over."""
     subaccount = venue.subaccounts[order.terms.subaccount_id]
     del venue.orders[order.order_id]
     del subaccount.orders[order.terms.nonce]
-    if order.filled_quantity:  # the chain remembers the fills of this nonce, so must we
+    # The chain remembers the fills of this nonce, so must we.
+    if order.filled_quantity > order.filled_before:
         subaccount.used_nonces.add(order.terms.nonce)

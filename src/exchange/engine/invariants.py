@@ -3,7 +3,7 @@
 from collections import Counter
 
 from exchange.engine.state import Order, Subaccount, Venue
-from exchange.model import InstrumentStatus, OrderStatus
+from exchange.model import InstrumentStatus, OrderStatus, sheet_orders
 
 
 def check_venue(venue: Venue) -> None:
@@ -58,6 +58,21 @@ def _check_subaccount(venue: Venue, subaccount: Subaccount) -> None:
     for instrument_id in account.positions:
         assert venue.statuses[instrument_id] is not InstrumentStatus.EXPIRED
     _check_reduce_only(subaccount)
+    _check_quotes(venue, subaccount)
+
+
+def _check_quotes(venue: Venue, subaccount: Subaccount) -> None:
+    """Every quote that stands is signed by the newest sheet, and there is one for each side."""
+    sheet = subaccount.sheet
+    quotes = [order for order in subaccount.open_orders.values() if order.is_quote]
+    if sheet is None:
+        assert not quotes
+        return
+    assert {order.order_id for order in quotes} <= set(sheet.order_ids)
+    signed = sheet_orders(sheet.terms, sheet.quotes)
+    for order_id in sheet.order_ids:
+        order = venue.orders[order_id]
+        assert order.terms == signed[order.terms.nonce - sheet.terms.first_nonce]
 
 
 def _waits(venue: Venue, order: Order) -> bool:

@@ -26,6 +26,8 @@ from exchange.model import (
     OrderStatus,
     OrderTerms,
     PriceSource,
+    Quote,
+    SheetTerms,
     TimeInForce,
     Trigger,
 )
@@ -63,6 +65,8 @@ class Order(msgspec.Struct, kw_only=True):
     canceled_quantity: int = 0
     reject_reason: RejectReason | None = None
     trigger: Trigger | None = None
+    is_quote: bool = False  # a leaf of its subaccount's newest sheet
+    filled_before: int = 0  # of a quote, under nonces of earlier sheets
 
     @property
     def is_over(self) -> bool:
@@ -72,7 +76,20 @@ class Order(msgspec.Struct, kw_only=True):
     @property
     def remaining_quantity(self) -> int:
         """What of an accepted order may still trade, in 1e-4 contracts."""
-        return self.terms.quantity - self.filled_quantity - self.canceled_quantity
+        return self.quantity - self.filled_quantity - self.canceled_quantity
+
+    @property
+    def quantity(self) -> int:
+        """What was asked for over the order's whole life, in 1e-4 contracts."""
+        return self.terms.quantity + self.filled_before
+
+
+class Sheet(msgspec.Struct, kw_only=True):
+    """The newest sheet of a subaccount, also when none of its quotes stands any more."""
+
+    terms: SheetTerms
+    quotes: tuple[Quote, ...]
+    order_ids: list[int] = []  # its quotes that were accepted, until the next sheet
 
 
 class Subaccount:
@@ -85,6 +102,7 @@ class Subaccount:
         "orders",
         "owner",
         "owner_key",
+        "sheet",
         "subaccount_id",
         "used_nonces",
     )
@@ -99,6 +117,7 @@ class Subaccount:
         self.nonce_floor = 0
         self.orders: dict[int, Order] = {}  # by nonce, until some time after the deadline
         self.open_orders: dict[int, Order] = {}  # by order_id, resting and waiting, as entered
+        self.sheet: Sheet | None = None
         self.used_nonces: set[int] = set()  # forgotten orders that filled, and withdrawals
 
     @property
@@ -115,6 +134,7 @@ class Subaccount:
             self.nonce_floor,
             self.account.state(),
             orders,
+            self.sheet,
             sorted(self.used_nonces),
         )
 
@@ -165,6 +185,7 @@ class Venue:
         self.session_keys: dict[tuple[str, str], int] = {}  # (owner, key): deadline
         self.orders: dict[int, Order] = {}  # by order_id
         self.deadlines: list[tuple[int, int]] = []  # heap of (UTC second, order_id)
+        self.sheet_deadlines: list[tuple[int, int]] = []  # heap of (UTC second, subaccount_id)
         self.index_times_ns: dict[int, int] = {}
         self.samples: dict[int, Samples] = {}
         self.delivery_prices: dict[tuple[int, int], int] = {}  # (underlying_id, expiry)

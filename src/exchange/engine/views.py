@@ -33,6 +33,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     updated_ns: int
     reject_reason: RejectReason | None
     trigger: Trigger | None
+    is_quote: bool = False
 
 
 class MarginSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -64,7 +65,7 @@ def order_view(order: Order) -> OrderView:
         subaccount_id=terms.subaccount_id,
         instrument_id=terms.instrument_id,
         side=terms.side,
-        quantity=terms.quantity,
+        quantity=order.quantity,
         filled_quantity=order.filled_quantity,
         fill_value=order.fill_value,
         limit_price=order.price,
@@ -82,6 +83,7 @@ def order_view(order: Order) -> OrderView:
         updated_ns=order.updated_ns,
         reject_reason=order.reject_reason,
         trigger=order.trigger,
+        is_quote=order.is_quote,
     )
 
 

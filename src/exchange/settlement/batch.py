@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 from eth_abi.abi import encode
-from eth_hash.auto import keccak
+from eth_hash.backends.pysha3 import keccak256 as keccak
 
-from exchange.commands import SignedCommand
+from exchange.commands import MassQuote, SignedCommand
 from exchange.commands import Withdraw as WithdrawCommand
 from exchange.events import (
     AnyEvent,
@@ -24,7 +24,15 @@ from exchange.events import (
 )
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry
-from exchange.model import OrderTerms, Side, WithdrawalTerms
+from exchange.model import (
+    OrderTerms,
+    SheetTerms,
+    Side,
+    WithdrawalTerms,
+    seq_and_place,
+    sheet_orders,
+)
+from exchange.signing import order_struct_hash, sheet_proof, sheet_root
 
 _HEADER_TYPE: Final = "(uint64,uint64,uint64,uint64,bytes32,bytes32,bytes32)"
 _ORDER_TYPE: Final = (
@@ -33,13 +41,14 @@ _ORDER_TYPE: Final = (
 _FILL_TYPE: Final = "(uint32,uint32,uint32,uint32,uint64,int64,uint64,uint64)"
 _PAYOFF_TYPE: Final = "(uint32,uint64,uint64)"
 _WITHDRAWAL_TYPE: Final = "(uint64,address,uint256,address,uint64,uint64,address)"
+_SHEET_TYPE: Final = "(uint64,uint64,uint64,bytes32,address)"
 BATCH_TYPE: Final = (
-    f"({_HEADER_TYPE},({_ORDER_TYPE},bytes)[],{_FILL_TYPE}[],{_PAYOFF_TYPE}[],"
-    f"(uint32,uint32,{_WITHDRAWAL_TYPE},bytes)[])"
+    f"({_HEADER_TYPE},({_ORDER_TYPE},bytes)[],({_SHEET_TYPE},bytes)[],{_FILL_TYPE}[],"
+    f"{_PAYOFF_TYPE}[],(uint32,uint32,{_WITHDRAWAL_TYPE},bytes)[])"
 )
 SETTLE_SELECTOR: Final = keccak(f"settle({BATCH_TYPE})".encode())[:4]
 
-SignedLookup = Callable[[int], SignedCommand]  # by `model.numbered`
+SignedLookup = Callable[[int], SignedCommand | MassQuote]  # by `model.numbered`
 
 
 class Tip(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +72,17 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as its signer signed it."""
+    """An order as its signer signed it; for a leaf of a sheet its place and proof, see `Leaves`."""
 
     terms: OrderTerms
+    signature: bytes
+
+
+class SignedSheet(msgspec.Struct, frozen=True, kw_only=True):
+    """A quote sheet as its signer signed it."""
+
+    terms: SheetTerms
+    root: bytes
     signature: bytes
 
 
@@ -112,6 +129,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
     header: Header
     orders: tuple[SignedOrder, ...] = ()
+    sheets: tuple[SignedSheet, ...] = ()
     fills: tuple[Fill, ...] = ()
     payoffs: tuple[Payoff, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
@@ -145,6 +163,7 @@ def encode_batch(batch: Batch) -> bytes:
             header.state_root,
         ),
         [(_order_words(order.terms), order.signature) for order in batch.orders],
+        [(_sheet_words(item), item.signature) for item in batch.sheets],
         [msgspec.structs.astuple(fill) for fill in batch.fills],
         [msgspec.structs.astuple(payoff) for payoff in batch.payoffs],
         [
@@ -168,6 +187,17 @@ def _order_words(terms: OrderTerms) -> tuple[object, ...]:
         terms.nonce,
         terms.version,
         terms.deadline,
+        terms.signer,
+    )
+
+
+def _sheet_words(sheet: SignedSheet) -> tuple[object, ...]:
+    terms = sheet.terms
+    return (
+        terms.subaccount_id,
+        terms.sheet_nonce,
+        terms.deadline,
+        sheet.root,
         terms.signer,
     )
 
@@ -245,6 +275,7 @@ class BatchBuilder:
             }
         )
         place = {seq: index for index, seq in enumerate(signed_seqs)}
+        orders, sheets = self._signed_orders(signed_seqs)
         batch = Batch(
             header=Header(
                 number=cut.number,
@@ -255,7 +286,8 @@ class BatchBuilder:
                 journal_hash=entry.chain_hash,
                 state_root=cut.state_hash,
             ),
-            orders=tuple(_signed_order(self._signed(seq)) for seq in signed_seqs),
+            orders=orders,
+            sheets=sheets,
             fills=tuple(_fill(at, trade, cut.first_seq, place) for at, trade in self._trades),
             payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
             withdrawals=tuple(_withdrawal(at, cut.first_seq) for at, _ in self._withdrawals),
@@ -267,9 +299,44 @@ class BatchBuilder:
         self.tip = batch.tip
         return batch
 
+    def _signed_orders(
+        self, numbers: list[int]
+    ) -> tuple[tuple[SignedOrder, ...], tuple[SignedSheet, ...]]:
+        """The orders with these numbers, and the sheets of those that are leaves."""
+        orders: list[SignedOrder] = []
+        sheets: dict[int, Leaves] = {}  # by seq
+        for number in numbers:
+            seq, leaf = seq_and_place(number)
+            if seq in sheets:
+                orders.append(sheets[seq].order(leaf))
+                continue
+            command = self._signed(number)
+            if isinstance(command, MassQuote):
+                sheets[seq] = Leaves(command, len(sheets))
+                orders.append(sheets[seq].order(leaf))
+            else:
+                orders.append(SignedOrder(terms=command.terms, signature=command.signature))
+        return tuple(orders), tuple(leaves.sheet for leaves in sheets.values())
 
-def _signed_order(command: SignedCommand) -> SignedOrder:
-    return SignedOrder(terms=command.terms, signature=command.signature)
+
+class Leaves:
+    """The orders of one sheet, each with what proves it to the contract.
+
+    That is a word with the sheet's place among the batch's, then the nodes of its Merkle proof.
+    """
+
+    def __init__(self, command: MassQuote, place: int) -> None:
+        self._orders = sheet_orders(command.terms, command.quotes)
+        self._hashes = [order_struct_hash(terms) for terms in self._orders]
+        self._place = place.to_bytes(32, "big")
+        self.sheet = SignedSheet(
+            terms=command.terms, root=sheet_root(self._hashes), signature=command.signature
+        )
+
+    def order(self, leaf: int) -> SignedOrder:
+        """One order of the sheet."""
+        proof = b"".join(sheet_proof(self._hashes, leaf))
+        return SignedOrder(terms=self._orders[leaf], signature=self._place + proof)
 
 
 def _fill(entry: Entry, trade: Traded, first_seq: int, place: dict[int, int]) -> Fill:

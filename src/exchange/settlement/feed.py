@@ -7,9 +7,9 @@ remembers what else the relayer must know of the journal: the observed block and
 from typing import Final
 
 import msgspec
-from eth_hash.auto import keccak
+from eth_hash.backends.pysha3 import keccak256 as keccak
 
-from exchange.commands import AdvanceClock, SignedCommand, signed_commands
+from exchange.commands import AdvanceClock, MassQuote, SignedCommand, signed_commands
 from exchange.events import ClockAdvanced
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry, JournalReader
@@ -100,11 +100,14 @@ class Feed:
             observed_hash=self.cursor.block_hash,
         )
 
-    def _signed(self, number: int) -> SignedCommand:
+    def _signed(self, number: int) -> SignedCommand | MassQuote:
         recent = self._recent.get(number)
         if recent is not None:
             return recent
         seq, place = seq_and_place(number)
-        signed = signed_commands(self._reader.entry(seq).command)
+        command = self._reader.entry(seq).command
+        if isinstance(command, MassQuote):  # too long to keep in memory
+            return command
+        signed = signed_commands(command)
         assert signed, f"seq {seq} carries no signed order"
         return signed[place]

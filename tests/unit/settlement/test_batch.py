@@ -145,7 +145,7 @@ def test_the_encoding_round_trips(script: Script) -> None:
     [batch] = build(script)
     data = settle_calldata(batch)
     assert data == SETTLE_SELECTOR + encode_batch(batch)
-    [(header, orders, fills, payoffs, withdrawals)] = decode([BATCH_TYPE], data[4:])
+    [(header, orders, _, fills, payoffs, withdrawals)] = decode([BATCH_TYPE], data[4:])
     assert header[:4] == (1, 1, script.seq, 1)
     assert orders[0][0][1] == script.instrument_id
     assert orders[0][0][3:6] == (2 * QUANTITY_SCALE, PRICE, FEE)
