@@ -7,8 +7,9 @@ Everything it keeps lies in the state directory, so a second start resumes.
 import secrets
 import signal
 import time
+from collections.abc import Mapping
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -19,9 +20,8 @@ from exchange.bootstrap.deploy_command import local_options
 from exchange.bootstrap.processes import (
     Child,
     StartFailed,
-    answers,
     require_free_port,
-    wait_until,
+    wait_for_answer,
 )
 from exchange.config import Settings, as_environment
 from exchange.settlement.anvil import Anvil
@@ -82,7 +82,6 @@ class Stack:
     def start_chain(self) -> bool:
         """Start Anvil and make sure the contracts are there; whether they were deployed now."""
         settings = self.settings
-        require_free_port(settings.chain_port, "chain")
         artifacts = project_artifacts()
         self.anvil = Anvil(
             REPOSITORY / ".venv" / "bin" / "anvil",
@@ -96,23 +95,13 @@ class Stack:
         )
         return fresh
 
-    def start(self, name: str) -> Child:
+    def start(self, name: str) -> None:
         """Start `exchange NAME` as a child; the engine is waited for until it is ready."""
-        child = Child.start(
-            name,
-            [name],
-            log=self.settings.state / f"{name}.log",
-            environment=as_environment(self.settings),
-        )
+        log = self.settings.state / f"{name}.log"
+        child = Child(name, log=log, environment=as_environment(self.settings))
         self.children[name] = child
         if name == "engine":
-            wait_until(
-                answers(f"{self.admin_url}/health"),
-                what="the engine",
-                timeout_s=READY_S,
-                child=child,
-            )
-        return child
+            wait_for_answer(child, f"{self.admin_url}/health", timeout_s=READY_S)
 
     def drain(self) -> bool:
         """Let the relayer settle what is pending, for a few seconds; whether it did.
@@ -125,10 +114,10 @@ class Stack:
         with httpx.Client(base_url=self.admin_url, headers=headers, timeout=2.0) as admin:
             while time.monotonic() < deadline:
                 try:
-                    status = admin.get("/admin/status").json()
+                    status = admin.get("/admin/status").raise_for_status().json()
                 except httpx.HTTPError:
                     return False
-                if not status["pending"] and status["confirmed_batch"] == status["batch_number"]:
+                if all_confirmed(status):
                     return True
                 time.sleep(_WATCH_S)
         return False
@@ -145,8 +134,7 @@ class Stack:
     def require_alive(self) -> None:
         """`StartFailed` if a child or the chain ended by itself."""
         for child in self.children.values():
-            if child.exit_code() is not None:
-                raise StartFailed(f"{child.name} ended: {child.last_line()} (log: {child.log})")
+            child.require_alive()
         if self.anvil is not None and self.anvil.process.poll() is not None:
             raise StartFailed(f"anvil ended (log: {self.settings.state / 'anvil.log'})")
 
@@ -155,6 +143,11 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def all_confirmed(status: Mapping[str, Any]) -> bool:
+    """Whether the admin listener's status says that nothing waits for the chain."""
+    return not status["pending"] and status["confirmed_batch"] == status["batch_number"]
 
 
 class _Interrupted(Exception):
@@ -170,12 +163,9 @@ def run_dev(settings: Settings) -> None:
     console = Console()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    for port, purpose in (
-        (settings.port, "public listener"),
-        (settings.admin_port, "admin listener"),
-        (settings.chain_port, "chain"),
-    ):
-        require_free_port(port, purpose)
+    # The engine asks again, but half a minute later; Anvil, which starts first, asks for its own.
+    require_free_port(settings.port, "public listener")
+    require_free_port(settings.admin_port, "admin listener")
     with Stack(settings) as stack:
         try:
             with console.status("starting the chain"):

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -36,37 +36,26 @@ def require_free_port(port: int, purpose: str) -> None:
 
 
 class Child:
-    """One process and its log."""
+    """One process of ours and its log."""
 
-    def __init__(self, name: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, name: str, *, log: Path, environment: Mapping[str, str]) -> None:
+        """Start `exchange NAME` in a session of its own, so that Ctrl-C reaches only us."""
         self.name = name
         self.log = log
-        self._process = process
-
-    @classmethod
-    def start(
-        cls, name: str, arguments: list[str], *, log: Path, environment: Mapping[str, str]
-    ) -> "Child":
-        """Start `exchange ARGUMENTS` in a session of its own, so that Ctrl-C reaches only us."""
         with log.open("ab") as out:
-            process = subprocess.Popen(  # noqa: S603  our own program with our own arguments
-                [sys.executable, "-m", "exchange", *arguments],
+            self._process = subprocess.Popen(  # noqa: S603  our own program
+                [sys.executable, "-m", "exchange", name],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **environment},
                 start_new_session=True,
             )
-        return cls(name, log, process)
 
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._process.pid
-
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        return self._process.poll()
+    def require_alive(self) -> None:
+        """`StartFailed` if it ended by itself."""
+        if self._process.poll() is not None:
+            raise StartFailed(f"{self.name} ended: {self._last_line()} (log: {self.log})")
 
     def kill(self) -> None:
         """SIGKILL, as a crash would; returns when it is gone."""
@@ -82,35 +71,25 @@ class Child:
             except subprocess.TimeoutExpired:
                 self.kill()
 
-    def last_line(self) -> str:
-        """The last line of its log that says something."""
-        lines = (
-            self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
-        )
+    def _last_line(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "(its log is empty)"
 
 
-def wait_until(
-    ready: Callable[[], bool], *, what: str, timeout_s: float, child: Child | None = None
-) -> None:
-    """Poll `ready` until it holds; a dead child or a passed time is `StartFailed`."""
+def wait_for_answer(child: Child, url: str, *, timeout_s: float) -> None:
+    """Poll until `url` answers 200; a dead child or a passed time is `StartFailed`."""
     deadline = time.monotonic() + timeout_s
-    while not ready():
-        if child is not None and child.exit_code() is not None:
-            raise StartFailed(f"{child.name} ended: {child.last_line()} (log: {child.log})")
+    while not _answers(url):
+        child.require_alive()
         if time.monotonic() > deadline:
-            where = f" (log: {child.log})" if child else ""
-            raise StartFailed(f"{what} took longer than {timeout_s:.0f} s{where}")
+            raise StartFailed(
+                f"the {child.name} took longer than {timeout_s:.0f} s (log: {child.log})"
+            )
         time.sleep(_POLL_S)
 
 
-def answers(url: str) -> Callable[[], bool]:
-    """A check that `url` answers 200."""
-
-    def check() -> bool:
-        try:
-            return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
-        except httpx.HTTPError:
-            return False
-
-    return check
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2.0).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False

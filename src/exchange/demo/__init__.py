@@ -19,7 +19,6 @@ from rich.console import Console
 from exchange.audit import Difference
 from exchange.bootstrap.dev import Stack
 from exchange.bootstrap.logs import configure_logs
-from exchange.bootstrap.market_feed import recorded_chain
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
 from exchange.demo import closing, crash, market
@@ -74,9 +73,7 @@ def run_demo(json_file: Path | None, chain_data: Path | None) -> int:
             stack.start_chain()
             stack.start("engine")
             stack.start("relayer")
-            asyncio.run(
-                _play(World(stack, lambda ns: recorded_chain(settings.seed_chain, ns)), report)
-            )
+            asyncio.run(_play(World(stack), report))
     except (CheckFailed, StartFailed, Difference, ChainError, SdkError) as error:
         report.failure = str(error)
     except Exception as error:

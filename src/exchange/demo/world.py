@@ -9,8 +9,9 @@ import httpx
 
 from exchange.audit import Replay
 from exchange.bootstrap import dev_keys
-from exchange.bootstrap.dev import Stack
+from exchange.bootstrap.dev import Stack, all_confirmed
 from exchange.bootstrap.dev_keys import Party
+from exchange.bootstrap.market_feed import recorded_chain
 from exchange.demo.report import CheckFailed, require
 from exchange.engine import Engine
 from exchange.events import AnyEvent
@@ -55,13 +56,12 @@ class Person:
 class World:
     """Everything that steps share."""
 
-    def __init__(self, stack: Stack, chain: Callable[[int], RecordedChain | None]) -> None:
+    def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.makers = [Person(self, dev_keys.maker(n), MAKER_CASH) for n in range(MAKERS)]
         self.takers = [Person(self, dev_keys.taker(n), TAKER_CASH) for n in range(TAKERS)]
         self.pauper = Person(self, dev_keys.person(0), PAUPER_CASH)
         self.quoted: list[str] = []  # instruments with two-sided quotes
-        self._chain_of = chain
 
     @property
     def people(self) -> list[Person]:
@@ -71,7 +71,7 @@ class World:
     @property
     def recorded(self) -> RecordedChain | None:
         """The recorded chain that seeds this venue, shifted as the engine shifted it."""
-        return self._chain_of(self.reader().entry(1).time_ns)
+        return recorded_chain(self.stack.settings.seed_chain, self.reader().entry(1).time_ns)
 
     async def connect(self) -> None:
         """Makers speak WebSocket, takers REST."""
@@ -159,8 +159,7 @@ class World:
         """Wait until every batch is confirmed, then compare journal and chain."""
 
         async def quiet() -> bool:
-            status = await self.admin("/admin/status")
-            return not status["pending"] and status["confirmed_batch"] == status["batch_number"]
+            return all_confirmed(await self.admin("/admin/status"))
 
         await self.eventually(quiet, "settlement of every batch")
         reconciled = await asyncio.to_thread(reconcile, self.reader(), self.stack.chain)
