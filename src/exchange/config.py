@@ -1,6 +1,6 @@
 """Settings: read once from the environment, frozen, handed down as arguments.
 
-Only `bootstrap`, `dev`, `demo` and `__main__` see this module; everything below gets plain values.
+Only `bootstrap`, `demo` and `__main__` see this module; everything below gets plain values.
 """
 
 import os
@@ -12,7 +12,7 @@ import msgspec
 PREFIX = "EXCHANGE_"
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Each field is the environment variable EXCHANGE_<NAME> in capitals; times in seconds."""
 
     state_dir: str = "var"  # everything that outlives a process
@@ -68,13 +68,12 @@ class SettingsInvalid(Exception):
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from variables EXCHANGE_*; a wrong type is refused, other names are left alone."""
     given = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in environment.items()
-        if name.startswith(PREFIX)
+        field: environment[variable]
+        for field in Settings.__struct_fields__
+        if (variable := PREFIX + field.upper()) in environment
     }
-    known = {field for field in given if field in Settings.__struct_fields__}
     try:
-        return msgspec.convert({field: given[field] for field in known}, Settings, strict=False)
+        return msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsInvalid(f"a variable {PREFIX}* has the wrong form: {error}") from error
 
