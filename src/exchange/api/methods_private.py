@@ -12,8 +12,8 @@ from exchange.api import results, schemas
 from exchange.api.dispatch import Method
 from exchange.api.errors import InvalidParams, NotFound, OrderNotFound, Rejected
 from exchange.api.gateway import Caller, Gateway
-from exchange.api.methods_public import connection_of, join, order_terms
-from exchange.api.order_types import is_market, trigger_of
+from exchange.api.methods_public import connection_of, join
+from exchange.api.order_entry import EntryParams, entry_command
 from exchange.api.ports import Reply
 from exchange.api.records import OrderRecord, Position, Trade
 from exchange.api.results import Result
@@ -25,7 +25,7 @@ from exchange.api.schemas import (
     parse_quantity,
     parse_usdc,
 )
-from exchange.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
+from exchange.commands import AmendOrder, CancelAll, CancelOrder
 from exchange.commands import Withdraw as WithdrawCommand
 from exchange.events import (
     OrderAmended,
@@ -33,52 +33,33 @@ from exchange.events import (
     OrderCanceled,
     OrderPlaced,
     OrderRepeated,
+    OrdersLinked,
     RejectReason,
 )
 from exchange.fixed import to_milliseconds_down
-from exchange.model import Instrument, OrderTerms, Side, TimeInForce, WithdrawalTerms
+from exchange.model import Instrument, OrderTerms, Side, WithdrawalTerms
 from exchange.signing import order_digest, trigger_hash, withdrawal_digest
-
-TIMES_IN_FORCE: Final = {name: value for value, name in results.TIMES_IN_FORCE.items()}
 
 # -- orders -------------------------------------------------------------------------------------
 
 
-async def buy(gateway: Gateway, _: Caller, params: schemas.OrderParams) -> Result:
+async def buy(gateway: Gateway, _: Caller, params: EntryParams) -> Result:
     """Places a signed order to buy; needs no session, since it is signed."""
     return await _place(gateway, params, Side.BUY)
 
 
-async def sell(gateway: Gateway, _: Caller, params: schemas.OrderParams) -> Result:
+async def sell(gateway: Gateway, _: Caller, params: EntryParams) -> Result:
     """Places a signed order to sell; needs no session, since it is signed."""
     return await _place(gateway, params, Side.SELL)
 
 
-async def _place(gateway: Gateway, params: schemas.OrderParams, side: Side) -> Result:
-    terms = order_terms(gateway, params, side, params.instrument_name)
-    signature = parse_hex(params.signature, "signature")
-    digest = order_digest(gateway.domain(), terms)
-    await gateway.check_signature(digest, signature, terms.signer)
-    reply = await gateway.submit(
-        PlaceOrder(
-            terms=terms,
-            signature=signature,
-            time_in_force=_time_in_force(params),
-            post_only=params.post_only,
-            reject_post_only=params.reject_post_only,
-            label=params.label,
-            mmp=params.mmp,
-            trigger=trigger_of(params),
-        )
-    )
-    return _order_reply(gateway, reply)
-
-
-def _time_in_force(params: schemas.OrderParams) -> TimeInForce:
-    time_in_force = TIMES_IN_FORCE[params.time_in_force]
-    if is_market(params) and time_in_force is not TimeInForce.FOK:
-        return TimeInForce.IOC  # the signed price is the worst one; nothing may rest there
-    return time_in_force
+async def _place(gateway: Gateway, params: EntryParams, side: Side) -> Result:
+    reply = await gateway.submit(await entry_command(gateway, params, side))
+    linked = [event.order_ids for event in reply.events if isinstance(event, OrdersLinked)]
+    receipt = _order_reply(gateway, reply)
+    if linked:
+        receipt["linked_order_ids"] = [str(order_id) for order_id in linked[0]]
+    return receipt
 
 
 def _order_reply(gateway: Gateway, reply: Reply) -> Result:
@@ -493,8 +474,8 @@ def _method(handler: Any, params: type[schemas.Params], *, matching: bool = Fals
 
 
 PRIVATE: Final[list[Method[Any]]] = [
-    _method(buy, schemas.OrderParams, matching=True),
-    _method(sell, schemas.OrderParams, matching=True),
+    _method(buy, EntryParams, matching=True),
+    _method(sell, EntryParams, matching=True),
     _method(edit, schemas.EditParams, matching=True),
     _method(cancel, schemas.OrderIdParams, matching=True),
     _method(cancel_all, schemas.CancelAllParams, matching=True),

@@ -1,0 +1,89 @@
+"""From a request to buy or sell to the command that enters it, its signatures checked.
+
+An order may bring others that depend on it, in Deribit's `otoco_config`; each is signed by itself.
+"""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+from exchange.api.errors import BadRequest
+from exchange.api.gateway import Gateway
+from exchange.api.methods_public import order_terms
+from exchange.api.order_types import is_market, trigger_of
+from exchange.api.results import TIMES_IN_FORCE
+from exchange.api.schemas import OrderParams, parse_hex
+from exchange.commands import PlaceLinked, PlaceOrder
+from exchange.model import HitCondition, LinkKind, Side, TimeInForce
+from exchange.signing import order_digest
+
+_TIMES: Final = {name: value for value, name in TIMES_IN_FORCE.items()}
+_LINKS: Final = {
+    "one_cancels_other": LinkKind.OCO,
+    "one_triggers_other": LinkKind.OTO,
+    "one_triggers_one_cancels_other": LinkKind.OTOCO,
+}
+_CONDITIONS: Final = {
+    "first_hit": HitCondition.ANY_FILL,
+    "complete_fill": HitCondition.COMPLETE_FILL,
+}
+
+
+class OtherOrderParams(OrderParams, frozen=True, kw_only=True):
+    """An order that depends on the one that brings it."""
+
+    direction: Literal["buy", "sell"]
+
+
+class EntryParams(OrderParams, frozen=True, kw_only=True):
+    """A signed order, alone or as the first of several that depend on each other."""
+
+    linked_order_type: (
+        Literal["one_cancels_other", "one_triggers_other", "one_triggers_one_cancels_other"] | None
+    ) = None
+    trigger_fill_condition: Literal["first_hit", "complete_fill"] = "first_hit"
+    otoco_config: Annotated[tuple[OtherOrderParams, ...], Meta(max_length=2)] = ()
+
+
+async def entry_command(
+    gateway: Gateway, params: EntryParams, side: Side
+) -> PlaceOrder | PlaceLinked:
+    """The command that a request means; refuses it for a signature that does not hold."""
+    if (params.linked_order_type is None) is not (params.otoco_config == ()):
+        raise BadRequest("linked_order_type and otoco_config come together", "otoco_config")
+    first = await _signed_order(gateway, params, side)
+    if params.linked_order_type is None:
+        return first
+    others = [
+        await _signed_order(gateway, other, Side[other.direction.upper()])
+        for other in params.otoco_config
+    ]
+    return PlaceLinked(
+        kind=_LINKS[params.linked_order_type],
+        condition=_CONDITIONS[params.trigger_fill_condition],
+        orders=(first, *others),
+    )
+
+
+async def _signed_order(gateway: Gateway, params: OrderParams, side: Side) -> PlaceOrder:
+    terms = order_terms(gateway, params, side, params.instrument_name)
+    signature = parse_hex(params.signature, "signature")
+    digest = order_digest(gateway.domain(), terms)
+    await gateway.check_signature(digest, signature, terms.signer)
+    return PlaceOrder(
+        terms=terms,
+        signature=signature,
+        time_in_force=_time_in_force(params),
+        post_only=params.post_only,
+        reject_post_only=params.reject_post_only,
+        label=params.label,
+        mmp=params.mmp,
+        trigger=trigger_of(params),
+    )
+
+
+def _time_in_force(params: OrderParams) -> TimeInForce:
+    time_in_force = _TIMES[params.time_in_force]
+    if is_market(params) and time_in_force is not TimeInForce.FOK:
+        return TimeInForce.IOC  # the signed price is the worst one; nothing may rest there
+    return time_in_force
