@@ -51,9 +51,8 @@ cdef class OrderBook:
     cdef bint _refuses(self, Placement placement, int64_t owner_key, int side, int64_t quantity, int64_t word) except -1
     @cython.locals(opposite=Ladder, best=int64_t, price=int64_t)
     cdef bint _post_only_refuses(self, Placement placement, int side, int64_t post_only) except -1
-    @cython.locals(ladder=Ladder, position=int64_t, level=int64_t, total=int64_t, ahead=int64_t, at=int64_t, fills=int64_t, slices=int64_t, hidden=int64_t, shown=int64_t)
-    cdef bint _fillable(self, int64_t price, int64_t owner_key, int side, int64_t quantity, int64_t prevention) noexcept
-    cdef bint _in_few(self, int64_t fills) noexcept
+    @cython.locals(ladder=Ladder, position=int64_t, level=int64_t, total=int64_t, ahead=int64_t, at=int64_t, fills=int64_t, slices=int64_t, hidden=int64_t)
+    cdef bint _fillable(self, int64_t price, int64_t owner_key, int side, int64_t quantity, int64_t prevention) except -1
     @cython.locals(ladder=Ladder, limit=int64_t, price=int64_t, maker=int64_t, traded=int64_t, fills=list)
     cdef int64_t _match(self, Placement placement, int64_t owner_key, int side, int64_t quantity, int64_t word) except -1
     @cython.locals(level=int64_t, displayed=int64_t)

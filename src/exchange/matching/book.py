@@ -27,6 +27,7 @@ asserts.
 from array import array
 from typing import Final
 
+from exchange.fixed import div_up
 from exchange.matching.index import Index
 from exchange.matching.ladder import Ladder, doubled
 from exchange.matching.placement import (
@@ -83,8 +84,6 @@ _SIDE: Final = 1
 _COUNT: Final = 4
 
 _START: Final = 8  # records at first
-
-
 _NOTHING: Final[tuple[tuple[int, int, int], ...]] = ()
 
 
@@ -114,12 +113,11 @@ class OrderBook:
         "tick_size",
     )
 
-    def __init__(self, tick_size: int, price_min: int, fills_max: int = 0) -> None:
-        assert tick_size > 0
-        assert fills_max >= 0
+    def __init__(self, tick_size: int, price_min: int, fills_max: int = 1 << 62) -> None:
+        assert min(tick_size, fills_max) > 0
         self.tick_size = tick_size
         self.price_min = price_min
-        self.fills_max = fills_max  # of one arriving order, whose rest is canceled; 0: no limit
+        self.fills_max = fills_max  # of one arriving order, whose rest is canceled
         self.bids = Ladder(1)
         self.asks = Ladder(-1)
         self._records = array("q", bytes(8 * _RECORD * _START))
@@ -158,10 +156,9 @@ class OrderBook:
             self._records[at + _SUBACCOUNT] = subaccount_id
             placement.resting_quantity = left
             placement.outcome = RESTING
-        elif placement.outcome == CUT_SHORT:
-            placement.canceled_quantity += left
         elif left or placement.canceled_quantity:
-            placement.outcome = SELF_TRADE_CANCELED if placement.canceled_quantity else UNFILLED
+            if placement.outcome != CUT_SHORT:
+                placement.outcome = SELF_TRADE_CANCELED if placement.canceled_quantity else UNFILLED
             placement.canceled_quantity += left
         else:
             placement.outcome = FILLED
@@ -457,10 +454,7 @@ class OrderBook:
     def _fillable(
         self, price: int, owner_key: int, side: int, quantity: int, prevention: int
     ) -> bool:
-        """Whether an order would fill in full. Complexity: O(orders within its price).
-
-        Slices of icebergs that it may need count as fills: it is refused rather than cut short.
-        """
+        """Whether an order would fill in full, in few enough fills. Complexity: O(its makers)."""
         ladder = self._ladder(1 - side)
         position = ladder.count - 1
         fills = 0
@@ -473,27 +467,22 @@ class OrderBook:
             while at != level:
                 if self._records[at + _OWNER] == owner_key:
                     if prevention != CANCEL_MAKER:
-                        return ahead >= quantity and self._in_few(fills)
+                        return ahead >= quantity and fills <= self.fills_max
                     total -= self._records[at + _REMAINING]
                 else:
                     if ahead < quantity:
                         fills += 1
                     hidden = self._records[at + _REMAINING] - self._records[at + _DISPLAYED]
-                    if hidden:
-                        shown = self._records[at + _MAX_SHOW]
-                        slices += (hidden + shown - 1) // shown
+                    slices += div_up(hidden, self._records[at + _MAX_SHOW] or 1)
                     ahead += self._records[at + _DISPLAYED]
                 at = self._records[at + _AFTER]
             if ahead < quantity:
                 fills += slices
             quantity -= total
             if quantity <= 0:
-                return self._in_few(fills)
+                return fills <= self.fills_max
             position -= 1
         return False
-
-    def _in_few(self, fills: int) -> bool:
-        return self.fills_max == 0 or fills <= self.fills_max
 
     def _match(
         self, placement: Placement, owner_key: int, side: int, quantity: int, word: int
@@ -510,7 +499,7 @@ class OrderBook:
             maker = self._records[ladder.levels[ladder.count - 1] + _AFTER]
             if self._records[maker + _OWNER] == owner_key:
                 quantity = self._prevent(placement, maker, quantity, word)
-            elif self.fills_max and len(fills) == self.fills_max:
+            elif len(fills) == self.fills_max:
                 placement.outcome = CUT_SHORT
                 return quantity
             else:

@@ -28,7 +28,7 @@ def prevention(mode, time_in_force=TimeInForce.GTC):
 class Market:
     """A book with ticks of 10 whose orders are numbered from 1."""
 
-    def __init__(self, price_min=10, fills_max=0):
+    def __init__(self, price_min=10, fills_max=1_000):
         self.book = OrderBook(10, price_min, fills_max)
         self.next_id = 1
 
