@@ -6,6 +6,7 @@ the journal.
 
 import asyncio
 import contextlib
+import resource
 import signal
 from collections.abc import Iterator
 from typing import Final
@@ -29,6 +30,7 @@ from exchange.sequencer import Sequencer
 from exchange.settlement.deployment import Deployment, load_deployment
 
 LISTING_INTERVAL_S: Final = 60.0
+FILES_MAX: Final = 20_000  # open at once: both listeners full, and room to spare
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,7 @@ class Server(uvicorn.Server):
 
 async def run_engine(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
+    raise_file_limit()
     require_free_port(settings.port, "public listener")
     require_free_port(settings.admin_port, "admin listener")
     deployment = load_deployment(settings.deployment_file)
@@ -53,6 +56,14 @@ async def run_engine(settings: Settings) -> None:
         log.info("replayed", seq=sequencer.last_seq, state_hash=engine.state_hash().hex())
         _check_deployment(engine, deployment)
         await _serve(settings, deployment, sequencer, journal)
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many sockets as its listeners may hold, if the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _check_deployment(engine: Engine, deployment: Deployment) -> None:
