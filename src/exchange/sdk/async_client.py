@@ -313,6 +313,25 @@ class AsyncClient:
             | options
         )
 
+    async def place_linked(
+        self,
+        linked_order_type: str,
+        *orders: tuple[Literal["buy", "sell"], dict[str, Any]],
+        trigger_fill_condition: str = "first_hit",
+    ) -> types.Receipt:
+        """Send orders that depend on each other, all or none; the receipt is that of the first.
+
+        Each is a direction and what `signed_order` gives for it. Types: `one_cancels_other`,
+        `one_triggers_other`, `one_triggers_one_cancels_other`.
+        """
+        (direction, first), *others = orders
+        params = first | {
+            "linked_order_type": linked_order_type,
+            "trigger_fill_condition": trigger_fill_condition,
+            "otoco_config": [fields | {"direction": side} for side, fields in others],
+        }
+        return await self._typed(types.Receipt, f"private/{direction}", params)
+
     async def edit(
         self,
         order: types.Order,

@@ -77,6 +77,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     trades: list[Trade]
     seq: int
     journal_hash: str
+    linked_order_ids: list[str] = []  # of orders that were placed together, the first included
 
 
 class WithdrawalReceipt(msgspec.Struct, frozen=True, kw_only=True):

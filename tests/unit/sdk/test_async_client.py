@@ -78,6 +78,26 @@ def test_an_order_that_waits_is_signed_and_edited(venue):
     assert second.trigger_offset == Decimal("5.5")
 
 
+def test_orders_that_depend_on_each_other_are_placed_together(venue):
+    """The second waits for the first, whose receipt names both."""
+    _, url = venue
+
+    async def steps():
+        async with AsyncClient(url, MAKER_KEY) as maker:
+            entry = await maker.signed_order("buy", CALL_NAME, 1, 500)
+            exit_ = await maker.signed_order("sell", CALL_NAME, 1, 1_900, reduce_only=True)
+            receipt = await maker.place_linked(
+                "one_triggers_other", ("buy", entry), ("sell", exit_)
+            )
+            other = await maker.order(receipt.linked_order_ids[1])
+            await maker.cancel_all()
+            return receipt, other
+
+    receipt, other = run(steps())
+    assert receipt.linked_order_ids == [receipt.order.order_id, other.order_id]
+    assert (receipt.order.order_state, other.order_state) == ("open", "untriggered")
+
+
 def test_own_things_are_told(venue):
     _, url = venue
 
