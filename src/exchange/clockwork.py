@@ -16,10 +16,10 @@ from exchange.events import BatchCut, PositionExpired, Refused, Traded, Withdraw
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry
 from exchange.model import InstrumentStatus
-from exchange.sequencer import Sequencer
+from exchange.sequencer import Sequencer, SequencerBusy
 
 TICK_S: Final = 0.05
-RETRY_S: Final = 5  # venue seconds before an expiry that was refused is asked for again
+RETRY_S: Final = 5  # venue seconds before an expiry is asked for again
 _SETTLES: Final = (Traded, PositionExpired, Withdrawn)
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,10 @@ class Clockwork:
         unsubscribe = self._sequencer.subscribe(self._on_entries)
         try:
             while True:
-                await self.step()
+                try:
+                    await self.step()
+                except SequencerBusy:  # what is due stays due
+                    log.warning("the sequencer is busy; trying again")
                 await asyncio.sleep(TICK_S)
         finally:
             unsubscribe()

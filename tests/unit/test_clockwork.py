@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from tests.signed_venue import traded_venue
 from tests.venue import EXPIRY_S, NS, Venue, open_venue
 
@@ -11,7 +12,7 @@ from exchange.clockwork import RETRY_S, Clockwork
 from exchange.commands import CutBatch, ExpireInstruments
 from exchange.engine import Engine
 from exchange.journal import Entry, Journal
-from exchange.sequencer import Sequencer
+from exchange.sequencer import Reply, Sequencer, SequencerBusy
 
 Play = Callable[[Sequencer, Clockwork, list[int]], Awaitable[None]]
 
@@ -54,6 +55,31 @@ def test_a_batch_is_cut_once_its_oldest_trade_has_waited(tmp_path: Path) -> None
 
     after = play(traded_venue(), tmp_path, scene)
     assert [type(entry.command) for entry in after] == [CutBatch]
+
+
+def test_a_full_queue_delays_what_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clockwork outlives it, and asks again."""
+
+    async def scene(sequencer: Sequencer, clockwork: Clockwork, clock: list[int]) -> None:
+        refused = asyncio.Event()
+
+        async def busy(_: object) -> Reply:
+            refused.set()
+            raise SequencerBusy
+
+        with monkeypatch.context() as full:
+            full.setattr(sequencer, "submit", busy)
+            clock[0] = EXPIRY_S * NS
+            async with asyncio.timeout(5):
+                await refused.wait()
+        written = asyncio.Event()
+        sequencer.subscribe(lambda _: written.set())
+        clock[0] += RETRY_S * NS
+        async with asyncio.timeout(5):
+            await written.wait()
+
+    after = play(open_venue(), tmp_path, scene)
+    assert [type(entry.command) for entry in after] == [ExpireInstruments]
 
 
 def test_an_expiry_that_came_is_delivered(tmp_path: Path) -> None:
