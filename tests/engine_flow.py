@@ -21,6 +21,7 @@ from exchange.commands import (
     CutBatch,
     DepositSeen,
     Halt,
+    MassQuote,
     NonceFloorSeen,
     PlaceLinked,
     PlaceOrder,
@@ -38,7 +39,9 @@ from exchange.model import (
     LinkKind,
     OrderTerms,
     PriceSource,
+    Quote,
     SelfTradePrevention,
+    SheetTerms,
     Side,
     TimeInForce,
     Trigger,
@@ -83,8 +86,9 @@ class Flow:
         """One command, or a moment of silence."""
         kinds = (
             (14, self.place),
-            (1, self.link),
+            (2, self.link),
             (4, self.amend),
+            (3, self.quote),
             (2, self.cancel),
             (2, self.index),
             (1, self.mark),
@@ -245,6 +249,33 @@ class Flow:
         self.terms.append(terms)
         return self.venue.send(AmendOrder(terms=terms, signature=b""))
 
+    def quote(self) -> Events:
+        """A sheet around the mark, mostly under the next nonces."""
+        who = self.pick(self.accounts)
+        nonce = self.venue.next_nonce
+        signer = "key" if self.rarely() else self.venue.engine.subaccounts[who].owner
+        terms = SheetTerms(
+            subaccount_id=who,
+            sheet_nonce=nonce - self.draw(0, 30) * int(self.rarely()),
+            first_nonce=nonce - self.draw(0, 9) * int(self.rarely()),
+            max_fee=usdc(29 if self.rarely() else 1_000),
+            deadline=self.venue.now_s + self.pick((5, 600, DAY)),
+            signer=signer,
+        )
+        self.venue.next_nonce += 2 * len(TRADED)
+        lines = tuple(self.quote_line(id_) for id_ in TRADED if self.draw(0, 3))
+        mmp = self.rarely()
+        return self.venue.send(MassQuote(terms=terms, quotes=lines, signature=b"", mmp=mmp))
+
+    def quote_line(self, instrument_id: int) -> Quote:
+        return Quote(
+            instrument_id,
+            usdc(2_400) + self.draw(0, 8) * usdc(10),
+            self.draw(0, 3) * 50 * LOT,
+            usdc(2_470) + self.draw(0, 8) * usdc(10),
+            self.draw(0, 3) * 50 * LOT,
+        )
+
     def cancel(self) -> Events:
         """One order, of whoever, or all orders of somebody."""
         if self.orders and self.draw(0, 2):
@@ -256,6 +287,7 @@ class Flow:
             {"instrument_id": self.pick(TRADED)},
             {"nonce_below": self.draw(0, self.venue.next_nonce)},
             {"underlying_id": 2},
+            {"quotes_only": True},
         )
         return self.venue.send(CancelAll(**scope, **self.pick(filters)))
 

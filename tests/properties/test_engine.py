@@ -61,6 +61,8 @@ REASONS = {
     "instrument_halted",
     "not_protected",
     "protection_frozen",
+    "bad_sheet",
+    "stale_sheet",
 }
 THINGS = {
     "OrderPlaced",
@@ -80,6 +82,9 @@ THINGS = {
     "OrdersLinked",
     "OrderActivated",
     "OrderTriggered",
+    "QuotesReplaced",
+    "QuoteRefused",
+    "QuotesRepeated",
 }
 
 
