@@ -101,17 +101,20 @@ class Watcher:
             )
 
     def _read(self, first: int, last: int) -> ObserveBlocks:
-        before = self._chain.block_hash(last)
+        tip_hash = self._chain.block_hash(last)
         found = self._chain.observations(first, last)
-        if before is None or before != self._chain.block_hash(last):
-            raise ChainUnavailable(f"block {last} went away while it was read")
+        end = last
         if len(found) > _OBSERVATIONS_AT_ONCE:
             # Whole blocks only: the cut lies before the block that passes the limit.
-            last = max(found[_OBSERVATIONS_AT_ONCE][0] - 1, found[0][0])
-            found = [item for item in found if item[0] <= last]
+            end = max(found[_OBSERVATIONS_AT_ONCE][0] - 1, found[0][0])
+            found = [item for item in found if item[0] <= end]
+        end_hash = self._chain.block_hash(end)
+        # The same tip before and after, so logs and hash are of one chain.
+        if tip_hash is None or end_hash is None or tip_hash != self._chain.block_hash(last):
+            raise ChainUnavailable(f"block {last} went away while it was read")
         return ObserveBlocks(
             first_block=first,
-            last_block=last,
-            last_hash=self._chain.block_hash(last) or before,
+            last_block=end,
+            last_hash=end_hash,
             observations=tuple(seen for _, seen in found),
         )

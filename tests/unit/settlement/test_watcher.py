@@ -11,7 +11,7 @@ from tests.fake_chain import FakeChain
 
 from exchange.commands import DepositSeen, ObserveBlocks
 from exchange.settlement.cursor import BlockCursor
-from exchange.settlement.errors import ReorgDetected
+from exchange.settlement.errors import ChainUnavailable, ReorgDetected
 from exchange.settlement.watcher import AdminSink, ExchangeUnavailable, Watcher, WatcherOptions
 
 
@@ -104,6 +104,31 @@ def test_a_full_block_is_never_split() -> None:
     chain.observe(*(deposit(n) for n in range(250)))
     assert watch(chain, exchange).step(exchange.cursor)
     assert len(amounts(exchange)) == 250
+
+
+class Shifting(FakeChain):
+    """Reorganises itself after it was asked for so many hashes."""
+
+    asked_max = 0
+
+    def block_hash(self, number: int) -> str | None:
+        found = super().block_hash(number)
+        self.asked_max -= 1
+        if self.asked_max == 0:
+            self.reorganise(3)
+        return found
+
+
+@pytest.mark.parametrize("asked_max", [1, 2])
+def test_a_chain_that_changes_while_it_is_read_is_read_again(asked_max: int) -> None:
+    """Logs of one chain never go out under a hash of another, where a read is cut short either."""
+    chain, exchange = Shifting(), Exchange()
+    for block in range(3):
+        chain.observe(*(deposit(100 * block + n) for n in range(90)))
+    chain.asked_max = asked_max
+    with pytest.raises(ChainUnavailable, match="block 3 went away"):
+        watch(chain, exchange).step(exchange.cursor)
+    assert exchange.commands == []
 
 
 def test_a_reorganised_block_stops_the_watcher() -> None:
