@@ -2,7 +2,8 @@
 
 Each step may cause others, so they are taken one at a time until nothing is left: first what fills
 and ends mean to linked orders, then makers that protection froze, then new prices in the order in
-which they came, then one order whose wait is over. It ends: an order becomes ready once.
+which they came, then one order whose wait is over. It ends: an order becomes ready once, and a full
+settlement batch leaves the others to the next command.
 """
 
 from exchange.engine.armed import meet_price, next_ready
@@ -23,10 +24,18 @@ def follow_up(venue: Venue) -> None:
             enforce_protection(venue)
         elif venue.new_prices:
             meet_price(venue)
-        elif (order := next_ready(venue)) is not None:
+        elif has_room(venue) and (order := next_ready(venue)) is not None:
             _enter_ready(venue, order)
         else:
             return
+
+
+def has_room(venue: Venue) -> bool:
+    """Whether more may trade now: a batch that is full, or was cut just now, takes no more."""
+    batches, parameters = venue.batches, venue.parameters
+    if parameters is None or batches.last_seq == venue.seq:
+        return False
+    return batches.pending < parameters.limits.batch_items_max
 
 
 def _enter_ready(venue: Venue, order: Order) -> None:

@@ -1,6 +1,6 @@
 """What follows from a command: in which order, and that it ends before a batch is cut."""
 
-from tests.venue import C, Venue, names, open_venue, placed_in, usdc
+from tests.venue import C, Venue, limits, names, open_venue, placed_in, usdc
 
 from exchange.commands import BreakerParameters, CutBatch, Halt, Resume
 from exchange.fixed import RATIO_SCALE
@@ -39,6 +39,21 @@ def test_those_that_fire_together_enter_by_distance_then_age(venue: Venue, ann: 
     events = venue.mark({C: 2_400})
     entered = [event.order_id for event in events if type(event).__name__ == "OrderPlaced"]
     assert entered == [placed_in(orders[at]).order_id for at in (1, 2, 3, 0)]
+
+
+def test_a_full_batch_leaves_the_rest_of_a_cascade_to_the_next_command():
+    """However many orders fire at once, a settlement batch fits into one transaction."""
+    venue = open_venue(limits=limits(batch_items_max=2))
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    venue.buy(bob, 5, 2_400)
+    for _ in range(5):
+        venue.sell(ann, 1, 2_400, trigger=stop(2_450, PriceSource.MARK))
+    counts = [names(venue.mark({C: 2_450})), names(venue.send(CutBatch())), names(venue.index())]
+    assert [(said.count("Traded"), said[-1]) for said in counts] == [
+        (2, "BatchCut"),
+        (2, "BatchCut"),
+        (1, "Traded"),
+    ]
 
 
 def test_nothing_trades_after_a_batch_was_cut():

@@ -105,6 +105,7 @@ def keep_what_may_enter(state: State) -> None:
     order_id = waiting(state).order_id
     state.triggers.remove(order_id)
     state.ready.append(order_id)
+    assert state.batches.last_seq < state.seq
 
 
 def margin_one_that_waits(state: State) -> None:
