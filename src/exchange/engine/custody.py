@@ -207,7 +207,7 @@ def advance_clock(venue: Venue, command: AdvanceClock, state_hash: Callable[[], 
     if venue.parameters.chain_id not in LOCAL_CHAIN_IDS:
         venue.refuse(RejectReason.NOT_LOCAL, "the clock moves only on a local chain")
         return
+    venue.clock_offset_ns += max(0, command.by_ns)  # first: the cut's hash is of the state after
     if venue.batches.pending:
         _cut(venue, state_hash)
-    venue.clock_offset_ns += max(0, command.by_ns)
     venue.emit(ClockAdvanced(offset_ns=venue.clock_offset_ns))
