@@ -80,15 +80,16 @@ class Flow:
         ]
         self.terms: list[OrderTerms] = []  # everything signed, also what was refused
         self.orders: list[tuple[int, int]] = []  # (subaccount_id, order_id)
+        self.sheets: list[MassQuote] = []
         self.seen: Counter[str] = Counter()
 
     def step(self) -> None:
         """One command, or a moment of silence."""
         kinds = (
-            (14, self.place),
+            (16, self.place),
             (2, self.link),
             (4, self.amend),
-            (3, self.quote),
+            (2, self.quote),
             (2, self.cancel),
             (2, self.index),
             (1, self.mark),
@@ -250,7 +251,9 @@ class Flow:
         return self.venue.send(AmendOrder(terms=terms, signature=b""))
 
     def quote(self) -> Events:
-        """A sheet around the mark, mostly under the next nonces."""
+        """A sheet around the mark, mostly under the next nonces, or a recent one again."""
+        if self.sheets and self.rarely():
+            return self.venue.send(self.pick(self.sheets[-4:]))
         who = self.pick(self.accounts)
         nonce = self.venue.next_nonce
         signer = "key" if self.rarely() else self.venue.engine.subaccounts[who].owner
@@ -265,7 +268,9 @@ class Flow:
         self.venue.next_nonce += 2 * len(TRADED)
         lines = tuple(self.quote_line(id_) for id_ in TRADED if self.draw(0, 3))
         mmp = self.rarely()
-        return self.venue.send(MassQuote(terms=terms, quotes=lines, signature=b"", mmp=mmp))
+        command = MassQuote(terms=terms, quotes=lines, signature=b"", mmp=mmp)
+        self.sheets.append(command)
+        return self.venue.send(command)
 
     def quote_line(self, instrument_id: int) -> Quote:
         return Quote(
