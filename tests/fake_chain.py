@@ -127,7 +127,6 @@ class FakeChain:
                     tx_hash=tx.tx_hash,
                     succeeded=succeeded,
                     block=number,
-                    block_hash=self._hash(number),
                     gas_used=100_000,
                     contract=None,
                 )

@@ -47,7 +47,7 @@ from exchange.model import (
     pack_instrument_id,
 )
 from exchange.settlement.anvil import Anvil
-from exchange.settlement.chain import Chain
+from exchange.settlement.chain import Chain, Node
 from exchange.settlement.deploy import (
     REPOSITORY,
     DeployOptions,
@@ -57,7 +57,7 @@ from exchange.settlement.deploy import (
 from exchange.settlement.feed import Feed
 from exchange.settlement.process import RelayerSettings, build_relayer
 from exchange.settlement.relayer import Relayer, RelayerOptions
-from exchange.settlement.wallet import OwnerWallet, give_ether
+from exchange.settlement.wallet import OwnerWallet
 from exchange.settlement.watcher import Watcher, WatcherOptions
 from exchange.signing import Domain, address_of, order_digest, sign_digest, withdrawal_digest
 
@@ -313,7 +313,7 @@ class World:
             oracle_threshold=2,
         )
         for key in node_keys:
-            give_ether(self.anvil.url, address_of(key))
+            Node(self.anvil.url).rpc("anvil_setBalance", address_of(key), hex(10**20))
         path = self.folder / "deployment.json"
         return open_or_deploy(self.anvil.url, path, options, project_artifacts())[0]
 

@@ -64,7 +64,6 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     tx_hash: str
     succeeded: bool
     block: int
-    block_hash: str
     gas_used: int
     contract: str | None  # address, where it created one
 
@@ -178,11 +177,6 @@ class Node:
         with self.translated():
             return self.web3.eth.get_transaction_count(cast(Any, address), "latest")
 
-    def balance(self, address: str) -> int:
-        """Wei that an account can spend on gas."""
-        with self.translated():
-            return int(self.web3.eth.get_balance(cast(Any, address)))
-
     def receipt(self, tx_hash: str) -> Receipt | None:
         """Receipt of a mined transaction."""
         try:
@@ -196,7 +190,6 @@ class Node:
             tx_hash=tx_hash,
             succeeded=found["status"] == 1,
             block=int(found["blockNumber"]),
-            block_hash=found["blockHash"].to_0x_hex(),
             gas_used=int(found["gasUsed"]),
             contract=found.get("contractAddress"),
         )

@@ -1,15 +1,16 @@
-"""What an owner does on chain with a wallet: open, fund, deposit, grant and void.
+"""What an owner does on chain with a wallet: open, fund, deposit and void.
 
 For the demo, the demo market's agents and tests: each call is one transaction, sent and waited for.
 """
 
-from exchange.settlement.chain import Chain, Node, Receipt
+from exchange.commands import SubaccountSeen
+from exchange.settlement.chain import Chain, Receipt
 from exchange.settlement.errors import ChainError
 from exchange.signing import address_of
 
 
 class OwnerWallet:
-    """One private key on one chain. Amounts in micro-USDC, deadlines in UTC seconds."""
+    """One private key on one chain. Amounts in micro-USDC."""
 
     def __init__(self, chain: Chain, key: bytes) -> None:
         self.chain = chain
@@ -20,8 +21,8 @@ class OwnerWallet:
         """Open the next subaccount; its id."""
         receipt = self._clearing("openSubaccount")
         for _, seen in self.chain.observations(receipt.block, receipt.block):
-            if getattr(seen, "owner", None) == self.address:
-                return int(getattr(seen, "subaccount_id", 0))
+            if isinstance(seen, SubaccountSeen) and seen.owner == self.address:
+                return seen.subaccount_id
         raise ChainError("the chain opened a subaccount without saying so")
 
     def mint_usdc(self, amount: int) -> None:
@@ -41,10 +42,6 @@ class OwnerWallet:
         self.mint_usdc(amount)
         self.deposit(subaccount_id, amount)
 
-    def set_session_key(self, key: str, deadline: int) -> None:
-        """Let `key` trade for the owner's subaccounts until `deadline`; 0 revokes."""
-        self._clearing("setSessionKey", key, deadline)
-
     def raise_nonce_floor(self, subaccount_id: int, floor: int) -> None:
         """Void every nonce below `floor`."""
         self._clearing("raiseNonceFloor", subaccount_id, floor)
@@ -52,8 +49,3 @@ class OwnerWallet:
     def _clearing(self, function: str, *arguments: object) -> Receipt:
         data = self.chain.calldata(self.chain.clearing, function, *arguments)
         return self.chain.transact(self._key, self.chain.deployment.clearing, data)
-
-
-def give_ether(url: str, address: str) -> None:
-    """Set an address's ether to 100, for gas, on the local chain behind `url`."""
-    Node(url).rpc("anvil_setBalance", address, hex(100 * 10**18))

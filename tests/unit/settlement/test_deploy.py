@@ -61,9 +61,7 @@ class FakeNode:
         assert key == DEPLOYER_KEY
         contract = CREATED[len(self.sent)] if to is None and self.creates else None
         self.sent.append((to, data))
-        return Receipt(
-            tx_hash="", succeeded=True, block=42, block_hash="", gas_used=1, contract=contract
-        )
+        return Receipt(tx_hash="", succeeded=True, block=42, gas_used=1, contract=contract)
 
 
 @pytest.fixture(autouse=True)

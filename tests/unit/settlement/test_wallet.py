@@ -6,10 +6,9 @@ import pytest
 from tests.fake_chain import FakeChain
 
 from exchange.commands import AnyObservation, SubaccountSeen
-from exchange.settlement import wallet as module
 from exchange.settlement.chain import Receipt
 from exchange.settlement.errors import ChainError
-from exchange.settlement.wallet import OwnerWallet, give_ether
+from exchange.settlement.wallet import OwnerWallet
 from exchange.signing import address_of
 
 KEY = b"\x41" * 32
@@ -32,9 +31,7 @@ class Notebook(FakeChain):
         assert key == KEY
         assert to == self.deployment.clearing
         self.done.append(data)
-        return Receipt(
-            tx_hash="", succeeded=True, block=5, block_hash="", gas_used=1, contract=None
-        )
+        return Receipt(tx_hash="", succeeded=True, block=5, gas_used=1, contract=None)
 
     def observations(self, first: int, last: int) -> list[tuple[int, AnyObservation]]:
         assert (first, last) == (5, 5)
@@ -73,27 +70,7 @@ def test_funding_mints_approves_and_deposits(chain: Notebook, wallet: OwnerWalle
     ]
 
 
-def test_controls_go_to_clearing(chain: Notebook, wallet: OwnerWallet) -> None:
-    """Session keys and nonce floors."""
-    wallet.set_session_key("0xkey", 99)
+def test_a_nonce_floor_goes_to_clearing(chain: Notebook, wallet: OwnerWallet) -> None:
+    """What voids nonces."""
     wallet.raise_nonce_floor(8, 5)
-    assert chain.done == [
-        ("clearing", "setSessionKey", "0xkey", 99),
-        ("clearing", "raiseNonceFloor", 8, 5),
-    ]
-
-
-def test_ether_is_given_on_a_local_chain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One hundred, by Anvil's own method."""
-    asked = []
-
-    class Node:
-        def __init__(self, url: str) -> None:
-            asked.append(url)
-
-        def rpc(self, *arguments: object) -> None:
-            asked.extend(arguments)
-
-    monkeypatch.setattr(module, "Node", Node)
-    give_ether("http://node", OWNER)
-    assert asked == ["http://node", "anvil_setBalance", OWNER, hex(10**20)]
+    assert chain.done == [("clearing", "raiseNonceFloor", 8, 5)]
