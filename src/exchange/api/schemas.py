@@ -20,6 +20,9 @@ from exchange.signing import checksum_address
 PRICE_MAX: Final = 10**15  # micro-USDC a contract: a thousand million USDC
 QUANTITY_LIMIT: Final = 2**48  # the contract stores filled quantities in 48 bits
 AMOUNT_MAX: Final = 10**18
+DEPTH_MAX: Final = 32
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
+_STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _PARAM_IN_MESSAGE: Final = re.compile(r"at `\$\.?([A-Za-z0-9_.\[\]]*)`|field `([^`]*)`")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _HEX: Final = re.compile(r"0x(?:[0-9a-fA-F]{2}){0,256}")
@@ -438,14 +441,26 @@ _STRICT_JSON: Final = json.JSONDecoder(
 )
 
 
+def _is_deep(text: bytes) -> bool:
+    """Whether brackets nest beyond `DEPTH_MAX`; the decoders' own limit is the interpreter's."""
+    if text.count(b"[") + text.count(b"{") <= DEPTH_MAX:
+        return False
+    depth = 0
+    for token in _BRACKETS.finditer(text):
+        depth += _STEPS.get(token[0], 0)
+        if depth > DEPTH_MAX:
+            return True
+    return False
+
+
 def check_json(text: bytes) -> None:
     """Refuse what is not one JSON text without repeated keys; msgspec keeps the last of two."""
+    if _is_deep(text):
+        raise ParseError("nested too deeply")
     try:
         _STRICT_JSON.decode(text.decode())
     except UnicodeDecodeError:
         raise ParseError("the text is not UTF-8") from None
-    except RecursionError:
-        raise ParseError("nested too deeply") from None
     except ValueError as error:
         raise ParseError(str(error)) from None
 
