@@ -366,23 +366,26 @@ class Chain(Node):
     # ---- logs
 
     def settled(self, number: int) -> Settled | None:
-        """The log of a settled batch, by its number."""
-        event = self.clearing.events["BatchSettled"]
-        with self.translated():
-            found = event.get_logs(
-                argument_filters={"number": number}, from_block=self.deployment.block
-            )
-        return _settled(found[-1]) if found else None
+        """The log of a settled batch, by its number; searched from the head back."""
+        for first in reversed(self._log_spans()):
+            found = self._settled_logs(first, {"number": number})
+            if found:
+                return found[-1]
+        return None
 
     def all_settled(self) -> list[Settled]:
         """Every `BatchSettled` log up to the head, in order."""
-        event = self.clearing.events["BatchSettled"]
-        found = []
-        for first in range(self.deployment.block, self.head() + 1, _LOG_SPAN):
-            with self.translated():
-                logs = event.get_logs(from_block=first, to_block=first + _LOG_SPAN - 1)
-            found += [_settled(log) for log in logs]
-        return found
+        return [log for first in self._log_spans() for log in self._settled_logs(first, {})]
+
+    def _log_spans(self) -> range:
+        return range(self.deployment.block, self.head() + 1, _LOG_SPAN)
+
+    def _settled_logs(self, first: int, filters: dict[str, Any]) -> list[Settled]:
+        with self.translated():
+            logs = self.clearing.events["BatchSettled"].get_logs(
+                argument_filters=filters, from_block=first, to_block=first + _LOG_SPAN - 1
+            )
+        return [_settled(log) for log in logs]
 
     def observations(self, first_block: int, last_block: int) -> list[tuple[int, AnyObservation]]:
         """(block, observation) of every log of Clearing that the engine must know, in order."""

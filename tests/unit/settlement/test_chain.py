@@ -264,21 +264,46 @@ def test_a_price_that_is_not_fixed_is_none(chain: Chain, answers: Answers) -> No
     assert chain.delivery_price(1, 60) == 10_000
 
 
+def log(signature: bytes, data: bytes, *topics: bytes) -> dict[str, Any]:
+    return {
+        "address": CLEARING,
+        "topics": ["0x" + topic.hex() for topic in (keccak(signature), *topics)],
+        "data": "0x" + data.hex(),
+        "blockNumber": "0x9",
+        "blockHash": HASH,
+        "transactionHash": HASH,
+        "transactionIndex": "0x0",
+        "logIndex": "0x0",
+        "removed": False,
+    }
+
+
+def test_a_batch_is_looked_for_in_spans_from_the_head_back(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No node answers for every block at once; and what is asked for is usually new."""
+    words = encode(["bytes32", "uint64", "uint64", "bytes32"], [b"\x09" * 32, 1, 30, bytes(32)])
+    settled = log(
+        b"BatchSettled(uint64,bytes32,uint64,uint64,bytes32)", words, encode(["uint64"], [3])
+    )
+    spans = []
+
+    def answer(method: str, params: list[dict[str, str]]) -> dict[str, Any]:
+        if method == "eth_blockNumber":
+            return {"jsonrpc": "2.0", "id": 1, "result": hex(DEPLOYMENT.block + 5_000)}
+        first, last = (int(params[0][key], 16) for key in ("fromBlock", "toBlock"))
+        spans.append((first - DEPLOYMENT.block, last - DEPLOYMENT.block))
+        return {"jsonrpc": "2.0", "id": 1, "result": [settled] if len(spans) == 2 else []}
+
+    monkeypatch.setattr(chain.web3.provider, "make_request", answer)
+    found = chain.settled(3)
+    assert found is not None
+    assert (found.number, found.last_seq, found.block) == (3, 30, 9)
+    assert spans == [(4_000, 5_999), (2_000, 3_999)]
+
+
 def test_logs_become_observations(chain: Chain, answers: Answers) -> None:
     """Known logs are decoded, others ignored."""
-
-    def log(signature: bytes, data: bytes, *topics: bytes) -> dict[str, Any]:
-        return {
-            "address": CLEARING,
-            "topics": ["0x" + topic.hex() for topic in (keccak(signature), *topics)],
-            "data": "0x" + data.hex(),
-            "blockNumber": "0x9",
-            "blockHash": HASH,
-            "transactionHash": HASH,
-            "transactionIndex": "0x0",
-            "logIndex": "0x0",
-            "removed": False,
-        }
 
     deposited = encode(["address", "uint256"], [CLEARING, 700])
     answers.by_method["eth_getLogs"] = [
