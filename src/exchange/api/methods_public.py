@@ -16,7 +16,7 @@ from exchange.api.errors import (
     MustBeWebSocket,
 )
 from exchange.api.gateway import Caller, Gateway
-from exchange.api.order_types import trigger_of
+from exchange.api.order_types import OrderHashParams, OrderParams, trigger_of
 from exchange.api.records import Trade
 from exchange.api.results import Result
 from exchange.api.schemas import (
@@ -288,7 +288,7 @@ def _expiry_result(instrument: Instrument, risk: Any) -> Result | None:
 
 
 async def debug_order_hash(
-    gateway: Gateway, _: Caller, params: schemas.OrderHashParams
+    gateway: Gateway, _: Caller, params: OrderHashParams
 ) -> dict[str, object]:
     """Each stage of an order's EIP-712 hash, for people who debug their own signing."""
     terms = order_terms(gateway, params, SIDES[params.direction], params.instrument_name)
@@ -312,7 +312,7 @@ async def debug_order_hash(
 
 def order_terms(
     gateway: Gateway,
-    params: schemas.OrderHashParams | schemas.OrderParams,
+    params: OrderHashParams | OrderParams,
     side: Side,
     instrument_name: str,
 ) -> OrderTerms:
@@ -429,7 +429,7 @@ PUBLIC: Final[list[Method[Any]]] = [
     _method(get_book_summary_by_currency, schemas.SummaryParams),
     _method(get_book_summary_by_instrument, schemas.InstrumentParams),
     _method(get_risk_arrays, schemas.InstrumentParams),
-    _method(debug_order_hash, schemas.OrderHashParams),
+    _method(debug_order_hash, OrderHashParams),
     _method(get_rate_limits, schemas.Empty),
     _method(subscribe, schemas.ChannelsParams),
     _method(unsubscribe, schemas.ChannelsParams),

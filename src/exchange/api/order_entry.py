@@ -10,9 +10,9 @@ from msgspec import Meta
 from exchange.api.errors import BadRequest
 from exchange.api.gateway import Gateway
 from exchange.api.methods_public import order_terms
-from exchange.api.order_types import is_market, trigger_of
+from exchange.api.order_types import OrderParams, is_market, trigger_of
 from exchange.api.results import TIMES_IN_FORCE
-from exchange.api.schemas import OrderParams, parse_hex
+from exchange.api.schemas import parse_hex
 from exchange.commands import PlaceLinked, PlaceOrder
 from exchange.model import HitCondition, LinkKind, Side, TimeInForce
 from exchange.signing import order_digest

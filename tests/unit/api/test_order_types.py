@@ -7,8 +7,7 @@ import pytest
 from tests.unit.api.world import MAKER_KEY, TAKER_KEY, World, call, session_of, sign_order
 from tests.venue import C, usdc
 
-from exchange.api.order_types import is_market, trigger_of
-from exchange.api.schemas import TypeParams
+from exchange.api.order_types import TypeParams, is_market, trigger_of
 from exchange.model import PriceSource, Trigger, TriggerKind
 
 STOP = {"type": "stop_limit", "trigger": "mark_price", "trigger_price": "900"}

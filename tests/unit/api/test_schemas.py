@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from exchange.api import schemas
 from exchange.api.errors import InvalidParams, ParseError
+from exchange.api.order_types import OrderHashParams
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, format_decimal
 
 NOT_DECIMALS = [
@@ -161,7 +162,7 @@ def test_query_strings_that_contradict_themselves_are_refused(pairs):
 
 
 def test_decimals_stay_text_in_query_strings():
-    text = schemas.query_to_json([("amount", "0.1")], schemas.OrderHashParams)
+    text = schemas.query_to_json([("amount", "0.1")], OrderHashParams)
     assert text == b'{"amount":"0.1"}'
 
 
