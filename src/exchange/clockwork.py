@@ -76,9 +76,13 @@ class Clockwork:
         reply = await self._sequencer.submit(
             ExpireInstruments(underlying_id=underlying_id, expiry=expiry)
         )
-        for event in reply.events:
-            if isinstance(event, Refused):
-                log.warning("expiry refused", expiry=expiry, reason=event.reason.value)
+        refused = [event for event in reply.events if isinstance(event, Refused)]
+        for event in refused:
+            log.warning("expiry refused", expiry=expiry, reason=event.reason.value)
+        if not refused:
+            self._retry_at_s.pop(
+                key, None
+            )  # a full batch may have left a part of it to be asked for
 
 
 def _due(engine: Engine, now_s: int) -> list[tuple[int, int]]:

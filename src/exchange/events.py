@@ -85,6 +85,7 @@ class CancelReason(StrEnum):
     REDUCE_ONLY = "reduce_only"
     LINKED = "linked_order"
     REPLACED = "quote_replaced"
+    TOO_MANY_FILLS = "too_many_fills"  # it traded with as many orders as one command may
     REFUSED = "refused"  # the wait was over, but a new order like it would be refused
 
 

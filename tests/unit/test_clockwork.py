@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.signed_venue import traded_venue
-from tests.venue import EXPIRY_S, NS, Venue, open_venue
+from tests.venue import CHAIN, EXPIRY_S, NS, Venue, limits, open_venue
 
 from exchange.clockwork import RETRY_S, Clockwork
 from exchange.commands import CutBatch, ExpireInstruments
@@ -103,3 +103,20 @@ def test_an_expiry_that_came_is_delivered(tmp_path: Path) -> None:
         "Refused",
         "DeliveryPriceFixed",
     ]
+
+
+def test_an_expiry_that_a_full_batch_delivers_in_parts_is_asked_for_again(tmp_path: Path) -> None:
+    """At once, without the wait after a refusal."""
+    venue = open_venue(limits=limits(batch_items_max=2))
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    for instrument_id in CHAIN:
+        venue.sell(ann, 1, 2_500, instrument_id=instrument_id)
+        venue.buy(bob, 1, 2_500, instrument_id=instrument_id)
+
+    async def scene(_: Sequencer, clockwork: Clockwork, clock: list[int]) -> None:
+        clock[0] = (EXPIRY_S + 3600) * NS
+        for _ in range(len(CHAIN) + 2):
+            await clockwork.step()
+
+    after = play(venue, tmp_path, scene)
+    assert [type(entry.command) for entry in after] == [ExpireInstruments] * len(CHAIN)

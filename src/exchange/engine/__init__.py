@@ -109,6 +109,7 @@ class Engine:
             case Configure():
                 expiry.configure(venue, command)
             case AdvanceClock():
+                follow_up(venue)  # likewise: it may cut
                 custody.advance_clock(venue, command, self.state_hash)
             case _:
                 assert_never(command)

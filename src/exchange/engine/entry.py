@@ -58,6 +58,7 @@ from exchange.model import (
 )
 
 MEMORY_AFTER_DEADLINE_S: Final = 3600  # how long a dead order still answers queries
+FILLS_MAX: Final = 50  # of one arriving order: a command's fills are never split between batches
 
 _UNMATCHED: Final = instruction_word(matching=False)
 _REFUSED_BY_BOOK: Final = {
@@ -67,6 +68,7 @@ _REFUSED_BY_BOOK: Final = {
 _CANCELED_BY_BOOK: Final = {
     Outcome.UNFILLED: CancelReason.IMMEDIATE_OR_CANCEL,
     Outcome.SELF_TRADE_CANCELED: CancelReason.SELF_TRADE,
+    Outcome.CUT_SHORT: CancelReason.TOO_MANY_FILLS,
 }
 
 

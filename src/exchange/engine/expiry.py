@@ -16,7 +16,7 @@ from exchange.commands import (
     UpdateMarks,
 )
 from exchange.engine.armed import note_price
-from exchange.engine.entry import cancel
+from exchange.engine.entry import FILLS_MAX, cancel
 from exchange.engine.phases import status_now, watch_index
 from exchange.engine.state import Venue
 from exchange.events import (
@@ -122,7 +122,8 @@ def _list_instrument(venue: Venue, listing: InstrumentListing) -> None:
     )
     venue.instruments[instrument.instrument_id] = instrument
     status = venue.statuses[instrument.instrument_id] = status_now(venue, instrument)
-    venue.books[instrument.instrument_id] = OrderBook(listing.tick_size, listing.tick_size)
+    tick_size = listing.tick_size
+    venue.books[instrument.instrument_id] = OrderBook(tick_size, tick_size, FILLS_MAX)
     venue.emit(InstrumentListed(instrument=instrument))
     if status is not InstrumentStatus.LIVE:
         venue.emit(InstrumentStatusChanged(instrument_id=instrument.instrument_id, status=status))
@@ -182,11 +183,29 @@ def _covers_positions(venue: Venue, command: UpdateMarks) -> bool:
 
 
 def expire_instruments(venue: Venue, command: ExpireInstruments) -> None:
-    """Fix the delivery price, cancel what rests, pay every position off."""
-    refusal = _check_expiry(venue, command)
-    if refusal is not None:
-        venue.refuse(*refusal)
-        return
+    """Fix the delivery price; then, instrument by instrument, cancel and pay off.
+
+    When the settlement batch is full, the rest is left to the next command of the same expiry.
+    """
+    assert venue.parameters is not None
+    ending = [item for item in venue.live_instruments() if _ends_with(command, item)]
+    price = venue.delivery_prices.get((command.underlying_id, command.expiry))
+    if price is None or not ending:
+        refusal = _check_expiry(venue, command)
+        if refusal is not None:
+            venue.refuse(*refusal)
+            return
+        price = _fix_delivery_price(venue, command)
+    ended = []
+    for instrument in ending:
+        if venue.batches.pending >= venue.parameters.limits.batch_items_max:
+            break
+        _expire_instrument(venue, instrument, price)
+        ended.append(instrument.instrument_id)
+    venue.marks.drop(ended)
+
+
+def _fix_delivery_price(venue: Venue, command: ExpireInstruments) -> int:
     price, count = _delivery_price(venue, command)
     venue.delivery_prices[command.underlying_id, command.expiry] = price
     venue.emit(
@@ -197,10 +216,7 @@ def expire_instruments(venue: Venue, command: ExpireInstruments) -> None:
             samples=count,
         )
     )
-    ending = [item for item in venue.live_instruments() if _ends_with(command, item)]
-    for instrument in ending:
-        _expire_instrument(venue, instrument, price)
-    venue.marks.drop([instrument.instrument_id for instrument in ending])
+    return price
 
 
 def _ends_with(command: ExpireInstruments, instrument: Instrument) -> bool:

@@ -38,7 +38,7 @@ def sweep_phases(venue: Venue) -> None:
     ]
     for breaker in due:
         breaker.on_time(venue.time_ns)
-    if due:
+    if due or venue.uncrossing:
         _refresh(venue)
 
 
@@ -97,40 +97,59 @@ def status_now(venue: Venue, instrument: Instrument) -> InstrumentStatus:
 def _refresh(venue: Venue) -> None:
     """Bring every instrument to its status; uncross those that go live.
 
-    None goes live again once its expiry has come: the contract refuses a fill from then on.
+    None goes live again once its expiry has come: the contract refuses a fill from then on. An
+    auction that has more fills than the settlement batch has room goes on with the next command.
     """
+    venue.uncrossing = False
     for instrument in list(venue.live_instruments()):
         if instrument.expiry and to_nanoseconds(instrument.expiry) <= venue.time_ns:
             continue
         status = status_now(venue, instrument)
         if status is venue.statuses[instrument.instrument_id]:
             continue
-        venue.statuses[instrument.instrument_id] = status
-        venue.emit(InstrumentStatusChanged(instrument_id=instrument.instrument_id, status=status))
-        if status is InstrumentStatus.LIVE:
-            _uncross(venue, instrument)
+        crossed = _crossed(venue, instrument) if status is InstrumentStatus.LIVE else None
+        if crossed is not None and len(crossed.fills) > _room(venue):
+            venue.uncrossing = True
+        else:
+            venue.statuses[instrument.instrument_id] = status
+            venue.emit(
+                InstrumentStatusChanged(instrument_id=instrument.instrument_id, status=status)
+            )
+        if crossed is not None:
+            _uncross(venue, instrument, crossed)
 
 
-def _uncross(venue: Venue, instrument: Instrument) -> None:
-    """Trade what crosses at one price; orders that would meet their own owner are canceled."""
+def _room(venue: Venue) -> int:
+    """How many more fills the settlement batch can take."""
+    assert venue.parameters is not None
+    return max(0, venue.parameters.limits.batch_items_max - venue.batches.pending)
+
+
+def _crossed(venue: Venue, instrument: Instrument) -> Uncrossing | None:
+    """What an auction's book asks for; None if nothing in it crosses."""
     book = venue.books[instrument.instrument_id]
     if book.best_bid is None or book.best_ask is None or book.best_bid < book.best_ask:
-        return
-    result = _price(venue, instrument, book)
+        return None
+    return _price(venue, instrument, book)
+
+
+def _uncross(venue: Venue, instrument: Instrument, result: Uncrossing) -> None:
+    """Trade what crosses at one price; orders that would meet their own owner are canceled."""
     for order_id in result.prevented:
         cancel(venue, venue.orders[order_id], CancelReason.AUCTION_SELF_TRADE)
-    if result.price is None:
+    fills = result.fills[: _room(venue)]
+    if result.price is None or not fills:
         return
     venue.emit(
         AuctionUncrossed(
             instrument_id=instrument.instrument_id,
             price=result.price,
-            quantity=result.volume,
+            quantity=sum(fill.quantity for fill in fills),
             imbalance=result.imbalance,
         )
     )
     touched: set[int] = set()
-    for fill in result.fills:
+    for fill in fills:
         orders = (venue.orders[fill.bid_order_id], venue.orders[fill.ask_order_id])
         maker, taker = sorted(orders, key=lambda order: order.order_id)
         book_auction_fill(venue, maker, taker, result.price, fill.quantity)

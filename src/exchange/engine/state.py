@@ -200,6 +200,8 @@ class Venue:
         self.new_prices: deque[tuple[PriceSource, int, int]] = deque()
         self.link_news: deque[tuple[int, LinkNews]] = deque()
         self.tripped: list[tuple[int, int]] = []  # makers that this command froze
+        # Whether some auction has more to trade than its batch had room for; follows from the rest.
+        self.uncrossing = False
         self.last_block = 0
         self.last_block_hash = ""
         self.events: list[AnyEvent] = []  # of the command being applied

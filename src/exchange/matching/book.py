@@ -461,8 +461,7 @@ class OrderBook:
         while position >= 0 and ladder.ranks[position] >= ladder.sign * price:
             level = ladder.levels[position]
             total = self._records[level + _REMAINING]
-            ahead = 0  # displayed before the first own order: reserves requeue behind it
-            slices = 0  # that come after what is displayed now
+            ahead = slices = 0  # displayed before the first own order: reserves requeue behind it
             at = self._records[level + _AFTER]
             while at != level:
                 if self._records[at + _OWNER] == owner_key:

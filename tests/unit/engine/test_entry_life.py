@@ -7,12 +7,15 @@ from tests.venue import (
     canceled,
     contracts,
     fills,
+    limits,
     names,
+    open_venue,
     placed_in,
     refusals,
     usdc,
 )
 
+from exchange.engine.entry import FILLS_MAX
 from exchange.events import (
     CancelReason,
     OrderAmended,
@@ -270,3 +273,15 @@ def test_only_its_own_position_binds(venue, long_ann, bob):
     venue.buy(bob, 1, 2_590)
     venue.sell(long_ann, 1, 2_590, time_in_force=TimeInForce.IOC)
     assert venue.book()[1] == [(usdc(2_600), 40_000)]
+
+
+def test_a_sweep_ends_after_so_many_fills():
+    """All fills of a command settle in one transaction; the rest of the order is canceled."""
+    venue = open_venue(limits=limits(open_orders_max=100))
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    for _ in range(FILLS_MAX + 5):
+        venue.sell(ann, "0.01", 2_500)
+    events = venue.buy(bob, 1, 2_500)
+    assert len(fills(events)) == FILLS_MAX
+    assert canceled(events) == [(10_000 - FILLS_MAX * 100, CancelReason.TOO_MANY_FILLS)]
+    assert venue.book()[1] == [(usdc(2_500), 500)]

@@ -449,3 +449,19 @@ def test_marks_after_an_expiry_need_not_name_it():
     later = call(100_000, expiry=EXPIRY_S + 7 * 86_400)
     venue.list_instruments(later)
     assert refusals(venue.mark({later: 2_500})) == []
+
+
+def test_an_expiry_is_paid_off_in_parts_when_the_batch_is_full():
+    """A command's payoffs settle in one transaction; the next command goes on with it."""
+    venue = open_venue(limits=limits(batch_items_max=2))
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    for instrument_id in CHAIN:
+        venue.sell(ann, 1, 2_500, instrument_id=instrument_id)
+        venue.buy(bob, 1, 2_500, instrument_id=instrument_id)
+    venue.wait_until(EXPIRY_S + 3_600)
+    commands = [venue.expire() for _ in CHAIN]
+    paid = [names(events).count("PositionExpired") for events in commands]
+    assert paid == [2] * len(CHAIN)
+    assert [names(events).count("DeliveryPriceFixed") for events in commands] == [1] + [0] * 5
+    assert refusals(venue.expire()) == [RejectReason.ALREADY_EXPIRED]
+    assert not venue.engine.positions(ann)

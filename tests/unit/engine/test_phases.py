@@ -12,6 +12,7 @@ from tests.venue import (
     call,
     contracts,
     fills,
+    limits,
     names,
     open_venue,
     refusals,
@@ -230,3 +231,20 @@ def test_an_auction_that_ends_before_the_expiry_trades() -> None:
     venue.buy(anne, 1, 2_600)
     venue.sell(bob, 1, 2_400)
     assert len(fills(end_auction(venue))) == 1
+
+
+def test_an_auction_goes_on_where_the_batch_was_full() -> None:
+    """A command's fills settle in one transaction, so a large auction takes several commands."""
+    venue, anne, bob = venue_with_people(limits=limits(batch_items_max=3))
+    in_auction(venue)
+    for _ in range(8):
+        venue.sell(anne, 1, 2_500)
+    venue.buy(bob, 8, 2_500)
+    venue.wait(20)
+    counts = []
+    while status(venue) is InstrumentStatus.AUCTION:
+        assert refusals(venue.withdraw(anne, 1, nonce=0)) in ([], [RejectReason.NONCE_USED])
+        counts.append(len(fills(venue.entries[-1][3])))
+    assert counts == [3, 3, 2]
+    assert venue.position(bob) == contracts(8)
+    assert venue.twin().state_hash() == venue.engine.state_hash()
