@@ -17,11 +17,11 @@ from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.risk_arrays import build_update
 from exchange.margin.scenarios import Preset
 from exchange.margin.surface import MarkPoint, MarkSurface, Surface
-from exchange.model import Instrument, Kind
+from exchange.model import SECONDS_PER_DAY, Instrument, Kind
 from exchange.oracle.chain_data import RecordedChain
 
 _NANOSECONDS: Final = 10**9
-_YEAR_S: Final = 365 * 86_400
+_YEAR_S: Final = 365 * SECONDS_PER_DAY
 
 
 class MarkModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +163,7 @@ def recorded_model(chain: RecordedChain, underlying_id: int) -> MarkModel:
     The chain must have options of this underlying. Carry is kept as a yearly rate, because the
     shift to the future changes the time that is left.
     """
-    shift_s = chain.shift_days * 86_400
+    shift_s = chain.shift_days * SECONDS_PER_DAY
     points: list[MarkPoint] = []
     carries: dict[int, list[float]] = {}
     for option in chain.options:

@@ -10,10 +10,12 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
+from exchange.model import SECONDS_PER_DAY
+
 _NANOSECONDS: Final = 10**9
 _BLOCK_S: Final = 3600  # the simulated path is drawn an hour at a time
 _MINUTE_S: Final = 60  # its volatility is constant within a minute
-_YEAR_S: Final = 365 * 86_400
+_YEAR_S: Final = 365 * SECONDS_PER_DAY
 
 
 class Sample(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Final
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.journal.outbox import Job, JobKind
+from exchange.model import SECONDS_PER_DAY
 from exchange.settlement.batch import Delivery, encode_call
 from exchange.signing import Domain, address_of, sign_digest
 
@@ -17,7 +18,7 @@ _TYPEHASH: Final = keccak(_TYPE.encode())
 _STRUCT: Final = "(uint32,uint64,uint64,uint64)"
 # Counted from the expiry, so that every relayer signs the same bytes; long after that, no batch
 # that pays this expiry could settle anyway.
-_POSTABLE_FOR_S: Final = 30 * 86_400
+_POSTABLE_FOR_S: Final = 30 * SECONDS_PER_DAY
 
 
 def delivery_digest(domain: Domain, delivery: Delivery) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from eth_abi.abi import encode
 
+from exchange.model import SECONDS_PER_DAY
 from exchange.settlement.batch import SETTLE_SELECTOR, encode_call
 from exchange.settlement.chain import Chain, Node
 from exchange.settlement.compiler import Artifact, Artifacts, compile_contracts
@@ -15,7 +16,6 @@ from exchange.signing import address_of
 
 RELAYER_ROLE: Final = 1
 REPOSITORY: Final = Path(__file__).parents[3]
-_DAY_S: Final = 86_400
 
 
 class DeployOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +26,8 @@ class DeployOptions(msgspec.Struct, frozen=True, kw_only=True):
     treasury: str
     oracle_signers: tuple[str, ...]
     oracle_threshold: int
-    batch_age_max_s: int = _DAY_S
-    cancel_delay_s: int = 2 * _DAY_S  # outlasts the oldest batch and the confirmation depth
+    batch_age_max_s: int = SECONDS_PER_DAY
+    cancel_delay_s: int = 2 * SECONDS_PER_DAY  # outlasts the oldest batch and confirmations
 
 
 def project_artifacts(repository: Path = REPOSITORY) -> Artifacts:
