@@ -502,4 +502,6 @@ PRIVATE: Final[list[Method[Any]]] = [
     _method(unsubscribe_all, schemas.Empty),
     _method(logout, schemas.LogoutParams),
 ]
-SIGNED: Final = frozenset({"private/buy", "private/sell", "private/edit", "private/withdraw"})
+SIGNED: Final = frozenset(
+    {"private/buy", "private/sell", "private/edit", "private/mass_quote", "private/withdraw"}
+)

@@ -61,6 +61,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     updated_ns: int
     seq: int  # of the command whose signature is in force
     trigger: Trigger | None
+    is_quote: bool = False
     status: OrderStatus = OrderStatus.OPEN
     filled_quantity: int = 0
     canceled_quantity: int = 0

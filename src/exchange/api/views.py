@@ -29,6 +29,7 @@ from exchange.commands import (
     AnyCommand,
     Configure,
     CutBatch,
+    MassQuote,
     PlaceOrder,
     ProtectionParameters,
     SetProtection,
@@ -36,7 +37,7 @@ from exchange.commands import (
     signed_commands,
 )
 from exchange.fixed import notional, to_seconds_down
-from exchange.model import Instrument, InstrumentStatus, OrderStatus, Side
+from exchange.model import Instrument, InstrumentStatus, OrderStatus, Side, sheet_orders
 
 TRADES_PER_INSTRUMENT: Final = 1_000
 TRADES_PER_SUBACCOUNT: Final = 1_000
@@ -112,6 +113,7 @@ class VenueView:
             ev.OrderPlaced: self._on_placed,
             ev.OrderAmended: self._on_amended,
             ev.OrderCanceled: self._on_canceled,
+            ev.QuotesReplaced: self._on_quotes,
             ev.Traded: self._on_traded,
             ev.PositionExpired: self._on_position_expired,
             ev.DeliveryPriceFixed: self._on_delivery,
@@ -272,8 +274,9 @@ class VenueView:
                 for command in signed_commands(self._command)
                 if isinstance(command, PlaceOrder) and command.terms.nonce == event.nonce
             ),
-            None,  # a quote: its terms are those of its sheet
+            self._command if isinstance(self._command, MassQuote) else None,
         )
+        assert signed is not None, "nothing enters without a signature"
         order = OrderRecord(
             order_id=event.order_id,
             subaccount_id=event.subaccount_id,
@@ -281,16 +284,17 @@ class VenueView:
             side=event.side,
             quantity=event.quantity,
             limit_price=event.limit_price,
-            max_fee=signed.terms.max_fee if signed else 0,
+            max_fee=signed.terms.max_fee,
             nonce=event.nonce,
-            version=signed.terms.version if signed else 0,
-            deadline=signed.terms.deadline if signed else 0,
+            version=0 if isinstance(signed, MassQuote) else signed.terms.version,
+            deadline=signed.terms.deadline,
             label=event.label,
             time_in_force=event.time_in_force,
             post_only=event.post_only,
-            reject_post_only=signed.reject_post_only if signed else False,
+            reject_post_only=isinstance(signed, MassQuote) or signed.reject_post_only,
             reduce_only=event.reduce_only,
-            mmp=signed.mmp if signed else False,
+            mmp=signed.mmp,
+            is_quote=isinstance(signed, MassQuote),
             trigger=event.trigger if isinstance(event, ev.OrderArmed) else None,
             placed_ns=self.time_ns,
             updated_ns=self.time_ns,
@@ -322,6 +326,22 @@ class VenueView:
         self._rest(order, order.remaining_quantity)
         self._finish_if_done(order)
         self._touch(order)
+
+    def _on_quotes(self, event: ev.QuotesReplaced) -> None:
+        """A quote that stayed has the terms of its leaf in the new sheet."""
+        command = self._command
+        assert isinstance(command, MassQuote)
+        orders = sheet_orders(command.terms, command.quotes)
+        leaves = {(terms.instrument_id, terms.side): terms for terms in orders}
+        for order in self.open_orders.get(event.subaccount_id, {}).values():
+            if not order.is_quote:
+                continue
+            terms = leaves[order.instrument_id, order.side]
+            self.nonces.pop((event.subaccount_id, order.nonce))
+            self.nonces[event.subaccount_id, terms.nonce] = order.order_id
+            order.nonce, order.seq = terms.nonce, self.seq
+            order.max_fee, order.deadline = terms.max_fee, terms.deadline
+            order.mmp, order.label = command.mmp, command.label
 
     def _on_canceled(self, event: ev.OrderCanceled) -> None:
         order = self.orders[event.order_id]

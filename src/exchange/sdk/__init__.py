@@ -8,6 +8,7 @@ from exchange.sdk.async_client import AsyncClient
 from exchange.sdk.book import BookMirror
 from exchange.sdk.client import Client
 from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
+from exchange.sdk.quotes import TwoSided
 from exchange.sdk.wallet import Wallet
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Client",
     "ConnectionLost",
     "SdkError",
+    "TwoSided",
     "Wallet",
 ]

@@ -8,6 +8,7 @@ venue's steps.
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
@@ -16,10 +17,18 @@ import msgspec
 import structlog
 
 from exchange.fixed import CASH_SCALE, div_up, mul_div_up
-from exchange.model import OrderTerms, Side, WithdrawalTerms, instrument_name, unpack_instrument_id
+from exchange.model import (
+    OrderTerms,
+    SheetTerms,
+    Side,
+    WithdrawalTerms,
+    instrument_name,
+    unpack_instrument_id,
+)
 from exchange.sdk import types
 from exchange.sdk.book import BookMirror
 from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
+from exchange.sdk.quotes import TwoSided
 from exchange.sdk.subscriptions import Stream, Subscriptions
 from exchange.sdk.transport import HttpTransport, WebSocketTransport
 from exchange.sdk.triggers import trigger_of
@@ -377,6 +386,49 @@ class AsyncClient:
         """Cancel all orders of this subaccount; returns how many."""
         params = {"subaccount_id": await self.subaccount_id()}
         return int(await self.call("private/cancel_all", params))
+
+    async def mass_quote(
+        self,
+        lines: Sequence[TwoSided],
+        *,
+        max_fee: Number | None = None,
+        deadline_s: int = DEADLINE_S,
+        mmp: bool = False,
+        label: str = "",
+    ) -> types.QuotesReceipt:
+        """Replace this subaccount's sheet of post-only quotes, under one signature.
+
+        What only shrinks keeps its priority; what the sheet does not name is canceled.
+        """
+        wallet = self._wallet()
+        instruments = [await self.instrument(line.instrument_name) for line in lines]
+        fees = [await self._max_fee(instrument, max_fee) for instrument in instruments]
+        first_nonce = self.nonces.allocate(2 * len(lines))
+        terms = SheetTerms(
+            subaccount_id=await self.subaccount_id(),
+            sheet_nonce=first_nonce,  # it only grows, over restarts too
+            first_nonce=first_nonce,
+            max_fee=max(fees, default=0),
+            deadline=self._transport.clock.now_s() + deadline_s,
+            signer=wallet.address,
+        )
+        quotes = [
+            line.signed(instrument.instrument_id)
+            for line, instrument in zip(lines, instruments, strict=True)
+        ]
+        params = msgspec.structs.asdict(terms) | {
+            "max_fee": price_text(terms.max_fee),
+            "signature": wallet.sign_sheet(await self._signing_domain(), terms, quotes),
+            "quotes": [line.fields() for line in lines],
+            "mmp": mmp,
+            "label": label,
+        }
+        return await self._typed(types.QuotesReceipt, "private/mass_quote", params)
+
+    async def cancel_quotes(self) -> int:
+        """Cancel the quotes of this subaccount; returns how many."""
+        params = {"subaccount_id": await self.subaccount_id()}
+        return int(await self.call("private/cancel_quotes", params))
 
     async def order(self, order_id: str) -> types.Order:
         """An order's state."""

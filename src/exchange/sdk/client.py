@@ -5,7 +5,7 @@ Every call blocks until its reply; exceptions are the same. Not meant for severa
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 from exchange.sdk import types
 from exchange.sdk.async_client import AsyncClient
 from exchange.sdk.book import BookMirror
+from exchange.sdk.quotes import TwoSided
 from exchange.sdk.wallet import Number
 
 T = TypeVar("T")
@@ -111,6 +112,14 @@ class Client:
     def cancel(self, order_id: str) -> types.Order:
         """Cancel one order."""
         return self._run(self._async.cancel(order_id))
+
+    def mass_quote(self, lines: Sequence[TwoSided], **options: Any) -> types.QuotesReceipt:
+        """Replace this subaccount's sheet of quotes; options as in `AsyncClient.mass_quote`."""
+        return self._run(self._async.mass_quote(lines, **options))
+
+    def cancel_quotes(self) -> int:
+        """Cancel the quotes of this subaccount; returns how many."""
+        return self._run(self._async.cancel_quotes())
 
     def cancel_all(self) -> int:
         """Cancel all orders of this subaccount; returns how many."""

@@ -80,6 +80,31 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     linked_order_ids: list[str] = []  # of orders that were placed together, the first included
 
 
+class QuoteError(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a quote that does not stand."""
+
+    instrument_name: str
+    side: str
+    code: int
+    message: str
+    reject_reason: str
+    reason: str
+
+
+class QuotesReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """An acknowledged sheet: what it did (nothing if repeated), and the quotes that stand now."""
+
+    sheet_nonce: int
+    canceled: int
+    kept: int
+    placed: int
+    refused: int
+    quotes: list[Order]
+    errors: list[QuoteError]
+    seq: int
+    journal_hash: str
+
+
 class WithdrawalReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """An acknowledged withdrawal."""
 

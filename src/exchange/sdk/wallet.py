@@ -5,7 +5,7 @@ representation.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -13,9 +13,18 @@ from typing import Final
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, format_decimal, parse_decimal
-from exchange.model import OrderTerms, WithdrawalTerms
+from exchange.model import OrderTerms, Quote, SheetTerms, WithdrawalTerms
 from exchange.sdk.errors import BadArgument
-from exchange.signing import Domain, address_of, order_digest, sign_digest, withdrawal_digest
+from exchange.signing import (
+    Domain,
+    address_of,
+    order_digest,
+    sheet_digest,
+    sheet_leaves,
+    sheet_root,
+    sign_digest,
+    withdrawal_digest,
+)
 
 Number = int | str | Decimal | float
 _KEY_BYTES: Final = 32
@@ -67,10 +76,11 @@ class NonceAllocator:
         self._clock_us = clock_us
         self._last = 0
 
-    def allocate(self) -> int:
-        """A fresh nonce."""
-        self._last = self._last + 1 if self._last else self._clock_us()
-        return self._last
+    def allocate(self, count: int = 1) -> int:
+        """The first of `count` fresh nonces that follow one another."""
+        first = self._last + 1 if self._last else self._clock_us()
+        self._last = first + count - 1
+        return first
 
 
 class Wallet:
@@ -86,6 +96,11 @@ class Wallet:
     def sign_order(self, domain: Domain, terms: OrderTerms) -> str:
         """Hex signature of an order."""
         return "0x" + sign_digest(order_digest(domain, terms), self._key).hex()
+
+    def sign_sheet(self, domain: Domain, terms: SheetTerms, quotes: Sequence[Quote]) -> str:
+        """Hex signature of a whole sheet of quotes."""
+        root = sheet_root(sheet_leaves(terms, quotes))
+        return "0x" + sign_digest(sheet_digest(domain, terms, root), self._key).hex()
 
     def sign_withdrawal(self, domain: Domain, terms: WithdrawalTerms) -> str:
         """Hex signature of a withdrawal."""

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.api.world import (
     CALL_NAME,
     MAKER_KEY,
+    PUT_NAME,
     STRANGER_KEY,
     TAKER,
     TAKER_ID,
@@ -15,7 +16,7 @@ from tests.unit.api.world import (
     served,
 )
 
-from exchange.sdk import ApiError, AsyncClient, BadArgument
+from exchange.sdk import ApiError, AsyncClient, BadArgument, TwoSided
 from exchange.sdk import async_client as module
 
 
@@ -51,6 +52,24 @@ def test_a_trade_from_both_transports(venue):
     assert receipt.order.order_state == "filled"
     assert [(t.price, t.amount) for t in receipt.trades] == [(Decimal("1001.5"), Decimal("0.5"))]
     assert receipt.order.max_fee == 60, "twice the schedule"
+
+
+def test_a_sheet_of_quotes_is_replaced_and_canceled(venue):
+    """One signature for all of it; what stays keeps its id."""
+    _, url = venue
+
+    async def steps():
+        async with AsyncClient(url, MAKER_KEY) as maker:
+            put = TwoSided(PUT_NAME, bid=(900, 1), ask=(1_200, 1))
+            first = await maker.mass_quote([TwoSided(CALL_NAME, bid=(900, 1)), put], label="a")
+            second = await maker.mass_quote([put, TwoSided(CALL_NAME, ask=(1_200, 1))])
+            return first, second, await maker.cancel_quotes()
+
+    first, second, canceled = run(steps())
+    assert (first.placed, second.canceled, second.kept, second.placed) == (3, 1, 2, 1)
+    assert [order.label for order in first.quotes] == ["a"] * 3
+    assert {order.order_id for order in first.quotes[1:]} < {o.order_id for o in second.quotes}
+    assert (first.errors, canceled) == ([], 3)
 
 
 def test_an_order_that_waits_is_signed_and_edited(venue):
