@@ -108,10 +108,10 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 class Node:
     """One JSON-RPC endpoint, whatever contracts are on it."""
 
-    def __init__(self, url: str, *, timeout_s: float = _RPC_TIMEOUT_S) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
         provider = HTTPProvider(
-            url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None
+            url, request_kwargs={"timeout": _RPC_TIMEOUT_S}, exception_retry_configuration=None
         )
         self.web3 = Web3(provider)
         self.errors: dict[bytes, tuple[str, list[str]]] = {}  # custom errors by selector
@@ -282,15 +282,8 @@ class Node:
 class Chain(Node):
     """A node with our contracts on it."""
 
-    def __init__(
-        self,
-        url: str,
-        deployment: Deployment,
-        artifacts: Artifacts,
-        *,
-        timeout_s: float = _RPC_TIMEOUT_S,
-    ) -> None:
-        super().__init__(url, timeout_s=timeout_s)
+    def __init__(self, url: str, deployment: Deployment, artifacts: Artifacts) -> None:
+        super().__init__(url)
         self.deployment = deployment
         self.clearing = self._contract(deployment.clearing, artifacts, "Clearing")
         self.oracle = self._contract(deployment.oracle, artifacts, "Oracle")

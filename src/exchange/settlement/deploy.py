@@ -30,9 +30,9 @@ class DeployOptions(msgspec.Struct, frozen=True, kw_only=True):
     cancel_delay_s: int = 2 * SECONDS_PER_DAY  # outlasts the oldest batch and confirmations
 
 
-def project_artifacts(repository: Path = REPOSITORY) -> Artifacts:
+def project_artifacts() -> Artifacts:
     """The contracts of this checkout, compiled if they changed."""
-    return compile_contracts(repository / "contracts", repository / ".venv" / "bin" / "solc")
+    return compile_contracts(REPOSITORY / "contracts", REPOSITORY / ".venv" / "bin" / "solc")
 
 
 def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment:

@@ -48,7 +48,6 @@ class RelayerSettings(msgspec.Struct, frozen=True, kw_only=True):
     oracle_keys: tuple[bytes, ...]
     confirmations: int = 1
     stuck_after_s: float = 15.0
-    poll_s: float = _POLL_S
     patience_s: float = 600.0  # how long a node may stay away
 
 
@@ -104,7 +103,7 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
             moved = settling.run(relayer.step)
             moved |= watching.run(lambda: watcher.step(feed.cursor))
             if not moved:
-                stop.wait(settings.poll_s)
+                stop.wait(_POLL_S)
 
 
 def build_relayer(

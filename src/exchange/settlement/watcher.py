@@ -15,6 +15,7 @@ from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ChainError, ChainUnavailable, ReorgDetected
 
+_POST_TIMEOUT_S: Final = 10.0
 _BLOCKS_AT_ONCE: Final = 500  # nodes bound the span of a log query
 _OBSERVATIONS_AT_ONCE: Final = 200  # about 40 kB of JSON
 
@@ -35,10 +36,10 @@ class ObservationSink(Protocol):
 class AdminSink:
     """The exchange's admin listener."""
 
-    def __init__(self, url: str, token: str, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self._url = f"{url}/admin/observe_blocks"
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self._client = httpx.Client(headers=headers, timeout=timeout_s)
+        self._client = httpx.Client(headers=headers, timeout=_POST_TIMEOUT_S)
 
     def post(self, command: ObserveBlocks) -> None:
         """Deliver by HTTP."""
