@@ -26,7 +26,7 @@ from exchange.engine import Engine
 from exchange.journal import Journal
 from exchange.margin.scenarios import load_preset
 from exchange.oracle.loop import MarksLoop, Timing
-from exchange.sequencer import Sequencer
+from exchange.sequencer import Sequencer, SequencerBusy
 from exchange.settlement.deployment import Deployment, load_deployment
 
 LISTING_INTERVAL_S: Final = 60.0
@@ -146,6 +146,10 @@ def _listeners(
 async def _list_for_ever(feed: MarketFeed) -> None:
     while True:
         await asyncio.sleep(LISTING_INTERVAL_S)
-        added = await feed.list_chains()
+        try:
+            added = await feed.list_chains()
+        except SequencerBusy:  # what is missing is listed the next time
+            log.warning("listing skipped: the sequencer is busy")
+            continue
         if added:
             log.info("listed", instruments=added)
