@@ -1,6 +1,6 @@
 """From the samples of several sources to one index price, or to none: no price, no trading.
 
-Guards in order (docs: issue 4 and `Verdict`): each sample alone, the samples against each other,
+Guards in order (see `Verdict` and `Withheld`): each sample alone, the samples against each other,
 the result against its own past. What is dropped is shown, never hidden. The index is the median
 of the samples that agree, in whole micro-USDC, rounded half-even; the floats end in this module.
 
