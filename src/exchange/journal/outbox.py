@@ -79,7 +79,6 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     gas: int
     max_fee: int
     priority_fee: int
-    replaced: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,9 +123,7 @@ _attempts: Final = sa.Table(
     # Wei do not fit 64 bits for ever; text is exact.
     sa.Column("max_fee", sa.String, nullable=False),
     sa.Column("priority_fee", sa.String, nullable=False),
-    sa.Column("replaced", sa.Boolean, nullable=False),
 )
-_DONE: Final = (JobState.CONFIRMED.value,)
 
 
 class Outbox:
@@ -153,7 +150,7 @@ class Outbox:
 
     def unfinished(self) -> list[Job]:
         """Jobs that are not confirmed, in the order in which they must be done."""
-        return self._select(_jobs.c.state.not_in(_DONE))
+        return self._select(_jobs.c.state != JobState.CONFIRMED.value)
 
     def job(self, key: str) -> Job | None:
         """One job."""
@@ -203,13 +200,11 @@ class Outbox:
         return self._store(again)
 
     def send(self, job: Job, attempt: Attempt) -> Job:
-        """Remember a signed transaction before it is sent; older ones of the job are replaced."""
+        """Remember a signed transaction before it is sent, as the newest of its job."""
         assert JobState.SENT in MOVES[job.state], f"{job.key}: {job.state} -> sent"
-        older = sa.update(_attempts).where(_attempts.c.job_key == job.key).values(replaced=True)
         row = msgspec.structs.asdict(attempt)
         row |= {"max_fee": str(attempt.max_fee), "priority_fee": str(attempt.priority_fee)}
         with self._database.begin() as connection:
-            connection.execute(older)
             connection.execute(sa.delete(_attempts).where(_attempts.c.tx_hash == attempt.tx_hash))
             connection.execute(sa.insert(_attempts), row)  # the same bytes again move to the end
             connection.execute(_update(job.key, {"state": JobState.SENT.value}))
