@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from exchange.audit import BatchAudit, Difference, Replay
+from exchange.audit import BatchAudit, Difference, Replay, ReplayFigures
 from exchange.bootstrap.processes import StartFailed
 from exchange.commands import Configure
 from exchange.journal import JournalReader, JournalUnavailable
@@ -17,16 +17,9 @@ from exchange.settlement.deployment import Deployment
 from exchange.settlement.reconcile import Reconciliation, reconcile
 
 
-class AuditResult(msgspec.Struct, kw_only=True, omit_defaults=True):
+class AuditResult(ReplayFigures, kw_only=True, omit_defaults=True):
     """What an audit found. `difference` is empty when there is none."""
 
-    commands: int = 0
-    events: int = 0
-    signatures: int = 0
-    batches: int = 0
-    state_hashes: int = 0
-    chain_hash: str = ""
-    state_hash: str = ""
     settled_batches: int | None = None  # None: no node was asked
     accounts_on_chain: int | None = None
     difference: str = ""

@@ -1,15 +1,15 @@
 """The simulated market of a local venue: sources for the oracle, chains to list.
 
-With `--chain-data` the BTC chain, its volatilities and its index come from a recorded file, which
-is shifted to the future relative to the journal's first command, so that a restart finds the same
-expiries.
+With `--chain-data` the BTC chain, its volatilities and its opening index come from a recorded file,
+which is shifted to the future relative to the journal's first command, so that a restart finds the
+same expiries.
 """
 
 from pathlib import Path
 
 from exchange.commands import ListInstruments
 from exchange.config import Settings
-from exchange.engine import Engine
+from exchange.events import InstrumentListed
 from exchange.fixed import to_seconds_down
 from exchange.model import Underlying
 from exchange.oracle.chain_data import RecordedChain, read_chain
@@ -66,13 +66,15 @@ class MarketFeed:
 
     async def list_chains(self) -> int:
         """List what is missing around the index; returns how many instruments are new."""
-        before = await self._sequencer.read(_listed)
+        listed = await self._sequencer.read(lambda engine: set(engine.instruments))
+        added = 0
         for underlying in simulated_underlyings():
             command = await self._listings(underlying)
-            fresh = tuple(item for item in command.listings if item.instrument_id not in before)
+            fresh = tuple(item for item in command.listings if item.instrument_id not in listed)
             if fresh:
-                await self._sequencer.submit(ListInstruments(listings=fresh))
-        return len(await self._sequencer.read(_listed)) - len(before)
+                reply = await self._sequencer.submit(ListInstruments(listings=fresh))
+                added += sum(isinstance(event, InstrumentListed) for event in reply.events)
+        return added
 
     async def _listings(self, underlying: Underlying) -> ListInstruments:
         now_s = to_seconds_down(self._sequencer.now_ns())
@@ -89,7 +91,3 @@ class MarketFeed:
         return self._market.chain_command(
             underlying.name, index_price or self._market.start_price(underlying.name), now_s
         )
-
-
-def _listed(engine: Engine) -> set[int]:
-    return set(engine.instruments)
