@@ -104,7 +104,7 @@ def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         loop="uvloop",
         http=bounded_protocol(),
         ws="websockets-sansio",
-        ws_max_size=GatewaySettings().body_max,
+        ws_max_size=GatewaySettings().sheet_max,
         ws_per_message_deflate=False,
         access_log=False,
         log_config=None,
@@ -302,7 +302,8 @@ class WebSocketEndpoint:
                 return
             text = message.get("bytes") or (message.get("text") or "").encode()
             connection.heard()
-            if len(text) > self._gateway.settings.body_max:
+            settings = self._gateway.settings
+            if len(text) > (settings.sheet_max if connection.session else settings.body_max):
                 await self._close(socket, _MESSAGE_TOO_BIG, "message too big")
                 return
             await connection.slots.acquire()  # full: stop reading, the client slows itself

@@ -10,6 +10,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     testnet: bool = True
     static_dir: str = ""  # files served under / when given: the web terminal
     body_max: int = 16 * 1024
+    sheet_max: int = 128 * 1024  # a message of a signed-in WebSocket: quote sheets are long
     connections_max: int = 2_000
     connections_per_address_max: int = 200
     in_flight_per_connection_max: int = 256

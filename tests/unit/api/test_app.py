@@ -284,7 +284,7 @@ def test_static_files_lie_beside_the_methods_and_nothing_above_them(tmp_path):
 
 def test_the_server_is_bounded():
     config = server_config(lambda *_: None, "127.0.0.1", 0)
-    assert config.ws_max_size == 16 * 1024
+    assert config.ws_max_size == 128 * 1024
     assert not config.ws_per_message_deflate
 
 

@@ -20,7 +20,7 @@ from tests.unit.api.world import (
 from tests.venue import contracts, usdc
 
 from exchange.model import Quote, SheetTerms
-from exchange.signing import sheet_digest, sheet_leaves, sheet_root, sign_digest
+from exchange.signing import address_of, sheet_digest, sheet_leaves, sheet_root, sign_digest
 
 
 @pytest.fixture
@@ -129,6 +129,12 @@ def test_sides_are_refused_by_name(world):
 def test_what_was_not_signed_is_refused(world, changes, expected):
     error = quote(world, sheet(world, 2, line()) | changes)
     assert error["data"].get("reject_reason") == expected
+
+
+def test_a_stranger_cannot_quote_for_another(world):
+    signer = address_of(STRANGER_KEY)
+    error = quote(world, sheet(world, 1, line(), key=STRANGER_KEY, signer=signer))
+    assert error["data"]["reject_reason"] == "unauthorized_signer"
 
 
 def test_the_engine_refuses_a_stale_sheet(world):

@@ -11,6 +11,8 @@ def test_the_api_page_states_the_limits_in_force():
     settings = GatewaySettings()
     assert settings.body_max == 16 * 1024
     assert "16 KB" in DOCS
+    assert settings.sheet_max == 128 * 1024
+    assert "128 KB" in DOCS
     for figure in (
         settings.connections_max,
         settings.connections_per_address_max,

@@ -72,6 +72,19 @@ def test_a_sheet_of_quotes_is_replaced_and_canceled(venue):
     assert (first.errors, canceled) == ([], 3)
 
 
+def test_a_signed_in_maker_may_send_long_sheets(venue):
+    """The engine sees it: it has more lines than the chain has instruments."""
+    _, url = venue
+
+    async def steps():
+        async with AsyncClient(url, MAKER_KEY) as maker:
+            await maker.mass_quote([TwoSided(CALL_NAME, bid=(900, 1), ask=(1_200, 1))] * 400)
+
+    with pytest.raises(ApiError) as caught:
+        run(steps())
+    assert caught.value.reject_reason == "bad_sheet"
+
+
 def test_an_order_that_waits_is_signed_and_edited(venue):
     """The trigger's hash is part of both signatures."""
     _, url = venue
