@@ -30,11 +30,11 @@ def recorded_chain(file: str, first_time_ns: int) -> RecordedChain | None:
     """A recorded chain, shifted from the time of the journal's first command; None without one."""
     if not file:
         return None
-    market = load_dev_market()
+    btc = load_dev_market().underlyings["BTC"]
     return read_chain(
         Path(file),
-        underlyings={name: item.underlying_id for name, item in market.underlyings.items()},
-        grid=market.underlyings["BTC"].grid(recorded=True),
+        underlyings={"BTC": btc.underlying_id},  # one grid, so one underlying
+        grid=btc.grid(recorded=True),
         now_s=to_seconds_down(first_time_ns),
     )
 
