@@ -31,12 +31,12 @@ class RateLimits:
         self._monotonic_s = monotonic_s
         self._pools: OrderedDict[tuple[str, bool], _Pool] = OrderedDict()
 
-    def take(self, caller: str, *, matching: bool) -> None:
-        """Take one credit, or raise TooManyRequests."""
+    def take(self, caller: str, *, matching: bool, cost: int = 1) -> None:
+        """Take credits, or none of them and raise TooManyRequests."""
         pool = self._refill(caller, matching=matching)
-        if pool.credits < 1:
+        if pool.credits < cost:
             raise TooManyRequests("the credit pool is empty; slow down")
-        pool.credits -= 1
+        pool.credits -= cost
 
     def left(self, caller: str, *, matching: bool) -> dict[str, object]:
         """What a pool holds: for `get_rate_limits`."""

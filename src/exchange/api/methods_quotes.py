@@ -35,9 +35,12 @@ from exchange.api.schemas import (
 )
 from exchange.commands import CancelAll, MassQuote
 from exchange.events import OrderCanceled, QuoteRefused, QuotesReplaced
+from exchange.fixed import div_down
 from exchange.matching.quotes import QUOTES_MAX
 from exchange.model import Quote, SheetTerms
 from exchange.signing import sheet_digest, sheet_leaves, sheet_root
+
+LINES_PER_CREDIT: Final = 8  # a sheet is hashed before its signature can be checked
 
 
 class QuoteSide(Params, frozen=True, kw_only=True):
@@ -70,8 +73,10 @@ class MassQuoteParams(Params, frozen=True, kw_only=True):
     label: Label = ""
 
 
-async def mass_quote(gateway: Gateway, _: Caller, params: MassQuoteParams) -> Result:
+async def mass_quote(gateway: Gateway, caller: Caller, params: MassQuoteParams) -> Result:
     """Replaces a subaccount's sheet of post-only quotes; needs no session, since it is signed."""
+    more = div_down(len(params.quotes), LINES_PER_CREDIT)  # besides the one of every call
+    gateway.limits.take(caller.pool, matching=True, cost=more)
     terms = SheetTerms(
         subaccount_id=params.subaccount_id,
         sheet_nonce=params.sheet_nonce,
