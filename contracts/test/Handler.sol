@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch, Order, Payoff} from "../src/interfaces/IClearing.sol";
+import {Batch, Order, Payoff, QuoteSheet, SignedSheet} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
 /// @dev Random but always lawful actions of owners, relayer and oracle, with ghost sums of what
@@ -20,10 +20,13 @@ contract Handler is ClearingTest {
     uint256 public withdrawn;
     uint256 public settled;
     uint256 public trades;
+    uint256 public quotes;
     uint256 public payoffs;
     bool public settledTwice;
     bool public floorFell;
+    bool public sheetWentBack;
     uint64[ACTORS] internal floors;
+    uint64[ACTORS] internal sheets;
 
     function setUp() public override {
         super.setUp();
@@ -57,6 +60,39 @@ contract Handler is ClearingTest {
         batch.fills[0].makerFee = uint64(q / 100);
         settleOnce(batch);
         trades++;
+    }
+
+    /// @dev The buyer's order is one of three leaves of a fresh sheet.
+    function quote(uint256 buyer, uint256 seller, uint256 which, uint256 quantity) public {
+        (buyer, seller) = (buyer % ACTORS, seller % ACTORS);
+        uint64 q = uint64(bound(quantity, 1, 100 * ONE));
+        Batch memory batch = batchOf(2, 1, 0, 0);
+        Order[] memory orders = new Order[](3);
+        bytes32[] memory tree = new bytes32[](3);
+        for (uint256 i = 0; i < 3; i++) {
+            orders[i] = freshOrder(buyer, BUY, which, q, int64(uint64(i + 1) * 1e4));
+            orders[i].deadline = START + 1000 * DAY;
+            tree[i] = structHash(orders[i]);
+        }
+        QuoteSheet memory sheet = QuoteSheet({
+            subaccountId: ids[buyer],
+            sheetNonce: ++sheets[buyer],
+            deadline: START + 1000 * DAY,
+            root: rootOf(tree),
+            signer: orders[0].signer
+        });
+        bytes memory signature = signatureOf(tradingKey(buyer), clearing.hashQuoteSheet(sheet));
+        batch.sheets = new SignedSheet[](1);
+        batch.sheets[0] = SignedSheet(sheet, signature);
+        batch.orders[0] = leaf(orders[which % 3], 0, proofOf(tree, which % 3));
+        Order memory other = freshOrder(seller, SELL, which, q, 1e4);
+        batch.orders[1] = signed(other, tradingKey(seller));
+        batch.fills[0] = fillOf(q, 1e4);
+        settleOnce(batch);
+        quotes++;
+        for (uint256 i = 0; i < ACTORS; i++) {
+            if (clearing.sheetNonce(ids[i]) != sheets[i]) sheetWentBack = true;
+        }
     }
 
     function withdraw(uint256 who, uint256 amount) public {

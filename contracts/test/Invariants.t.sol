@@ -19,7 +19,7 @@ contract InvariantsTest is Test {
     }
 
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](8);
+        bytes4[] memory selectors = new bytes4[](9);
         selectors[0] = Handler.deposit.selector;
         selectors[1] = Handler.trade.selector;
         selectors[2] = Handler.withdraw.selector;
@@ -28,6 +28,7 @@ contract InvariantsTest is Test {
         selectors[5] = Handler.raiseFloor.selector;
         selectors[6] = Handler.setSessionKey.selector;
         selectors[7] = Handler.pass.selector;
+        selectors[8] = Handler.quote.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), selectors);
     }
@@ -44,6 +45,7 @@ contract InvariantsTest is Test {
         positions_net_to_zero_until_they_are_paid_off();
         no_batch_settles_twice();
         nonce_floors_never_fall();
+        sheet_nonces_are_those_of_the_last_sheet_that_filled();
     }
 
     function cash_in_accounts_unpaid_payoffs_and_held_money_are_what_came_in_less_what_left()
@@ -75,6 +77,10 @@ contract InvariantsTest is Test {
         assertTrue(!handler.floorFell(), "floor");
     }
 
+    function sheet_nonces_are_those_of_the_last_sheet_that_filled() internal view {
+        assertTrue(!handler.sheetWentBack(), "sheet");
+    }
+
     function ledger() internal view returns (int256) {
         return handler.cashTotal() + handler.unpaidPayoffs() + handler.heldTotal();
     }
@@ -83,13 +89,16 @@ contract InvariantsTest is Test {
     /// happens.
     function afterInvariant() public {
         (uint256 trades, uint256 payoffs) = (handler.trades(), handler.payoffs());
+        uint256 quotes = handler.quotes();
         handler.deposit(0, 100e6);
         handler.deposit(1, 1e12);
         handler.trade(0, 1, 0, 5, 5);
+        handler.quote(0, 1, 0, 5);
         handler.withdraw(1, 1);
         handler.payOff(0, 0);
         assertEq(trades + 1, handler.trades(), "trades");
         assertEq(payoffs + 1, handler.payoffs(), "payoffs");
+        assertEq(quotes + 1, handler.quotes(), "quotes");
         assertTrue(handler.settled() > 3, "batches");
         invariant_books_balance_and_promises_hold();
     }
