@@ -79,10 +79,8 @@ class Clockwork:
         refused = [event for event in reply.events if isinstance(event, Refused)]
         for event in refused:
             log.warning("expiry refused", expiry=expiry, reason=event.reason.value)
-        if not refused:
-            self._retry_at_s.pop(
-                key, None
-            )  # a full batch may have left a part of it to be asked for
+        if not refused:  # a full batch may have left a part of it, which is due at once
+            self._retry_at_s.pop(key, None)
 
 
 def _due(engine: Engine, now_s: int) -> list[tuple[int, int]]:
