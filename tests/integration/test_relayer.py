@@ -51,6 +51,13 @@ def eventually(holds: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
         time.sleep(0.02)
 
 
+def end(stop: threading.Event, *threads: threading.Thread) -> None:
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive(), "a relayer does not stop"
+
+
 def require_settled_once(world: World, batches: int, outbox: Outbox) -> None:
     """Every batch is confirmed, has one log on chain, and chain and journal agree."""
     outbox.check()
@@ -213,9 +220,7 @@ def test_two_relayers_at_the_same_time(world: World) -> None:
         time.sleep(0.03)
     boxes = [Outbox(world.settings(name).outbox) for name in ("first.db", "second.db")]
     eventually(lambda: all(len(done(box)) == 10 for box in boxes))
-    stop.set()
-    for thread in threads:
-        thread.join(10)
+    end(stop, *threads)
     for box in boxes:
         require_settled_once(world, 10, box)
         box.close()
@@ -230,8 +235,7 @@ def test_one_outbox_has_one_user(world: World) -> None:
     eventually(lambda: (world.folder / "relayer.db").exists())
     with pytest.raises(ChainError, match="another relayer is using"):
         run_relayer(*arguments)
-    stop.set()
-    thread.join(10)
+    end(stop, thread)
 
 
 def test_a_stranger_in_the_place_of_a_batch_is_told_apart(world: World) -> None:
@@ -357,8 +361,7 @@ def test_a_node_that_goes_away_is_waited_for(world: World) -> None:
     time.sleep(0.5)
     world.restart_anvil()
     eventually(lambda: world.chain.last_batch().number == 1)
-    stop.set()
-    thread.join(10)
+    end(stop, thread)
 
 
 def test_patience_ends(world: World) -> None:
