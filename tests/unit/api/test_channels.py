@@ -339,3 +339,37 @@ def flip(venue, side, price):
 def keep(venue, side, price):
     """An order that may trade and may rest."""
     return venue.order(MAKER_ID if side is Side.SELL else TAKER_ID, side, 2, price)
+
+
+def test_a_family_is_silent_once_its_last_listener_has_left(world):
+    """Whoever comes and goes, who stays hears; the last one out ends the work."""
+    first, second = Listener(world), Listener(world)
+    channel = f"trades.{CALL_NAME}.raw"
+    for listener in (first, second, first):  # the third joins again what it never left
+        listener.join(channel)
+    first.ask("public/unsubscribe", channels=[channel])
+    trade(world)
+    assert [len(listener.heard()) for listener in (first, second)] == [0, 1]
+    second.ask("public/unsubscribe_all")
+    assert world.gateway.channels.count() == 0
+    first.join(channel)
+    world.do(lambda venue: venue.buy(TAKER_ID, 1, 1_000))
+    assert len(first.heard()) == 1
+
+
+def test_listeners_of_one_family_cost_the_others_nothing(world):
+    """An order looks no channel over: thousands of them are one client's to join."""
+
+    class Names(dict):
+        looked_over = 0
+
+        def __iter__(self):
+            Names.looked_over += 1
+            return super().__iter__()
+
+    channels = world.gateway.channels
+    channels._members = Names()
+    Listener(world).join(f"ticker.{CALL_NAME}.100ms", f"quote.{PUT_NAME}")
+    trade(world)
+    channels.tick()
+    assert Names.looked_over == 0
