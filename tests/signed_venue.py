@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.venue import CLEARING, C, Venue, open_venue
+from tests.venue import CLEARING, C, P, Venue, open_venue, usdc
 
-from exchange.commands import PlaceLinked, PlaceOrder, Withdraw
+from exchange.commands import MassQuote, PlaceLinked, PlaceOrder, Withdraw
 from exchange.events import AnyEvent, BatchCut
 from exchange.journal import EntryEncoder, Journal
 from exchange.model import (
@@ -14,11 +14,22 @@ from exchange.model import (
     LinkKind,
     OrderTerms,
     PriceSource,
+    Quote,
+    SheetTerms,
     Side,
     Trigger,
     TriggerKind,
 )
-from exchange.signing import Domain, address_of, order_digest, sign_digest, withdrawal_digest
+from exchange.signing import (
+    Domain,
+    address_of,
+    order_digest,
+    sheet_digest,
+    sheet_leaves,
+    sheet_root,
+    sign_digest,
+    withdrawal_digest,
+)
 
 MAKER_KEY = b"\x11" * 32
 TAKER_KEY = b"\x22" * 32
@@ -63,6 +74,36 @@ def bracketed_venue() -> Venue:
     place_signed(venue, venue.terms(maker, Side.BUY, 1, 2_600))
     place_signed(venue, venue.terms(maker, Side.BUY, 1, 2_350))
     venue.mark({C: 2_400})
+    return venue
+
+
+def quote_signed(
+    venue: Venue, subaccount_id: int, nonce: int, *quotes: Quote
+) -> tuple[AnyEvent, ...]:
+    """Replace a sheet with its owner's real signature; leaves have the nonces 1000 * nonce on."""
+    terms = SheetTerms(
+        subaccount_id=subaccount_id,
+        sheet_nonce=nonce,
+        first_nonce=1_000 * nonce,
+        max_fee=usdc(100),
+        deadline=venue.now_s + 600,
+        signer=venue.engine.subaccounts[subaccount_id].owner,
+    )
+    digest = sheet_digest(DOMAIN, terms, sheet_root(sheet_leaves(terms, quotes)))
+    signature = sign_digest(digest, KEYS[terms.signer])
+    return venue.send(MassQuote(terms=terms, quotes=quotes, signature=signature))
+
+
+def quoted_venue() -> Venue:
+    """A maker's bid in the call fills under two sheets, and the put's ask under the second."""
+    venue = open_venue()
+    maker, taker = venue.fund(MAKER), venue.fund(TAKER)
+    bid, ask, lot = usdc(2_480), usdc(2_520), 10_000
+    quote_signed(venue, maker, 1, Quote(C, bid, 3 * lot, ask, 3 * lot))
+    place_signed(venue, venue.terms(taker, Side.SELL, 1, 2_480))
+    quote_signed(venue, maker, 2, Quote(P, 0, 0, ask, lot), Quote(C, bid, 2 * lot, ask, lot))
+    place_signed(venue, venue.terms(taker, Side.SELL, 1, 2_480))
+    place_signed(venue, venue.terms(taker, Side.BUY, 1, 2_520, P))
     return venue
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from tests.signed_venue import DOMAIN, KEYS, bracketed_venue, traded_venue
+from tests.signed_venue import DOMAIN, KEYS, bracketed_venue, quoted_venue, traded_venue
 from tests.venue import Venue, usdc
 
 from exchange.audit import BatchAudit, Difference
@@ -10,7 +10,13 @@ from exchange.commands import CutBatch
 from exchange.journal import EntryEncoder
 from exchange.settlement.batch import batch_hash
 from exchange.settlement.chain import Settled
-from exchange.signing import order_digest, recover_signer
+from exchange.signing import (
+    is_in_sheet,
+    order_digest,
+    order_struct_hash,
+    recover_signer,
+    sheet_digest,
+)
 
 
 def audited(venue: Venue) -> BatchAudit:
@@ -65,6 +71,27 @@ def test_linked_and_triggered_orders_bring_their_own_signatures() -> None:
     ]
     for order in batch.orders:
         assert recover_signer(order_digest(DOMAIN, order.terms), order.signature) in KEYS
+
+
+def test_leaves_bring_a_proof_and_each_sheet_comes_once() -> None:
+    """A quote that stayed is in the batch under both sheets, and both are on their way."""
+    venue = quoted_venue()
+    venue.send(CutBatch())
+    (batch,) = audited(venue).batches
+    assert [sheet.terms.sheet_nonce for sheet in batch.sheets] == [1, 2]
+    for sheet in batch.sheets:
+        digest = sheet_digest(DOMAIN, sheet.terms, sheet.root)
+        assert recover_signer(digest, sheet.signature) == sheet.terms.signer
+    leaves = {order.terms.nonce: order for order in batch.orders if len(order.signature) % 32 == 0}
+    assert sorted(leaves) == [1_000, 2_000, 2_001]
+    for nonce, order in leaves.items():
+        words = [order.signature[at : at + 32] for at in range(0, len(order.signature), 32)]
+        place = int.from_bytes(words[0], "big")
+        assert place == nonce // 1_000 - 1
+        leaf = order_struct_hash(order.terms)
+        assert is_in_sheet(batch.sheets[place].root, leaf, words[1:])
+    makers = [batch.orders[fill.maker].terms.nonce for fill in batch.fills]
+    assert makers == [1_000, 2_001, 2_000]
 
 
 def test_a_chain_with_the_same_batches_agrees() -> None:

@@ -8,13 +8,14 @@ from tests.signed_venue import (
     TAKER,
     bracketed_venue,
     place_signed,
+    quoted_venue,
     traded_venue,
     write_journal,
 )
 from tests.venue import Venue
 
 from exchange.audit import Difference, Replay
-from exchange.commands import CutBatch, PlaceLinked, PlaceOrder
+from exchange.commands import CutBatch, MassQuote, PlaceLinked, PlaceOrder
 from exchange.events import BatchCut, Traded
 from exchange.journal import JournalReader
 from exchange.model import Side
@@ -46,6 +47,20 @@ def test_a_clean_journal_replays_to_the_same_state(tmp_path: Path) -> None:
     assert run.figures.commands == len(venue.entries)
     assert (run.figures.signatures, run.figures.batches, run.figures.state_hashes) == (4, 1, 1)
     assert run.figures.state_hash == venue.engine.state_hash().hex()
+
+
+def test_a_sheet_is_held_to_its_signature(tmp_path: Path) -> None:
+    """One signature a sheet; another quote under it is found."""
+    venue = quoted_venue()
+    assert replay(journal_of(venue, tmp_path)).figures.signatures == 2 + 3
+    (tmp_path / "journal.db").unlink()
+    at, (seq, time_ns, command, events) = next(
+        (at, entry) for at, entry in enumerate(venue.entries) if isinstance(entry[2], MassQuote)
+    )
+    forged = msgspec.structs.replace(command, signature=bytes(65))
+    venue.entries[at] = (seq, time_ns, forged, events)
+    found = difference(journal_of(venue, tmp_path))
+    assert (found.seq, "signature" in found.text) == (seq, True)
 
 
 def change_event(venue: Venue, kind: type, **changes: object) -> int:

@@ -271,7 +271,8 @@ def test_a_halt_keeps_quotes_and_takes_no_new_ones(venue):
 def test_quotes_end_with_their_sheet(venue):
     """At its deadline all of them, also those that an older sheet placed."""
     send(venue, 1, CALL, deadline=venue.now_s + 100)
-    send(venue, 2, (C, 2_480, 5, 2_530, 5), deadline=venue.now_s + 200)
+    send(venue, 2, (C, 2_480, 5, 2_530, 5), (P, 0, 0, 2_520, 1), deadline=venue.now_s + 200)
+    venue.send(CancelOrder(subaccount_id=2, order_id=venue.engine.open_orders(2)[-1].order_id))
     venue.wait(100)
     venue.index()
     assert len(venue.engine.open_orders(2)) == 2

@@ -6,10 +6,12 @@ import msgspec
 import pytest
 from eth_abi.abi import decode
 from tests.settlement_world import FEE, PRICE, Script
+from tests.signed_venue import quoted_venue
 
-from exchange.commands import AmendOrder, PlaceOrder
+from exchange.commands import AmendOrder, CutBatch, PlaceOrder
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
-from exchange.model import Side
+from exchange.journal import EntryEncoder
+from exchange.model import Side, seq_and_place
 from exchange.settlement.batch import (
     BATCH_TYPE,
     SETTLE_SELECTOR,
@@ -151,6 +153,23 @@ def test_the_encoding_round_trips(script: Script) -> None:
     assert orders[0][0][3:6] == (2 * QUANTITY_SCALE, PRICE, FEE)
     assert fills[0][4:] == (2 * QUANTITY_SCALE, PRICE, 2 * CASH_SCALE, 4 * CASH_SCALE)
     assert (payoffs, len(withdrawals)) == ((), 1)
+
+
+def test_sheets_are_encoded_beside_their_orders() -> None:
+    """Another ABI decoder reads the sheets; a leaf has its sheet's place and its proof."""
+    encoder, batches = EntryEncoder(), []
+    venue = quoted_venue()
+    venue.send(CutBatch())
+    entries = [encoder.stamp(t, command, events)[0] for _, t, command, events in venue.entries]
+    builder = BatchBuilder(lambda number: entries[seq_and_place(number)[0] - 1].command, Tip())
+    batches = [batch for entry in entries if (batch := builder.add(entry)) is not None]
+    [batch] = batches
+    [(_, orders, sheets, *_)] = decode([BATCH_TYPE], encode_batch(batch))
+    assert [(sheet[0], sheet[1]) for sheet, _ in sheets] == [(2, 1), (2, 2)]
+    assert [sheet[3] for sheet, _ in sheets] == [sheet.root for sheet in batch.sheets]
+    lengths = {order[8]: len(signature) for order, signature in orders}
+    assert (lengths[1_000], lengths[2_000], lengths[2_001]) == (64, 96, 96)
+    assert batch_hash(batch) != batch_hash(msgspec.structs.replace(batch, sheets=()))
 
 
 def test_every_field_changes_the_hash(script: Script) -> None:

@@ -8,8 +8,9 @@ import pytest
 from eth_hash.auto import keccak
 from tests.fake_chain import CLEARING, ORACLE
 from tests.settlement_world import ORACLE_KEYS, Script
+from tests.signed_venue import quoted_venue, write_journal
 
-from exchange.commands import AdvanceClock, ObserveBlocks, PlaceLinked
+from exchange.commands import AdvanceClock, CutBatch, ObserveBlocks, PlaceLinked
 from exchange.events import ClockAdvanced, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
@@ -110,6 +111,17 @@ def test_an_order_of_a_linked_command_is_found_by_its_place(parts: Parts) -> Non
     feed.pull()
     assert feed._signed(second) == orders[1]
     assert parts.feed()._signed(second) == orders[1]
+
+
+def test_a_sheet_is_read_from_the_journal(parts: Parts, tmp_path: Path) -> None:
+    """It is too long to be kept, and as good when it comes from there."""
+    venue = quoted_venue()
+    venue.send(CutBatch())
+    path = tmp_path / "quoted.db"
+    write_journal(venue, path)
+    parts.reader.close()
+    parts.reader = JournalReader(str(path))
+    assert parts.feed().pull() == 1
 
 
 def test_the_cursor_survives_a_restart(parts: Parts) -> None:
