@@ -65,12 +65,16 @@ def _dice(settings: Settings, number: int) -> Random:
 
 
 async def _fund_once(url: str, chain: Chain, party: Party, cash: int) -> None:
-    """Open and fund a subaccount unless this address has one; wait until the venue knows it."""
+    """Open and fund a subaccount unless this address has one with cash, and wait for the venue.
+
+    Whoever was killed between the two has one without.
+    """
     async with AsyncClient(url, party.key, transport="http") as client:
-        if (await client.sign_in()).subaccount_ids:
+        opened = (await client.sign_in()).subaccount_ids
+        if opened and (await client.account()).balance:
             return
         wallet = OwnerWallet(chain, party.key)
-        subaccount_id = await asyncio.to_thread(wallet.open_subaccount)
+        subaccount_id = opened[0] if opened else await asyncio.to_thread(wallet.open_subaccount)
         await asyncio.to_thread(wallet.fund, subaccount_id, cash)
         for _ in range(_POLLS_MAX):
             if (await client.sign_in()).subaccount_ids and (await client.account()).balance:
