@@ -68,7 +68,9 @@ def _order_reply(gateway: Gateway, reply: Reply) -> Result:
         for event in reply.events
         if isinstance(event, OrderPlaced | OrderArmed | OrderAmended | OrderRepeated)
     )
-    order = gateway.view.orders[order_id]
+    order = gateway.view.orders.get(order_id)
+    if order is None:  # the engine remembers longer than this gateway
+        raise OrderNotFound(f"order {order_id} was entered before and ended too long ago to show")
     trades = [
         row
         for trade in order.taker_trades

@@ -337,7 +337,7 @@ class VenueView:
             if not order.is_quote:
                 continue
             terms = leaves[order.instrument_id, order.side]
-            self.nonces.pop((event.subaccount_id, order.nonce))
+            self._forget_nonce(order)
             self.nonces[event.subaccount_id, terms.nonce] = order.order_id
             order.nonce, order.seq = terms.nonce, self.seq
             order.max_fee, order.deadline = terms.max_fee, terms.deadline
@@ -457,7 +457,13 @@ class VenueView:
         if len(self._finished) > FINISHED_ORDERS_KEPT:
             forgotten = self.orders.pop(self._finished.popleft(), None)
             if forgotten is not None:
-                self.nonces.pop((forgotten.subaccount_id, forgotten.nonce), None)
+                self._forget_nonce(forgotten)
+
+    def _forget_nonce(self, order: OrderRecord) -> None:
+        """A quote that nobody traded with frees its nonce, so a younger order may have it now."""
+        key = (order.subaccount_id, order.nonce)
+        if self.nonces.get(key) == order.order_id:
+            del self.nonces[key]
 
 
 def _tick_direction(last: Trade | None, price: int) -> int:
