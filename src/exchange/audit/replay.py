@@ -9,11 +9,20 @@ from typing import Final
 
 import msgspec
 
-from exchange.commands import Configure, MassQuote, SignedCommand, Withdraw, signed_commands
+from exchange.commands import (
+    Configure,
+    MassQuote,
+    SignedCommand,
+    UpdateMarks,
+    Withdraw,
+    signed_commands,
+)
 from exchange.engine import Engine
 from exchange.events import (
+    AnyEvent,
     BatchCut,
     Deposited,
+    MarksUpdated,
     OrderAmended,
     OrderArmed,
     OrderPlaced,
@@ -21,6 +30,7 @@ from exchange.events import (
     Withdrawn,
 )
 from exchange.journal import Entry, JournalCorrupt, JournalReader
+from exchange.margin.merkle import update_root
 from exchange.signing import (
     Domain,
     order_digest,
@@ -70,13 +80,19 @@ Witness = Callable[[Entry], None]
 
 
 class Replay:
-    """One pass over a journal; `engine` stands at the end of it afterwards."""
+    """One pass over a journal; `engine` stands at the end of it afterwards.
 
-    def __init__(self, reader: JournalReader, *, witness: Witness | None = None) -> None:
+    `roots` recomputes the Merkle root of every epoch too, some milliseconds each.
+    """
+
+    def __init__(
+        self, reader: JournalReader, *, witness: Witness | None = None, roots: bool = False
+    ) -> None:
         self.engine = Engine()
         self.figures = ReplayFigures()
         self._reader = reader
         self._witness = witness
+        self._roots = roots
         self._domain: Domain | None = None
         self._deposited = 0
 
@@ -89,12 +105,14 @@ class Replay:
             if seq <= last_seq
         }
         for entry in self._entries(last_seq):
-            events = self.engine.apply(entry.seq, entry.time_ns, entry.command)
+            events = self._apply(entry)
             if events != entry.events:
                 raise Difference(
                     entry.seq, f"the journal says {entry.events}, the replay says {events}"
                 )
             self._check_signature(entry)
+            if self._roots:
+                self._check_root(entry)
             self._check_cash(entry)
             self._check_state(entry, checkpoints)
             self.figures.commands += 1
@@ -117,6 +135,20 @@ class Replay:
                 yield entry
         except JournalCorrupt as error:
             raise Difference(seq + 1, str(error)) from error
+
+    def _apply(self, entry: Entry) -> tuple[AnyEvent, ...]:
+        """The engine's answer; what it asserts is never in an honest journal."""
+        try:
+            return self.engine.apply(entry.seq, entry.time_ns, entry.command)
+        except (AssertionError, LookupError, ValueError) as error:
+            raise Difference(entry.seq, f"the command cannot be applied: {error!r}") from error
+
+    def _check_root(self, entry: Entry) -> None:
+        """The root that went with an epoch of risk arrays is that of its rows."""
+        command = entry.command
+        accepted = any(isinstance(event, MarksUpdated) for event in entry.events)
+        if accepted and isinstance(command, UpdateMarks) and update_root(command) != command.root:
+            raise Difference(entry.seq, f"epoch {command.epoch} carries another root than its rows")
 
     def _check_signature(self, entry: Entry) -> None:
         """Whatever the engine accepted was signed by whom it says."""

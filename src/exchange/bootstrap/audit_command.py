@@ -33,7 +33,7 @@ def audit(location: str, rpc: str = "") -> AuditResult:
     except JournalUnavailable as error:
         raise StartFailed(str(error)) from error
     batches = BatchAudit()
-    run = Replay(reader, witness=batches)
+    run = Replay(reader, witness=batches, roots=True)
     try:
         figures = run.run()
         result = AuditResult(**msgspec.structs.asdict(figures))

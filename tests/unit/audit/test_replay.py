@@ -12,13 +12,27 @@ from tests.signed_venue import (
     traded_venue,
     write_journal,
 )
-from tests.venue import Venue
+from tests.venue import CLEARING, EXPIRY_S, NS, START_S, C, Venue, listing
 
 from exchange.audit import Difference, Replay
-from exchange.commands import CutBatch, MassQuote, PlaceLinked, PlaceOrder
+from exchange.bootstrap.parameters import first_parameters
+from exchange.commands import (
+    CutBatch,
+    ListInstruments,
+    MassQuote,
+    PlaceLinked,
+    PlaceOrder,
+    UpdateIndex,
+)
+from exchange.engine import Engine
 from exchange.events import BatchCut, Traded
-from exchange.journal import JournalReader
-from exchange.model import Side
+from exchange.journal import EntryEncoder, Journal, JournalReader
+from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
+from exchange.margin.risk_arrays import build_update
+from exchange.margin.scenarios import load_preset
+from exchange.margin.surface import FlatSurface
+from exchange.model import Side, Underlying
+from exchange.settlement.deployment import Deployment
 
 
 def replay(path: Path) -> Replay:
@@ -167,3 +181,59 @@ def test_every_signature_of_a_linked_command_is_checked(tmp_path: Path) -> None:
     folder = tmp_path / "false"
     folder.mkdir()
     assert difference(journal_of(venue, folder)).seq == seq
+
+
+def marked_journal(path: Path, *, falsify: bool) -> Path:
+    """A real preset's first epoch, with its own root or another."""
+    deployment = Deployment(
+        chain_id=31_337,
+        clearing=CLEARING,
+        oracle=CLEARING,
+        usdc=CLEARING,
+        access_manager=CLEARING,
+        genesis_hash="0x",
+        block=1,
+    )
+    market = Market(
+        time_ns=START_S * NS,
+        underlyings=(
+            UnderlyingMarket(
+                underlying_id=1,
+                index_price=100_000.0,
+                confidence=1.0,
+                perpetual_price=100_000.0,
+                surface=FlatSurface(0.6),
+                expiries=(
+                    ExpiryMarket(
+                        expiry=EXPIRY_S, forward_price=100_000.0, fixed_price=0.0, rate=0.0
+                    ),
+                ),
+            ),
+        ),
+        stablecoin_price=1.0,
+    )
+    update = build_update(load_preset("pm33"), market, [C], 1)
+    commands = (
+        first_parameters(deployment, (Underlying(underlying_id=1, name="BTC"),)),
+        ListInstruments(listings=(listing(C),)),
+        UpdateIndex(underlying_id=1, index_price=100_000 * 10**6, confidence=10**18),
+        msgspec.structs.replace(update, root=bytes(32)) if falsify else update,
+    )
+    engine, encoder = Engine(), EntryEncoder()
+    with Journal(str(path)) as journal:
+        for seq, command in enumerate(commands, start=1):
+            time_ns = START_S * NS + seq
+            events = engine.apply(seq, time_ns, command)
+            entry, record = encoder.stamp(time_ns, command, events)
+            journal.append([entry], [record])
+    return path
+
+
+def test_a_root_that_is_not_that_of_its_rows_is_found(tmp_path: Path) -> None:
+    """What goes on chain for margin proofs must be what the engine used."""
+    honest = marked_journal(tmp_path / "honest.db", falsify=False)
+    assert Replay(JournalReader(str(honest)), roots=True).run().commands == 4
+    false = marked_journal(tmp_path / "false.db", falsify=True)
+    with pytest.raises(Difference, match="seq 4: epoch 1") as caught:
+        Replay(JournalReader(str(false)), roots=True).run()
+    assert caught.value.seq == 4
