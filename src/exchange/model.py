@@ -195,6 +195,7 @@ class InstrumentTerms(msgspec.Struct, frozen=True, gc=False):
     option_kind: OptionKind = OptionKind.CALL
 
 
+_PLACE_BITS: Final = 11
 _PLACE_SHIFT: Final = 42  # seqs below 4e12 and 2048 places fit integers that JSON keeps exact
 
 
@@ -206,6 +207,17 @@ def numbered(seq: int, place: int) -> int:
 def seq_and_place(number: int) -> tuple[int, int]:
     """The inverse of `numbered`."""
     return number & (1 << _PLACE_SHIFT) - 1, number >> _PLACE_SHIFT
+
+
+def arrival(number: int) -> int:
+    """Where the order with this number stands in time: of two the later one has the higher."""
+    seq, place = seq_and_place(number)
+    return seq << _PLACE_BITS | place
+
+
+def number_at(arrived: int) -> int:
+    """The inverse of `arrival`."""
+    return numbered(arrived >> _PLACE_BITS, arrived & (1 << _PLACE_BITS) - 1)
 
 
 NO_TRIGGER: Final = bytes(32)  # the signed triggerHash of an order without a trigger

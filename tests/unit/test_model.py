@@ -15,12 +15,16 @@ from exchange.model import (
     Quote,
     SheetTerms,
     Side,
+    arrival,
     civil_date,
     expiry_code,
     instrument_name,
     is_instrument_id,
+    number_at,
+    numbered,
     pack_instrument_id,
     representable_strike,
+    seq_and_place,
     sheet_orders,
     strike_code,
     unpack_instrument_id,
@@ -230,6 +234,17 @@ def test_only_options_pay_off():
     """A future or perpetual has no payoff of this kind."""
     with pytest.raises(AssertionError):
         an_option(OptionKind.CALL, Kind.FUTURE).payoff(1)
+
+
+def test_numbers_of_signed_orders_split_and_sort():
+    """A number says its seq and place; its arrival grows with both, seq first."""
+    pairs = [(1, 0), (1, 1), (1, 1_023), (2, 0), (10**12, 5)]
+    numbers = [numbered(*pair) for pair in pairs]
+    assert [seq_and_place(number) for number in numbers] == pairs
+    arrivals = [arrival(number) for number in numbers]
+    assert arrivals == sorted(arrivals)
+    assert [number_at(arrived) for arrived in arrivals] == numbers
+    assert arrivals[-1] < 2**63
 
 
 def test_orders_of_a_sheet_stand_in_the_order_of_its_lines_bid_first():

@@ -20,7 +20,7 @@ from exchange.fixed import to_nanoseconds
 from exchange.matching.auction import AuctionOrder, AuctionPrices, Uncrossing, uncross
 from exchange.matching.book import OrderBook
 from exchange.matching.breaker import Breaker
-from exchange.model import Instrument, InstrumentStatus, Side
+from exchange.model import Instrument, InstrumentStatus, Side, arrival, number_at
 
 _STRICTNESS: Final = {
     InstrumentStatus.LIVE: 0,
@@ -135,8 +135,8 @@ def _crossed(venue: Venue, instrument: Instrument) -> Uncrossing | None:
 
 def _uncross(venue: Venue, instrument: Instrument, result: Uncrossing) -> None:
     """Trade what crosses at one price; orders that would meet their own owner are canceled."""
-    for order_id in result.prevented:
-        cancel(venue, venue.orders[order_id], CancelReason.AUCTION_SELF_TRADE)
+    for arrived in result.prevented:
+        cancel(venue, venue.orders[number_at(arrived)], CancelReason.AUCTION_SELF_TRADE)
     fills = result.fills[: _room(venue)]
     if result.price is None or not fills:
         return
@@ -150,10 +150,10 @@ def _uncross(venue: Venue, instrument: Instrument, result: Uncrossing) -> None:
     )
     touched: set[int] = set()
     for fill in fills:
-        orders = (venue.orders[fill.bid_order_id], venue.orders[fill.ask_order_id])
-        maker, taker = sorted(orders, key=lambda order: order.order_id)
+        older, younger = sorted((fill.bid_order_id, fill.ask_order_id))
+        maker, taker = venue.orders[number_at(older)], venue.orders[number_at(younger)]
         book_auction_fill(venue, maker, taker, result.price, fill.quantity)
-        touched |= {order.terms.subaccount_id for order in orders}
+        touched |= {maker.terms.subaccount_id, taker.terms.subaccount_id}
     for subaccount_id in sorted(touched):
         limit_reduce_only(venue, venue.subaccounts[subaccount_id], instrument.instrument_id)
 
@@ -172,9 +172,10 @@ def _price(venue: Venue, instrument: Instrument, book: OrderBook) -> Uncrossing:
 
 
 def _orders(book: OrderBook, side: Side) -> list[AuctionOrder]:
+    """By time of arrival: an order_id does not tell it where a command brought several."""
     return [
         AuctionOrder(
-            order_id=order.order_id,
+            order_id=arrival(order.order_id),
             owner_key=order.owner_key,
             price=order.price,
             quantity=order.remaining_quantity,

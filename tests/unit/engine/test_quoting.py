@@ -268,6 +268,23 @@ def test_a_halt_keeps_quotes_and_takes_no_new_ones(venue):
     assert summary(events) == (0, 1, 3, 0)
 
 
+def test_an_auction_knows_the_age_of_a_quote(venue):
+    """The younger of two crossing orders of one owner goes, though its order_id is the lower."""
+    venue.send(Halt(instrument_id=C))
+    venue.send(Resume(instrument_id=C))
+    (ask,) = [
+        event.order_id
+        for event in send(venue, 1, (P, 2_480, 1, 2_520, 1), (C, 0, 0, 2_520, 5))
+        if isinstance(event, OrderPlaced) and event.instrument_id == C
+    ]
+    bid = venue.buy(2, 1, 2_530)
+    assert ask > placed_in(bid).order_id
+    venue.wait(60)
+    events = venue.index()
+    prevented = [event.order_id for event in events if isinstance(event, OrderCanceled)]
+    assert prevented == [placed_in(bid).order_id]
+
+
 def test_quotes_end_with_their_sheet(venue):
     """At its deadline all of them, also those that an older sheet placed."""
     send(venue, 1, CALL, deadline=venue.now_s + 100)
