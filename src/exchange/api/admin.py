@@ -54,25 +54,47 @@ class ClockBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Annotated[int, Meta(ge=1, le=400 * 86_400)]
 
 
+class IndexBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose index an operator vouches for."""
+
+    underlying_id: Annotated[int, Meta(ge=1, le=511)]
+
+
+class AdminHooks(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page asks of the process around it."""
+
+    after_clock: AfterClock | None = None  # runs once the clock was moved, before the reply
+    reset_index: Callable[[int], None] | None = None  # by underlying_id
+
+
 class AdminEndpoints:
     """Requests to commands and figures."""
 
     def __init__(
-        self, sequencer: Sequencer, after_clock: AfterClock | None, registry: CollectorRegistry
+        self,
+        sequencer: Sequencer,
+        gateway: Gateway | None,
+        registry: CollectorRegistry,
+        hooks: AdminHooks,
     ) -> None:
         self._sequencer = sequencer
-        self._after_clock = after_clock
+        self._gateway = gateway
         self._registry = registry
+        self._hooks = hooks
+
+    @property
+    def _healthy(self) -> bool:
+        view_follows = self._gateway is None or self._gateway.healthy
+        return view_follows and not self._sequencer.stopped
 
     async def health(self, _: Request) -> Response:
-        """Whether the writer lives."""
-        healthy = not self._sequencer.stopped
-        return _answer({"healthy": healthy}, 200 if healthy else 503)
+        """Whether the writer lives and the gateway's view follows it."""
+        return _answer({"healthy": self._healthy}, 200 if self._healthy else 503)
 
     async def ready(self, _: Request) -> Response:
-        """Whether orders can be taken: the venue is configured and the writer lives."""
+        """Whether orders can be taken: healthy, and the venue is configured."""
         configured = await self._sequencer.read(lambda engine: engine.parameters is not None)
-        ready = configured and not self._sequencer.stopped
+        ready = configured and self._healthy
         return _answer({"ready": ready}, 200 if ready else 503)
 
     async def metrics(self, _: Request) -> Response:
@@ -104,9 +126,17 @@ class AdminEndpoints:
         """Move the venue's clock forward, on a local chain only; prices follow before the reply."""
         seconds = _decode(await _body(request), ClockBody).seconds
         response = await self._submit(AdvanceClock(by_ns=to_nanoseconds(seconds)))
-        if self._after_clock is not None:
-            await self._after_clock()
+        if self._hooks.after_clock is not None:
+            await self._hooks.after_clock()
         return response
+
+    async def reset_index(self, request: Request) -> Response:
+        """Vouch for the sources of an underlying whose index is withheld after a jump."""
+        underlying_id = _decode(await _body(request), IndexBody).underlying_id
+        if self._hooks.reset_index is None:
+            raise MethodNotFound("no oracle runs in this process", "action")
+        self._hooks.reset_index(underlying_id)
+        return _answer({"underlying_id": underlying_id})
 
     async def halt(self, request: Request) -> Response:
         """Stop trading in an instrument, an underlying or (neither given) everywhere."""
@@ -135,20 +165,20 @@ def create_admin_app(
     sequencer: Sequencer,
     *,
     token: str,
-    after_clock: AfterClock | None = None,
     gateway: Gateway | None = None,
+    hooks: AdminHooks | None = None,
     figures: Callable[[], Mapping[str, float]] = dict,
 ) -> FastAPI:
     """The operator's application.
 
-    `after_clock` runs once the clock was moved. With the public application's `gateway` the metrics
-    page shows its figures too; `figures` adds gauges by name.
+    With the public application's `gateway` the metrics page shows its figures too; `figures` adds
+    gauges by name.
     """
     assert len(token) >= TOKEN_LENGTH_MIN, "the admin token is too short to keep anybody out"
     app = FastAPI(title="Exchange operations", openapi_url=None, docs_url=None, redoc_url=None)
     registry = CollectorRegistry()
     registry.register(ExchangeMetrics(sequencer, gateway, figures))
-    endpoints = AdminEndpoints(sequencer, after_clock, registry)
+    endpoints = AdminEndpoints(sequencer, gateway, registry, hooks or AdminHooks())
     for path, show in (
         ("/health", endpoints.health),
         ("/ready", endpoints.ready),
@@ -163,6 +193,7 @@ def create_admin_app(
         ("/admin/cut_batch", endpoints.cut_batch),
         ("/admin/halt", endpoints.halt),
         ("/admin/resume", endpoints.resume),
+        ("/admin/reset_index", endpoints.reset_index),
     ):
         app.add_route(path, act, methods=["POST"])
     _guard(app, token)

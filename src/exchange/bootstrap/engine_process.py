@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 import uvicorn
 
-from exchange.api.admin import create_admin_app
+from exchange.api.admin import TOKEN_LENGTH_MIN, AdminHooks, create_admin_app
 from exchange.api.app import create_app, server_config
 from exchange.api.settings import GatewaySettings
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings
@@ -49,6 +49,8 @@ async def run_engine(settings: Settings) -> None:
     raise_file_limit()
     require_free_port(settings.port, "public listener")
     require_free_port(settings.admin_port, "admin listener")
+    if len(settings.token()) < TOKEN_LENGTH_MIN:
+        raise StartFailed(f"EXCHANGE_ADMIN_TOKEN needs at least {TOKEN_LENGTH_MIN} characters")
     deployment = load_deployment(settings.deployment_file)
     with Journal(settings.journal_location) as journal:
         engine = Engine()
@@ -134,8 +136,8 @@ def _listeners(
     admin = create_admin_app(
         sequencer,
         token=settings.token(),
-        after_clock=marks.sample_now,
         gateway=public.state.gateway,
+        hooks=AdminHooks(after_clock=marks.sample_now, reset_index=marks.reset_breaker),
     )
     return [
         Server(server_config(app, settings.host, port))

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.api.world import MAKER_KEY, STRANGER, World, call
 from tests.venue import listing, put
 
-from exchange.api.admin import create_admin_app
+from exchange.api.admin import AdminHooks, create_admin_app
 from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
 
 TOKEN = "a" * 32
@@ -22,12 +22,14 @@ def world():
     world.gateway.stop()
 
 
-def ask(world, method, path, *, token=TOKEN, after_clock=None, gateway=True, **options):
+def ask(
+    world, method, path, *, token=TOKEN, after_clock=None, reset_index=None, gateway=True, **options
+):
     app = create_admin_app(
         world.sequencer,
         token=TOKEN,
-        after_clock=after_clock,
         gateway=world.gateway if gateway else None,
+        hooks=AdminHooks(after_clock=after_clock, reset_index=reset_index),
         figures=lambda: {"oracle_age_seconds": 1.5},
     )
 
@@ -49,6 +51,7 @@ ROUTES = [
     ("POST", "/admin/cut_batch"),
     ("POST", "/admin/halt"),
     ("POST", "/admin/resume"),
+    ("POST", "/admin/reset_index"),
     ("GET", "/nothing"),
 ]
 
@@ -164,6 +167,22 @@ def test_an_operator_halts_and_resumes(world):
     resumed = ask(world, "POST", "/admin/resume", json={"underlying_id": 1})
     assert {e["status"] for e in resumed.json()["events"]} == {2}
     assert ask(world, "POST", "/admin/halt", json={"underlying_id": 9}).status_code == 409
+
+
+def test_an_operator_vouches_for_an_index(world):
+    vouched = []
+    reply = ask(
+        world, "POST", "/admin/reset_index", json={"underlying_id": 2}, reset_index=vouched.append
+    )
+    assert (reply.status_code, vouched) == (200, [2])
+    assert ask(world, "POST", "/admin/reset_index", json={"underlying_id": 2}).status_code == 404
+
+
+def test_a_gateway_that_lost_its_view_is_not_healthy(world):
+    assert ask(world, "GET", "/health").status_code == 200
+    world.gateway._broken = True
+    assert ask(world, "GET", "/health").status_code == 503
+    assert ask(world, "GET", "/ready").status_code == 503
 
 
 def test_batches_are_cut(world):
