@@ -40,6 +40,8 @@ from exchange.fixed import to_milliseconds_down
 from exchange.model import Instrument, OrderTerms, Side, WithdrawalTerms
 from exchange.signing import order_digest, trigger_hash, withdrawal_digest
 
+LOOKED_OVER: Final = 1_000  # orders of one label and subaccount that one call may look over
+
 # -- orders -------------------------------------------------------------------------------------
 
 
@@ -203,16 +205,20 @@ async def get_order_state_by_label(
     gateway: Gateway, caller: Caller, params: schemas.OrderByLabelParams
 ) -> list[Result]:
     """Orders with a label, the newest first."""
-    subaccounts = set(asked_subaccounts(gateway, caller, params.subaccount_id))
     wanted = _live_or_expired(gateway, params.currency, "any")
-    found = (
+    found = [
         order
-        for order in reversed(gateway.view.orders.values())
-        if order.label == params.label
-        and order.subaccount_id in subaccounts
-        and order.instrument_id in wanted
-    )
-    return [results.order_result(gateway.view, order) for order in islice(found, 100)]
+        for subaccount_id in asked_subaccounts(gateway, caller, params.subaccount_id)
+        for order in _newest(gateway.view.labels.get((subaccount_id, params.label), {}))
+        if order.instrument_id in wanted
+    ]
+    found.sort(key=lambda order: order.order_id, reverse=True)
+    return [results.order_result(gateway.view, order) for order in found[:100]]
+
+
+def _newest(orders: dict[int, OrderRecord]) -> Iterable[OrderRecord]:
+    """As many as one call may look over."""
+    return islice(reversed(orders.values()), LOOKED_OVER)
 
 
 async def get_open_orders(

@@ -73,6 +73,7 @@ class VenueView:
         self.books: dict[int, BookView] = {}
         self.orders: dict[int, OrderRecord] = {}
         self.nonces: dict[tuple[int, int], int] = {}  # (subaccount, nonce): order_id
+        self.labels: dict[tuple[int, str], dict[int, OrderRecord]] = {}  # (subaccount, label)
         self.open_orders: dict[int, dict[int, OrderRecord]] = {}  # by subaccount
         self.trades: dict[int, Trade] = {}
         self.instrument_trades: dict[int, deque[Trade]] = {}
@@ -303,6 +304,7 @@ class VenueView:
         )
         self.orders[order.order_id] = order
         self.nonces[order.subaccount_id, order.nonce] = order.order_id
+        self.labels.setdefault((order.subaccount_id, order.label), {})[order.order_id] = order
         self.open_orders.setdefault(order.subaccount_id, {})[order.order_id] = order
         self._touch(order)
         return order
@@ -341,7 +343,9 @@ class VenueView:
             self.nonces[event.subaccount_id, terms.nonce] = order.order_id
             order.nonce, order.seq = terms.nonce, self.seq
             order.max_fee, order.deadline = terms.max_fee, terms.deadline
+            self._forget_label(order)
             order.mmp, order.label = command.mmp, command.label
+            self.labels.setdefault((order.subaccount_id, order.label), {})[order.order_id] = order
 
     def _on_canceled(self, event: ev.OrderCanceled) -> None:
         order = self.orders[event.order_id]
@@ -458,6 +462,13 @@ class VenueView:
             forgotten = self.orders.pop(self._finished.popleft(), None)
             if forgotten is not None:
                 self._forget_nonce(forgotten)
+                self._forget_label(forgotten)
+
+    def _forget_label(self, order: OrderRecord) -> None:
+        labelled = self.labels[order.subaccount_id, order.label]
+        del labelled[order.order_id]
+        if not labelled:
+            del self.labels[order.subaccount_id, order.label]
 
     def _forget_nonce(self, order: OrderRecord) -> None:
         """A quote that nobody traded with frees its nonce, so a younger order may have it now."""

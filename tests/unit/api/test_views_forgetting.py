@@ -41,3 +41,27 @@ def test_an_order_that_ended_long_ago_and_comes_again_is_named(world):
         assert "result" in send(world, "private/buy", order)
     assert "result" in send(world, "private/buy", orders[-1])
     assert send(world, "private/buy", orders[0])["error"]["code"] == 10004
+
+
+def test_labels_are_forgotten_with_their_orders(world):
+    """What is left answers, the newest first; nothing is kept of labels that nobody has."""
+    for number in range(4):
+        order = world.order(
+            "buy", price="800", time_in_force="immediate_or_cancel", label=f"l{number % 2}"
+        )
+        assert "result" in send(world, "private/buy", order)
+    assert {label for _, label in world.gateway.view.labels} == {"l0", "l1"}
+    kept = [order for orders in world.gateway.view.labels.values() for order in orders]
+    assert sorted(kept) == sorted(world.gateway.view.orders)
+    for _ in range(2):
+        order = world.order("buy", price="800", time_in_force="immediate_or_cancel", label="new")
+        assert "result" in send(world, "private/buy", order)
+    assert {label for _, label in world.gateway.view.labels} == {"new"}
+
+
+def test_a_label_changes_with_its_sheet(world):
+    """A kept quote is found under the new sheet's label only."""
+    for nonce, label in ((1, "first"), (2, "second")):
+        params = sheet(world, nonce, line(ask=None), label=label)
+        assert "result" in send(world, "private/mass_quote", params)
+    assert {label for _, label in world.gateway.view.labels} == {"second"}
