@@ -34,7 +34,7 @@ def recorded_chain(file: str, first_time_ns: int) -> RecordedChain | None:
     return read_chain(
         Path(file),
         underlyings={"BTC": btc.underlying_id},  # one grid, so one underlying
-        grid=btc.grid(recorded=True),
+        grid=btc.grid(),
         now_s=to_seconds_down(first_time_ns),
     )
 

@@ -8,43 +8,27 @@ import tomllib
 import zlib
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Final
 
 import msgspec
 
-from exchange.commands import InstrumentListing, ListInstruments
+from exchange.commands import ListInstruments
 from exchange.fixed import (
     CASH_SCALE,
     QUANTITY_SCALE,
-    div_down,
-    div_half_even,
     parse_decimal,
 )
 from exchange.margin.surface import FlatSurface
-from exchange.model import (
-    EXPIRY_SECOND_OF_DAY,
-    SECONDS_PER_DAY,
-    InstrumentTerms,
-    Kind,
-    OptionKind,
-    civil_date,
-    pack_instrument_id,
+from exchange.matching.listing import (
+    UnderlyingRules,
+    due_instruments,
+    parse_rules,
+    to_listing,
 )
-from exchange.oracle.chain_data import LEAD_S, Grid, RecordedChain
+from exchange.oracle.chain_data import Grid, RecordedChain
 from exchange.oracle.index import IndexRules
 from exchange.oracle.loop import Feed
 from exchange.oracle.marks import MarkModel, recorded_model
 from exchange.oracle.sources import MarketModel, SimulatedMarket, SimulatedSource, Source
-
-_FRIDAY: Final = 1  # 1970-01-02, as a day modulo 7
-_MONTH_ENDS: Final = 2
-
-
-class StrikeStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Distance of strikes, in USDC, for expiries at most `days_max` days ahead."""
-
-    days_max: int
-    step: str
 
 
 class DevUnderlying(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,16 +39,14 @@ class DevUnderlying(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     volatility: float
     floor_price: str
     ceiling_price: str
-    tick_size: str
     recorded_tick: str
     lot_size: str
     min_quantity: str
-    strike_steps: tuple[StrikeStep, ...]
 
-    def grid(self, *, recorded: bool = False) -> Grid:
-        """Where its options are listed; `recorded` for a chain seeded from a file."""
+    def grid(self) -> Grid:
+        """Where the options of a chain seeded from a file are listed."""
         return Grid(
-            tick_size=_scaled(self.recorded_tick if recorded else self.tick_size, CASH_SCALE),
+            tick_size=_scaled(self.recorded_tick, CASH_SCALE),
             lot_size=_scaled(self.lot_size, QUANTITY_SCALE),
             min_quantity=_scaled(self.min_quantity, QUANTITY_SCALE),
         )
@@ -76,7 +58,6 @@ class DevMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[str, ...]
     source_noise: float
     quorum: int
-    strikes_each_side: int
     underlyings: dict[str, DevUnderlying]
 
     def start_price(self, underlying: str) -> int:
@@ -112,38 +93,18 @@ class DevMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def chain_command(self, underlying: str, index_price: int, now_s: int) -> ListInstruments:
-        """List option chains around `index_price` for the usual expiries."""
-        settings = self.underlyings[underlying]
-        grid = settings.grid()
-        return ListInstruments(
-            listings=tuple(
-                InstrumentListing(
-                    instrument_id=instrument_id,
-                    tick_size=grid.tick_size,
-                    lot_size=grid.lot_size,
-                    min_quantity=grid.min_quantity,
-                )
-                for expiry in chain_expiries(now_s)
-                for instrument_id in self._option_chain(settings, index_price, now_s, expiry)
-            )
-        )
+        """List what the packaged rules want around `index_price`."""
+        rules = packaged_rules(self.underlyings[underlying].underlying_id)
+        due = due_instruments(rules, now_s, index_price, {}, ())
+        return ListInstruments(listings=tuple(to_listing(rules, terms) for terms in due))
 
-    def _option_chain(
-        self, settings: DevUnderlying, index_price: int, now_s: int, expiry: int
-    ) -> list[int]:
-        days = div_down(expiry - now_s, SECONDS_PER_DAY)
-        steps = settings.strike_steps
-        chosen = next((s for s in steps if days < s.days_max), steps[-1])
-        step = _scaled(chosen.step, CASH_SCALE)
-        middle = div_half_even(index_price, step)
-        first = max(1, middle - self.strikes_each_side)
-        return [
-            pack_instrument_id(
-                InstrumentTerms(Kind.OPTION, settings.underlying_id, expiry, n * step, option_kind)
-            )
-            for n in range(first, middle + self.strikes_each_side + 1)
-            for option_kind in OptionKind
-        ]
+
+def packaged_rules(underlying_id: int) -> UnderlyingRules:
+    """The venue's listing rules of one underlying."""
+    text = files("exchange.matching").joinpath("listing_rules.toml").read_text(encoding="utf-8")
+    return next(
+        rules for rules in parse_rules(text).underlyings if rules.underlying_id == underlying_id
+    )
 
 
 def load_dev_market() -> DevMarket:
@@ -186,18 +147,6 @@ def dev_feeds(
         rules = market.index_rules(name)
         feeds.append(Feed(underlying_id=underlying_id, sources=sources, rules=rules, model=model))
     return tuple(feeds)
-
-
-def chain_expiries(now_s: int) -> tuple[int, ...]:
-    """Expiries to list at `now_s`: two days, two Fridays, two month ends (last Fridays), 08:00 UTC.
-
-    Ascending, each more than an hour ahead; where two rules meet one expiry, it counts once.
-    """
-    first_day = div_down(now_s + LEAD_S - EXPIRY_SECOND_OF_DAY, SECONDS_PER_DAY) + 1
-    fridays = [day for day in range(first_day, first_day + 100) if day % 7 == _FRIDAY]
-    month_ends = [day for day in fridays if civil_date(day)[1] != civil_date(day + 7)[1]]
-    days = {first_day, first_day + 1, *fridays[:2], *month_ends[:_MONTH_ENDS]}
-    return tuple(day * SECONDS_PER_DAY + EXPIRY_SECOND_OF_DAY for day in sorted(days))
 
 
 def _scaled(text: str, scale: int) -> int:

@@ -24,7 +24,6 @@ from exchange.model import (
     instrument_name,
     pack_instrument_id,
 )
-from exchange.oracle.dev_market import chain_expiries, load_dev_market
 
 RULES_FILE = Path(exchange.matching.__file__).parent / "listing_rules.toml"
 PACKAGED = parse_rules(RULES_FILE.read_text(encoding="utf-8"))
@@ -72,24 +71,6 @@ def test_an_expiry_within_the_hour_is_not_listed():
     seven = SATURDAY_NOON - 5 * 3600
     assert codes(seven - 1, daily=1) == ["21NOV26"]
     assert codes(seven, daily=1) == ["22NOV26"]
-
-
-def test_the_packaged_calendar_is_that_of_the_simulated_market():
-    options = PACKAGED.underlyings[0].options
-    times = range(SATURDAY_NOON, SATURDAY_NOON + 70 * 86_400, 5 * 3600)
-    assert [expiries_ahead(options, now_s) for now_s in times] == [
-        chain_expiries(now_s) for now_s in times
-    ]
-
-
-@pytest.mark.parametrize("name", ["BTC", "ETH"])
-def test_the_packaged_rules_list_what_the_simulated_market_lists(name):
-    market = load_dev_market()
-    rules = PACKAGED.underlyings[market.underlyings[name].underlying_id - 1]
-    price = market.start_price(name)
-    listed = market.chain_command(name, price, SATURDAY_NOON).listings
-    due = due_instruments(rules, SATURDAY_NOON, price, {}, set())
-    assert tuple(to_listing(rules, terms) for terms in due) == listed
 
 
 @pytest.mark.parametrize(

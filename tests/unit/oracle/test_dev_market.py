@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from exchange.fixed import PRICE_QUANTUM
+from exchange.matching.listing import expiries_ahead
 from exchange.model import Kind, OptionKind, expiry_code, unpack_instrument_id
 from exchange.oracle.chain_data import read_chain
-from exchange.oracle.dev_market import chain_expiries, dev_feeds, load_dev_market
+from exchange.oracle.dev_market import dev_feeds, load_dev_market, packaged_rules
 from exchange.oracle.index import IndexCalculator
 
 SYNTHETIC = Path(__file__).parents[2] / "data" / "synthetic_chain.csv"
@@ -20,7 +21,7 @@ MARKET = load_dev_market()
 @pytest.mark.parametrize("recorded", [False, True])
 def test_grids_are_valid(underlying: str, *, recorded: bool) -> None:
     """Ticks are multiples of 0.01 USDC; the smallest order is whole lots."""
-    grid = MARKET.underlyings[underlying].grid(recorded=recorded)
+    grid = MARKET.underlyings[underlying].grid()
     assert grid.tick_size % PRICE_QUANTUM == 0
     assert grid.min_quantity % grid.lot_size == 0
 
@@ -36,7 +37,9 @@ def test_grids_are_valid(underlying: str, *, recorded: bool) -> None:
 )
 def test_expiries_are_days_fridays_and_month_ends(now_s: int, codes: list[str]) -> None:
     """Each once, at 08:00 UTC, and none within the hour."""
-    assert [expiry_code(expiry) for expiry in chain_expiries(now_s)] == codes
+    assert [
+        expiry_code(expiry) for expiry in expiries_ahead(packaged_rules(1).options, now_s)
+    ] == codes
 
 
 def test_a_chain_has_eleven_strikes_around_the_index() -> None:
@@ -76,7 +79,7 @@ def test_feeds_of_a_restart_go_on_at_the_journals_price() -> None:
     chain = read_chain(
         SYNTHETIC,
         underlyings={"BTC": 1},
-        grid=MARKET.underlyings["BTC"].grid(recorded=True),
+        grid=MARKET.underlyings["BTC"].grid(),
         now_s=NOW_S,
     )
     prices = {}
