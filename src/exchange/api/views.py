@@ -81,7 +81,8 @@ class VenueView:
         self.positions: dict[int, dict[int, Position]] = {}
         self.open_interest: dict[int, int] = {}  # sum of long positions
         self.owners: dict[int, str] = {}
-        self.session_keys: dict[tuple[str, str], int] = {}
+        self.owned: dict[str, set[int]] = {}  # subaccounts by owner
+        self.session_keys: dict[str, dict[str, int]] = {}  # key: owner: deadline
         self.index_prices: dict[int, tuple[int, int]] = {}  # price, time_ns
         self.marks: Marks | None = None
         self.deliveries: list[Delivery] = []
@@ -154,17 +155,17 @@ class VenueView:
         owner = self.owners.get(subaccount_id)
         if owner is None:
             return False
-        deadline = self.session_keys.get((owner, address), 0)
+        deadline = self.session_keys.get(address, {}).get(owner, 0)
         return owner == address or deadline > to_seconds_down(time_ns)
 
     def subaccounts_of(self, address: str, time_ns: int) -> list[int]:
         """Subaccounts that `address` may touch, ascending."""
         owners = {address} | {
             owner
-            for (owner, key), deadline in self.session_keys.items()
-            if key == address and deadline > to_seconds_down(time_ns)
+            for owner, deadline in self.session_keys.get(address, {}).items()
+            if deadline > to_seconds_down(time_ns)
         }
-        return sorted(number for number, owner in self.owners.items() if owner in owners)
+        return sorted(number for owner in owners for number in self.owned.get(owner, ()))
 
     def batch_of(self, seq: int) -> Batch | None:
         """The settlement batch that contains a command, once cut."""
@@ -223,9 +224,13 @@ class VenueView:
 
     def _on_subaccount(self, event: ev.SubaccountOpened) -> None:
         self.owners[event.subaccount_id] = event.owner
+        self.owned.setdefault(event.owner, set()).add(event.subaccount_id)
 
     def _on_session_key(self, event: ev.SessionKeySet) -> None:
-        self.session_keys[event.owner, event.key] = event.deadline
+        if event.deadline:
+            self.session_keys.setdefault(event.key, {})[event.owner] = event.deadline
+        else:
+            self.session_keys.get(event.key, {}).pop(event.owner, None)
 
     def _on_cash(self, event: ev.Deposited) -> None:
         self._touched.subaccounts.add(event.subaccount_id)

@@ -175,7 +175,7 @@ class Engine:
 
     def subaccounts_of(self, owner: str) -> list[int]:
         """Ids of an owner's subaccounts, ascending."""
-        return sorted(key for key, sub in self._venue.subaccounts.items() if sub.owner == owner)
+        return sorted(self._venue.owned.get(owner, ()))
 
     def owner_may_sign(self, subaccount_id: int, signer: str, time_ns: int) -> bool:
         """Whether `signer` is the owner or holds a session key that is live at `time_ns`."""

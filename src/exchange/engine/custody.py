@@ -84,11 +84,8 @@ def _set_session_key(venue: Venue, seen: SessionKeySeen) -> None:
     else:
         venue.session_keys.pop(pair, None)
     venue.emit(SessionKeySet(owner=seen.owner, key=seen.key, deadline=seen.deadline))
-    for subaccount_id in sorted(venue.subaccounts):
-        subaccount = venue.subaccounts[subaccount_id]
-        if subaccount.owner != seen.owner:
-            continue
-        for order in list(subaccount.open_orders.values()):
+    for subaccount_id in sorted(venue.owned.get(seen.owner, ())):
+        for order in list(venue.subaccounts[subaccount_id].open_orders.values()):
             if order.terms.signer == seen.key and order.terms.deadline > seen.deadline:
                 cancel(venue, order, CancelReason.SESSION_KEY)
 

@@ -182,6 +182,7 @@ class Venue:
         self.halts: dict[int, Breaker] = {}  # by instrument_id, once an operator halted it
         self.subaccounts: dict[int, Subaccount] = {}
         self.owner_keys: dict[str, int] = {}
+        self.owned: dict[str, set[int]] = {}  # subaccounts by owner
         self.session_keys: dict[tuple[str, str], int] = {}  # (owner, key): deadline
         self.orders: dict[int, Order] = {}  # by order_id
         self.deadlines: list[tuple[int, int]] = []  # heap of (UTC second, order_id)
@@ -234,6 +235,8 @@ class Venue:
             subaccount = Subaccount(subaccount_id, owner, self.owner_key(owner), account)
             self.subaccounts[subaccount_id] = subaccount
         assert subaccount.owner in ("", owner), "a subaccount never changes hands"
+        if owner:
+            self.owned.setdefault(owner, set()).add(subaccount_id)
         subaccount.owner = owner
         subaccount.owner_key = self.owner_key(owner)
         return subaccount
