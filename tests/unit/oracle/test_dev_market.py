@@ -18,8 +18,7 @@ MARKET = load_dev_market()
 
 
 @pytest.mark.parametrize("underlying", MARKET.underlyings)
-@pytest.mark.parametrize("recorded", [False, True])
-def test_grids_are_valid(underlying: str, *, recorded: bool) -> None:
+def test_grids_are_valid(underlying: str) -> None:
     """Ticks are multiples of 0.01 USDC; the smallest order is whole lots."""
     grid = MARKET.underlyings[underlying].grid()
     assert grid.tick_size % PRICE_QUANTUM == 0
