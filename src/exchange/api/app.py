@@ -7,7 +7,7 @@ is in `dispatch`.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from exchange.api.errors import (
 )
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.listener import bounded_protocol
+from exchange.api.methods_disconnect import DISCONNECT
 from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
@@ -45,7 +46,7 @@ from exchange.api.settings import GatewaySettings
 PREFIX: Final = "/api/v2"
 CONNECTIONS_MAX: Final = 8_192  # sockets of every kind; beyond it the server answers 503
 CLOSE_TIMEOUT_S: Final = 1.0
-METHODS: Final[list[Method[Any]]] = [*PUBLIC, *PRIVATE, *PROTECTION, *QUOTES]
+METHODS: Final[list[Method[Any]]] = [*PUBLIC, *PRIVATE, *PROTECTION, *QUOTES, *DISCONNECT]
 _MESSAGE_TOO_BIG: Final = 1009
 _log: Final = structlog.get_logger("gateway")
 
@@ -265,6 +266,13 @@ class WebSocketEndpoint:
             self._gateway.connections.discard(connection)
             self._by_address[address] -= 1
             self._gateway.channels.leave(list(connection.channels), connection)
+            self._keep(self._gateway.cancel_after(connection))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something to its end, whatever becomes of the socket."""
+        task = asyncio.create_task(work)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
 
     def _refusal(self) -> bytes:
         return self._dispatcher.refuse(TooManyRequests("too many connections")).body
@@ -307,9 +315,7 @@ class WebSocketEndpoint:
                 await self._close(socket, _MESSAGE_TOO_BIG, "message too big")
                 return
             await connection.slots.acquire()  # full: stop reading, the client slows itself
-            call = asyncio.create_task(self._call(text, connection))
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
+            self._keep(self._call(text, connection))
 
     async def _call(self, text: bytes, connection: Connection) -> None:
         try:

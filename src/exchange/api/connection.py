@@ -36,6 +36,7 @@ class Connection:
         )
         self.slots = asyncio.Semaphore(settings.in_flight_per_connection_max)
         self.heartbeat_s = 0.0
+        self.cancel_on_disconnect = False
         self.close_reason = ""
         self._heard = asyncio.Event()
         self._heartbeat_set = asyncio.Event()

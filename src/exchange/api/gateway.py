@@ -19,6 +19,7 @@ from exchange.api.channels import Channels, notification
 from exchange.api.connection import Connection
 from exchange.api.errors import (
     Busy,
+    ExchangeError,
     Forbidden,
     InvalidParams,
     Rejected,
@@ -31,7 +32,7 @@ from exchange.api.ports import EngineState, Entry, Margin, Reply, Sequencer
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
 from exchange.api.views import VenueView
-from exchange.commands import AnyCommand, Configure
+from exchange.commands import AnyCommand, CancelAll, Configure
 from exchange.events import Refused, RejectReason
 from exchange.model import Instrument
 from exchange.sequencer import SequencerBusy, SequencerStopped
@@ -96,6 +97,7 @@ class Gateway:
         self.signatures = SignatureRecovery(settings.signature_workers)
         self.channels = Channels(self.view, self._may_see)
         self.connections: set[Connection] = set()
+        self.cancels_on_disconnect: set[str] = set()  # addresses, for all their connections
         self.counters = Counters()
         self._broken = False
         self._unsubscribe: Callable[[], None] | None = None
@@ -257,6 +259,21 @@ class Gateway:
     async def submit(self, command: AnyCommand) -> Reply:
         """Send a command; returns when it is durable, raises `Rejected` when it was refused."""
         return await submit(self.sequencer, command)
+
+    async def cancel_after(self, connection: Connection) -> None:
+        """Cancel what a connection that has ended asked to have canceled then."""
+        session = connection.session
+        if session is None or not (
+            connection.cancel_on_disconnect or session.address in self.cancels_on_disconnect
+        ):
+            return
+        for subaccount_id in self.view.subaccounts_of(session.address, self.sequencer.now_ns()):
+            try:
+                await self.submit(CancelAll(subaccount_id=subaccount_id))
+            except ExchangeError as error:
+                _log.warning(
+                    "orders stay after a disconnect", subaccount_id=subaccount_id, why=str(error)
+                )
 
     async def summary(self, subaccount_id: int) -> results.Result:
         """`private/get_account_summary` of one subaccount."""
