@@ -84,12 +84,11 @@ def test_a_stopped_heartbeat_asks_no_more():
         client = connection()
         watching = asyncio.create_task(client.watch())
         client.set_heartbeat(0.01)
-        await asyncio.sleep(0.015)
+        async with asyncio.timeout(5):
+            await client.outbox.take()
         client.set_heartbeat(0)
-        await asyncio.sleep(0.05)
-        asked = len(client.outbox)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # five intervals in which nothing may happen
         watching.cancel()
-        return client.close_reason, len(client.outbox) - asked
+        return client.close_reason, len(client.outbox)
 
     assert asyncio.run(scenario()) == ("", 0)
