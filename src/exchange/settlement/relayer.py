@@ -205,11 +205,12 @@ class Relayer:
     def _follow(self, job: Job) -> Job:
         """Look for a receipt; without one keep the transaction alive."""
         latest = self._outbox.attempts(job.key)[-1]
-        used = self._chain.tx_count(self.address)  # before the receipts: a later count would race
+        # Both before the receipts: what is mined in between would pass for another sender's.
+        used = self._chain.tx_count(self.address)
+        done = self._done(job)
         outcome = self._receipt(job, latest.tx_nonce)
         if isinstance(outcome, Outcome):
             return self._mined(job, outcome, by=self.address)
-        done = self._done(job)
         if done is not None:
             return self._mined(job, done, by="another sender")
         if outcome is not None or used != latest.tx_nonce:

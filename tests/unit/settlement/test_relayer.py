@@ -173,6 +173,37 @@ def test_a_rival_with_another_key_is_accepted(slow: Bench) -> None:
     assert slow.states() == [JobState.CONFIRMED] * 2
 
 
+def test_a_block_between_two_looks_is_not_a_rival(slow: Bench) -> None:
+    """Mined after the relayer asked for a receipt: it is told its own transaction and its gas."""
+
+    class Sudden:
+        """Mines right after each answer to a chosen question."""
+
+        def __init__(self, question: str) -> None:
+            self.question = question
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(slow.chain, name)
+
+            def answer(*arguments: Any) -> Any:
+                told = method(*arguments)
+                if name == self.question:
+                    slow.chain.mine()
+                return told
+
+            return answer if callable(method) else method
+
+    for number, question in enumerate(("tx_count", "last_batch", "receipt"), start=1):
+        slow.batch()
+        slow.start().step()
+        slow.start(Sudden(question)).step()
+        slow.start().step()
+        job = slow.outbox.job(f"batch:{number}")
+        assert job is not None
+        assert (job.state, job.gas_used) == (JobState.CONFIRMED, 100_000)
+        assert len(slow.outbox.attempts(job.key)) == 1
+
+
 def test_a_refusal_is_final_until_a_restart(bench: Bench) -> None:
     """The job is marked, the line names it, and a later start asks the chain once more."""
     bench.batch()
