@@ -44,7 +44,9 @@ def test_a_batch_is_cut_once_its_oldest_trade_has_waited(tmp_path: Path) -> None
     """Not before the interval, and not again while nothing new happens."""
 
     async def scene(sequencer: Sequencer, clockwork: Clockwork, clock: list[int]) -> None:
-        await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            while not clockwork._pending_since_ns:  # noqa: ASYNC110  it has begun to watch
+                await asyncio.sleep(0)
         clock[0] += NS // 2
         await clockwork.step()
         assert await sequencer.read(lambda engine: engine.batch_number) == 0
