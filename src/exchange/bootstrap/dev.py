@@ -4,6 +4,7 @@ A stack is a chain, the engine process, the relayer and, if wanted, the simulate
 Everything it keeps lies in the state directory, so a second start resumes.
 """
 
+import contextlib
 import secrets
 import signal
 import time
@@ -33,6 +34,7 @@ from exchange.settlement.deploy import (
 )
 
 READY_S: Final = 60.0
+_QUOTES_S: Final = 20.0
 _WATCH_S: Final = 0.2
 _DRAIN_S: Final = 8.0
 _ACCOUNTS: Final = 20  # funded by Anvil: everybody in dev_keys
@@ -102,6 +104,18 @@ class Stack:
         self.children[name] = child
         if name == "engine":
             wait_for_answer(child, f"{self.admin_url}/health", timeout_s=READY_S)
+
+    def wait_for_quotes(self) -> None:
+        """Wait until the market offers an option, but not for ever: it may be halted."""
+        url = f"{self.url}/api/v2/public/get_book_summary_by_currency?currency=BTC"
+        deadline = time.monotonic() + _QUOTES_S
+        while time.monotonic() < deadline:
+            self.require_alive()
+            with contextlib.suppress(httpx.HTTPError):
+                rows = httpx.get(url, timeout=2.0).raise_for_status().json()["result"]
+                if any(row["ask_price"] for row in rows):
+                    return
+            time.sleep(_WATCH_S)
 
     def drain(self) -> bool:
         """Let the relayer settle what is pending, for a few seconds; whether it did.
@@ -173,6 +187,8 @@ def run_dev(settings: Settings) -> None:
             for name in ("engine", "relayer", "market"):
                 with console.status(f"starting the {name}"):
                     stack.start(name)
+            with console.status("waiting for quotes"):
+                stack.wait_for_quotes()
             _print_places(console, stack, resumed=not fresh)
             while True:
                 stack.require_alive()
