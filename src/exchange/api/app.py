@@ -150,7 +150,8 @@ def _answer_errors(app: FastAPI, dispatcher: Dispatcher) -> None:
         assert isinstance(error, HTTPException)
         if error.status_code in (404, 405):
             path = request.url.path.removeprefix(PREFIX + "/")[:64]
-            return _response(dispatcher.refuse(MethodNotFound(f"no method {path}", "method")))
+            verb = request.method if error.status_code == 405 else "method"
+            return _response(dispatcher.refuse(MethodNotFound(f"no {verb} {path}", "method")))
         return _response(dispatcher.refuse(InvalidRequest(str(error.detail))))
 
     app.add_exception_handler(HTTPException, answer)

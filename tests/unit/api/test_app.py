@@ -122,6 +122,19 @@ def test_bad_requests_answer_in_deribits_shape(url, method, path, options, statu
     assert error["data"]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("verb", "path", "reason"),
+    [
+        ("GET", "/api/v2/public/nothing", "no method public/nothing"),
+        ("DELETE", "/api/v2/public/get_time", "no DELETE public/get_time"),
+        ("GET", "/api/v2", "no GET /api/v2"),
+    ],
+)
+def test_a_wrong_verb_is_told_from_an_unknown_method(url, verb, path, reason):
+    error = http(url, verb, path).json()["error"]
+    assert (error["code"], error["data"]["reason"]) == (-32601, reason)
+
+
 def test_a_body_without_an_end_is_cut(url):
     def endless():
         while True:
