@@ -102,7 +102,7 @@ def test_a_venue_serves_is_stopped_whole_and_resumes(venue: Venue) -> None:
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
-    """Nothing is started, and the line says which port and what to do."""
+    """Nothing is started, and the line says which port and what to set."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -121,5 +121,5 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
             check=False,
         )
     assert finished.returncode == 1
-    line = f"port {port} (public listener) is in use; stop what listens there or choose another"
+    line = f"port {port} is in use; stop what listens there or set EXCHANGE_PORT to another"
     assert finished.stderr.strip().splitlines() == [f"exchange: {line}"]

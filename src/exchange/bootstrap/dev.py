@@ -177,9 +177,10 @@ def run_dev(settings: Settings) -> None:
     console = Console()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    # The engine asks again, but half a minute later; Anvil, which starts first, asks for its own.
-    require_free_port(settings.port, "public listener")
-    require_free_port(settings.admin_port, "admin listener")
+    # Engine and Anvil ask again, but the engine only when a chain runs.
+    require_free_port(settings.port, "EXCHANGE_PORT")
+    require_free_port(settings.admin_port, "EXCHANGE_ADMIN_PORT")
+    require_free_port(settings.chain_port, "EXCHANGE_CHAIN_PORT")
     with Stack(settings) as stack:
         try:
             with console.status("starting the chain"):

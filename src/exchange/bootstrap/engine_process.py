@@ -47,8 +47,8 @@ class Server(uvicorn.Server):
 async def run_engine(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     raise_file_limit()
-    require_free_port(settings.port, "public listener")
-    require_free_port(settings.admin_port, "admin listener")
+    require_free_port(settings.port, "EXCHANGE_PORT")
+    require_free_port(settings.admin_port, "EXCHANGE_ADMIN_PORT")
     if len(settings.token()) < TOKEN_LENGTH_MIN:
         raise StartFailed(f"EXCHANGE_ADMIN_TOKEN needs at least {TOKEN_LENGTH_MIN} characters")
     deployment = load_deployment(settings.deployment_file)

@@ -23,7 +23,7 @@ class StartFailed(Exception):
     """Something could not be started; the text is the one line that a person needs."""
 
 
-def require_free_port(port: int, purpose: str) -> None:
+def require_free_port(port: int, variable: str) -> None:
     """Refuse to start where something listens already."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,7 +31,7 @@ def require_free_port(port: int, purpose: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise StartFailed(
-                f"port {port} ({purpose}) is in use; stop what listens there or choose another"
+                f"port {port} is in use; stop what listens there or set {variable} to another"
             ) from None
 
 
