@@ -57,6 +57,9 @@ def test_a_recorded_chain_seeds_the_book(tmp_path: Path) -> None:
     """The committed synthetic file: its rows are reported and its levels rest as signed orders."""
     document = run_demo(tmp_path, "--chain-data", str(SYNTHETIC))
     assert "seed" in steps_of(document)
+    rows = document["rows"]
+    assert isinstance(rows, list)
+    assert any("repeated" in row["figure"] for row in rows if row["checked"] == "dropped")
 
 
 def test_a_real_recorded_chain_seeds_the_book(tmp_path: Path) -> None:

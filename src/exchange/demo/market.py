@@ -19,6 +19,8 @@ QUOTE_AMOUNT: Final = Decimal(5)
 TAKE_AMOUNT: Final = Decimal("0.1")
 ROUNDS: Final = 20
 _SPREAD: Final = (Decimal("0.97"), Decimal("1.03"))
+_SUMMARY_LINES: Final = 3  # of a recorded chain's report; the rest are dropped rows and levels
+_DROPPED_SHOWN: Final = 20
 _IN_FLIGHT: Final = 64
 
 
@@ -68,8 +70,14 @@ async def quote(world: World, report: Report) -> None:
     chosen = await _near_the_money(world)
     recorded = world.recorded
     if recorded is not None:
-        for line in recorded.report()[:3]:
+        lines = recorded.report()
+        for line in lines[:_SUMMARY_LINES]:
             report.add("seed", "recorded chain", line)
+        dropped = lines[_SUMMARY_LINES:]
+        for line in dropped[:_DROPPED_SHOWN]:
+            report.add("seed", "dropped", line)
+        if len(dropped) > _DROPPED_SHOWN:
+            report.add("seed", "dropped", f"and {len(dropped) - _DROPPED_SHOWN} more")
         placed = await _seed(world, recorded.orders)
         report.add("seed", "recorded levels as signed orders", placed)
     plans = [_quotes(maker, instrument) for maker in world.makers for instrument in chosen]
