@@ -7,6 +7,8 @@ same expiries.
 
 from pathlib import Path
 
+import structlog
+
 from exchange.commands import ListInstruments
 from exchange.config import Settings
 from exchange.events import InstrumentListed
@@ -16,6 +18,8 @@ from exchange.oracle.chain_data import RecordedChain, read_chain
 from exchange.oracle.dev_market import DevMarket, dev_feeds, load_dev_market
 from exchange.oracle.loop import Feed
 from exchange.sequencer import Sequencer
+
+log = structlog.get_logger(__name__)
 
 
 def simulated_underlyings() -> tuple[Underlying, ...]:
@@ -47,6 +51,8 @@ class MarketFeed:
         self._sequencer = sequencer
         self._market: DevMarket = load_dev_market()
         self._chain = recorded_chain(settings.seed_chain, first_time_ns)
+        for line in self._chain.report() if self._chain else ():
+            log.info("recorded_chain", line=line)
 
     async def feeds(self) -> tuple[Feed, ...]:
         """Sources that go on from the journal's last index, or from the data's first."""
