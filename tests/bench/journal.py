@@ -58,7 +58,8 @@ def appends(venue: Venue, folder: Path) -> dict[str, float]:
             seconds = time.perf_counter() - start
         figures[f"commits_per_s_{group}"] = COMMITS / seconds
         figures[f"commands_per_s_{group}"] = COMMITS * group / seconds
-        figures[f"bytes_per_command_{group}"] = path.stat().st_size / (COMMITS * group)
+        stored = sum(file.stat().st_size for file in folder.glob(f"{path.name}*"))  # with its log
+        figures[f"bytes_per_command_{group}"] = stored / (COMMITS * group)
     return figures
 
 
