@@ -118,7 +118,7 @@ def bench(
 @app.command()
 def margin(
     input_file: Annotated[Path, typer.Option("--input", help="Portfolio, preset and market.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002  a flag of the command line
 ) -> None:
     """Margin of a portfolio, with every intermediate figure."""
     from exchange.bootstrap.margin_table import print_margin

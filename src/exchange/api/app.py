@@ -142,7 +142,7 @@ def _describe(app: FastAPI) -> None:
             document.setdefault("components", {}).setdefault(name, {}).update(schemas)
         return document
 
-    app.openapi = described  # type: ignore[method-assign]
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI documents this override
 
 
 def _answer_errors(app: FastAPI, dispatcher: Dispatcher) -> None:

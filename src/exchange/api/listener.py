@@ -30,7 +30,9 @@ class BoundedProtocol(H11Protocol):
     _address = ""
     _timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(  # type: ignore[override]  # as uvicorn narrows it, too
+        self, transport: asyncio.Transport
+    ) -> None:
         """Take the connection, or close it at once."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""

@@ -23,23 +23,24 @@ async def enable_cancel_on_disconnect(
     gateway: Gateway, caller: Caller, params: DisconnectParams
 ) -> str:
     """Turns it on for this connection, or for all connections of this address."""
-    session = gateway.session(caller)
-    if params.scope == "account":
-        gateway.cancels_on_disconnect.add(session.address)
-    else:
-        connection_of(caller).cancel_on_disconnect = True
-    return "ok"
+    return _switch(gateway, caller, params, on=True)
 
 
 async def disable_cancel_on_disconnect(
     gateway: Gateway, caller: Caller, params: DisconnectParams
 ) -> str:
     """Turns it off in one scope; the other stands."""
-    session = gateway.session(caller)
-    if params.scope == "account":
-        gateway.cancels_on_disconnect.discard(session.address)
+    return _switch(gateway, caller, params, on=False)
+
+
+def _switch(gateway: Gateway, caller: Caller, params: DisconnectParams, *, on: bool) -> str:
+    address = gateway.session(caller).address
+    if params.scope == "connection":
+        connection_of(caller).cancel_on_disconnect = on
+    elif on:
+        gateway.cancels_on_disconnect.add(address)
     else:
-        connection_of(caller).cancel_on_disconnect = False
+        gateway.cancels_on_disconnect.discard(address)
     return "ok"
 
 

@@ -215,25 +215,29 @@ def match_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal |
         _remember(venue, subaccount, order)
     order.status = OrderStatus.OPEN
     order.updated_ns = venue.time_ns
-    venue.emit(
-        OrderPlaced(
-            order_id=order.order_id,
-            subaccount_id=terms.subaccount_id,
-            instrument_id=terms.instrument_id,
-            side=terms.side,
-            quantity=terms.quantity,
-            limit_price=placement.price,
-            nonce=terms.nonce,
-            time_in_force=order.time_in_force,
-            post_only=order.post_only,
-            reduce_only=terms.reduce_only,
-            label=order.label,
-        )
-    )
+    venue.emit(placed_event(order, placement.price))
     subaccount.open_orders[order.order_id] = order
     _give_up_excess(venue, order, quantity)
     _settle_placement(venue, subaccount, order, placement)
     return None
+
+
+def placed_event(order: Order, price: int) -> OrderPlaced:
+    """That an order entered the book; `price` is where it rests."""
+    terms = order.terms
+    return OrderPlaced(
+        order_id=order.order_id,
+        subaccount_id=terms.subaccount_id,
+        instrument_id=terms.instrument_id,
+        side=terms.side,
+        quantity=terms.quantity,
+        limit_price=price,
+        nonce=terms.nonce,
+        time_in_force=order.time_in_force,
+        post_only=order.post_only,
+        reduce_only=terms.reduce_only,
+        label=order.label,
+    )
 
 
 def phase_word(venue: Venue, order: Order) -> int:

@@ -18,13 +18,13 @@ from exchange.engine.entry import (
     limit_reduce_only,
     margin_order,
     phase_word,
+    placed_event,
     reject,
     shrink,
 )
 from exchange.engine.state import Order, Sheet, Subaccount, Venue
 from exchange.events import (
     CancelReason,
-    OrderPlaced,
     QuoteRefused,
     QuotesRepeated,
     QuotesReplaced,
@@ -218,21 +218,7 @@ def _rest(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
     subaccount.open_orders[order.order_id] = order
     venue.orders[order.order_id] = order
     subaccount.account.place_order(order.order_id, margin_order(terms, terms.quantity))
-    venue.emit(
-        OrderPlaced(
-            order_id=order.order_id,
-            subaccount_id=terms.subaccount_id,
-            instrument_id=terms.instrument_id,
-            side=terms.side,
-            quantity=terms.quantity,
-            limit_price=terms.limit_price,
-            nonce=terms.nonce,
-            time_in_force=order.time_in_force,
-            post_only=True,
-            reduce_only=False,
-            label=order.label,
-        )
-    )
+    venue.emit(placed_event(order, terms.limit_price))
     return None
 
 
