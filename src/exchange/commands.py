@@ -83,6 +83,7 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deadline_seconds_max: int  # how far ahead a signature may reach
     index_age_ns_max: int  # an older index halts new risk
     batch_items_max: int = 150  # trades, payoffs and withdrawals that end a settlement batch
+    marks_age_ns_max: int = 0  # an older epoch of risk arrays halts new risk; 0: no limit
 
 
 class BreakerParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):

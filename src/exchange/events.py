@@ -53,6 +53,7 @@ class RejectReason(StrEnum):
     MAX_FEE_TOO_LOW = "max_fee_too_low"  # the signed fee limit is below the schedule
     STALE_INDEX = "stale_index"  # no fresh index price: new risk is halted
     NO_MARK = "no_mark"  # the instrument has no risk array yet
+    STALE_MARKS = "stale_marks"  # no fresh epoch of risk arrays: new risk is halted
     PRICE_OUTSIDE_BAND = "price_outside_band"  # too far from the mark
     NOT_PROTECTED = "not_protected"  # a protected order needs protection limits
     PROTECTION_FROZEN = "protection_frozen"  # market-maker protection took this maker off
@@ -344,12 +345,16 @@ class Withdrawn(Event, frozen=True, kw_only=True):
 
 
 class DeliveryPriceFixed(Event, frozen=True, kw_only=True):
-    """The delivery price of an expiry; `samples` index samples entered it."""
+    """The delivery price of an expiry; `samples` index samples entered it.
+
+    `samples_root` is the Merkle root over them and the one before (`merkle.sample_leaf`).
+    """
 
     underlying_id: int
     expiry: int
     price: int
     samples: int
+    samples_root: bytes = b""
 
 
 class InstrumentExpired(Event, frozen=True, kw_only=True):

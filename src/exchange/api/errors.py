@@ -190,6 +190,7 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.MAX_FEE_TOO_LOW: (11049, "bad_arguments", "max_fee"),
     RejectReason.STALE_INDEX: (10012, "book_closed", "instrument_name"),
     RejectReason.NO_MARK: (10012, "book_closed", "instrument_name"),
+    RejectReason.STALE_MARKS: (10012, "book_closed", "instrument_name"),
     RejectReason.PRICE_OUTSIDE_BAND: (10011, "price_not_allowed", "price"),
     RejectReason.NOT_PROTECTED: (11049, "bad_arguments", "mmp"),
     RejectReason.PROTECTION_FROZEN: (11030, "other_reject", "mmp"),

@@ -5,6 +5,7 @@ repairs nothing.
 """
 
 from exchange.audit.batches import BatchAudit
-from exchange.audit.replay import Difference, Replay, ReplayFigures
+from exchange.audit.differences import Difference
+from exchange.audit.replay import Replay, ReplayFigures
 
 __all__ = ["BatchAudit", "Difference", "Replay", "ReplayFigures"]

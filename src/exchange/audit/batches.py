@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from exchange.audit.replay import Difference
+from exchange.audit.differences import Difference
 from exchange.commands import MassQuote, SignedCommand, signed_commands
 from exchange.journal import Entry
 from exchange.model import numbered, seq_and_place

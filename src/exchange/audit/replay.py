@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from exchange.audit.deliveries import DeliveryAudit
+from exchange.audit.differences import Difference
 from exchange.commands import (
     Configure,
     MassQuote,
@@ -42,15 +44,6 @@ from exchange.signing import (
 )
 
 _ACCEPTED: Final = (OrderPlaced, OrderArmed, OrderAmended, QuotesReplaced, Withdrawn)
-
-
-class Difference(Exception):
-    """The first thing that is not as it should be; `seq` says where."""
-
-    def __init__(self, seq: int, text: str) -> None:
-        super().__init__(f"seq {seq}: {text}")
-        self.seq = seq
-        self.text = text
 
 
 class ReplayFigures(msgspec.Struct, kw_only=True):
@@ -95,6 +88,7 @@ class Replay:
         self._roots = roots
         self._domain: Domain | None = None
         self._deposited = 0
+        self._deliveries = DeliveryAudit()
 
     def run(self) -> ReplayFigures:
         """Replay to the end; raises `Difference`."""
@@ -113,6 +107,7 @@ class Replay:
             self._check_signature(entry)
             if self._roots:
                 self._check_root(entry)
+            self._deliveries.check(entry)
             self._check_cash(entry)
             self._check_state(entry, checkpoints)
             self.figures.commands += 1

@@ -18,6 +18,7 @@ LIMITS: Final = TradingLimits(
     quantity_max=10_000 * 10**4,
     deadline_seconds_max=90 * _DAY_S,
     index_age_ns_max=30 * 10**9,
+    marks_age_ns_max=60 * 10**9,  # twelve epochs
     batch_items_max=100,  # a command's own fills come on top; all must fit one transaction
 )
 BREAKER: Final = BreakerParameters(

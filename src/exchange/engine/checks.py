@@ -272,7 +272,7 @@ def _check_price(instrument: Instrument, limit_price: int) -> Refusal | None:
 
 
 def _check_market(venue: Venue, terms: OrderTerms) -> Refusal | None:
-    """Fee limit, freshness of the index, existence of a mark, price band."""
+    """Fee limit, freshness of the index, existence and freshness of a mark, price band."""
     assert venue.parameters is not None
     refusal = _check_fee(venue, terms)
     if refusal is not None:
@@ -283,7 +283,16 @@ def _check_market(venue: Venue, terms: OrderTerms) -> Refusal | None:
         return RejectReason.STALE_INDEX, "no fresh index price; new orders wait for one"
     if not venue.marks.has(terms.instrument_id):
         return RejectReason.NO_MARK, f"{instrument.name} has no mark yet; try again"
+    if marks_are_stale(venue):
+        return RejectReason.STALE_MARKS, "no fresh risk arrays; new orders wait for them"
     return _check_band(venue, terms, venue.marks.index_price(instrument.underlying_id))
+
+
+def marks_are_stale(venue: Venue) -> bool:
+    """Whether the risk arrays in force are older than allowed."""
+    assert venue.parameters is not None
+    oldest = venue.parameters.limits.marks_age_ns_max
+    return 0 < oldest < venue.time_ns - venue.marks_time_ns
 
 
 def _check_fee(venue: Venue, terms: OrderTerms) -> Refusal | None:

@@ -18,6 +18,7 @@ from exchange.commands import (
     SubaccountSeen,
     Withdraw,
 )
+from exchange.engine.checks import marks_are_stale
 from exchange.engine.entry import cancel
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
@@ -151,6 +152,8 @@ def _check_amount(
         age_ns = venue.time_ns - venue.index_times_ns.get(underlying_id, 0)
         if age_ns > venue.parameters.limits.index_age_ns_max:
             return RejectReason.STALE_INDEX, "positions cannot be valued now; try again"
+    if subaccount.account.positions and marks_are_stale(venue):
+        return RejectReason.STALE_MARKS, "positions cannot be valued now; try again"
     free = min(subaccount.account.cash, subaccount.account.initial_excess())
     if terms.amount > free:
         text = format_decimal(max(0, free), CASH_SCALE)

@@ -32,6 +32,7 @@ from exchange.events import (
     RejectReason,
 )
 from exchange.fixed import PRICE_QUANTUM, div_half_even, is_multiple, notional, to_nanoseconds
+from exchange.margin.merkle import samples_root
 from exchange.matching.book import OrderBook
 from exchange.model import (
     FEE_SUBACCOUNT_ID,
@@ -165,6 +166,7 @@ def update_marks(venue: Venue, command: UpdateMarks) -> None:
         )
         return
     venue.marks.update(command)
+    venue.marks_time_ns = venue.time_ns
     venue.emit(MarksUpdated(epoch=command.epoch, root=command.root))
     for instrument_id in command.instrument_ids:
         mark_price = venue.marks.mark_price(instrument_id)
@@ -206,7 +208,7 @@ def expire_instruments(venue: Venue, command: ExpireInstruments) -> None:
 
 
 def _fix_delivery_price(venue: Venue, command: ExpireInstruments) -> int:
-    price, count = _delivery_price(venue, command)
+    price, count, root = _delivery_price(venue, command)
     venue.delivery_prices[command.underlying_id, command.expiry] = price
     venue.emit(
         DeliveryPriceFixed(
@@ -214,6 +216,7 @@ def _fix_delivery_price(venue: Venue, command: ExpireInstruments) -> int:
             expiry=command.expiry,
             price=price,
             samples=count,
+            samples_root=root,
         )
     )
     return price
@@ -260,23 +263,20 @@ def _has_hole(venue: Venue, command: ExpireInstruments) -> bool:
     return end_ns - held_ns > oldest
 
 
-def _delivery_price(venue: Venue, command: ExpireInstruments) -> tuple[int, int]:
-    """(price, number of samples in the window). Before the first sample its price holds."""
+def _delivery_price(venue: Venue, command: ExpireInstruments) -> tuple[int, int, bytes]:
+    """(price, samples in the window, Merkle root). Before the first sample its price holds."""
     start_ns, end_ns = _window(venue, command)
     samples = venue.samples[command.underlying_id].samples
-    weighted, count = 0, 0
-    price, since_ns = samples[0][1], start_ns
-    for time_ns, sample in samples:
-        if time_ns >= end_ns:
-            break
-        if time_ns > start_ns:
-            weighted += price * (time_ns - since_ns)
-            since_ns = time_ns
-            count += 1
-        price = sample
+    inside = [one for one in samples if start_ns < one[0] < end_ns]
+    held = next((one for one in reversed(samples) if one[0] <= start_ns), samples[0])
+    price, since_ns, weighted = held[1], start_ns, 0
+    for time_ns, sample in inside:
+        weighted += price * (time_ns - since_ns)
+        price, since_ns = sample, time_ns
     weighted += price * (end_ns - since_ns)
     average = div_half_even(weighted, (end_ns - start_ns) * PRICE_QUANTUM)
-    return average * PRICE_QUANTUM, count
+    entered = inside if inside and held == inside[0] else [held, *inside]
+    return average * PRICE_QUANTUM, len(inside), samples_root(entered)
 
 
 def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int) -> None:

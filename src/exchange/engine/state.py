@@ -188,6 +188,7 @@ class Venue:
         self.deadlines: list[tuple[int, int]] = []  # heap of (UTC second, order_id)
         self.sheet_deadlines: list[tuple[int, int]] = []  # heap of (UTC second, subaccount_id)
         self.index_times_ns: dict[int, int] = {}
+        self.marks_time_ns = 0  # when the epoch of risk arrays in force came
         self.samples: dict[int, Samples] = {}
         self.delivery_prices: dict[tuple[int, int], int] = {}  # (underlying_id, expiry)
         self.last_trade_id = 0
@@ -277,7 +278,7 @@ class Venue:
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],
                 sorted((*key, deadline) for key, deadline in self.session_keys.items()),
                 [(key, tuple(self.samples[key].samples)) for key in sorted(self.samples)],
-                sorted(self.index_times_ns.items()),
+                (sorted(self.index_times_ns.items()), self.marks_time_ns),
                 sorted((*key, price) for key, price in self.delivery_prices.items()),
                 (self.last_trade_id, sorted(self.last_prices.items())),
                 (

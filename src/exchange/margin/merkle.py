@@ -48,6 +48,16 @@ def row_leaf(instrument_id: int, row: bytes) -> bytes:
     )
 
 
+def sample_leaf(time_ns: int, index_price: int) -> bytes:
+    """One index sample of a delivery window: uint64 time in nanoseconds, int64 price."""
+    return keccak(_u64(time_ns) + _i64(index_price))
+
+
+def samples_root(samples: Sequence[tuple[int, int]]) -> bytes:
+    """Root over (time_ns, index price), oldest first: what a delivery price was made from."""
+    return merkle_root([sample_leaf(time_ns, price) for time_ns, price in samples])
+
+
 def leaves(update: UpdateMarks) -> list[bytes]:
     """All leaves of an epoch: header, underlyings, expiries, rows, each ascending."""
     found = [header_leaf(update.epoch, update.stablecoin_price)]

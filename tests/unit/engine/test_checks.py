@@ -12,6 +12,7 @@ import pytest
 from tests.venue import (
     EXPIRY_S,
     FEES,
+    NS,
     START_S,
     C,
     call,
@@ -61,7 +62,9 @@ class Stage:
     def __init__(self) -> None:
         self.venue = open_venue(
             fees=FEES,
-            limits=limits(open_orders_max=2, deadline_seconds_max=40 * 86_400),
+            limits=limits(
+                open_orders_max=2, deadline_seconds_max=40 * 86_400, marks_age_ns_max=3610 * NS
+            ),
         )
         venue = self.venue
         venue.send(
@@ -87,6 +90,10 @@ class Stage:
     def silence(self) -> None:
         self.venue.wait(31)
 
+    def old_marks(self) -> None:
+        self.venue.wait(11)
+        self.venue.index()
+
     def gone(self) -> None:
         self.venue.cancel(self.order)
 
@@ -110,6 +117,7 @@ PLACE_FAULTS = [
     Fault(R.MAX_FEE_TOO_LOW, {"max_fee": 0}),
     Fault(R.STALE_INDEX, {}, {}, "silence"),
     Fault(R.NO_MARK, {"instrument_id": UNMARKED}),
+    Fault(R.STALE_MARKS, {}, {}, "old_marks"),
     Fault(R.PRICE_OUTSIDE_BAND, {"limit_price": usdc("12500.01")}),
     Fault(R.TOO_MANY_ORDERS, {}, {}, "many_orders"),
     Fault(R.REDUCE_ONLY_INCREASES, {"reduce_only": True}),
@@ -288,6 +296,20 @@ def test_an_index_may_age_to_the_last_nanosecond(venue, ann):
     assert refusals(venue.sell(ann, 1, 2_500)) == []
     venue.time_ns += 1
     assert refusals(venue.sell(ann, 1, 2_500)) == [R.STALE_INDEX]
+
+
+def test_marks_may_age_to_the_last_nanosecond():
+    """Stale marks refuse new risk and keep what rests; a new epoch lets orders in again."""
+    venue = open_venue(limits=limits(marks_age_ns_max=60 * NS))
+    ann = venue.fund("ann")
+    venue.wait(60)
+    venue.index()
+    assert refusals(venue.sell(ann, 1, 2_500)) == []
+    venue.time_ns += 1
+    assert refusals(venue.sell(ann, 1, 2_500)) == [R.STALE_MARKS]
+    assert len(venue.engine.open_orders(ann)) == 1
+    venue.mark({})
+    assert refusals(venue.sell(ann, 1, 2_500)) == []
 
 
 def test_quantities_at_their_bounds(venue, ann):

@@ -285,6 +285,21 @@ def test_positions_need_a_fresh_index_to_let_cash_go(venue, ann, bob):
     assert refusals(venue.withdraw(ann, 1)) == []
 
 
+def test_positions_need_fresh_marks_to_let_cash_go():
+    """Nobody withdraws against marks that are too old; without positions nothing is marked."""
+    venue = open_venue(limits=limits(marks_age_ns_max=60 * NS))
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    venue.sell(ann, 1, 2_500)
+    venue.buy(bob, 1, 2_500)
+    carol = venue.fund("carol")
+    venue.wait(61)
+    venue.index()
+    assert refusals(venue.withdraw(ann, 1)) == [R.STALE_MARKS]
+    assert refusals(venue.withdraw(carol, 1)) == []
+    venue.mark({})
+    assert refusals(venue.withdraw(ann, 1)) == []
+
+
 # --- batches ---
 
 

@@ -40,6 +40,7 @@ from exchange.events import (
     RejectReason,
 )
 from exchange.fixed import PRICE_QUANTUM, RATIO_SCALE
+from exchange.margin.merkle import samples_root
 from exchange.model import InstrumentStatus, InstrumentTerms, Kind, pack_instrument_id
 
 R = RejectReason
@@ -215,7 +216,13 @@ def test_a_steady_index_is_the_delivery_price():
     """The plainest expiry: an average of equal prices."""
     _, fixed, _ = sampled(steady())
     expected = DeliveryPriceFixed(
-        underlying_id=1, expiry=EXPIRY_S, price=usdc(100_000), samples=WINDOW_S // AGE_S - 1
+        underlying_id=1,
+        expiry=EXPIRY_S,
+        price=usdc(100_000),
+        samples=WINDOW_S // AGE_S - 1,
+        samples_root=samples_root(
+            [((EXPIRY_S + offset) * NS, price) for offset, price in steady()]
+        ),
     )
     assert fixed == expected
 
