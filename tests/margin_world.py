@@ -2,15 +2,16 @@
 
 import functools
 
+import msgspec
 import numpy as np
 
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.fixed import ASSET_SCALE, CASH_SCALE, QUANTITY_SCALE
 from exchange.margin.account import MarginAccount, MarginOrder
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.marks import MarksBook
-from exchange.margin.reference import FloatPortfolio
+from exchange.margin.reference import FloatCollateral, FloatPortfolio
 from exchange.margin.risk_arrays import build_update
-from exchange.margin.scenarios import load_preset, margin_parameters
+from exchange.margin.scenarios import collateral_terms, load_preset, margin_parameters
 from exchange.model import InstrumentTerms, Kind, OptionKind, pack_instrument_id
 
 NOW = 1_795_248_000  # 2026-11-21 08:00 UTC
@@ -86,18 +87,32 @@ def update(epoch=1, name="pm33", **changes):
     return build_update(preset(name), market(**changes), instruments(), epoch)
 
 
-def marks_book(name="pm33", parameters=None, **changes):
+TOKENS = {"WETH": ("0x" + "e" * 40, 18), "WBTC": ("0x" + "d" * 40, 8)}
+WETH, WBTC = 1, 2  # asset ids
+
+
+@functools.cache
+def collaterals(name="pm33", **changes):
+    """WETH and WBTC on the preset's terms."""
+    known = collateral_terms(preset(name), {"BTC": 1, "ETH": 2}, TOKENS)
+    return tuple(msgspec.structs.replace(asset, **changes) for asset in known)
+
+
+def marks_book(name="pm33", parameters=None, assets=None, **changes):
     marks = MarksBook(parameters or margin_parameters(preset(name)))
+    marks.set_collaterals(collaterals(name) if assets is None else assets)
     marks.update(update(1, name, **changes))
     return marks
 
 
-def account(positions=None, cash=0, marks=None):
-    """Positions in contracts, cash in USDC."""
+def account(positions=None, cash=0, marks=None, tokens=None):
+    """Positions in contracts, cash in USDC, tokens by asset id."""
     found = MarginAccount(7, marks or marks_book())
     found.add_cash(round(cash * CASH_SCALE))
     for instrument_id, contracts in (positions or {}).items():
         found.apply_fill(instrument_id, round(contracts * QUANTITY_SCALE))
+    for asset_id, amount in (tokens or {}).items():
+        found.add_collateral(asset_id, round(amount * ASSET_SCALE))
     return found
 
 
@@ -117,4 +132,12 @@ def floats(found):
             instrument_id: quantity / QUANTITY_SCALE
             for instrument_id, quantity in found.positions.items()
         },
+        collateral=tuple(
+            FloatCollateral(
+                terms=preset().collateral[asset_id - 1],
+                underlying_id={WETH: 2, WBTC: 1}[asset_id],
+                amount=amount / ASSET_SCALE,
+            )
+            for asset_id, amount in found.collateral.items()
+        ),
     )

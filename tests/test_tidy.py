@@ -86,7 +86,8 @@ BORDER = (SOURCE + "api/", SOURCE + "sdk/")
 # Integers only: a division here would hide its rounding, a float its error.
 INTEGER_CORE = re.compile(
     SOURCE
-    + r"(model|commands|events|(matching|engine)(/\w+)?|margin/(portfolio|account|liquidation))\.py"
+    + r"(model|commands|events|(matching|engine)(/\w+)?"
+    + r"|margin/(collateral|portfolio|account|liquidation))\.py"
 )
 
 Check = Callable[[str, str], Iterator[str]]

@@ -17,6 +17,7 @@ from exchange.commands import (
     AnyCommand,
     AnyObservation,
     CancelOrder,
+    Collateral,
     Configure,
     DepositSeen,
     ExpireInstruments,
@@ -85,6 +86,25 @@ MARGIN: Final = MarginParameters(
     perpetual_initial_rate=0,
     perpetual_maintenance_rate=0,
     confidence_floor=0,
+    spots=(RATIO_SCALE * 3 // 2, RATIO_SCALE // 2, RATIO_SCALE * 11 // 10),
+)
+WETH, WBTC = 1, 2
+COLLATERALS: Final = tuple(
+    Collateral(
+        asset_id=asset_id,
+        token="0x" + digit * 40,
+        name=name,
+        decimals=decimals,
+        underlying_id=underlying_id,
+        initial_haircut=RATIO_SCALE * 3 // 100,
+        maintenance_haircut=RATIO_SCALE * 2 // 100,
+        account_cap=10**12,
+        total_cap=10**13,
+    )
+    for asset_id, name, digit, decimals, underlying_id in (
+        (WETH, "WETH", "e", 18, 2),
+        (WBTC, "WBTC", "d", 8, 1),
+    )
 )
 FEES: Final = FeeSchedule(maker_rate=3 * 10**14, taker_rate=3 * 10**14, premium_cap=125 * 10**15)
 NO_FEES: Final = FeeSchedule(maker_rate=0, taker_rate=0, premium_cap=0)

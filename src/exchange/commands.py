@@ -72,6 +72,27 @@ class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # (underlying_id, group): underlyings of a group share each scenario; others stand alone.
     risk_groups: tuple[tuple[int, int], ...] = ()
     standard: StandardRates | None = None
+    # What each scenario multiplies the price by, in 1e-18; collateral is shocked with it.
+    spots: tuple[int, ...] = ()
+
+
+class Collateral(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A token besides USDC that backs margin; amounts in 1e-8 of a token, haircuts in 1e-18.
+
+    Priced by the index of its underlying, and shocked with it. What one account holds beyond
+    `account_cap`, or all of them beyond `total_cap`, counts nothing.
+    """
+
+    asset_id: int  # from 1; 0 is USDC
+    token: str  # its address
+    name: str  # such as WETH
+    decimals: int
+    underlying_id: int
+    initial_haircut: int
+    maintenance_haircut: int
+    account_cap: int
+    total_cap: int
+    isolated: bool = False  # a risk group of its own: its gains offset no position
 
 
 class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -113,6 +134,7 @@ class Configure(Command, frozen=True, kw_only=True):
     limits: TradingLimits
     delivery_window_s: int
     breaker: BreakerParameters | None = None  # None: only operators halt
+    collaterals: tuple[Collateral, ...] = ()  # by asset_id; USDC is cash
 
 
 class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -10,6 +10,7 @@ from typing import Final
 CASH_SCALE: Final = 10**6  # cash, prices, fees: micro-USDC
 QUANTITY_SCALE: Final = 10**4  # contracts
 RATIO_SCALE: Final = 10**18  # discounts, weights, rates
+ASSET_SCALE: Final = 10**8  # collateral tokens besides USDC
 VOL_SCALE: Final = 10**6  # volatilities and deltas: 0.65 is 650_000
 PRICE_QUANTUM: Final = 10**4  # ticks and strikes are multiples of it: price * quantity is exact
 INT63_MAX: Final = 2**63 - 1

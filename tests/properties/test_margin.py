@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from tests.margin_world import (
     EXPIRIES,
+    WBTC,
+    WETH,
     account,
+    collaterals,
     floats,
     instruments,
     market,
@@ -24,7 +27,7 @@ from tests.margin_world import (
     update,
 )
 
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
+from exchange.fixed import ASSET_SCALE, CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
 from exchange.margin.account import MarginOrder
 from exchange.margin.marks import MarksBook
 from exchange.margin.reference import evaluate
@@ -41,6 +44,7 @@ CHAIN = [
 BOOK = [*CHAIN, perpetual(1), option(3500, "C", underlying_id=2), perpetual(2)]
 CONTRACTS = st.integers(-200_000, 200_000).filter(bool)
 POSITIONS = st.dictionaries(st.sampled_from(BOOK), CONTRACTS, max_size=8)
+TOKENS = st.dictionaries(st.sampled_from((WETH, WBTC)), st.integers(1, 10**11), max_size=2)
 MARKETS = {
     "calm": {},
     "doubt": {"confidence": 0.5},
@@ -63,8 +67,10 @@ BOOKS = {
 MARKS = st.sampled_from(sorted(BOOKS)).map(BOOKS.__getitem__)
 
 
-def hold(positions, marks, cash=0):
+def hold(positions, marks, cash=0, tokens=None):
     found = account(cash=cash, marks=marks)
+    for asset_id, amount in (tokens or {}).items():
+        found.add_collateral(asset_id, amount)
     for instrument_id, quantity in positions.items():
         found.apply_fill(instrument_id, quantity)
     return found
@@ -89,17 +95,19 @@ def fill(found, one, quantity):
     found.add_cash(-(one.max_fee * quantity // QUANTITY_SCALE))
 
 
-@given(st.data(), POSITIONS, MARKS)
-def test_no_subset_of_fills_leaves_less_than_initial_excess_promised(data, positions, marks):
+@given(st.data(), POSITIONS, TOKENS, MARKS)
+def test_no_subset_of_fills_leaves_less_than_initial_excess_promised(
+    data, positions, tokens, marks
+):
     """Brute force over all subsets of open orders, each filled whole at its worst."""
-    found = hold(positions, marks, cash=100_000)
+    found = hold(positions, marks, cash=100_000, tokens=tokens)
     open_orders = [data.draw(orders(marks)) for _ in range(data.draw(st.integers(1, 5)))]
     for order_id, one in enumerate(open_orders):
         found.place_order(order_id, one)
     promised = found.initial_excess()
     for count in range(len(open_orders) + 1):
         for subset in itertools.combinations(open_orders, count):
-            filled = hold(positions, marks, cash=100_000)
+            filled = hold(positions, marks, cash=100_000, tokens=tokens)
             for one in subset:
                 fill(filled, one, one.quantity)
             assert filled.initial_excess() >= promised
@@ -123,9 +131,9 @@ def test_partial_fills_never_break_the_promise_beyond_rounding(data, positions, 
     found.check()
 
 
-@given(st.data(), POSITIONS, MARKS)
-def test_placing_then_canceling_is_identity(data, positions, marks):
-    found = hold(positions, marks, cash=1000)
+@given(st.data(), POSITIONS, TOKENS, MARKS)
+def test_placing_then_canceling_is_identity(data, positions, tokens, marks):
+    found = hold(positions, marks, cash=1000, tokens=tokens)
     found.place_order(1, data.draw(orders(marks)))
     before = found.state(), found.initial_excess(), found.maintenance_excess()
     one = data.draw(orders(marks))
@@ -155,14 +163,15 @@ def test_the_order_of_fills_does_not_matter(positions, marks, rng):
     shuffled.check()
 
 
-@given(POSITIONS, POSITIONS, MARKS)
-def test_margin_of_two_portfolios_together_is_never_more_than_apart(one, other, marks):
+@given(POSITIONS, POSITIONS, TOKENS, MARKS)
+def test_margin_of_two_portfolios_together_is_never_more_than_apart(one, other, tokens, marks):
     """Sub-additive, up to the rounding of each part; skew results may add a discount's width."""
     plain = msgspec.structs.replace(marks.parameters, absolute=(False,) * marks.scenario_count)
     linear = marks_book(parameters=plain)
     both = {key: one.get(key, 0) + other.get(key, 0) for key in {*one, *other}}
     both = {key: quantity for key, quantity in both.items() if quantity}
-    together, parts = hold(both, linear), [hold(one, linear), hold(other, linear)]
+    together = hold(both, linear, tokens=tokens)
+    parts = [hold(one, linear, tokens=tokens), hold(other, linear)]
     for margin in ("initial_margin", "maintenance_margin"):
         apart = sum(getattr(part, margin)() for part in parts)
         assert getattr(together, margin)() <= apart + 10
@@ -178,6 +187,30 @@ def test_excess_falls_with_added_short_options(positions, short, quantity, marks
     after.add_cash(marks.mark_price(short) * quantity // QUANTITY_SCALE)
     assert after.initial_excess() <= before.initial_excess() + 2
     assert after.maintenance_excess() <= before.maintenance_excess() + 2
+
+
+@given(POSITIONS, TOKENS, st.sampled_from((WETH, WBTC)), st.integers(1, 10**12), MARKS)
+def test_tokens_never_lower_excess_unless_positions_are_short_of_nothing(
+    positions, tokens, asset_id, amount, marks
+):
+    """Adding a token beside any portfolio leaves at least its own worst value, never below 0."""
+    before, after = hold(positions, marks, tokens=tokens), hold(positions, marks, tokens=tokens)
+    after.add_collateral(asset_id, amount)
+    assert after.maintenance_excess() >= before.maintenance_excess() - 5
+    if marks.confidence_shortfall(1) == 0 and marks.initial_factor <= RATIO_SCALE:
+        assert after.initial_excess() >= before.initial_excess() - 5
+    after.check()
+
+
+@given(POSITIONS, TOKENS, MARKS)
+def test_isolated_tokens_need_no_less_than_shared_ones(positions, tokens, marks):
+    alone = marks_book(parameters=marks.parameters, assets=collaterals(isolated=True))
+    together = marks_book(parameters=marks.parameters)
+    apart, shared = hold(positions, alone, tokens=tokens), hold(positions, together, tokens=tokens)
+    assert apart.equity() == shared.equity()
+    for margin in ("initial_margin", "maintenance_margin"):
+        assert getattr(apart, margin)() >= getattr(shared, margin)() - 5
+    apart.check()
 
 
 @given(POSITIONS, MARKS)
@@ -197,10 +230,15 @@ def test_integers_differ_from_floats_by_the_stated_bound(name):
     for _ in range(100):
         chosen = rng.sample(instruments(), rng.randint(1, 40))
         positions = {one: rng.choice((-1, 1)) * rng.randint(1, 500_000) for one in chosen}
-        found = hold(positions, marks, cash=rng.randint(-(10**6), 10**6))
+        tokens = {
+            one: rng.randint(1, 10**12) for one in rng.sample((WETH, WBTC), rng.randint(0, 2))
+        }
+        found = hold(positions, marks, cash=rng.randint(-(10**6), 10**6), tokens=tokens)
         expected = evaluate(preset_, world, floats(found))
         contracts = sum(abs(quantity) for quantity in positions.values()) / QUANTITY_SCALE
-        float_error = 1e-12 * abs(expected.worst) * CASH_SCALE + 1e-9 * contracts * CASH_SCALE
+        scale = abs(expected.worst) + abs(expected.equity)
+        float_error = 1e-12 * scale * CASH_SCALE + 1e-9 * contracts * CASH_SCALE
+        contracts += sum(tokens.values()) / ASSET_SCALE  # the index is off by half a unit too
         bound = (contracts + len(expected.expiries)) * factor + 6 + float_error
         for excess in ("initial_excess", "maintenance_excess"):
             difference = getattr(found, excess)() - getattr(expected, excess) * CASH_SCALE
@@ -251,6 +289,24 @@ class AccountMachine(RuleBasedStateMachine):
     @rule(parameters=st.sampled_from(sorted(PARAMETERS)))
     def configure(self, parameters):
         self.marks.configure(PARAMETERS[parameters] or margin_parameters(preset()))
+
+    @rule(asset_id=st.sampled_from((WETH, WBTC)), amount=st.integers(1, 10**12))
+    def deposit(self, asset_id, amount):
+        self.account.add_collateral(asset_id, amount)
+
+    @precondition(lambda self: self.account.collateral)
+    @rule(data=st.data())
+    def withdraw(self, data):
+        asset_id = data.draw(st.sampled_from(sorted(self.account.collateral)))
+        amount = data.draw(st.integers(1, self.account.collateral[asset_id]))
+        self.account.add_collateral(asset_id, -amount)
+
+    @rule(isolated=st.booleans(), cap=st.integers(0, 10**12))
+    def change_terms(self, isolated, cap):
+        assets = collaterals()
+        self.marks.set_collaterals(
+            msgspec.structs.replace(one, isolated=isolated, account_cap=cap) for one in assets
+        )
 
     @rule(amount=st.integers(-(10**12), 10**12))
     def move_cash(self, amount):

@@ -3,6 +3,8 @@
 import pytest
 from tests.margin_world import (
     EXPIRIES,
+    WBTC,
+    WETH,
     account,
     market,
     marks_book,
@@ -145,3 +147,40 @@ def test_a_doubtful_oracle_asks_shorts_for_more_and_longs_for_nothing():
     short, long = {option(110_000, "C"): -1.0}, {option(110_000, "C"): 1.0}
     assert check(short, cash=0, marks=doubt)[0] == check(short, cash=0)[0] - 50_000
     assert check(long, cash=0, marks=doubt) == check(long, cash=0)
+
+
+def test_a_call_covered_by_weth_needs_no_cash():
+    """Ten WETH and ten calls sold: a rally that loses on the calls wins on the tokens."""
+    calls = {option(4_000, "C", NEAR, 2): -10.0}
+    covered = account(calls, tokens={WETH: 10})
+    naked = account(calls)
+    tokens = account(tokens={WETH: 10})
+    covered.check()
+    assert covered.initial_excess() > 0
+    assert covered.initial_margin() < tokens.initial_margin(), "the calls hedge the tokens"
+    assert covered.initial_margin() < 0.65 * (naked.initial_margin() + tokens.initial_margin())
+    for move in (0.6, 1.5, 3.0):
+        moved = account(calls, tokens={WETH: 10}, marks=marks_book(move=move))
+        assert moved.maintenance_excess() > 0, f"covered at {move}"
+    assert account(calls, cash=35_000, marks=marks_book(move=3.0)).maintenance_excess() < 0
+
+
+def test_wbtc_covers_no_eth_call():
+    """Each underlying is its own group: what hedges one does not hedge the other."""
+    calls = {option(4_000, "C", NEAR, 2): -10.0}
+    other = account(calls, tokens={WBTC: 0.35})
+    own = account(calls, tokens={WETH: 10})
+    assert other.equity() == own.equity()
+    assert other.initial_margin() > 1.5 * own.initial_margin()
+
+
+def test_calls_bought_with_weth_leave_a_debt_that_tokens_back():
+    """Cash goes below zero; the account stands while tokens less shocks exceed the debt."""
+    call = option(4_000, "C", NEAR, 2)
+    buyer = account(tokens={WETH: 10})
+    bid = order(call, 20, buyer._marks.mark_price(call) / CASH_SCALE)
+    assert buyer.initial_excess_with(bid) > 0
+    buyer.apply_fill(call, bid.quantity)
+    buyer.add_cash(-bid.limit_price * 20)
+    buyer.check()
+    assert buyer.cash < 0 < buyer.initial_excess()

@@ -5,6 +5,7 @@ step function (a sample holds until the next), rounded half-even to 0.01 USDC so
 is exact and the payoffs of an instrument sum to zero.
 """
 
+from itertools import zip_longest
 from typing import Final
 
 from exchange.commands import (
@@ -32,6 +33,7 @@ from exchange.events import (
     RejectReason,
 )
 from exchange.fixed import PRICE_QUANTUM, div_half_even, is_multiple, notional, to_nanoseconds
+from exchange.margin.collateral import wrong_terms
 from exchange.margin.merkle import samples_root
 from exchange.matching.book import OrderBook
 from exchange.model import (
@@ -62,10 +64,25 @@ def configure(venue: Venue, command: Configure) -> None:
             "risk arrays of another number of scenarios are in force",
         )
         return
+    wrong = _wrong_collateral(venue, command)
+    if wrong:
+        venue.refuse(RejectReason.BAD_COLLATERAL, wrong)
+        return
     venue.configure(command)
     venue.emit(Configured(version=command.version))
     if FEE_SUBACCOUNT_ID not in venue.subaccounts:
         venue.open_subaccount(FEE_SUBACCOUNT_ID, "")
+
+
+def _wrong_collateral(venue: Venue, command: Configure) -> str:
+    """Why these collaterals cannot bind; a token keeps its number and its decimals for ever."""
+    known = venue.parameters.collaterals if venue.parameters else ()
+    for before, after in zip_longest(known, command.collaterals[: len(known)]):
+        same = after and (before.token, before.decimals) == (after.token, after.decimals)
+        if not same:
+            return f"{before.name} was configured before; it can lose its value, not its place"
+    ids = {item.underlying_id for item in command.underlyings}
+    return wrong_terms(command.collaterals, ids, command.margin)
 
 
 def list_instruments(venue: Venue, command: ListInstruments) -> None:

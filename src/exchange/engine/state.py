@@ -221,6 +221,7 @@ class Venue:
             self._marks = MarksBook(parameters.margin)
         else:
             self._marks.configure(parameters.margin)
+        self._marks.set_collaterals(parameters.collaterals)
         for underlying in parameters.underlyings:
             self.samples.setdefault(underlying.underlying_id, Samples())
             breaker = self.index_breakers.setdefault(

@@ -78,6 +78,22 @@ class MarginAccount:
         """Move cash in or out, micro-USDC."""
         self.cash += delta
 
+    @property
+    def collateral(self) -> dict[int, int]:
+        """Tokens besides cash by asset_id, in 1e-8 of a token, none of them zero; read only."""
+        return self.portfolio.collateral
+
+    def add_collateral(self, asset_id: int, delta: int) -> None:
+        """Move a token in or out, 1e-8 of it. Complexity: O(scenarios)."""
+        self._follow_marks()
+        self.portfolio.change_collateral(asset_id, delta)
+        self._totals = None
+
+    def collateral_value(self) -> int:
+        """Tokens at the index as far as they count, before haircuts, micro-USDC, rounded down."""
+        self._follow_marks()
+        return self.portfolio.collateral_value()
+
     def apply_fill(self, instrument_id: int, signed_quantity: int) -> None:
         """Change a position; cash moves by `add_cash`. Complexity: O(scenarios)."""
         self._follow_marks()
@@ -125,8 +141,8 @@ class MarginAccount:
         return self.portfolio.mark_value()
 
     def equity(self) -> int:
-        """Cash and positions at their marks."""
-        return self.cash + self.mark_value()
+        """Cash, tokens at the index and positions at their marks."""
+        return self.cash + self.mark_value() + self.collateral_value()
 
     def initial_excess(self) -> int:
         """Equity beyond the initial requirement of positions and every open order at its worst."""
@@ -182,6 +198,9 @@ class MarginAccount:
         for instrument_id, quantity in self.positions.items():
             assert quantity != 0
             fresh.apply_fill(instrument_id, quantity)
+        for asset_id, amount in self.collateral.items():
+            assert amount > 0
+            fresh.add_collateral(asset_id, amount)
         for order_id, order in self.orders.items():
             assert order.quantity > 0
             fresh.place_order(order_id, order)
@@ -198,7 +217,8 @@ class MarginAccount:
         """Canonical content; caches follow from it and the marks."""
         positions = tuple(sorted(self.positions.items()))
         orders = tuple((order_id, *self.orders[order_id]) for order_id in sorted(self.orders))
-        return (self.subaccount_id, self.cash, positions, orders)
+        collateral = tuple(sorted(self.collateral.items()))
+        return (self.subaccount_id, self.cash, positions, orders, collateral)
 
     def _follow_marks(self) -> None:
         """Recompute what an older generation of marks left behind."""
@@ -273,7 +293,8 @@ class MarginAccount:
     def _equity_beyond_addons(self) -> int:
         portfolio = self.portfolio
         initial, maintenance = portfolio.addons()
-        return self.cash + portfolio.mark_value() - initial - maintenance
+        value = portfolio.mark_value() + portfolio.collateral_value()
+        return self.cash + value - initial - maintenance
 
     def _excess_after(self, order: MarginOrder, quantity: int) -> int:
         """`initial_excess` after a fill at the limit and the largest fee; leaves no trace."""

@@ -11,11 +11,12 @@ from itertools import pairwise
 from math import gcd
 from typing import Final
 
-from exchange.commands import ExpiryRisk, MarginParameters, UnderlyingRisk, UpdateMarks
+from exchange.commands import Collateral, ExpiryRisk, MarginParameters, UnderlyingRisk, UpdateMarks
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, div_down, div_exact, mul_div_down
 from exchange.model import Kind, unpack_instrument_id
 
 UNIT_SCALE: Final = 10**4  # unit effects are kept in 1e-4 micro-USDC a contract
+_ISOLATED_GROUPS: Final = -(2**16)  # below the groups that underlyings have by default
 PRICE_MAX: Final = 2**50 - 1  # micro-USDC a contract; keeps sums of a portfolio far inside int256
 
 
@@ -75,6 +76,7 @@ class MarksBook:
         self.instrument_ids: tuple[int, ...] = ()
         self.row_bytes = b""  # as in UpdateMarks; for whoever reads all rows at once
         self._stablecoin_price = RATIO_SCALE
+        self.collaterals: dict[int, Collateral] = {}
         self._groups = dict(parameters.risk_groups)
         self._rows: dict[int, InstrumentRisk] = {}
         self._underlyings: dict[int, UnderlyingRisk] = {}
@@ -99,6 +101,11 @@ class MarksBook:
         self._set_stablecoin_price(self._stablecoin_price)
         self.generation += 1
 
+    def set_collaterals(self, collaterals: Iterable[Collateral]) -> None:
+        """Change what tokens count besides cash."""
+        self.collaterals = {asset.asset_id: asset for asset in collaterals}
+        self.generation += 1
+
     def accepts(self, update: UpdateMarks) -> bool:
         """Whether `update` is well formed: sizes, order, bounds and the rows it refers to."""
         ids = update.instrument_ids
@@ -111,6 +118,8 @@ class MarksBook:
         if any(not 0 <= e.discount_long <= e.discount_short for e in update.expiries):
             return False
         underlyings = {u.underlying_id for u in update.underlyings}
+        if not self._prices_collateral(update):
+            return False
         for instrument_id in ids:
             terms = instrument_terms(instrument_id)
             if (terms.underlying_id, terms.expiry) not in expiries:
@@ -216,6 +225,25 @@ class MarksBook:
     def state(self) -> tuple[object, ...]:
         """Canonical content: the root stands for the rows that it commits to."""
         return (self.epoch, self.root, self._stablecoin_price, tuple(sorted(self._indices.items())))
+
+    def asset_price(self, asset: Collateral) -> int:
+        """The index that the epoch in force fixed for a token; 0 where it has none."""
+        risk = self._underlyings.get(asset.underlying_id)
+        return risk.index_price if risk else 0
+
+    def asset_group(self, asset: Collateral) -> int:
+        """The risk group of a token: that of its underlying, or one of its own."""
+        if asset.isolated:
+            return _ISOLATED_GROUPS - asset.asset_id
+        return self._group(asset.underlying_id)
+
+    def _prices_collateral(self, update: UpdateMarks) -> bool:
+        """Whether every token keeps a price: a missing one would take all its value away."""
+        indices = {one.underlying_id: one.index_price for one in update.underlyings}
+        return all(
+            0 < indices.get(asset.underlying_id, 0) <= PRICE_MAX
+            for asset in self.collaterals.values()
+        )
 
     def _group(self, underlying_id: int) -> int:
         return self._groups.get(underlying_id, -underlying_id)

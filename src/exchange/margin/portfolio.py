@@ -14,6 +14,7 @@ from exchange.fixed import (
     mul_div_down,
     mul_div_up,
 )
+from exchange.margin.collateral import Holding, holding
 from exchange.margin.marks import InstrumentRisk, MarksBook
 
 Vector = list[int]
@@ -48,9 +49,11 @@ class Portfolio:
         "_buckets",
         "_changed",
         "_group_results",
+        "_holdings",
         "_linear",
         "_marks",
         "_strikes",
+        "collateral",
         "naked",
         "positions",
         "value",
@@ -60,7 +63,8 @@ class Portfolio:
     def __init__(self, marks: MarksBook) -> None:
         self._marks = marks
         self.positions: dict[int, int] = {}
-        self.version = 0  # grows with each change of positions
+        self.collateral: dict[int, int] = {}  # 1e-8 of a token by asset_id, above zero
+        self.version = 0  # grows with each change of positions or collateral
         self._clear()
 
     def _clear(self) -> None:
@@ -69,6 +73,7 @@ class Portfolio:
         self._strikes: dict[int, int] = {}  # calls + puts per strike, 1e-4 contracts
         self.naked: dict[int, int] = {}  # naked short options per underlying, 1e-4 contracts
         self._linear: dict[int, int] = {}  # perpetuals and futures
+        self._holdings: dict[int, Holding] = {}  # by asset_id
         self._addons: tuple[int, int] | None = None
         self._group_results: dict[int, Vector] = {}
         self._changed: dict[tuple[int, int], Bucket] = {}  # since its results were added
@@ -78,6 +83,8 @@ class Portfolio:
         self._clear()
         for instrument_id, quantity in self.positions.items():
             self._add(self._marks.row(instrument_id), quantity).legs += 1
+        for asset_id, amount in self.collateral.items():
+            self._hold(asset_id, amount)
 
     def change(self, instrument_id: int, quantity: int) -> None:
         """Add a signed quantity to a position. Complexity: O(scenarios)."""
@@ -91,6 +98,25 @@ class Portfolio:
             self.positions.pop(instrument_id, None)
         bucket = self._add(row, quantity)
         bucket.legs += (after != 0) - (before != 0)
+
+    def change_collateral(self, asset_id: int, amount: int) -> None:
+        """Add a signed amount to what is held of a token. Complexity: O(scenarios)."""
+        self.version += 1
+        after = self.collateral.get(asset_id, 0) + amount
+        assert after >= 0, "a token cannot be owed"
+        if after:
+            self.collateral[asset_id] = after
+        else:
+            self.collateral.pop(asset_id, None)
+        self._hold(asset_id, after)
+
+    def collateral_value(self) -> int:
+        """What tokens count at the index before haircuts, micro-USDC, each rounded down."""
+        return sum(held.value for held in self._holdings.values())
+
+    def holdings(self) -> dict[int, Holding]:
+        """What each token counts, by asset_id; read only."""
+        return self._holdings
 
     def mark_value(self) -> int:
         """Signed value at the marks, micro-USDC, rounded down."""
@@ -117,7 +143,11 @@ class Portfolio:
         if self._addons is None:
             initial, maintenance = self._option_addons()
             linear_initial, linear_maintenance = self._linear_addons()
-            self._addons = (initial + linear_initial, maintenance + linear_maintenance)
+            held = self._holdings.values()
+            self._addons = (
+                initial + linear_initial + sum(one.initial_addon for one in held),
+                maintenance + linear_maintenance + sum(one.maintenance_addon for one in held),
+            )
         return self._addons
 
     def bucket_sum(self, row: InstrumentRisk, scenario: int) -> int:
@@ -133,7 +163,20 @@ class Portfolio:
             for key, b in self._buckets.items()
         }
         held = [_without_zeros(part) for part in (self._strikes, self.naked, self._linear)]
-        return (self.value, buckets, held, groups, self.addons())
+        return (self.value, buckets, held, groups, self.addons(), self._holdings)
+
+    def _hold(self, asset_id: int, amount: int) -> None:
+        before = self._holdings.pop(asset_id, None)
+        if before is not None:
+            self._add_results(before.group, [-result for result in before.results])
+        if amount:
+            held = self._holdings[asset_id] = holding(self._marks, asset_id, amount)
+            self._add_results(held.group, held.results)
+        self._addons = None
+
+    def _add_results(self, group: int, results: Vector) -> None:
+        known = self._group_results.get(group)
+        self._group_results[group] = list(map(add, known, results)) if known else results
 
     def _add(self, row: InstrumentRisk, quantity: int) -> Bucket:
         bucket = self._buckets.get(row.bucket)

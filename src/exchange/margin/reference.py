@@ -15,8 +15,10 @@ from exchange.margin.market import DAYS_PER_YEAR, Market, UnderlyingMarket
 from exchange.margin.pricing import FloatArray, price
 from exchange.margin.risk_arrays import linear_price, option_legs
 from exchange.margin.scenarios import (
+    CollateralTerms,
     Preset,
     StandardPreset,
+    load_preset,
     shocked_prices,
     shocked_volatilities,
 )
@@ -28,15 +30,41 @@ from exchange.model import (
     unpack_instrument_id,
 )
 
+STANDARD_SHOCKS: Final = "pm33"  # whose scenarios shock the standard mode's collateral
 _STRIKE_BITS: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FloatCollateral:
+    """Tokens of one kind and the terms on which they count."""
+
+    terms: CollateralTerms
+    underlying_id: int
+    amount: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollateralResult:
+    """What tokens count: value at the index, loss or gain of each scenario, add-ons >= 0."""
+
+    name: str
+    underlying_id: int
+    amount: float
+    value: float
+    results: FloatArray
+    initial_haircut: float
+    maintenance_haircut: float
+    confidence: float
+    isolated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FloatPortfolio:
-    """Cash and signed quantities in contracts by instrument_id."""
+    """Cash, signed quantities in contracts by instrument_id, and tokens besides cash."""
 
     cash: float
     positions: dict[int, float]
+    collateral: tuple[FloatCollateral, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +125,11 @@ class Evaluation:
 
     cash: float
     mark_value: float
+    collateral_value: float
     equity: float
     initial_factor: float
     expiries: tuple[ExpiryResult, ...]
+    collateral: tuple[CollateralResult, ...]
     groups: tuple[GroupResult, ...]
     contingencies: tuple[Contingency, ...]
     worst: float
@@ -116,7 +146,8 @@ def evaluate(preset: Preset, market: Market, portfolio: FloatPortfolio) -> Evalu
         terms = unpack_instrument_id(instrument_id)
         legs[terms.underlying_id, terms.expiry].append((terms, quantity))
     expiries = tuple(_expiry_result(preset, market, key, legs[key]) for key in sorted(legs))
-    groups = _groups(preset, expiries)
+    collateral = tuple(_collateral_result(preset, market, one) for one in portfolio.collateral)
+    groups = _groups(preset, expiries, collateral)
     contingencies = tuple(
         _contingency(preset, market, underlying_id, portfolio.positions)
         for underlying_id in sorted({underlying_id for underlying_id, _ in legs})
@@ -128,14 +159,19 @@ def evaluate(preset: Preset, market: Market, portfolio: FloatPortfolio) -> Evalu
         c.short_option_initial + c.perpetual_initial + c.confidence for c in contingencies
     )
     maintenance = sum(c.short_option_maintenance + c.perpetual_maintenance for c in contingencies)
-    equity = mark_value + portfolio.cash
+    initial += sum(held.initial_haircut + held.confidence for held in collateral)
+    maintenance += sum(held.maintenance_haircut for held in collateral)
+    collateral_value = sum(held.value for held in collateral)
+    equity = mark_value + portfolio.cash + collateral_value
     maintained = worst * preset.requirement.maintenance_factor
     return Evaluation(
         cash=portfolio.cash,
         mark_value=mark_value,
+        collateral_value=collateral_value,
         equity=equity,
         initial_factor=factor,
         expiries=expiries,
+        collateral=collateral,
         groups=groups,
         contingencies=contingencies,
         worst=worst,
@@ -163,8 +199,10 @@ class StandardEvaluation:
 
     cash: float
     mark_value: float
+    collateral_value: float
     equity: float
     legs: tuple[StandardLeg, ...]
+    collateral: tuple[CollateralResult, ...]
     initial_excess: float
     maintenance_excess: float
 
@@ -177,14 +215,27 @@ def evaluate_standard(
         _standard_leg(preset, market, instrument_id, quantity)
         for instrument_id, quantity in portfolio.positions.items()
     )
+    shocks = load_preset(STANDARD_SHOCKS)
+    collateral = tuple(_collateral_result(shocks, market, one) for one in portfolio.collateral)
+    factor = shocks.initial_factor(market.stablecoin_price)
+    initial = maintenance = portfolio.cash
+    for held in collateral:
+        worst = min(0.0, float(held.results.min()))
+        initial += held.value + worst * factor - held.initial_haircut - held.confidence
+        initial -= held.maintenance_haircut
+        maintenance += held.value + worst * shocks.requirement.maintenance_factor
+        maintenance -= held.maintenance_haircut
     mark_value = sum(leg.quantity * leg.mark_price for leg in legs)
+    collateral_value = sum(held.value for held in collateral)
     return StandardEvaluation(
         cash=portfolio.cash,
         mark_value=mark_value,
-        equity=portfolio.cash + mark_value,
+        collateral_value=collateral_value,
+        equity=portfolio.cash + mark_value + collateral_value,
         legs=legs,
-        initial_excess=portfolio.cash - sum(leg.initial for leg in legs),
-        maintenance_excess=portfolio.cash - sum(leg.maintenance for leg in legs),
+        collateral=collateral,
+        initial_excess=initial - sum(leg.initial for leg in legs),
+        maintenance_excess=maintenance - sum(leg.maintenance for leg in legs),
     )
 
 
@@ -305,24 +356,58 @@ def _price_options(
     ]
 
 
-def _groups(preset: Preset, expiries: tuple[ExpiryResult, ...]) -> tuple[GroupResult, ...]:
+def _collateral_result(preset: Preset, market: Market, held: FloatCollateral) -> CollateralResult:
+    """Tokens move like their underlying held at the index: no discount, no basis."""
+    terms = held.terms
+    underlying = market.underlying(held.underlying_id)
+    value = min(held.amount, terms.account_cap) * underlying.index_price
+    moves = [
+        -abs(scenario.spot - 1.0) if scenario.volatility.is_skew else scenario.spot - 1.0
+        for scenario in preset.scenarios
+    ]
+    weights = np.array([scenario.weight for scenario in preset.scenarios])
+    low = underlying.confidence < preset.contingencies.confidence_floor
+    return CollateralResult(
+        name=terms.name,
+        underlying_id=held.underlying_id,
+        amount=held.amount,
+        value=value,
+        results=value * np.array(moves) * weights,
+        initial_haircut=terms.initial_haircut * value,
+        maintenance_haircut=terms.maintenance_haircut * value,
+        confidence=(1.0 - underlying.confidence) * value if low else 0.0,
+        isolated=terms.isolated,
+    )
+
+
+def _groups(
+    preset: Preset,
+    expiries: tuple[ExpiryResult, ...],
+    collateral: tuple[CollateralResult, ...],
+) -> tuple[GroupResult, ...]:
     known = {member: tuple(group) for group in preset.risk_groups for member in group}
-    members: dict[tuple[int, ...], list[ExpiryResult]] = defaultdict(list)
-    for expiry in expiries:
-        members[known.get(expiry.underlying_id, (expiry.underlying_id,))].append(expiry)
-    groups = []
-    for underlying_ids, shares in members.items():
-        results = np.sum([share.results for share in shares], axis=0)
-        basis = sum(share.basis for share in shares)
-        groups.append(
-            GroupResult(
-                underlying_ids=underlying_ids,
-                results=results,
-                basis_contingency=basis,
-                worst=float(min(results.min(), basis)),
-            )
-        )
-    return tuple(groups)
+    shares: dict[tuple[object, ...], list[ExpiryResult | CollateralResult]] = defaultdict(list)
+    everything: list[ExpiryResult | CollateralResult] = [*expiries, *collateral]
+    for share in everything:
+        group: tuple[object, ...] = known.get(share.underlying_id, (share.underlying_id,))
+        if isinstance(share, CollateralResult) and share.isolated:
+            group = (*group, share.name)
+        shares[group].append(share)
+    return tuple(_group(known, members) for members in shares.values())
+
+
+def _group(
+    known: dict[int, tuple[int, ...]], members: list[ExpiryResult | CollateralResult]
+) -> GroupResult:
+    results = np.sum([share.results for share in members], axis=0)
+    basis = sum(share.basis for share in members if isinstance(share, ExpiryResult))
+    underlying_id = members[0].underlying_id
+    return GroupResult(
+        underlying_ids=known.get(underlying_id, (underlying_id,)),
+        results=results,
+        basis_contingency=basis,
+        worst=float(min(results.min(), basis)),
+    )
 
 
 def _contingency(

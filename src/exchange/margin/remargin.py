@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from exchange.commands import ExpiryRisk, UpdateMarks
-from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, div_half_even, mul_div_up
+from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, div_half_even, mul_div_down, mul_div_up
 from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
 
@@ -44,6 +44,7 @@ class _Packed(NamedTuple):
     columns: NDArray[np.int32]
     quantities: IntArray
     naked: dict[int, int]
+    has_collateral: bool
 
 
 class _Flat(NamedTuple):
@@ -55,6 +56,7 @@ class _Flat(NamedTuple):
     contracts: IntArray  # sum of |quantity| of each account, in 1e-4
     naked: dict[int, IntArray]  # by underlying
     linear: list[tuple[int, int, int]]  # (account, column, |quantity|)
+    with_collateral: list[int]  # places of accounts that hold tokens besides cash
     # For each risk group |quantities|: longs in the first half of the columns, shorts after them.
     signed: dict[int, csr_array]
     # A row of quantities for each account and bucket, its account, and one of its columns.
@@ -86,9 +88,14 @@ class MaintenanceSweep:
         cash = np.fromiter(map(_cash, known), np.int64, len(known))
         assert np.abs(cash).max() < _CASH_MAX
         certain = cash - _addons(view, flat)
+        for at in flat.with_collateral:
+            certain[at] += _collateral_bound(self._marks, known[at])
         bound, bits = _separate_bound(view, flat, certain)
+        # Tokens offset positions in ways that the second pass does not see.
+        mixed = [known[at] for at in flat.with_collateral if bound[at] < 0]
+        bound[flat.with_collateral] = 0
         doubtful = np.flatnonzero(bound < 0)
-        below = []
+        below = [one for one in mixed if one.maintenance_excess() < 0]
         for first in range(0, len(doubtful), _BLOCK):
             chosen = doubtful[first : first + _BLOCK]
             low, high = _expiry_bounds(view, flat, chosen, certain[chosen], bits[chosen])
@@ -226,6 +233,7 @@ def _pack_account(marks: MarksBook, account: MarginAccount, columns: dict[int, i
         columns=np.array([column for _, column, _ in held], dtype=np.int32),
         quantities=np.array([quantity for _, _, quantity in held], dtype=np.int64),
         naked=dict(account.portfolio.naked),
+        has_collateral=bool(account.collateral),
     )
 
 
@@ -262,6 +270,7 @@ def _flatten(marks: MarksBook, members: list[_Packed]) -> _Flat:
             (int(owners[leg]), int(columns[leg]), abs(int(quantities[leg])))
             for leg in np.flatnonzero(is_linear[columns])
         ],
+        with_collateral=[at for at, one in enumerate(members) if one.has_collateral],
         signed=signed,
         segments=csr_array((quantities, columns, edges), shape=(len(firsts), count)),
         segment_owners=owners[firsts],
@@ -277,6 +286,16 @@ def _addons(view: _MarksView, flat: _Flat) -> IntArray:
     for account, column, quantity in flat.linear:
         addons[account] += view.linear_addon(column, quantity)
     return addons
+
+
+def _collateral_bound(marks: MarksBook, account: MarginAccount) -> int:
+    """What an account's tokens add to its maintenance excess at least, micro-USDC."""
+    account.collateral_value()  # under the marks in force
+    factor = marks.parameters.maintenance_factor
+    return sum(
+        held.value - held.maintenance_addon + mul_div_down(min(held.results), factor, RATIO_SCALE)
+        for held in account.portfolio.holdings().values()
+    )
 
 
 def _slack(view: _MarksView, contracts: IntArray) -> IntArray:

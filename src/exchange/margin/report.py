@@ -11,12 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.commands import Collateral
+from exchange.fixed import ASSET_SCALE, CASH_SCALE, QUANTITY_SCALE
 from exchange.margin.account import MarginAccount
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.marks import MarksBook
 from exchange.margin.reference import (
+    STANDARD_SHOCKS,
+    CollateralResult,
     ExpiryResult,
+    FloatCollateral,
     FloatPortfolio,
     LegResult,
     StandardLeg,
@@ -27,6 +31,7 @@ from exchange.margin.risk_arrays import build_update, to_cash
 from exchange.margin.scenarios import (
     Preset,
     StandardPreset,
+    collateral_terms,
     load_preset,
     load_standard,
     margin_parameters,
@@ -84,10 +89,11 @@ class MarketInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PortfolioInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Cash in USDC, signed contracts by instrument name."""
+    """Cash in USDC, signed contracts by instrument name, tokens by name (WETH, WBTC)."""
 
     cash: float = 0.0
     positions: dict[str, float] = {}
+    collateral: dict[str, float] = {}
 
 
 class MarginInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,7 +117,14 @@ def margin_report(document: bytes) -> dict[str, Any]:
         for name, quantity in given.portfolio.positions.items()
     }
     market = _market(given.market)
-    portfolio = FloatPortfolio(cash=given.portfolio.cash, positions=positions)
+    shocks = load_preset(STANDARD_SHOCKS) if isinstance(preset, StandardPreset) else preset
+    collateral = tuple(
+        _collateral(shocks, names, name, amount)
+        for name, amount in given.portfolio.collateral.items()
+    )
+    portfolio = FloatPortfolio(
+        cash=given.portfolio.cash, positions=positions, collateral=collateral
+    )
     named = {at: name for name, at in names.items()}
     try:
         if isinstance(preset, StandardPreset):
@@ -125,6 +138,20 @@ def _preset(given: str | dict[str, Any]) -> Preset | StandardPreset:
     if given == "standard":
         return load_standard()
     return load_preset(given) if isinstance(given, str) else msgspec.convert(given, Preset)
+
+
+def _collateral(
+    preset: Preset, names: Mapping[str, int], name: str, amount: float
+) -> FloatCollateral:
+    for terms in preset.collateral:
+        if terms.name == name and terms.underlying in names and amount >= 0:
+            return FloatCollateral(
+                terms=terms, underlying_id=names[terms.underlying], amount=amount
+            )
+    raise ValueError(
+        f"portfolio.collateral: {name!r} needs terms in the preset, its underlying in market, "
+        "and an amount that is not negative"
+    )
 
 
 def _market(given: MarketInput) -> Market:
@@ -235,19 +262,31 @@ def _integers(
 ) -> dict[str, int]:
     """The engine's own figures in micro-USDC; quantities are rounded to 1e-4 contracts."""
     marks = MarksBook(margin_parameters(preset))
+    marks.set_collaterals(_assets(preset, portfolio))
     marks.update(build_update(preset, market, portfolio.positions, epoch=1))
     account = kind(1, marks)
     account.add_cash(to_cash(portfolio.cash))
     for instrument_id, quantity in portfolio.positions.items():
         account.apply_fill(instrument_id, round(quantity * QUANTITY_SCALE))
+    for asset_id, held in enumerate(portfolio.collateral, start=1):
+        account.add_collateral(asset_id, round(held.amount * ASSET_SCALE))
     return {
         "mark_value": account.mark_value(),
+        "collateral_value": account.collateral_value(),
         "equity": account.equity(),
         "initial_margin": account.initial_margin(),
         "maintenance_margin": account.maintenance_margin(),
         "initial_excess": account.initial_excess(),
         "maintenance_excess": account.maintenance_excess(),
     }
+
+
+def _assets(preset: Preset, portfolio: FloatPortfolio) -> tuple[Collateral, ...]:
+    """The tokens that are held, numbered in the order given."""
+    ids = {held.terms.underlying: held.underlying_id for held in portfolio.collateral}
+    terms = tuple(held.terms for held in portfolio.collateral)
+    tokens = {one.name: ("", 0) for one in terms}
+    return collateral_terms(msgspec.structs.replace(preset, collateral=terms), ids, tokens)
 
 
 def _standard_answer(
@@ -260,7 +299,8 @@ def _standard_answer(
         "initial_margin": evaluation.equity - evaluation.initial_excess,
         "maintenance_margin": evaluation.equity - evaluation.maintenance_excess,
         "legs": [_leg_answer(leg, names) for leg in evaluation.legs],
-        "integers": _integers(StandardAccount, load_preset("pm33"), market, portfolio),
+        "collateral": [_collateral_answer(held) for held in evaluation.collateral],
+        "integers": _integers(StandardAccount, load_preset(STANDARD_SHOCKS), market, portfolio),
     }
 
 
@@ -284,12 +324,17 @@ def _answer(
             for group in evaluation.groups
         ],
         "expiries": [_expiry_answer(expiry, names) for expiry in evaluation.expiries],
+        "collateral": [_collateral_answer(held) for held in evaluation.collateral],
         "contingencies": [
             {"underlying": names[one.underlying_id], **_fields(one)}
             for one in evaluation.contingencies
         ],
         "integers": _integers(MarginAccount, preset, market, portfolio),
     }
+
+
+def _collateral_answer(held: CollateralResult) -> dict[str, Any]:
+    return {"name": held.name, **_fields(held)}
 
 
 def _expiry_answer(expiry: ExpiryResult, names: dict[int, str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ presets from the package; never knows an account, a quantity or a rounding.
 
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
@@ -15,8 +16,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from exchange.commands import MarginParameters, StandardRates
-from exchange.fixed import RATIO_SCALE
+from exchange.commands import Collateral, MarginParameters, StandardRates
+from exchange.fixed import ASSET_SCALE, RATIO_SCALE
 from exchange.margin.market import DAYS_PER_YEAR, ExpiryMarket
 from exchange.margin.pricing import FloatArray, price
 
@@ -111,6 +112,18 @@ class Contingencies(_Section, frozen=True):
     confidence_floor: float
 
 
+class CollateralTerms(_Section, frozen=True):
+    """A token besides USDC: haircuts of its value; tokens beyond a cap count nothing."""
+
+    name: str
+    underlying: str
+    initial_haircut: float
+    maintenance_haircut: float
+    account_cap: float
+    total_cap: float
+    isolated: bool = False
+
+
 class Preset(_Section, frozen=True):
     """A whole margin preset; refused where it would give credit for a box."""
 
@@ -123,6 +136,7 @@ class Preset(_Section, frozen=True):
     requirement: Requirement
     contingencies: Contingencies
     risk_groups: tuple[tuple[int, ...], ...] = ()
+    collateral: tuple[CollateralTerms, ...] = ()
 
     def __post_init__(self) -> None:
         discount = self.discount
@@ -236,6 +250,33 @@ def margin_parameters(preset: Preset) -> MarginParameters:
             for underlying_id in members
         ),
         standard=_standard_rates(load_standard()),
+        spots=tuple(to_ratio(scenario.spot) for scenario in preset.scenarios),
+    )
+
+
+def collateral_terms(
+    preset: Preset, underlying_ids: Mapping[str, int], tokens: Mapping[str, tuple[str, int]]
+) -> tuple[Collateral, ...]:
+    """The tokens of a preset that exist here; `tokens` gives address and decimals by name."""
+    known = [
+        terms
+        for terms in preset.collateral
+        if terms.name in tokens and terms.underlying in underlying_ids
+    ]
+    return tuple(
+        Collateral(
+            asset_id=asset_id,
+            token=tokens[terms.name][0],
+            name=terms.name,
+            decimals=tokens[terms.name][1],
+            underlying_id=underlying_ids[terms.underlying],
+            initial_haircut=to_ratio(terms.initial_haircut),
+            maintenance_haircut=to_ratio(terms.maintenance_haircut),
+            account_cap=round(terms.account_cap * ASSET_SCALE),
+            total_cap=round(terms.total_cap * ASSET_SCALE),
+            isolated=terms.isolated,
+        )
+        for asset_id, terms in enumerate(known, start=1)
     )
 
 

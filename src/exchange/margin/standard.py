@@ -11,6 +11,7 @@ from exchange.fixed import (
     RATIO_SCALE,
     div_down,
     div_up,
+    mul_div_down,
     mul_div_up,
     notional,
 )
@@ -64,7 +65,17 @@ class StandardAccount(MarginAccount):
             value += quantity * row.mark_price
             requirement += abs(quantity) * unit_requirements(marks, row)[which]
         rounded = div_up(requirement, QUANTITY_SCALE * RATIO_SCALE)
-        return self.cash + div_down(value, QUANTITY_SCALE) - rounded
+        return self.cash + self._kept(which) + div_down(value, QUANTITY_SCALE) - rounded
+
+    def _kept(self, which: int) -> int:
+        """What of each token stays after its own worst scenario and its haircuts."""
+        marks = self._marks
+        factor = (marks.initial_factor, marks.parameters.maintenance_factor)[which]
+        kept = 0
+        for held in self.portfolio.holdings().values():
+            kept += held.value + mul_div_down(min(held.results), factor, RATIO_SCALE)
+            kept -= held.maintenance_addon + (0 if which else held.initial_addon)
+        return kept
 
     def _effect(self, order: MarginOrder, row: InstrumentRisk) -> Vector:
         """One number: nothing here depends on a scenario."""

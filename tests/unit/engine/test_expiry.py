@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.venue import (
     CHAIN,
+    COLLATERALS,
     EXPIRY_S,
     INDEX,
     MARGIN,
@@ -62,7 +63,7 @@ def test_versions_of_parameters_rise(venue):
 
 
 OTHER_SCENARIOS = msgspec.structs.replace(
-    MARGIN, weights=MARGIN.weights[:2], absolute=MARGIN.absolute[:2]
+    MARGIN, weights=MARGIN.weights[:2], absolute=MARGIN.absolute[:2], spots=MARGIN.spots[:2]
 )
 
 
@@ -72,6 +73,21 @@ def test_the_number_of_scenarios_stays_once_there_are_risk_arrays(venue):
     assert refusals(venue.send(other)) == [R.STALE_VERSION]
     same_count = msgspec.structs.replace(MARGIN, maintenance_factor=RATIO_SCALE)
     assert refusals(venue.send(configuration(version=2, margin=same_count))) == []
+
+
+def test_tokens_are_added_and_keep_their_place(venue):
+    """Terms may change, a token may not: what accounts hold is booked under its number."""
+    weth, wbtc = COLLATERALS
+    assert refusals(venue.send(configuration(version=2, collaterals=(wbtc,)))) == [R.BAD_COLLATERAL]
+    assert refusals(venue.send(configuration(version=2, collaterals=(weth,)))) == []
+    both = configuration(version=3, collaterals=COLLATERALS)
+    assert refusals(venue.send(both)) == []
+    other = msgspec.structs.replace(weth, decimals=6)
+    stricter = msgspec.structs.replace(weth, account_cap=0, isolated=True)
+    for tokens in ((), (weth,), (other, wbtc)):
+        command = configuration(version=4, collaterals=tokens)
+        assert refusals(venue.send(command)) == [R.BAD_COLLATERAL]
+    assert refusals(venue.send(configuration(version=4, collaterals=(stricter, wbtc)))) == []
 
 
 def test_scenarios_may_change_before_the_first_epoch():

@@ -5,7 +5,17 @@ import random
 import msgspec
 import numpy as np
 import pytest
-from tests.margin_world import instruments, marks_book, option, perpetual, preset, update
+from tests.margin_world import (
+    WBTC,
+    WETH,
+    collaterals,
+    instruments,
+    marks_book,
+    option,
+    perpetual,
+    preset,
+    update,
+)
 
 from exchange.fixed import QUANTITY_SCALE
 from exchange.margin.account import MarginAccount
@@ -23,13 +33,15 @@ from exchange.margin.scenarios import margin_parameters
 CALL = option(110_000, "C")
 
 
-def population(marks, count, rng, legs=12):
+def population(marks, count, rng, legs=12, *, tokens=False):
     """Accounts whose cash puts them near the edge, on it, or far from it."""
     accounts = []
     for subaccount_id in range(1, count + 1):
         account = MarginAccount(subaccount_id, marks)
         for instrument_id in rng.sample(instruments(), rng.randint(0, legs)):
             account.apply_fill(instrument_id, rng.randint(-(10 ** rng.randint(1, 9)), 10**6))
+        if tokens and rng.random() < 0.4:
+            account.add_collateral(rng.choice((WETH, WBTC)), rng.randint(1, 10**12))
         offset = rng.choice((-1, 0, 1, -(10**12), 10**12, rng.randint(-(10**9), 10**9)))
         account.add_cash(offset - account.maintenance_excess())
         accounts.append(account)
@@ -48,7 +60,7 @@ def test_the_sweep_names_exactly_the_accounts_below_maintenance(changes, grouped
     groups = ((1, 1), (2, 1)) if grouped else ()
     parameters = msgspec.structs.replace(margin_parameters(preset()), risk_groups=groups)
     marks = marks_book(parameters=parameters, **changes)
-    accounts = population(marks, 600, random.Random(str(changes)))
+    accounts = population(marks, 600, random.Random(str(changes)), tokens=True)
     found = liquidatable(marks, accounts)
     assert found == exact(accounts)
     assert 50 < len(found) < 550
@@ -120,3 +132,18 @@ def test_nobody_and_nothing_are_fine():
     debtor.add_cash(-1)
     assert liquidatable(marks, [debtor, empty]) == [2]
     assert liquidatable(MarksBook(margin_parameters(preset())), []) == []
+
+
+def test_the_sweep_follows_tokens_and_their_terms():
+    """Deposits, isolation and a crash of the index: tokens are never left out or counted twice."""
+    marks, rng = marks_book(), random.Random(11)
+    accounts = population(marks, 200, rng, tokens=True)
+    sweep = MaintenanceSweep(marks)
+    assert sweep.liquidatable(accounts) == exact(accounts)
+    for account in accounts[:50]:
+        account.add_collateral(WETH, rng.randint(1, 10**10))
+    assert sweep.liquidatable(accounts) == exact(accounts)
+    marks.set_collaterals(collaterals(isolated=True))
+    assert sweep.liquidatable(accounts) == exact(accounts)
+    marks.update(update(2, move=0.7))
+    assert sweep.liquidatable(accounts) == exact(accounts)

@@ -124,7 +124,22 @@ def test_an_empty_portfolio_is_all_cash():
     assert found["groups"] == []
 
 
+@pytest.mark.parametrize("preset", ["pm33", "standard"])
+def test_tokens_stand_beside_cash(preset):
+    """Ten WETH: told by name, with their shocks and haircuts, and the integers agree."""
+    found = report(preset=preset, portfolio__collateral={"WETH": 10, "WBTC": 0.5})
+    without = report(preset=preset)
+    assert found["collateral_value"] == pytest.approx(10 * 3_500 + 0.5 * 100_000)
+    assert found["equity"] == pytest.approx(without["equity"] + found["collateral_value"])
+    assert [one["name"] for one in found["collateral"]] == ["WETH", "WBTC"]
+    assert len(found["collateral"][0]["results"]) == 33
+    for name in ("equity", "initial_excess", "maintenance_excess", "collateral_value"):
+        assert found["integers"][name] == pytest.approx(found[name] * CASH_SCALE, abs=20)
+
+
 BAD = {
+    "a token without terms": ({"portfolio__collateral": {"DOGE": 1}}, "'DOGE' needs terms"),
+    "a token owed": ({"portfolio__collateral": {"WETH": -1}}, "not negative"),
     "an unknown field": ({"market__bonus": 1}, "unknown field `bonus`"),
     "a wrong type": (
         {"portfolio__cash": "much"},

@@ -5,7 +5,17 @@ import random
 
 import msgspec
 import pytest
-from tests.margin_world import floats, instruments, market, marks_book, option, order, perpetual
+from tests.margin_world import (
+    WBTC,
+    WETH,
+    floats,
+    instruments,
+    market,
+    marks_book,
+    option,
+    order,
+    perpetual,
+)
 
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.margin.reference import evaluate_standard
@@ -74,11 +84,13 @@ def test_integers_follow_the_float_reference():
     for _ in range(50):
         chosen = rng.sample(instruments(), rng.randint(1, 20))
         found = standard({one: rng.randint(-100, 100) / 10 for one in chosen}, cash=10_000)
+        for asset_id in rng.sample((WETH, WBTC), rng.randint(0, 2)):
+            found.add_collateral(asset_id, rng.randint(1, 10**12))
         expected = evaluate_standard(load_standard(), market(), floats(found))
         contracts = sum(map(abs, found.positions.values())) / QUANTITY_SCALE
         for name in ("initial_excess", "maintenance_excess"):
             difference = getattr(found, name)() - getattr(expected, name) * CASH_SCALE
-            assert abs(difference) <= contracts + 2
+            assert abs(difference) <= contracts + 2 + 4 * len(found.collateral)
 
 
 def test_no_subset_of_fills_leaves_less_than_promised():
@@ -116,3 +128,13 @@ def test_closing_reduces_risk():
     mark = found._marks.mark_price(CALL) / CASH_SCALE
     assert found.risk_reducing(order(CALL, 1, mark))
     assert not found.risk_reducing(order(CALL, 1, mark + 20_000))
+
+
+def test_tokens_count_what_their_worst_scenario_and_haircuts_leave():
+    """10 WETH at 3,500: 18 % and 2 + 3 % less; for maintenance 0.8 of the shock and 2 %."""
+    found = standard({CALL: -1.0}, cash=0)
+    alone = found.initial_excess(), found.maintenance_excess()
+    found.add_collateral(WETH, 10 * 10**8)
+    assert found.initial_excess() == alone[0] + (35_000 - 6_300 - 700 - 1_050) * CASH_SCALE
+    assert found.maintenance_excess() == alone[1] + (35_000 - 5_040 - 700) * CASH_SCALE
+    found.check()
