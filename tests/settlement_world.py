@@ -266,12 +266,12 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._port = free_port()
-        self.anvil = self._start_anvil()
+        self.port = free_port()
+        self.node = self._start_node()
         try:
             self._furnish()
         except BaseException:
-            self.anvil.stop()
+            self.node.stop()
             raise
 
     def _furnish(self) -> None:
@@ -290,18 +290,21 @@ class World:
         self.reader = JournalReader(str(self.script.path))
         self.watcher = Watcher(self.chain, self.script, WatcherOptions())
 
-    def _start_anvil(self) -> Anvil:
+    def _start_node(self) -> Anvil:
         return Anvil(
             REPOSITORY / ".venv" / "bin" / "anvil",
-            port=self._port,
+            port=self.port,
             state=self.folder / "anvil.json",
             log=self.folder / "anvil.log",
             options=("--accounts", "1"),
         )
 
-    def restart_anvil(self) -> None:
-        self.anvil.stop()
-        self.anvil = self._start_anvil()
+    def restart_node(self) -> None:
+        self.node.stop()
+        self.node = self._start_node()
+
+    def _give_ether(self, address: str) -> None:
+        Node(self.node.url).rpc("anvil_setBalance", address, hex(10**20))
 
     def _deploy(self) -> Chain:
         node_keys = (DEPLOYER_KEY, RELAYER_KEY, MAKER_KEY, TAKER_KEY)
@@ -313,9 +316,9 @@ class World:
             oracle_threshold=2,
         )
         for key in node_keys:
-            Node(self.anvil.url).rpc("anvil_setBalance", address_of(key), hex(10**20))
+            self._give_ether(address_of(key))
         path = self.folder / "deployment.json"
-        return open_or_deploy(self.anvil.url, path, options, project_artifacts())[0]
+        return open_or_deploy(self.node.url, path, options, project_artifacts())[0]
 
     def settings(self, outbox: str = "relayer.db") -> RelayerSettings:
         return RelayerSettings(
@@ -352,4 +355,4 @@ class World:
     def close(self) -> None:
         self.reader.close()
         self.script.close()
-        self.anvil.stop()
+        self.node.stop()

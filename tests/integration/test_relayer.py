@@ -110,9 +110,11 @@ class MortalOutbox(Outbox):
         self.countdown.tick()
         return sent
 
-    def move(self, job: Job, state: JobState, outcome: Outcome | None = None) -> Job:
+    def move(
+        self, job: Job, state: JobState, outcome: Outcome | None = None, *, final_s: int = 0
+    ) -> Job:
         self.countdown.tick()
-        moved = super().move(job, state, outcome)
+        moved = super().move(job, state, outcome, final_s=final_s)
         self.countdown.tick()
         return moved
 
@@ -128,7 +130,7 @@ def test_death_at_any_moment_settles_each_batch_once(world: World) -> None:
     while not finished:
         moment += 1
         snapshot = chain.rpc("evm_snapshot")
-        mortal_chain = MortalChain(world.anvil.url, chain.deployment, project_artifacts())
+        mortal_chain = MortalChain(world.node.url, chain.deployment, project_artifacts())
         store = MortalOutbox(str(world.folder / f"relayer{moment}.db"))
         mortal_chain.countdown = store.countdown = Countdown(moment)
         try:
@@ -176,7 +178,7 @@ def wait_for_batch(world: World, number: int) -> None:
 
 
 def start_child(world: World, settings: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, __file__, str(settings), str(world.folder), world.anvil.url]
+    command = [sys.executable, __file__, str(settings), str(world.folder), world.node.url]
     path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
     with (world.folder / "child.log").open("ab") as out:
         return subprocess.Popen(
@@ -255,7 +257,7 @@ def test_a_stranger_in_the_place_of_a_batch_is_told_apart(world: World) -> None:
 
 
 def fresh_chain(world: World) -> Chain:
-    return Chain(world.anvil.url, world.chain.deployment, project_artifacts())
+    return Chain(world.node.url, world.chain.deployment, project_artifacts())
 
 
 def done(box: Outbox) -> list[Job]:
@@ -353,20 +355,20 @@ def test_a_node_that_goes_away_is_waited_for(world: World) -> None:
     """The relayer says what it waits for, and settles when the node is back."""
     script, stop = world.script, threading.Event()
     world.watch()
-    world.anvil.stop()
+    world.node.stop()
     script.trade()
     script.cut()
     thread = threading.Thread(target=run_relayer, args=(world.settings(), fresh_chain(world), stop))
     thread.start()
     time.sleep(0.5)
-    world.restart_anvil()
+    world.restart_node()
     eventually(lambda: world.chain.last_batch().number == 1)
     end(stop, thread)
 
 
 def test_patience_ends(world: World) -> None:
     """A node that stays away longer than allowed ends the process with one line."""
-    world.anvil.stop()
+    world.node.stop()
     settings = msgspec.structs.replace(world.settings(), patience_s=0.3)
     world.script.trade()
     world.script.cut()

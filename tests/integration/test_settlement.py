@@ -183,7 +183,7 @@ def test_another_chain_is_refused(world: World, tmp_path: Path) -> None:
     )
     save_deployment(path, other)
     with pytest.raises(WrongChain, match="first block differs"):
-        open_chain(world.anvil.url, path, project_artifacts())
+        open_chain(world.node.url, path, project_artifacts())
 
 
 def test_the_chain_outlives_its_process(world: World) -> None:
@@ -194,8 +194,8 @@ def test_the_chain_outlives_its_process(world: World) -> None:
     script.cut()
     run(world)
     genesis, tip = world.chain.block_hash(0), world.chain.last_batch()
-    world.restart_anvil()
-    chain = Chain(world.anvil.url, world.chain.deployment, project_artifacts())
+    world.restart_node()
+    chain = Chain(world.node.url, world.chain.deployment, project_artifacts())
     chain.verify()
     assert (chain.block_hash(0), chain.last_batch()) == (genesis, tip)
     world.watch()

@@ -43,7 +43,7 @@ from exchange.fixed import to_nanoseconds
 BODY_MAX: Final = 16 * 1024 * 1024  # a watcher that was away sends many blocks at once
 TOKEN_LENGTH_MIN: Final = 16
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})
-S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 AfterClock = Callable[[], Awaitable[object]]
 
@@ -58,6 +58,13 @@ class IndexBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whose index an operator vouches for."""
 
     underlying_id: Annotated[int, Meta(ge=1, le=511)]
+
+
+class RelayerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The relayer's last report, as it came, and when by the venue's clock."""
+
+    received_ns: int
+    figures: dict[str, Any]
 
 
 class AdminHooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +88,7 @@ class AdminEndpoints:
         self._gateway = gateway
         self._registry = registry
         self._hooks = hooks
+        self._relayer: RelayerReport | None = None
 
     @property
     def _healthy(self) -> bool:
@@ -111,8 +119,15 @@ class AdminEndpoints:
                 "time_ns": self._sequencer.now_ns(),
                 "queue_length": self._sequencer.queue_length(),
                 "stopped": self._sequencer.stopped,
+                "relayer": self._relayer,
             }
         )
+
+    async def relayer(self, request: Request) -> Response:
+        """Take the relayer's picture of settlement, to be shown under status."""
+        figures = _decode(await _body(request), dict[str, Any])
+        self._relayer = RelayerReport(received_ns=self._sequencer.now_ns(), figures=figures)
+        return _answer({"received_ns": self._relayer.received_ns})
 
     async def list_instruments(self, request: Request) -> Response:
         """Journal a `ListInstruments`."""
@@ -194,6 +209,7 @@ def create_admin_app(
         ("/admin/halt", endpoints.halt),
         ("/admin/resume", endpoints.resume),
         ("/admin/reset_index", endpoints.reset_index),
+        ("/admin/relayer", endpoints.relayer),
     ):
         app.add_route(path, act, methods=["POST"])
     _guard(app, token)
@@ -309,7 +325,7 @@ async def _body(request: Request) -> bytes:
     return bytes(parts)
 
 
-def _decode(body: bytes, kind: type[S]) -> S:
+def _decode(body: bytes, kind: type[T]) -> T:
     check_json(body)
     try:
         return msgspec.json.decode(body, type=kind)

@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from exchange.bootstrap.processes import StartFailed
+from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.config import Settings
 from exchange.settlement.deploy import open_chain, project_artifacts
 from exchange.settlement.process import RelayerSettings, run_relayer
@@ -13,6 +13,8 @@ def run_relayer_process(settings: Settings) -> None:
     """Settle and watch until SIGTERM or SIGINT."""
     if not settings.relayer_key:
         raise StartFailed("EXCHANGE_RELAYER_KEY is not set: the relayer cannot sign")
+    if settings.relayer_port:
+        require_free_port(settings.relayer_port, "EXCHANGE_RELAYER_PORT")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -26,6 +28,9 @@ def run_relayer_process(settings: Settings) -> None:
             key=_key(settings.relayer_key),
             oracle_keys=tuple(_key(text) for text in settings.oracle_keys.split(",") if text),
             confirmations=settings.confirmations,
+            metrics_host=settings.host,
+            metrics_port=settings.relayer_port,
+            balance_min=settings.relayer_balance_min,
         ),
         chain,
         stop,

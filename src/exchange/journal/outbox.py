@@ -66,6 +66,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     block: int = 0
     gas_used: int = 0
     failures: int = 0  # attempts that were mined and reverted
+    fills: int = 0  # of the batch
+    cut_s: int = 0  # UTC second of the venue's clock
+    final_s: int = 0  # UTC second of the chain's clock; 0 while it is not final
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +92,22 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     gas_used: int = 0
 
 
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over all jobs; 0 for none."""
+
+    by_state: dict[str, int]
+    pending_batches: int
+    oldest_pending: int  # number of the first batch that is not final
+    last_final: int  # number of the last final batch
+    last_lag_s: int  # from its cut to its being final
+    fills: int  # of batches on chain
+    batch_gas: int  # of the same
+    gas_used: int
+    failures: int
+    attempts: int
+    attempted_jobs: int
+
+
 _metadata: Final = sa.MetaData()
 _jobs: Final = sa.Table(
     "outbox_jobs",
@@ -109,6 +128,9 @@ _jobs: Final = sa.Table(
     sa.Column("block", sa.BigInteger, nullable=False),
     sa.Column("gas_used", sa.BigInteger, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("fills", sa.Integer, nullable=False),
+    sa.Column("cut_s", sa.BigInteger, nullable=False),
+    sa.Column("final_s", sa.BigInteger, nullable=False),
 )
 _attempts: Final = sa.Table(
     "outbox_attempts",
@@ -173,6 +195,41 @@ class Outbox:
             row = connection.execute(query).mappings().one_or_none()
         return _job(row) if row else None
 
+    def totals(self) -> Totals:
+        """Sums for operators."""
+        batch = _jobs.c.kind == JobKind.BATCH.value
+        mined = batch & _jobs.c.state.in_([JobState.MINED.value, JobState.CONFIRMED.value])
+        pending = batch & (_jobs.c.state != JobState.CONFIRMED.value)
+        final = batch & (_jobs.c.state == JobState.CONFIRMED.value)
+        by_state = sa.select(_jobs.c.state, sa.func.count()).group_by(_jobs.c.state)
+        on_chain = sa.select(_total(_jobs.c.fills), _total(_jobs.c.gas_used)).where(mined)
+        waiting = sa.select(sa.func.count(), sa.func.min(_jobs.c.number)).where(pending)
+        last = sa.select(_jobs.c.number, _jobs.c.final_s - _jobs.c.cut_s).where(final)
+        attempts = sa.select(
+            sa.func.count(), sa.func.count(sa.distinct(_attempts.c.job_key))
+        ).select_from(_attempts)
+        with self._database.connect() as connection:
+            fills, batch_gas = connection.execute(on_chain).one()
+            waits, oldest = connection.execute(waiting).one()
+            newest = connection.execute(last.order_by(_jobs.c.number.desc()).limit(1)).first()
+            everything = sa.select(_total(_jobs.c.gas_used), _total(_jobs.c.failures))
+            gas_used, failures = connection.execute(everything).one()
+            signed, of_jobs = connection.execute(attempts).one()
+            states = {str(state): int(count) for state, count in connection.execute(by_state)}
+        return Totals(
+            by_state=states,
+            pending_batches=waits,
+            oldest_pending=oldest or 0,
+            last_final=newest[0] if newest else 0,
+            last_lag_s=newest[1] if newest else 0,
+            fills=int(fills),
+            batch_gas=int(batch_gas),
+            gas_used=int(gas_used),
+            failures=int(failures),
+            attempts=signed,
+            attempted_jobs=of_jobs,
+        )
+
     def attempts(self, job_key: str) -> list[Attempt]:
         """Signed transactions of a job, oldest first."""
         return self._attempts(_attempts.c.job_key == job_key)
@@ -181,7 +238,9 @@ class Outbox:
         """Signed transactions of any job that compete for one tx_nonce."""
         return self._attempts((_attempts.c.sender == sender) & (_attempts.c.tx_nonce == tx_nonce))
 
-    def move(self, job: Job, state: JobState, outcome: Outcome | None = None) -> Job:
+    def move(
+        self, job: Job, state: JobState, outcome: Outcome | None = None, *, final_s: int = 0
+    ) -> Job:
         """The job in its new state; a move that `MOVES` does not allow is a bug."""
         assert state in MOVES[job.state], f"{job.key}: {job.state} -> {state}"
         moved = msgspec.structs.replace(
@@ -190,6 +249,7 @@ class Outbox:
             tx_hash=outcome.tx_hash if outcome else job.tx_hash,
             block=outcome.block if outcome else job.block,
             gas_used=outcome.gas_used if outcome else job.gas_used,
+            final_s=final_s,
         )
         return self._store(moved)
 
@@ -229,6 +289,7 @@ class Outbox:
             "block": job.block,
             "gas_used": job.gas_used,
             "failures": job.failures,
+            "final_s": job.final_s,
         }
         with self._database.begin() as connection:
             connection.execute(_update(job.key, values))
@@ -244,6 +305,10 @@ class Outbox:
         with self._database.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [msgspec.convert(_plain(row), Attempt, strict=False) for row in rows]
+
+
+def _total(column: sa.Column[int]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(column), 0)
 
 
 def _update(key: str, values: dict[str, Any]) -> sa.Update:

@@ -39,6 +39,7 @@ from exchange.commands import (
 from exchange.settlement.batch import Tip
 from exchange.settlement.compiler import Artifacts
 from exchange.settlement.deployment import Deployment
+from exchange.settlement.endpoints import Failover, split_urls
 from exchange.settlement.errors import (
     ChainError,
     ChainUnavailable,
@@ -106,15 +107,28 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node:
-    """One JSON-RPC endpoint, whatever contracts are on it."""
+    """A JSON-RPC endpoint, or several of one chain; whatever contracts are on it."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, urls: str) -> None:
+        """Comma-separated endpoints, the preferred one first."""
+        endpoints = split_urls(urls)
+        self._failover = Failover(endpoints)
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, self._failover)
         provider = HTTPProvider(
-            url, request_kwargs={"timeout": _RPC_TIMEOUT_S}, exception_retry_configuration=None
+            endpoints[0],
+            request_kwargs={"timeout": _RPC_TIMEOUT_S},
+            session=session,
+            exception_retry_configuration=None,
         )
         self.web3 = Web3(provider)
         self.errors: dict[bytes, tuple[str, list[str]]] = {}  # custom errors by selector
+
+    @property
+    def url(self) -> str:
+        """The endpoint in use."""
+        return self._failover.url
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -153,7 +167,9 @@ class Node:
     def head(self) -> int:
         """Number of the newest block."""
         with self.translated():
-            return self.web3.eth.block_number
+            height = self.web3.eth.block_number
+        self._failover.saw(height)
+        return height
 
     def block_hash(self, number: int) -> str | None:
         """Hash of a block, None where the chain is not that long."""
@@ -170,7 +186,12 @@ class Node:
         with self.translated():
             return int(self.web3.eth.get_block("latest")["timestamp"])
 
-    # ---- transactions
+    # ---- accounts and transactions
+
+    def balance(self, address: str) -> int:
+        """Wei of an account at the newest block."""
+        with self.translated():
+            return self.web3.eth.get_balance(cast(Any, address))
 
     def tx_count(self, address: str) -> int:
         """Mined transactions of an account: the next usable tx_nonce."""
@@ -298,6 +319,7 @@ class Chain(Node):
     def verify(self) -> None:
         """Refuse a node that serves another chain than the deployment's."""
         wanted = self.deployment
+        self._failover.expect(wanted.chain_id)
         if self.chain_id() != wanted.chain_id:
             raise WrongChain(f"{self.url} serves chain {self.chain_id()}, not {wanted.chain_id}")
         if self.block_hash(0) != wanted.genesis_hash:

@@ -64,7 +64,10 @@ class Feed:
             batch = self._builder.add(entry)
             self._follow_clock(entry)
             if batch is not None:
-                jobs = [*map(self._desk.job, batch.deliveries), self._batch_job(batch)]
+                jobs = [
+                    *map(self._desk.job, batch.deliveries),
+                    self._batch_job(batch, to_seconds_down(entry.time_ns)),
+                ]
                 self._outbox.add(jobs)
                 added += len(jobs)
             self.seq = entry.seq
@@ -85,7 +88,7 @@ class Feed:
                 after_batch=self._builder.tip.number + self._builder.pending,
             )
 
-    def _batch_job(self, batch: Batch) -> Job:
+    def _batch_job(self, batch: Batch, cut_s: int) -> Job:
         data = settle_calldata(batch)
         return Job(
             key=f"{JobKind.BATCH}:{batch.header.number}",
@@ -96,6 +99,8 @@ class Feed:
             to=self._clearing,
             data=data,
             time_s=batch.time_s,
+            fills=len(batch.fills),
+            cut_s=cut_s,
             observed_block=self.cursor.block,
             observed_hash=self.cursor.block_hash,
         )

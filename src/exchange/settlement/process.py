@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from prometheus_client import CollectorRegistry, start_http_server
 
 from exchange.journal import JournalReader, JournalUnavailable
 from exchange.journal.outbox import Outbox
@@ -22,6 +23,7 @@ from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.errors import ChainError, ChainUnavailable, NodeRefused
 from exchange.settlement.feed import Feed
 from exchange.settlement.relayer import Relayer, RelayerOptions
+from exchange.settlement.status import BALANCE_MIN, RelayerMetrics, StatusReader
 from exchange.settlement.watcher import (
     AdminSink,
     ExchangeUnavailable,
@@ -33,6 +35,7 @@ _POLL_S: Final = 0.1
 _JOURNAL_WAIT_S: Final = 30.0
 _DELAY_FIRST_S: Final = 0.2
 _DELAY_MAX_S: Final = 10.0
+_REPORT_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +52,9 @@ class RelayerSettings(msgspec.Struct, frozen=True, kw_only=True):
     confirmations: int = 1
     stuck_after_s: float = 15.0
     patience_s: float = 600.0  # how long a node may stay away
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0  # 0: no listener
+    balance_min: int = BALANCE_MIN  # wei
 
 
 class Backoff:
@@ -96,14 +102,59 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         )
         feed, relayer = build_relayer(settings, chain, reader, outbox)
         watcher = Watcher(chain, sink, WatcherOptions(confirmations=settings.confirmations))
+        reporter = Reporter(
+            StatusReader(chain, outbox, relayer.address, balance_min=settings.balance_min), sink
+        )
+        if settings.metrics_port:
+            stack.enter_context(reporter.listening(settings.metrics_host, settings.metrics_port))
         log.info("relayer ready", address=relayer.address, resumes_at_seq=feed.seq)
         settling = Backoff("settlement", patience_s=settings.patience_s)
         watching = Backoff("watcher", patience_s=None)  # the exchange may be down for long
+        reporting = Backoff("report", patience_s=None)
         while not stop.is_set():
             moved = settling.run(relayer.step)
             moved |= watching.run(lambda: watcher.step(feed.cursor))
+            reporting.run(reporter.step)
             if not moved:
                 stop.wait(_POLL_S)
+
+
+class Reporter:
+    """Shows operators where settlement stands: on its own listener, and through the exchange."""
+
+    def __init__(self, reader: StatusReader, sink: AdminSink) -> None:
+        self._reader = reader
+        self._sink = sink
+        self._metrics = RelayerMetrics()
+        self._next = 0.0
+        self._alarms: tuple[str, ...] = ()
+
+    def step(self) -> bool:
+        """A new picture every few seconds; alarms are logged when they change."""
+        if time.monotonic() < self._next:
+            return False
+        status = self._reader.read()
+        self._metrics.status = status
+        if status.alarms != self._alarms:
+            level = log.error if status.alarms else log.info
+            level("alarms changed", alarms=status.alarms)
+            self._alarms = status.alarms
+        self._next = time.monotonic() + _REPORT_S
+        self._sink.report(status)
+        return True
+
+    @contextlib.contextmanager
+    def listening(self, host: str, port: int) -> Iterator[None]:
+        """Serve /metrics until the end."""
+        registry = CollectorRegistry()
+        registry.register(self._metrics)
+        server, thread = start_http_server(port, host, registry)
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
 
 def build_relayer(

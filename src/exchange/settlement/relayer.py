@@ -271,7 +271,7 @@ class Relayer:
             return self._outbox.move(job, JobState.SENT if resend else JobState.BUILT)
         if self._chain.head() - block + 1 < self._options.confirmations:
             return job
-        return self._outbox.move(job, JobState.CONFIRMED)
+        return self._outbox.move(job, JobState.CONFIRMED, final_s=self._chain.block_time())
 
     def _block_of(self, job: Job) -> int | None:
         """The block that holds the job now, which a reorganisation may have changed."""

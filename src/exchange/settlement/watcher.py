@@ -37,20 +37,27 @@ class AdminSink:
     """The exchange's admin listener."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = f"{url}/admin/observe_blocks"
+        self._url = url
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._client = httpx.Client(headers=headers, timeout=_POST_TIMEOUT_S)
 
     def post(self, command: ObserveBlocks) -> None:
         """Deliver by HTTP."""
+        what = f"blocks {command.first_block}..{command.last_block}"
+        self._post("/admin/observe_blocks", msgspec.json.encode(command), what)
+
+    def report(self, status: msgspec.Struct) -> None:
+        """Show operators where settlement stands."""
+        self._post("/admin/relayer", msgspec.json.encode(status), "the relayer's report")
+
+    def _post(self, path: str, content: bytes, what: str) -> None:
         try:
-            answer = self._client.post(self._url, content=msgspec.json.encode(command))
+            answer = self._client.post(self._url + path, content=content)
         except httpx.HTTPError as error:
             raise ExchangeUnavailable(f"the exchange does not answer: {error!r}") from error
         if answer.status_code != httpx.codes.OK:
             raise ExchangeUnavailable(
-                f"the exchange refused blocks {command.first_block}..{command.last_block}: "
-                f"{answer.status_code} {answer.text[:200]}"
+                f"the exchange refused {what}: {answer.status_code} {answer.text[:200]}"
             )
 
     def close(self) -> None:

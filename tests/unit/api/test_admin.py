@@ -52,6 +52,7 @@ ROUTES = [
     ("POST", "/admin/halt"),
     ("POST", "/admin/resume"),
     ("POST", "/admin/reset_index"),
+    ("POST", "/admin/relayer"),
     ("GET", "/nothing"),
 ]
 
@@ -84,6 +85,25 @@ def test_the_status_tells_where_the_venue_stands(world):
     found = ask(world, "GET", "/admin/status").json()
     assert found["seq"] == world.sequencer.last_seq
     assert found["last_block"] == world.sequencer.engine.last_block
+
+
+def test_the_relayer_is_shown_as_it_reported(world):
+    assert ask(world, "GET", "/admin/status").json()["relayer"] is None
+    app = create_admin_app(world.sequencer, token=TOKEN)
+
+    async def scenario():
+        transport = httpx.ASGITransport(app=app)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://admin", headers=headers
+        ) as client:
+            report = await client.post("/admin/relayer", json={"pending_batches": 3})
+            refused = await client.post("/admin/relayer", json=[3])
+            return report, refused, await client.get("/admin/status")
+
+    report, refused, status = asyncio.run(scenario())
+    assert refused.status_code == 400
+    assert status.json()["relayer"] == report.json() | {"figures": {"pending_batches": 3}}
 
 
 def test_metrics_are_prometheus_text(world):

@@ -1,16 +1,19 @@
 """Patience and the lock; the loop itself runs in tests/integration/test_relayer.py."""
 
 import itertools
+import socket
 import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from exchange.journal import Journal, JournalUnavailable
 from exchange.settlement import process
 from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable
-from exchange.settlement.process import Backoff
+from exchange.settlement.process import Backoff, Reporter
+from exchange.settlement.status import RelayerStatus
 
 
 class Clock:
@@ -90,3 +93,45 @@ def test_a_journal_that_appears_later_is_waited_for(tmp_path: Path) -> None:
     stop.set()
     with pytest.raises(JournalUnavailable):
         process._open_reader(str(tmp_path / "other.db"), stop)
+
+
+class Pictures:
+    """A reader of settlement's state, and the exchange that it is reported to."""
+
+    def __init__(self) -> None:
+        self.alarms: tuple[str, ...] = ()
+        self.reported: list[RelayerStatus] = []
+
+    def read(self) -> RelayerStatus:
+        numbers = dict.fromkeys(RelayerStatus.__struct_fields__, 7)
+        texts = {"address": "0x", "endpoint": "http://node", "jobs": {}, "alarms": self.alarms}
+        return RelayerStatus(**(numbers | texts))  # type: ignore[arg-type]
+
+    def report(self, status: RelayerStatus) -> None:
+        self.reported.append(status)
+
+
+def test_operators_get_a_picture_every_other_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at every step: the loop runs ten times a second."""
+    clock, pictures = Clock(monkeypatch), Pictures()
+    reporter = Reporter(pictures, pictures)  # type: ignore[arg-type]  # it plays both
+    assert [reporter.step(), reporter.step()] == [True, False]
+    pictures.alarms = ("balance_low",)
+    clock.now += 2.0
+    assert reporter.step()
+    assert [status.alarms for status in pictures.reported] == [(), ("balance_low",)]
+
+
+def test_the_listener_serves_and_ends() -> None:
+    """Real HTTP on a free port, which is free again afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    pictures = Pictures()
+    reporter = Reporter(pictures, pictures)  # type: ignore[arg-type]  # it plays both
+    reporter.step()
+    with reporter.listening("127.0.0.1", port):
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert "exchange_relayer_head 7.0" in text
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics")
