@@ -25,7 +25,9 @@ from exchange.commands import (
     NonceFloorSeen,
     PlaceLinked,
     PlaceOrder,
+    PricedOrder,
     ProtectionParameters,
+    Reprice,
     ResetProtection,
     Resume,
     SessionKeySeen,
@@ -87,9 +89,10 @@ class Flow:
         """One command, or a moment of silence."""
         kinds = (
             (16, self.place),
-            (2, self.link),
+            (4, self.link),
             (4, self.amend),
             (2, self.quote),
+            (2, self.reprice),
             (2, self.cancel),
             (2, self.index),
             (1, self.mark),
@@ -185,20 +188,36 @@ class Flow:
                 )
             )
             terms = msgspec.structs.replace(terms, **change)
-        price = usdc(2_400) + self.draw(0, 20) * usdc(10) + int(self.rarely())
+        price = self.near_price()
         terms = msgspec.structs.replace(terms, quantity=self.draw(1, 400) * LOT, limit_price=price)
         self.terms.append(terms)
+        time_in_force = self.pick((TimeInForce.GTC, TimeInForce.GTC, *TimeInForce))
+        follows = trigger is None and self.draw(0, 4) == 0
         return PlaceOrder(
             terms=terms,
             signature=b"",
+            market=time_in_force in (TimeInForce.IOC, TimeInForce.FOK) and self.draw(0, 1) == 1,
+            volatility=600_000 if follows else 0,
+            worth=self.near_price() if follows else 0,
             trigger=None if self.rarely() else trigger,
-            time_in_force=self.pick((TimeInForce.GTC, TimeInForce.GTC, *TimeInForce)),
+            time_in_force=time_in_force,
             post_only=self.rarely(),
             reject_post_only=self.draw(0, 1) == 1,
             self_trade_prevention=self.pick(list(SelfTradePrevention)),
             max_show=self.pick((0, 0, LOT, 50 * LOT)),
             mmp=self.draw(0, 3) == 0,
         )
+
+    def near_price(self) -> int:
+        return usdc(2_400) + self.draw(0, 20) * usdc(10) + int(self.rarely())
+
+    def reprice(self) -> Events:
+        """The marks loop moves volatility orders; rarely it names another order."""
+        orders = [view.order_id for view in self.venue.engine.volatility_orders()]
+        if self.orders and self.rarely():
+            orders.append(self.pick(self.orders)[1])
+        priced = tuple(PricedOrder(order_id=id_, price=self.near_price()) for id_ in orders)
+        return self.venue.send(Reprice(orders=priced))
 
     def protect(self) -> Events:
         """A maker sets limits that a few fills exceed, takes them away, or ends a freeze."""
@@ -239,6 +258,8 @@ class Flow:
             old = self.pick(self.terms[-20:])
         else:
             return ()
+        known = self.venue.engine.order_by_nonce(old.subaccount_id, old.nonce)
+        follows = bool(known and known.volatility) is not self.rarely()
         terms = msgspec.structs.replace(
             old,
             version=old.version + (0 if self.rarely() else self.draw(1, 2)),
@@ -248,7 +269,15 @@ class Flow:
             deadline=self.venue.now_s + self.pick((5, 600)),
         )
         self.terms.append(terms)
-        return self.venue.send(AmendOrder(terms=terms, signature=b""))
+        return self.venue.send(
+            AmendOrder(
+                terms=terms,
+                signature=b"",
+                volatility=500_000 if follows else 0,
+                worth=self.near_price() if follows else 0,
+                max_show=self.pick((None, None, 0, LOT, 50 * LOT)),
+            )
+        )
 
     def quote(self) -> Events:
         """A sheet around the mark, mostly under the next nonces, or a recent one again."""

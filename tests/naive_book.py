@@ -103,7 +103,8 @@ class NaiveBook:
 
     def amend(self, order_id, price, quantity, time_in_force, post_only, stp, show, matching):
         order = self.find(order_id)
-        kept = (price, show) == (order.price, order.max_show) and quantity <= order.remaining
+        kept = price == order.price and show == min(order.max_show, quantity)
+        kept = kept and quantity <= order.remaining
         if kept:
             self.reduce(order_id, quantity)
             return Outcome.RESTING, price, [], [], quantity, 0

@@ -497,6 +497,9 @@ _OPTIONS: Final = {
     "label",
     "mmp",
     "trigger",
+    "market",
+    "volatility",
+    "worth",
 }
 
 

@@ -210,6 +210,9 @@ class PlaceOrder(Command, frozen=True, kw_only=True):
     label: str = ""
     mmp: bool = False  # counts toward market-maker protection, and is canceled by it
     trigger: Trigger | None = None  # the order waits for it; `terms.trigger_hash` is its hash
+    market: bool = False  # `limit_price` is the worst price, which a band around the mark narrows
+    volatility: int = 0  # 1e-6; above 0 `limit_price` is the worst price, and `Reprice` follows it
+    worth: int = 0  # with a volatility: its price now
 
 
 class PlaceLinked(Command, frozen=True, kw_only=True):
@@ -229,6 +232,24 @@ class AmendOrder(Command, frozen=True, kw_only=True):
 
     terms: OrderTerms
     signature: bytes
+    max_show: int | None = None  # None: as before
+    volatility: int = (
+        0  # as in `PlaceOrder`; a volatility order stays one, and no other becomes one
+    )
+    worth: int = 0
+
+
+class PricedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a volatility order should rest; `price` in micro-USDC on the tick grid."""
+
+    order_id: int
+    price: int
+
+
+class Reprice(Command, frozen=True, kw_only=True):
+    """Move volatility orders to what their volatilities are worth now (design.md §11.10)."""
+
+    orders: tuple[PricedOrder, ...]
 
 
 class MassQuote(Command, frozen=True, kw_only=True):
@@ -401,6 +422,7 @@ AnyCommand = (
     | PlaceOrder
     | PlaceLinked
     | AmendOrder
+    | Reprice
     | MassQuote
     | CancelOrder
     | CancelAll

@@ -212,6 +212,7 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
     post_only: bool
     reduce_only: bool
     label: str
+    max_show: int = 0  # the slice that an iceberg displays; 0 shows all
 
 
 class OrderArmed(Event, frozen=True, kw_only=True):
@@ -270,6 +271,17 @@ class OrderAmended(Event, frozen=True, kw_only=True):
     quantity: int
     limit_price: int
     version: int
+    max_show: int = 0
+    in_place: bool = False  # it kept its priority
+
+
+class OrderRepriced(Event, frozen=True, kw_only=True):
+    """A volatility order rests, or trades, at another price now; its priority is lost."""
+
+    order_id: int
+    subaccount_id: int
+    instrument_id: int
+    limit_price: int
 
 
 class OrderCanceled(Event, frozen=True, kw_only=True):
@@ -334,6 +346,7 @@ class Traded(Event, frozen=True, kw_only=True):
     taker_signed_seq: int
     maker_fee: int
     taker_fee: int
+    auction: bool = False  # two resting orders met at an auction's price
 
 
 class Withdrawn(Event, frozen=True, kw_only=True):
@@ -425,6 +438,7 @@ AnyEvent = (
     | OrderTriggered
     | OrderRepeated
     | OrderAmended
+    | OrderRepriced
     | OrderCanceled
     | QuotesReplaced
     | QuoteRefused

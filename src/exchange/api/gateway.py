@@ -29,6 +29,7 @@ from exchange.api.errors import (
 )
 from exchange.api.limits import RateLimits
 from exchange.api.ports import EngineState, Entry, Margin, Reply, Sequencer
+from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
 from exchange.api.views import VenueView
@@ -275,6 +276,19 @@ class Gateway:
                     "orders stay after a disconnect", subaccount_id=subaccount_id, why=str(error)
                 )
 
+    async def with_trails(self, rows: list[results.Result]) -> list[results.Result]:
+        """Order results, those of trailing stops with the trigger price that they have now."""
+        trailing = {
+            int(row["order_id"]): row
+            for row in rows
+            if row["order_type"] == "trailing_stop" and row["order_state"] == "untriggered"
+        }
+        if trailing:
+            found = await self.sequencer.read(partial(_trigger_prices, tuple(trailing)))
+            for order_id, price in found.items():
+                trailing[order_id]["trigger_price"] = cash_number(price)
+        return rows
+
     async def summary(self, subaccount_id: int) -> results.Result:
         """`private/get_account_summary` of one subaccount."""
         margin = await self.sequencer.read(partial(_margin, subaccount_id))
@@ -293,6 +307,11 @@ async def submit(sequencer: Sequencer, command: AnyCommand) -> Reply:
         if isinstance(event, Refused):
             raise Rejected(event.reason, event.detail)
     return reply
+
+
+def _trigger_prices(order_ids: tuple[int, ...], engine: EngineState) -> dict[int, int]:
+    prices = ((order_id, engine.trigger_price(order_id)) for order_id in order_ids)
+    return {order_id: price for order_id, price in prices if price is not None}
 
 
 def _margin(subaccount_id: int, engine: EngineState) -> Margin:

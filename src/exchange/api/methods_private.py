@@ -4,6 +4,7 @@ Orders and withdrawals carry their owner's signature and need no session; everyt
 What belongs to others answers as if it did not exist.
 """
 
+import contextlib
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Final
@@ -13,19 +14,18 @@ from exchange.api.dispatch import Method
 from exchange.api.errors import InvalidParams, NotFound, OrderNotFound, Rejected
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.methods_public import connection_of, join
-from exchange.api.order_entry import EntryParams, entry_command
+from exchange.api.order_entry import EntryParams, amend_command, entry_command
+from exchange.api.order_types import EditParams, is_of_type
 from exchange.api.ports import Reply
 from exchange.api.records import OrderRecord, Position, Trade
 from exchange.api.results import Result
 from exchange.api.schemas import (
+    OrderType,
     parse_address,
-    parse_fee,
     parse_hex,
-    parse_price,
-    parse_quantity,
     parse_usdc,
 )
-from exchange.commands import AmendOrder, CancelAll, CancelOrder
+from exchange.commands import CancelAll, CancelOrder
 from exchange.commands import Withdraw as WithdrawCommand
 from exchange.events import (
     OrderAmended,
@@ -37,8 +37,8 @@ from exchange.events import (
     RejectReason,
 )
 from exchange.fixed import to_milliseconds_down
-from exchange.model import Instrument, OrderTerms, Side, WithdrawalTerms
-from exchange.signing import order_digest, trigger_hash, withdrawal_digest
+from exchange.model import Instrument, Side, WithdrawalTerms
+from exchange.signing import withdrawal_digest
 
 LOOKED_OVER: Final = 1_000  # orders of one label and subaccount that one call may look over
 
@@ -58,13 +58,13 @@ async def sell(gateway: Gateway, _: Caller, params: EntryParams) -> Result:
 async def _place(gateway: Gateway, params: EntryParams, side: Side) -> Result:
     reply = await gateway.submit(await entry_command(gateway, params, side))
     linked = [event.order_ids for event in reply.events if isinstance(event, OrdersLinked)]
-    receipt = _order_reply(gateway, reply)
+    receipt = await _order_reply(gateway, reply)
     if linked:
         receipt["linked_order_ids"] = [str(order_id) for order_id in linked[0]]
     return receipt
 
 
-def _order_reply(gateway: Gateway, reply: Reply) -> Result:
+async def _order_reply(gateway: Gateway, reply: Reply) -> Result:
     order_id = next(
         event.order_id
         for event in reply.events
@@ -79,7 +79,8 @@ def _order_reply(gateway: Gateway, reply: Reply) -> Result:
         for row in results.user_trade_result(gateway.view, trade, order.subaccount_id)
         if row["liquidity"] == "T"
     ]
-    receipt = {"order": results.order_result(gateway.view, order), "trades": trades}
+    shown = await gateway.with_trails([results.order_result(gateway.view, order)])
+    receipt: Result = {"order": shown[0], "trades": trades}
     return receipt | _receipt(reply)
 
 
@@ -87,30 +88,13 @@ def _receipt(reply: Reply) -> Result:
     return {"seq": reply.seq, "journal_hash": "0x" + reply.chain_hash.hex()}
 
 
-async def edit(gateway: Gateway, _: Caller, params: schemas.EditParams) -> Result:
+async def edit(gateway: Gateway, _: Caller, params: EditParams) -> Result:
     """Signs an order's nonce again with a higher version; needs no session, since it is signed."""
     order = gateway.view.orders.get(int(params.order_id))
     if order is None:
         raise Rejected(RejectReason.UNKNOWN_ORDER, "no such order")
-    terms = OrderTerms(
-        subaccount_id=order.subaccount_id,
-        instrument_id=order.instrument_id,
-        side=order.side,
-        quantity=parse_quantity(params.amount),
-        limit_price=parse_price(params.price),
-        max_fee=parse_fee(params.max_fee),
-        reduce_only=order.reduce_only,
-        trigger_hash=trigger_hash(order.trigger),
-        nonce=order.nonce,
-        version=params.version,
-        deadline=params.deadline,
-        signer=parse_address(params.signer, "signer"),
-    )
-    signature = parse_hex(params.signature, "signature")
-    digest = order_digest(gateway.domain(), terms)
-    await gateway.check_signature(digest, signature, terms.signer)
-    reply = await gateway.submit(AmendOrder(terms=terms, signature=signature))
-    return _order_reply(gateway, reply)
+    reply = await gateway.submit(await amend_command(gateway, order, params))
+    return await _order_reply(gateway, reply)
 
 
 def _own_order(gateway: Gateway, caller: Caller, order_id: str) -> OrderRecord:
@@ -141,6 +125,9 @@ async def cancel_all_by_instrument(
     """Cancels orders in one instrument; returns how many."""
     subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
     instrument = gateway.instrument(params.instrument_name)
+    if params.type != "all":
+        wanted = {instrument.instrument_id}
+        return await _cancel_type(gateway, subaccounts, wanted, params.type)
     return await _cancel(gateway, subaccounts, [instrument.instrument_id])
 
 
@@ -150,6 +137,8 @@ async def cancel_all_by_currency(
     """Cancels orders in one currency; returns how many."""
     subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
     wanted = {i.instrument_id for i in gateway.select(params.currency, params.kind)}
+    if params.type != "all":
+        return await _cancel_type(gateway, subaccounts, wanted, params.type)
     count = 0
     for subaccount_id in subaccounts:
         orders = gateway.view.open_orders.get(subaccount_id, {}).values()
@@ -183,11 +172,25 @@ async def _cancel(
     return count
 
 
+async def _cancel_type(
+    gateway: Gateway, subaccounts: Iterable[int], wanted: set[int], order_type: OrderType
+) -> int:
+    """Cancel the orders of one type, one by one: the engine's filters know no types."""
+    count = 0
+    for order in _open(gateway, subaccounts, wanted, order_type):
+        command = CancelOrder(subaccount_id=order.subaccount_id, order_id=order.order_id)
+        with contextlib.suppress(Rejected):  # filled in the meantime
+            await gateway.submit(command)
+            count += 1
+    return count
+
+
 async def get_order_state(
     gateway: Gateway, caller: Caller, params: schemas.OrderIdParams
 ) -> Result:
     """One order."""
-    return results.order_result(gateway.view, _own_order(gateway, caller, params.order_id))
+    row = results.order_result(gateway.view, _own_order(gateway, caller, params.order_id))
+    return (await gateway.with_trails([row]))[0]
 
 
 async def get_order_state_by_nonce(
@@ -198,7 +201,8 @@ async def get_order_state_by_nonce(
     order_id = gateway.view.nonces.get((subaccount_id, params.nonce))
     if order_id is None:
         raise OrderNotFound("no order was accepted under this nonce", "nonce")
-    return results.order_result(gateway.view, gateway.view.orders[order_id])
+    row = results.order_result(gateway.view, gateway.view.orders[order_id])
+    return (await gateway.with_trails([row]))[0]
 
 
 async def get_order_state_by_label(
@@ -213,7 +217,8 @@ async def get_order_state_by_label(
         if order.instrument_id in wanted
     ]
     found.sort(key=lambda order: order.order_id, reverse=True)
-    return [results.order_result(gateway.view, order) for order in found[:100]]
+    rows = [results.order_result(gateway.view, order) for order in found[:100]]
+    return await gateway.with_trails(rows)
 
 
 def _newest(orders: dict[int, OrderRecord]) -> Iterable[OrderRecord]:
@@ -226,7 +231,8 @@ async def get_open_orders(
 ) -> list[Result]:
     """Open orders, in order of entry."""
     wanted = _live_or_expired(gateway, "any", params.kind)
-    return _open_orders(gateway, asked_subaccounts(gateway, caller, params.subaccount_id), wanted)
+    subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
+    return await _open_orders(gateway, subaccounts, wanted, params.type)
 
 
 async def get_open_orders_by_currency(
@@ -234,7 +240,8 @@ async def get_open_orders_by_currency(
 ) -> list[Result]:
     """Open orders in one currency."""
     wanted = _live_or_expired(gateway, params.currency, params.kind)
-    return _open_orders(gateway, asked_subaccounts(gateway, caller, params.subaccount_id), wanted)
+    subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
+    return await _open_orders(gateway, subaccounts, wanted, params.type)
 
 
 async def get_open_orders_by_instrument(
@@ -243,7 +250,7 @@ async def get_open_orders_by_instrument(
     """Open orders in one instrument."""
     subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
     wanted = {gateway.instrument(params.instrument_name).instrument_id}
-    return _open_orders(gateway, subaccounts, wanted)
+    return await _open_orders(gateway, subaccounts, wanted, params.type)
 
 
 def _live_or_expired(gateway: Gateway, currency: str, kind: str) -> set[int]:
@@ -254,13 +261,23 @@ def _live_or_expired(gateway: Gateway, currency: str, kind: str) -> set[int]:
     }
 
 
-def _open_orders(gateway: Gateway, subaccounts: Iterable[int], wanted: set[int]) -> list[Result]:
+def _open(
+    gateway: Gateway, subaccounts: Iterable[int], wanted: set[int], order_type: OrderType
+) -> list[OrderRecord]:
     return [
-        results.order_result(gateway.view, order)
+        order
         for subaccount_id in subaccounts
         for order in gateway.view.open_orders.get(subaccount_id, {}).values()
-        if order.instrument_id in wanted
+        if order.instrument_id in wanted and is_of_type(order, order_type)
     ]
+
+
+async def _open_orders(
+    gateway: Gateway, subaccounts: Iterable[int], wanted: set[int], order_type: OrderType
+) -> list[Result]:
+    orders = _open(gateway, subaccounts, wanted, order_type)
+    rows = [results.order_result(gateway.view, order) for order in orders]
+    return await gateway.with_trails(rows)
 
 
 # -- positions and money ------------------------------------------------------------------------
@@ -484,7 +501,7 @@ def _method(handler: Any, params: type[schemas.Params], *, matching: bool = Fals
 PRIVATE: Final[list[Method[Any]]] = [
     _method(buy, EntryParams, matching=True),
     _method(sell, EntryParams, matching=True),
-    _method(edit, schemas.EditParams, matching=True),
+    _method(edit, EditParams, matching=True),
     _method(cancel, schemas.OrderIdParams, matching=True),
     _method(cancel_all, schemas.CancelAllParams, matching=True),
     _method(cancel_all_by_instrument, schemas.CancelByInstrumentParams, matching=True),

@@ -23,11 +23,11 @@ from exchange.api.schemas import (
     cash_number,
     parse_address,
     parse_fee,
-    parse_price,
     parse_quantity,
     ratio_number,
     vol_percent_number,
 )
+from exchange.api.volatility import limit_price_of
 from exchange.fixed import RATIO_SCALE, to_milliseconds_down
 from exchange.model import Instrument, OrderTerms, Side
 from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, order_stages, trigger_hash
@@ -322,7 +322,7 @@ def order_terms(
         instrument_id=gateway.instrument(instrument_name).instrument_id,
         side=side,
         quantity=parse_quantity(params.amount),
-        limit_price=parse_price(params.price),
+        limit_price=limit_price_of(params),
         max_fee=parse_fee(params.max_fee),
         reduce_only=params.reduce_only,
         trigger_hash=trigger_hash(trigger_of(params)),

@@ -10,12 +10,21 @@ from msgspec import Meta
 from exchange.api.errors import BadRequest
 from exchange.api.gateway import Gateway
 from exchange.api.methods_public import order_terms
-from exchange.api.order_types import OrderParams, is_market, trigger_of
+from exchange.api.order_types import (
+    EditParams,
+    OrderParams,
+    TypeParams,
+    is_market,
+    max_show_of,
+    trigger_of,
+)
+from exchange.api.records import OrderRecord
 from exchange.api.results import TIMES_IN_FORCE
-from exchange.api.schemas import parse_hex
-from exchange.commands import PlaceLinked, PlaceOrder
-from exchange.model import HitCondition, LinkKind, Side, TimeInForce
-from exchange.signing import order_digest
+from exchange.api.schemas import parse_address, parse_fee, parse_hex, parse_quantity
+from exchange.api.volatility import limit_price_of, price_now, volatility_of
+from exchange.commands import AmendOrder, PlaceLinked, PlaceOrder
+from exchange.model import HitCondition, LinkKind, OrderTerms, Side, TimeInForce
+from exchange.signing import order_digest, trigger_hash
 
 _TIMES: Final = {name: value for value, name in TIMES_IN_FORCE.items()}
 _LINKS: Final = {
@@ -54,6 +63,8 @@ async def entry_command(
     first = await _signed_order(gateway, params, side)
     if params.linked_order_type is None:
         return first
+    if any(order.advanced for order in (params, *params.otoco_config)):
+        raise BadRequest("linked orders have prices of their own", "advanced")
     others = [
         await _signed_order(gateway, other, Side[other.direction.upper()])
         for other in params.otoco_config
@@ -70,6 +81,7 @@ async def _signed_order(gateway: Gateway, params: OrderParams, side: Side) -> Pl
     signature = parse_hex(params.signature, "signature")
     digest = order_digest(gateway.domain(), terms)
     await gateway.check_signature(digest, signature, terms.signer)
+    volatility = volatility_of(params)
     return PlaceOrder(
         terms=terms,
         signature=signature,
@@ -78,7 +90,49 @@ async def _signed_order(gateway: Gateway, params: OrderParams, side: Side) -> Pl
         reject_post_only=params.reject_post_only,
         label=params.label,
         mmp=params.mmp,
+        max_show=max_show_of(params) or 0,
         trigger=trigger_of(params),
+        market=is_market(params),
+        volatility=volatility,
+        worth=_worth(gateway, terms, volatility),
+    )
+
+
+def _worth(gateway: Gateway, terms: OrderTerms, volatility: int) -> int:
+    if not volatility:
+        return 0
+    instrument = gateway.view.instruments[terms.instrument_id]
+    return price_now(gateway.view, instrument, terms.side, volatility, terms.limit_price)
+
+
+async def amend_command(gateway: Gateway, order: OrderRecord, params: EditParams) -> AmendOrder:
+    """The command that an edit means."""
+    words = TypeParams(price=params.price, advanced=params.advanced, limit_price=params.limit_price)
+    if (params.advanced is not None) is not (order.volatility > 0):
+        raise BadRequest("advanced stays what it was when the order was placed", "advanced")
+    terms = OrderTerms(
+        subaccount_id=order.subaccount_id,
+        instrument_id=order.instrument_id,
+        side=order.side,
+        quantity=parse_quantity(params.amount),
+        limit_price=limit_price_of(words),
+        max_fee=parse_fee(params.max_fee),
+        reduce_only=order.reduce_only,
+        trigger_hash=trigger_hash(order.trigger),
+        nonce=order.nonce,
+        version=params.version,
+        deadline=params.deadline,
+        signer=parse_address(params.signer, "signer"),
+    )
+    signature = parse_hex(params.signature, "signature")
+    await gateway.check_signature(order_digest(gateway.domain(), terms), signature, terms.signer)
+    volatility = volatility_of(words)
+    return AmendOrder(
+        terms=terms,
+        signature=signature,
+        max_show=max_show_of(params),
+        volatility=volatility,
+        worth=_worth(gateway, terms, volatility),
     )
 
 

@@ -1,6 +1,7 @@
 """Parameters of an order: Deribit's types and words, and the triggers that owners sign.
 
-A market order is an IOC at its signed worst price; a trailing stop is one that waits.
+A market order is an IOC at its signed worst price, which the engine narrows to the band around the
+mark; a trailing stop is one that waits.
 """
 
 from typing import Any, Final, Literal
@@ -8,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from exchange.api.errors import BadRequest
+from exchange.api.records import OrderRecord
 from exchange.api.schemas import (
     Address,
     Contracts,
@@ -15,6 +17,8 @@ from exchange.api.schemas import (
     InstrumentName,
     Label,
     Nonce,
+    OrderId,
+    OrderType,
     Params,
     Price,
     Signature,
@@ -23,8 +27,10 @@ from exchange.api.schemas import (
     Version,
     cash_number,
     parse_price,
+    parse_quantity,
+    quantity_number,
 )
-from exchange.model import PriceSource, TimeInForce, Trigger, TriggerKind
+from exchange.model import PriceSource, Trigger, TriggerKind
 
 _KINDS: Final = {
     "stop_limit": TriggerKind.STOP,
@@ -42,17 +48,21 @@ _SOURCES: Final = {
 _SOURCE_NAMES: Final = {source: name for name, source in _SOURCES.items()}
 
 
-def _absent() -> msgspec.Raw:
-    return msgspec.Raw(b"null")  # by a factory: a schema cannot show a raw default
+def absent() -> msgspec.Raw:
+    """The default of a decimal; by a factory, since a schema cannot show a raw default."""
+    return msgspec.Raw(b"null")
 
 
-def _is_absent(raw: msgspec.Raw) -> bool:
+def is_absent(raw: msgspec.Raw) -> bool:
     """Whether an optional decimal was not given, or is null."""
     return bytes(raw) == b"null"
 
 
 class TypeParams(Params, frozen=True, kw_only=True):
-    """Limit or market, and what the order waits for: a price, or a distance that it trails at."""
+    """Limit or market, and what the order waits for: a price, or a distance that it trails at.
+
+    With `advanced` the `price` is a volatility in percent, and `limit_price` the worst price.
+    """
 
     type: Literal[
         "limit",
@@ -64,8 +74,11 @@ class TypeParams(Params, frozen=True, kw_only=True):
         "trailing_stop",
     ] = "limit"
     trigger: Literal["index_price", "mark_price", "last_price"] | None = None
-    trigger_price: Price = msgspec.field(default_factory=_absent)
-    trigger_offset: Price = msgspec.field(default_factory=_absent)
+    trigger_price: Price = msgspec.field(default_factory=absent)
+    trigger_offset: Price = msgspec.field(default_factory=absent)
+    price: Price
+    advanced: Literal["implv"] | None = None
+    limit_price: Price = msgspec.field(default_factory=absent)
 
 
 class OrderHashParams(TypeParams, frozen=True, kw_only=True):
@@ -74,7 +87,6 @@ class OrderHashParams(TypeParams, frozen=True, kw_only=True):
     direction: Literal["buy", "sell"]
     instrument_name: InstrumentName
     amount: Contracts
-    price: Price
     max_fee: Price
     subaccount_id: SubaccountId
     nonce: Nonce
@@ -88,11 +100,13 @@ class OrderParams(TypeParams, frozen=True, kw_only=True):
     """A signed order. `price` is the limit; for market orders and trailing stops the worst price.
 
     A post-only order that would trade rests one tick away, or with `reject_post_only` is refused.
+    An iceberg shows `max_show` at a time; `display_amount` is its newer name.
     """
 
     instrument_name: InstrumentName
     amount: Contracts
-    price: Price
+    max_show: Contracts = msgspec.field(default_factory=absent)
+    display_amount: Contracts = msgspec.field(default_factory=absent)
     time_in_force: TimeInForceName = "good_til_cancelled"
     post_only: bool = False
     reject_post_only: bool = False
@@ -102,6 +116,23 @@ class OrderParams(TypeParams, frozen=True, kw_only=True):
     subaccount_id: SubaccountId
     nonce: Nonce
     version: Version = 0
+    deadline: Deadline
+    max_fee: Price
+    signer: Address
+    signature: Signature
+
+
+class EditParams(Params, frozen=True, kw_only=True):
+    """New terms of an order: its nonce signed again with a higher version."""
+
+    order_id: OrderId
+    amount: Contracts
+    price: Price
+    advanced: Literal["implv"] | None = None
+    limit_price: Price = msgspec.field(default_factory=absent)
+    max_show: Contracts = msgspec.field(default_factory=absent)
+    display_amount: Contracts = msgspec.field(default_factory=absent)
+    version: Version
     deadline: Deadline
     max_fee: Price
     signer: Address
@@ -119,8 +150,8 @@ def trigger_of(params: TypeParams) -> Trigger | None:
     trails = kind is TriggerKind.TRAILING
     priced = kind is not None and not trails
     _check_given("trigger", wanted=kind is not None, given=params.trigger is not None)
-    _check_given("trigger_price", wanted=priced, given=not _is_absent(params.trigger_price))
-    _check_given("trigger_offset", wanted=trails, given=not _is_absent(params.trigger_offset))
+    _check_given("trigger_price", wanted=priced, given=not is_absent(params.trigger_price))
+    _check_given("trigger_offset", wanted=trails, given=not is_absent(params.trigger_offset))
     if kind is None:
         return None
     assert params.trigger is not None
@@ -139,22 +170,61 @@ def _check_given(name: str, *, wanted: bool, given: bool) -> None:
 
 
 def _parse(raw: msgspec.Raw, param: str) -> int:
-    return 0 if _is_absent(raw) else parse_price(raw, param)
+    return 0 if is_absent(raw) else parse_price(raw, param)
 
 
-def type_fields(trigger: Trigger | None, time_in_force: TimeInForce) -> dict[str, Any]:
+def order_type(order: OrderRecord) -> str:
+    """Deribit's name of an order's type."""
+    word = "market" if order.market else "limit"
+    if order.trigger is None:
+        return word
+    if order.trigger.kind is TriggerKind.TRAILING:
+        return "trailing_stop"
+    return f"{order.trigger.kind.name.lower()}_{word}"
+
+
+def is_of_type(order: OrderRecord, wanted: OrderType) -> bool:
+    """Whether a filter by type means this order."""
+    if wanted in ("all", order_type(order)):
+        return True
+    if wanted == "trigger_all":
+        return order.trigger is not None
+    return wanted.endswith("_all") and order_type(order).startswith(wanted.removesuffix("all"))
+
+
+def type_fields(order: OrderRecord) -> dict[str, Any]:
     """`order_type` of an order, and its trigger if it has one."""
-    if trigger is None:
-        return {"order_type": "limit"}
-    if trigger.kind is TriggerKind.TRAILING:
-        return {
-            "order_type": "trailing_stop",
-            "trigger": _SOURCE_NAMES[trigger.source],
-            "trigger_offset": cash_number(trigger.trail_offset),
-        }
-    word = "market" if time_in_force is TimeInForce.IOC else "limit"
+    fields: dict[str, Any] = {"order_type": order_type(order)}
+    trigger = order.trigger
+    if trigger is not None:
+        fields["trigger"] = _SOURCE_NAMES[trigger.source]
+        trails = trigger.kind is TriggerKind.TRAILING
+        name = "trigger_offset" if trails else "trigger_price"
+        fields[name] = cash_number(trigger.trail_offset if trails else trigger.trigger_price)
+    return fields
+
+
+def show_fields(order: OrderRecord) -> dict[str, Any]:
+    """How much of an order others see; of an iceberg also by Deribit's newer names."""
+    if not order.max_show:
+        return {"max_show": quantity_number(order.quantity)}
     return {
-        "order_type": f"{trigger.kind.name.lower()}_{word}",
-        "trigger": _SOURCE_NAMES[trigger.source],
-        "trigger_price": cash_number(trigger.trigger_price),
+        "max_show": quantity_number(order.max_show),
+        "refresh_amount": quantity_number(order.max_show),
+        "display_amount": quantity_number(order.displayed_quantity),
     }
+
+
+def max_show_of(params: OrderParams | EditParams) -> int | None:
+    """The slice that an iceberg shows, in 1e-4 contracts; None if the request names none."""
+    given = {
+        name: raw
+        for name in ("max_show", "display_amount")
+        if not is_absent(raw := getattr(params, name))
+    }
+    slices = {parse_quantity(raw, name) for name, raw in given.items()}
+    if len(slices) > 1:
+        raise BadRequest("max_show and display_amount are one thing", "display_amount")
+    if 0 in slices:
+        raise BadRequest("an order shows at least one lot", next(iter(given)))
+    return slices.pop() if slices else None

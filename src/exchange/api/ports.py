@@ -93,6 +93,9 @@ class EngineState(Protocol):
     def state_hash(self) -> bytes:
         """Hash of the whole state."""
 
+    def trigger_price(self, order_id: int) -> int | None:
+        """Where an order that waits for a price fires now."""
+
     def margin(self, subaccount_id: int) -> Margin:
         """Margin figures of an existing subaccount."""
 

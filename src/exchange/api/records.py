@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from exchange.commands import ExpiryRisk, UpdateMarks
+from exchange.commands import ExpiryRisk, MassQuote, PlaceOrder, UpdateMarks
+from exchange.events import OrderArmed, OrderPlaced
 from exchange.fixed import QUANTITY_SCALE, mul_div_down, notional
 from exchange.model import OrderStatus, Side, TimeInForce, Trigger
 
@@ -62,6 +63,12 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     seq: int  # of the command whose signature is in force
     trigger: Trigger | None
     is_quote: bool = False
+    market: bool = False
+    volatility: int = 0  # 1e-6; above 0 the price follows it, at most to `worst_price`
+    worst_price: int = 0  # as signed
+    max_show: int = 0  # as asked; 0 shows all
+    slice_quantity: int = 0  # what an iceberg displays anew
+    displayed_quantity: int = 0  # in the book
     status: OrderStatus = OrderStatus.OPEN
     filled_quantity: int = 0
     canceled_quantity: int = 0
@@ -77,11 +84,57 @@ class OrderRecord(msgspec.Struct, kw_only=True):
         return self.quantity - self.filled_quantity - self.canceled_quantity
 
     @property
+    def fresh_display(self) -> int:
+        """What it displays when it queues up anew."""
+        return min(self.slice_quantity or self.remaining_quantity, self.remaining_quantity)
+
+    @property
     def average_price(self) -> int:
         """Mean price of its fills, rounded down; 0 without fills."""
         if not self.filled_quantity:
             return 0
         return mul_div_down(self.cash_filled, QUANTITY_SCALE, self.filled_quantity)
+
+
+def record_of(
+    event: OrderPlaced | OrderArmed,
+    signed: PlaceOrder | MassQuote,
+    seq: int,
+    time_ns: int,
+    status: OrderStatus,
+) -> OrderRecord:
+    """A new order's record: what the event tells of it, and what only its command says."""
+    order = OrderRecord(
+        order_id=event.order_id,
+        subaccount_id=event.subaccount_id,
+        instrument_id=event.instrument_id,
+        side=event.side,
+        quantity=event.quantity,
+        limit_price=event.limit_price,
+        worst_price=event.limit_price,
+        max_fee=signed.terms.max_fee,
+        nonce=event.nonce,
+        version=0,
+        deadline=signed.terms.deadline,
+        label=event.label,
+        time_in_force=event.time_in_force,
+        post_only=event.post_only,
+        reject_post_only=True,
+        reduce_only=event.reduce_only,
+        mmp=signed.mmp,
+        is_quote=isinstance(signed, MassQuote),
+        trigger=event.trigger if isinstance(event, OrderArmed) else None,
+        placed_ns=time_ns,
+        updated_ns=time_ns,
+        seq=seq,
+        status=status,
+    )
+    if isinstance(signed, PlaceOrder):
+        order.version, order.worst_price = signed.terms.version, signed.terms.limit_price
+        order.reject_post_only = signed.reject_post_only
+        order.market, order.volatility = signed.market, signed.volatility
+        order.max_show = signed.max_show
+    return order
 
 
 class Position(msgspec.Struct):
@@ -137,6 +190,12 @@ class Marks(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def _expiries(self) -> dict[tuple[int, int], ExpiryRisk]:
         return {(risk.underlying_id, risk.expiry): risk for risk in self.command.expiries}
+
+    def index_price(self, underlying_id: int) -> int:
+        """The index that this epoch was made at; 0 where it has none."""
+        known = (u.index_price for u in self.command.underlyings)
+        ids = (u.underlying_id for u in self.command.underlyings)
+        return dict(zip(ids, known, strict=True)).get(underlying_id, 0)
 
     @cached_property
     def _row(self) -> struct.Struct:

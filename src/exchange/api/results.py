@@ -7,7 +7,7 @@ UTC milliseconds.
 import math
 from typing import Any, Final
 
-from exchange.api.order_types import type_fields
+from exchange.api.order_types import order_type, show_fields, type_fields
 from exchange.api.ports import Margin
 from exchange.api.records import Batch, Mark, OrderRecord, Position, Trade
 from exchange.api.schemas import (
@@ -17,6 +17,7 @@ from exchange.api.schemas import (
     vol_percent_number,
 )
 from exchange.api.views import VenueView
+from exchange.api.volatility import volatility_fields
 from exchange.fixed import (
     CASH_SCALE,
     QUANTITY_SCALE,
@@ -149,7 +150,7 @@ def user_trade_result(view: VenueView, trade: Trade, subaccount_id: int) -> list
             | {
                 "direction": DIRECTIONS[side],
                 "order_id": str(order_id),
-                "order_type": "limit",
+                "order_type": order_type(order) if order else "limit",
                 "liquidity": role,
                 "fee": cash_number(fee),
                 "fee_currency": "USDC",
@@ -167,7 +168,7 @@ def user_trade_result(view: VenueView, trade: Trade, subaccount_id: int) -> list
 
 def order_result(view: VenueView, order: OrderRecord) -> Result:
     """An order's state; `nonce`, `version`, `deadline`, `max_fee` are what its owner signed."""
-    return {
+    result: Result = {
         "order_id": str(order.order_id),
         "order_state": ORDER_STATES[order.status],
         "instrument_name": view.instruments[order.instrument_id].name,
@@ -185,7 +186,6 @@ def order_result(view: VenueView, order: OrderRecord) -> Result:
         "label": order.label,
         "creation_timestamp": to_milliseconds_down(order.placed_ns),
         "last_update_timestamp": to_milliseconds_down(order.updated_ns),
-        "max_show": quantity_number(order.quantity),
         "replaced": order.replaced,
         "api": True,
         "web": False,
@@ -197,7 +197,8 @@ def order_result(view: VenueView, order: OrderRecord) -> Result:
         "version": order.version,
         "deadline": order.deadline,
         "max_fee": cash_number(order.max_fee),
-    } | type_fields(order.trigger, order.time_in_force)
+    }
+    return result | type_fields(order) | show_fields(order) | volatility_fields(order)
 
 
 def ticker_result(view: VenueView, instrument: Instrument) -> Result:

@@ -14,7 +14,14 @@ import msgspec
 from msgspec import Meta
 
 from exchange.api.errors import InvalidParams, ParseError
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, VOL_SCALE, format_decimal, parse_decimal
+from exchange.fixed import (
+    CASH_SCALE,
+    QUANTITY_SCALE,
+    VOL_SCALE,
+    div_exact,
+    format_decimal,
+    parse_decimal,
+)
 from exchange.signing import checksum_address
 
 PRICE_MAX: Final = 10**15  # micro-USDC a contract: a thousand million USDC
@@ -86,6 +93,20 @@ Signature = Annotated[
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53, description="UTC milliseconds")]
 Count = Annotated[int, Meta(ge=1, le=1000, description="How many at most")]
 KindName = Literal["option", "future", "spot", "any", "combo", "future_combo", "option_combo"]
+OrderType = Literal[
+    "all",
+    "limit",
+    "market",
+    "trigger_all",
+    "stop_all",
+    "stop_limit",
+    "stop_market",
+    "take_all",
+    "take_limit",
+    "take_market",
+    "trailing_all",
+    "trailing_stop",
+]
 Sorting = Literal["asc", "desc", "default"]
 TimeInForceName = Literal[
     "good_til_cancelled", "good_til_day", "fill_or_kill", "immediate_or_cancel"
@@ -202,19 +223,6 @@ class SummaryParams(Params, frozen=True, kw_only=True):
     kind: KindName = "any"
 
 
-class EditParams(Params, frozen=True, kw_only=True):
-    """New terms of an order: its nonce signed again with a higher version."""
-
-    order_id: OrderId
-    amount: Contracts
-    price: Price
-    version: Version
-    deadline: Deadline
-    max_fee: Price
-    signer: Address
-    signature: Signature
-
-
 class OrderIdParams(Params, frozen=True, kw_only=True):
     """One order."""
 
@@ -242,7 +250,7 @@ class CancelByInstrumentParams(SubaccountParams, frozen=True, kw_only=True):
     """Cancel in one instrument."""
 
     instrument_name: InstrumentName
-    type: Literal["all", "limit"] = "all"
+    type: OrderType = "all"
 
 
 class CancelByCurrencyParams(SubaccountParams, frozen=True, kw_only=True):
@@ -250,14 +258,14 @@ class CancelByCurrencyParams(SubaccountParams, frozen=True, kw_only=True):
 
     currency: Currency
     kind: KindName = "any"
-    type: Literal["all", "limit"] = "all"
+    type: OrderType = "all"
 
 
 class OpenOrdersParams(SubaccountParams, frozen=True, kw_only=True):
     """Open orders."""
 
     kind: KindName = "any"
-    type: Literal["all", "limit"] = "all"
+    type: OrderType = "all"
 
 
 class OpenByCurrencyParams(OpenOrdersParams, frozen=True, kw_only=True):
@@ -270,7 +278,7 @@ class OpenByInstrumentParams(SubaccountParams, frozen=True, kw_only=True):
     """Open orders in an instrument."""
 
     instrument_name: InstrumentName
-    type: Literal["all", "limit"] = "all"
+    type: OrderType = "all"
 
 
 class OrderByLabelParams(SubaccountParams, frozen=True, kw_only=True):
@@ -468,6 +476,14 @@ def _scaled(raw: msgspec.Raw, scale: int, param: str, maximum: int) -> int:
 def parse_price(raw: msgspec.Raw, param: str = "price") -> int:
     """Micro-USDC a contract; may be negative or zero, which the engine refuses by name."""
     return _scaled(raw, CASH_SCALE, param, PRICE_MAX)
+
+
+def parse_percent(raw: msgspec.Raw, maximum: int, param: str = "price") -> int:
+    """A volatility in percent as 1e-6, > 0."""
+    value = _scaled(raw, div_exact(VOL_SCALE, 100), param, maximum)
+    if value <= 0:
+        raise InvalidParams("must be positive", param)
+    return value
 
 
 def parse_fee(raw: msgspec.Raw) -> int:

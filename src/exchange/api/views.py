@@ -23,6 +23,7 @@ from exchange.api.records import (
     PaidWithdrawal,
     Position,
     Trade,
+    record_of,
 )
 from exchange.commands import (
     AmendOrder,
@@ -114,6 +115,7 @@ class VenueView:
             ev.OrderArmed: self._on_armed,
             ev.OrderPlaced: self._on_placed,
             ev.OrderAmended: self._on_amended,
+            ev.OrderRepriced: self._on_repriced,
             ev.OrderCanceled: self._on_canceled,
             ev.QuotesReplaced: self._on_quotes,
             ev.Traded: self._on_traded,
@@ -183,7 +185,7 @@ class VenueView:
                     continue
                 assert order.status is OrderStatus.OPEN
                 key = (order.instrument_id, order.side, order.limit_price)
-                sums[key] = sums.get(key, 0) + order.remaining_quantity
+                sums[key] = sums.get(key, 0) + order.displayed_quantity
         for instrument_id, book in self.books.items():
             book.check(may_cross=self.statuses[instrument_id] is not InstrumentStatus.LIVE)
             for side in (0, 1):
@@ -269,44 +271,23 @@ class VenueView:
         if order is None:
             order = self._remember(event, OrderStatus.OPEN)
         order.status = OrderStatus.OPEN  # it may have waited for its trigger
-        order.limit_price = event.limit_price
-        self._rest(order, order.remaining_quantity)
+        order.limit_price, order.slice_quantity = event.limit_price, event.max_show
+        self._display(order, order.fresh_display)
         self._touch(order)
 
+    def _signed(self, nonce: int) -> PlaceOrder | MassQuote:
+        """What of the command at work carries the signature of the order with this nonce."""
+        if isinstance(self._command, MassQuote):
+            return self._command
+        return next(
+            command
+            for command in signed_commands(self._command)
+            if isinstance(command, PlaceOrder) and command.terms.nonce == nonce
+        )
+
     def _remember(self, event: ev.OrderPlaced | ev.OrderArmed, status: OrderStatus) -> OrderRecord:
-        signed = next(
-            (
-                command
-                for command in signed_commands(self._command)
-                if isinstance(command, PlaceOrder) and command.terms.nonce == event.nonce
-            ),
-            self._command if isinstance(self._command, MassQuote) else None,
-        )
-        assert signed is not None, "nothing enters without a signature"
-        order = OrderRecord(
-            order_id=event.order_id,
-            subaccount_id=event.subaccount_id,
-            instrument_id=event.instrument_id,
-            side=event.side,
-            quantity=event.quantity,
-            limit_price=event.limit_price,
-            max_fee=signed.terms.max_fee,
-            nonce=event.nonce,
-            version=0 if isinstance(signed, MassQuote) else signed.terms.version,
-            deadline=signed.terms.deadline,
-            label=event.label,
-            time_in_force=event.time_in_force,
-            post_only=event.post_only,
-            reject_post_only=isinstance(signed, MassQuote) or signed.reject_post_only,
-            reduce_only=event.reduce_only,
-            mmp=signed.mmp,
-            is_quote=isinstance(signed, MassQuote),
-            trigger=event.trigger if isinstance(event, ev.OrderArmed) else None,
-            placed_ns=self.time_ns,
-            updated_ns=self.time_ns,
-            seq=self.seq,
-            status=status,
-        )
+        signed = self._signed(event.nonce)
+        order = record_of(event, signed, self.seq, self.time_ns, status)
         self.orders[order.order_id] = order
         self.nonces[order.subaccount_id, order.nonce] = order.order_id
         self.labels.setdefault((order.subaccount_id, order.label), {})[order.order_id] = order
@@ -314,24 +295,41 @@ class VenueView:
         self._touch(order)
         return order
 
-    def _rest(self, order: OrderRecord, quantity: int) -> None:
-        """Add to the order's level (negative: take away); one that waits has none."""
+    def _display(self, order: OrderRecord, quantity: int) -> None:
+        """Let the order's level show so much of it; one that waits has none."""
         if order.status is OrderStatus.OPEN:
-            self.books[order.instrument_id].add(order.side, order.limit_price, quantity)
+            change = quantity - order.displayed_quantity
+            self.books[order.instrument_id].add(order.side, order.limit_price, change)
+            order.displayed_quantity = quantity
 
     def _on_amended(self, event: ev.OrderAmended) -> None:
         order = self.orders[event.order_id]
-        self._rest(order, -order.remaining_quantity)
+        displayed = order.displayed_quantity
+        self._display(order, 0)
         order.quantity, order.limit_price = event.quantity, event.limit_price
         order.canceled_quantity = 0
         order.version, order.replaced = event.version, True
-        if isinstance(self._command, AmendOrder):
-            order.max_fee = self._command.terms.max_fee
-            order.deadline = self._command.terms.deadline
+        command = self._command
+        assert isinstance(command, AmendOrder)
+        order.max_fee, order.deadline = command.terms.max_fee, command.terms.deadline
+        order.worst_price, order.volatility = command.terms.limit_price, command.volatility
+        order.max_show = order.max_show if command.max_show is None else command.max_show
         order.seq = self.seq
         order.taker_trades = []
-        self._rest(order, order.remaining_quantity)
+        if event.in_place:
+            self._display(order, min(displayed, order.remaining_quantity))
+        else:
+            order.slice_quantity = event.max_show
+            self._display(order, order.fresh_display)
         self._finish_if_done(order)
+        self._touch(order)
+
+    def _on_repriced(self, event: ev.OrderRepriced) -> None:
+        order = self.orders[event.order_id]
+        self._display(order, 0)
+        order.limit_price = event.limit_price
+        order.taker_trades = []
+        self._display(order, order.fresh_display)
         self._touch(order)
 
     def _on_quotes(self, event: ev.QuotesReplaced) -> None:
@@ -356,7 +354,7 @@ class VenueView:
         order = self.orders[event.order_id]
         order.canceled_quantity += event.canceled_quantity
         assert order.remaining_quantity == event.remaining_quantity
-        self._rest(order, -event.canceled_quantity)
+        self._display(order, min(order.displayed_quantity, order.remaining_quantity))
         order.cancel_reason = event.reason.value
         self._finish_if_done(order)
         self._touch(order)
@@ -368,12 +366,19 @@ class VenueView:
             del self.trades[next(iter(self.trades))]
         self.instrument_trades[trade.instrument_id].append(trade)
         self._touched.trades.append(trade)
-        for order_id, fee in (
-            (event.maker_order_id, event.maker_fee),
-            (event.taker_order_id, event.taker_fee),
-        ):
-            self._fill(self.orders[order_id], trade, fee)
-        self.orders[event.taker_order_id].taker_trades.append(trade)
+        maker, taker = self.orders[event.maker_order_id], self.orders[event.taker_order_id]
+        self._fill(maker, trade, event.maker_fee)
+        self._fill(taker, trade, event.taker_fee)
+        if event.auction:  # both rested, and the book shrank them: hidden parts first
+            for order in (maker, taker):
+                self._display(order, min(order.displayed_quantity, order.remaining_quantity))
+        else:
+            left = maker.displayed_quantity - event.quantity
+            self._display(maker, left or maker.fresh_display)
+            self._display(taker, taker.fresh_display)
+        self._finish_if_done(maker)
+        self._finish_if_done(taker)
+        taker.taker_trades.append(trade)
 
     def _trade(self, event: ev.Traded) -> Trade:
         instrument = self.instruments[event.instrument_id]
@@ -400,7 +405,6 @@ class VenueView:
         )
 
     def _fill(self, order: OrderRecord, trade: Trade, fee: int) -> None:
-        self._rest(order, -trade.quantity)
         order.filled_quantity += trade.quantity
         order.cash_filled += notional(trade.price, trade.quantity)
         order.fees += fee
@@ -413,7 +417,6 @@ class VenueView:
         )
         if not trades or trades[-1].trade_id != trade.trade_id:  # both sides may be one subaccount
             trades.append(trade)
-        self._finish_if_done(order)
         self._touch(order)
 
     def _on_position_expired(self, event: ev.PositionExpired) -> None:

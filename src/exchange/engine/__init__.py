@@ -23,6 +23,7 @@ from exchange.commands import (
     ObserveBlocks,
     PlaceLinked,
     PlaceOrder,
+    Reprice,
     ResetProtection,
     Resume,
     SetProtection,
@@ -30,7 +31,7 @@ from exchange.commands import (
     UpdateMarks,
     Withdraw,
 )
-from exchange.engine import custody, entry, expiry, linked, phases, quoting, shield
+from exchange.engine import amending, custody, entry, expiry, linked, phases, quoting, shield
 from exchange.engine.checks import may_sign
 from exchange.engine.consequences import follow_up
 from exchange.engine.invariants import check_venue
@@ -80,7 +81,9 @@ class Engine:
             case CancelOrder():
                 entry.cancel_order(venue, command)
             case AmendOrder():
-                entry.amend_order(venue, command)
+                amending.amend_order(venue, command)
+            case Reprice():
+                amending.reprice(venue, command)
             case CancelAll():
                 entry.cancel_all(venue, command)
             case UpdateIndex():
@@ -201,6 +204,16 @@ class Engine:
         subaccount = self._venue.subaccounts.get(subaccount_id)
         order = subaccount.orders.get(nonce) if subaccount else None
         return order_view(order) if order else None
+
+    def trigger_price(self, order_id: int) -> int | None:
+        """Where an order that waits for a price fires now; None if it waits for none."""
+        triggers = self._venue.triggers
+        return triggers.trigger_price(order_id) if order_id in triggers else None
+
+    def volatility_orders(self) -> list[OrderView]:
+        """Open orders whose prices follow their volatilities, in order of entry."""
+        known = map(self._venue.orders.get, self._venue.volatility_orders)
+        return [order_view(order) for order in known if order and not order.is_over]
 
     def positions(self, subaccount_id: int) -> dict[int, int]:
         """Signed quantity by instrument, without zeros."""

@@ -4,6 +4,7 @@ Each check is a pure look at the venue and the signed terms. A refusal is a pair
 words that name the value and the bound, so that the sender knows what to change.
 """
 
+from exchange.commands import AmendOrder, Reprice
 from exchange.engine.armed import watched_price
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import RejectReason
@@ -11,6 +12,8 @@ from exchange.fixed import (
     CASH_SCALE,
     QUANTITY_SCALE,
     RATIO_SCALE,
+    div_down,
+    div_up,
     format_decimal,
     is_multiple,
     mul_div_down,
@@ -87,12 +90,43 @@ def check_order(
         or _check_phase(venue, terms, order.time_in_force)
         or _check_trigger_hash(order)
         or _check_grid(venue, terms, terms.quantity)
-        or _check_market(venue, terms)
+        or _check_own_price(venue, terms, order.price)
+        or _check_slice(venue, terms, order.max_show)
+        or _check_market(venue, terms, follows=order.market or order.volatility > 0)
         or _check_protection(venue, order)
         or _check_count(venue, subaccount, more)
         or _check_reduce_only(subaccount, terms, order.time_in_force)
-        or _check_margin(subaccount, terms, reducible_quantity(subaccount, terms, 0))
+        or _check_margin(
+            subaccount,
+            terms,
+            reducible_quantity(subaccount, terms, 0),
+            entry_price(venue, order) if order.market else terms.limit_price,
+        )
     )
+
+
+def entry_price(venue: Venue, order: Order) -> int:
+    """At which price an order enters: its limit, or what bounds leave of what it follows.
+
+    Margin counts a volatility order at its signed worst price, since it may be moved there.
+    """
+    if order.volatility:
+        return bounded_price(venue, order.terms, order.price)
+    if order.market:
+        return bounded_price(venue, order.terms, order.terms.limit_price)
+    return order.terms.limit_price
+
+
+def bounded_price(venue: Venue, terms: OrderTerms, price: int) -> int:
+    """The price nearest to `price` that is neither beyond the signed one nor outside the band.
+
+    On the tick grid; not above 0 if there is none.
+    """
+    tick = venue.instruments[terms.instrument_id].tick_size
+    edge = _band_edge(venue, terms)
+    if terms.side is Side.BUY:
+        return min(price, terms.limit_price, div_down(edge, tick) * tick)
+    return max(price, terms.limit_price, div_up(edge, tick) * tick)
 
 
 def check_waiting(
@@ -107,6 +141,7 @@ def check_waiting(
         or _check_trigger_hash(order)
         or _check_trigger(venue, order, dormant=dormant)
         or _check_grid(venue, order.terms, order.terms.quantity)
+        or _check_slice(venue, order.terms, order.max_show)
         or _check_count(venue, subaccount, more)
     )
 
@@ -149,16 +184,17 @@ def check_kept(
         _check_grid(venue, terms, terms.quantity)
         or _check_fee(venue, terms)
         or _check_protection(venue, order)
-        or _check_margin(subaccount, terms, terms.quantity)
+        or _check_margin(subaccount, terms, terms.quantity, terms.limit_price)
     )
     account.place_order(order.order_id, standing)
     return refusal
 
 
 def check_amend(
-    venue: Venue, subaccount: Subaccount, order: Order | None, terms: OrderTerms
+    venue: Venue, subaccount: Subaccount, order: Order | None, command: AmendOrder
 ) -> Refusal | None:
     """Why an order cannot take these terms; authority was checked before."""
+    terms = command.terms
     if order is not None and terms.version <= order.terms.version:
         return (
             RejectReason.NONCE_USED,
@@ -171,12 +207,18 @@ def check_amend(
         return RejectReason.UNKNOWN_ORDER, f"no open order has nonce {terms.nonce}"
     if order.is_quote:
         return RejectReason.NOT_AMENDABLE, "a quote changes with its sheet"
+    if (order.volatility > 0) is not (command.volatility > 0):
+        return RejectReason.NOT_AMENDABLE, "a volatility order stays one, and no other becomes one"
     if order.status is OrderStatus.UNTRIGGERED:
-        return _check_changes(order.terms, terms) or _check_grid(venue, terms, terms.quantity)
+        return (
+            _check_changes(order.terms, terms)
+            or _check_grid(venue, terms, terms.quantity)
+            or _check_slice(venue, terms, command.max_show or 0)
+        )
     refusal = _check_phase(venue, terms, order.time_in_force)
     if refusal is not None:
         return refusal
-    return _check_changes(order.terms, terms) or _check_amended(venue, subaccount, order, terms)
+    return _check_changes(order.terms, terms) or _check_amended(venue, subaccount, order, command)
 
 
 def _check_changes(old: OrderTerms, terms: OrderTerms) -> Refusal | None:
@@ -194,13 +236,18 @@ def _check_changes(old: OrderTerms, terms: OrderTerms) -> Refusal | None:
 
 
 def _check_amended(
-    venue: Venue, subaccount: Subaccount, order: Order, terms: OrderTerms
+    venue: Venue, subaccount: Subaccount, order: Order, command: AmendOrder
 ) -> Refusal | None:
     """The checks of a new order on what would remain; its standing self does not count twice."""
+    terms = command.terms
     remaining = terms.quantity - order.filled_quantity
     refusal = (
         _check_grid(venue, terms, remaining)
-        or _check_market(venue, terms)
+        or _check_own_price(
+            venue, terms, command.worth if command.volatility else terms.limit_price
+        )
+        or _check_slice(venue, terms, command.max_show or 0)
+        or _check_market(venue, terms, follows=command.volatility > 0)
         or _check_reduce_only(subaccount, terms, order.time_in_force)
     )
     if refusal is not None:
@@ -209,7 +256,7 @@ def _check_amended(
     standing = account.orders[order.order_id]
     account.remove_order(order.order_id)
     quantity = reducible_quantity(subaccount, terms, order.filled_quantity)
-    refusal = _check_margin(subaccount, terms, quantity)
+    refusal = _check_margin(subaccount, terms, quantity, terms.limit_price)
     account.place_order(order.order_id, standing)
     return refusal
 
@@ -271,21 +318,62 @@ def _check_price(instrument: Instrument, limit_price: int) -> Refusal | None:
     return None
 
 
-def _check_market(venue: Venue, terms: OrderTerms) -> Refusal | None:
-    """Fee limit, freshness of the index, existence and freshness of a mark, price band."""
+def _check_own_price(venue: Venue, terms: OrderTerms, price: int) -> Refusal | None:
+    """The price of a volatility order now; of all others it is the limit, checked before."""
+    if price == terms.limit_price:
+        return None
+    return _check_price(venue.instruments[terms.instrument_id], price)
+
+
+def _check_slice(venue: Venue, terms: OrderTerms, max_show: int) -> Refusal | None:
+    lot_size = venue.instruments[terms.instrument_id].lot_size
+    if is_multiple(max_show, lot_size):
+        return None
+    step = format_decimal(lot_size, QUANTITY_SCALE)
+    return RejectReason.QUANTITY_OFF_LOT, f"max_show must be a multiple of {step}"
+
+
+def check_repriced(venue: Venue, command: Reprice) -> Refusal | None:
+    """Why these prices cannot be followed: they are for other orders, or off the grid."""
+    for priced in command.orders:
+        order = venue.orders.get(priced.order_id)
+        if order is None or not order.volatility:
+            return RejectReason.UNKNOWN_ORDER, f"order {priced.order_id} follows no volatility"
+        instrument = venue.instruments[order.terms.instrument_id]
+        refusal = _check_price(instrument, priced.price)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def index_is_stale(venue: Venue, terms: OrderTerms) -> bool:
+    """Whether the index is too old to take new risk."""
     assert venue.parameters is not None
+    underlying_id = venue.instruments[terms.instrument_id].underlying_id
+    age_ns = venue.time_ns - venue.index_times_ns.get(underlying_id, 0)
+    return age_ns > venue.parameters.limits.index_age_ns_max
+
+
+def _check_market(venue: Venue, terms: OrderTerms, *, follows: bool) -> Refusal | None:
+    """Fee limit, freshness of the index, existence and freshness of a mark, price band.
+
+    The band narrows the price of an order that `follows` the market: it refuses only what it leaves
+    no price for.
+    """
     refusal = _check_fee(venue, terms)
     if refusal is not None:
         return refusal
     instrument = venue.instruments[terms.instrument_id]
-    age_ns = venue.time_ns - venue.index_times_ns.get(instrument.underlying_id, 0)
-    if age_ns > venue.parameters.limits.index_age_ns_max:
+    if index_is_stale(venue, terms):
         return RejectReason.STALE_INDEX, "no fresh index price; new orders wait for one"
     if not venue.marks.has(terms.instrument_id):
         return RejectReason.NO_MARK, f"{instrument.name} has no mark yet; try again"
     if marks_are_stale(venue):
         return RejectReason.STALE_MARKS, "no fresh risk arrays; new orders wait for them"
-    return _check_band(venue, terms, venue.marks.index_price(instrument.underlying_id))
+    if follows:
+        fits = bounded_price(venue, terms, terms.limit_price) > 0
+        return None if fits else (RejectReason.PRICE_OUTSIDE_BAND, "the band leaves no price now")
+    return _check_band(venue, terms)
 
 
 def marks_are_stale(venue: Venue) -> bool:
@@ -313,18 +401,22 @@ def _schedule_fee_per_contract(venue: Venue, index_price: int, price: int) -> in
     return min(by_index, mul_div_up(fees.premium_cap, price, RATIO_SCALE))
 
 
-def _check_band(venue: Venue, terms: OrderTerms, index_price: int) -> Refusal | None:
-    """A buyer may not bid far above the mark, nor a seller offer far below it."""
+def _band_edge(venue: Venue, terms: OrderTerms) -> int:
+    """The highest price that a buyer may bid, or the lowest that a seller may offer."""
     assert venue.parameters is not None
+    index_price = venue.marks.index_price(venue.instruments[terms.instrument_id].underlying_id)
     band = mul_div_down(venue.parameters.limits.band_rate, index_price, RATIO_SCALE)
-    mark = venue.marks.mark_price(terms.instrument_id)
-    if terms.side is Side.BUY and terms.limit_price > mark + band:
-        text = format_decimal(mark + band, CASH_SCALE)
-        return RejectReason.PRICE_OUTSIDE_BAND, f"price must be at most {text} now"
-    if terms.side is Side.SELL and terms.limit_price < mark - band:
-        text = format_decimal(mark - band, CASH_SCALE)
-        return RejectReason.PRICE_OUTSIDE_BAND, f"price must be at least {text} now"
-    return None
+    return venue.marks.mark_price(terms.instrument_id) + terms.side.sign * band
+
+
+def _check_band(venue: Venue, terms: OrderTerms) -> Refusal | None:
+    """A buyer may not bid far above the mark, nor a seller offer far below it."""
+    edge = _band_edge(venue, terms)
+    if terms.side.sign * (terms.limit_price - edge) <= 0:
+        return None
+    word = "most" if terms.side is Side.BUY else "least"
+    text = format_decimal(edge, CASH_SCALE)
+    return RejectReason.PRICE_OUTSIDE_BAND, f"price must be at {word} {text} now"
 
 
 def _check_protection(venue: Venue, order: Order) -> Refusal | None:
@@ -373,11 +465,11 @@ def reducible_quantity(subaccount: Subaccount, terms: OrderTerms, filled_quantit
     return min(remaining, position_to_reduce(subaccount, terms))
 
 
-def _check_margin(subaccount: Subaccount, terms: OrderTerms, quantity: int) -> Refusal | None:
+def _check_margin(
+    subaccount: Subaccount, terms: OrderTerms, quantity: int, price: int
+) -> Refusal | None:
     """Initial margin after the order's worst fill, unless the order only reduces risk."""
-    order = MarginOrder(
-        terms.instrument_id, terms.side.sign, quantity, terms.limit_price, terms.max_fee
-    )
+    order = MarginOrder(terms.instrument_id, terms.side.sign, quantity, price, terms.max_fee)
     excess = subaccount.account.initial_excess_with(order)
     if excess >= 0:
         return None

@@ -8,7 +8,7 @@ settlement batch leaves the others to the next command.
 
 from exchange.engine.armed import meet_price, next_ready
 from exchange.engine.checks import check_order
-from exchange.engine.entry import end_wait, match_order
+from exchange.engine.entry import end_wait, has_room, match_order
 from exchange.engine.linked import follow_links
 from exchange.engine.shield import enforce_protection
 from exchange.engine.state import Order, Venue
@@ -28,14 +28,6 @@ def follow_up(venue: Venue) -> None:
             _enter_ready(venue, order)
         else:
             return
-
-
-def has_room(venue: Venue) -> bool:
-    """Whether more may trade now: a batch that is full, or was cut just now, takes no more."""
-    batches, parameters = venue.batches, venue.parameters
-    if parameters is None or batches.last_seq == venue.seq:
-        return False
-    return batches.pending < parameters.limits.batch_items_max
 
 
 def _enter_ready(venue: Venue, order: Order) -> None:

@@ -1,4 +1,4 @@
-"""Order entry: place, amend, cancel, and what each match does to both sides.
+"""Order entry: place, cancel, and what each match does to both sides.
 
 The checks stand in the order of `RejectReason`. Every function either refuses and changes nothing,
 or does all of it. The order of effects of a match: cash and position of the maker, of the taker,
@@ -8,20 +8,19 @@ the venue's fees, then `Traded`; afterwards reduce-only orders shrink to what is
 import heapq
 from typing import Final
 
-from exchange.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder
+from exchange.commands import CancelAll, CancelOrder, PlaceOrder
 from exchange.engine.armed import arm, disarm, note_price
 from exchange.engine.checks import (
     Refusal,
-    check_amend,
     check_authority,
     check_order,
     check_waiting,
+    entry_price,
     reducible_quantity,
 )
 from exchange.engine.state import LinkNews, Order, Subaccount, Venue
 from exchange.events import (
     CancelReason,
-    OrderAmended,
     OrderArmed,
     OrderCanceled,
     OrderPlaced,
@@ -135,9 +134,11 @@ def new_order(venue: Venue, command: PlaceOrder, place: int = 0) -> Order:
         mmp=command.mmp,
         placed_ns=venue.time_ns,
         updated_ns=venue.time_ns,
-        price=command.terms.limit_price,
+        price=command.worth if command.volatility else command.terms.limit_price,
         deadline_max=command.terms.deadline,
         trigger=command.trigger,
+        market=command.market,
+        volatility=command.volatility,
     )
 
 
@@ -198,31 +199,40 @@ def match_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal |
     if order.post_only and order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
         return RejectReason.POST_ONLY_WOULD_TRADE, "a post-only order must be able to rest"
     quantity = reducible_quantity(subaccount, terms, 0)
+    shown = iceberg_slice(order.max_show, quantity)
     placement = venue.books[terms.instrument_id].place(
         order.order_id,
         terms.subaccount_id,
         subaccount.owner_key,
         terms.side,
-        terms.limit_price,
+        entry_price(venue, order),
         quantity,
         phase_word(venue, order),
-        _slice(order.max_show, quantity),
+        shown,
     )
-    refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
+    refusal = refused_by_book(placement)
     if refusal is not None:
-        return refusal, "the book as it stands"
+        return refusal
     if order.order_id not in venue.orders:
         _remember(venue, subaccount, order)
     order.status = OrderStatus.OPEN
     order.updated_ns = venue.time_ns
-    venue.emit(placed_event(order, placement.price))
+    venue.emit(placed_event(order, placement.price, shown))
+    if order.volatility:
+        venue.volatility_orders[order.order_id] = None
     subaccount.open_orders[order.order_id] = order
-    _give_up_excess(venue, order, quantity)
-    _settle_placement(venue, subaccount, order, placement)
+    give_up_excess(venue, order, quantity)
+    settle_placement(venue, subaccount, order, placement)
     return None
 
 
-def placed_event(order: Order, price: int) -> OrderPlaced:
+def refused_by_book(placement: Placement) -> Refusal | None:
+    """Why the book took nothing of an order, if it did not."""
+    reason = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
+    return None if reason is None else (reason, "the book as it stands")
+
+
+def placed_event(order: Order, price: int, max_show: int = 0) -> OrderPlaced:
     """That an order entered the book; `price` is where it rests."""
     terms = order.terms
     return OrderPlaced(
@@ -237,6 +247,7 @@ def placed_event(order: Order, price: int) -> OrderPlaced:
         post_only=order.post_only,
         reduce_only=terms.reduce_only,
         label=order.label,
+        max_show=max_show,
     )
 
 
@@ -247,20 +258,20 @@ def phase_word(venue: Venue, order: Order) -> int:
     return order.word
 
 
-def _slice(max_show: int, quantity: int) -> int:
+def iceberg_slice(max_show: int, quantity: int) -> int:
     """What an iceberg of `quantity` displays: as asked, within the book's bounds; 0 shows all."""
     if max_show == 0:
         return 0
     return min(quantity, max(max_show, div_up(quantity, ICEBERG_SLICES_MAX)))
 
 
-def _give_up_excess(venue: Venue, order: Order, quantity: int) -> None:
+def give_up_excess(venue: Venue, order: Order, quantity: int) -> None:
     """What a reduce-only order asks for beyond the position is canceled at once."""
     if quantity < order.remaining_quantity:
         _take_away(venue, order, order.remaining_quantity - quantity, CancelReason.REDUCE_ONLY)
 
 
-def _settle_placement(
+def settle_placement(
     venue: Venue, subaccount: Subaccount, order: Order, placement: Placement
 ) -> None:
     """Book the fills, the makers that self-trade prevention touched, and what rests."""
@@ -296,13 +307,15 @@ def margin_order(terms: OrderTerms, quantity: int) -> MarginOrder:
 def book_auction_fill(venue: Venue, maker: Order, taker: Order, price: int, quantity: int) -> None:
     """One match of two resting orders at an auction's price; the younger one is the taker."""
     book = venue.books[maker.terms.instrument_id]
-    _book_fill(venue, taker, maker.order_id, price, quantity)
+    _book_fill(venue, taker, maker.order_id, price, quantity, auction=True)
     _after_maker_fill(venue, taker)
     for order in (maker, taker):
         book.reduce(order.order_id, order.remaining_quantity)
 
 
-def _book_fill(venue: Venue, taker: Order, maker_id: int, price: int, quantity: int) -> int:
+def _book_fill(
+    venue: Venue, taker: Order, maker_id: int, price: int, quantity: int, *, auction: bool = False
+) -> int:
     """One match: cash, positions, fees, orders; returns the maker's subaccount."""
     maker = venue.orders[maker_id]
     instrument = venue.instruments[taker.terms.instrument_id]
@@ -346,6 +359,7 @@ def _book_fill(venue: Venue, taker: Order, maker_id: int, price: int, quantity: 
             taker_signed_seq=taker.signed_seq,
             maker_fee=fees[0],
             taker_fee=fees[1],
+            auction=auction,
         )
     )
     return maker.terms.subaccount_id
@@ -458,69 +472,6 @@ def limit_reduce_only(venue: Venue, subaccount: Subaccount, instrument_id: int) 
             left -= keep
 
 
-def amend_order(venue: Venue, command: AmendOrder) -> None:
-    """Give an open order new terms; in the book, priority stays if only its quantity falls."""
-    terms = command.terms
-    subaccount = check_authority(venue, terms)
-    if subaccount is None:
-        return
-    order = subaccount.orders.get(terms.nonce)
-    if order is not None and order.terms == terms:
-        repeat(venue, order)
-        return
-    refusal = check_amend(venue, subaccount, order, terms)
-    if refusal is not None:
-        reject(venue, terms, *refusal)
-        return
-    assert order is not None
-    if order.status is OrderStatus.UNTRIGGERED:
-        order.price = terms.limit_price
-        _take_terms(venue, order, command)
-    else:
-        _amend_book(venue, subaccount, order, command)
-
-
-def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: AmendOrder) -> None:
-    terms = command.terms
-    remaining = reducible_quantity(subaccount, terms, order.filled_quantity)
-    placement = venue.books[terms.instrument_id].amend(
-        order.order_id,
-        terms.limit_price,
-        remaining,
-        phase_word(venue, order),
-        _slice(order.max_show, remaining),
-    )
-    refusal = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
-    if refusal is not None:
-        reject(venue, terms, refusal, "the book as it stands")
-        return
-    subaccount.account.remove_order(order.order_id)
-    order.price = placement.price
-    _take_terms(venue, order, command)
-    _give_up_excess(venue, order, remaining)
-    _settle_placement(venue, subaccount, order, placement)
-
-
-def _take_terms(venue: Venue, order: Order, command: AmendOrder) -> None:
-    terms = command.terms
-    order.terms = terms
-    order.deadline_max = max(order.deadline_max, terms.deadline)
-    order.signed_seq = venue.seq
-    order.canceled_quantity = 0
-    order.updated_ns = venue.time_ns
-    heapq.heappush(venue.deadlines, (terms.deadline, order.order_id))
-    venue.emit(
-        OrderAmended(
-            order_id=order.order_id,
-            subaccount_id=terms.subaccount_id,
-            instrument_id=terms.instrument_id,
-            quantity=terms.quantity,
-            limit_price=order.price,
-            version=terms.version,
-        )
-    )
-
-
 def cancel_order(venue: Venue, command: CancelOrder) -> None:
     """Cancel one open order of a subaccount."""
     order = venue.orders.get(command.order_id)
@@ -559,6 +510,14 @@ def _matches(venue: Venue, order: Order, command: CancelAll) -> bool:
         and (command.nonce_below == 0 or order.terms.nonce < command.nonce_below)
         and (order.is_quote or not command.quotes_only)
     )
+
+
+def has_room(venue: Venue) -> bool:
+    """Whether more may trade now: a batch that is full, or was cut just now, takes no more."""
+    batches, parameters = venue.batches, venue.parameters
+    if parameters is None or batches.last_seq == venue.seq:
+        return False
+    return batches.pending < parameters.limits.batch_items_max
 
 
 def sweep_deadlines(venue: Venue, now_s: int) -> None:

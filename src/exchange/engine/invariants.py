@@ -20,6 +20,8 @@ def check_venue(venue: Venue) -> None:
     waiting = sum(order.status is OrderStatus.UNTRIGGERED for order in opened)
     assert resting + waiting == len(opened), "books and subaccounts disagree on what is open"
     _check_waiting(venue, waiting)
+    volatile = {order.order_id for order in opened if order.volatility and not _is_waiting(order)}
+    assert volatile <= set(venue.volatility_orders), "an order that nobody prices"
 
 
 def _check_waiting(venue: Venue, waiting: int) -> None:
@@ -74,6 +76,10 @@ def _check_quotes(venue: Venue, subaccount: Subaccount) -> None:
     for order_id in sheet.order_ids:
         order = venue.orders[order_id]
         assert order.terms == signed[order.terms.nonce - sheet.terms.first_nonce]
+
+
+def _is_waiting(order: Order) -> bool:
+    return order.status is OrderStatus.UNTRIGGERED
 
 
 def _waits(venue: Venue, order: Order) -> bool:

@@ -67,6 +67,8 @@ class Order(msgspec.Struct, kw_only=True):
     trigger: Trigger | None = None
     is_quote: bool = False  # a leaf of its subaccount's newest sheet
     filled_before: int = 0  # of a quote, under nonces of earlier sheets
+    market: bool = False
+    volatility: int = 0  # 1e-6; 0: the limit price is the price
 
     @property
     def is_over(self) -> bool:
@@ -198,6 +200,8 @@ class Venue:
         self.triggers = TriggerBook()
         self.links = LinkTable()
         self.ready: list[int] = []  # orders whose wait is over, until their instrument is live
+        # Volatility orders, some of them over: who prices them asks. Follows from `orders`.
+        self.volatility_orders: dict[int, None] = {}
         # What this command did and nobody has followed up yet; empty between commands.
         self.new_prices: deque[tuple[PriceSource, int, int]] = deque()
         self.link_news: deque[tuple[int, LinkNews]] = deque()

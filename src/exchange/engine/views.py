@@ -34,6 +34,9 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reject_reason: RejectReason | None
     trigger: Trigger | None
     is_quote: bool = False
+    worst_price: int = 0  # the signed limit; differs from `limit_price` where the order follows
+    volatility: int = 0
+    market: bool = False
 
 
 class MarginSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -84,6 +87,9 @@ def order_view(order: Order) -> OrderView:
         reject_reason=order.reject_reason,
         trigger=order.trigger,
         is_quote=order.is_quote,
+        worst_price=terms.limit_price,
+        volatility=order.volatility,
+        market=order.market,
     )
 
 

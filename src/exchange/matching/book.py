@@ -169,14 +169,14 @@ class OrderBook:
     ) -> Placement:
         """Give a resting order another price or remaining `quantity`; a refusal changes nothing.
 
-        Priority is kept when only the quantity falls; all else is a cancel and a new arrival, which
-        may trade. Complexity: as `reduce`, or as `cancel` and `place`.
+        Priority is kept when only the quantity falls, an iceberg's slice with it; all else is a
+        cancel and a new arrival, which may trade. Complexity: as `reduce`, or `cancel` and `place`.
         """
         order = self.get(order_id)
         assert order is not None
         self._assert_terms(order.side, price, quantity, max_show)
         placement = _placement(price)
-        same = price == order.price and max_show == order.max_show
+        same = price == order.price and max_show == min(order.max_show, quantity)
         if same and quantity <= order.remaining_quantity:
             self.reduce(order_id, quantity)
             placement.resting_quantity = quantity

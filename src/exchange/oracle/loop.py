@@ -1,5 +1,7 @@
 """The oracle's cycle: every second an index sample, every few seconds an epoch of risk arrays.
 
+After each sample volatility orders are moved to what their volatilities are worth.
+
 It talks to the venue through the sequencer alone and keeps the venue's time, so that a leap of
 that clock is just a long second. What it withholds the engine notices by age: no price, no trading.
 After a restart no epoch is made before every underlying has a fresh index of this process.
@@ -20,7 +22,8 @@ from exchange.journal import Entry
 from exchange.margin.scenarios import Preset
 from exchange.model import Instrument, InstrumentStatus
 from exchange.oracle.index import IndexCalculator, IndexReading, IndexRules, Verdict, moved_up
-from exchange.oracle.marks import IndexState, MarkModel, Moment, build_marks
+from exchange.oracle.marks import IndexState, MarkModel, Moment, build_marks, forward_now
+from exchange.oracle.repricing import Repricer, followed
 from exchange.oracle.sources import Sample, Source
 from exchange.sequencer import Sequencer, SequencerBusy
 
@@ -75,6 +78,7 @@ class MarksLoop:
         self._readings: dict[int, IndexReading] = {}
         self._epoch_ns = 0
         self._epoch_prices: dict[int, int] = {}
+        self._repricer = Repricer()
         self._listed = asyncio.Event()
         self._cycling = asyncio.Lock()
         self._unsubscribe = sequencer.subscribe(self._on_entries)
@@ -123,6 +127,7 @@ class MarksLoop:
                     raise failure  # only now, when none is still under way
             if force or self._is_due():
                 await self._make_epoch([feed.underlying_id for feed in feeds])
+            await self._reprice(parameters.delivery_window_s)
 
     async def _sample(self, feed: Feed) -> None:
         calculator = await self._calculator(feed)
@@ -188,7 +193,23 @@ class MarksLoop:
         reply = await self._sequencer.submit(update)
         if not _refused(reply.events):
             self._epoch_ns = now_ns
+            self._repricer.forget()
             self._epoch_prices = {key: state.index_price for key, state in self._states.items()}
+
+    async def _reprice(self, window_s: int) -> None:
+        orders = await self._sequencer.read(followed)
+        if not orders:
+            return
+        moment = Moment(self._sequencer.now_ns(), window_s)
+
+        def forward(instrument: Instrument) -> float | None:
+            key = instrument.underlying_id
+            if key not in self._states:
+                return None
+            return forward_now(self._models[key], self._states[key], instrument.expiry, moment)
+
+        for command in self._repricer.due(orders, forward, moment.now_ns):
+            _refused((await self._sequencer.submit(command)).events)
 
     def _on_entries(self, entries: Sequence[Entry]) -> None:
         if any(isinstance(event, InstrumentListed) for e in entries for event in e.events):

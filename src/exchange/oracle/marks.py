@@ -95,6 +95,12 @@ def build_marks(
     return build_update(preset, market, tuple(ids), epoch)
 
 
+def forward_now(model: MarkModel, state: IndexState, expiry: int, moment: Moment) -> float:
+    """The forward in USDC at the index in force, with what the delivery window has fixed."""
+    index_price = state.index_price / CASH_SCALE
+    return _expiry_market(expiry, index_price, model, state.samples, moment).whole_forward
+
+
 def _underlying_market(
     underlying_id: int,
     model: MarkModel,

@@ -28,6 +28,7 @@ from exchange.model import (
 from exchange.sdk import types
 from exchange.sdk.book import BookMirror
 from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
+from exchange.sdk.order_fields import decimal_options, price_fields, signed_fields
 from exchange.sdk.quotes import TwoSided
 from exchange.sdk.subscriptions import Stream, Subscriptions
 from exchange.sdk.transport import HttpTransport, WebSocketTransport
@@ -37,7 +38,6 @@ from exchange.sdk.wallet import (
     Number,
     Wallet,
     price_text,
-    quantity_text,
     sign_in_text,
     to_price,
     to_quantity,
@@ -271,8 +271,9 @@ class AsyncClient:
 
         Options: `max_fee` (USDC a contract; twice the schedule by default), `deadline_s` (seconds
         from now), `nonce`, and Deribit's `time_in_force`, `post_only`, `reject_post_only`,
-        `reduce_only`, `label`, `type`; for a stop, take or trailing stop also `trigger`
-        (`index_price`, `mark_price` or `last_price`) and `trigger_price` or `trigger_offset`.
+        `reduce_only`, `label`, `type`, `max_show`; for a stop, take or trailing stop also `trigger`
+        (`index_price`, `mark_price` or `last_price`) and `trigger_price` or `trigger_offset`. With
+        `advanced="implv"` the price is a volatility in percent, and `limit_price` the worst price.
         """
         params = await self.signed_order(direction, name, amount, price, **options)
         return await self._typed(types.Receipt, f"private/{direction}", params)
@@ -290,8 +291,9 @@ class AsyncClient:
         instrument = await self.instrument(name)
         max_fee = options.pop("max_fee", None)
         nonce = options.pop("nonce", None)
-        for name_of_price in {"trigger_price", "trigger_offset"} & options.keys():
-            options[name_of_price] = price_text(to_price(options[name_of_price]))
+        worst = options.pop("limit_price", None)
+        limit_price, prices = price_fields(price, options.get("advanced"), worst)
+        options = decimal_options(options)
         trigger = trigger_of(
             options.get("type", "limit"),
             options.get("trigger", ""),
@@ -303,7 +305,7 @@ class AsyncClient:
             instrument_id=instrument.instrument_id,
             side=Side.BUY if direction == "buy" else Side.SELL,
             quantity=to_quantity(amount),
-            limit_price=to_price(price),
+            limit_price=limit_price,
             max_fee=await self._max_fee(instrument, max_fee),
             reduce_only=options.get("reduce_only", False),
             trigger_hash=trigger_hash(trigger),
@@ -312,7 +314,8 @@ class AsyncClient:
             signer=wallet.address,
         )
         return (
-            _signed_fields(terms)
+            signed_fields(terms)
+            | prices
             | {
                 "instrument_name": name,
                 "subaccount_id": terms.subaccount_id,
@@ -347,10 +350,16 @@ class AsyncClient:
         amount: Number,
         price: Number,
         *,
+        limit_price: Number | None = None,
         max_fee: Number | None = None,
         deadline_s: int = DEADLINE_S,
+        **options: Any,
     ) -> types.Receipt:
-        """Sign the order's nonce again with the next version; its id stays."""
+        """Sign the order's nonce again with the next version; its id stays.
+
+        A volatility order takes a volatility and a `limit_price` again. Options: `max_show`.
+        """
+        signed, prices = price_fields(price, order.advanced, limit_price)
         wallet = self._wallet()
         instrument = await self.instrument(order.instrument_name)
         trigger = trigger_of(
@@ -361,7 +370,7 @@ class AsyncClient:
             instrument_id=instrument.instrument_id,
             side=Side.BUY if order.direction == "buy" else Side.SELL,
             quantity=to_quantity(amount),
-            limit_price=to_price(price),
+            limit_price=signed,
             max_fee=await self._max_fee(instrument, max_fee),
             reduce_only=order.reduce_only,
             trigger_hash=trigger_hash(trigger),
@@ -371,11 +380,8 @@ class AsyncClient:
             signer=wallet.address,
         )
         signature = wallet.sign_order(await self._signing_domain(), terms)
-        params = _signed_fields(terms) | {
-            "order_id": order.order_id,
-            "version": terms.version,
-            "signature": signature,
-        }
+        named = {"order_id": order.order_id, "version": terms.version, "signature": signature}
+        params = signed_fields(terms) | prices | named | decimal_options(options)
         return await self._typed(types.Receipt, "private/edit", params)
 
     async def cancel(self, order_id: str) -> types.Order:
@@ -579,13 +585,3 @@ class AsyncClient:
             wanted = [c for c in channels if c.startswith("user.") == (scope == "private")]
             if wanted:
                 await self._call_now(f"{scope}/subscribe", {"channels": wanted})
-
-
-def _signed_fields(terms: OrderTerms) -> dict[str, Any]:
-    return {
-        "amount": quantity_text(terms.quantity),
-        "price": price_text(terms.limit_price),
-        "max_fee": price_text(terms.max_fee),
-        "deadline": terms.deadline,
-        "signer": terms.signer,
-    }

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from exchange.sdk import types
 from exchange.sdk.async_client import AsyncClient
@@ -102,6 +102,26 @@ class Client:
     def sell(self, name: str, amount: Number, price: Number, **options: Any) -> types.Receipt:
         """Sign and send an offer; options as for `AsyncClient.place`."""
         return self._run(self._async.place("sell", name, amount, price, **options))
+
+    def signed_order(
+        self,
+        direction: Literal["buy", "sell"],
+        name: str,
+        amount: Number,
+        price: Number,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Parameters of an order for `place_linked`; options as for `AsyncClient.place`."""
+        return self._run(self._async.signed_order(direction, name, amount, price, **options))
+
+    def place_linked(
+        self,
+        linked_order_type: str,
+        *orders: tuple[Literal["buy", "sell"], dict[str, Any]],
+        **options: Any,
+    ) -> types.Receipt:
+        """Send orders that depend on each other; as `AsyncClient.place_linked`."""
+        return self._run(self._async.place_linked(linked_order_type, *orders, **options))
 
     def edit(
         self, order: types.Order, amount: Number, price: Number, **options: Any

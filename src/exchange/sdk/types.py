@@ -68,6 +68,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     trigger: str = ""  # which price an order waits for, or waited for
     trigger_price: Decimal | None = None
     trigger_offset: Decimal | None = None
+    max_show: Decimal | None = None  # what others see at a time
+    display_amount: Decimal | None = None  # of an iceberg, what they see now
+    advanced: str | None = None  # `implv`: the price follows a volatility
+    implv: Decimal | None = None  # percent
+    limit_price: Decimal | None = None  # of an advanced order, the worst price
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

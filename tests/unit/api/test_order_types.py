@@ -4,11 +4,19 @@ import asyncio
 
 import msgspec
 import pytest
-from tests.unit.api.world import MAKER_KEY, TAKER_KEY, World, call, session_of, sign_order
-from tests.venue import C, usdc
+from tests.unit.api.world import (
+    CALL_NAME,
+    MAKER_KEY,
+    TAKER_KEY,
+    World,
+    call,
+    session_of,
+    sign_order,
+)
+from tests.venue import C, contracts, usdc
 
 from exchange.api.order_types import TypeParams, is_market, trigger_of
-from exchange.model import PriceSource, Trigger, TriggerKind
+from exchange.model import PriceSource, Side, Trigger, TriggerKind
 
 STOP = {"type": "stop_limit", "trigger": "mark_price", "trigger_price": "900"}
 
@@ -26,7 +34,7 @@ def ask(world, method, params, key=None):
 
 
 def params(**fields):
-    return msgspec.json.decode(msgspec.json.encode(fields), type=TypeParams)
+    return msgspec.json.decode(msgspec.json.encode({"price": 1} | fields), type=TypeParams)
 
 
 @pytest.mark.parametrize(
@@ -129,3 +137,103 @@ def test_an_untriggered_order_can_be_edited(world):
     }
     found = ask(world, "edit", edit)["result"]["order"]
     assert (found["order_state"], found["amount"], found["price"]) == ("untriggered", 2, 880)
+
+
+def test_a_trailing_stop_shows_where_it_would_fire_now(world):
+    """It follows the best mark since its entry, and never turns back."""
+    trail = {"type": "trailing_stop", "trigger": "mark_price", "trigger_offset": "20"}
+    placed = ask(world, "sell", world.order("sell", **trail))["result"]["order"]
+    assert placed["trigger_price"] == 980
+    asked = {"order_id": placed["order_id"]}
+    for mark in (1_100, 1_090):
+        world.do(lambda venue, mark=mark: venue.mark({C: mark}))
+        assert ask(world, "get_order_state", asked, TAKER_KEY)["result"]["trigger_price"] == 1080
+    (listed,) = ask(world, "get_open_orders", {}, TAKER_KEY)["result"]
+    by_nonce = {"subaccount_id": listed["subaccount_id"], "nonce": listed["nonce"]}
+    assert ask(world, "get_order_state_by_nonce", by_nonce, TAKER_KEY)["result"] == listed
+    world.do(lambda venue: venue.mark({C: 1_080}))
+    fired = ask(world, "get_order_state", asked, TAKER_KEY)["result"]
+    assert (fired["order_state"], "trigger_price" in fired) == ("cancelled", False)
+
+
+def test_a_market_order_takes_what_it_finds(world):
+    """Immediate or cancel, at its worst price or better, under its own name."""
+    ask(world, "sell", world.order("sell", key=MAKER_KEY, price="990", amount="0.5"))
+    placed = ask(world, "buy", world.order("buy", type="market", price="500000"))["result"]
+    assert [trade["price"] for trade in placed["trades"]] == [990]
+    assert placed["trades"][0]["order_type"] == "market"
+    order = placed["order"]
+    assert (order["order_type"], order["order_state"]) == ("market", "cancelled")
+    assert order["time_in_force"] == "immediate_or_cancel"
+    assert order["price"] == 11_000  # the band's end: the mark and a tenth of the index
+
+
+def test_filters_by_type(world):
+    """Lists and cancels name limit, market, stop, take and trailing orders."""
+    trigger = {"trigger": "mark_price"}
+    given = {
+        "limit": {},
+        "stop_limit": {**trigger, "trigger_price": "900"},
+        "stop_market": {**trigger, "trigger_price": "900"},
+        "take_limit": {**trigger, "trigger_price": "1100"},
+        "take_market": {**trigger, "trigger_price": "1100"},
+        "trailing_stop": {**trigger, "trigger_offset": "20"},
+    }
+    for name, fields in given.items():
+        ask(world, "sell", world.order("sell", type=name, **fields))
+
+    def listed(wanted):
+        rows = ask(world, "get_open_orders", {"type": wanted}, TAKER_KEY)["result"]
+        return [row["order_type"] for row in rows]
+
+    assert listed("all") == list(given)
+    assert listed("market") == []
+    assert listed("trigger_all") == list(given)[1:]
+    assert listed("stop_all") == ["stop_limit", "stop_market"]
+    assert listed("take_all") == ["take_limit", "take_market"]
+    assert listed("trailing_all") == ["trailing_stop"]
+    for name in given:
+        assert listed(name) == [name]
+    by_currency = {"currency": "BTC", "type": "stop_market"}
+    rows = ask(world, "get_open_orders_by_currency", by_currency, TAKER_KEY)["result"]
+    assert len(rows) == 1
+    assert ask(world, "cancel_all_by_currency", by_currency, TAKER_KEY)["result"] == 1
+    by_name = {"instrument_name": CALL_NAME, "type": "take_all"}
+    assert ask(world, "cancel_all_by_instrument", by_name, TAKER_KEY)["result"] == 2
+    assert listed("all") == ["limit", "stop_limit", "trailing_stop"]
+
+
+@pytest.mark.parametrize("name", ["max_show", "display_amount"])
+def test_an_iceberg_shows_a_slice_and_refreshes_it(world, name):
+    """The public book sees the slice, also after it was traded away."""
+    order = world.order("sell", amount="5") | {name: "2"}
+    placed = ask(world, "sell", order)["result"]["order"]
+    assert (placed["max_show"], placed["display_amount"], placed["refresh_amount"]) == (2, 2, 2)
+    book = world.gateway.view.books[C]
+    assert book.levels(Side.SELL) == [(usdc(1_000), 20_000)]
+    for taken, shown in (("0.5", 1.5), ("1.5", 2), ("2", 1)):
+        ask(world, "buy", world.order("buy", key=MAKER_KEY, amount=taken))
+        asked = {"order_id": placed["order_id"]}
+        found = ask(world, "get_order_state", asked, TAKER_KEY)["result"]
+        assert found["display_amount"] == shown
+        assert book.levels(Side.SELL) == [(usdc(1_000), contracts(str(shown)))]
+        assert world.venue.engine.levels(C, Side.SELL, 0) == book.levels(Side.SELL)
+    world.gateway.view.check()
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"max_show": "1", "display_amount": "2"}, "display_amount"),
+        ({"max_show": "0"}, "max_show"),
+        ({"display_amount": "-1"}, "display_amount"),
+    ],
+)
+def test_a_slice_is_named_once_and_shows_something(world, fields, param):
+    error = ask(world, "sell", world.order("sell") | fields)["error"]
+    assert error["data"]["param"] == param
+
+
+def test_both_names_of_a_slice_may_say_the_same(world):
+    order = world.order("sell", amount="5") | {"max_show": "2", "display_amount": "2.0"}
+    assert ask(world, "sell", order)["result"]["order"]["max_show"] == 2

@@ -187,7 +187,7 @@ def sign_order(
         instrument_id=NAMES[params["instrument_name"]],
         side=Side[side.upper()],
         quantity=contracts(params["amount"]),
-        limit_price=usdc(params["price"]),
+        limit_price=usdc(params.get("limit_price", params["price"])),
         max_fee=usdc(params["max_fee"]),
         reduce_only=params.get("reduce_only", False),
         trigger_hash=trigger_hash(_trigger(params)),

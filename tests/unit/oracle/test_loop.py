@@ -11,7 +11,12 @@ from exchange.commands import (
     AdvanceClock,
     AnyCommand,
     Configure,
+    DepositSeen,
     FeeSchedule,
+    ObserveBlocks,
+    PlaceOrder,
+    Reprice,
+    SubaccountSeen,
     TradingLimits,
     UpdateIndex,
     UpdateMarks,
@@ -22,7 +27,7 @@ from exchange.fixed import CASH_SCALE
 from exchange.journal import Entry, Journal
 from exchange.margin.scenarios import load_preset, margin_parameters
 from exchange.margin.surface import FlatSurface
-from exchange.model import Underlying
+from exchange.model import OptionKind, OrderTerms, Side, Underlying
 from exchange.oracle.dev_market import load_dev_market
 from exchange.oracle.index import IndexRules, Verdict, Withheld
 from exchange.oracle.loop import Feed, MarksLoop, Timing
@@ -111,6 +116,37 @@ class Stage:
 
     def epochs(self) -> list[UpdateMarks]:
         return [e.command for e in self.entries if isinstance(e.command, UpdateMarks)]
+
+    def repriced(self) -> list[Reprice]:
+        return [e.command for e in self.entries if isinstance(e.command, Reprice)]
+
+    async def volatility_order(self) -> int:
+        """A funded bid for the first call of BTC, at one tick until the loop prices it."""
+        owner = "0x" + "44" * 20
+        seen = (
+            SubaccountSeen(subaccount_id=2, owner=owner),
+            DepositSeen(subaccount_id=2, amount=10**12),
+        )
+        block = ObserveBlocks(first_block=1, last_block=1, last_hash="0x1", observations=seen)
+        await self.sequencer.submit(block)
+        option = next(
+            one
+            for one in self.engine.instruments.values()
+            if one.underlying_id == 1 and one.option_kind is OptionKind.CALL
+        )
+        terms = OrderTerms(
+            subaccount_id=2,
+            instrument_id=option.instrument_id,
+            side=Side.BUY,
+            quantity=option.min_quantity,
+            limit_price=50_000 * CASH_SCALE,
+            max_fee=CASH_SCALE,
+            nonce=1,
+            deadline=START_NS // SECOND_NS + 3600,
+            signer=owner,
+        )
+        order = PlaceOrder(terms=terms, signature=b"", volatility=500_000, worth=option.tick_size)
+        return (await self.sequencer.submit(order)).seq
 
     def samples(self, underlying_id: int) -> list[int]:
         return [
@@ -345,5 +381,32 @@ def test_run_cycles_until_it_is_cancelled(tmp_path: Path) -> None:
             count = len(stage.entries)
             await asyncio.sleep(0.02)
             assert len(stage.entries) == count
+
+    asyncio.run(play())
+
+
+def test_volatility_orders_follow_the_index(tmp_path: Path) -> None:
+    """Each sample moves them; an index that stands still moves none."""
+
+    async def play() -> None:
+        async with venue(tmp_path) as stage:
+            await stage.open()
+            loop = stage.loop()
+            await loop.cycle()
+            order_id = await stage.volatility_order()
+            await loop.cycle()
+            first = stage.engine.order(order_id)
+            assert first is not None
+            await loop.cycle()
+            assert len(stage.repriced()) == 1
+            for source in stage.btc:
+                source.price = 100_050.0
+            stage.time_ns += SECOND_NS
+            await loop.cycle()
+            moved = stage.engine.order(order_id)
+            assert moved is not None
+            assert first.limit_price < moved.limit_price < moved.worst_price
+            assert len(stage.repriced()) == 2
+            stage.engine.check()
 
     asyncio.run(play())

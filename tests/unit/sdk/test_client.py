@@ -63,3 +63,21 @@ def test_a_venue_that_is_not_there_leaves_no_thread():
     with pytest.raises(ConnectionLost):
         client.start()
     assert not client._thread.is_alive()
+
+
+def test_linked_orders_icebergs_and_volatilities(url):
+    """What depends on each other, what is shown in part, and what follows a volatility."""
+    with Client(url, TAKER_KEY) as client:
+        first = client.signed_order("buy", CALL_NAME, 1, 700)
+        other = client.signed_order("buy", CALL_NAME, 1, 690)
+        receipt = client.place_linked("one_cancels_other", ("buy", first), ("buy", other))
+        assert len(receipt.linked_order_ids) == 2
+        iceberg = client.buy(CALL_NAME, 5, 600, max_show=1).order
+        assert (iceberg.max_show, iceberg.display_amount) == (1, 1)
+        iceberg = client.edit(iceberg, 5, 600, max_show=2).order
+        assert (iceberg.max_show, iceberg.display_amount) == (2, 2)
+        order = client.buy(CALL_NAME, 1, 4, advanced="implv", limit_price=900).order
+        assert (order.advanced, order.implv, order.limit_price) == ("implv", 4, 900)
+        order = client.edit(order, 1, "4.5", limit_price=901).order
+        assert (order.implv, order.limit_price) == (Decimal("4.5"), 901)
+        client.cancel_all()

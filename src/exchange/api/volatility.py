@@ -1,0 +1,70 @@
+"""Orders whose price is a volatility: Deribit's `advanced: implv`, percent on the wire.
+
+The owner signs a worst price. What the volatility is worth now is computed here once, so that the
+order can trade on arrival; from then on the marks loop moves it.
+"""
+
+from typing import Any, Final
+
+from exchange.api.errors import BadRequest
+from exchange.api.order_types import TypeParams, is_absent
+from exchange.api.records import OrderRecord
+from exchange.api.schemas import cash_number, parse_percent, parse_price, vol_percent_number
+from exchange.api.views import VenueView
+from exchange.fixed import mul_div_down
+from exchange.margin.volatility_price import VOLATILITY_MAX, volatility_price
+from exchange.model import Instrument, Kind, Side
+
+_PLAIN: Final = "limit"
+
+
+def limit_price_of(params: TypeParams) -> int:
+    """The signed price: that of the request, or of a volatility order its worst one."""
+    _check_fields(params)
+    if params.advanced is None:
+        return parse_price(params.price)
+    return parse_price(params.limit_price, "limit_price")
+
+
+def _check_fields(params: TypeParams) -> None:
+    given = not is_absent(params.limit_price)
+    if given is not (params.advanced is not None):
+        raise BadRequest("limit_price, the worst price, belongs to advanced orders", "limit_price")
+    if params.advanced is not None and params.type != _PLAIN:
+        raise BadRequest("advanced orders are limit orders", "type")
+
+
+def volatility_of(params: TypeParams) -> int:
+    """The volatility asked for in 1e-6; 0 if the order has a price."""
+    return 0 if params.advanced is None else parse_percent(params.price, VOLATILITY_MAX)
+
+
+def price_now(
+    view: VenueView, instrument: Instrument, side: Side, volatility: int, worst_price: int
+) -> int:
+    """What a volatility is worth now; the worst price while there is no mark to tell.
+
+    The forward is the epoch's, moved as far as the index has moved since.
+    """
+    if instrument.kind is not Kind.OPTION:
+        raise BadRequest("only options have a volatility", "advanced")
+    marks = view.marks
+    risk = marks.expiry(instrument.underlying_id, instrument.expiry) if marks else None
+    then = marks.index_price(instrument.underlying_id) if marks else 0
+    if risk is None or not then:
+        return worst_price
+    index_price = view.index_prices[instrument.underlying_id][0]
+    forward = mul_div_down(risk.forward_price, index_price, then)
+    return volatility_price(instrument, side, volatility, forward, view.time_ns)
+
+
+def volatility_fields(order: OrderRecord) -> dict[str, Any]:
+    """Deribit's fields of an advanced order, and our worst price."""
+    if not order.volatility:
+        return {}
+    return {
+        "advanced": "implv",
+        "implv": vol_percent_number(order.volatility),
+        "usd": cash_number(order.limit_price),
+        "limit_price": cash_number(order.worst_price),
+    }
