@@ -47,6 +47,17 @@ class StandardRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     perpetual_maintenance: int
 
 
+class ConcentrationTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """When a subaccount holds too much of an underlying: beyond both bounds, at `rate` of index.
+
+    `share` (1e-18) is of the open interest when the marks came, `free_notional` in micro-USDC.
+    """
+
+    rate: int  # 1e-18 of the index for each contract beyond
+    share: int
+    free_notional: int
+
+
 class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The integer half of a margin preset; ratios in 1e-18. Floats stay in `margin.scenarios`.
 
@@ -74,6 +85,7 @@ class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     standard: StandardRates | None = None
     # What each scenario multiplies the price by, in 1e-18; collateral is shocked with it.
     spots: tuple[int, ...] = ()
+    concentration: ConcentrationTerms | None = None  # None: nobody holds too much
 
 
 class Collateral(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -27,6 +27,7 @@ from tests.margin_world import (
     update,
 )
 
+from exchange.commands import ConcentrationTerms
 from exchange.fixed import ASSET_SCALE, CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
 from exchange.margin.account import MarginOrder
 from exchange.margin.marks import MarksBook
@@ -58,7 +59,19 @@ SKEWED = msgspec.structs.replace(
     margin_parameters(preset()),
     weights=tuple(RATIO_SCALE * skew for skew in margin_parameters(preset()).absolute),
 )
-PARAMETERS = {"default": None, "grouped": GROUPED, "factored": FACTORED, "skewed": SKEWED}
+CONCENTRATED = msgspec.structs.replace(
+    margin_parameters(preset()),
+    concentration=ConcentrationTerms(
+        rate=RATIO_SCALE // 30, share=0, free_notional=100_000 * CASH_SCALE
+    ),
+)
+PARAMETERS = {
+    "default": None,
+    "grouped": GROUPED,
+    "factored": FACTORED,
+    "skewed": SKEWED,
+    "concentrated": CONCENTRATED,
+}
 BOOKS = {
     (name, parameters): marks_book(parameters=PARAMETERS[parameters], **changes)
     for name, changes in MARKETS.items()
@@ -165,8 +178,13 @@ def test_the_order_of_fills_does_not_matter(positions, marks, rng):
 
 @given(POSITIONS, POSITIONS, TOKENS, MARKS)
 def test_margin_of_two_portfolios_together_is_never_more_than_apart(one, other, tokens, marks):
-    """Sub-additive, up to the rounding of each part; skew results may add a discount's width."""
-    plain = msgspec.structs.replace(marks.parameters, absolute=(False,) * marks.scenario_count)
+    """Sub-additive, up to the rounding of each part; skew results may add a discount's width.
+
+    Concentration is meant to be the opposite.
+    """
+    plain = msgspec.structs.replace(
+        marks.parameters, absolute=(False,) * marks.scenario_count, concentration=None
+    )
     linear = marks_book(parameters=plain)
     both = {key: one.get(key, 0) + other.get(key, 0) for key in {*one, *other}}
     both = {key: quantity for key, quantity in both.items() if quantity}

@@ -2,7 +2,15 @@
 
 from typing import Final
 
-from exchange.commands import BreakerParameters, Configure, FeeSchedule, TradingLimits
+import msgspec
+
+from exchange.commands import (
+    BreakerParameters,
+    ConcentrationTerms,
+    Configure,
+    FeeSchedule,
+    TradingLimits,
+)
 from exchange.margin.scenarios import load_preset, margin_parameters
 from exchange.model import Underlying
 from exchange.settlement.deployment import Deployment
@@ -27,6 +35,11 @@ BREAKER: Final = BreakerParameters(
     cool_off_ns=60 * 10**9,
     auction_ns=60 * 10**9,
 )
+CONCENTRATION: Final = ConcentrationTerms(
+    rate=10**16,  # 1 % of the index
+    share=10**17,  # beyond 10 % of the open interest ...
+    free_notional=100_000_000 * 10**6,  # ... and beyond 100 million USDC of the underlying
+)
 DELIVERY_WINDOW_S: Final = 30 * 60
 
 
@@ -40,7 +53,9 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         genesis_hash=deployment.genesis_hash,
         underlyings=underlyings,
         fees=FEES,
-        margin=margin_parameters(load_preset(PRESET)),
+        margin=msgspec.structs.replace(
+            margin_parameters(load_preset(PRESET)), concentration=CONCENTRATION
+        ),
         limits=LIMITS,
         delivery_window_s=DELIVERY_WINDOW_S,
         breaker=BREAKER,

@@ -326,7 +326,9 @@ def _book_fill(
         fee = min(fee, fee_limit(order.terms, quantity))
         account = venue.subaccounts[order.terms.subaccount_id].account
         sign = order.terms.side.sign
+        before = account.position(instrument.instrument_id)
         account.apply_fill(instrument.instrument_id, sign * quantity)
+        venue.count_open_interest(instrument.underlying_id, before, before + sign * quantity)
         account.add_cash(-sign * value - fee)
         order.filled_quantity += quantity
         order.fill_value += value

@@ -182,7 +182,7 @@ def update_marks(venue: Venue, command: UpdateMarks) -> None:
             f"epoch {command.epoch} does not follow {venue.marks.epoch} with all live instruments",
         )
         return
-    venue.marks.update(command)
+    venue.marks.update(command, venue.open_interest)
     venue.marks_time_ns = venue.time_ns
     venue.emit(MarksUpdated(epoch=command.epoch, root=command.root))
     for instrument_id in command.instrument_ids:
@@ -312,6 +312,7 @@ def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int
         if account.position(instrument_id) == 0:
             continue
         quantity = account.remove_instrument(instrument_id)
+        venue.count_open_interest(instrument.underlying_id, quantity, 0)
         amount = notional(payoff, quantity)
         account.add_cash(amount)
         total += amount

@@ -11,10 +11,14 @@ def check_venue(venue: Venue) -> None:
     for book in venue.books.values():
         book.check()
     net: Counter[int] = Counter()
+    longs: Counter[int] = Counter()
     for subaccount in venue.subaccounts.values():
         _check_subaccount(venue, subaccount)
         net.update(subaccount.account.positions)
+        for instrument_id, quantity in subaccount.account.positions.items():
+            longs[venue.instruments[instrument_id].underlying_id] += max(0, quantity)
     assert not any(net.values()), f"positions do not net to zero: {net}"
+    assert +longs == +Counter(venue.open_interest), "open interest is the sum of long positions"
     resting = sum(len(book) for book in venue.books.values())
     opened = [order for sub in venue.subaccounts.values() for order in sub.open_orders.values()]
     waiting = sum(order.status is OrderStatus.UNTRIGGERED for order in opened)

@@ -190,6 +190,7 @@ class Venue:
         self.deadlines: list[tuple[int, int]] = []  # heap of (UTC second, order_id)
         self.sheet_deadlines: list[tuple[int, int]] = []  # heap of (UTC second, subaccount_id)
         self.index_times_ns: dict[int, int] = {}
+        self.open_interest: dict[int, int] = {}  # by underlying_id: sum of long positions
         self.marks_time_ns = 0  # when the epoch of risk arrays in force came
         self.samples: dict[int, Samples] = {}
         self.delivery_prices: dict[tuple[int, int], int] = {}  # (underlying_id, expiry)
@@ -247,6 +248,11 @@ class Venue:
         subaccount.owner_key = self.owner_key(owner)
         return subaccount
 
+    def count_open_interest(self, underlying_id: int, before: int, after: int) -> None:
+        """Note that one position of an underlying changed, both signed."""
+        known = self.open_interest.get(underlying_id, 0)
+        self.open_interest[underlying_id] = known + max(0, after) - max(0, before)
+
     def emit(self, event: AnyEvent) -> None:
         """Add an event of the command being applied."""
         self.events.append(event)
@@ -284,6 +290,7 @@ class Venue:
                 sorted((*key, deadline) for key, deadline in self.session_keys.items()),
                 [(key, tuple(self.samples[key].samples)) for key in sorted(self.samples)],
                 (sorted(self.index_times_ns.items()), self.marks_time_ns),
+                sorted(self.open_interest.items()),
                 sorted((*key, price) for key, price in self.delivery_prices.items()),
                 (self.last_trade_id, sorted(self.last_prices.items())),
                 (

@@ -19,6 +19,7 @@ from exchange.fixed import (
     mul_div_up,
     notional,
 )
+from exchange.margin.concentration import Holdings
 from exchange.margin.marks import UNIT_SCALE, InstrumentRisk, MarksBook
 from exchange.margin.portfolio import Portfolio, Vector
 
@@ -48,6 +49,7 @@ class MarginAccount:
         "_order_sums",
         "_totals",
         "cash",
+        "holdings",
         "orders",
         "portfolio",
         "subaccount_id",
@@ -59,6 +61,7 @@ class MarginAccount:
         self.orders: dict[int, MarginOrder] = {}
         self._marks = marks
         self.portfolio = Portfolio(marks)
+        self.holdings = Holdings()
         self._generation = marks.generation
         self._effects: dict[int, Vector] = {}  # by order_id
         self._order_sums: dict[int, Vector] = {}  # by risk group
@@ -98,6 +101,8 @@ class MarginAccount:
         """Change a position; cash moves by `add_cash`. Complexity: O(scenarios)."""
         self._follow_marks()
         self.portfolio.change(instrument_id, signed_quantity)
+        underlying_id = self._marks.row(instrument_id).underlying_id
+        self.holdings.fill(instrument_id, underlying_id, signed_quantity)
         self._totals = None
 
     def remove_instrument(self, instrument_id: int) -> int:
@@ -115,6 +120,7 @@ class MarginAccount:
         self._follow_marks()
         row = self._marks.row(order.instrument_id)
         self.orders[order_id] = order
+        self.holdings.open(order.instrument_id, row.underlying_id, order.sign, order.quantity)
         self._add_effect(order_id, row.group, self._effect(order, row))
 
     def reduce_order(self, order_id: int, remaining: int) -> None:
@@ -129,7 +135,9 @@ class MarginAccount:
         """Undo `place_order` to the last unit. Complexity: O(scenarios)."""
         self._follow_marks()
         order = self.orders.pop(order_id)
-        group = self._marks.row(order.instrument_id).group
+        row = self._marks.row(order.instrument_id)
+        group = row.group
+        self.holdings.open(order.instrument_id, row.underlying_id, order.sign, -order.quantity)
         effect = self._effects.pop(order_id)
         self._order_sums[group] = list(map(sub, self._order_sums[group], effect))
         if self._totals is not None:
@@ -148,13 +156,13 @@ class MarginAccount:
         """Equity beyond the initial requirement of positions and every open order at its worst."""
         self._bring_up_to_date()
         lows = sum(div_down(low, SCALE) for low in self._lows.values())
-        return self._equity_beyond_addons() + lows
+        return self._equity_beyond_addons() + lows - self.concentration()
 
     def initial_excess_with(self, order: MarginOrder) -> int:
         """`initial_excess` as it would be were `order` open. Complexity: O(scenarios)."""
         totals = self._bring_up_to_date()
         row = self._marks.row(order.instrument_id)
-        excess = self._equity_beyond_addons()
+        excess = self._equity_beyond_addons() - self.concentration(order)
         for group, low in self._lows.items():
             if group != row.group:
                 excess += div_down(low, SCALE)
@@ -165,6 +173,22 @@ class MarginAccount:
         total = totals.get(row.group)
         filled = min(map(add, total, effect) if total else effect) + self._certain(order, row)
         return excess + div_down(min(filled, self._lows.get(row.group, 0)), SCALE)
+
+    def concentration(self, more: MarginOrder | None = None) -> int:
+        """Initial margin for holding a large share of an underlying once every order filled.
+
+        With `more` as it would be were that order open too. Micro-USDC, >= 0.
+        """
+        rates, totals = self._marks.concentration, self.holdings.totals
+        if not rates.free:
+            return 0
+        if more is None:
+            return sum(rates.addon(underlying_id, held) for underlying_id, held in totals.items())
+        concerned = self._marks.row(more.instrument_id).underlying_id
+        held = totals.get(concerned, 0)
+        held += self.holdings.growth(more.instrument_id, more.sign, more.quantity)
+        others = (rates.addon(key, total) for key, total in totals.items() if key != concerned)
+        return rates.addon(concerned, held) + sum(others)
 
     def maintenance_excess(self) -> int:
         """Equity beyond the maintenance requirement of positions; below 0: liquidatable."""
@@ -209,6 +233,8 @@ class MarginAccount:
         assert fresh.maintenance_excess() == self.maintenance_excess()
         assert fresh.portfolio.caches() == self.portfolio.caches()
         assert fresh._effects == self._effects
+        assert fresh.holdings.state() == self.holdings.state()
+        assert fresh.holdings.totals == self.holdings.totals
         assert _without_zeros(fresh._order_sums) == _without_zeros(self._order_sums)
         assert self.initial_margin() >= 0
         assert self.maintenance_margin() >= 0

@@ -13,6 +13,7 @@ from typing import Final
 
 from exchange.commands import Collateral, ExpiryRisk, MarginParameters, UnderlyingRisk, UpdateMarks
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, div_down, div_exact, mul_div_down
+from exchange.margin.concentration import ConcentrationRates
 from exchange.model import Kind, unpack_instrument_id
 
 UNIT_SCALE: Final = 10**4  # unit effects are kept in 1e-4 micro-USDC a contract
@@ -81,6 +82,8 @@ class MarksBook:
         self._rows: dict[int, InstrumentRisk] = {}
         self._underlyings: dict[int, UnderlyingRisk] = {}
         self._indices: dict[int, tuple[int, int]] = {}
+        self._open_interest: dict[int, int] = {}  # by underlying_id, when the epoch came
+        self.concentration = ConcentrationRates()
         self._reduce_weights()
 
     def can_configure(self, parameters: MarginParameters) -> bool:
@@ -99,6 +102,7 @@ class MarksBook:
             row.group = self._group(row.underlying_id)
             row.forget_units()
         self._set_stablecoin_price(self._stablecoin_price)
+        self.concentration.update(parameters, self._underlyings, self._open_interest)
         self.generation += 1
 
     def set_collaterals(self, collaterals: Iterable[Collateral]) -> None:
@@ -128,8 +132,11 @@ class MarksBook:
                 return False
         return all(0 <= price <= PRICE_MAX for price in _prices(update.rows, width))
 
-    def update(self, update: UpdateMarks) -> None:
-        """Put a newer epoch in force. Complexity: O(instruments * scenarios)."""
+    def update(self, update: UpdateMarks, open_interest: dict[int, int] | None = None) -> None:
+        """Put a newer epoch in force, with the open interest (1e-4 contracts) of each underlying.
+
+        Complexity: O(instruments * scenarios).
+        """
         assert update.epoch > self.epoch, "epochs only grow"
         width = UpdateMarks.ROW_HEAD + self.scenario_count
         values = _decode(update.rows)
@@ -145,6 +152,8 @@ class MarksBook:
             self._rows[instrument_id] = InstrumentRisk(instrument_id, row, risk, group)
         self.instrument_ids, self.row_bytes = update.instrument_ids, update.rows
         self._underlyings = {u.underlying_id: u for u in update.underlyings}
+        self._open_interest = dict(open_interest or {})
+        self.concentration.update(self.parameters, self._underlyings, self._open_interest)
         self._set_stablecoin_price(update.stablecoin_price)
         self.epoch = update.epoch
         self.root = update.root
@@ -224,7 +233,9 @@ class MarksBook:
 
     def state(self) -> tuple[object, ...]:
         """Canonical content: the root stands for the rows that it commits to."""
-        return (self.epoch, self.root, self._stablecoin_price, tuple(sorted(self._indices.items())))
+        indices = tuple(sorted(self._indices.items()))
+        open_interest = tuple(sorted(self._open_interest.items()))
+        return (self.epoch, self.root, self._stablecoin_price, indices, open_interest)
 
     def asset_price(self, asset: Collateral) -> int:
         """The index that the epoch in force fixed for a token; 0 where it has none."""

@@ -49,7 +49,8 @@ class StandardAccount(MarginAccount):
     def initial_excess_with(self, order: MarginOrder) -> int:
         """`initial_excess` as it would be were `order` open."""
         effect = self._effect(order, self._marks.row(order.instrument_id))
-        return self.initial_excess() + div_down(effect[0], SCALE)
+        more = self.concentration(order) - self.concentration()
+        return self.initial_excess() + div_down(effect[0], SCALE) - more
 
     def _equity_beyond_addons(self) -> int:
         return self._excess(0)

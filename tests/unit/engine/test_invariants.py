@@ -127,6 +127,10 @@ def read_no_news(state: State) -> None:
     state.link_news.append((1, LinkNews.GONE))
 
 
+def miscount_open_interest(state: State) -> None:
+    state.open_interest[1] += 1
+
+
 BREAKS: list[Callable[[State], None]] = [
     cancel_behind_the_back,
     forget_an_order,
@@ -147,6 +151,7 @@ BREAKS: list[Callable[[State], None]] = [
     fill_one_that_waits,
     link_one_that_is_over,
     read_no_news,
+    miscount_open_interest,
 ]
 
 
