@@ -23,6 +23,7 @@ from exchange.signing import address_of
 
 CLEARING: Final = "0x" + "aA" * 20
 ORACLE: Final = "0x" + "bB" * 20
+WETH: Final = "0x" + "eE" * 20
 GWEI: Final = 10**9
 DELIVERY_TYPES: Final = ("(uint32,uint64,uint64,uint64)", "bytes[]")
 
@@ -68,6 +69,7 @@ class FakeChain:
             access_manager=CLEARING,
             genesis_hash="0x00",
             block=1,
+            tokens={"WETH": WETH},
         )
         self.automine = automine
         self.blocks = [Block([], 0)]

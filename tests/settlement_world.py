@@ -249,7 +249,7 @@ def _event(seen: AnyObservation) -> AnyEvent | None:
     match seen:
         case SubaccountSeen():
             return SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner)
-        case DepositSeen():
+        case DepositSeen() if not seen.token:
             return Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount)
         case _:
             return None

@@ -2,27 +2,25 @@
 pragma solidity 0.8.37;
 
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IClearing, Order, QuoteSheet, Withdrawal} from "./interfaces/IClearing.sol";
+import {ICustody, ILedger} from "./interfaces/ICustody.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 
 /// @title Accounts: the ledger's storage and what owners may do to it
 /// @dev Knows nothing of batches or prices. The layout is drawn in docs/contracts.md.
-abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
+abstract contract Accounts is IClearing, EIP712 {
     using DelayedLib for Delayed;
     using OrderLib for Order;
     using OrderLib for QuoteSheet;
     using OrderLib for Withdrawal;
     using SafeCast for int256;
     using SafeCast for uint256;
-    using SafeERC20 for IERC20Metadata;
 
     struct Account {
         address owner;
@@ -35,7 +33,9 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
 
     uint64 internal constant FEE_ACCOUNT = 1;
 
-    IERC20Metadata public immutable USDC;
+    address public immutable USDC;
+    /// @inheritdoc IClearing
+    ICustody public immutable CUSTODY;
     /// @notice Seconds after which a batch can no longer settle a fill.
     uint64 public immutable MAX_BATCH_AGE;
     /// @notice Seconds between an owner's cancel and the contract's obedience. Not below
@@ -51,17 +51,22 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
     mapping(uint64 subaccountId => Delayed) internal _nonceFloors;
     mapping(address owner => mapping(address key => Delayed)) internal _sessionKeys;
     /// @inheritdoc IClearing
-    mapping(address recipient => uint256 amount) public heldFor;
+    mapping(uint64 subaccountId => mapping(address token => uint256 amount)) public collateralOf;
     /// @inheritdoc IClearing
     mapping(uint64 subaccountId => uint64 nonce) public sheetNonce;
 
-    constructor(IERC20Metadata usdc, address treasury, uint64 maxBatchAge, uint64 cancelDelay)
-        EIP712("Hybrid Options Exchange", "1")
-    {
+    constructor(
+        IERC20Metadata usdc,
+        ICustody custody,
+        address treasury,
+        uint64 maxBatchAge,
+        uint64 cancelDelay
+    ) EIP712("Hybrid Options Exchange", "1") {
         if (treasury == address(0)) revert ZeroAddress();
         if (usdc.decimals() != 6) revert TokenNotSixDecimals();
         if (cancelDelay < maxBatchAge) revert CancelDelayTooShort();
-        (USDC, MAX_BATCH_AGE, CANCEL_DELAY) = (usdc, maxBatchAge, cancelDelay);
+        (USDC, CUSTODY) = (address(usdc), custody);
+        (MAX_BATCH_AGE, CANCEL_DELAY) = (maxBatchAge, cancelDelay);
         _open(treasury);
     }
 
@@ -72,22 +77,14 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
         return _open(msg.sender);
     }
 
-    /// @inheritdoc IClearing
-    function deposit(uint64 subaccountId, uint256 amount)
-        external
-        nonReentrant
-        returns (uint256 received)
-    {
+    /// @inheritdoc ILedger
+    function credit(uint64 subaccountId, address token, uint256 amount) external {
+        if (msg.sender != address(CUSTODY)) revert NotCustody();
         _requireOpen(subaccountId);
 
-        // The one external call that is not last: only the balance difference tells what arrived.
-        uint256 before = USDC.balanceOf(address(this));
-        USDC.safeTransferFrom(msg.sender, address(this), amount);
-        received = USDC.balanceOf(address(this)) - before;
-        if (received == 0) revert ZeroAmount();
-
-        _accounts[subaccountId].cash += received.toInt256().toInt96();
-        emit Deposited(subaccountId, address(USDC), received);
+        if (token == USDC) _accounts[subaccountId].cash += amount.toInt256().toInt96();
+        else collateralOf[subaccountId][token] += amount;
+        emit Deposited(subaccountId, token, amount);
     }
 
     /// @inheritdoc IClearing
@@ -108,16 +105,6 @@ abstract contract Accounts is IClearing, EIP712, ReentrancyGuard {
 
         delayed.schedule(floor, CANCEL_DELAY);
         emit NonceFloorRaised(subaccountId, floor, delayed.effectiveAt);
-    }
-
-    /// @inheritdoc IClearing
-    function claim(address recipient) external nonReentrant returns (uint256 amount) {
-        amount = heldFor[recipient];
-        if (amount == 0) revert NothingHeld();
-
-        heldFor[recipient] = 0;
-        emit Claimed(recipient, amount);
-        USDC.safeTransfer(recipient, amount);
     }
 
     // ---- views

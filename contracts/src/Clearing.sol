@@ -3,9 +3,10 @@ pragma solidity 0.8.37;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
+import {Custody} from "./Custody.sol";
 import {Payoffs} from "./Payoffs.sol";
 import {
     Batch,
@@ -32,7 +33,7 @@ import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 /// @dev A batch is checked and moved in memory in `seq` order, then stored. The relayer chooses
 /// what to send, but nothing it sends can move an account without the owner's signature, or create
 /// cash or positions.
-contract Clearing is Payoffs, AccessManaged {
+contract Clearing is Payoffs, AccessManaged, ReentrancyGuard {
     using DelayedLib for Delayed;
     using IndexLib for Index;
     using OrderLib for Order;
@@ -40,7 +41,6 @@ contract Clearing is Payoffs, AccessManaged {
     using OrderLib for Withdrawal;
     using SafeCast for int256;
     using SafeCast for uint256;
-    using SafeERC20 for IERC20Metadata;
 
     /// @dev Where the chain of batches ends.
     struct Tip {
@@ -80,7 +80,12 @@ contract Clearing is Payoffs, AccessManaged {
         address treasury,
         uint64 maxBatchAge,
         uint64 cancelDelay
-    ) Payoffs(oracle, usdc, treasury, maxBatchAge, cancelDelay) AccessManaged(authority) {}
+    )
+        Payoffs(
+            oracle, usdc, new Custody(authority, address(usdc)), treasury, maxBatchAge, cancelDelay
+        )
+        AccessManaged(authority)
+    {}
 
     /// @inheritdoc IClearing
     function settle(Batch calldata batch) external restricted nonReentrant {
@@ -368,7 +373,6 @@ contract Clearing is Payoffs, AccessManaged {
         uint256 place = _loadAccount(run.ledger, w.subaccountId);
         mapping(uint256 => uint256) storage states = _orderStates[w.subaccountId];
         uint256 slot = OrderStateLib.slotOf(w.nonce);
-        if (w.token != address(USDC)) revert WrongToken();
         if (w.amount == 0) revert ZeroAmount();
         if (w.recipient == address(0) || w.recipient == address(this)) revert InvalidRecipient();
         if (w.deadline < request.time) revert DeadlinePassed();
@@ -376,12 +380,23 @@ contract Clearing is Payoffs, AccessManaged {
         if (w.signer != run.ledger.owners[place]) revert SignerNotAuthorised();
         _requireSignature(w.hash(), w.signer, request.signature);
         if (!OrderStateLib.unused(states[slot], w.nonce)) revert NonceUsed();
-        int256 cash = run.ledger.cash[place];
-        if (cash < 0 || w.amount > cash.toUint256()) revert InsufficientCash();
 
         states[slot] = OrderStateLib.used(states[slot], w.nonce);
-        run.ledger.cash[place] = cash - w.amount.toInt256();
+        _debit(run.ledger, place, w);
         emit Withdrawn(w.subaccountId, w.token, w.amount, w.recipient, w.nonce);
+    }
+
+    /// @dev Collateral straight to storage: no fill moves it.
+    function _debit(Ledger memory ledger, uint256 place, Withdrawal calldata w) private {
+        if (w.token == USDC) {
+            int256 cash = ledger.cash[place];
+            if (cash < 0 || w.amount > cash.toUint256()) revert InsufficientCash();
+            ledger.cash[place] = cash - w.amount.toInt256();
+        } else {
+            uint256 balance = collateralOf[w.subaccountId][w.token];
+            if (w.amount > balance) revert InsufficientCollateral();
+            collateralOf[w.subaccountId][w.token] = balance - w.amount;
+        }
     }
 
     // ---- write, then pay
@@ -401,14 +416,11 @@ contract Clearing is Payoffs, AccessManaged {
         _lastHash = batchHash;
     }
 
-    /// @dev A recipient that the token refuses must not stop the venue: its money waits for
-    /// `claim`.
+    /// @dev What cannot be paid now waits in Custody: nobody's refusal stops the venue.
     function _pay(Withdraw[] calldata withdrawals) private {
         for (uint256 i = 0; i < withdrawals.length; i++) {
             Withdrawal calldata w = withdrawals[i].withdrawal;
-            if (USDC.trySafeTransfer(w.recipient, w.amount)) continue;
-            heldFor[w.recipient] += w.amount;
-            emit WithdrawalHeld(w.recipient, w.amount);
+            CUSTODY.pay(w.token, w.recipient, w.amount);
         }
     }
 }

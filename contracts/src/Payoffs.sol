@@ -6,6 +6,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {Accounts} from "./Accounts.sol";
 import {IClearing} from "./interfaces/IClearing.sol";
+import {ICustody} from "./interfaces/ICustody.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
 import {InstrumentLib} from "./libraries/InstrumentLib.sol";
 
@@ -20,10 +21,11 @@ abstract contract Payoffs is Accounts {
     constructor(
         IOracle oracle,
         IERC20Metadata usdc,
+        ICustody custody,
         address treasury,
         uint64 maxBatchAge,
         uint64 cancelDelay
-    ) Accounts(usdc, treasury, maxBatchAge, cancelDelay) {
+    ) Accounts(usdc, custody, treasury, maxBatchAge, cancelDelay) {
         ORACLE = oracle;
     }
 

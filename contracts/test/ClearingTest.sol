@@ -18,8 +18,10 @@ import {
     Withdraw,
     Withdrawal
 } from "../src/interfaces/IClearing.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {DeliveryPrice} from "../src/interfaces/IOracle.sol";
 import {OrderLib} from "../src/libraries/OrderLib.sol";
+import {MockToken} from "../src/mocks/MockToken.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {Test} from "./Test.sol";
 
@@ -53,6 +55,7 @@ abstract contract ClearingTest is Test {
     MockUSDC internal usdc;
     Oracle internal oracle;
     IClearing internal clearing;
+    ICustody internal custody;
 
     function setUp() public virtual {
         vm.warp(START);
@@ -62,6 +65,7 @@ abstract contract ClearingTest is Test {
         oracle = new Oracle(sorted(signers), 2);
         manager = new AccessManager(address(this));
         clearing = deployClearing(address(usdc), treasury, DAY, DAY);
+        custody = clearing.CUSTODY();
         bytes4[] memory selectors = new bytes4[](1);
         selectors[0] = IClearing.settle.selector;
         manager.setTargetFunctionRole(address(clearing), selectors, RELAYER_ROLE);
@@ -93,11 +97,16 @@ abstract contract ClearingTest is Test {
     }
 
     function fund(address owner, uint64 id, uint256 amount) internal {
-        usdc.mint(owner, amount);
+        fundWith(usdc, owner, id, amount);
+    }
+
+    /// @dev `amount` in token units.
+    function fundWith(MockToken token, address owner, uint64 id, uint256 amount) internal {
+        token.mint(owner, amount);
         vm.prank(owner);
-        usdc.approve(address(clearing), amount);
+        token.approve(address(custody), amount);
         vm.prank(owner);
-        clearing.deposit(id, amount);
+        custody.deposit(id, address(token), amount);
     }
 
     function cashOf(uint64 id) internal view returns (int256 cash) {

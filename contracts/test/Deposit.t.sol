@@ -5,6 +5,7 @@ import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.so
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
 import {IClearing} from "../src/interfaces/IClearing.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {FeeToken, ReentrantToken} from "./Tokens.sol";
@@ -15,12 +16,12 @@ contract DepositTest is ClearingTest {
         int256 before = cashOf(alice);
         usdc.mint(aliceAddress, amount);
         vm.prank(aliceAddress);
-        usdc.approve(address(clearing), amount);
+        usdc.approve(address(custody), amount);
 
         vm.expectEmit(address(clearing));
         emit IClearing.Deposited(alice, address(usdc), amount);
         vm.prank(aliceAddress);
-        assertEq(amount, clearing.deposit(alice, amount), "received");
+        assertEq(amount, custody.deposit(alice, address(usdc), amount), "received");
         assertEq(before + int256(amount), cashOf(alice), "cash");
     }
 
@@ -33,30 +34,32 @@ contract DepositTest is ClearingTest {
 
     function test_an_unopened_subaccount_is_refused(uint64 id) public {
         vm.assume(id == 0 || id > clearing.subaccountCount());
+        usdc.mint(address(this), 1);
+        usdc.approve(address(custody), 1);
         vm.expectPartialRevert(IClearing.UnknownSubaccount.selector);
-        clearing.deposit(id, 1);
+        custody.deposit(id, address(usdc), 1);
     }
 
     function test_nothing_is_refused() public {
-        vm.expectRevert(IClearing.ZeroAmount.selector);
-        clearing.deposit(alice, 0);
+        vm.expectRevert(ICustody.NothingArrived.selector);
+        custody.deposit(alice, address(usdc), 0);
     }
 
     function test_money_that_the_caller_lacks_is_refused(uint128 amount) public {
         vm.assume(amount != 0);
         vm.prank(bobAddress);
-        usdc.approve(address(clearing), amount);
+        usdc.approve(address(custody), amount);
         vm.prank(bobAddress);
         vm.expectPartialRevert(IERC20Errors.ERC20InsufficientBalance.selector);
-        clearing.deposit(bob, amount);
+        custody.deposit(bob, address(usdc), amount);
     }
 
-    function test_more_than_the_word_holds_is_refused(uint256 amount) public {
-        amount = bound(amount, uint256(1) << 95, type(uint128).max);
+    function test_more_than_the_caps_word_holds_is_refused(uint256 amount) public {
+        amount = bound(amount, uint256(1) << 80, type(uint128).max);
         usdc.mint(address(this), amount);
-        usdc.approve(address(clearing), amount);
-        vm.expectPartialRevert(bytes4(keccak256("SafeCastOverflowedIntDowncast(uint8,int256)")));
-        clearing.deposit(alice, amount);
+        usdc.approve(address(custody), amount);
+        vm.expectPartialRevert(ICustody.CapReached.selector);
+        custody.deposit(alice, address(usdc), amount);
     }
 }
 
@@ -71,7 +74,7 @@ contract DepositOfFeeTokenTest is ClearingTest {
         fund(aliceAddress, alice, amount);
         assertEq(int256(uint256(amount - amount / 100)), cashOf(alice) - before, "credited");
         assertEq(
-            usdc.balanceOf(address(clearing)),
+            usdc.balanceOf(address(custody)),
             uint256(cashOf(alice) + cashOf(bob)),
             "balance equals the ledger"
         );
@@ -84,21 +87,21 @@ contract DepositReentrancyTest is ClearingTest {
     }
 
     function test_a_token_cannot_deposit_inside_a_deposit() public {
-        attack(abi.encodeCall(IClearing.deposit, (alice, 1)));
+        attack(abi.encodeCall(ICustody.deposit, (alice, address(usdc), 1)));
     }
 
     function test_a_token_cannot_claim_inside_a_deposit() public {
-        attack(abi.encodeCall(IClearing.claim, (aliceAddress)));
+        attack(abi.encodeCall(ICustody.claim, (address(usdc), aliceAddress)));
     }
 
     function attack(bytes memory data) internal {
         ReentrantToken token = ReentrantToken(address(usdc));
         usdc.mint(aliceAddress, 2);
         vm.prank(aliceAddress);
-        usdc.approve(address(clearing), 2);
-        token.arm(address(clearing), data);
+        usdc.approve(address(custody), 2);
+        token.arm(address(custody), data);
         vm.prank(aliceAddress);
-        clearing.deposit(alice, 2);
+        custody.deposit(alice, address(usdc), 2);
         assertTrue(token.tried(), "the token tried");
         assertEq(
             keccak256(abi.encodePacked(ReentrancyGuard.ReentrancyGuardReentrantCall.selector)),

@@ -103,9 +103,9 @@ contract Handler is ClearingTest {
             amount = bound(amount, 1, uint256(cash));
             batch.withdrawals[0] = withdrawOf(ids[who], ownerKey(who), amount, nonces[who]++);
         }
-        uint256 before = usdc.balanceOf(address(clearing));
+        uint256 before = usdc.balanceOf(address(custody));
         settleOnce(batch);
-        withdrawn += before - usdc.balanceOf(address(clearing));
+        withdrawn += before - usdc.balanceOf(address(custody));
     }
 
     /// @dev Pays one holder only: the others may wait for ever.
@@ -236,12 +236,12 @@ contract Handler is ClearingTest {
 
     function heldTotal() external view returns (int256 sum) {
         for (uint256 i = 0; i < ACTORS; i++) {
-            sum += int256(clearing.heldFor(vm.addr(ownerKey(i))));
+            sum += int256(custody.heldFor(address(usdc), vm.addr(ownerKey(i))));
         }
     }
 
     function tokenBalance() external view returns (uint256) {
-        return usdc.balanceOf(address(clearing));
+        return usdc.balanceOf(address(custody));
     }
 
     function batchNumber() external view returns (uint64 number) {

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
 import {Batch, IClearing, Order, Withdraw, Withdrawal} from "../src/interfaces/IClearing.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {BlockingToken, ReentrantToken} from "./Tokens.sol";
@@ -11,6 +12,7 @@ import {BlockingToken, ReentrantToken} from "./Tokens.sol";
 contract SettleWithdrawalsTest is ClearingTest {
     function test_a_withdrawal_reaches_its_recipient(uint256 amount, address recipient) public {
         vm.assume(recipient != address(0) && recipient != address(clearing));
+        vm.assume(recipient != address(custody));
         amount = bound(amount, 1, uint256(cashOf(alice)));
         int256 before = cashOf(alice);
         Withdraw memory request = withdrawOf(alice, ALICE_KEY, amount, 5);
@@ -120,7 +122,7 @@ contract SettleWithdrawalsTest is ClearingTest {
         vm.assume(token != address(usdc));
         Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
         w.token = token;
-        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.WrongToken.selector);
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.InsufficientCollateral.selector);
         (w.token, w.amount) = (address(usdc), 0);
         refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.ZeroAmount.selector);
         (w.amount, w.recipient) = (1, address(0));
@@ -148,16 +150,16 @@ contract SettleBlockedWithdrawalTest is ClearingTest {
         batch.withdrawals[0] = withdrawOf(alice, ALICE_KEY, amount, 5);
         batch.withdrawals[1] = withdrawOf(bob, BOB_KEY, 7, 5);
         settle(batch);
-        assertEq(amount, clearing.heldFor(aliceAddress), "held");
+        assertEq(amount, custody.heldFor(address(usdc), aliceAddress), "held");
         assertEq(7, usdc.balanceOf(bobAddress), "the next one is paid");
 
         vm.expectPartialRevert(bytes4(keccak256("Error(string)")));
-        clearing.claim(aliceAddress);
+        custody.claim(address(usdc), aliceAddress);
         BlockingToken(address(usdc)).setBlocked(address(0));
-        assertEq(amount, clearing.claim(aliceAddress), "claimed");
+        assertEq(amount, custody.claim(address(usdc), aliceAddress), "claimed");
         assertEq(amount, usdc.balanceOf(aliceAddress), "arrived");
-        vm.expectRevert(IClearing.NothingHeld.selector);
-        clearing.claim(aliceAddress);
+        vm.expectRevert(ICustody.NothingHeld.selector);
+        custody.claim(address(usdc), aliceAddress);
     }
 }
 
@@ -170,11 +172,11 @@ contract SettleInsolventTest is ClearingTest {
         assertEq(-2_000_000 * int256(uint256(USD)), cashOf(alice), "negative");
 
         settle(withdrawBatch(withdrawOf(bob, BOB_KEY, 4_000_000 * USD, 2)));
-        assertEq(4_000_000 * USD, clearing.heldFor(bobAddress), "held");
+        assertEq(4_000_000 * USD, custody.heldFor(address(usdc), bobAddress), "held");
         assertEq(0, usdc.balanceOf(bobAddress), "not paid in part");
         fund(aliceAddress, alice, 2_000_000 * USD);
-        assertEq(4_000_000 * USD, clearing.claim(bobAddress), "claimed");
-        assertEq(0, usdc.balanceOf(address(clearing)), "all that is left");
+        assertEq(4_000_000 * USD, custody.claim(address(usdc), bobAddress), "claimed");
+        assertEq(0, usdc.balanceOf(address(custody)), "all that is left");
     }
 }
 
@@ -186,21 +188,21 @@ contract SettleReentrancyTest is ClearingTest {
     function test_a_token_cannot_settle_inside_a_withdrawal() public {
         Batch memory inner = batchOf(0, 0, 0, 1);
         inner.withdrawals[0] = withdrawOf(alice, ALICE_KEY, 2, 6);
-        attack(abi.encodeCall(IClearing.settle, (inner)), true);
+        attack(address(clearing), abi.encodeCall(IClearing.settle, (inner)));
     }
 
     function test_a_token_cannot_deposit_inside_a_withdrawal() public {
-        attack(abi.encodeCall(IClearing.deposit, (alice, 1)), false);
+        attack(address(custody), abi.encodeCall(ICustody.deposit, (alice, address(usdc), 1)));
     }
 
     function test_a_token_cannot_claim_inside_a_withdrawal() public {
-        attack(abi.encodeCall(IClearing.claim, (aliceAddress)), false);
+        attack(address(custody), abi.encodeCall(ICustody.claim, (address(usdc), aliceAddress)));
     }
 
-    function attack(bytes memory data, bool asRelayer) internal {
+    function attack(address target, bytes memory data) internal {
         ReentrantToken token = ReentrantToken(address(usdc));
-        if (asRelayer) manager.grantRole(RELAYER_ROLE, address(token), 0);
-        token.arm(address(clearing), data);
+        manager.grantRole(RELAYER_ROLE, address(token), 0);
+        token.arm(target, data);
         settle(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 5)));
         assertTrue(token.tried(), "the token tried");
         assertEq(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {MockToken} from "../src/mocks/MockToken.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 
 /// @dev Keeps one part in a hundred of every transfer.
@@ -45,5 +46,66 @@ contract ReentrantToken is MockUSDC {
         bool done;
         (done, answer) = target.call(attack);
         require(!done, "reentered");
+    }
+}
+
+/// @dev Says false instead of reverting, to all transfers or to those into one address.
+contract FalseToken is MockToken("False", "FALSE", 18) {
+    address public refused;
+
+    function setRefused(address who) external {
+        refused = who;
+    }
+
+    function transfer(address to, uint256 value) public override returns (bool) {
+        return to != refused && super.transfer(to, value);
+    }
+
+    function transferFrom(address from, address to, uint256 value) public override returns (bool) {
+        return to != refused && super.transferFrom(from, to, value);
+    }
+}
+
+/// @dev Returns nothing from transfers, as USDT does.
+contract NoReturnToken {
+    uint8 public constant decimals = 6;
+    mapping(address who => uint256) public balanceOf;
+
+    function mint(address to, uint256 value) external {
+        balanceOf[to] += value;
+    }
+
+    function approve(address, uint256) external pure returns (bool) {
+        return true;
+    }
+
+    function transfer(address to, uint256 value) external {
+        (balanceOf[msg.sender], balanceOf[to]) =
+        (balanceOf[msg.sender] - value, balanceOf[to] + value);
+    }
+
+    function transferFrom(address from, address to, uint256 value) external {
+        (balanceOf[from], balanceOf[to]) = (balanceOf[from] - value, balanceOf[to] + value);
+    }
+}
+
+/// @dev Changes everybody's balance by itself.
+contract RebasingToken is MockToken("Rebasing", "REB", 18) {
+    uint256 public percent = 100;
+
+    function rebase(uint256 percent_) external {
+        percent = percent_;
+    }
+
+    function balanceOf(address who) public view override returns (uint256) {
+        return super.balanceOf(who) * percent / 100;
+    }
+}
+
+/// @dev Takes one part in a hundred more from the sender than it sends.
+contract SenderFeeToken is MockToken("Taxed", "TAX", 18) {
+    function _update(address from, address to, uint256 value) internal override {
+        super._update(from, to, value);
+        if (from != address(0) && to != address(0)) super._update(from, address(0), value / 100);
     }
 }

@@ -374,10 +374,11 @@ class SubaccountSeen(Observation, frozen=True, kw_only=True):
 
 
 class DepositSeen(Observation, frozen=True, kw_only=True):
-    """The chain credited cash."""
+    """The chain credited cash, or a token in its ledger units (1e-8 of it at most)."""
 
     subaccount_id: int
     amount: int
+    token: str = ""  # address; none: USDC
 
 
 class SessionKeySeen(Observation, frozen=True, kw_only=True):

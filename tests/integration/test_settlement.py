@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.settlement_world import FUNDS, ORACLE_KEYS, PRICE, RELAYER_KEY, World
 
+from exchange.commands import DepositSeen
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.journal.outbox import JobState
 from exchange.model import Side
@@ -16,6 +17,7 @@ from exchange.settlement.deploy import open_chain, project_artifacts
 from exchange.settlement.deployment import save_deployment
 from exchange.settlement.errors import BatchRefused, Reverted, WrongChain
 from exchange.settlement.reconcile import reconcile
+from exchange.settlement.wallet import OwnerWallet
 from exchange.signing import Domain, address_of, order_digest
 
 pytestmark = pytest.mark.integration
@@ -167,6 +169,24 @@ def test_a_wrong_figure_is_named(world: World) -> None:
 
     found = reconcile(Tampered(), world.chain)  # type: ignore[arg-type]
     assert str(found.differences[0]).startswith("subaccount 1: cash should be")
+
+
+def test_collateral_comes_to_the_custody_and_is_observed(world: World) -> None:
+    """A deposit of WETH names its token in ledger units of 1e-8; one of USDC names none."""
+    deployment = world.chain.deployment
+    custody = world.chain.call(world.chain.clearing, "CUSTODY")
+    assert custody == deployment.custody
+    wallet = OwnerWallet(world.chain, world.script.maker.key)
+    before = world.chain.head()
+    wallet.fund(world.script.maker.subaccount_id, 3 * 10**18, "WETH")
+    wallet.fund(world.script.maker.subaccount_id, 7)
+    assert [seen for _, seen in world.chain.observations(before + 1, world.chain.head())] == [
+        DepositSeen(subaccount_id=2, amount=3 * 10**8, token=deployment.tokens["WETH"]),
+        DepositSeen(subaccount_id=2, amount=7),
+    ]
+    assert world.chain.token_balance("WETH", custody) == 3 * 10**18
+    assert world.chain.collateral(2, "WETH") == 3 * 10**8
+    world.watch()  # the journal takes it in
 
 
 def test_another_chain_is_refused(world: World, tmp_path: Path) -> None:

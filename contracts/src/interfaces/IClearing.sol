@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {ICustody, ILedger} from "./ICustody.sol";
+
 /// @dev Units everywhere: cash, price and fee in 1e-6 USDC (price per contract), quantity in 1e-4
 /// contracts, times in UTC seconds. `instrument` is the packed id of InstrumentLib.
 
@@ -35,7 +37,7 @@ struct QuoteSheet {
 struct Withdrawal {
     uint64 subaccountId;
     address token;
-    uint256 amount; // in token units; for USDC the same as cash
+    uint256 amount; // in ledger units: 1e-6 USDC; of other tokens see ICustody
     address recipient;
     uint64 nonce; // shared with the nonces of orders
     uint64 deadline;
@@ -106,7 +108,7 @@ struct Batch {
 
 /// @title Clearing: holds collateral, cash and positions, and believes only signatures
 /// @notice Subaccount 1 is the venue's fee account.
-interface IClearing {
+interface IClearing is ILedger {
     // ---- refusals of the owner's functions
 
     error ZeroAddress();
@@ -114,7 +116,7 @@ interface IClearing {
     error UnknownSubaccount(uint64 subaccountId);
     error NotOwner();
     error FloorNotRaised();
-    error NothingHeld();
+    error NotCustody();
     error TokenNotSixDecimals();
     error CancelDelayTooShort();
 
@@ -151,10 +153,10 @@ interface IClearing {
     error StaleVersion(uint256 order);
     error Overfilled(uint256 order);
     error NotReducing(uint256 order);
-    error WrongToken();
     error InvalidRecipient();
     error NonceUsed();
     error InsufficientCash();
+    error InsufficientCollateral();
 
     // ---- logs
 
@@ -168,9 +170,6 @@ interface IClearing {
     event Withdrawn(
         uint64 indexed subaccountId, address token, uint256 amount, address recipient, uint64 nonce
     );
-    /// @notice The token refused the transfer: the amount waits for `claim`.
-    event WithdrawalHeld(address indexed recipient, uint256 amount);
-    event Claimed(address indexed recipient, uint256 amount);
     event Realised(
         uint64 indexed subaccountId, uint64 indexed instrument, int64 quantity, int256 payoff
     );
@@ -179,10 +178,6 @@ interface IClearing {
 
     /// @notice Opens the next subaccount; it belongs to the caller, for ever.
     function openSubaccount() external returns (uint64 subaccountId);
-
-    /// @notice Takes `amount` USDC from the caller and credits what arrived to any open subaccount.
-    /// Warning: a deposit into somebody else's subaccount is a gift.
-    function deposit(uint64 subaccountId, uint256 amount) external returns (uint256 received);
 
     /// @notice Lets `key` sign orders, never withdrawals, for every subaccount of the caller until
     /// `deadline`. @dev A later deadline holds at once, an earlier one (0 revokes) after
@@ -194,9 +189,6 @@ interface IClearing {
     /// @notice Voids every nonce below `floor`, for fills at or after now + CANCEL_DELAY.
     /// Warning: a second raise before the first took effect restarts the delay.
     function raiseNonceFloor(uint64 subaccountId, uint64 floor) external;
-
-    /// @notice Pays what a refused transfer left for `recipient`. Anyone may call.
-    function claim(address recipient) external returns (uint256 amount);
 
     /// @notice Pays off expired positions when the operator has not. Anyone may call, from
     /// MAX_BATCH_AGE after the expiry on: earlier it could take cash that a withdrawal of an older
@@ -251,8 +243,12 @@ interface IClearing {
     /// @return the highest nonce of a quote sheet that filled; lower sheets are void
     function sheetNonce(uint64 subaccountId) external view returns (uint64);
 
+    /// @return amount of a token other than USDC, in ledger units
+    function collateralOf(uint64 subaccountId, address token) external view returns (uint256 amount);
+
+    /// @notice Where all tokens are.
+    function CUSTODY() external view returns (ICustody);
     function subaccountCount() external view returns (uint64);
-    function heldFor(address recipient) external view returns (uint256);
     function hashOrder(Order calldata order) external view returns (bytes32 digest);
     function hashQuoteSheet(QuoteSheet calldata sheet) external view returns (bytes32 digest);
     function hashWithdrawal(Withdrawal calldata withdrawal) external view returns (bytes32 digest);

@@ -40,7 +40,7 @@ async def fund(world: World, report: Report) -> None:
         return bool(status["last_block"] >= world.stack.chain.head())
 
     await world.eventually(credited, "the engine's observation of the deposits")
-    held = world.stack.chain.usdc_balance(world.stack.chain.deployment.clearing)
+    held = world.stack.chain.usdc_balance(world.stack.chain.deployment.custody)
     engine = world.replayed()
     require(held == total, f"the contract holds {held}, {total} was deposited")
     require(engine.total_cash() == total, f"the engine has {engine.total_cash()} of {total}")

@@ -62,6 +62,8 @@ def _observe(venue: Venue, seen: AnyObservation) -> None:
         case SubaccountSeen():
             venue.open_subaccount(seen.subaccount_id, seen.owner)
             venue.emit(SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner))
+        case DepositSeen() if seen.token:
+            pass  # held by the contract, until tokens back margin here
         case DepositSeen():
             venue.subaccounts[seen.subaccount_id].account.add_cash(seen.amount)
             venue.emit(Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount))

@@ -308,7 +308,12 @@ class Chain(Node):
         self.deployment = deployment
         self.clearing = self._contract(deployment.clearing, artifacts, "Clearing")
         self.oracle = self._contract(deployment.oracle, artifacts, "Oracle")
+        self.custody = self._contract(deployment.custody, artifacts, "Custody")
         self.usdc = self._contract(deployment.usdc, artifacts, "MockUSDC")
+        self.tokens = {  # collateral besides USDC, by its name
+            coin: self._contract(address, artifacts, "MockToken")
+            for coin, address in deployment.tokens.items()
+        }
         for artifact in artifacts.values():
             self.errors.update(_error_selectors(artifact.abi))
 
@@ -378,6 +383,15 @@ class Chain(Node):
         """USDC of an address, in micro-USDC."""
         return int(self.call(self.usdc, "balanceOf", address))
 
+    def token_balance(self, coin: str, address: str) -> int:
+        """Tokens of an address, in the token's own units."""
+        return int(self.call(self.tokens[coin], "balanceOf", address))
+
+    def collateral(self, subaccount_id: int, coin: str, block: BlockName = "latest") -> int:
+        """Tokens of a subaccount, in ledger units."""
+        token = self.deployment.tokens[coin]
+        return int(self.call(self.clearing, "collateralOf", subaccount_id, token, block=block))
+
     # ---- logs
 
     def settled(self, number: int) -> Settled | None:
@@ -424,7 +438,13 @@ class Chain(Node):
         event = self.clearing.events[name]()
         if bytes(log["topics"][0]) != bytes.fromhex(event.topic[2:]):
             return []
-        return [observe(event.process_log(log))]
+        return [self._in_cash(observe(event.process_log(log)))]
+
+    def _in_cash(self, seen: AnyObservation) -> AnyObservation:
+        """A deposit of USDC names no token."""
+        if isinstance(seen, DepositSeen) and seen.token == self.deployment.usdc:
+            return msgspec.structs.replace(seen, token="")
+        return seen
 
 
 def _refused(error: Web3RPCError) -> NodeRefused:
@@ -458,7 +478,9 @@ _OBSERVERS: Final[dict[str, Callable[[EventData], AnyObservation]]] = {
         subaccount_id=data["args"]["subaccountId"], owner=data["args"]["owner"]
     ),
     "Deposited": lambda data: DepositSeen(
-        subaccount_id=data["args"]["subaccountId"], amount=data["args"]["amount"]
+        subaccount_id=data["args"]["subaccountId"],
+        amount=data["args"]["amount"],
+        token=data["args"]["token"],
     ),
     "SessionKeySet": lambda data: SessionKeySeen(
         owner=data["args"]["owner"], key=data["args"]["key"], deadline=data["args"]["deadline"]

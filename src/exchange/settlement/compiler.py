@@ -20,8 +20,10 @@ from exchange.settlement.errors import ToolMissing
 
 _ROOTS: Final = {
     "Clearing": "src/Clearing.sol",
+    "Custody": "src/Custody.sol",
     "Oracle": "src/Oracle.sol",
     "MockUSDC": "src/mocks/MockUSDC.sol",
+    "MockToken": "src/mocks/MockToken.sol",
     "AccessManager": "@openzeppelin/contracts/access/manager/AccessManager.sol",
 }
 _IMPORT: Final = re.compile(r'^\s*(?:import|\})[^;"]*"([^"]+)"\s*;', re.MULTILINE)

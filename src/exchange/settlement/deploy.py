@@ -15,6 +15,9 @@ from exchange.settlement.errors import ChainError
 from exchange.signing import address_of
 
 RELAYER_ROLE: Final = 1
+# Collateral of local chains: short name, name and decimals.
+_MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))
+_NO_CAP: Final = 2**80 - 1
 REPOSITORY: Final = Path(__file__).parents[3]
 
 
@@ -36,7 +39,7 @@ def project_artifacts() -> Artifacts:
 
 
 def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment:
-    """Deploy everything on the chain behind `url`, with a mock USDC: for local chains."""
+    """Deploy everything on the chain behind `url`, with mock tokens: for local chains."""
     node = Node(url)
     key = options.deployer_key
     first_block = node.head() + 1
@@ -58,7 +61,7 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     _grant_settle(node, key, manager, clearing, options.relayer)
     genesis_hash = node.block_hash(0)
     assert genesis_hash is not None
-    return Deployment(
+    deployment = Deployment(
         chain_id=node.chain_id(),
         clearing=clearing,
         oracle=oracle,
@@ -66,7 +69,14 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
         access_manager=manager,
         genesis_hash=genesis_hash,
         block=first_block,
+        tokens={
+            coin: _create(node, key, artifacts["MockToken"], name, coin, decimals)
+            for coin, name, decimals in _MOCK_TOKENS
+        },
     )
+    for token in deployment.tokens.values():
+        _list_token(node, key, deployment.custody, token)
+    return deployment
 
 
 def open_or_deploy(
@@ -108,3 +118,9 @@ def _grant_settle(node: Node, key: bytes, manager: str, clearing: str, relayer: 
         encode_call("grantRole", ("uint64", "address", "uint32"), (RELAYER_ROLE, relayer, 0)),
     ):
         node.transact(key, manager, data)
+
+
+def _list_token(node: Node, key: bytes, custody: str, token: str) -> None:
+    rules = (True, _NO_CAP, _NO_CAP, _NO_CAP)
+    types = ("address", "(bool,uint80,uint80,uint80)")
+    node.transact(key, custody, encode_call("setRules", types, (token, rules)))

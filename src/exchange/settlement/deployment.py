@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import msgspec
+from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.settlement.errors import ChainError
+from exchange.signing import checksum_address
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +19,14 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     access_manager: str
     genesis_hash: str
     block: int
+    tokens: dict[str, str] = {}  # collateral besides USDC: address by its name
+
+    @property
+    def custody(self) -> str:
+        """Where all tokens are: what Clearing's constructor created, so its nonce was 1."""
+        clearing = bytes.fromhex(self.clearing[2:])
+        created = keccak(b"\xd6\x94" + clearing + b"\x01")  # RLP of (clearing, 1)
+        return checksum_address(created[-20:])
 
 
 def save_deployment(path: Path, deployment: Deployment) -> None:

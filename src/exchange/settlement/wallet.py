@@ -10,7 +10,7 @@ from exchange.signing import address_of
 
 
 class OwnerWallet:
-    """One private key on one chain. Amounts in micro-USDC."""
+    """One private key on one chain. Amounts in the token's own units, such as micro-USDC."""
 
     def __init__(self, chain: Chain, key: bytes) -> None:
         self.chain = chain
@@ -25,26 +25,35 @@ class OwnerWallet:
                 return seen.subaccount_id
         raise ChainError("the chain opened a subaccount without saying so")
 
-    def mint_usdc(self, amount: int) -> None:
-        """Make test money; only where USDC is a mock."""
-        data = self.chain.calldata(self.chain.usdc, "mint", self.address, amount)
-        self.chain.transact(self._key, self.chain.deployment.usdc, data)
+    def mint(self, amount: int, coin: str = "USDC") -> None:
+        """Make test money; only where the token is a mock."""
+        self._token(coin, "mint", self.address, amount)
 
-    def deposit(self, subaccount_id: int, amount: int) -> None:
-        """Approve and deposit USDC that the wallet holds."""
-        clearing = self.chain.deployment.clearing
-        approval = self.chain.calldata(self.chain.usdc, "approve", clearing, amount)
-        self.chain.transact(self._key, self.chain.deployment.usdc, approval)
-        self._clearing("deposit", subaccount_id, amount)
+    def deposit(self, subaccount_id: int, amount: int, coin: str = "USDC") -> None:
+        """Approve and deposit tokens that the wallet holds."""
+        custody = self.chain.deployment.custody
+        self._token(coin, "approve", custody, amount)
+        address = self._address(coin)
+        data = self.chain.calldata(self.chain.custody, "deposit", subaccount_id, address, amount)
+        self.chain.transact(self._key, custody, data)
 
-    def fund(self, subaccount_id: int, amount: int) -> None:
+    def fund(self, subaccount_id: int, amount: int, coin: str = "USDC") -> None:
         """Make test money and deposit it."""
-        self.mint_usdc(amount)
-        self.deposit(subaccount_id, amount)
+        self.mint(amount, coin)
+        self.deposit(subaccount_id, amount, coin)
 
     def raise_nonce_floor(self, subaccount_id: int, floor: int) -> None:
         """Void every nonce below `floor`."""
         self._clearing("raiseNonceFloor", subaccount_id, floor)
+
+    def _address(self, coin: str) -> str:
+        deployment = self.chain.deployment
+        return deployment.usdc if coin == "USDC" else deployment.tokens[coin]
+
+    def _token(self, coin: str, function: str, *arguments: object) -> None:
+        contract = self.chain.usdc if coin == "USDC" else self.chain.tokens[coin]
+        data = self.chain.calldata(contract, function, *arguments)
+        self.chain.transact(self._key, self._address(coin), data)
 
     def _clearing(self, function: str, *arguments: object) -> Receipt:
         data = self.chain.calldata(self.chain.clearing, function, *arguments)

@@ -102,6 +102,15 @@ def test_a_deposit_is_credited_once(venue):
     assert venue.cash(2) == 5
 
 
+def test_a_token_is_no_cash(venue):
+    """The contract holds it; cash and its sum stay as they are."""
+    venue.observe(
+        SubaccountSeen(subaccount_id=2, owner="ann"),
+        DepositSeen(subaccount_id=2, amount=5, token="0x" + "ee" * 20),
+    )
+    assert (venue.cash(2), venue.engine.total_cash()) == (0, 0)
+
+
 def test_subaccounts_belong_to_owners(venue):
     """An owner may have several; the venue's own is named when its log comes."""
     ann, bob, also_ann = venue.fund("ann"), venue.fund("bob"), venue.fund("ann")

@@ -14,10 +14,11 @@ from exchange.settlement.chain import Call, Chain, Fees, Node
 from exchange.settlement.compiler import Artifact
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import ChainUnavailable, NodeRefused, Reverted, WrongChain
-from exchange.signing import address_of
+from exchange.signing import address_of, checksum_address
 
 KEY = b"\x71" * 32
 CLEARING = "0x" + "44" * 20
+WETH = checksum_address(b"\xee" * 20)
 HASH = "0x" + "ab" * 32
 WORD = "0x" + "00" * 32
 
@@ -37,6 +38,7 @@ def item(
 
 CLEARING_ABI = [
     item("function", "lastBatch", [], "uint64 bytes32 uint64"),
+    item("function", "collateralOf", [("uint64", "s", False), ("address", "t", False)], "uint256"),
     item(
         "function",
         "cashAndPositions",
@@ -82,10 +84,13 @@ ORACLE_ABI = [
     item("function", "deliveryPrice", [("uint32", "u", False), ("uint64", "e", False)], "uint64"),
     item("error", "NotFixed", [("uint32", "u", False), ("uint64", "e", False)]),
 ]
+TOKEN_ABI = [item("function", "balanceOf", [("address", "who", False)], "uint256")]
 ARTIFACTS = {
     "Clearing": Artifact(abi=CLEARING_ABI, bytecode="0x"),
     "Oracle": Artifact(abi=ORACLE_ABI, bytecode="0x"),
+    "Custody": Artifact(abi=[], bytecode="0x"),
     "MockUSDC": Artifact(abi=[], bytecode="0x"),
+    "MockToken": Artifact(abi=TOKEN_ABI, bytecode="0x"),
 }
 DEPLOYMENT = Deployment(
     chain_id=31_337,
@@ -95,6 +100,7 @@ DEPLOYMENT = Deployment(
     access_manager="0x" + "77" * 20,
     genesis_hash=HASH,
     block=1,
+    tokens={"WETH": WETH},
 )
 
 
@@ -305,12 +311,29 @@ def test_a_batch_is_looked_for_in_spans_from_the_head_back(
 def test_logs_become_observations(chain: Chain, answers: Answers) -> None:
     """Known logs are decoded, others ignored."""
 
-    deposited = encode(["address", "uint256"], [CLEARING, 700])
+    def deposited(token: str) -> dict[str, Any]:
+        data = encode(["address", "uint256"], [token, 700])
+        return log(b"Deposited(uint64,address,uint256)", data, encode(["uint64"], [2]))
+
     answers.by_method["eth_getLogs"] = [
         log(b"Unknown()", b""),
-        log(b"Deposited(uint64,address,uint256)", deposited, encode(["uint64"], [2])),
+        deposited(DEPLOYMENT.usdc),
+        deposited(WETH),
     ]
-    assert chain.observations(1, 9) == [(9, DepositSeen(subaccount_id=2, amount=700))]
+    assert chain.observations(1, 9) == [
+        (9, DepositSeen(subaccount_id=2, amount=700)),
+        (
+            9,
+            DepositSeen(subaccount_id=2, amount=700, token=WETH),
+        ),
+    ]
+
+
+def test_tokens_are_read_by_symbol(chain: Chain, answers: Answers) -> None:
+    """The wallet's balance from the token, the subaccount's from the ledger."""
+    answers.by_method["eth_call"] = "0x" + encode(["uint256"], [5]).hex()
+    assert chain.token_balance("WETH", CLEARING) == 5
+    assert chain.collateral(2, "WETH") == 5
 
 
 def test_a_local_clock_only_moves_forward(chain: Chain, answers: Answers) -> None:

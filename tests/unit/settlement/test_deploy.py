@@ -14,12 +14,13 @@ from exchange.settlement.deploy import RELAYER_ROLE, REPOSITORY, DeployOptions, 
 from exchange.settlement.errors import ChainError
 from exchange.signing import address_of
 
-CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 5)]
+CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 7)]
 ARGUMENTS = {
     "MockUSDC": [],
     "Oracle": ["address[]", "uint256"],
     "AccessManager": ["address"],
     "Clearing": ["address", "address", "address", "address", "uint64", "uint64"],
+    "MockToken": ["string", "string", "uint8"],
 }
 ARTIFACTS = {
     name: Artifact(
@@ -59,7 +60,8 @@ class FakeNode:
 
     def transact(self, key: bytes, to: str | None, data: bytes) -> Receipt:
         assert key == DEPLOYER_KEY
-        contract = CREATED[len(self.sent)] if to is None and self.creates else None
+        created = sum(receiver is None for receiver, _ in self.sent)
+        contract = CREATED[created] if to is None and self.creates else None
         self.sent.append((to, data))
         return Receipt(tx_hash="", succeeded=True, block=42, gas_used=1, contract=contract)
 
@@ -78,8 +80,9 @@ def constructor(name: str, data: bytes) -> tuple[Any, ...]:
 def test_contracts_are_created_and_wired() -> None:
     """Each constructor gets the addresses before it, and signers ascend."""
     found = deploy("http://node", OPTIONS, ARTIFACTS)
-    usdc, oracle, manager, _ = CREATED
-    assert (found.usdc, found.oracle, found.access_manager, found.clearing) == tuple(CREATED)
+    usdc, oracle, manager, clearing, weth, wbtc = CREATED
+    assert (found.usdc, found.oracle, found.access_manager) == (usdc, oracle, manager)
+    assert (found.clearing, found.tokens) == (clearing, {"WETH": weth, "WBTC": wbtc})
     assert (found.chain_id, found.block, found.genesis_hash) == (31_337, 42, "0x" + "0" * 64)
     data = [data for _, data in FakeNode.sent]
     signers, threshold = constructor("Oracle", data[1])
@@ -92,12 +95,28 @@ def test_contracts_are_created_and_wired() -> None:
 def test_only_the_relayer_may_settle() -> None:
     """settle's selector gets the role, the relayer gets the role at once."""
     deploy("http://node", OPTIONS, ARTIFACTS)
-    (target, role), (same, grant) = FakeNode.sent[4:]
+    (target, role), (same, grant) = FakeNode.sent[4:6]
     assert target == same == CREATED[2]
     expected = (CREATED[3], (SETTLE_SELECTOR,), RELAYER_ROLE)
     assert decode(["address", "bytes4[]", "uint64"], role[4:]) == expected
     expected = (RELAYER_ROLE, OPTIONS.relayer.lower(), 0)
     assert decode(["uint64", "address", "uint32"], grant[4:]) == expected
+
+
+def test_tokens_are_made_and_listed() -> None:
+    """With their decimals, and without caps."""
+    found = deploy("http://node", OPTIONS, ARTIFACTS)
+    made = [constructor("MockToken", data) for _, data in FakeNode.sent[6:8]]
+    assert made == [("Wrapped Ether", "WETH", 18), ("Wrapped BTC", "WBTC", 8)]
+    listings = FakeNode.sent[8:]
+    assert [to for to, _ in listings] == [found.custody] * 2
+    rules = (True, 2**80 - 1, 2**80 - 1, 2**80 - 1)
+    assert [
+        decode(["address", "(bool,uint80,uint80,uint80)"], data[4:]) for _, data in listings
+    ] == [
+        (CREATED[4], rules),
+        (CREATED[5], rules),
+    ]
 
 
 def test_a_deployment_without_an_address_is_an_error() -> None:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
+import rlp
+from eth_hash.auto import keccak
 
 from exchange.settlement.deployment import Deployment, load_deployment, save_deployment
 from exchange.settlement.errors import ChainError
@@ -33,6 +36,14 @@ def test_a_broken_file_gives_one_line(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ChainError, match=r"deployment\.json cannot be read"):
         load_deployment(path)
+
+
+def test_the_custody_is_what_clearing_created_first() -> None:
+    """The address of its first creation, by the general encoding."""
+    clearing = "0x6B175474E89094C44Da98b954EedeAC495271d0F"
+    deployed = msgspec.structs.replace(DEPLOYMENT, clearing=clearing)
+    created = keccak(rlp.encode([bytes.fromhex(clearing[2:]), 1]))[-20:]
+    assert deployed.custody.lower() == "0x" + created.hex()
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:

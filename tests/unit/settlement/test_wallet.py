@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.fake_chain import FakeChain
+from tests.fake_chain import WETH, FakeChain
 
 from exchange.commands import AnyObservation, SubaccountSeen
 from exchange.settlement.chain import Receipt
@@ -16,7 +16,7 @@ OWNER = address_of(KEY)
 
 
 class Notebook(FakeChain):
-    clearing, usdc = "clearing", "usdc"
+    clearing, usdc, custody, tokens = "clearing", "usdc", "custody", {"WETH": "weth"}
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,16 @@ class Notebook(FakeChain):
 
     def transact(self, key: bytes, to: str, data: tuple[object, ...]) -> Receipt:
         assert key == KEY
-        assert to == self.deployment.clearing
+        deployment = self.deployment
+        assert (
+            to
+            == {
+                "clearing": deployment.clearing,
+                "usdc": deployment.usdc,
+                "custody": deployment.custody,
+                "weth": WETH,
+            }[str(data[0])]
+        )
         self.done.append(data)
         return Receipt(tx_hash="", succeeded=True, block=5, gas_used=1, contract=None)
 
@@ -65,8 +74,18 @@ def test_funding_mints_approves_and_deposits(chain: Notebook, wallet: OwnerWalle
     wallet.fund(8, 100)
     assert chain.done == [
         ("usdc", "mint", OWNER, 100),
-        ("usdc", "approve", chain.deployment.clearing, 100),
-        ("clearing", "deposit", 8, 100),
+        ("usdc", "approve", chain.deployment.custody, 100),
+        ("custody", "deposit", 8, chain.deployment.usdc, 100),
+    ]
+
+
+def test_tokens_are_funded_by_symbol(chain: Notebook, wallet: OwnerWallet) -> None:
+    """The same three steps, with the token's contract."""
+    wallet.fund(8, 10**18, "WETH")
+    assert chain.done == [
+        ("weth", "mint", OWNER, 10**18),
+        ("weth", "approve", chain.deployment.custody, 10**18),
+        ("custody", "deposit", 8, WETH, 10**18),
     ]
 
 
