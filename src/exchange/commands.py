@@ -11,6 +11,8 @@ import msgspec
 
 from exchange.fixed import RATIO_SCALE
 from exchange.model import (
+    FEE_SUBACCOUNT_ID,
+    BidTerms,
     HitCondition,
     Kind,
     LinkKind,
@@ -132,6 +134,30 @@ class BreakerParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     auction_ns: int
 
 
+class LiquidationParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How subaccounts below maintenance are liquidated (docs/margin.md); rates in 1e-18.
+
+    The auction's discount grows from `discount_start` of equity to `discount_end` within `fast_ns`,
+    then to all of it within `slow_ns`; an insolvent account's is paid by the fund, and grows to the
+    maintenance requirement released within `insolvent_ns`.
+    """
+
+    round_ns: int  # between two slices of one subaccount
+    slice_rate: int  # the most of a position that one slice closes
+    slice_band_rate: int  # of the index: how far from the mark a slice may trade
+    slicing_ns: int  # after which the rest is auctioned
+    buffer_rate: int  # of the maintenance requirement, beyond it: where liquidation ends
+    discount_start: int
+    discount_end: int
+    fast_ns: int
+    slow_ns: int
+    insolvent_ns: int
+    marks_age_ns_max: int  # older risk arrays suspend every liquidation
+    drift_rate_max: int  # so does an index this far from the one that they were made with
+    fund_rate_max: int = RATIO_SCALE  # the most of the fund's equity that one loss may use
+    fund_subaccount_id: int = FEE_SUBACCOUNT_ID
+
+
 class Configure(Command, frozen=True, kw_only=True):
     """Set the venue's parameters as one versioned object; the first command of every journal."""
 
@@ -147,6 +173,7 @@ class Configure(Command, frozen=True, kw_only=True):
     delivery_window_s: int
     breaker: BreakerParameters | None = None  # None: only operators halt
     collaterals: tuple[Collateral, ...] = ()  # by asset_id; USDC is cash
+    liquidation: LiquidationParameters | None = None  # None: nobody is liquidated
 
 
 class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -300,6 +327,23 @@ class Withdraw(Command, frozen=True, kw_only=True):
     signature: bytes
 
 
+class SweepLiquidations(Command, frozen=True, kw_only=True):
+    """Begin liquidations that are due and take each that runs one step further.
+
+    `suspects` are the subaccounts to look at, as somebody computed them outside; the engine margins
+    each exactly, so a wrong one is harmless. None: all.
+    """
+
+    suspects: tuple[int, ...] | None = None
+
+
+class BidLiquidation(Command, frozen=True, kw_only=True):
+    """Take over a fraction of a subaccount at its auction's price, now."""
+
+    terms: BidTerms
+    signature: bytes
+
+
 class ExpireInstruments(Command, frozen=True, kw_only=True):
     """Fix the delivery price of an expiry from the journaled samples and pay positions off."""
 
@@ -440,6 +484,8 @@ AnyCommand = (
     | CancelOrder
     | CancelAll
     | Withdraw
+    | SweepLiquidations
+    | BidLiquidation
     | ExpireInstruments
     | SetProtection
     | ResetProtection

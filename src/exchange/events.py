@@ -13,6 +13,7 @@ from exchange.model import (
     Instrument,
     InstrumentStatus,
     LinkKind,
+    LiquidationStage,
     Side,
     TimeInForce,
     Trigger,
@@ -34,6 +35,7 @@ class RejectReason(StrEnum):
     DEADLINE_PASSED = "deadline_passed"  # the signature's deadline is over
     DEADLINE_TOO_FAR = "deadline_too_far"  # the deadline lies beyond the longest allowed
     STALE_NONCE = "stale_nonce"  # the nonce lies below the owner's floor
+    IN_LIQUIDATION = "in_liquidation"  # the subaccount is being liquidated
     STALE_SHEET = "stale_sheet"  # a sheet with a higher nonce came before
     NONCE_USED = "nonce_used"  # the nonce and version were signed before with other content
     UNKNOWN_INSTRUMENT = "unknown_instrument"  # no such instrument is listed
@@ -60,6 +62,12 @@ class RejectReason(StrEnum):
     PROTECTION_FROZEN = "protection_frozen"  # market-maker protection took this maker off
     TOO_MANY_ORDERS = "too_many_orders"  # the subaccount's open orders are at their limit
     REDUCE_ONLY_INCREASES = "reduce_only_increases"  # there is no position to reduce that way
+    LIQUIDATION_OFF = "liquidation_off"  # the venue is configured to liquidate nobody
+    NO_AUCTION = "no_auction"  # no part of this subaccount is for sale now
+    STALE_BID = "stale_bid"  # the liquidation went on since the bid was made
+    LIQUIDATION_SUSPENDED = "liquidation_suspended"  # prices are stale or trading is halted
+    RISK_NOT_REDUCED = "risk_not_reduced"  # this fraction would not lower the requirement
+    BID_TOO_LOW = "bid_too_low"  # the auction's price is above the bid's limit
     INSUFFICIENT_MARGIN = "insufficient_margin"  # initial margin fails after its worst fill
     POST_ONLY_WOULD_TRADE = "post_only_would_trade"  # it would take liquidity
     FOK_NOT_FILLABLE = "fok_not_fillable"  # the book cannot fill it whole
@@ -88,6 +96,7 @@ class CancelReason(StrEnum):
     LINKED = "linked_order"
     REPLACED = "quote_replaced"
     TOO_MANY_FILLS = "too_many_fills"  # it traded with as many orders as one command may
+    LIQUIDATION = "liquidation"
     REFUSED = "refused"  # the wait was over, but a new order like it would be refused
 
 
@@ -347,6 +356,87 @@ class Traded(Event, frozen=True, kw_only=True):
     maker_fee: int
     taker_fee: int
     auction: bool = False  # two resting orders met at an auction's price
+    liquidation: bool = False  # the taker is liquidated: nobody signed, `taker_signed_seq` is 0
+
+
+class LiquidationStarted(Event, frozen=True, kw_only=True):
+    """A subaccount fell below maintenance: its orders are canceled, it takes no new ones."""
+
+    subaccount_id: int
+    stage: LiquidationStage
+    equity: int
+    maintenance_margin: int
+
+
+class LiquidationSliced(Event, frozen=True, kw_only=True):
+    """A slice of a liquidation traded, as the `Traded` events before it say."""
+
+    subaccount_id: int
+    step: int
+    instrument_id: int
+    side: Side
+    quantity: int
+    limit_price: int
+    excess_before: int  # maintenance excess
+    excess_after: int
+
+
+class LiquidationAuctionStarted(Event, frozen=True, kw_only=True):
+    """Fractions of a subaccount are for sale to keepers; an INSOLVENT one's at the fund's cost."""
+
+    subaccount_id: int
+    stage: LiquidationStage
+    equity: int
+    maintenance_margin: int
+
+
+class TransferredLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Part of one position: `quantity` is signed as held before, `price` its mark to 0.01 USDC."""
+
+    instrument_id: int
+    quantity: int
+    price: int
+
+
+class PortfolioTransferred(Event, frozen=True, kw_only=True):
+    """Positions changed hands: each leg as a fill at its price, without fees, and `discount`.
+
+    The seller pays the discount to the taker; where `by_fund`, the insurance fund does.
+    """
+
+    subaccount_id: int  # the liquidated one
+    taker_subaccount_id: int
+    step: int
+    fraction: int  # of each position, in 1e-18, rounded up to lots
+    legs: tuple[TransferredLeg, ...]
+    discount: int
+    by_fund: bool
+
+
+class InsuranceUsed(Event, frozen=True, kw_only=True):
+    """The insurance fund paid `amount` to a subaccount for the liquidation of another, or of it."""
+
+    fund_subaccount_id: int
+    liquidated_id: int
+    subaccount_id: int
+    amount: int
+
+
+class LossSocialised(Event, frozen=True, kw_only=True):
+    """What the fund could not bear: each subaccount paid its share to the fund, in micro-USDC."""
+
+    fund_subaccount_id: int
+    liquidated_id: int
+    amount: int
+    shares: tuple[tuple[int, int], ...]  # (subaccount_id, amount), ascending
+
+
+class LiquidationEnded(Event, frozen=True, kw_only=True):
+    """A subaccount may trade again."""
+
+    subaccount_id: int
+    equity: int
+    maintenance_margin: int
 
 
 class Withdrawn(Event, frozen=True, kw_only=True):
@@ -444,6 +534,13 @@ AnyEvent = (
     | QuoteRefused
     | QuotesRepeated
     | Traded
+    | LiquidationStarted
+    | LiquidationSliced
+    | LiquidationAuctionStarted
+    | PortfolioTransferred
+    | InsuranceUsed
+    | LossSocialised
+    | LiquidationEnded
     | Withdrawn
     | DeliveryPriceFixed
     | InstrumentExpired

@@ -145,6 +145,15 @@ class HitCondition(IntEnum):
     COMPLETE_FILL = 2
 
 
+class LiquidationStage(IntEnum):
+    """Where the liquidation of a subaccount stands; UNWINDING is the fund closing what it took."""
+
+    SLICING = 1
+    AUCTION = 2
+    INSOLVENT = 3
+    UNWINDING = 4
+
+
 class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The signed condition. STOP and TAKE give `trigger_price`, TRAILING gives `trail_offset`.
 
@@ -271,6 +280,19 @@ class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     nonce: int
     deadline: int
     signer: str
+
+
+class BidTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a keeper signs to take over a fraction of a subaccount in its liquidation auction."""
+
+    subaccount_id: int  # the keeper's
+    liquidated_id: int
+    fraction: int  # of every position, in 1e-18; the auction may offer less
+    price_limit: int  # the most that it pays, micro-USDC; negative: the least that it receives
+    expected_step: int  # of the liquidation: after one more step the positions are others
+    nonce: int
+    deadline: int  # UTC second
+    signer: str  # checksummed address
 
 
 def sheet_orders(terms: SheetTerms, quotes: Sequence[Quote]) -> tuple[OrderTerms, ...]:

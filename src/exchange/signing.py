@@ -16,6 +16,7 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.model import (
     NO_TRIGGER,
+    BidTerms,
     OrderTerms,
     Quote,
     SheetTerms,
@@ -41,16 +42,22 @@ WITHDRAWAL_TYPE: Final = (
 SHEET_TYPE: Final = (
     "QuoteSheet(uint64 subaccountId,uint64 sheetNonce,uint64 deadline,bytes32 root,address signer)"
 )
+BID_TYPE: Final = (
+    "LiquidationBid(uint64 subaccountId,uint64 liquidatedId,uint64 fraction,int64 priceLimit,"
+    "uint64 expectedStep,uint64 nonce,uint64 deadline,address signer)"
+)
 SIGNATURE_BYTES: Final = 65
 _CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HALF_ORDER: Final = _CURVE_ORDER >> 1
 _ORDER_TYPEHASH: Final = keccak(ORDER_TYPE.encode())
 _WITHDRAWAL_TYPEHASH: Final = keccak(WITHDRAWAL_TYPE.encode())
 _SHEET_TYPEHASH: Final = keccak(SHEET_TYPE.encode())
+_BID_TYPEHASH: Final = keccak(BID_TYPE.encode())
 # Every field is one 32-byte word; `x` are its leading zero bytes.
 _ORDER_WORDS: Final = struct.Struct(">32s24xQ24xQ31xB24xQ24sq24xQ31x?32s24xQ28xI24xQ12x20s")
 _WITHDRAWAL_WORDS: Final = struct.Struct(">32s24xQ12x20s32s12x20s24xQ24xQ12x20s")
 _SHEET_WORDS: Final = struct.Struct(">32s24xQ24xQ24xQ32s12x20s")
+_BID_WORDS: Final = struct.Struct(">32s24xQ24xQ24xQ24sq24xQ24xQ24xQ12x20s")
 _TRIGGER_BYTES: Final = struct.Struct(">BBqq")
 _SIGN_EXTENSION: Final = (bytes(24), b"\xff" * 24)
 
@@ -150,6 +157,25 @@ def sheet_struct_hash(terms: SheetTerms, root: bytes) -> bytes:
     )
 
 
+def bid_struct_hash(terms: BidTerms) -> bytes:
+    """`hashStruct` of a bid in a liquidation auction, 32 bytes."""
+    price = terms.price_limit
+    return keccak(
+        _BID_WORDS.pack(
+            _BID_TYPEHASH,
+            terms.subaccount_id,
+            terms.liquidated_id,
+            terms.fraction,
+            _SIGN_EXTENSION[price < 0],
+            price,
+            terms.expected_step,
+            terms.nonce,
+            terms.deadline,
+            _address_bytes(terms.signer),
+        )
+    )
+
+
 def sheet_leaves(terms: SheetTerms, quotes: Sequence[Quote]) -> list[bytes]:
     """The leaves of a sheet's tree: the struct hashes of its orders."""
     return [order_struct_hash(order) for order in sheet_orders(terms, quotes)]
@@ -219,6 +245,11 @@ def sheet_digest(domain: Domain, terms: SheetTerms, root: bytes) -> bytes:
 def withdrawal_digest(domain: Domain, terms: WithdrawalTerms) -> bytes:
     """The 32 bytes that the owner signs to withdraw."""
     return _digest(domain, withdrawal_struct_hash(terms))
+
+
+def bid_digest(domain: Domain, terms: BidTerms) -> bytes:
+    """The 32 bytes that a keeper signs to bid in a liquidation auction."""
+    return _digest(domain, bid_struct_hash(terms))
 
 
 def order_stages(domain: Domain, terms: OrderTerms) -> dict[str, str]:

@@ -119,6 +119,7 @@ class VenueView:
             ev.OrderCanceled: self._on_canceled,
             ev.QuotesReplaced: self._on_quotes,
             ev.Traded: self._on_traded,
+            ev.PortfolioTransferred: self._on_transferred,
             ev.PositionExpired: self._on_position_expired,
             ev.DeliveryPriceFixed: self._on_delivery,
             ev.BatchCut: self._on_batch_cut,
@@ -366,8 +367,14 @@ class VenueView:
             del self.trades[next(iter(self.trades))]
         self.instrument_trades[trade.instrument_id].append(trade)
         self._touched.trades.append(trade)
-        maker, taker = self.orders[event.maker_order_id], self.orders[event.taker_order_id]
+        maker = self.orders[event.maker_order_id]
         self._fill(maker, trade, event.maker_fee)
+        if event.liquidation:  # nobody signed an order on the taker's side
+            self._hold(event.taker_subaccount_id, event.taker_side, trade)
+            self._display(maker, (maker.displayed_quantity - event.quantity) or maker.fresh_display)
+            self._finish_if_done(maker)
+            return
+        taker = self.orders[event.taker_order_id]
         self._fill(taker, trade, event.taker_fee)
         if event.auction:  # both rested, and the book shrank them: hidden parts first
             for order in (maker, taker):
@@ -408,16 +415,34 @@ class VenueView:
         order.filled_quantity += trade.quantity
         order.cash_filled += notional(trade.price, trade.quantity)
         order.fees += fee
-        position = self._position(order.subaccount_id, order.instrument_id)
-        long_before = max(0, position.quantity)
-        position.trade(order.side, trade.price, trade.quantity)
-        self._count_interest(order.instrument_id, max(0, position.quantity) - long_before)
+        self._hold(order.subaccount_id, order.side, trade)
+        self._touch(order)
+
+    def _hold(self, subaccount_id: int, side: Side, trade: Trade) -> None:
+        """What a trade does to the position of one side."""
+        self._move(subaccount_id, trade.instrument_id, side, trade.price, trade.quantity)
         trades = self.subaccount_trades.setdefault(
-            order.subaccount_id, deque(maxlen=TRADES_PER_SUBACCOUNT)
+            subaccount_id, deque(maxlen=TRADES_PER_SUBACCOUNT)
         )
         if not trades or trades[-1].trade_id != trade.trade_id:  # both sides may be one subaccount
             trades.append(trade)
-        self._touch(order)
+
+    def _move(
+        self, subaccount_id: int, instrument_id: int, side: Side, price: int, quantity: int
+    ) -> None:
+        position = self._position(subaccount_id, instrument_id)
+        long_before = max(0, position.quantity)
+        position.trade(side, price, quantity)
+        self._count_interest(instrument_id, max(0, position.quantity) - long_before)
+        self._touched.subaccounts.add(subaccount_id)
+
+    def _on_transferred(self, event: ev.PortfolioTransferred) -> None:
+        for leg in event.legs:
+            side = Side.SELL if leg.quantity > 0 else Side.BUY
+            quantity = abs(leg.quantity)
+            self._move(event.subaccount_id, leg.instrument_id, side, leg.price, quantity)
+            taker = event.taker_subaccount_id
+            self._move(taker, leg.instrument_id, side.opposite, leg.price, quantity)
 
     def _on_position_expired(self, event: ev.PositionExpired) -> None:
         position = self._position(event.subaccount_id, event.instrument_id)

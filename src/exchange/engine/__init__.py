@@ -12,6 +12,7 @@ from exchange.commands import (
     AdvanceClock,
     AmendOrder,
     AnyCommand,
+    BidLiquidation,
     CancelAll,
     CancelOrder,
     Configure,
@@ -27,16 +28,34 @@ from exchange.commands import (
     ResetProtection,
     Resume,
     SetProtection,
+    SweepLiquidations,
     UpdateIndex,
     UpdateMarks,
     Withdraw,
 )
-from exchange.engine import amending, custody, entry, expiry, linked, phases, quoting, shield
+from exchange.engine import (
+    amending,
+    custody,
+    entry,
+    expiry,
+    linked,
+    liquidation,
+    phases,
+    quoting,
+    shield,
+)
 from exchange.engine.checks import may_sign
 from exchange.engine.consequences import follow_up
 from exchange.engine.invariants import check_venue
 from exchange.engine.state import Subaccount, Venue
-from exchange.engine.views import MarginSummary, Mark, OrderView, margin_summary, order_view
+from exchange.engine.views import (
+    LiquidationView,
+    MarginSummary,
+    Mark,
+    OrderView,
+    margin_summary,
+    order_view,
+)
 from exchange.events import AnyEvent, RejectReason
 from exchange.fixed import to_seconds_down
 from exchange.model import Instrument, InstrumentStatus, Side
@@ -94,6 +113,8 @@ class Engine:
                 custody.observe_blocks(venue, command)
             case Withdraw():
                 custody.withdraw(venue, command)
+            case SweepLiquidations() | BidLiquidation():
+                liquidation.liquidate(venue, command)
             case SetProtection():
                 shield.set_protection(venue, command)
             case ResetProtection():
@@ -222,6 +243,11 @@ class Engine:
     def margin(self, subaccount_id: int) -> MarginSummary:
         """Cash, values and margin of a subaccount."""
         return margin_summary(self._venue.subaccounts[subaccount_id].account)
+
+    def liquidations(self) -> list[LiquidationView]:
+        """Every liquidation that runs, ascending by subaccount, with what is for sale now."""
+        running = self._venue.liquidations
+        return [liquidation.liquidation_view(self._venue, running[key]) for key in sorted(running)]
 
     def index_price(self, underlying_id: int) -> int:
         """Newest index price; 0 before the first."""

@@ -24,8 +24,10 @@ from exchange.fixed import (
 from exchange.margin.account import MarginOrder
 from exchange.matching.triggers import is_reached, is_well_formed
 from exchange.model import (
+    BidTerms,
     Instrument,
     InstrumentStatus,
+    LiquidationStage,
     OrderStatus,
     OrderTerms,
     Side,
@@ -37,7 +39,7 @@ from exchange.signing import trigger_hash
 Refusal = tuple[RejectReason, str]
 
 
-def check_authority(venue: Venue, terms: OrderTerms) -> Subaccount | None:
+def check_authority(venue: Venue, terms: OrderTerms | BidTerms) -> Subaccount | None:
     """The subaccount, if the signer may act for it now; otherwise refuses and returns None."""
     subaccount = venue.subaccounts.get(terms.subaccount_id)
     refusal = _authority(venue, subaccount, terms)
@@ -47,7 +49,9 @@ def check_authority(venue: Venue, terms: OrderTerms) -> Subaccount | None:
     return None
 
 
-def _authority(venue: Venue, subaccount: Subaccount | None, terms: OrderTerms) -> Refusal | None:
+def _authority(
+    venue: Venue, subaccount: Subaccount | None, terms: OrderTerms | BidTerms
+) -> Refusal | None:
     assert venue.parameters is not None
     if subaccount is None:
         return RejectReason.UNKNOWN_SUBACCOUNT, f"subaccount {terms.subaccount_id}"
@@ -67,7 +71,15 @@ def _authority(venue: Venue, subaccount: Subaccount | None, terms: OrderTerms) -
             RejectReason.STALE_NONCE,
             f"nonce {terms.nonce} is below the floor {subaccount.nonce_floor}",
         )
-    return None
+    return check_not_liquidated(venue, terms.subaccount_id)
+
+
+def check_not_liquidated(venue: Venue, subaccount_id: int) -> Refusal | None:
+    """Refuse to a subaccount that is being liquidated; the fund may act while it unwinds."""
+    liquidation = venue.liquidations.get(subaccount_id)
+    if liquidation is None or liquidation.stage is LiquidationStage.UNWINDING:
+        return None
+    return RejectReason.IN_LIQUIDATION, "equity must cover maintenance and the buffer first"
 
 
 def may_sign(venue: Venue, subaccount: Subaccount, signer: str, deadline: int) -> bool:

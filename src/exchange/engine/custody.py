@@ -18,7 +18,7 @@ from exchange.commands import (
     SubaccountSeen,
     Withdraw,
 )
-from exchange.engine.checks import marks_are_stale
+from exchange.engine.checks import check_not_liquidated, marks_are_stale
 from exchange.engine.entry import cancel
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
@@ -138,6 +138,9 @@ def _check_withdrawal(venue: Venue, terms: WithdrawalTerms) -> tuple[RejectReaso
         return RejectReason.DEADLINE_TOO_FAR, f"deadline {terms.deadline}"
     if terms.nonce < subaccount.nonce_floor:
         return RejectReason.STALE_NONCE, f"nonce {terms.nonce} is below {subaccount.nonce_floor}"
+    refusal = check_not_liquidated(venue, terms.subaccount_id)
+    if refusal is not None:
+        return refusal
     if terms.nonce in subaccount.orders or terms.nonce in subaccount.used_nonces:
         return RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken"
     return _check_amount(venue, subaccount, terms)

@@ -278,7 +278,7 @@ def settle_placement(
     order.price = placement.price
     touched = {order.terms.subaccount_id}
     for maker_order_id, price, quantity in placement.fills:
-        touched.add(_book_fill(venue, order, maker_order_id, price, quantity))
+        touched.add(book_fill(venue, order, maker_order_id, price, quantity))
     for maker_order_id, removed, resting in placement.prevented:
         shrink(venue, venue.orders[maker_order_id], removed, resting, CancelReason.SELF_TRADE)
     if placement.resting_quantity:
@@ -307,13 +307,13 @@ def margin_order(terms: OrderTerms, quantity: int) -> MarginOrder:
 def book_auction_fill(venue: Venue, maker: Order, taker: Order, price: int, quantity: int) -> None:
     """One match of two resting orders at an auction's price; the younger one is the taker."""
     book = venue.books[maker.terms.instrument_id]
-    _book_fill(venue, taker, maker.order_id, price, quantity, auction=True)
+    book_fill(venue, taker, maker.order_id, price, quantity, auction=True)
     _after_maker_fill(venue, taker)
     for order in (maker, taker):
         book.reduce(order.order_id, order.remaining_quantity)
 
 
-def _book_fill(
+def book_fill(
     venue: Venue, taker: Order, maker_id: int, price: int, quantity: int, *, auction: bool = False
 ) -> int:
     """One match: cash, positions, fees, orders; returns the maker's subaccount."""
@@ -334,10 +334,7 @@ def _book_fill(
         order.fill_value += value
         order.updated_ns = venue.time_ns
         fees.append(fee)
-        if len(venue.links):
-            filled = order.remaining_quantity == 0
-            news = LinkNews.FILLED if filled else LinkNews.PARTLY_FILLED
-            venue.link_news.append((order.order_id, news))
+        _tell_links(venue, order)
         if order.mmp:
             _count_protected(venue, order, quantity)
     venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(sum(fees))
@@ -362,9 +359,18 @@ def _book_fill(
             maker_fee=fees[0],
             taker_fee=fees[1],
             auction=auction,
+            liquidation=taker.signed_seq == 0,
         )
     )
     return maker.terms.subaccount_id
+
+
+def _tell_links(venue: Venue, order: Order) -> None:
+    """Let linked orders hear of a fill; `engine.linked` acts on it."""
+    if len(venue.links):
+        filled = order.remaining_quantity == 0
+        news = LinkNews.FILLED if filled else LinkNews.PARTLY_FILLED
+        venue.link_news.append((order.order_id, news))
 
 
 def _count_protected(venue: Venue, order: Order, quantity: int) -> None:

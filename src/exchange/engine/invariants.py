@@ -3,7 +3,7 @@
 from collections import Counter
 
 from exchange.engine.state import Order, Subaccount, Venue
-from exchange.model import InstrumentStatus, OrderStatus, sheet_orders
+from exchange.model import InstrumentStatus, LiquidationStage, OrderStatus, sheet_orders
 
 
 def check_venue(venue: Venue) -> None:
@@ -26,6 +26,10 @@ def check_venue(venue: Venue) -> None:
     _check_waiting(venue, waiting)
     volatile = {order.order_id for order in opened if order.volatility and not _is_waiting(order)}
     assert volatile <= set(venue.volatility_orders), "an order that nobody prices"
+    for subaccount_id, liquidation in venue.liquidations.items():
+        assert liquidation.subaccount_id == subaccount_id
+        unwinds = liquidation.stage is LiquidationStage.UNWINDING
+        assert unwinds or not venue.subaccounts[subaccount_id].open_orders
 
 
 def _check_waiting(venue: Venue, waiting: int) -> None:

@@ -23,6 +23,7 @@ from exchange.matching.triggers import TriggerBook
 from exchange.model import (
     Instrument,
     InstrumentStatus,
+    LiquidationStage,
     OrderStatus,
     OrderTerms,
     PriceSource,
@@ -141,6 +142,19 @@ class Subaccount:
         )
 
 
+class Liquidation(msgspec.Struct, kw_only=True):
+    """A subaccount in liquidation; all of it is in the past but for the stage."""
+
+    subaccount_id: int
+    stage: LiquidationStage
+    started_ns: int
+    swept_ns: int = 0  # when it was last looked at
+    sliced_ns: int = 0  # when its last slice was tried
+    waited_ns: int = 0  # of its auction in this stage, suspensions apart
+    auctioned_ns: int = 0  # of its auction in all stages
+    step: int = 0  # slices and transfers so far
+
+
 class Samples:
     """Recent index samples of one underlying, oldest first."""
 
@@ -196,6 +210,7 @@ class Venue:
         self.delivery_prices: dict[tuple[int, int], int] = {}  # (underlying_id, expiry)
         self.last_trade_id = 0
         self.last_prices: dict[int, int] = {}
+        self.liquidations: dict[int, Liquidation] = {}  # by subaccount_id
         self.batches = Batches()
         self.protection = Protection()
         self.triggers = TriggerBook()
@@ -300,6 +315,7 @@ class Venue:
                     self.batches.confirmed,
                 ),
                 (self.last_block, self.last_block_hash),
+                [self.liquidations[key] for key in sorted(self.liquidations)],
             )
         )
 

@@ -5,7 +5,8 @@ import msgspec
 from exchange.engine.state import Order
 from exchange.events import RejectReason
 from exchange.margin.account import MarginAccount
-from exchange.model import OrderStatus, Side, TimeInForce, Trigger
+from exchange.margin.liquidation import Leg
+from exchange.model import LiquidationStage, OrderStatus, Side, TimeInForce, Trigger
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -58,6 +59,30 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mark_iv: int
     delta: int
     vega: int
+
+
+class ForSale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an auction offers now: `price` of all that is offered, legs less discount."""
+
+    fraction: int  # of each position, in 1e-18
+    legs: tuple[Leg, ...]
+    discount: int
+    price: int
+
+
+class LiquidationView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A subaccount in liquidation, as keepers and its owner see it."""
+
+    subaccount_id: int
+    stage: LiquidationStage
+    step: int  # what a bid must expect
+    started_ns: int
+    waited_ns: int  # how long its auction has waited in this stage
+    equity: int
+    maintenance_margin: int
+    positions: dict[int, int]
+    suspended: str  # why no step is taken now; empty if one is
+    for_sale: ForSale | None
 
 
 def order_view(order: Order) -> OrderView:

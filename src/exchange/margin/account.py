@@ -5,7 +5,7 @@ solvent. An open order counts by its worst fill alone; why that is enough is pro
 docs/margin.md. Never knows a book, a fee schedule or a clock.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import repeat
 from operator import add, floordiv, mul, sub
 from typing import Final, NamedTuple
@@ -198,6 +198,14 @@ class MarginAccount:
         scenarios = sum(mul_div_down(result, factor, RATIO_SCALE) for result in worst)
         return self.equity() + scenarios - self.portfolio.addons()[1]
 
+    def maintenance_excess_with(self, moves: Mapping[int, int]) -> int:
+        """`maintenance_excess` were these signed quantities held too, for nothing."""
+        return self._asked_with(moves, self.maintenance_excess)
+
+    def initial_excess_holding(self, moves: Mapping[int, int]) -> int:
+        """`initial_excess` were these signed quantities held too, for nothing."""
+        return self._asked_with(moves, self.initial_excess)
+
     def initial_margin(self) -> int:
         """Initial requirement, >= 0, open orders included."""
         return self.equity() - self.initial_excess()
@@ -245,6 +253,18 @@ class MarginAccount:
         orders = tuple((order_id, *self.orders[order_id]) for order_id in sorted(self.orders))
         collateral = tuple(sorted(self.collateral.items()))
         return (self.subaccount_id, self.cash, positions, orders, collateral)
+
+    def _asked_with(self, moves: Mapping[int, int], question: Callable[[], int]) -> int:
+        """The answer after these moves of positions alone, which leave no trace."""
+        self._follow_marks()
+        for instrument_id, quantity in moves.items():
+            self.portfolio.change(instrument_id, quantity)
+        self._totals = None
+        answer = question()
+        for instrument_id, quantity in moves.items():
+            self.portfolio.change(instrument_id, -quantity)
+        self._totals = None
+        return answer
 
     def _follow_marks(self) -> None:
         """Recompute what an older generation of marks left behind."""

@@ -1,0 +1,218 @@
+"""Portfolios that change hands: to keepers, to the insurance fund, and who bears the loss.
+
+Legs move as fills at their marks, so a transfer costs its seller the discount and nothing else.
+What nobody can pay comes from the fund, up to its limit, and the rest from everybody with equity,
+each exactly its share. Cash is conserved to the last unit by each function here.
+"""
+
+from exchange.commands import LiquidationParameters
+from exchange.engine.entry import limit_reduce_only
+from exchange.engine.state import Liquidation, Subaccount, Venue
+from exchange.events import (
+    InsuranceUsed,
+    LiquidationStarted,
+    LossSocialised,
+    PortfolioTransferred,
+    TransferredLeg,
+)
+from exchange.fixed import RATIO_SCALE, mul_div_down, notional, to_nanoseconds
+from exchange.margin.account import MarginAccount
+from exchange.margin.liquidation import (
+    MOVES,
+    Cause,
+    Leg,
+    discount,
+    legs_of,
+    released_requirement,
+    share_loss,
+)
+from exchange.model import FEE_SUBACCOUNT_ID, InstrumentStatus, LiquidationStage
+
+
+def rules(venue: Venue) -> LiquidationParameters:
+    """How this venue liquidates; asked only where it does."""
+    assert venue.parameters is not None
+    assert venue.parameters.liquidation is not None
+    return venue.parameters.liquidation
+
+
+def fund(venue: Venue) -> Subaccount:
+    """The insurance fund; the venue's own subaccount until the configured one is open on chain."""
+    found = venue.subaccounts.get(rules(venue).fund_subaccount_id)
+    return found or venue.subaccounts[FEE_SUBACCOUNT_ID]
+
+
+def is_tradable(venue: Venue, instrument_id: int) -> bool:
+    """Whether an instrument is live and has time left."""
+    expiry = venue.instruments[instrument_id].expiry
+    if expiry and to_nanoseconds(expiry) <= venue.time_ns:
+        return False
+    return venue.statuses[instrument_id] is InstrumentStatus.LIVE
+
+
+def why_suspended(venue: Venue, account: MarginAccount) -> str:
+    """Why an account cannot be judged now: its prices are old, or moved away; empty if it can."""
+    assert venue.parameters is not None
+    parameters = rules(venue)
+    if not account.positions:
+        return ""
+    if venue.time_ns - venue.marks_time_ns > parameters.marks_age_ns_max:
+        return "the risk arrays are stale"
+    held = {venue.instruments[instrument_id].underlying_id for instrument_id in account.positions}
+    for underlying_id in sorted(held):
+        age_ns = venue.time_ns - venue.index_times_ns.get(underlying_id, 0)
+        if age_ns > venue.parameters.limits.index_age_ns_max:
+            return "the index is stale"
+        made_with = venue.marks.underlying_risk(underlying_id).index_price
+        moved = abs(venue.marks.index_price(underlying_id) - made_with)
+        if moved * RATIO_SCALE > parameters.drift_rate_max * made_with:
+            return "the index has moved since the risk arrays were made"
+    return ""
+
+
+def why_not_for_sale(venue: Venue, account: MarginAccount) -> str:
+    """Why no part of an account can change hands now; empty if it can."""
+    if not all(is_tradable(venue, instrument_id) for instrument_id in account.positions):
+        return "an instrument of it is halted or at its expiry"
+    return why_suspended(venue, account)
+
+
+def fraction_legs(venue: Venue, account: MarginAccount, fraction: int) -> tuple[Leg, ...]:
+    """The legs of a fraction of an account, in lots, at their marks."""
+    lots = {key: venue.instruments[key].lot_size for key in account.positions}
+    return legs_of(account.positions, fraction, lots, venue.marks)
+
+
+def transfer(
+    venue: Venue,
+    liquidation: Liquidation,
+    taker: Subaccount,
+    fraction: int,
+    legs: tuple[Leg, ...],
+    cost: int,
+) -> None:
+    """Move legs at their prices; the seller pays `cost`, or the fund if the seller has nothing."""
+    seller = venue.subaccounts[liquidation.subaccount_id]
+    before = seller.account.maintenance_excess()
+    by_fund = liquidation.stage is LiquidationStage.INSOLVENT
+    for leg in legs:
+        _move(seller.account, leg.instrument_id, -leg.quantity, leg.price)
+        _move(taker.account, leg.instrument_id, leg.quantity, leg.price)
+    liquidation.step += 1
+    venue.batches.pending += len(legs)
+    venue.emit(
+        PortfolioTransferred(
+            subaccount_id=seller.subaccount_id,
+            taker_subaccount_id=taker.subaccount_id,
+            step=liquidation.step,
+            fraction=fraction,
+            legs=tuple(
+                TransferredLeg(
+                    instrument_id=one.instrument_id, quantity=one.quantity, price=one.price
+                )
+                for one in legs
+            ),
+            discount=cost,
+            by_fund=by_fund,
+        )
+    )
+    if by_fund:
+        pay_from_fund(venue, liquidation.subaccount_id, taker, cost)
+    else:
+        _pay(seller.account, taker.account, cost)
+    for leg in legs:
+        limit_reduce_only(venue, taker, leg.instrument_id)
+    assert seller.account.maintenance_excess() >= before, "a step that did not reduce risk"
+
+
+def _move(account: MarginAccount, instrument_id: int, quantity: int, price: int) -> None:
+    account.apply_fill(instrument_id, quantity)
+    account.add_cash(-notional(price, quantity))
+
+
+def _pay(payer: MarginAccount, payee: MarginAccount, amount: int) -> None:
+    assert amount >= 0
+    payer.add_cash(-amount)
+    payee.add_cash(amount)
+
+
+def pay_from_fund(venue: Venue, liquidated_id: int, payee: Subaccount, amount: int) -> None:
+    """The fund pays what nobody else can; beyond its limit everybody does."""
+    if amount == 0:
+        return
+    payer = fund(venue)
+    able = mul_div_down(max(0, payer.account.equity()), rules(venue).fund_rate_max, RATIO_SCALE)
+    if amount > able:
+        socialise(venue, liquidated_id, amount - able)
+    _pay(payer.account, payee.account, amount)
+    venue.emit(
+        InsuranceUsed(
+            fund_subaccount_id=payer.subaccount_id,
+            liquidated_id=liquidated_id,
+            subaccount_id=payee.subaccount_id,
+            amount=amount,
+        )
+    )
+
+
+def socialise(venue: Venue, liquidated_id: int, loss: int) -> None:
+    """Everybody with equity pays the fund its share of a loss."""
+    payee = fund(venue)
+    apart = (payee.subaccount_id, liquidated_id)
+    equities = (
+        (subaccount_id, subaccount.account.equity())
+        for subaccount_id, subaccount in venue.subaccounts.items()
+        if subaccount_id not in apart
+    )
+    shares = share_loss(loss, equities)
+    for subaccount_id, amount in shares:
+        _pay(venue.subaccounts[subaccount_id].account, payee.account, amount)
+    venue.batches.pending += 1
+    venue.emit(
+        LossSocialised(
+            fund_subaccount_id=payee.subaccount_id,
+            liquidated_id=liquidated_id,
+            amount=sum(amount for _, amount in shares),
+            shares=shares,
+        )
+    )
+
+
+def cover(venue: Venue, liquidation: Liquidation) -> None:
+    """Pay off the debt of an account that holds nothing any more."""
+    subaccount = venue.subaccounts[liquidation.subaccount_id]
+    pay_from_fund(venue, subaccount.subaccount_id, subaccount, max(0, -subaccount.account.equity()))
+
+
+def take_over(venue: Venue, liquidation: Liquidation) -> None:
+    """The fund takes everything that is left, at the price that the auction ended with."""
+    account = venue.subaccounts[liquidation.subaccount_id].account
+    legs = fraction_legs(venue, account, RATIO_SCALE)
+    equity = account.equity()
+    cost = 0
+    if equity > 0:
+        released = released_requirement(account, legs)
+        cost = discount(RATIO_SCALE, RATIO_SCALE, equity, released)
+    taker = fund(venue)
+    transfer(venue, liquidation, taker, RATIO_SCALE, legs, cost)
+    cover(venue, liquidation)
+    if taker.subaccount_id not in venue.liquidations:
+        _begin_unwinding(venue, taker)
+
+
+def _begin_unwinding(venue: Venue, taker: Subaccount) -> None:
+    stage = MOVES[None, Cause.TAKEN_OVER]
+    assert stage is not None
+    venue.liquidations[taker.subaccount_id] = Liquidation(
+        subaccount_id=taker.subaccount_id,
+        stage=stage,
+        started_ns=venue.time_ns,
+    )
+    venue.emit(
+        LiquidationStarted(
+            subaccount_id=taker.subaccount_id,
+            stage=stage,
+            equity=taker.account.equity(),
+            maintenance_margin=taker.account.maintenance_margin(),
+        )
+    )

@@ -1,0 +1,179 @@
+"""What changes hands, and who pays: the fund, then everybody, to the last unit."""
+
+import pytest
+from tests.liquidation_world import PERCENT, bid, liquidating_venue, rules, short_call, sweep
+from tests.venue import EXPIRY_S, FEE_ID, C, contracts, names, usdc
+
+from exchange.commands import DepositSeen
+from exchange.events import (
+    InsuranceUsed,
+    LiquidationEnded,
+    LiquidationSliced,
+    LossSocialised,
+    PortfolioTransferred,
+    TransferredLeg,
+)
+from exchange.fixed import RATIO_SCALE
+from exchange.model import LiquidationStage
+
+
+def of_kind(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def fill_fund(venue, cash):
+    venue.observe(DepositSeen(subaccount_id=FEE_ID, amount=usdc(cash)))
+
+
+def until_taken_over(venue, seconds=90):
+    """Sweeps until somebody takes over; the events of the last one."""
+    for _ in range(seconds):
+        events = sweep(venue, 1)
+        if of_kind(events, PortfolioTransferred):
+            return events
+    raise AssertionError("nobody took over")
+
+
+@pytest.fixture
+def venue():
+    return liquidating_venue()
+
+
+@pytest.fixture
+def seller(venue):
+    return short_call(venue)[0]
+
+
+def test_without_bids_the_fund_takes_everything_at_the_last_price(venue, seller):
+    """The price fell to nothing: the fund has the equity, the account is flat and owes nothing."""
+    venue.mark({C: 5_000})
+    events = until_taken_over(venue)
+    assert names(events) == ["PortfolioTransferred", "LiquidationStarted", "LiquidationEnded"]
+    assert events[0] == PortfolioTransferred(
+        subaccount_id=seller,
+        taker_subaccount_id=FEE_ID,
+        step=1,
+        fraction=RATIO_SCALE,
+        legs=(TransferredLeg(instrument_id=C, quantity=-contracts(4), price=usdc(5_000)),),
+        discount=usdc(5_100),
+        by_fund=False,
+    )
+    assert (venue.cash(seller), venue.position(seller)) == (0, 0)
+    assert (venue.cash(FEE_ID), venue.position(FEE_ID)) == (usdc(25_100), -contracts(4))
+    assert events[1].stage is LiquidationStage.UNWINDING
+
+
+def test_the_fund_pays_what_an_insolvent_account_owes(venue, seller):
+    fill_fund(venue, 10_000)
+    venue.mark({C: 6_500})
+    events = until_taken_over(venue)
+    (used,) = of_kind(events, InsuranceUsed)
+    assert (used.liquidated_id, used.subaccount_id, used.amount) == (seller, seller, usdc(900))
+    assert not of_kind(events, LossSocialised)
+    assert venue.engine.margin(FEE_ID).equity == usdc(9_100)
+
+
+def test_beyond_the_fund_everybody_pays_pro_rata_to_equity(venue, seller):
+    """900 lost, 300 in the fund: 600 from three accounts of 1,016,000, 500,000 and 1."""
+    buyer = seller + 1
+    fill_fund(venue, 300)
+    rich, poor = venue.fund("carol", 500_000), venue.fund("dave", "0.000001")
+    venue.fund("eve", 0)
+    venue.mark({C: 6_500})
+    before = {one: venue.cash(one) for one in (buyer, rich, poor)}
+    equities = {one: venue.engine.margin(one).equity for one in before}
+    events = until_taken_over(venue)
+    (shared,) = of_kind(events, LossSocialised)
+    shares = dict(shared.shares)
+    assert shared.amount == sum(shares.values()) == usdc(600)
+    assert set(shares) <= {buyer, rich, poor}
+    total = sum(equities.values())
+    for one, equity in equities.items():
+        assert before[one] - venue.cash(one) == shares.get(one, 0)
+        assert abs(shares.get(one, 0) * total - usdc(600) * equity) < total
+    assert venue.engine.margin(FEE_ID).equity == 0
+
+
+def test_one_loss_uses_no_more_than_its_share_of_the_fund():
+    venue = liquidating_venue(liquidation=rules(fund_rate_max=10 * PERCENT))
+    short_call(venue)
+    fill_fund(venue, 5_000)
+    venue.mark({C: 6_500})
+    (shared,) = of_kind(until_taken_over(venue), LossSocialised)
+    assert shared.amount == usdc(400)
+    assert venue.engine.margin(FEE_ID).equity == usdc(4_500)
+
+
+def test_debt_without_positions_is_covered_at_once(venue, seller):
+    """The options expired against the account before anybody took over."""
+    fill_fund(venue, 100_000)
+    venue.wait_until(EXPIRY_S - 1_800)
+    for _ in range(61):
+        venue.index(110_000)
+        venue.wait(30)
+    venue.expire()
+    assert venue.cash(seller) == usdc(25_100 - 40_000)
+    assert names(sweep(venue)) == ["LiquidationStarted", "InsuranceUsed", "LiquidationEnded"]
+    assert (venue.cash(seller), venue.cash(FEE_ID)) == (0, usdc(85_100))
+
+
+def test_the_fund_unwinds_what_it_took(venue, seller):
+    """Slice by slice until it is flat, whatever its excess."""
+    fill_fund(venue, 100_000)
+    maker = venue.fund("carol")
+    venue.mark({C: 6_500})
+    until_taken_over(venue)
+    venue.sell(maker, 10, 6_500)
+    events = [event for _ in range(60) for event in sweep(venue, 1)]
+    sliced = of_kind(events, LiquidationSliced)
+    assert {event.subaccount_id for event in sliced} == {FEE_ID}
+    assert of_kind(events, LiquidationEnded)[-1].subaccount_id == FEE_ID
+    assert venue.position(FEE_ID) == 0
+    venue.twin()
+
+
+def test_what_the_fund_loses_while_it_unwinds_is_shared_too(venue, seller):
+    venue.mark({C: 6_500})
+    until_taken_over(venue)
+    venue.mark({C: 7_000})
+    (shared,) = sweep(venue, 1)
+    assert (shared.liquidated_id, shared.amount) == (FEE_ID, usdc(2_000))
+    assert venue.engine.margin(FEE_ID).equity == 0
+
+
+def test_a_second_takeover_joins_the_first(venue, seller):
+    other, _ = short_call(venue)
+    fill_fund(venue, 100_000)
+    venue.mark({C: 6_500})
+    events = until_taken_over(venue)
+    assert {event.subaccount_id for event in of_kind(events, PortfolioTransferred)} == {
+        seller,
+        other,
+    }
+    assert names(events).count("LiquidationStarted") == 1
+    assert venue.position(FEE_ID) == -contracts(8)
+
+
+def test_the_fund_may_be_another_subaccount():
+    """Until it is open on chain the venue's own stands in."""
+    venue = liquidating_venue(liquidation=rules(fund_subaccount_id=4))
+    short_call(venue)
+    assert venue.fund("safety", 50_000) == 4
+    venue.mark({C: 6_500})
+    events = until_taken_over(venue)
+    assert of_kind(events, PortfolioTransferred)[0].taker_subaccount_id == 4
+    assert not of_kind(sweep(venue, 1), LossSocialised)
+
+
+def test_a_keepers_reduce_only_order_shrinks_with_the_position_it_takes_over(venue, seller):
+    """Long 4 with an order to sell them: short 4 taken over leave nothing to reduce."""
+    buyer = seller + 1
+    fill_fund(venue, 10_000)
+    venue.sell(buyer, 4, 9_000, reduce_only=True)
+    venue.mark({C: 6_500})
+    for _ in range(3):
+        sweep(venue, 1)
+    events = bid(venue, buyer, seller)
+    assert "OrderCanceled" in names(events)
+    assert venue.position(buyer) == 0
+    assert not venue.engine.open_orders(buyer)
