@@ -9,9 +9,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
-from tests.venue import EXPIRY_S, FEES, NS, C, Venue, call, limits, open_venue, put, usdc
+from tests.venue import (
+    EXPIRY_S,
+    FEES,
+    NS,
+    PERP,
+    C,
+    Venue,
+    call,
+    future,
+    limits,
+    linear_venue,
+    put,
+    usdc,
+)
 
 from exchange.commands import (
+    AccrueFunding,
     AdvanceClock,
     AmendOrder,
     BatchSeen,
@@ -57,8 +71,11 @@ Events = tuple[AnyEvent, ...]
 OWNERS: Final = ("ann", "bob", "carol")
 DAY: Final = 86_400
 FIRST_EXPIRY: Final = EXPIRY_S - 32 * DAY  # the second day at 08:00
-NEAR: Final = (call(100_000, expiry=FIRST_EXPIRY), put(100_000, expiry=FIRST_EXPIRY))
-TRADED: Final = (*NEAR, C, put(90_000))
+NEAR_FUTURE: Final = future(FIRST_EXPIRY)
+NEAR_OPTIONS: Final = (call(100_000, expiry=FIRST_EXPIRY), put(100_000, expiry=FIRST_EXPIRY))
+NEAR: Final = (*NEAR_OPTIONS, NEAR_FUTURE)
+LINEAR: Final = (PERP, NEAR_FUTURE)
+TRADED: Final = (*NEAR, C, PERP)
 LOT: Final = 100
 BREAKER: Final = BreakerParameters(
     move_rate=RATIO_SCALE * 3 // 100, window_ns=60 * NS, cool_off_ns=5 * NS, auction_ns=5 * NS
@@ -70,13 +87,13 @@ class Flow:
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
-        self.venue: Venue = open_venue(
+        self.venue: Venue = linear_venue(
             fees=FEES,
             limits=limits(open_orders_max=5, batch_items_max=12),
             breaker=BREAKER,
         )
         self.venue.list_instruments(*NEAR)
-        self.venue.mark(dict.fromkeys(NEAR, 2_500))
+        self.venue.mark(dict.fromkeys(NEAR_OPTIONS, 2_500) | {NEAR_FUTURE: 100_000})
         self.accounts = [
             self.venue.fund(owner, cash) for owner in OWNERS for cash in (15_000, 400_000)
         ]
@@ -88,21 +105,22 @@ class Flow:
     def step(self) -> None:
         """One command, or a moment of silence."""
         kinds = (
-            (16, self.place),
+            (36, self.place),
             (4, self.link),
             (4, self.amend),
             (2, self.quote),
             (2, self.reprice),
             (2, self.cancel),
-            (2, self.index),
+            (4, self.index),
             (1, self.mark),
+            (1, self.fund),
             (1, self.withdraw),
             (1, self.chain),
             (1, self.batch),
             (1, self.repeat),
             (1, self.pass_time),
             (1, self.expire),
-            (2, self.protect),
+            (4, self.protect),
             (1, self.halt),
             (2, self.resume),
         )
@@ -188,8 +206,10 @@ class Flow:
                 )
             )
             terms = msgspec.structs.replace(terms, **change)
-        price = self.near_price()
-        terms = msgspec.structs.replace(terms, quantity=self.draw(1, 400) * LOT, limit_price=price)
+        linear = terms.instrument_id in LINEAR
+        quantity = self.draw(1, 40 if linear else 400) * LOT
+        price = self.near_price(usdc(99_900) if linear else usdc(2_400))
+        terms = msgspec.structs.replace(terms, quantity=quantity, limit_price=price)
         self.terms.append(terms)
         time_in_force = self.pick((TimeInForce.GTC, TimeInForce.GTC, *TimeInForce))
         follows = trigger is None and self.draw(0, 4) == 0
@@ -208,8 +228,8 @@ class Flow:
             mmp=self.draw(0, 3) == 0,
         )
 
-    def near_price(self) -> int:
-        return usdc(2_400) + self.draw(0, 20) * usdc(10) + int(self.rarely())
+    def near_price(self, low: int = usdc(2_400)) -> int:
+        return low + self.draw(0, 20) * usdc(10) + int(self.rarely())
 
     def reprice(self) -> Events:
         """The marks loop moves volatility orders; rarely it names another order."""
@@ -302,12 +322,14 @@ class Flow:
         return self.venue.send(command)
 
     def quote_line(self, instrument_id: int) -> Quote:
+        linear = instrument_id in LINEAR
+        low, lots = (usdc(99_900), 5 * LOT) if linear else (usdc(2_400), 50 * LOT)
         return Quote(
             instrument_id,
-            usdc(2_400) + self.draw(0, 8) * usdc(10),
-            self.draw(0, 3) * 50 * LOT,
-            usdc(2_470) + self.draw(0, 8) * usdc(10),
-            self.draw(0, 3) * 50 * LOT,
+            low + self.draw(0, 8) * usdc(10),
+            self.draw(0, 3) * lots,
+            low + self.draw(7, 15) * usdc(10),
+            self.draw(0, 3) * lots,
         )
 
     def cancel(self) -> Events:
@@ -337,7 +359,19 @@ class Flow:
     def mark(self) -> Events:
         """One instrument's mark moves, sometimes far."""
         instrument_id = self.pick([key for key in TRADED if key in self.venue.marks])
+        if instrument_id in LINEAR:
+            return self.venue.mark({instrument_id: 100_000 + self.draw(-5, 5) * 50})
         return self.venue.mark({instrument_id: self.pick((2_400, 2_450, 2_550, 6_000, 500))})
+
+    def fund(self) -> Events:
+        """A premium or a discount for a while, funding moves, and somebody realises it."""
+        self.note(self.venue.mark({PERP: 100_000 + self.draw(-5, 5) * 50}))
+        self.venue.wait(self.pick((1, 5, 9)))
+        self.note(self.index())
+        self.note(self.venue.send(AccrueFunding()))
+        buyer, seller = self.pick(self.accounts), self.pick(self.accounts)
+        self.note(self.venue.sell(seller, "0.1", 100_000, instrument_id=PERP))
+        return self.venue.buy(buyer, "0.1", 100_000, instrument_id=PERP)
 
     def withdraw(self) -> Events:
         """Some cash leaves, or too much is asked."""

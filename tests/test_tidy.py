@@ -87,7 +87,7 @@ BORDER = (SOURCE + "api/", SOURCE + "sdk/")
 INTEGER_CORE = re.compile(
     SOURCE
     + r"(model|commands|events|(matching|engine)(/\w+)?"
-    + r"|margin/(collateral|portfolio|account|liquidation))\.py"
+    + r"|margin/(collateral|portfolio|account|linear|liquidation))\.py"
 )
 
 Check = Callable[[str, str], Iterator[str]]

@@ -23,6 +23,7 @@ from exchange.commands import (
     ExpireInstruments,
     ExpiryRisk,
     FeeSchedule,
+    FundingParameters,
     InstrumentListing,
     ListInstruments,
     MarginParameters,
@@ -106,8 +107,15 @@ COLLATERALS: Final = tuple(
         (WBTC, "WBTC", "d", 8, 1),
     )
 )
-FEES: Final = FeeSchedule(maker_rate=3 * 10**14, taker_rate=3 * 10**14, premium_cap=125 * 10**15)
+FEES: Final = FeeSchedule(
+    maker_rate=3 * 10**14,
+    taker_rate=3 * 10**14,
+    premium_cap=125 * 10**15,
+    linear_taker_rate=5 * 10**14,
+)
 NO_FEES: Final = FeeSchedule(maker_rate=0, taker_rate=0, premium_cap=0)
+# No damping, at most 0.5 % in eight hours: a premium of 0.1 % costs 100 USDC in eight hours.
+FUNDING: Final = FundingParameters(damping_rate=0, rate_max=RATIO_SCALE // 200, interval_ns=60 * NS)
 LIMITS: Final = TradingLimits(
     band_rate=RATIO_SCALE // 10,
     open_orders_max=20,
@@ -152,10 +160,22 @@ def put(strike: Number, **where: int) -> int:
     return option(OptionKind.PUT, strike, **where)
 
 
+def perpetual(underlying_id: int = 1) -> int:
+    """The id of a perpetual."""
+    return pack_instrument_id(InstrumentTerms(Kind.PERPETUAL, underlying_id))
+
+
+def future(expiry: int = EXPIRY_S, underlying_id: int = 1) -> int:
+    """The id of a dated future."""
+    return pack_instrument_id(InstrumentTerms(Kind.FUTURE, underlying_id, expiry))
+
+
 STRIKES: Final = (90_000, 100_000, 110_000)
 CHAIN: Final = tuple(sorted(make(strike) for strike in STRIKES for make in (call, put)))
 C = call(100_000)
 P = put(100_000)
+PERP = perpetual()
+FUTURE = future()
 
 
 def listing(instrument_id: int, **grid: int) -> InstrumentListing:
@@ -507,6 +527,14 @@ def placed_in(events: Iterable[AnyEvent]) -> OrderPlaced | OrderArmed:
     """The one order that was placed, or that waits."""
     (placed,) = [event for event in events if isinstance(event, OrderPlaced | OrderArmed)]
     return placed
+
+
+def linear_venue(**parameters: Any) -> Venue:
+    """An open venue with a perpetual and a future, both marked at the index."""
+    venue = open_venue(**({"funding": FUNDING} | parameters))
+    venue.list_instruments(PERP, FUTURE)
+    venue.mark({PERP: INDEX, FUTURE: INDEX})
+    return venue
 
 
 def open_venue(**parameters: Any) -> Venue:

@@ -32,11 +32,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Rates in 1e-18. A fee is `rate * index`, at most `premium_cap * premium`, rounded up."""
+    """Rates in 1e-18 of the index, rounded up; an option's at most `premium_cap * premium`."""
 
     maker_rate: int
     taker_rate: int
     premium_cap: int
+    linear_maker_rate: int = 0  # perpetuals and futures, without a cap
+    linear_taker_rate: int = 0
 
 
 class StandardRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -119,6 +121,7 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     index_age_ns_max: int  # an older index halts new risk
     batch_items_max: int = 150  # trades, payoffs and withdrawals that end a settlement batch
     marks_age_ns_max: int = 0  # an older epoch of risk arrays halts new risk; 0: no limit
+    linear_band_rate: int = 0  # of perpetuals and futures; 0: as for options
 
 
 class BreakerParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -158,6 +161,18 @@ class LiquidationParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False)
     fund_subaccount_id: int = FEE_SUBACCOUNT_ID
 
 
+class FundingParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What holders of perpetuals pay each other; rates in 1e-18 for eight hours.
+
+    The rate is the premium of the mark over the index, less `damping_rate` toward zero, at most
+    `rate_max` either way. It accrues continuously; `AccrueFunding` comes every `interval_ns`.
+    """
+
+    damping_rate: int
+    rate_max: int
+    interval_ns: int
+
+
 class Configure(Command, frozen=True, kw_only=True):
     """Set the venue's parameters as one versioned object; the first command of every journal."""
 
@@ -174,6 +189,7 @@ class Configure(Command, frozen=True, kw_only=True):
     breaker: BreakerParameters | None = None  # None: only operators halt
     collaterals: tuple[Collateral, ...] = ()  # by asset_id; USDC is cash
     liquidation: LiquidationParameters | None = None  # None: nobody is liquidated
+    funding: FundingParameters | None = None  # None: perpetuals pay none
 
 
 class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -351,6 +367,10 @@ class ExpireInstruments(Command, frozen=True, kw_only=True):
     expiry: int
 
 
+class AccrueFunding(Command, frozen=True, kw_only=True):
+    """Move the funding index of every perpetual by what accrued; a pending batch ends first."""
+
+
 class ProtectionParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Limits of a maker's fills within `interval_ns`; 0 is no limit, `frozen_ns` 0 needs a reset.
 
@@ -487,6 +507,7 @@ AnyCommand = (
     | SweepLiquidations
     | BidLiquidation
     | ExpireInstruments
+    | AccrueFunding
     | SetProtection
     | ResetProtection
     | Halt

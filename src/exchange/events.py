@@ -439,6 +439,29 @@ class LiquidationEnded(Event, frozen=True, kw_only=True):
     maintenance_margin: int
 
 
+class FundingAccrued(Event, frozen=True, kw_only=True):
+    """A perpetual's funding index moved; `ordinal` counts from 1.
+
+    `index` is what a long has paid a contract since the listing, in whole quanta of 0.01 USDC.
+    `rate` in 1e-18 for eight hours, and `index_price`, are those in force now.
+    Where this command ends a settlement batch the move belongs to the next one.
+    """
+
+    instrument_id: int
+    ordinal: int
+    index: int
+    rate: int
+    index_price: int
+
+
+class FundingPaid(Event, frozen=True, kw_only=True):
+    """A position realised its funding as cash; a negative `amount` was paid."""
+
+    subaccount_id: int
+    instrument_id: int
+    amount: int
+
+
 class Withdrawn(Event, frozen=True, kw_only=True):
     """Cash left a subaccount for the chain."""
 
@@ -468,7 +491,7 @@ class InstrumentExpired(Event, frozen=True, kw_only=True):
 
 
 class PositionExpired(Event, frozen=True, kw_only=True):
-    """A position was paid off; `payoff` is signed, in micro-USDC."""
+    """A position was paid off; `payoff` is the signed change of cash, in micro-USDC."""
 
     subaccount_id: int
     instrument_id: int
@@ -541,6 +564,8 @@ AnyEvent = (
     | InsuranceUsed
     | LossSocialised
     | LiquidationEnded
+    | FundingAccrued
+    | FundingPaid
     | Withdrawn
     | DeliveryPriceFixed
     | InstrumentExpired

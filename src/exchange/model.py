@@ -188,8 +188,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     min_quantity: int
 
     def payoff(self, delivery_price: int) -> int:
-        """Payoff of one contract at `delivery_price`, in micro-USDC, >= 0."""
-        assert self.kind is Kind.OPTION
+        """What one contract is worth at `delivery_price`, in micro-USDC, >= 0."""
+        assert self.kind is not Kind.PERPETUAL
+        if self.kind is Kind.FUTURE:
+            return delivery_price
         difference = delivery_price - self.strike
         return max(0, difference if self.option_kind is OptionKind.CALL else -difference)
 

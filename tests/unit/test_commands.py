@@ -7,6 +7,7 @@ from tests.structs import any_of
 from tests.venue import C, configuration, listing
 
 from exchange.commands import (
+    AccrueFunding,
     AdvanceClock,
     AmendOrder,
     AnyCommand,
@@ -112,6 +113,7 @@ COMMANDS: list[AnyCommand] = [
     CancelAll(subaccount_id=2),
     Withdraw(terms=WITHDRAWAL, signature=bytes(65)),
     ExpireInstruments(underlying_id=1, expiry=60),
+    AccrueFunding(),
     CutBatch(),
     AdvanceClock(by_ns=5),
     ObserveBlocks(

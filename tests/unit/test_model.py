@@ -230,10 +230,11 @@ def test_payoffs(price, of_call, of_put):
     assert an_option(OptionKind.PUT).payoff(price * 10**6) == of_put * 10**6
 
 
-def test_only_options_pay_off():
-    """A future or perpetual has no payoff of this kind."""
+def test_a_future_is_worth_what_is_delivered():
+    """A perpetual never is."""
+    assert an_option(OptionKind.CALL, Kind.FUTURE).payoff(7) == 7
     with pytest.raises(AssertionError):
-        an_option(OptionKind.CALL, Kind.FUTURE).payoff(1)
+        an_option(OptionKind.CALL, Kind.PERPETUAL).payoff(7)
 
 
 def test_numbers_of_signed_orders_split_and_sort():

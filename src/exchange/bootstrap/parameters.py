@@ -9,6 +9,7 @@ from exchange.commands import (
     ConcentrationTerms,
     Configure,
     FeeSchedule,
+    FundingParameters,
     TradingLimits,
 )
 from exchange.margin.scenarios import load_preset, margin_parameters
@@ -18,10 +19,23 @@ from exchange.settlement.deployment import Deployment
 PRESET: Final = "pm33"
 _DAY_S: Final = 86_400
 
-# Deribit's schedule for options: 0.03 % of the underlying, at most 12.5 % of the premium.
-FEES: Final = FeeSchedule(maker_rate=3 * 10**14, taker_rate=3 * 10**14, premium_cap=125 * 10**15)
+# Deribit's schedule: options 0.03 % of the underlying, at most 12.5 % of the premium; perpetuals
+# and futures 0.05 % for takers.
+FEES: Final = FeeSchedule(
+    maker_rate=3 * 10**14,
+    taker_rate=3 * 10**14,
+    premium_cap=125 * 10**15,
+    linear_maker_rate=0,
+    linear_taker_rate=5 * 10**14,
+)
+FUNDING: Final = FundingParameters(
+    damping_rate=25 * 10**13,  # a premium of 0.025 % costs nothing
+    rate_max=5 * 10**15,  # 0.5 % in eight hours
+    interval_ns=60 * 10**9,
+)
 LIMITS: Final = TradingLimits(
     band_rate=10**17,  # 10 % of the index
+    linear_band_rate=3 * 10**16,
     open_orders_max=5_000,
     quantity_max=10_000 * 10**4,
     deadline_seconds_max=90 * _DAY_S,
@@ -59,4 +73,5 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         limits=LIMITS,
         delivery_window_s=DELIVERY_WINDOW_S,
         breaker=BREAKER,
+        funding=FUNDING,
     )

@@ -9,6 +9,7 @@ import hashlib
 from typing import assert_never
 
 from exchange.commands import (
+    AccrueFunding,
     AdvanceClock,
     AmendOrder,
     AnyCommand,
@@ -38,6 +39,7 @@ from exchange.engine import (
     custody,
     entry,
     expiry,
+    funding,
     linked,
     liquidation,
     phases,
@@ -123,18 +125,27 @@ class Engine:
                 phases.halt(venue, command)
             case Resume():
                 phases.resume(venue, command)
-            case CutBatch():
-                follow_up(venue)  # of the sweeps: nothing trades after the cut
-                custody.cut_batch(venue, self.state_hash)
             case ExpireInstruments():
                 expiry.expire_instruments(venue, command)
             case ListInstruments():
                 expiry.list_instruments(venue, command)
             case Configure():
                 expiry.configure(venue, command)
+            case CutBatch() | AccrueFunding() | AdvanceClock():
+                follow_up(venue)  # of the sweeps: nothing trades after a cut
+                self._cut(command)
+            case _:
+                assert_never(command)
+
+    def _cut(self, command: CutBatch | AccrueFunding | AdvanceClock) -> None:
+        """Apply what ends a settlement batch, or may."""
+        match command:
+            case CutBatch():
+                custody.cut_batch(self._venue, self.state_hash)
+            case AccrueFunding():
+                funding.accrue_funding(self._venue, self.state_hash)
             case AdvanceClock():
-                follow_up(venue)  # likewise: it may cut
-                custody.advance_clock(venue, command, self.state_hash)
+                custody.advance_clock(self._venue, command, self.state_hash)
             case _:
                 assert_never(command)
 
@@ -273,8 +284,11 @@ class Engine:
         return [(price, quantity) for price, quantity, _ in book.levels(side, depth)]
 
     def total_cash(self) -> int:
-        """Sum of all cash; changes by deposits and withdrawals alone."""
-        return sum(sub.cash for sub in self._venue.subaccounts.values())
+        """Sum of cash less entry costs and unrealised funding.
+
+        Changes by deposits and withdrawals alone.
+        """
+        return sum(sub.account.net_cash() for sub in self._venue.subaccounts.values())
 
     def state_hash(self) -> bytes:
         """sha256 of the canonical state, 32 bytes."""

@@ -6,6 +6,7 @@ words that name the value and the bound, so that the sender knows what to change
 
 from exchange.commands import AmendOrder, Reprice
 from exchange.engine.armed import watched_price
+from exchange.engine.fees import schedule_fee_per_contract
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.fixed import (
@@ -17,7 +18,6 @@ from exchange.fixed import (
     format_decimal,
     is_multiple,
     mul_div_down,
-    mul_div_up,
     to_nanoseconds,
     to_seconds_down,
 )
@@ -27,6 +27,7 @@ from exchange.model import (
     BidTerms,
     Instrument,
     InstrumentStatus,
+    Kind,
     LiquidationStage,
     OrderStatus,
     OrderTerms,
@@ -396,28 +397,23 @@ def marks_are_stale(venue: Venue) -> bool:
 
 
 def _check_fee(venue: Venue, terms: OrderTerms) -> Refusal | None:
-    underlying_id = venue.instruments[terms.instrument_id].underlying_id
-    index_price = venue.marks.index_price(underlying_id)
-    least_fee = _schedule_fee_per_contract(venue, index_price, terms.limit_price)
+    least_fee = schedule_fee_per_contract(
+        venue, venue.instruments[terms.instrument_id], terms.limit_price
+    )
     if terms.max_fee < least_fee:
         text = format_decimal(least_fee, CASH_SCALE)
         return RejectReason.MAX_FEE_TOO_LOW, f"max_fee must be at least {text} a contract"
     return None
 
 
-def _schedule_fee_per_contract(venue: Venue, index_price: int, price: int) -> int:
-    assert venue.parameters is not None
-    fees = venue.parameters.fees
-    rate = max(fees.maker_rate, fees.taker_rate)
-    by_index = mul_div_up(rate, index_price, RATIO_SCALE)
-    return min(by_index, mul_div_up(fees.premium_cap, price, RATIO_SCALE))
-
-
 def _band_edge(venue: Venue, terms: OrderTerms) -> int:
     """The highest price that a buyer may bid, or the lowest that a seller may offer."""
     assert venue.parameters is not None
-    index_price = venue.marks.index_price(venue.instruments[terms.instrument_id].underlying_id)
-    band = mul_div_down(venue.parameters.limits.band_rate, index_price, RATIO_SCALE)
+    limits, instrument = venue.parameters.limits, venue.instruments[terms.instrument_id]
+    rate = limits.band_rate
+    if instrument.kind is not Kind.OPTION and limits.linear_band_rate:
+        rate = limits.linear_band_rate
+    band = mul_div_down(rate, venue.marks.index_price(instrument.underlying_id), RATIO_SCALE)
     return venue.marks.mark_price(terms.instrument_id) + terms.side.sign * band
 
 

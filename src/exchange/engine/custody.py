@@ -185,6 +185,12 @@ def cut_full_batch(venue: Venue, state_hash: Callable[[], bytes]) -> None:
         _cut(venue, state_hash)
 
 
+def cut_pending(venue: Venue, state_hash: Callable[[], bytes]) -> None:
+    """End the batch here if it holds anything."""
+    if venue.batches.pending:
+        _cut(venue, state_hash)
+
+
 def _cut(venue: Venue, state_hash: Callable[[], bytes]) -> None:
     batches = venue.batches
     first_seq = batches.last_seq + 1
@@ -213,6 +219,5 @@ def advance_clock(venue: Venue, command: AdvanceClock, state_hash: Callable[[], 
         venue.refuse(RejectReason.NOT_LOCAL, "the clock moves only on a local chain")
         return
     venue.clock_offset_ns += max(0, command.by_ns)  # first: the cut's hash is of the state after
-    if venue.batches.pending:
-        _cut(venue, state_hash)
+    cut_pending(venue, state_hash)
     venue.emit(ClockAdvanced(offset_ns=venue.clock_offset_ns))

@@ -1,8 +1,9 @@
 """Order entry: place, cancel, and what each match does to both sides.
 
 The checks stand in the order of `RejectReason`. Every function either refuses and changes nothing,
-or does all of it. The order of effects of a match: cash and position of the maker, of the taker,
-the venue's fees, then `Traded`; afterwards reduce-only orders shrink to what is left to reduce.
+or does all of it. The order of effects of a match: funding, cash and position of the maker, of the
+taker, the venue's fees, then `Traded`; afterwards reduce-only orders shrink to what is left to
+reduce.
 """
 
 import heapq
@@ -18,6 +19,8 @@ from exchange.engine.checks import (
     entry_price,
     reducible_quantity,
 )
+from exchange.engine.fees import fee_limit, schedule_fee
+from exchange.engine.positions import move_position
 from exchange.engine.state import LinkNews, Order, Subaccount, Venue
 from exchange.events import (
     CancelReason,
@@ -29,11 +32,7 @@ from exchange.events import (
     Traded,
 )
 from exchange.fixed import (
-    QUANTITY_SCALE,
-    RATIO_SCALE,
     div_up,
-    mul_div_down,
-    mul_div_up,
     notional,
 )
 from exchange.margin.account import MarginOrder
@@ -69,24 +68,6 @@ _CANCELED_BY_BOOK: Final = {
     Outcome.SELF_TRADE_CANCELED: CancelReason.SELF_TRADE,
     Outcome.CUT_SHORT: CancelReason.TOO_MANY_FILLS,
 }
-
-
-def schedule_fee(
-    venue: Venue, underlying_id: int, price: int, quantity: int, *, maker: bool
-) -> int:
-    """Fee of a fill in micro-USDC: a rate of the index, capped by the premium; rounded up."""
-    assert venue.parameters is not None
-    fees = venue.parameters.fees
-    rate = fees.maker_rate if maker else fees.taker_rate
-    index_price = venue.marks.index_price(underlying_id)
-    by_index = mul_div_up(rate * index_price, quantity, RATIO_SCALE * QUANTITY_SCALE)
-    by_premium = mul_div_up(fees.premium_cap, notional(price, quantity), RATIO_SCALE)
-    return min(by_index, by_premium)
-
-
-def fee_limit(terms: OrderTerms, quantity: int) -> int:
-    """The most that `quantity` of this order may be charged; the contract checks the same."""
-    return mul_div_down(terms.max_fee, quantity, QUANTITY_SCALE)
 
 
 def place_order(venue: Venue, command: PlaceOrder) -> None:
@@ -322,14 +303,11 @@ def book_fill(
     value = notional(price, quantity)
     fees = []
     for order, is_maker in ((maker, True), (taker, False)):
-        fee = schedule_fee(venue, instrument.underlying_id, price, quantity, maker=is_maker)
+        fee = schedule_fee(venue, instrument, price, quantity, maker=is_maker)
         fee = min(fee, fee_limit(order.terms, quantity))
-        account = venue.subaccounts[order.terms.subaccount_id].account
-        sign = order.terms.side.sign
-        before = account.position(instrument.instrument_id)
-        account.apply_fill(instrument.instrument_id, sign * quantity)
-        venue.count_open_interest(instrument.underlying_id, before, before + sign * quantity)
-        account.add_cash(-sign * value - fee)
+        signed = order.terms.side.sign * quantity
+        move_position(venue, order.terms.subaccount_id, instrument, signed, price)
+        venue.subaccounts[order.terms.subaccount_id].account.add_cash(-fee)
         order.filled_quantity += quantity
         order.fill_value += value
         order.updated_ns = venue.time_ns

@@ -18,8 +18,10 @@ from exchange.commands import (
 )
 from exchange.engine.armed import note_price
 from exchange.engine.entry import FILLS_MAX, cancel
+from exchange.engine.funding import accumulate, set_rates
 from exchange.engine.phases import status_now, watch_index
-from exchange.engine.state import Venue
+from exchange.engine.positions import move_position
+from exchange.engine.state import Funding, Venue
 from exchange.events import (
     CancelReason,
     Configured,
@@ -32,7 +34,7 @@ from exchange.events import (
     PositionExpired,
     RejectReason,
 )
-from exchange.fixed import PRICE_QUANTUM, div_half_even, is_multiple, notional, to_nanoseconds
+from exchange.fixed import PRICE_QUANTUM, div_half_even, is_multiple, to_nanoseconds
 from exchange.margin.collateral import wrong_terms
 from exchange.margin.merkle import samples_root
 from exchange.matching.book import OrderBook
@@ -68,7 +70,9 @@ def configure(venue: Venue, command: Configure) -> None:
     if wrong:
         venue.refuse(RejectReason.BAD_COLLATERAL, wrong)
         return
+    accumulate(venue)
     venue.configure(command)
+    set_rates(venue)
     venue.emit(Configured(version=command.version))
     if FEE_SUBACCOUNT_ID not in venue.subaccounts:
         venue.open_subaccount(FEE_SUBACCOUNT_ID, "")
@@ -113,9 +117,7 @@ def _check_listing(venue: Venue, listing: InstrumentListing) -> tuple[RejectReas
     name = _underlying_names(venue).get(terms.underlying_id)
     if name is None:
         return RejectReason.UNKNOWN_INSTRUMENT, f"underlying {terms.underlying_id}"
-    if terms.kind is not Kind.OPTION:  # cash and payoffs are those of options
-        return RejectReason.UNKNOWN_INSTRUMENT, f"{instrument_name(name, terms)} is no option"
-    if to_nanoseconds(terms.expiry) <= venue.time_ns:
+    if terms.kind is not Kind.PERPETUAL and to_nanoseconds(terms.expiry) <= venue.time_ns:
         return RejectReason.INSTRUMENT_EXPIRED, instrument_name(name, terms)
     if listing.lot_size <= 0 or not is_multiple(listing.min_quantity, listing.lot_size):
         return RejectReason.QUANTITY_OFF_LOT, "min_quantity must be a multiple of lot_size"
@@ -139,6 +141,8 @@ def _list_instrument(venue: Venue, listing: InstrumentListing) -> None:
         min_quantity=listing.min_quantity,
     )
     venue.instruments[instrument.instrument_id] = instrument
+    if instrument.kind is Kind.PERPETUAL:
+        venue.fundings[instrument.instrument_id] = Funding(venue.time_ns)
     status = venue.statuses[instrument.instrument_id] = status_now(venue, instrument)
     tick_size = listing.tick_size
     venue.books[instrument.instrument_id] = OrderBook(tick_size, tick_size, FILLS_MAX)
@@ -153,6 +157,7 @@ def update_index(venue: Venue, command: UpdateIndex) -> None:
     if samples is None:
         venue.refuse(RejectReason.UNKNOWN_INSTRUMENT, f"underlying {command.underlying_id}")
         return
+    accumulate(venue, command.underlying_id)
     venue.marks.set_index(command.underlying_id, command.index_price, command.confidence)
     venue.index_times_ns[command.underlying_id] = venue.time_ns
     needed_since_ns = _needed_since_ns(venue, command.underlying_id)
@@ -169,6 +174,7 @@ def _needed_since_ns(venue: Venue, underlying_id: int) -> int:
         to_nanoseconds(venue.instruments[instrument_id].expiry)
         for instrument_id in venue.books
         if venue.instruments[instrument_id].underlying_id == underlying_id
+        and venue.instruments[instrument_id].kind is not Kind.PERPETUAL
     )
     end_ns = min(ends_ns, default=venue.time_ns)
     return min(end_ns, venue.time_ns) - to_nanoseconds(venue.parameters.delivery_window_s)
@@ -182,8 +188,10 @@ def update_marks(venue: Venue, command: UpdateMarks) -> None:
             f"epoch {command.epoch} does not follow {venue.marks.epoch} with all live instruments",
         )
         return
+    accumulate(venue)
     venue.marks.update(command, venue.open_interest)
     venue.marks_time_ns = venue.time_ns
+    set_rates(venue)
     venue.emit(MarksUpdated(epoch=command.epoch, root=command.root))
     for instrument_id in command.instrument_ids:
         mark_price = venue.marks.mark_price(instrument_id)
@@ -244,7 +252,8 @@ def _ends_with(command: ExpireInstruments, instrument: Instrument) -> bool:
 
 
 def _check_expiry(venue: Venue, command: ExpireInstruments) -> tuple[RejectReason, str] | None:
-    if not any(_ends_with(command, instrument) for instrument in venue.instruments.values()):
+    ends = any(_ends_with(command, instrument) for instrument in venue.instruments.values())
+    if command.expiry == 0 or not ends:  # a perpetual has none
         return RejectReason.UNKNOWN_INSTRUMENT, f"nothing listed expires at {command.expiry}"
     if to_nanoseconds(command.expiry) > venue.time_ns:
         return RejectReason.NOT_EXPIRED, f"expiry {command.expiry} lies ahead"
@@ -311,10 +320,10 @@ def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int
         account = venue.subaccounts[subaccount_id].account
         if account.position(instrument_id) == 0:
             continue
-        quantity = account.remove_instrument(instrument_id)
-        venue.count_open_interest(instrument.underlying_id, quantity, 0)
-        amount = notional(payoff, quantity)
-        account.add_cash(amount)
+        total += account.entry_cost(instrument_id)
+        quantity, before = account.position(instrument_id), account.cash
+        move_position(venue, subaccount_id, instrument, -quantity, payoff)
+        amount = account.cash - before
         total += amount
         venue.batches.pending += 1
         venue.emit(
@@ -325,6 +334,6 @@ def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int
                 payoff=amount,
             )
         )
-    assert total == 0, "payoffs of an instrument sum to zero"
+    assert total == 0, "payoffs of an instrument, costs returned, sum to zero"
     del venue.books[instrument_id]
     venue.halts.pop(instrument_id, None)

@@ -17,8 +17,8 @@ from exchange.engine.entry import (
     cancel,
     has_room,
     limit_reduce_only,
-    schedule_fee,
 )
+from exchange.engine.fees import schedule_fee
 from exchange.engine.state import Liquidation, Order, Subaccount, Venue
 from exchange.engine.takeover import (
     cover,
@@ -260,7 +260,7 @@ def _offer(venue: Venue, instrument: Instrument, wanted: int) -> Offer:
             break
         levels.append((price, quantity))
     dearest = max((price for price, _ in levels), default=0)
-    fee = schedule_fee(venue, instrument.underlying_id, dearest, QUANTITY_SCALE, maker=False)
+    fee = schedule_fee(venue, instrument, dearest, QUANTITY_SCALE, maker=False)
     most = slice_quantity_max(wanted, instrument.lot_size, parameters.slice_rate)
     most = div_down(most, instrument.lot_size) * instrument.lot_size
     return Offer(instrument.instrument_id, sign, most, instrument.lot_size, levels, fee)

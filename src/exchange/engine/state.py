@@ -170,6 +170,23 @@ class Samples:
             self.samples.popleft()
 
 
+class Funding:
+    """What a perpetual's holders owe each other; the index itself is among the marks."""
+
+    __slots__ = ("index_price", "ordinal", "rate", "remainder", "since_ns")
+
+    def __init__(self, since_ns: int) -> None:
+        self.ordinal = 0  # of the last move
+        self.remainder = 0  # accrued and not moved, in `engine.funding.QUANTUM` parts of 0.01 USDC
+        self.since_ns = since_ns  # up to where it accrued
+        self.rate = 0  # in force since, in 1e-18 for eight hours ...
+        self.index_price = 0  # ... of this
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content; the remainder is longer than 64 bits."""
+        return (self.ordinal, str(self.remainder), self.since_ns, self.rate, self.index_price)
+
+
 class Batches:
     """Where the next settlement batch begins and what it would hold."""
 
@@ -211,6 +228,7 @@ class Venue:
         self.last_trade_id = 0
         self.last_prices: dict[int, int] = {}
         self.liquidations: dict[int, Liquidation] = {}  # by subaccount_id
+        self.fundings: dict[int, Funding] = {}  # by perpetual
         self.batches = Batches()
         self.protection = Protection()
         self.triggers = TriggerBook()
@@ -307,6 +325,7 @@ class Venue:
                 (sorted(self.index_times_ns.items()), self.marks_time_ns),
                 sorted(self.open_interest.items()),
                 sorted((*key, price) for key, price in self.delivery_prices.items()),
+                [(key, self.fundings[key].state()) for key in sorted(self.fundings)],
                 (self.last_trade_id, sorted(self.last_prices.items())),
                 (
                     self.batches.number,

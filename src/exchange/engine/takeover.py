@@ -7,6 +7,7 @@ each exactly its share. Cash is conserved to the last unit by each function here
 
 from exchange.commands import LiquidationParameters
 from exchange.engine.entry import limit_reduce_only
+from exchange.engine.positions import move_position
 from exchange.engine.state import Liquidation, Subaccount, Venue
 from exchange.events import (
     InsuranceUsed,
@@ -15,7 +16,7 @@ from exchange.events import (
     PortfolioTransferred,
     TransferredLeg,
 )
-from exchange.fixed import RATIO_SCALE, mul_div_down, notional, to_nanoseconds
+from exchange.fixed import RATIO_SCALE, mul_div_down, to_nanoseconds
 from exchange.margin.account import MarginAccount
 from exchange.margin.liquidation import (
     MOVES,
@@ -96,8 +97,9 @@ def transfer(
     before = seller.account.maintenance_excess()
     by_fund = liquidation.stage is LiquidationStage.INSOLVENT
     for leg in legs:
-        _move(seller.account, leg.instrument_id, -leg.quantity, leg.price)
-        _move(taker.account, leg.instrument_id, leg.quantity, leg.price)
+        instrument = venue.instruments[leg.instrument_id]
+        move_position(venue, seller.subaccount_id, instrument, -leg.quantity, leg.price)
+        move_position(venue, taker.subaccount_id, instrument, leg.quantity, leg.price)
     liquidation.step += 1
     venue.batches.pending += len(legs)
     venue.emit(
@@ -123,11 +125,6 @@ def transfer(
     for leg in legs:
         limit_reduce_only(venue, taker, leg.instrument_id)
     assert seller.account.maintenance_excess() >= before, "a step that did not reduce risk"
-
-
-def _move(account: MarginAccount, instrument_id: int, quantity: int, price: int) -> None:
-    account.apply_fill(instrument_id, quantity)
-    account.add_cash(-notional(price, quantity))
 
 
 def _pay(payer: MarginAccount, payee: MarginAccount, amount: int) -> None:

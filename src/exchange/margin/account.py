@@ -1,8 +1,10 @@
 """The margin state of one subaccount: cash, positions and open orders.
 
-Integers only. Answers two questions in O(scenarios): may this order rest, and is this subaccount
-solvent. An open order counts by its worst fill alone; why that is enough is proven in
-docs/margin.md. Never knows a book, a fee schedule or a clock.
+Integers only. A fill of an option moves its value as cash, one of a perpetual or a future adds it
+to the position's entry cost (`margin.linear`); margin sees cash less costs and funding. Answers two
+questions in O(scenarios): may this order rest, and is this subaccount solvent. An open order counts
+by its worst fill alone; why that is enough is proven in docs/margin.md. Never knows a book, a fee
+schedule or a clock.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +22,7 @@ from exchange.fixed import (
     notional,
 )
 from exchange.margin.concentration import Holdings
+from exchange.margin.linear import LinearPosition
 from exchange.margin.marks import UNIT_SCALE, InstrumentRisk, MarksBook
 from exchange.margin.portfolio import Portfolio, Vector
 
@@ -50,6 +53,7 @@ class MarginAccount:
         "_totals",
         "cash",
         "holdings",
+        "linear",
         "orders",
         "portfolio",
         "subaccount_id",
@@ -58,6 +62,7 @@ class MarginAccount:
     def __init__(self, subaccount_id: int, marks: MarksBook) -> None:
         self.subaccount_id = subaccount_id
         self.cash = 0
+        self.linear: dict[int, LinearPosition] = {}  # perpetuals and futures held
         self.orders: dict[int, MarginOrder] = {}
         self._marks = marks
         self.portfolio = Portfolio(marks)
@@ -97,21 +102,76 @@ class MarginAccount:
         self._follow_marks()
         return self.portfolio.collateral_value()
 
-    def apply_fill(self, instrument_id: int, signed_quantity: int) -> None:
-        """Change a position; cash moves by `add_cash`. Complexity: O(scenarios)."""
-        self._follow_marks()
-        self.portfolio.change(instrument_id, signed_quantity)
-        underlying_id = self._marks.row(instrument_id).underlying_id
-        self.holdings.fill(instrument_id, underlying_id, signed_quantity)
-        self._totals = None
+    def entry_cost(self, instrument_id: int) -> int:
+        """Signed value at which a linear position was entered, micro-USDC; 0 for an option."""
+        held = self.linear.get(instrument_id)
+        return held.cost if held else 0
 
-    def remove_instrument(self, instrument_id: int) -> int:
-        """Give up an expired position and return its quantity; orders in it must be gone."""
+    def unrealised_funding(self, instrument_id: int) -> int:
+        """What a position owes in funding since it was last touched; negative is owed to it."""
+        held = self.linear.get(instrument_id)
+        return held.funding_due(self._marks.funding_index(instrument_id)) if held else 0
+
+    def owed(self) -> int:
+        """Entry costs and unrealised funding of all positions: cash that is not the account's."""
+        return sum(
+            held.cost + held.funding_due(self._marks.funding_index(instrument_id))
+            for instrument_id, held in self.linear.items()
+        )
+
+    def net_cash(self) -> int:
+        """Cash less what is owed: a fill changes it by exactly its value, whatever it trades."""
+        return self.cash - self.owed() if self.linear else self.cash
+
+    def trade(self, instrument_id: int, signed_quantity: int, price: int) -> int:
+        """Fill at a price, fee aside; returns the cash that funding moved before.
+
+        Complexity: O(scenarios).
+        """
+        if self._marks.row(instrument_id).is_option:
+            self.apply_fill(instrument_id, signed_quantity)
+            self.cash -= notional(price, signed_quantity)
+            return 0
+        paid = self.realise_funding(instrument_id)
+        index = self._marks.funding_index(instrument_id)
+        before = self.linear.pop(instrument_id, LinearPosition(0, 0, index))
+        held, cash = before.filled(signed_quantity, price)
+        if held.quantity:
+            self.linear[instrument_id] = held
+        else:
+            assert held.cost == 0
+        self.cash += cash
+        self._move(instrument_id, signed_quantity)
+        return paid
+
+    def realise_funding(self, instrument_id: int) -> int:
+        """Settle what a position owes in funding; returns the signed change of cash."""
+        held = self.linear.get(instrument_id)
+        if held is None:
+            return 0
+        index = self._marks.funding_index(instrument_id)
+        paid = -held.funding_due(index)
+        self.cash += paid
+        self.linear[instrument_id] = held._replace(funding_index=index)
+        return paid
+
+    def apply_fill(self, instrument_id: int, signed_quantity: int) -> None:
+        """Change a position for nothing; cash moves by `add_cash`. Complexity: O(scenarios)."""
+        if self._marks.row(instrument_id).is_option:
+            self._move(instrument_id, signed_quantity)
+        else:
+            self.trade(instrument_id, signed_quantity, 0)
+
+    def expire(self, instrument_id: int, price: int) -> tuple[int, int]:
+        """Close a position at its payoff a contract; returns (quantity, change of cash).
+
+        Orders in the instrument must be gone.
+        """
         assert all(order.instrument_id != instrument_id for order in self.orders.values())
-        quantity = self.position(instrument_id)
+        quantity, before = self.position(instrument_id), self.cash
         if quantity:
-            self.apply_fill(instrument_id, -quantity)
-        return quantity
+            self.trade(instrument_id, -quantity, price)
+        return quantity, self.cash - before
 
     def place_order(self, order_id: int, order: MarginOrder) -> None:
         """Let an accepted order rest. Complexity: O(scenarios)."""
@@ -149,8 +209,8 @@ class MarginAccount:
         return self.portfolio.mark_value()
 
     def equity(self) -> int:
-        """Cash, tokens at the index and positions at their marks."""
-        return self.cash + self.mark_value() + self.collateral_value()
+        """Net cash, tokens at the index and positions at their marks."""
+        return self.net_cash() + self.mark_value() + self.collateral_value()
 
     def initial_excess(self) -> int:
         """Equity beyond the initial requirement of positions and every open order at its worst."""
@@ -229,7 +289,12 @@ class MarginAccount:
         fresh = type(self)(self.subaccount_id, self._marks)
         for instrument_id, quantity in self.positions.items():
             assert quantity != 0
-            fresh.apply_fill(instrument_id, quantity)
+            fresh._move(instrument_id, quantity)
+        for instrument_id, held in self.linear.items():
+            assert held.quantity == self.position(instrument_id)
+            fresh.linear[instrument_id] = held
+        linear = {key for key in self.positions if not self._marks.row(key).is_option}
+        assert linear == set(self.linear)
         for asset_id, amount in self.collateral.items():
             assert amount > 0
             fresh.add_collateral(asset_id, amount)
@@ -252,7 +317,16 @@ class MarginAccount:
         positions = tuple(sorted(self.positions.items()))
         orders = tuple((order_id, *self.orders[order_id]) for order_id in sorted(self.orders))
         collateral = tuple(sorted(self.collateral.items()))
-        return (self.subaccount_id, self.cash, positions, orders, collateral)
+        linear = tuple((key, *self.linear[key]) for key in sorted(self.linear))
+        return (self.subaccount_id, self.cash, positions, orders, collateral, linear)
+
+    def _move(self, instrument_id: int, signed_quantity: int) -> None:
+        """Change a position and no money."""
+        self._follow_marks()
+        self.portfolio.change(instrument_id, signed_quantity)
+        underlying_id = self._marks.row(instrument_id).underlying_id
+        self.holdings.fill(instrument_id, underlying_id, signed_quantity)
+        self._totals = None
 
     def _asked_with(self, moves: Mapping[int, int], question: Callable[[], int]) -> int:
         """The answer after these moves of positions alone, which leave no trace."""
@@ -340,15 +414,15 @@ class MarginAccount:
         portfolio = self.portfolio
         initial, maintenance = portfolio.addons()
         value = portfolio.mark_value() + portfolio.collateral_value()
-        return self.cash + value - initial - maintenance
+        return self.net_cash() + value - initial - maintenance
 
     def _excess_after(self, order: MarginOrder, quantity: int) -> int:
         """`initial_excess` after a fill at the limit and the largest fee; leaves no trace."""
         cash = mul_div_up(order.sign * order.limit_price, quantity, QUANTITY_SCALE)
         cash += mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
-        self.apply_fill(order.instrument_id, order.sign * quantity)
+        self._move(order.instrument_id, order.sign * quantity)
         excess = self.initial_excess() - cash
-        self.apply_fill(order.instrument_id, -order.sign * quantity)
+        self._move(order.instrument_id, -order.sign * quantity)
         return excess
 
     def _turns(self, order: MarginOrder) -> Iterator[int]:

@@ -12,7 +12,15 @@ from math import gcd
 from typing import Final
 
 from exchange.commands import Collateral, ExpiryRisk, MarginParameters, UnderlyingRisk, UpdateMarks
-from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, div_down, div_exact, mul_div_down
+from exchange.fixed import (
+    PRICE_QUANTUM,
+    QUANTITY_SCALE,
+    RATIO_SCALE,
+    div_down,
+    div_exact,
+    is_multiple,
+    mul_div_down,
+)
 from exchange.margin.concentration import ConcentrationRates
 from exchange.model import Kind, unpack_instrument_id
 
@@ -84,6 +92,7 @@ class MarksBook:
         self._indices: dict[int, tuple[int, int]] = {}
         self._open_interest: dict[int, int] = {}  # by underlying_id, when the epoch came
         self.concentration = ConcentrationRates()
+        self._funding: dict[int, int] = {}
         self._reduce_weights()
 
     def can_configure(self, parameters: MarginParameters) -> bool:
@@ -168,6 +177,15 @@ class MarksBook:
         """Take an index sample: for fees and bands; add-ons keep the epoch's index."""
         self._indices[underlying_id] = (price, confidence)
 
+    def set_funding(self, instrument_id: int, index: int) -> None:
+        """Move a perpetual's funding index; accounts read it whenever they are asked."""
+        assert is_multiple(index, PRICE_QUANTUM), "funding moves in quanta, so it divides exactly"
+        self._funding[instrument_id] = index
+
+    def funding_index(self, instrument_id: int) -> int:
+        """What a long has paid in funding a contract since the listing, micro-USDC, signed."""
+        return self._funding.get(instrument_id, 0)
+
     def has(self, instrument_id: int) -> bool:
         """Whether the epoch in force has a row of this instrument."""
         return instrument_id in self._rows
@@ -235,7 +253,8 @@ class MarksBook:
         """Canonical content: the root stands for the rows that it commits to."""
         indices = tuple(sorted(self._indices.items()))
         open_interest = tuple(sorted(self._open_interest.items()))
-        return (self.epoch, self.root, self._stablecoin_price, indices, open_interest)
+        funding = tuple(sorted(self._funding.items()))
+        return (self.epoch, self.root, self._stablecoin_price, indices, open_interest, funding)
 
     def asset_price(self, asset: Collateral) -> int:
         """The index that the epoch in force fixed for a token; 0 where it has none."""

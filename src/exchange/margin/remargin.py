@@ -87,6 +87,8 @@ class MaintenanceSweep:
         view = _MarksView(self._marks)
         cash = np.fromiter(map(_cash, known), np.int64, len(known))
         assert np.abs(cash).max() < _CASH_MAX
+        for at in {account for account, _, _ in flat.linear}:
+            cash[at] -= known[at].owed()
         certain = cash - _addons(view, flat)
         for at in flat.with_collateral:
             certain[at] += _collateral_bound(self._marks, known[at])

@@ -42,7 +42,7 @@ class StandardAccount(MarginAccount):
     __slots__ = ()
 
     def maintenance_excess(self) -> int:
-        """Cash beyond the maintenance requirement of each position."""
+        """Cash, less what is owed, beyond the maintenance requirement of each position."""
         self._follow_marks()
         return self._excess(1)
 
@@ -66,7 +66,7 @@ class StandardAccount(MarginAccount):
             value += quantity * row.mark_price
             requirement += abs(quantity) * unit_requirements(marks, row)[which]
         rounded = div_up(requirement, QUANTITY_SCALE * RATIO_SCALE)
-        return self.cash + self._kept(which) + div_down(value, QUANTITY_SCALE) - rounded
+        return self.net_cash() + self._kept(which) + div_down(value, QUANTITY_SCALE) - rounded
 
     def _kept(self, which: int) -> int:
         """What of each token stays after its own worst scenario and its haircuts."""

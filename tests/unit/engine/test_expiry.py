@@ -10,19 +10,24 @@ from tests.venue import (
     CHAIN,
     COLLATERALS,
     EXPIRY_S,
+    FUTURE,
     INDEX,
     MARGIN,
     NS,
+    PERP,
     START_S,
     C,
     Venue,
     call,
     canceled,
     configuration,
+    future,
     limits,
+    linear_venue,
     listing,
     names,
     open_venue,
+    perpetual,
     put,
     refusals,
     usdc,
@@ -42,7 +47,7 @@ from exchange.events import (
 )
 from exchange.fixed import PRICE_QUANTUM, RATIO_SCALE
 from exchange.margin.merkle import samples_root
-from exchange.model import InstrumentStatus, InstrumentTerms, Kind, pack_instrument_id
+from exchange.model import InstrumentStatus
 
 R = RejectReason
 WINDOW_S = 1_800
@@ -120,13 +125,13 @@ def test_listing_twice_changes_nothing(venue):
     assert venue.engine.instruments[C].tick_size == 10_000
 
 
-PERPETUAL = pack_instrument_id(InstrumentTerms(Kind.PERPETUAL, 1))
 NEW = call(120_000)
 BAD_LISTINGS = [
     (R.UNKNOWN_INSTRUMENT, listing(0)),
     (R.UNKNOWN_INSTRUMENT, listing(NEW | 1 << 63)),
     (R.UNKNOWN_INSTRUMENT, listing(call(120_000, underlying_id=3))),
-    (R.UNKNOWN_INSTRUMENT, listing(PERPETUAL)),
+    (R.UNKNOWN_INSTRUMENT, listing(perpetual(underlying_id=3))),
+    (R.INSTRUMENT_EXPIRED, listing(future(START_S))),
     (R.INSTRUMENT_EXPIRED, listing(call(120_000, expiry=START_S))),
     (R.QUANTITY_OFF_LOT, listing(NEW, lot_size=0)),
     (R.QUANTITY_OFF_LOT, listing(NEW, min_quantity=150)),
@@ -388,6 +393,37 @@ def test_only_listed_expiries_that_came_are_delivered(venue, reason, change):
     """No delivery price exists for what nobody could trade, nor ahead of time."""
     assert refusals(venue.expire(**change)) == [reason]
     assert venue.engine.delivery_prices == {}
+
+
+def test_a_perpetual_never_expires():
+    """It has no expiry to be asked for, and its index samples are forgotten all the same."""
+    venue = linear_venue()
+    assert refusals(venue.expire(0)) == [R.UNKNOWN_INSTRUMENT]
+    assert venue.engine.status(PERP) is InstrumentStatus.LIVE
+    for _ in range(100):
+        venue.wait(AGE_S)
+        venue.index()
+    assert len(venue.engine._venue.samples[1].samples) == WINDOW_S // AGE_S + 1
+
+
+def test_a_future_pays_what_it_moved_since_it_was_entered():
+    """Delivery less entry, on both sides; the cash of the trade itself never moved."""
+    venue = linear_venue()
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    venue.sell(ann, 2, 100_000, instrument_id=FUTURE)
+    venue.buy(bob, 2, 100_000, instrument_id=FUTURE)
+    assert venue.cash(ann) == venue.cash(bob) == usdc(1_000_000)
+    for offset_s, sample in steady(price=usdc(99_400)):
+        venue.wait_until(EXPIRY_S + offset_s)
+        venue.send(UpdateIndex(underlying_id=1, index_price=sample, confidence=RATIO_SCALE))
+    venue.wait_until(EXPIRY_S)
+    paid = [e for e in venue.expire() if isinstance(e, PositionExpired)]
+    assert [(e.subaccount_id, e.quantity, e.payoff) for e in paid] == [
+        (ann, -20_000, usdc(1_200)),
+        (bob, 20_000, -usdc(1_200)),
+    ]
+    assert venue.cash(ann) == usdc(1_001_200)
+    assert venue.engine.positions(bob) == {}
 
 
 def test_an_expiry_is_delivered_once():

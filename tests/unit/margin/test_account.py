@@ -82,8 +82,9 @@ def test_an_order_at_a_generous_price_costs_nothing():
 
 def test_an_expired_instrument_leaves_with_its_quantity():
     found = account({CALL: -1.5, PUT: 1.0}, cash=100)
-    assert found.remove_instrument(CALL) == -15_000
-    assert found.remove_instrument(CALL) == 0
+    assert found.expire(CALL, 2 * CASH_SCALE) == (-15_000, -3 * CASH_SCALE)
+    assert found.expire(CALL, 2 * CASH_SCALE) == (0, 0)
+    assert found.cash == 97 * CASH_SCALE
     assert found.position(CALL) == 0
     assert found.position(PUT) == 10_000
     found.check()

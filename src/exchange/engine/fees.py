@@ -1,0 +1,48 @@
+"""What a match costs: a share of the index, for an option capped by its premium.
+
+Rounded up, and never above what the owner signed. Looks at parameters and marks; changes nothing.
+"""
+
+from exchange.commands import FeeSchedule
+from exchange.engine.state import Venue
+from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, mul_div_down, mul_div_up, notional
+from exchange.model import Instrument, Kind, OrderTerms
+
+
+def fee_rate(fees: FeeSchedule, kind: Kind, *, maker: bool) -> int:
+    """Rate of the index that a fill is charged, in 1e-18."""
+    if kind is Kind.OPTION:
+        return fees.maker_rate if maker else fees.taker_rate
+    return fees.linear_maker_rate if maker else fees.linear_taker_rate
+
+
+def schedule_fee_per_contract(venue: Venue, instrument: Instrument, price: int) -> int:
+    """The most that the schedule asks for a contract, whichever side of a match it is on."""
+    assert venue.parameters is not None
+    fees = venue.parameters.fees
+    rate = max(fee_rate(fees, instrument.kind, maker=maker) for maker in (True, False))
+    index_price = venue.marks.index_price(instrument.underlying_id)
+    by_index = mul_div_up(rate, index_price, RATIO_SCALE)
+    if instrument.kind is not Kind.OPTION:
+        return by_index
+    return min(by_index, mul_div_up(fees.premium_cap, price, RATIO_SCALE))
+
+
+def schedule_fee(
+    venue: Venue, instrument: Instrument, price: int, quantity: int, *, maker: bool
+) -> int:
+    """Fee of a fill in micro-USDC: a rate of the index, an option's capped by its premium."""
+    assert venue.parameters is not None
+    fees = venue.parameters.fees
+    rate = fee_rate(fees, instrument.kind, maker=maker)
+    index_price = venue.marks.index_price(instrument.underlying_id)
+    by_index = mul_div_up(rate * index_price, quantity, RATIO_SCALE * QUANTITY_SCALE)
+    if instrument.kind is not Kind.OPTION:
+        return by_index
+    by_premium = mul_div_up(fees.premium_cap, notional(price, quantity), RATIO_SCALE)
+    return min(by_index, by_premium)
+
+
+def fee_limit(terms: OrderTerms, quantity: int) -> int:
+    """The most that `quantity` of this order may be charged; the contract checks the same."""
+    return mul_div_down(terms.max_fee, quantity, QUANTITY_SCALE)
