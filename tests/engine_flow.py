@@ -78,7 +78,11 @@ LINEAR: Final = (PERP, NEAR_FUTURE)
 TRADED: Final = (*NEAR, C, PERP)
 LOT: Final = 100
 BREAKER: Final = BreakerParameters(
-    move_rate=RATIO_SCALE * 3 // 100, window_ns=60 * NS, cool_off_ns=5 * NS, auction_ns=5 * NS
+    move_rate=RATIO_SCALE * 3 // 100,
+    window_ns=60 * NS,
+    cool_off_ns=5 * NS,
+    auction_ns=5 * NS,
+    mark_move_rate=RATIO_SCALE * 3 // 100,
 )
 
 

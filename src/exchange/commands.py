@@ -128,13 +128,15 @@ class BreakerParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When an index that moves halts its underlying, and how trading comes back (design.md §5).
 
     Halted while it moves by more than `move_rate` (1e-18) within `window_ns`; then, after
-    `cool_off_ns`, a call auction of `auction_ns`.
+    `cool_off_ns`, a call auction of `auction_ns`. An instrument is halted alone if its mark moves
+    by more than `mark_move_rate` of the index.
     """
 
     move_rate: int
     window_ns: int
     cool_off_ns: int
     auction_ns: int
+    mark_move_rate: int = 0  # 0: marks halt nothing
 
 
 class LiquidationParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):

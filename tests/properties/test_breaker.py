@@ -29,31 +29,31 @@ class NaiveBreaker:
         self.due = {HALTED: now + COOL_OFF, AUCTION: now + LENGTH}.get(status)
         return status
 
-    def price(self, now, price):
+    def price(self, now, price, base):
         counted = []
         for at, (_, old) in enumerate(self.prices):
             end = self.prices[at + 1][0] if at + 1 < len(self.prices) else now
             if end > now - WINDOW:
                 counted.append(old)
         self.prices.append((now, price))
-        if not any(abs(price - old) * 10 > old for old in counted):
+        if not any(abs(price - old) * 10 > (base or old) for old in counted):
             return None
         self.prices = [(now, price)]
         return None if self.held else self.enter(HALTED, now)
 
-    def time(self, now, _):
+    def time(self, now, *_):
         if self.due is None or now < self.due:
             return None
         return self.enter(AUCTION if self.status is HALTED else LIVE, now)
 
-    def halt(self, now, _):
+    def halt(self, now, *_):
         if self.held:
             return None
         self.enter(HALTED, now)
         self.due = None
         return HALTED
 
-    def resume(self, now, _):
+    def resume(self, now, *_):
         return self.enter(AUCTION, now) if self.status is HALTED else None
 
 
@@ -61,6 +61,7 @@ STEPS = st.tuples(
     st.sampled_from(("price", "price", "price", "time", "halt", "resume")),
     st.integers(0, 12),
     st.integers(85, 125),
+    st.sampled_from((0, 0, 50, 200)),
 )
 
 
@@ -68,14 +69,14 @@ STEPS = st.tuples(
 def test_the_breaker_moves_as_its_naive_twin(steps):
     breaker, naive = Breaker(RULES), NaiveBreaker()
     now = 1
-    for what, later, price in steps:
+    for what, later, price, base in steps:
         now += later
         calls = {
-            "price": lambda: breaker.on_price(now, price),  # noqa: B023
+            "price": lambda: breaker.on_price(now, price, base),  # noqa: B023
             "time": lambda: breaker.on_time(now),  # noqa: B023
             "halt": lambda: breaker.halt(now),  # noqa: B023
             "resume": lambda: breaker.resume(now),  # noqa: B023
         }
-        assert calls[what]() == getattr(naive, what)(now, price)
+        assert calls[what]() == getattr(naive, what)(now, price, base)
         breaker.check()
         assert (breaker.status, breaker.due_ns) == (naive.status, naive.due or 0)

@@ -48,6 +48,7 @@ BREAKER: Final = BreakerParameters(
     window_ns=60 * 10**9,
     cool_off_ns=60 * 10**9,
     auction_ns=60 * 10**9,
+    mark_move_rate=10**17,  # the width of the price band
 )
 CONCENTRATION: Final = ConcentrationTerms(
     rate=10**16,  # 1 % of the index

@@ -19,7 +19,7 @@ from exchange.commands import (
 from exchange.engine.armed import note_price
 from exchange.engine.entry import FILLS_MAX, cancel
 from exchange.engine.funding import accumulate, set_rates
-from exchange.engine.phases import status_now, watch_index
+from exchange.engine.phases import status_now, watch_index, watch_marks
 from exchange.engine.positions import move_position
 from exchange.engine.state import Funding, Venue
 from exchange.events import (
@@ -196,6 +196,7 @@ def update_marks(venue: Venue, command: UpdateMarks) -> None:
     for instrument_id in command.instrument_ids:
         mark_price = venue.marks.mark_price(instrument_id)
         note_price(venue, PriceSource.MARK, instrument_id, mark_price)
+    watch_marks(venue, command.instrument_ids)
 
 
 def _covers_positions(venue: Venue, command: UpdateMarks) -> bool:
@@ -336,4 +337,4 @@ def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int
         )
     assert total == 0, "payoffs of an instrument, costs returned, sum to zero"
     del venue.books[instrument_id]
-    venue.halts.pop(instrument_id, None)
+    venue.mark_breakers.pop(instrument_id, None)

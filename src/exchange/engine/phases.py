@@ -1,11 +1,11 @@
 """Trading phases: live, halted, auction, and the one price at which an auction ends.
 
-An underlying's breaker watches its index; operators halt an instrument, an underlying or all. The
-strictest of an instrument's breakers decides. A halt keeps every order; cancels work in each phase.
-When the last of them goes live the book is uncrossed first.
+An underlying's breaker watches its index, an instrument's own one its mark; operators halt an
+instrument, an underlying or all. The strictest of an instrument's breakers decides. A halt keeps
+every order; cancels work in each phase. Before an instrument goes live its book is uncrossed.
 """
 
-from typing import Final
+from collections.abc import Iterable
 
 from exchange.commands import Halt, Resume
 from exchange.engine.entry import book_auction_fill, cancel, limit_reduce_only
@@ -19,21 +19,15 @@ from exchange.events import (
 from exchange.fixed import to_nanoseconds
 from exchange.matching.auction import AuctionOrder, AuctionPrices, Uncrossing, uncross
 from exchange.matching.book import OrderBook
-from exchange.matching.breaker import Breaker
+from exchange.matching.breaker import Breaker, strictest
 from exchange.model import Instrument, InstrumentStatus, Side, arrival, number_at
-
-_STRICTNESS: Final = {
-    InstrumentStatus.LIVE: 0,
-    InstrumentStatus.AUCTION: 1,
-    InstrumentStatus.HALTED: 2,
-}
 
 
 def sweep_phases(venue: Venue) -> None:
     """Move on every phase whose time is over."""
     due = [
         breaker
-        for breaker in (*venue.index_breakers.values(), *venue.halts.values())
+        for breaker in (*venue.index_breakers.values(), *venue.mark_breakers.values())
         if breaker.due_ns and breaker.due_ns <= venue.time_ns
     ]
     for breaker in due:
@@ -46,6 +40,35 @@ def watch_index(venue: Venue, underlying_id: int, index_price: int) -> None:
     """Let the underlying's breaker see an index price."""
     if venue.index_breakers[underlying_id].on_price(venue.time_ns, index_price) is not None:
         _refresh(venue)
+
+
+def watch_marks(venue: Venue, instrument_ids: Iterable[int]) -> None:
+    """Let the instruments' breakers see their new marks; against the index, as bands are."""
+    assert venue.parameters is not None
+    rules = venue.parameters.breaker
+    if rules is None or not rules.mark_move_rate:
+        return
+    moved = False
+    for instrument_id in instrument_ids:
+        if venue.statuses[instrument_id] is InstrumentStatus.EXPIRED:
+            continue
+        index_price = venue.marks.index_price(venue.instruments[instrument_id].underlying_id)
+        mark_price = venue.marks.mark_price(instrument_id)
+        status = _mark_breaker(venue, instrument_id).on_price(
+            venue.time_ns, mark_price, index_price
+        )
+        moved = moved or status is not None
+    if moved:
+        _refresh(venue)
+
+
+def _mark_breaker(venue: Venue, instrument_id: int) -> Breaker:
+    assert venue.parameters is not None
+    breaker = venue.mark_breakers.get(instrument_id)
+    if breaker is None:
+        breaker = Breaker(breaker_rules(venue.parameters, of_mark=True))
+        venue.mark_breakers[instrument_id] = breaker
+    return breaker
 
 
 def halt(venue: Venue, command: Halt) -> None:
@@ -68,15 +91,15 @@ def resume(venue: Venue, command: Resume) -> None:
 
 def _breakers(venue: Venue, command: Halt | Resume) -> list[Breaker]:
     """The breakers in scope; refuses an unknown instrument or underlying and returns none."""
-    assert venue.parameters is not None
     if command.instrument_id:
         if venue.statuses.get(command.instrument_id) in (None, InstrumentStatus.EXPIRED):
             venue.refuse(
                 RejectReason.UNKNOWN_INSTRUMENT, f"instrument {command.instrument_id} is not live"
             )
             return []
-        fresh = Breaker(breaker_rules(venue.parameters))
-        return [venue.halts.setdefault(command.instrument_id, fresh)]
+        if isinstance(command, Resume) and command.instrument_id not in venue.mark_breakers:
+            return []  # it was never halted
+        return [_mark_breaker(venue, command.instrument_id)]
     if not command.underlying_id:
         return list(venue.index_breakers.values())
     breaker = venue.index_breakers.get(command.underlying_id)
@@ -89,9 +112,9 @@ def _breakers(venue: Venue, command: Halt | Resume) -> list[Breaker]:
 def status_now(venue: Venue, instrument: Instrument) -> InstrumentStatus:
     """The strictest status of the breakers over an instrument that has not expired."""
     statuses = [venue.index_breakers[instrument.underlying_id].status]
-    if instrument.instrument_id in venue.halts:
-        statuses.append(venue.halts[instrument.instrument_id].status)
-    return max(statuses, key=_STRICTNESS.__getitem__)
+    if instrument.instrument_id in venue.mark_breakers:
+        statuses.append(venue.mark_breakers[instrument.instrument_id].status)
+    return strictest(statuses)
 
 
 def _refresh(venue: Venue) -> None:

@@ -212,7 +212,7 @@ class Venue:
         self.statuses: dict[int, InstrumentStatus] = {}
         self.books: dict[int, OrderBook] = {}
         self.index_breakers: dict[int, Breaker] = {}  # by underlying_id
-        self.halts: dict[int, Breaker] = {}  # by instrument_id, once an operator halted it
+        self.mark_breakers: dict[int, Breaker] = {}  # by instrument_id, once it was needed
         self.subaccounts: dict[int, Subaccount] = {}
         self.owner_keys: dict[str, int] = {}
         self.owned: dict[str, set[int]] = {}  # subaccounts by owner
@@ -266,6 +266,8 @@ class Venue:
                 underlying.underlying_id, Breaker(breaker_rules(parameters))
             )
             breaker.rules = breaker_rules(parameters)
+        for breaker in self.mark_breakers.values():
+            breaker.rules = breaker_rules(parameters, of_mark=True)
 
     def open_subaccount(self, subaccount_id: int, owner: str) -> Subaccount:
         """Create a subaccount, or name the owner of the venue's own one."""
@@ -315,7 +317,7 @@ class Venue:
                 [self.instruments[key] for key in sorted(self.instruments)],
                 sorted(self.statuses.items()),
                 [(key, self.index_breakers[key].state()) for key in sorted(self.index_breakers)],
-                [(key, self.halts[key].state()) for key in sorted(self.halts)],
+                [(key, self.mark_breakers[key].state()) for key in sorted(self.mark_breakers)],
                 self.protection.state(),
                 (self.triggers.state(), self.links.state(), self.ready),
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
@@ -349,21 +351,22 @@ def _book_state(book: OrderBook) -> list[tuple[int, int, int]]:
 
 
 _SECOND_NS: Final = 10**9
+_NEVER: Final = 1 << 200  # no price moves that far
 _OPERATORS_ONLY: Final = BreakerRules(
-    move_rate=1 << 200,  # no price moves that far
+    move_rate=_NEVER,
     window_ns=_SECOND_NS,
     cool_off_ns=60 * _SECOND_NS,
     auction_ns=60 * _SECOND_NS,
 )
 
 
-def breaker_rules(parameters: Configure) -> BreakerRules:
+def breaker_rules(parameters: Configure, *, of_mark: bool = False) -> BreakerRules:
     """The configured rules; without them only operators halt, and an auction takes a minute."""
     given = parameters.breaker
     if given is None:
         return _OPERATORS_ONLY
     return BreakerRules(
-        move_rate=given.move_rate,
+        move_rate=(given.mark_move_rate or _NEVER) if of_mark else given.move_rate,
         window_ns=given.window_ns,
         cool_off_ns=given.cool_off_ns,
         auction_ns=given.auction_ns,

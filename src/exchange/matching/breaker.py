@@ -6,11 +6,13 @@ in which status the instrument (or all those of an underlying) is now. The moves
     LIVE --moved--> HALTED --cool-off over--> AUCTION --auction over--> LIVE
 
 A price has moved if it differs from the highest or the lowest one in force during the last
-`window_ns` by more than `move_rate` of it. A price is in force until the next one comes: a jump
-after a silence halts too. A halt forgets the window: the next move is measured from the price that
-halted, and one more such move, during the halt or the auction, starts the cool-off again. An
-operator's halt lasts until an operator resumes, into an auction. A phase lasts from the command
-that began it, never from when it was due: an auction gives everybody its whole length.
+`window_ns` by more than `move_rate` of that one, or of a base that comes with it: what a mark may
+move is a share of the index, or every cheap option would halt. A price is in force until the next
+one comes: a jump after a silence halts too. A halt forgets the window: the next move is measured
+from the price that halted, and one more such move, during the halt or the auction, starts the
+cool-off again. An operator's halt lasts until an operator resumes, into an auction. A phase lasts
+from the command that began it, never from when it was due: an auction gives everybody its whole
+length.
 """
 
 from collections import deque
@@ -74,19 +76,22 @@ class Breaker:
         self.rules = rules
         self.status = InstrumentStatus.LIVE
         self.due_ns = 0  # when the present phase ends by itself; 0: it does not
-        self._last_price = 0  # in force now; 0 before the first
+        self._last_price: int | None = None  # in force now
         # Prices no longer in force as (when it ended, price): highs fall, lows rise.
         self._highs: deque[tuple[int, int]] = deque()
         self._lows: deque[tuple[int, int]] = deque()
 
-    def on_price(self, time_ns: int, price: int) -> InstrumentStatus | None:
-        """Take a price > 0; the new status if it halts (again). Complexity: O(1) amortised."""
-        assert price > 0
-        if self._last_price:
+    def on_price(self, time_ns: int, price: int, base: int = 0) -> InstrumentStatus | None:
+        """Take a price; the new status if it halts (again). Complexity: O(1) amortised.
+
+        A move is measured against `base`, or where that is 0 against the price that it left.
+        """
+        assert price > 0 or (price == 0 and base > 0)
+        if self._last_price is not None:
             self._remember(time_ns, self._last_price)
         self._forget(time_ns - self.rules.window_ns)
         self._last_price = price
-        if not self._has_moved(price):
+        if not self._has_moved(price, base):
             return None
         self._highs.clear()
         self._lows.clear()
@@ -153,10 +158,10 @@ class Breaker:
             while window and window[0][0] <= ended_ns:
                 window.popleft()
 
-    def _has_moved(self, price: int) -> bool:
+    def _has_moved(self, price: int, base: int) -> bool:
         extremes = {window[0][1] for window in (self._highs, self._lows) if window}
         return any(
-            abs(price - extreme) * RATIO_SCALE > self.rules.move_rate * extreme
+            abs(price - extreme) * RATIO_SCALE > self.rules.move_rate * (base or extreme)
             for extreme in extremes
         )
 

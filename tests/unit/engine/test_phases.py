@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from tests.venue import (
     EXPIRY_S,
@@ -10,6 +11,7 @@ from tests.venue import (
     P,
     Venue,
     call,
+    configuration,
     contracts,
     fills,
     limits,
@@ -19,7 +21,7 @@ from tests.venue import (
     usdc,
 )
 
-from exchange.commands import BreakerParameters, Halt, Resume
+from exchange.commands import BreakerParameters, ExpireInstruments, Halt, Resume
 from exchange.events import (
     AuctionUncrossed,
     CancelReason,
@@ -28,7 +30,7 @@ from exchange.events import (
     RejectReason,
     Traded,
 )
-from exchange.model import InstrumentStatus, TimeInForce
+from exchange.model import InstrumentStatus, OrderStatus, TimeInForce
 
 ANNE, BOB = "0x" + "1" * 40, "0x" + "2" * 40
 BREAKER = BreakerParameters(
@@ -71,6 +73,92 @@ def test_an_index_that_jumps_halts_its_underlying_then_collects_then_trades() ->
     venue.wait(20)
     venue.index(111_000)
     assert status(venue) is InstrumentStatus.LIVE
+
+
+def marked(**changes: Any) -> tuple[Venue, int, int]:
+    """Marks that move by more than 5 % of the index halt their instrument."""
+    venue = open_venue(breaker=msgspec.structs.replace(BREAKER, mark_move_rate=5 * 10**16))
+    return venue, venue.fund(ANNE), venue.fund(BOB)
+
+
+def test_a_mark_that_jumps_halts_its_instrument_alone() -> None:
+    """By more than its share of the index; it comes back through an auction, with its orders."""
+    venue, ann, _ = marked()
+    order = venue.buy(ann, 1, 2_000)
+    venue.mark({C: 7_500})
+    assert status(venue) is InstrumentStatus.LIVE
+    venue.mark({C: "7500.01", P: 3_000})
+    assert (status(venue), status(venue, P)) == (InstrumentStatus.HALTED, InstrumentStatus.LIVE)
+    assert venue.view(order).status is OrderStatus.OPEN
+    venue.wait(30)
+    venue.mark({})
+    assert status(venue) is InstrumentStatus.AUCTION
+    venue.wait(20)
+    venue.mark({})
+    assert status(venue) is InstrumentStatus.LIVE
+    assert venue.twin().state_hash() == venue.engine.state_hash()
+
+
+def test_a_mark_may_fall_to_zero_and_rise_from_it() -> None:
+    venue, _, _ = marked()
+    for price in (0, 4_999, 0, 5_001):
+        venue.mark({C: price})
+    assert status(venue) is InstrumentStatus.HALTED
+
+
+def test_a_window_forgets_marks() -> None:
+    """The same distance over more than a minute halts nothing."""
+    venue, _, _ = marked()
+    for price in (2_500, 5_000, 7_500, 10_000):
+        venue.mark({C: price})
+        venue.wait(31)
+    assert status(venue) is InstrumentStatus.LIVE
+
+
+def test_marks_halt_nothing_where_they_are_not_watched() -> None:
+    venue, _, _ = venue_with_people()
+    venue.mark({C: 50_000})
+    assert status(venue) is InstrumentStatus.LIVE
+    assert venue.engine._venue.mark_breakers == {}
+    assert open_venue().mark({C: 50_000})
+
+
+def test_an_operator_may_resume_what_a_mark_halted() -> None:
+    venue, _, _ = marked()
+    venue.mark({C: 20_000})
+    venue.send(Resume(instrument_id=C))
+    assert status(venue) is InstrumentStatus.AUCTION
+
+
+def test_resuming_what_was_never_halted_leaves_nothing_behind() -> None:
+    venue, _, _ = venue_with_people()
+    assert venue.send(Resume(instrument_id=C)) == ()
+    assert venue.engine._venue.mark_breakers == {}
+
+
+def test_new_parameters_reach_the_breakers_in_force() -> None:
+    venue, _, _ = marked()
+    rules = msgspec.structs.replace(BREAKER, mark_move_rate=10**17, cool_off_ns=5 * NS)
+    venue.send(configuration(version=2, breaker=rules))
+    venue.mark({C: 12_499})
+    assert status(venue) is InstrumentStatus.LIVE
+    venue.mark({C: 12_501})
+    venue.wait(5)
+    venue.mark({})
+    assert status(venue) is InstrumentStatus.AUCTION
+
+
+def test_an_expired_instrument_has_no_breaker() -> None:
+    """Its last marks may still come."""
+    venue, _, _ = marked()
+    venue.wait_until(EXPIRY_S - 1_800)
+    for _ in range(61):
+        venue.index()
+        venue.wait(30)
+    venue.send(ExpireInstruments(underlying_id=1, expiry=EXPIRY_S))
+    assert C not in venue.engine._venue.mark_breakers
+    venue.mark({})
+    assert C not in venue.engine._venue.mark_breakers
 
 
 def test_a_slow_move_halts_nothing() -> None:
