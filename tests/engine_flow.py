@@ -26,6 +26,7 @@ from tests.venue import (
 
 from exchange.commands import (
     AccrueFunding,
+    AdjustRisk,
     AdvanceClock,
     AmendOrder,
     BatchSeen,
@@ -44,6 +45,7 @@ from exchange.commands import (
     Reprice,
     ResetProtection,
     Resume,
+    RiskBounds,
     SessionKeySeen,
     SetProtection,
 )
@@ -86,6 +88,17 @@ BREAKER: Final = BreakerParameters(
 )
 
 
+RISK_BOUNDS: Final = RiskBounds(
+    scan_min=RATIO_SCALE,
+    scan_max=RATIO_SCALE * 2,
+    volatility_min=RATIO_SCALE,
+    volatility_max=RATIO_SCALE * 2,
+    rise_max=RATIO_SCALE // 2,
+    fall_max=RATIO_SCALE // 4,
+    interval_ns=NS,
+)
+
+
 class Flow:
     """A venue with six subaccounts of three owners, and what may happen to it."""
 
@@ -95,6 +108,7 @@ class Flow:
             fees=FEES,
             limits=limits(open_orders_max=5, batch_items_max=12),
             breaker=BREAKER,
+            risk_bounds=RISK_BOUNDS,
         )
         self.venue.list_instruments(*NEAR)
         self.venue.mark(dict.fromkeys(NEAR_OPTIONS, 2_500) | {NEAR_FUTURE: 100_000})
@@ -127,6 +141,7 @@ class Flow:
             (4, self.protect),
             (1, self.halt),
             (2, self.resume),
+            (1, self.adjust),
         )
         choices = [kind for weight, kind in kinds for _ in range(weight)]
         self.note(self.pick(choices)())
@@ -157,6 +172,20 @@ class Flow:
         return self.draw(0, 9) == 9
 
     # --- what may happen ---
+
+    def adjust(self) -> Events:
+        """A step of the scan ranges."""
+        underlying_id = self.draw(1, 3)
+        known = self.venue.engine.risk_scale(underlying_id)
+        return self.venue.send(
+            AdjustRisk(
+                version=known.version + self.draw(0, 1),
+                underlying_id=underlying_id,
+                scan=known.scan + self.draw(-4, 6) * RATIO_SCALE // 10,
+                volatility=known.volatility,
+                reason="drawn",
+            )
+        )
 
     def place(self) -> Events:
         """One order; some wait for a price."""

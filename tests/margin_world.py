@@ -50,7 +50,7 @@ def instruments():
     return tuple(sorted([*chain, perpetual(1), perpetual(2)]))
 
 
-def market(move=1.0, rate=0.03, confidence=1.0, stablecoin=1.0, surface=None, fixed=0.0):
+def market(move=1.0, rate=0.03, confidence=1.0, stablecoin=1.0, surface=None, fixed=0.0, scan=1.0):
     """The market after the index moved by `move`."""
     return Market(
         time_ns=NOW * 10**9,
@@ -59,6 +59,8 @@ def market(move=1.0, rate=0.03, confidence=1.0, stablecoin=1.0, surface=None, fi
                 underlying_id=underlying_id,
                 index_price=index * move,
                 confidence=confidence,
+                scan=scan,
+                volatility_scale=scan,
                 surface=surface or Smile(),
                 expiries=tuple(
                     ExpiryMarket(

@@ -115,6 +115,33 @@ def bench(
     run_bench(name, json_file)
 
 
+admin = typer.Typer(help="An operator's actions on a running venue.", no_args_is_help=True)
+parameters = typer.Typer(help="Parameters as one versioned object.", no_args_is_help=True)
+admin.add_typer(parameters, name="parameters")
+app.add_typer(admin, name="admin")
+
+ChangeFile = Annotated[Path, typer.Argument(help="The change as JSON; docs/api.md has its form.")]
+
+
+@parameters.command()
+def preview(change: ChangeFile) -> None:
+    """Name the live accounts that a change would liquidate or restrict."""
+    from exchange.bootstrap.admin_command import preview_parameters, print_report
+
+    print_report(preview_parameters(_settings(), change))
+
+
+@parameters.command()
+def apply(
+    change: ChangeFile,
+    confirm: Annotated[int, typer.Option(help="How many liquidations you accept.")] = 0,
+) -> None:
+    """Make a change, if it liquidates exactly the confirmed number of accounts."""
+    from exchange.bootstrap.admin_command import apply_parameters, print_report
+
+    print_report(apply_parameters(_settings(), change, confirm))
+
+
 @app.command()
 def margin(
     input_file: Annotated[Path, typer.Option("--input", help="Portfolio, preset and market.")],

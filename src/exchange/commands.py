@@ -175,6 +175,18 @@ class FundingParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     interval_ns: int
 
 
+class RiskBounds(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How far and how fast `AdjustRisk` may move; all ratios in 1e-18 of the preset's own range."""
+
+    scan_min: int
+    scan_max: int
+    volatility_min: int
+    volatility_max: int
+    rise_max: int  # of either ratio, in one step
+    fall_max: int
+    interval_ns: int  # between two steps of an underlying
+
+
 class Configure(Command, frozen=True, kw_only=True):
     """Set the venue's parameters as one versioned object; the first command of every journal."""
 
@@ -192,6 +204,7 @@ class Configure(Command, frozen=True, kw_only=True):
     collaterals: tuple[Collateral, ...] = ()  # by asset_id; USDC is cash
     liquidation: LiquidationParameters | None = None  # None: nobody is liquidated
     funding: FundingParameters | None = None  # None: perpetuals pay none
+    risk_bounds: RiskBounds | None = None  # None: nobody adjusts
 
 
 class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -234,6 +247,7 @@ class UnderlyingRisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     underlying_id: int
     index_price: int
     confidence: int  # 1e-18
+    scan: int = RATIO_SCALE  # stretches the grid's spot moves; collateral moves with them
 
 
 class UpdateMarks(Command, frozen=True, kw_only=True):
@@ -252,6 +266,19 @@ class UpdateMarks(Command, frozen=True, kw_only=True):
     instrument_ids: tuple[int, ...]
     rows: bytes
     stablecoin_price: int = RATIO_SCALE
+
+
+class AdjustRisk(Command, frozen=True, kw_only=True):
+    """Scale an underlying's scenarios from the next epoch on, inside the configured bounds.
+
+    `scan` stretches the spot moves of the grid, `volatility` the shock upward; both 1e-18.
+    """
+
+    version: int  # one above the underlying's last; the first is 1
+    underlying_id: int
+    scan: int
+    volatility: int
+    reason: str
 
 
 class PlaceOrder(Command, frozen=True, kw_only=True):
@@ -498,6 +525,7 @@ AnyCommand = (
     | ListInstruments
     | UpdateIndex
     | UpdateMarks
+    | AdjustRisk
     | PlaceOrder
     | PlaceLinked
     | AmendOrder

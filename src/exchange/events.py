@@ -78,6 +78,8 @@ class RejectReason(StrEnum):
     SAMPLES_MISSING = "samples_missing"  # the delivery window has a hole in its index samples
     NOTHING_TO_SETTLE = "nothing_to_settle"  # a batch would be empty
     NOT_LOCAL = "not_local"  # the clock moves only on a local chain
+    RISK_OUT_OF_BOUNDS = "risk_out_of_bounds"  # outside the bounds of adjustments, or none are set
+    RISK_TOO_FAST = "risk_too_fast"  # too large a step, or too soon after the last
 
 
 class CancelReason(StrEnum):
@@ -176,6 +178,16 @@ class MarksUpdated(Event, frozen=True, kw_only=True):
 
     epoch: int
     root: bytes
+
+
+class RiskAdjusted(Event, frozen=True, kw_only=True):
+    """From the next epoch on an underlying's scenarios are scaled like this (1e-18)."""
+
+    underlying_id: int
+    version: int
+    scan: int
+    volatility: int
+    reason: str
 
 
 class SubaccountOpened(Event, frozen=True, kw_only=True):
@@ -540,6 +552,7 @@ AnyEvent = (
     | ProtectionLifted
     | IndexUpdated
     | MarksUpdated
+    | RiskAdjusted
     | SubaccountOpened
     | Deposited
     | SessionKeySet

@@ -51,6 +51,7 @@ MARKETS = {
     "doubt": {"confidence": 0.5},
     "depeg": {"stablecoin": 0.9},
     "crash": {"move": 0.5},
+    "stretched": {"scan": 1.4},
 }
 GROUPED = msgspec.structs.replace(margin_parameters(preset()), risk_groups=((1, 1), (2, 1)))
 FACTORED = msgspec.structs.replace(GROUPED, initial_factor=RATIO_SCALE * 13 // 10 + 1)

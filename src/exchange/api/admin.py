@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
+from exchange.api import parameters
 from exchange.api.errors import (
     BodyTooLarge,
     ExchangeError,
@@ -27,6 +28,7 @@ from exchange.api.errors import (
     Unauthorized,
 )
 from exchange.api.gateway import Gateway, submit
+from exchange.api.parameters import ApplyBody, ChangeBody, DrawMarks
 from exchange.api.ports import EngineState, Sequencer
 from exchange.api.schemas import check_json, param_of
 from exchange.commands import (
@@ -72,6 +74,7 @@ class AdminHooks(msgspec.Struct, frozen=True, kw_only=True):
 
     after_clock: AfterClock | None = None  # runs once the clock was moved, before the reply
     reset_index: Callable[[int], None] | None = None  # by underlying_id
+    draw_marks: DrawMarks | None = None  # the next epoch under other scales
 
 
 class AdminEndpoints:
@@ -161,6 +164,23 @@ class AdminEndpoints:
         """End a halt of the same scope, into a call auction."""
         return await self._submit(_decode(await _body(request), Resume))
 
+    async def preview_parameters(self, request: Request) -> Response:
+        """Who a change of parameters would liquidate or restrict."""
+        change = _decode(await _body(request), ChangeBody)
+        return _answer((await self._plan(change)).report)
+
+    async def apply_parameters(self, request: Request) -> Response:
+        """Change parameters, if that liquidates as many accounts as confirmed."""
+        body = _decode(await _body(request), ApplyBody)
+        found = await self._plan(body.change)
+        replies = await parameters.apply(self._sequencer, found, body.confirm)
+        events = [event for reply in replies for event in reply.events]
+        seqs = [reply.seq for reply in replies]
+        return _answer(found.report | {"seqs": seqs, "events": events})
+
+    async def _plan(self, change: ChangeBody) -> parameters.Plan:
+        return await parameters.plan(self._sequencer, change, self._hooks.draw_marks)
+
     async def cut_batch(self, _: Request) -> Response:
         """End the settlement batch here."""
         return await self._submit(CutBatch())
@@ -210,6 +230,8 @@ def create_admin_app(
         ("/admin/resume", endpoints.resume),
         ("/admin/reset_index", endpoints.reset_index),
         ("/admin/relayer", endpoints.relayer),
+        ("/admin/parameters/preview", endpoints.preview_parameters),
+        ("/admin/parameters/apply", endpoints.apply_parameters),
     ):
         app.add_route(path, act, methods=["POST"])
     _guard(app, token)

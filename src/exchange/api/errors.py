@@ -214,4 +214,6 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.SAMPLES_MISSING: (10040, "retry", "expiry"),
     RejectReason.NOTHING_TO_SETTLE: (11050, "bad_request", ""),
     RejectReason.NOT_LOCAL: (11042, "permission_denied", ""),
+    RejectReason.RISK_OUT_OF_BOUNDS: (11050, "bad_request", "scan"),
+    RejectReason.RISK_TOO_FAST: (10040, "retry", "scan"),
 }

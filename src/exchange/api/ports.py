@@ -3,16 +3,16 @@
 The sequencer and its engine satisfy them as they are; unit tests satisfy them with small fakes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from exchange.commands import AnyCommand, Configure
+from exchange.commands import AnyCommand, Configure, UpdateMarks
 from exchange.events import AnyEvent
 from exchange.journal import Entry
 
 T = TypeVar("T")
 
-__all__ = ["EngineState", "Entry", "Margin", "Reply", "Sequencer"]
+__all__ = ["EngineState", "Entry", "Margin", "Preview", "Reply", "Sequencer"]
 
 
 class Reply(Protocol):
@@ -63,6 +63,46 @@ class Margin(Protocol):
         """Equity minus the maintenance requirement."""
 
 
+class RiskScale(Protocol):
+    """How an underlying's scenarios are scaled."""
+
+    @property
+    def version(self) -> int:
+        """Steps so far."""
+
+
+class Preview(Protocol):
+    """One subaccount before and after a change of parameters, excesses in micro-USDC."""
+
+    @property
+    def subaccount_id(self) -> int:
+        """Whose."""
+
+    @property
+    def initial_before(self) -> int:
+        """Initial excess now."""
+
+    @property
+    def initial_after(self) -> int:
+        """Initial excess then."""
+
+    @property
+    def maintenance_before(self) -> int:
+        """Maintenance excess now."""
+
+    @property
+    def maintenance_after(self) -> int:
+        """Maintenance excess then."""
+
+    @property
+    def liquidated(self) -> bool:
+        """Whether the change alone would make it liquidatable."""
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the change alone would keep it from new risk."""
+
+
 class EngineState(Protocol):
     """Durable state, seen between two commits."""
 
@@ -89,6 +129,18 @@ class EngineState(Protocol):
     @property
     def confirmed_batch(self) -> int:
         """The batch that became final last."""
+
+    @property
+    def subaccounts(self) -> Mapping[int, object]:
+        """Every subaccount, by id."""
+
+    def risk_scale(self, underlying_id: int) -> RiskScale:
+        """How an underlying's scenarios are scaled."""
+
+    def preview(
+        self, subaccount_ids: Iterable[int], parameters: Configure, update: UpdateMarks | None
+    ) -> Sequence[Preview]:
+        """What other parameters would make of these subaccounts."""
 
     def state_hash(self) -> bytes:
         """Hash of the whole state."""

@@ -137,7 +137,9 @@ def _listeners(
         sequencer,
         token=settings.token(),
         gateway=public.state.gateway,
-        hooks=AdminHooks(after_clock=marks.sample_now, reset_index=marks.reset_breaker),
+        hooks=AdminHooks(
+            after_clock=marks.sample_now, reset_index=marks.reset_breaker, draw_marks=marks.draw
+        ),
     )
     return [
         Server(server_config(app, settings.host, port))

@@ -10,6 +10,7 @@ from exchange.commands import (
     Configure,
     FeeSchedule,
     FundingParameters,
+    RiskBounds,
     TradingLimits,
 )
 from exchange.margin.scenarios import load_preset, margin_parameters
@@ -55,6 +56,15 @@ CONCENTRATION: Final = ConcentrationTerms(
     share=10**17,  # beyond 10 % of the open interest ...
     free_notional=100_000_000 * 10**6,  # ... and beyond 100 million USDC of the underlying
 )
+RISK_BOUNDS: Final = RiskBounds(
+    scan_min=10**18,  # never below the preset: calm hours end
+    scan_max=16 * 10**17,  # 18 % become 29 %, still inside the tails
+    volatility_min=10**18,
+    volatility_max=2 * 10**18,
+    rise_max=10**17,
+    fall_max=10**16,
+    interval_ns=60 * 10**9,
+)
 DELIVERY_WINDOW_S: Final = 30 * 60
 
 
@@ -75,4 +85,5 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         delivery_window_s=DELIVERY_WINDOW_S,
         breaker=BREAKER,
         funding=FUNDING,
+        risk_bounds=RISK_BOUNDS,
     )

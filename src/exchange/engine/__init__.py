@@ -6,10 +6,12 @@ machine. Refusals are events; an exception from here is a bug and stops the venu
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import assert_never
 
 from exchange.commands import (
     AccrueFunding,
+    AdjustRisk,
     AdvanceClock,
     AmendOrder,
     AnyCommand,
@@ -35,6 +37,7 @@ from exchange.commands import (
     Withdraw,
 )
 from exchange.engine import (
+    adjusting,
     amending,
     custody,
     entry,
@@ -49,7 +52,8 @@ from exchange.engine import (
 from exchange.engine.checks import may_sign
 from exchange.engine.consequences import follow_up
 from exchange.engine.invariants import check_venue
-from exchange.engine.state import Subaccount, Venue
+from exchange.engine.previews import Preview, preview
+from exchange.engine.state import RiskScale, Subaccount, Venue
 from exchange.engine.views import (
     LiquidationView,
     MarginSummary,
@@ -62,7 +66,7 @@ from exchange.events import AnyEvent, RejectReason
 from exchange.fixed import to_seconds_down
 from exchange.model import Instrument, InstrumentStatus, Side
 
-__all__ = ["Engine", "MarginSummary", "Mark", "OrderView"]
+__all__ = ["Engine", "MarginSummary", "Mark", "OrderView", "Preview", "RiskScale"]
 
 
 class Engine:
@@ -111,6 +115,8 @@ class Engine:
                 expiry.update_index(venue, command)
             case UpdateMarks():
                 expiry.update_marks(venue, command)
+            case AdjustRisk():
+                adjusting.adjust_risk(venue, command)
             case ObserveBlocks():
                 custody.observe_blocks(venue, command)
             case Withdraw():
@@ -275,6 +281,24 @@ class Engine:
             delta=marks.delta(instrument_id),
             vega=marks.vega(instrument_id),
         )
+
+    def risk_scale(self, underlying_id: int) -> RiskScale:
+        """How an underlying's scenarios are scaled; before any adjustment not at all."""
+        return self._venue.risk_scales.get(underlying_id, RiskScale())
+
+    def open_interest(self, underlying_id: int) -> int:
+        """Sum of long positions in an underlying, 1e-4 contracts."""
+        return self._venue.open_interest.get(underlying_id, 0)
+
+    def last_price(self, instrument_id: int) -> int:
+        """Price of the latest trade; 0 before the first."""
+        return self._venue.last_prices.get(instrument_id, 0)
+
+    def preview(
+        self, subaccount_ids: Iterable[int], parameters: Configure, update: UpdateMarks | None
+    ) -> list[Preview]:
+        """What other parameters, or other risk arrays, would make of these subaccounts."""
+        return preview(self._venue, subaccount_ids, parameters, update)
 
     def levels(self, instrument_id: int, side: Side, depth: int) -> list[tuple[int, int]]:
         """(price, displayed quantity) from the best price outward; depth 0 gives all."""

@@ -16,6 +16,7 @@ from exchange.commands import (
     UpdateIndex,
     UpdateMarks,
 )
+from exchange.engine.adjusting import keep_in_bounds
 from exchange.engine.armed import note_price
 from exchange.engine.entry import FILLS_MAX, cancel
 from exchange.engine.funding import accumulate, set_rates
@@ -74,6 +75,7 @@ def configure(venue: Venue, command: Configure) -> None:
     venue.configure(command)
     set_rates(venue)
     venue.emit(Configured(version=command.version))
+    keep_in_bounds(venue)
     if FEE_SUBACCOUNT_ID not in venue.subaccounts:
         venue.open_subaccount(FEE_SUBACCOUNT_ID, "")
 

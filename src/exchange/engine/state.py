@@ -13,6 +13,7 @@ import msgspec
 
 from exchange.commands import Configure
 from exchange.events import AnyEvent, Refused, RejectReason
+from exchange.fixed import RATIO_SCALE
 from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
 from exchange.matching.book import OrderBook
@@ -199,6 +200,15 @@ class Batches:
         self.confirmed = 0  # the last one final on chain
 
 
+class RiskScale(msgspec.Struct, frozen=True, kw_only=True):
+    """How an underlying's scenarios are scaled; ratios in 1e-18."""
+
+    version: int = 0
+    scan: int = RATIO_SCALE
+    volatility: int = RATIO_SCALE
+    time_ns: int = 0
+
+
 class Venue:
     """The whole state. One instance per shard; only the engine's modules mutate it."""
 
@@ -222,6 +232,7 @@ class Venue:
         self.sheet_deadlines: list[tuple[int, int]] = []  # heap of (UTC second, subaccount_id)
         self.index_times_ns: dict[int, int] = {}
         self.open_interest: dict[int, int] = {}  # by underlying_id: sum of long positions
+        self.risk_scales: dict[int, RiskScale] = {}  # by underlying_id, once adjusted
         self.marks_time_ns = 0  # when the epoch of risk arrays in force came
         self.samples: dict[int, Samples] = {}
         self.delivery_prices: dict[tuple[int, int], int] = {}  # (underlying_id, expiry)
@@ -326,6 +337,7 @@ class Venue:
                 [(key, tuple(self.samples[key].samples)) for key in sorted(self.samples)],
                 (sorted(self.index_times_ns.items()), self.marks_time_ns),
                 sorted(self.open_interest.items()),
+                sorted(self.risk_scales.items()),
                 sorted((*key, price) for key, price in self.delivery_prices.items()),
                 [(key, self.fundings[key].state()) for key in sorted(self.fundings)],
                 (self.last_trade_id, sorted(self.last_prices.items())),

@@ -10,7 +10,7 @@ schedule or a clock.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import repeat
 from operator import add, floordiv, mul, sub
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from exchange.fixed import (
     QUANTITY_SCALE,
@@ -284,24 +284,30 @@ class MarginAccount:
         most = order._replace(quantity=quantity)
         return all(self._excess_after(most, part) >= before for part in self._turns(most))
 
-    def check(self) -> None:
-        """Assert that every cache equals a computation from scratch."""
-        fresh = type(self)(self.subaccount_id, self._marks)
+    def under(self, marks: MarksBook) -> Self:
+        """The same content against other marks, computed from scratch."""
+        fresh = type(self)(self.subaccount_id, marks)
         for instrument_id, quantity in self.positions.items():
-            assert quantity != 0
             fresh._move(instrument_id, quantity)
-        for instrument_id, held in self.linear.items():
-            assert held.quantity == self.position(instrument_id)
-            fresh.linear[instrument_id] = held
-        linear = {key for key in self.positions if not self._marks.row(key).is_option}
-        assert linear == set(self.linear)
+        fresh.linear.update(self.linear)
         for asset_id, amount in self.collateral.items():
             assert amount > 0
             fresh.add_collateral(asset_id, amount)
         for order_id, order in self.orders.items():
-            assert order.quantity > 0
             fresh.place_order(order_id, order)
         fresh.add_cash(self.cash)
+        return fresh
+
+    def check(self) -> None:
+        """Assert that every cache equals a computation from scratch."""
+        assert all(self.positions.values())
+        assert all(order.quantity > 0 for order in self.orders.values())
+        assert {key: held.quantity for key, held in self.linear.items()} == {
+            key: quantity
+            for key, quantity in self.positions.items()
+            if not self._marks.row(key).is_option
+        }
+        fresh = self.under(self._marks)
         assert fresh.initial_excess() == self.initial_excess()
         assert fresh.maintenance_excess() == self.maintenance_excess()
         assert fresh.portfolio.caches() == self.portfolio.caches()

@@ -7,7 +7,7 @@ of each scenario, without discount or basis. Never knows an account or where the
 from typing import Final, NamedTuple
 
 from exchange.commands import Collateral, MarginParameters
-from exchange.fixed import ASSET_SCALE, RATIO_SCALE, div_down, mul_div_up
+from exchange.fixed import ASSET_SCALE, RATIO_SCALE, div_down, div_half_even, mul_div_up
 from exchange.margin.marks import MarksBook
 
 _RESULT_SCALE: Final = ASSET_SCALE * RATIO_SCALE**2
@@ -38,22 +38,47 @@ def holding(marks: MarksBook, asset_id: int, amount: int) -> Holding:
     return Holding(
         marks.asset_group(asset),
         div_down(notional, ASSET_SCALE),
-        [*(div_down(notional * move, _RESULT_SCALE) for move in asset_moves(marks)), 0],
+        [
+            *(
+                div_down(notional * move, _RESULT_SCALE)
+                for move in asset_moves(marks, asset.underlying_id)
+            ),
+            0,
+        ],
         mul_div_up(notional, asset.initial_haircut + confidence, scale),
         mul_div_up(notional, asset.maintenance_haircut, scale),
     )
 
 
-def asset_moves(marks: MarksBook) -> list[int]:
-    """Weighted relative move of any token in each scenario, in 1e-36."""
+def asset_moves(marks: MarksBook, underlying_id: int) -> list[int]:
+    """Weighted relative move of an underlying's tokens in each scenario, in 1e-36."""
     parameters = marks.parameters
+    scan = marks.underlying_risk(underlying_id).scan
+    spots = stretched_spots(parameters.spots, parameters.weights, scan)
     moves = []
-    for spot, weight, absolute in zip(
-        parameters.spots, parameters.weights, parameters.absolute, strict=True
-    ):
+    for spot, weight, absolute in zip(spots, parameters.weights, parameters.absolute, strict=True):
         move = (spot - RATIO_SCALE) * weight
         moves.append(-abs(move) if absolute else move)
     return moves
+
+
+def stretched_spots(spots: tuple[int, ...], weights: tuple[int, ...], scan: int) -> tuple[int, ...]:
+    """Spot shocks with the grid's moves stretched, as `Preset.scaled` does; half-even, 1e-18."""
+    if scan == RATIO_SCALE:
+        return spots
+    grid = [spot for spot, weight in zip(spots, weights, strict=True) if weight >= RATIO_SCALE]
+    tails = [spot for spot, weight in zip(spots, weights, strict=True) if weight < RATIO_SCALE]
+    below = max((spot for spot in tails if spot < min(grid)), default=0)
+    above = min((spot for spot in tails if spot > max(grid)), default=None)
+    found = []
+    for spot, weight in zip(spots, weights, strict=True):
+        if weight >= RATIO_SCALE:
+            moved = RATIO_SCALE + div_half_even((spot - RATIO_SCALE) * scan, RATIO_SCALE)
+            moved = max(moved, below)
+            found.append(moved if above is None else min(moved, above))
+        else:
+            found.append(spot)
+    return tuple(found)
 
 
 def wrong_terms(

@@ -38,6 +38,8 @@ class UnderlyingMarket:
     expiries: tuple[ExpiryMarket, ...]
     confidence: float = 1.0
     perpetual_price: float | None = None  # the index where there is no perpetual market
+    scan: float = 1.0  # stretches the spot moves of the preset's grid
+    volatility_scale: float = 1.0  # and its shock of volatility upward
 
     def expiry(self, expiry: int) -> ExpiryMarket:
         """The market of an expiry, which must exist."""

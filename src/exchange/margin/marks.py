@@ -11,7 +11,14 @@ from itertools import pairwise
 from math import gcd
 from typing import Final
 
-from exchange.commands import Collateral, ExpiryRisk, MarginParameters, UnderlyingRisk, UpdateMarks
+from exchange.commands import (
+    Collateral,
+    Configure,
+    ExpiryRisk,
+    MarginParameters,
+    UnderlyingRisk,
+    UpdateMarks,
+)
 from exchange.fixed import (
     PRICE_QUANTUM,
     QUANTITY_SCALE,
@@ -83,6 +90,7 @@ class MarksBook:
         self.initial_factor = parameters.initial_factor
         self.scenario_count = len(parameters.weights)
         self.instrument_ids: tuple[int, ...] = ()
+        self.in_force: UpdateMarks | None = None
         self.row_bytes = b""  # as in UpdateMarks; for whoever reads all rows at once
         self._stablecoin_price = RATIO_SCALE
         self.collaterals: dict[int, Collateral] = {}
@@ -159,6 +167,7 @@ class MarksBook:
             row = values[at * width : (at + 1) * width]
             group = self._group(terms.underlying_id)
             self._rows[instrument_id] = InstrumentRisk(instrument_id, row, risk, group)
+        self.in_force = update
         self.instrument_ids, self.row_bytes = update.instrument_ids, update.rows
         self._underlyings = {u.underlying_id: u for u in update.underlyings}
         self._open_interest = dict(open_interest or {})
@@ -172,6 +181,16 @@ class MarksBook:
         """Forget expired instruments before the next epoch does."""
         for instrument_id in instrument_ids:
             self._rows.pop(instrument_id, None)
+
+    def under(self, parameters: Configure, update: UpdateMarks | None) -> "MarksBook":
+        """A book of its own with other parameters, or with other rows than those in force."""
+        other = MarksBook(parameters.margin)
+        other.set_collaterals(parameters.collaterals)
+        other._funding = dict(self._funding)
+        rows = update or self.in_force
+        if rows is not None:
+            other.update(rows, self._open_interest)
+        return other
 
     def set_index(self, underlying_id: int, price: int, confidence: int) -> None:
         """Take an index sample: for fees and bands; add-ons keep the epoch's index."""

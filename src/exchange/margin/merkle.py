@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sha3 import keccak_256
 
 from exchange.commands import ExpiryRisk, UnderlyingRisk, UpdateMarks
-from exchange.fixed import div_exact
+from exchange.fixed import RATIO_SCALE, div_exact
 
 _NODE_SIZE = 64
 
@@ -28,8 +28,9 @@ def header_leaf(epoch: int, stablecoin_price: int) -> bytes:
 
 
 def underlying_leaf(risk: UnderlyingRisk) -> bytes:
-    """uint64 underlying, int64 index price, uint128 confidence."""
-    return keccak(_u64(risk.underlying_id) + _i64(risk.index_price) + _u128(risk.confidence))
+    """uint64 underlying, int64 index price, uint128 confidence; where not 1 also uint128 scan."""
+    head = _u64(risk.underlying_id) + _i64(risk.index_price) + _u128(risk.confidence)
+    return keccak(head if risk.scan == RATIO_SCALE else head + _u128(risk.scan))
 
 
 def expiry_leaf(risk: ExpiryRisk) -> bytes:

@@ -19,6 +19,7 @@ from exchange.margin.scenarios import (
     Preset,
     StandardPreset,
     load_preset,
+    preset_for,
     shocked_prices,
     shocked_volatilities,
 )
@@ -276,13 +277,15 @@ def _expiry_result(
     legs: list[tuple[InstrumentTerms, float]],
 ) -> ExpiryResult:
     underlying_id, expiry = key
+    underlying = market.underlying(underlying_id)
+    preset = preset_for(preset, underlying.scan, underlying.volatility_scale)
     priced = _price_legs(preset, market, legs)
     mark_value = float(sum(leg.quantity * leg.mark_price for leg in priced))
     shocked_values = np.sum([leg.quantity * leg.shocked_prices for leg in priced], axis=0)
     tau = market.days_to(expiry) / DAYS_PER_YEAR if expiry else 0.0
     long, short, basis_weight = 1.0, 1.0, 0.0
     if expiry:
-        rate = market.underlying(underlying_id).expiry(expiry).rate
+        rate = underlying.expiry(expiry).rate
         long, short = preset.discounts(tau, rate)
         basis_weight = preset.basis_weight(tau)
     weights = np.array([scenario.weight for scenario in preset.scenarios])
@@ -360,6 +363,7 @@ def _collateral_result(preset: Preset, market: Market, held: FloatCollateral) ->
     """Tokens move like their underlying held at the index: no discount, no basis."""
     terms = held.terms
     underlying = market.underlying(held.underlying_id)
+    preset = preset_for(preset, underlying.scan, underlying.volatility_scale)
     value = min(held.amount, terms.account_cap) * underlying.index_price
     moves = [
         -abs(scenario.spot - 1.0) if scenario.volatility.is_skew else scenario.spot - 1.0

@@ -18,7 +18,7 @@ from exchange.margin.market import DAYS_PER_YEAR, ExpiryMarket, Market, Underlyi
 from exchange.margin.marks import instrument_terms
 from exchange.margin.merkle import update_root
 from exchange.margin.pricing import greeks, price
-from exchange.margin.scenarios import Legs, Preset, shocked_prices, to_ratio
+from exchange.margin.scenarios import Legs, Preset, preset_for, shocked_prices, to_ratio
 from exchange.model import InstrumentTerms, Kind, OptionKind
 
 IntArray = NDArray[np.int64]
@@ -44,6 +44,7 @@ def build_update(
                 underlying_id=underlying.underlying_id,
                 index_price=to_cash(underlying.index_price),
                 confidence=to_ratio(underlying.confidence),
+                scan=to_ratio(underlying.scan),
             )
             for underlying in market.underlyings
         ),
@@ -65,14 +66,15 @@ def risk_rows(preset: Preset, market: Market, instrument_ids: list[int]) -> IntA
         groups[one.underlying_id, one.kind, one.expiry].append(at)
     for (underlying_id, kind, expiry), members in groups.items():
         underlying = market.underlying(underlying_id)
+        scaled = preset_for(preset, underlying.scan, underlying.volatility_scale)
         if kind is Kind.OPTION:
             days = market.days_to(expiry)
             chain = [terms[at] for at in members]
             values[members] = _option_rows(
-                preset, underlying, underlying.expiry(expiry), days, chain
+                scaled, underlying, underlying.expiry(expiry), days, chain
             )
         else:
-            values[members] = _linear_row(preset, underlying, expiry)
+            values[members] = _linear_row(scaled, underlying, expiry)
     if not np.all(np.abs(values) < _VALUE_MAX):  # also false for NaN
         raise ValueError("a price is not a number or too large for its row")
     return np.rint(values).astype(np.int64)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -147,6 +148,35 @@ class Preset(_Section, frozen=True):
         self.basis_index(self.basis.spot_up)
         self.basis_index(self.basis.spot_down)
 
+    def scaled(self, scan: float, volatility: float) -> "Preset":
+        """The preset with the grid's spot moves and the upward shock stretched.
+
+        The tails (weight below 1) stay: they are extremes already, and stay outside the grid.
+        """
+        if scan == volatility == 1.0:
+            return self
+        tails = [one.spot for one in self.scenarios if one.weight < 1.0]
+        grid = [one.spot for one in self.scenarios if one.weight >= 1.0]
+        below = max((spot for spot in tails if spot < min(grid)), default=0.0)
+        above = min((spot for spot in tails if spot > max(grid)), default=math.inf)
+
+        def stretched(spot: float) -> float:
+            return min(max(1.0 + (spot - 1.0) * scan, below), above)
+
+        return msgspec.structs.replace(
+            self,
+            scenarios=tuple(
+                msgspec.structs.replace(one, spot=stretched(one.spot)) if one.weight >= 1.0 else one
+                for one in self.scenarios
+            ),
+            volatility=msgspec.structs.replace(self.volatility, up=self.volatility.up * volatility),
+            basis=msgspec.structs.replace(
+                self.basis,
+                spot_up=stretched(self.basis.spot_up),
+                spot_down=stretched(self.basis.spot_down),
+            ),
+        )
+
     def basis_index(self, spot: float) -> int:
         """The scenario of this spot with volatility unchanged, which must exist."""
         for index, scenario in enumerate(self.scenarios):
@@ -198,6 +228,12 @@ class StandardPreset(_Section, frozen=True):
     option_maintenance: float
     perpetual_initial: float
     perpetual_maintenance: float
+
+
+@lru_cache(maxsize=256)
+def preset_for(preset: Preset, scan: float, volatility: float) -> Preset:
+    """`Preset.scaled`, remembered: every expiry of an epoch asks for the same one."""
+    return preset.scaled(scan, volatility)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,10 @@ from typing import Final
 import msgspec
 import structlog
 
-from exchange.commands import UpdateIndex
+from exchange.commands import UpdateIndex, UpdateMarks
 from exchange.engine import Engine
 from exchange.events import AnyEvent, InstrumentListed, Refused
+from exchange.fixed import RATIO_SCALE
 from exchange.journal import Entry
 from exchange.margin.scenarios import Preset
 from exchange.model import Instrument, InstrumentStatus
@@ -48,12 +49,16 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     epoch_move: int = 2_500  # 0.25 %, in 1e-6: an index that moves farther asks for a new epoch
 
 
+Scale = tuple[float, float]  # of spot moves and of the upward volatility shock
+
+
 class _Picture(msgspec.Struct, frozen=True, kw_only=True):
     """What one read of the engine tells."""
 
     epoch: int
     window_s: int
     instruments: tuple[Instrument, ...]
+    scales: dict[int, Scale] = {}  # by underlying_id, where any is in force
 
 
 class MarksLoop:
@@ -180,14 +185,7 @@ class MarksLoop:
         if any(key not in self._states for key in underlying_ids):
             return  # a price is not fresh yet
         now_ns = self._sequencer.now_ns()
-        update = build_marks(
-            self._preset,
-            self._models,
-            self._states,
-            picture.instruments,
-            Moment(now_ns, picture.window_s),
-            epoch=picture.epoch + 1,
-        )
+        update = self._draw(picture, now_ns, picture.scales)
         if update is None:
             return
         reply = await self._sequencer.submit(update)
@@ -210,6 +208,34 @@ class MarksLoop:
 
         for command in self._repricer.due(orders, forward, moment.now_ns):
             _refused((await self._sequencer.submit(command)).events)
+
+    async def draw(self, scales: Mapping[int, Scale]) -> UpdateMarks | None:
+        """The epoch that would follow were scenarios scaled like this; nothing is submitted.
+
+        None before every underlying has a fresh index.
+        """
+        picture = await self._sequencer.read(_look)
+        known = {instrument.underlying_id for instrument in picture.instruments}
+        if not known <= self._states.keys():
+            return None
+        return self._draw(picture, self._sequencer.now_ns(), picture.scales | dict(scales))
+
+    def _draw(
+        self, picture: _Picture, now_ns: int, scales: Mapping[int, Scale]
+    ) -> UpdateMarks | None:
+        states = {
+            key: msgspec.structs.replace(state, scan=scan, volatility_scale=volatility)
+            for key, state in self._states.items()
+            for scan, volatility in (scales.get(key, (1.0, 1.0)),)
+        }
+        return build_marks(
+            self._preset,
+            self._models,
+            states,
+            picture.instruments,
+            Moment(now_ns, picture.window_s),
+            epoch=picture.epoch + 1,
+        )
 
     def _on_entries(self, entries: Sequence[Entry]) -> None:
         if any(isinstance(event, InstrumentListed) for e in entries for event in e.events):
@@ -249,6 +275,11 @@ def _look(engine: Engine) -> _Picture:
             for instrument_id, instrument in engine.instruments.items()
             if engine.status(instrument_id) is not InstrumentStatus.EXPIRED
         ),
+        scales={
+            item.underlying_id: (scale.scan / RATIO_SCALE, scale.volatility / RATIO_SCALE)
+            for item in engine.parameters.underlyings
+            if (scale := engine.risk_scale(item.underlying_id)).version
+        },
     )
 
 

@@ -49,6 +49,8 @@ class IndexState(msgspec.Struct, frozen=True, kw_only=True):
 
     index_price: int
     confidence: int
+    scan: float = 1.0  # in force, as the engine has it
+    volatility_scale: float = 1.0
     samples: Sequence[tuple[int, int]] = ()
 
 
@@ -113,6 +115,8 @@ def _underlying_market(
         underlying_id=underlying_id,
         index_price=index_price,
         confidence=state.confidence / RATIO_SCALE,
+        scan=state.scan,
+        volatility_scale=state.volatility_scale,
         surface=model.surface,
         expiries=tuple(
             _expiry_market(expiry, index_price, model, state.samples, moment)

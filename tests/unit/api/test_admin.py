@@ -53,6 +53,8 @@ ROUTES = [
     ("POST", "/admin/resume"),
     ("POST", "/admin/reset_index"),
     ("POST", "/admin/relayer"),
+    ("POST", "/admin/parameters/preview"),
+    ("POST", "/admin/parameters/apply"),
     ("GET", "/nothing"),
 ]
 

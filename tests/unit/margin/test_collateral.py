@@ -5,7 +5,7 @@ import pytest
 from tests.margin_world import WBTC, WETH, account, collaterals, marks_book, option, preset, update
 
 from exchange.fixed import CASH_SCALE, RATIO_SCALE
-from exchange.margin.collateral import asset_moves, holding, wrong_terms
+from exchange.margin.collateral import asset_moves, holding, stretched_spots, wrong_terms
 from exchange.margin.marks import MarksBook
 from exchange.margin.scenarios import margin_parameters
 
@@ -33,14 +33,29 @@ def test_everything_rounds_against_the_account():
 
 def test_scenarios_that_tilt_the_smile_take_tokens_in_absolute_value():
     marks = marks_book()
-    moves = asset_moves(marks)
+    moves = asset_moves(marks, 2)
     assert moves[0] == RATIO_SCALE * RATIO_SCALE * 18 // 100
     assert moves[-2:] == [0, 0]
     tilted = msgspec.structs.replace(
         marks.parameters, spots=(*marks.parameters.spots[:-1], RATIO_SCALE * 12 // 10)
     )
     marks.configure(tilted)
-    assert asset_moves(marks)[-1] == -RATIO_SCALE * RATIO_SCALE * 2 // 10
+    assert asset_moves(marks, 2)[-1] == -RATIO_SCALE * RATIO_SCALE * 2 // 10
+
+
+def test_stretched_ranges_move_tokens_like_their_underlying():
+    """WETH falls as far as ETH does in the rows, to the last digit that counts."""
+    found = stretched_spots(PARAMETERS.spots, PARAMETERS.weights, RATIO_SCALE * 14 // 10)
+    floats = [scenario.spot for scenario in preset().scaled(1.4, 1.0).scenarios]
+    assert [spot / RATIO_SCALE for spot in found] == pytest.approx(floats, rel=1e-15)
+    widest = stretched_spots(PARAMETERS.spots, PARAMETERS.weights, RATIO_SCALE * 9)
+    grid = [s for s, w in zip(widest, PARAMETERS.weights, strict=True) if w >= RATIO_SCALE]
+    assert (min(grid), max(grid)) == (RATIO_SCALE * 67 // 100, RATIO_SCALE * 3 // 2)
+    bare = stretched_spots((RATIO_SCALE * 9 // 10,), (RATIO_SCALE,), RATIO_SCALE * 2)
+    assert bare == (RATIO_SCALE * 8 // 10,)
+    assert stretched_spots(PARAMETERS.spots, PARAMETERS.weights, RATIO_SCALE) is PARAMETERS.spots
+    wide = account(tokens={WETH: 10}, marks=marks_book(scan=1.5))
+    assert wide.initial_excess() == (35_000 - 9_450 - 700 - 1_050) * CASH_SCALE
 
 
 def test_what_lies_beyond_the_account_cap_counts_nothing():

@@ -7,6 +7,7 @@ import pytest
 from tests.margin_world import instruments, update
 
 from exchange.commands import UpdateMarks
+from exchange.fixed import RATIO_SCALE
 from exchange.margin.merkle import (
     expiry_leaf,
     header_leaf,
@@ -58,6 +59,9 @@ def test_leaves_are_packed_big_endian():
     underlying = good.underlyings[0]
     packed = struct.pack(">Qq", underlying.underlying_id, underlying.index_price)
     assert underlying_leaf(underlying) == keccak(packed + underlying.confidence.to_bytes(16, "big"))
+    scaled = msgspec.structs.replace(underlying, scan=RATIO_SCALE * 2)
+    packed += underlying.confidence.to_bytes(16, "big") + (RATIO_SCALE * 2).to_bytes(16, "big")
+    assert underlying_leaf(scaled) == keccak(packed), "only a scale that is in force is hashed"
     expiry = good.expiries[1]
     ratios = (expiry.discount_long, expiry.discount_short, expiry.basis_weight)
     packed = struct.pack(">QQq", expiry.underlying_id, expiry.expiry, expiry.forward_price)

@@ -52,6 +52,20 @@ def test_shocked_prices_are_the_formula_rounded_half_even():
             assert found == pytest.approx(price * CASH_SCALE, abs=0.51)
 
 
+def test_a_stretched_grid_moves_shocked_prices_and_not_marks():
+    """Spot moves and the upward shock alone: what is marked is what is traded."""
+    plain, wide = (MarksBook(margin_parameters(preset())) for _ in range(2))
+    plain.update(update())
+    wide.update(update(scan=1.5))
+    put, linear = option(100_000, "P"), perpetual(1)
+    assert wide.row(put).mark_price == plain.row(put).mark_price
+    assert wide.row(put).shocked[0] != plain.row(put).shocked[0]
+    down = 22  # spot * 0.82
+    mark = plain.row(linear).mark_price
+    assert plain.row(linear).shocked[down] == round(mark * 0.82)
+    assert wide.row(linear).shocked[down] == round(mark * 0.73)
+
+
 def test_expiries_carry_discounts_and_the_perpetual_none():
     found = {(one.underlying_id, one.expiry): one for one in update().expiries}
     linear = found[1, 0]

@@ -126,3 +126,34 @@ def test_unknown_keys_of_a_preset_are_refused():
     table["bonus"] = 1
     with pytest.raises(msgspec.ValidationError, match="bonus"):
         msgspec.convert(table, Preset)
+
+
+def test_scaling_stretches_the_grid_and_leaves_the_tails():
+    """Half as far again: 18 % become 27 %, the basis moves with its scenarios, tails stay."""
+    plain = load_preset("pm33")
+    wide = plain.scaled(1.5, 1.2)
+    for before, after in zip(plain.scenarios, wide.scenarios, strict=True):
+        expected = before.spot if before.weight < 1 else 1 + (before.spot - 1) * 1.5
+        assert after.spot == pytest.approx(expected, rel=1e-15)
+        assert (after.volatility, after.weight) == (before.volatility, before.weight)
+    assert wide.volatility.up == pytest.approx(plain.volatility.up * 1.2)
+    assert wide.volatility.down == plain.volatility.down
+    assert wide.basis_index(wide.basis.spot_up) == plain.basis_index(plain.basis.spot_up)
+    assert plain.scaled(1.0, 1.0) is plain
+
+
+@pytest.mark.parametrize("name", ["pm33", "pm35"])
+def test_a_stretched_grid_never_passes_the_tails(name):
+    """Beyond them a scenario of full weight would count as if it were likelier than a smaller."""
+    spots = [one.spot for one in load_preset(name).scaled(9.0, 1.0).scenarios if one.weight >= 1]
+    assert (min(spots), max(spots)) == (0.67, 1.5)
+
+
+def test_without_tails_a_grid_is_bounded_by_nothing_but_zero():
+    """A preset of one's own may have none."""
+    plain = load_preset("pm33")
+    grid = msgspec.structs.replace(
+        plain, scenarios=tuple(one for one in plain.scenarios if one.weight >= 1)
+    )
+    spots = [one.spot for one in grid.scaled(9.0, 1.0).scenarios]
+    assert (min(spots), max(spots)) == (0.0, pytest.approx(1 + 0.18 * 9))
