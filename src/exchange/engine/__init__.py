@@ -111,12 +111,8 @@ class Engine:
                 amending.reprice(venue, command)
             case CancelAll():
                 entry.cancel_all(venue, command)
-            case UpdateIndex():
-                expiry.update_index(venue, command)
-            case UpdateMarks():
-                expiry.update_marks(venue, command)
-            case AdjustRisk():
-                adjusting.adjust_risk(venue, command)
+            case UpdateIndex() | UpdateMarks() | AdjustRisk():
+                self._price(command)
             case ObserveBlocks():
                 custody.observe_blocks(venue, command)
             case Withdraw():
@@ -152,6 +148,17 @@ class Engine:
                 funding.accrue_funding(self._venue, self.state_hash)
             case AdvanceClock():
                 custody.advance_clock(self._venue, command, self.state_hash)
+            case _:
+                assert_never(command)
+
+    def _price(self, command: UpdateIndex | UpdateMarks | AdjustRisk) -> None:
+        match command:
+            case UpdateIndex():
+                expiry.update_index(self._venue, command)
+            case UpdateMarks():
+                expiry.update_marks(self._venue, command)
+            case AdjustRisk():
+                adjusting.adjust_risk(self._venue, command)
             case _:
                 assert_never(command)
 
