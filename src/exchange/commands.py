@@ -250,6 +250,24 @@ class UnderlyingRisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scan: int = RATIO_SCALE  # stretches the grid's spot moves; collateral moves with them
 
 
+class SmileNote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How one expiry's mark volatilities were made; for readers, the engine ignores it.
+
+    `method` is svi, ssvi, flat, or reference: no fit. `quotes` are our own. `error` (mean, of the
+    fit) and `distance` (largest, from the reference) in 1e-6. `parameters` of raw SVI: tau, a, b,
+    rho, m, sigma in 1e-12. `rate` is the discount rate in 1e-12.
+    """
+
+    underlying_id: int
+    expiry: int
+    method: str
+    quotes: int
+    error: int = 0
+    distance: int = 0
+    parameters: tuple[int, ...] = ()
+    rate: int = 0
+
+
 class UpdateMarks(Command, frozen=True, kw_only=True):
     """One epoch of risk arrays (design.md §2.3), complete for every listed instrument.
 
@@ -266,6 +284,7 @@ class UpdateMarks(Command, frozen=True, kw_only=True):
     instrument_ids: tuple[int, ...]
     rows: bytes
     stablecoin_price: int = RATIO_SCALE
+    smiles: tuple[SmileNote, ...] = ()  # not under the root: the rows are what counts
 
 
 class AdjustRisk(Command, frozen=True, kw_only=True):

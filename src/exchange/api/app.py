@@ -39,6 +39,7 @@ from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
 from exchange.api.methods_quotes import QUOTES
+from exchange.api.methods_risk import RISK
 from exchange.api.ports import Entry, Sequencer
 from exchange.api.schemas import Params, query_to_json
 from exchange.api.settings import GatewaySettings
@@ -46,7 +47,7 @@ from exchange.api.settings import GatewaySettings
 PREFIX: Final = "/api/v2"
 CONNECTIONS_MAX: Final = 8_192  # sockets of every kind; beyond it the server answers 503
 CLOSE_TIMEOUT_S: Final = 1.0
-METHODS: Final[list[Method[Any]]] = [*PUBLIC, *PRIVATE, *PROTECTION, *QUOTES, *DISCONNECT]
+METHODS: Final[list[Method[Any]]] = [*PUBLIC, *RISK, *PRIVATE, *PROTECTION, *QUOTES, *DISCONNECT]
 _MESSAGE_TOO_BIG: Final = 1009
 _log: Final = structlog.get_logger("gateway")
 

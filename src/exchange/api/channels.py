@@ -17,6 +17,7 @@ from exchange.api.book_view import BookDelta, BookView
 from exchange.api.connection import Connection
 from exchange.api.errors import InvalidParams, TooManyRequests, Unauthorized, UnknownInstrument
 from exchange.api.records import OrderRecord, Trade
+from exchange.api.risk_results import surface_result
 from exchange.api.schemas import cash_number, quantity_number
 from exchange.api.views import Touched, VenueView
 from exchange.fixed import to_milliseconds_down
@@ -30,6 +31,7 @@ PATTERNS: Final = {
     "depth": re.compile(rf"book\.{_INSTRUMENT}\.none\.(?P<depth>1|10|20)\.(?P<every>100ms)"),
     "ticker": re.compile(rf"ticker\.{_INSTRUMENT}\.{_EVERY}"),
     "quote": re.compile(rf"quote\.{_INSTRUMENT}"),
+    "surface": re.compile(r"volatility_surface\.(?P<index>[a-z0-9]+_usdc)"),
     "index": re.compile(r"deribit_price_index\.(?P<index>[a-z0-9]+_usdc)"),
     "trades": re.compile(rf"trades\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
     "user.orders": re.compile(rf"user\.orders\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
@@ -123,6 +125,8 @@ class Channels:
             return self._quote(self._instrument(parts[1]))
         if parts[0] == "deribit_price_index":
             return self._index(parts[1])
+        if parts[0] == "volatility_surface":
+            return self._surface(parts[1])
         if channel.startswith("user.portfolio."):
             self.dirty_subaccounts.update(self._view.owners)
         return None
@@ -226,6 +230,8 @@ class Channels:
             self._send_latest(f"deribit_price_index.{name}", partial(self._index, name))
         if touched.marks:
             self._dirty.update(self._view.instruments)
+            for name in self._index_names():
+                self._send_latest(f"volatility_surface.{name}", partial(self._surface, name))
             self.dirty_subaccounts.update(self._view.owners)
 
     def tick(self) -> None:
@@ -297,6 +303,12 @@ class Channels:
             "best_ask_price": cash_number(ask[0]) if ask else None,
             "best_ask_amount": quantity_number(ask[1]) if ask else 0,
         }
+
+    def _surface(self, name: str) -> object:
+        parameters = self._view.parameters
+        assert parameters is not None
+        ids = {results.index_name(u.name): u.underlying_id for u in parameters.underlyings}
+        return surface_result(self._view, ids[name])
 
     def _index(self, name: str) -> object:
         parameters = self._view.parameters

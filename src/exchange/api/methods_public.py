@@ -25,11 +25,10 @@ from exchange.api.schemas import (
     parse_fee,
     parse_quantity,
     ratio_number,
-    vol_percent_number,
 )
 from exchange.api.volatility import limit_price_of
 from exchange.fixed import RATIO_SCALE, to_milliseconds_down
-from exchange.model import Instrument, OrderTerms, Side
+from exchange.model import OrderTerms, Side
 from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, order_stages, trigger_hash
 
 VERSION: Final = version("exchange")
@@ -250,43 +249,6 @@ async def get_book_summary_by_instrument(
     return [results.summary_result(gateway.view, gateway.instrument(params.instrument_name))]
 
 
-async def get_risk_arrays(gateway: Gateway, _: Caller, params: schemas.InstrumentParams) -> Result:
-    """The journaled integers that margin uses for one contract: shocked prices by scenario."""
-    instrument = gateway.instrument(params.instrument_name)
-    marks = gateway.view.marks
-    row = gateway.view.mark(instrument.instrument_id)
-    if marks is None or row is None:
-        raise BadRequest("this instrument has no risk array yet", "instrument_name")
-    risk = marks.expiry(instrument.underlying_id, instrument.expiry)
-    margin = gateway.configured().margin
-    return {
-        "instrument_name": instrument.name,
-        "preset": margin.preset,
-        "epoch": marks.command.epoch,
-        "root": "0x" + marks.command.root.hex(),
-        "timestamp": to_milliseconds_down(marks.time_ns),
-        "mark_price": cash_number(row.mark_price),
-        "mark_iv": vol_percent_number(row.mark_iv),
-        "delta": ratio_number(row.delta),
-        "vega": ratio_number(row.vega),
-        "prices": [cash_number(price) for price in row.shocked],
-        "weights": [ratio_number(weight, RATIO_SCALE) for weight in margin.weights],
-        "expiry": _expiry_result(instrument, risk),
-    }
-
-
-def _expiry_result(instrument: Instrument, risk: Any) -> Result | None:
-    if risk is None:
-        return None
-    return {
-        "expiration_timestamp": instrument.expiry * 1000,
-        "forward_price": cash_number(risk.forward_price),
-        "discount_long": ratio_number(risk.discount_long, RATIO_SCALE),
-        "discount_short": ratio_number(risk.discount_short, RATIO_SCALE),
-        "basis_weight": ratio_number(risk.basis_weight, RATIO_SCALE),
-    }
-
-
 async def debug_order_hash(
     gateway: Gateway, _: Caller, params: OrderHashParams
 ) -> dict[str, object]:
@@ -428,7 +390,6 @@ PUBLIC: Final[list[Method[Any]]] = [
     _method(get_delivery_prices, schemas.DeliveryParams),
     _method(get_book_summary_by_currency, schemas.SummaryParams),
     _method(get_book_summary_by_instrument, schemas.InstrumentParams),
-    _method(get_risk_arrays, schemas.InstrumentParams),
     _method(debug_order_hash, OrderHashParams),
     _method(get_rate_limits, schemas.Empty),
     _method(subscribe, schemas.ChannelsParams),

@@ -13,6 +13,7 @@ import msgspec
 from exchange.commands import ExpiryRisk, MassQuote, PlaceOrder, UpdateMarks
 from exchange.events import OrderArmed, OrderPlaced
 from exchange.fixed import QUANTITY_SCALE, mul_div_down, notional
+from exchange.margin.merkle import leaves as merkle_leaves
 from exchange.model import OrderStatus, Side, TimeInForce, Trigger
 
 _INT64_BYTES: Final = 8
@@ -186,6 +187,11 @@ class Marks(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def _places(self) -> dict[int, int]:
         return {number: place for place, number in enumerate(self.command.instrument_ids)}
+
+    @cached_property
+    def leaves(self) -> list[bytes]:
+        """Leaves of the epoch's Merkle tree, in their order."""
+        return merkle_leaves(self.command)
 
     @cached_property
     def _expiries(self) -> dict[tuple[int, int], ExpiryRisk]:

@@ -9,6 +9,7 @@ import contextlib
 import resource
 import signal
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from typing import Final
 
 import structlog
@@ -17,6 +18,7 @@ import uvicorn
 from exchange.api.admin import TOKEN_LENGTH_MIN, AdminHooks, create_admin_app
 from exchange.api.app import create_app, server_config
 from exchange.api.settings import GatewaySettings
+from exchange.bootstrap.fit_process import fit_executor
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings
 from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
@@ -94,7 +96,8 @@ async def _serve(
         if await sequencer.read(lambda engine: engine.parameters) is None:
             await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
         feed = MarketFeed(settings, sequencer, journal.reader.entry(1).time_ns)
-        marks = await _open_market(settings, sequencer, feed)
+        executor = fit_executor()
+        marks = await _open_market(settings, sequencer, feed, executor)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
         running = [
             tasks.create_task(part) for part in (marks.run(), clockwork.run(), _list_for_ever(feed))
@@ -108,11 +111,14 @@ async def _serve(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        executor.shutdown(wait=False, cancel_futures=True)
         await sequencer.read(lambda _: None)  # no commit is under way when the writer ends
         writing.cancel()
 
 
-async def _open_market(settings: Settings, sequencer: Sequencer, feed: MarketFeed) -> MarksLoop:
+async def _open_market(
+    settings: Settings, sequencer: Sequencer, feed: MarketFeed, executor: Executor
+) -> MarksLoop:
     """List the chains and mark them once, so that the first client finds a market."""
     await feed.list_chains()
     marks = MarksLoop(
@@ -123,6 +129,7 @@ async def _open_market(settings: Settings, sequencer: Sequencer, feed: MarketFee
             index_interval_s=settings.index_interval_s,
             epoch_interval_ns=int(settings.marks_interval_s * 1e9),
         ),
+        executor=executor,
     )
     await marks.sample_now()
     return marks

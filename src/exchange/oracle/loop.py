@@ -10,6 +10,7 @@ After a restart no epoch is made before every underlying has a fresh index of th
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Final
 
 import msgspec
@@ -18,13 +19,15 @@ import structlog
 from exchange.commands import UpdateIndex, UpdateMarks
 from exchange.engine import Engine
 from exchange.events import AnyEvent, InstrumentListed, Refused
-from exchange.fixed import RATIO_SCALE
+from exchange.fixed import RATIO_SCALE, to_nanoseconds
 from exchange.journal import Entry
 from exchange.margin.scenarios import Preset
 from exchange.model import Instrument, InstrumentStatus
 from exchange.oracle.index import IndexCalculator, IndexReading, IndexRules, Verdict, moved_up
 from exchange.oracle.marks import IndexState, MarkModel, Moment, build_marks, forward_now
 from exchange.oracle.repricing import Repricer, followed
+from exchange.oracle.smile_follower import SmileFollower
+from exchange.oracle.smiles import SmileRules
 from exchange.oracle.sources import Sample, Source
 from exchange.sequencer import Sequencer, SequencerBusy
 
@@ -71,7 +74,10 @@ class MarksLoop:
         preset: Preset,
         *,
         timing: Timing | None = None,
+        smiles: SmileRules | None = None,
+        executor: Executor | None = None,
     ) -> None:
+        """`executor` fits smiles, some 0.3 s each: a process of its own; None: a thread."""
         self._sequencer = sequencer
         self._feeds = {feed.underlying_id: feed for feed in feeds}
         self._models = {feed.underlying_id: feed.model for feed in feeds}
@@ -84,6 +90,7 @@ class MarksLoop:
         self._epoch_ns = 0
         self._epoch_prices: dict[int, int] = {}
         self._repricer = Repricer()
+        self._follower = SmileFollower(sequencer, smiles or SmileRules(), executor)
         self._listed = asyncio.Event()
         self._cycling = asyncio.Lock()
         self._unsubscribe = sequencer.subscribe(self._on_entries)
@@ -112,6 +119,7 @@ class MarksLoop:
                 except TimeoutError:
                     pass
         finally:
+            self._follower.stop()
             self._unsubscribe()
 
     async def sample_now(self) -> None:
@@ -132,6 +140,7 @@ class MarksLoop:
                     raise failure  # only now, when none is still under way
             if force or self._is_due():
                 await self._make_epoch([feed.underlying_id for feed in feeds])
+            self._follower.start_if_due(self.refit)
             await self._reprice(parameters.delivery_window_s)
 
     async def _sample(self, feed: Feed) -> None:
@@ -209,6 +218,28 @@ class MarksLoop:
         for command in self._repricer.due(orders, forward, moment.now_ns):
             _refused((await self._sequencer.submit(command)).events)
 
+    async def refit(self) -> None:
+        """Fit smiles to our own book now; the next epoch is drawn by them."""
+        picture = await self._sequencer.read(_look)
+        moment = Moment(self._sequencer.now_ns(), picture.window_s)
+        for key, state in dict(self._states).items():
+            model = self._models[key]
+            expiries = {i.expiry for i in picture.instruments if i.underlying_id == key} - {0}
+            forwards = {
+                expiry: forward_now(model, state, expiry, moment)
+                for expiry in expiries
+                if to_nanoseconds(expiry) > moment.now_ns
+            }
+            await self._follower.refit(key, model.surface, forwards)
+
+    def _models_now(self, now_ns: int) -> dict[int, MarkModel]:
+        """The models with fitted surfaces where a fit is fresh."""
+        return {
+            key: msgspec.structs.replace(model, surface=surface) if surface else model
+            for key, model in self._models.items()
+            for surface in (self._follower.surface(key, now_ns),)
+        }
+
     async def draw(self, scales: Mapping[int, Scale]) -> UpdateMarks | None:
         """The epoch that would follow were scenarios scaled like this; nothing is submitted.
 
@@ -230,7 +261,7 @@ class MarksLoop:
         }
         return build_marks(
             self._preset,
-            self._models,
+            self._models_now(now_ns),
             states,
             picture.instruments,
             Moment(now_ns, picture.window_s),
@@ -238,6 +269,7 @@ class MarksLoop:
         )
 
     def _on_entries(self, entries: Sequence[Entry]) -> None:
+        self._follower.on_entries(entries)
         if any(isinstance(event, InstrumentListed) for e in entries for event in e.events):
             self._listed.set()
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from exchange.commands import UpdateMarks
+from exchange.commands import SmileNote, UpdateMarks
 from exchange.fixed import CASH_SCALE, RATIO_SCALE, VOL_SCALE
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.risk_arrays import build_update
@@ -19,6 +19,7 @@ from exchange.margin.scenarios import Preset
 from exchange.margin.surface import MarkPoint, MarkSurface, Surface
 from exchange.model import SECONDS_PER_DAY, Instrument, Kind
 from exchange.oracle.chain_data import RecordedChain
+from exchange.oracle.smiles import SMILE_SCALE, FittedSmiles
 
 _NANOSECONDS: Final = 10**9
 _YEAR_S: Final = 365 * SECONDS_PER_DAY
@@ -29,19 +30,29 @@ class MarkModel(msgspec.Struct, frozen=True, kw_only=True):
 
     surface: Surface
     carry: Mapping[int, float] = {}  # expiry: ln(forward / index) per year; none: no carry
+    rates: Mapping[int, float] = {}  # expiry: discount rate per year; none: no discount
 
     def carry_at(self, expiry: int) -> float:
-        """The rate at an expiry: linear between known ones, flat beyond the outermost."""
-        known = sorted(self.carry)
-        if not known:
-            return 0.0
-        if expiry <= known[0]:
-            return self.carry[known[0]]
-        for near, far in pairwise(known):
-            if expiry <= far:
-                share = (expiry - near) / (far - near)
-                return self.carry[near] * (1 - share) + self.carry[far] * share
-        return self.carry[known[-1]]
+        """ln(forward / index) per year at an expiry."""
+        return _on_curve(self.carry, expiry)
+
+    def rate_at(self, expiry: int) -> float:
+        """The discount rate at an expiry."""
+        return _on_curve(self.rates, expiry)
+
+
+def _on_curve(curve: Mapping[int, float], expiry: int) -> float:
+    """Linear between known expiries, flat beyond the outermost, 0 where nothing is known."""
+    known = sorted(curve)
+    if not known:
+        return 0.0
+    if expiry <= known[0]:
+        return curve[known[0]]
+    for near, far in pairwise(known):
+        if expiry <= far:
+            share = (expiry - near) / (far - near)
+            return curve[near] * (1 - share) + curve[far] * share
+    return curve[known[-1]]
 
 
 class IndexState(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +104,18 @@ def build_marks(
             for underlying_id in sorted(by_underlying)
         ),
     )
+    smiles = [
+        msgspec.structs.replace(note, rate=round(models[key].rate_at(note.expiry) * SMILE_SCALE))
+        for key in sorted(by_underlying)
+        for note in _notes(models[key].surface)
+    ]
     ids = sorted(i.instrument_id for group in by_underlying.values() for i in group)
-    return build_update(preset, market, tuple(ids), epoch)
+    update = build_update(preset, market, tuple(ids), epoch)
+    return msgspec.structs.replace(update, smiles=tuple(smiles))
+
+
+def _notes(surface: Surface) -> tuple[SmileNote, ...]:
+    return surface.notes if isinstance(surface, FittedSmiles) else ()
 
 
 def forward_now(model: MarkModel, state: IndexState, expiry: int, moment: Moment) -> float:
@@ -136,7 +157,10 @@ def _expiry_market(
     forward = index_price * math.exp(model.carry_at(expiry) * years)
     share, average = fixed_part(samples, expiry, moment)
     return ExpiryMarket(
-        expiry=expiry, forward_price=forward * (1 - share), fixed_price=average * share
+        expiry=expiry,
+        forward_price=forward * (1 - share),
+        fixed_price=average * share,
+        rate=model.rate_at(expiry),
     )
 
 

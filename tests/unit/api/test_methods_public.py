@@ -154,13 +154,6 @@ def test_delivery_prices_begin_empty(world):
     }
 
 
-def test_risk_arrays_are_the_journaled_integers(world):
-    found = result(world, "get_risk_arrays", instrument_name=CALL_NAME)
-    assert found["prices"] == [1500, 500, 1100]
-    assert found["weights"] == [1, 1, 0.1]
-    assert found["expiry"]["forward_price"] == 100_000
-
-
 def test_the_order_hash_is_shown_stage_by_stage(world):
     order = world.order("buy", amount="0.5", price="995.5")
     shown = {k: v for k, v in order.items() if k != "signature"} | {"direction": "buy"}
