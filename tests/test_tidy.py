@@ -394,7 +394,7 @@ def test_each_refusal_is_documented_in_order(api_page: str) -> None:
 def test_each_refusal_has_a_sentence() -> None:
     from exchange.events import RejectReason
 
-    lines = (ROOT / SOURCE / "events.py").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / SOURCE / "reasons.py").read_text(encoding="utf-8").splitlines()
     bare = [
         name
         for name in RejectReason.__members__

@@ -15,6 +15,7 @@ from exchange.model import (
     BidTerms,
     HitCondition,
     Kind,
+    Legs,
     LinkKind,
     OrderTerms,
     Quote,
@@ -122,6 +123,7 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     batch_items_max: int = 150  # trades, payoffs and withdrawals that end a settlement batch
     marks_age_ns_max: int = 0  # an older epoch of risk arrays halts new risk; 0: no limit
     linear_band_rate: int = 0  # of perpetuals and futures; 0: as for options
+    combos_max: int = 1000  # listed at one time; with more, those without orders make room
 
 
 class BreakerParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -220,6 +222,12 @@ class ListInstruments(Command, frozen=True, kw_only=True):
     """List instruments; those already listed are left alone."""
 
     listings: tuple[InstrumentListing, ...]
+
+
+class ListCombo(Command, frozen=True, kw_only=True):
+    """List a combo, whoever asks; one that is listed already is named again."""
+
+    legs: Legs
 
 
 class UpdateIndex(Command, frozen=True, kw_only=True):
@@ -542,6 +550,7 @@ def signed_commands(command: Command) -> tuple[SignedCommand, ...]:
 AnyCommand = (
     Configure
     | ListInstruments
+    | ListCombo
     | UpdateIndex
     | UpdateMarks
     | AdjustRisk

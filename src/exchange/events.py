@@ -1,10 +1,8 @@
-"""Outputs of the engine, in the past tense, and the reasons of its refusals.
+"""Outputs of the engine, in the past tense; `reasons` has those of refusals and cancels.
 
 Events are what everybody outside learns: replies, market data, history and settlement are built
 from them alone. Each belongs to the command with the same `seq`.
 """
-
-from enum import StrEnum
 
 import msgspec
 
@@ -18,88 +16,8 @@ from exchange.model import (
     TimeInForce,
     Trigger,
 )
-
-
-class RejectReason(StrEnum):
-    """Why a command was refused. The order of members is the order of the checks."""
-
-    BAD_SIGNATURE = "bad_signature"  # the signature is not the signer's over these terms
-    NOT_CONFIGURED = "not_configured"  # the venue has no parameters yet
-    STALE_VERSION = "stale_version"  # parameters or risk arrays older than those in force
-    BAD_COLLATERAL = "bad_collateral"  # the terms of a token besides USDC cannot bind
-    BLOCK_GAP = "block_gap"  # the observed blocks do not follow the last ones
-    BAD_LINK = "bad_link"  # these orders cannot depend on each other
-    BAD_SHEET = "bad_sheet"  # these quotes form no sheet
-    UNKNOWN_SUBACCOUNT = "unknown_subaccount"  # no such subaccount was opened on chain
-    UNAUTHORIZED_SIGNER = "unauthorized_signer"  # neither the owner nor a live session key
-    DEADLINE_PASSED = "deadline_passed"  # the signature's deadline is over
-    DEADLINE_TOO_FAR = "deadline_too_far"  # the deadline lies beyond the longest allowed
-    STALE_NONCE = "stale_nonce"  # the nonce lies below the owner's floor
-    IN_LIQUIDATION = "in_liquidation"  # the subaccount is being liquidated
-    STALE_SHEET = "stale_sheet"  # a sheet with a higher nonce came before
-    NONCE_USED = "nonce_used"  # the nonce and version were signed before with other content
-    UNKNOWN_INSTRUMENT = "unknown_instrument"  # no such instrument is listed
-    INSTRUMENT_EXPIRED = "instrument_expired"  # its expiry has come
-    UNKNOWN_ORDER = "unknown_order"  # no such open order of this subaccount
-    INSTRUMENT_HALTED = "instrument_halted"  # trading is halted, or an auction cannot take it
-    NOT_AMENDABLE = "not_amendable"  # an amend may change price, quantity, fee and deadline only
-    TRIGGER_NOT_SIGNED = "trigger_not_signed"  # the signed hash is not that of the trigger
-    BAD_TRIGGER = "bad_trigger"  # its price and offset do not fit its kind
-    TRIGGER_UNPRICED = "trigger_unpriced"  # the price that it watches does not exist yet
-    TRIGGER_REACHED = "trigger_reached"  # it would fire at once
-    QUANTITY_NOT_POSITIVE = "quantity_not_positive"  # zero or negative quantity
-    QUANTITY_OFF_LOT = "quantity_off_lot"  # not a multiple of the lot size
-    QUANTITY_TOO_SMALL = "quantity_too_small"  # below the instrument's minimum
-    QUANTITY_TOO_LARGE = "quantity_too_large"  # above the largest order
-    PRICE_NOT_POSITIVE = "price_not_positive"  # a limit price is at least one tick
-    PRICE_OFF_TICK = "price_off_tick"  # not a multiple of the tick size
-    MAX_FEE_TOO_LOW = "max_fee_too_low"  # the signed fee limit is below the schedule
-    STALE_INDEX = "stale_index"  # no fresh index price: new risk is halted
-    NO_MARK = "no_mark"  # the instrument has no risk array yet
-    STALE_MARKS = "stale_marks"  # no fresh epoch of risk arrays: new risk is halted
-    PRICE_OUTSIDE_BAND = "price_outside_band"  # too far from the mark
-    NOT_PROTECTED = "not_protected"  # a protected order needs protection limits
-    PROTECTION_FROZEN = "protection_frozen"  # market-maker protection took this maker off
-    TOO_MANY_ORDERS = "too_many_orders"  # the subaccount's open orders are at their limit
-    REDUCE_ONLY_INCREASES = "reduce_only_increases"  # there is no position to reduce that way
-    LIQUIDATION_OFF = "liquidation_off"  # the venue is configured to liquidate nobody
-    NO_AUCTION = "no_auction"  # no part of this subaccount is for sale now
-    STALE_BID = "stale_bid"  # the liquidation went on since the bid was made
-    LIQUIDATION_SUSPENDED = "liquidation_suspended"  # prices are stale or trading is halted
-    RISK_NOT_REDUCED = "risk_not_reduced"  # this fraction would not lower the requirement
-    BID_TOO_LOW = "bid_too_low"  # the auction's price is above the bid's limit
-    INSUFFICIENT_MARGIN = "insufficient_margin"  # initial margin fails after its worst fill
-    POST_ONLY_WOULD_TRADE = "post_only_would_trade"  # it would take liquidity
-    FOK_NOT_FILLABLE = "fok_not_fillable"  # the book cannot fill it whole
-    INSUFFICIENT_CASH = "insufficient_cash"  # the withdrawal exceeds free cash
-    BAD_RECIPIENT = "bad_recipient"  # token or recipient of a withdrawal cannot be served
-    NOT_EXPIRED = "not_expired"  # the expiry lies ahead
-    ALREADY_EXPIRED = "already_expired"  # the expiry was delivered before
-    SAMPLES_MISSING = "samples_missing"  # the delivery window has a hole in its index samples
-    NOTHING_TO_SETTLE = "nothing_to_settle"  # a batch would be empty
-    NOT_LOCAL = "not_local"  # the clock moves only on a local chain
-    RISK_OUT_OF_BOUNDS = "risk_out_of_bounds"  # outside the bounds of adjustments, or none are set
-    RISK_TOO_FAST = "risk_too_fast"  # too large a step, or too soon after the last
-
-
-class CancelReason(StrEnum):
-    """Why an order left the book without being filled."""
-
-    BY_OWNER = "by_owner"
-    IMMEDIATE_OR_CANCEL = "immediate_or_cancel"
-    SELF_TRADE = "self_trade"
-    DEADLINE = "deadline"
-    EXPIRED = "instrument_expired"
-    NONCE_FLOOR = "nonce_floor"
-    PROTECTION = "market_maker_protection"
-    AUCTION_SELF_TRADE = "auction_self_trade"
-    SESSION_KEY = "session_key_revoked"
-    REDUCE_ONLY = "reduce_only"
-    LINKED = "linked_order"
-    REPLACED = "quote_replaced"
-    TOO_MANY_FILLS = "too_many_fills"  # it traded with as many orders as one command may
-    LIQUIDATION = "liquidation"
-    REFUSED = "refused"  # the wait was over, but a new order like it would be refused
+from exchange.reasons import CancelReason as CancelReason
+from exchange.reasons import RejectReason as RejectReason
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
@@ -348,10 +266,41 @@ class QuotesRepeated(Event, frozen=True, kw_only=True):
     sheet_nonce: int
 
 
+class ComboListed(Event, frozen=True, kw_only=True):
+    """A combo has this instrument_id; before the first answer comes `InstrumentListed`.
+
+    What was asked for is `factor` units of it; where that is negative, buying it is selling these.
+    """
+
+    instrument_id: int
+    factor: int
+
+
+class ComboTraded(Event, frozen=True, kw_only=True):
+    """Units of a combo changed hands; the `Traded` of its legs follow, with this `trade_id`.
+
+    `value` in micro-USDC is what the buyer pays for them, negative where he is paid. The maker is 0
+    where the makers are orders in the books of the legs. Fees are the sums of those of the legs.
+    """
+
+    trade_id: int
+    instrument_id: int
+    value: int
+    quantity: int
+    taker_side: Side
+    taker_order_id: int
+    taker_subaccount_id: int
+    taker_fee: int
+    maker_order_id: int = 0
+    maker_subaccount_id: int = 0
+    maker_fee: int = 0
+
+
 class Traded(Event, frozen=True, kw_only=True):
     """One match. Fees in micro-USDC; `*_signed_seq` names the signature in force.
 
-    It is the seq of the command that carries it; where that has several, `model.numbered`.
+    It is the seq of the command that carries it; where that has several, `model.numbered`. As part
+    of a combo's trade, it is a leg of the order in that combo which `*_combo` tells.
     """
 
     trade_id: int
@@ -369,6 +318,10 @@ class Traded(Event, frozen=True, kw_only=True):
     taker_fee: int
     auction: bool = False  # two resting orders met at an auction's price
     liquidation: bool = False  # the taker is liquidated: nobody signed, `taker_signed_seq` is 0
+    combo_id: int = 0  # instrument_id of the combo
+    combo_trade_id: int = 0
+    maker_combo: bool = False
+    taker_combo: bool = False
 
 
 class LiquidationStarted(Event, frozen=True, kw_only=True):
@@ -569,6 +522,8 @@ AnyEvent = (
     | QuotesReplaced
     | QuoteRefused
     | QuotesRepeated
+    | ComboListed
+    | ComboTraded
     | Traded
     | LiquidationStarted
     | LiquidationSliced

@@ -50,6 +50,7 @@ class Kind(IntEnum):
     OPTION = 1
     PERPETUAL = 2
     FUTURE = 3
+    COMBO = 4  # legs that trade together; its id is `combo_number`
 
 
 class OptionKind(IntEnum):
@@ -173,8 +174,21 @@ class Underlying(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     name: str
 
 
+class Leg(NamedTuple):
+    """`ratio` contracts of an instrument in each unit bought; negative: sold."""
+
+    instrument_id: int
+    ratio: int
+
+
+Legs = tuple[Leg, ...]
+
+
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One tradable thing. Prices in micro-USDC a contract, quantities in 1e-4 contracts."""
+    """One tradable thing. Prices in micro-USDC a contract, quantities in 1e-4 contracts.
+
+    A combo has legs and is priced and counted by the unit; it ends with its first leg.
+    """
 
     instrument_id: int
     name: str
@@ -186,6 +200,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tick_size: int
     lot_size: int
     min_quantity: int
+    legs: Legs = ()
+    legs_hash: bytes = b""  # what orders in a combo sign as their instrument
 
     def payoff(self, delivery_price: int) -> int:
         """What one contract is worth at `delivery_price`, in micro-USDC, >= 0."""
@@ -204,6 +220,17 @@ class InstrumentTerms(msgspec.Struct, frozen=True, gc=False):
     expiry: int = 0
     strike: int = 0
     option_kind: OptionKind = OptionKind.CALL
+
+
+def combo_number(seq: int) -> int:
+    """The instrument_id of the combo that command `seq` listed; it packs no terms."""
+    return Kind.COMBO << _KIND_SHIFT | seq
+
+
+def combo_seq(instrument_id: int) -> int:
+    """The command that listed a combo; 0 for any other instrument."""
+    kind, seq = divmod(instrument_id, 1 << _KIND_SHIFT)
+    return seq if kind == Kind.COMBO else 0
 
 
 _PLACE_BITS: Final = 11
@@ -235,10 +262,15 @@ NO_TRIGGER: Final = bytes(32)  # the signed triggerHash of an order without a tr
 
 
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an owner signs (design.md §9); prices and fees in micro-USDC a contract."""
+    """What an owner signs (design.md §9); prices and fees in micro-USDC a contract.
+
+    In a combo `legs_hash` is signed as the instrument and `instrument_id` is this venue's number
+    for it; prices and quantities are those of units, and the price may be negative.
+    """
 
     subaccount_id: int
     instrument_id: int
+    legs_hash: bytes = b""
     side: Side
     quantity: int  # 1e-4 contracts
     limit_price: int
@@ -346,6 +378,7 @@ def _split_strike(cents: int) -> tuple[int, int]:
 
 def pack_instrument_id(terms: InstrumentTerms) -> int:
     """The one id of these terms; the strike keeps the smallest exponent that makes it fit."""
+    assert terms.kind is not Kind.COMBO
     assert representable_strike(terms.strike), "ask representable_strike first"
     assert 0 < terms.underlying_id < 1 << _UNDERLYING_BITS
     minutes = div_exact(terms.expiry, _SECONDS_PER_MINUTE)
@@ -425,6 +458,7 @@ def strike_code(strike: int) -> str:
 
 def instrument_name(underlying: str, terms: InstrumentTerms) -> str:
     """Deribit's linear name, such as `BTC_USDC-25DEC26-100000-C`."""
+    assert terms.kind is not Kind.COMBO, "its legs name it"
     stem = f"{underlying}_USDC"
     match terms.kind:
         case Kind.PERPETUAL:

@@ -17,6 +17,7 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 from exchange.model import (
     NO_TRIGGER,
     BidTerms,
+    Legs,
     OrderTerms,
     Quote,
     SheetTerms,
@@ -54,7 +55,7 @@ _WITHDRAWAL_TYPEHASH: Final = keccak(WITHDRAWAL_TYPE.encode())
 _SHEET_TYPEHASH: Final = keccak(SHEET_TYPE.encode())
 _BID_TYPEHASH: Final = keccak(BID_TYPE.encode())
 # Every field is one 32-byte word; `x` are its leading zero bytes.
-_ORDER_WORDS: Final = struct.Struct(">32s24xQ24xQ31xB24xQ24sq24xQ31x?32s24xQ28xI24xQ12x20s")
+_ORDER_WORDS: Final = struct.Struct(">32s24xQ32s31xB24xQ24sq24xQ31x?32s24xQ28xI24xQ12x20s")
 _WITHDRAWAL_WORDS: Final = struct.Struct(">32s24xQ12x20s32s12x20s24xQ24xQ12x20s")
 _SHEET_WORDS: Final = struct.Struct(">32s24xQ24xQ24xQ32s12x20s")
 _BID_WORDS: Final = struct.Struct(">32s24xQ24xQ24xQ24sq24xQ24xQ24xQ12x20s")
@@ -91,11 +92,12 @@ def order_struct_hash(terms: OrderTerms) -> bytes:
     """`hashStruct` of an order, 32 bytes."""
     price = terms.limit_price
     assert len(terms.trigger_hash) == 32, "struct would pad or cut it"
+    assert len(terms.legs_hash) in (0, 32)
     return keccak(
         _ORDER_WORDS.pack(
             _ORDER_TYPEHASH,
             terms.subaccount_id,
-            terms.instrument_id,
+            signed_instrument(terms),
             terms.side,
             terms.quantity,
             _SIGN_EXTENSION[price < 0],
@@ -107,6 +109,27 @@ def order_struct_hash(terms: OrderTerms) -> bytes:
             terms.version,
             terms.deadline,
             _address_bytes(terms.signer),
+        )
+    )
+
+
+def signed_instrument(terms: OrderTerms) -> bytes:
+    """The word `instrument` of an order, 32 bytes: a number, or the hash of a combo's legs."""
+    return terms.legs_hash or terms.instrument_id.to_bytes(32, "big")
+
+
+def legs_hash(legs: Legs) -> bytes:
+    """A combo's identity, which an order signs as its `instrument`; 32 bytes.
+
+    keccak256 of `abi.encode(uint256 instrument, int256 ratio)` of each leg of the canonical form
+    (ascending instruments, the first ratio positive, no common divisor), one after the other.
+    """
+    assert list(legs) == sorted(legs)
+    assert legs[0].ratio > 0
+    return keccak(
+        b"".join(
+            leg.instrument_id.to_bytes(32, "big") + leg.ratio.to_bytes(32, "big", signed=True)
+            for leg in legs
         )
     )
 

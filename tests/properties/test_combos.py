@@ -3,14 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.matching.combos import Leg, canonical, combo_id
-from exchange.model import InstrumentTerms, Kind, pack_instrument_id
+from exchange.matching.combos import canonical, combo_name
+from exchange.model import InstrumentTerms, Kind, Leg, OptionKind, pack_instrument_id
+from exchange.signing import legs_hash
 
 IDS = [
-    pack_instrument_id(InstrumentTerms(Kind.OPTION, 1, 1_798_185_600, strike * 10**9))
-    for strike in range(1, 7)
+    pack_instrument_id(InstrumentTerms(Kind.OPTION, 1, expiry, strike * 10**9, option_kind))
+    for expiry in (1_798_185_600, 1_800_604_800)
+    for strike in (1, 2)
+    for option_kind in OptionKind
 ]
-RATIOS = st.integers(-10, 10).filter(bool)
+RATIOS = st.integers(-2, 2).filter(bool) | st.integers(-10, 10).filter(bool)
 LEGS = st.lists(
     st.builds(Leg, st.sampled_from(IDS), RATIOS),
     min_size=2,
@@ -26,10 +29,11 @@ def test_order_and_multiples_do_not_change_the_combo(legs, factor, rng):
     first, second = canonical(legs), canonical(other)
     assert first.legs == second.legs
     assert second.factor == first.factor * factor
-    assert combo_id(first.legs) == combo_id(second.legs)
+    assert legs_hash(first.legs) == legs_hash(second.legs)
 
 
 @given(LEGS, LEGS)
-def test_different_combos_have_different_ids(some, others):
+def test_different_combos_have_different_hashes_and_names(some, others):
     first, second = canonical(some).legs, canonical(others).legs
-    assert (first == second) is (combo_id(first) == combo_id(second))
+    assert (first == second) is (legs_hash(first) == legs_hash(second))
+    assert (first == second) is (combo_name("BTC", first) == combo_name("BTC", second))

@@ -4,9 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.matching.book import OrderBook, PostOnly, instruction_word
-from exchange.matching.combos import Leg
 from exchange.matching.implied import ComboOrder, LegView, plan_implied
-from exchange.model import SelfTradePrevention, Side, TimeInForce
+from exchange.model import Leg, SelfTradePrevention, Side, TimeInForce
 
 LOT = 3
 LEVELS = st.dictionaries(st.integers(1, 9), st.integers(1, 4), max_size=4)

@@ -20,6 +20,7 @@ from exchange.commands import (
     DepositSeen,
     ExpireInstruments,
     ExpiryRisk,
+    ListCombo,
     ListInstruments,
     NonceFloorSeen,
     Observation,
@@ -36,6 +37,7 @@ from exchange.commands import (
 )
 from exchange.model import (
     HitCondition,
+    Leg,
     LinkKind,
     OrderTerms,
     PriceSource,
@@ -74,6 +76,7 @@ WITHDRAWAL = WithdrawalTerms(
 COMMANDS: list[AnyCommand] = [
     configuration(),
     ListInstruments(listings=(listing(C),)),
+    ListCombo(legs=(Leg(C, 1), Leg(C + 1, -(2**62)))),
     UpdateIndex(underlying_id=1, index_price=1, confidence=10**18),
     UpdateMarks(
         epoch=1,

@@ -47,7 +47,7 @@ STRIKES = st.builds(
 )
 TERMS = st.builds(
     InstrumentTerms,
-    st.sampled_from(Kind),
+    st.sampled_from([Kind.OPTION, Kind.PERPETUAL, Kind.FUTURE]),
     st.integers(1, 511),
     st.integers(0, 2**26 - 1).map(lambda minutes: minutes * 60),
     STRIKES,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exchange import signing
 from exchange.model import (
     NO_TRIGGER,
+    Leg,
     OrderTerms,
     PriceSource,
     Quote,
@@ -418,3 +419,20 @@ def test_leaves_are_the_struct_hashes_of_the_orders():
     orders = sheet_orders(terms, quotes)
     assert [(order.nonce, order.quantity) for order in orders] == [(7, 1), (8, 2), (9, 3)]
     assert signing.sheet_leaves(terms, quotes) == [*map(signing.order_struct_hash, orders)]
+
+
+def test_a_combo_signs_the_hash_of_its_legs_as_its_instrument():
+    """The words of `abi.encode(uint256, int256)` of each leg, in the one canonical order."""
+    legs = (Leg(5, 1), Leg(7, -2))
+    hashed = signing.legs_hash(legs)
+    words = [5, 1, 7, 2**256 - 2]
+    assert hashed == signing.keccak(b"".join(word.to_bytes(32, "big") for word in words))
+    plain = msgspec.structs.replace(TERMS, instrument_id=int.from_bytes(hashed, "big"))
+    combo = msgspec.structs.replace(TERMS, instrument_id=9, legs_hash=hashed)
+    assert signing.order_struct_hash(combo) == signing.order_struct_hash(plain)
+    with pytest.raises(AssertionError):
+        signing.legs_hash(legs[::-1])
+    with pytest.raises(AssertionError):
+        signing.legs_hash((Leg(5, -1), Leg(7, 2)))
+    with pytest.raises(AssertionError):
+        signing.order_struct_hash(msgspec.structs.replace(TERMS, legs_hash=hashed[1:]))

@@ -22,6 +22,7 @@ from exchange.commands import (
     CutBatch,
     ExpireInstruments,
     Halt,
+    ListCombo,
     ListInstruments,
     MassQuote,
     ObserveBlocks,
@@ -39,6 +40,7 @@ from exchange.commands import (
 from exchange.engine import (
     adjusting,
     amending,
+    combos,
     custody,
     entry,
     expiry,
@@ -131,6 +133,8 @@ class Engine:
                 expiry.expire_instruments(venue, command)
             case ListInstruments():
                 expiry.list_instruments(venue, command)
+            case ListCombo():
+                combos.list_combo(venue, command)
             case Configure():
                 expiry.configure(venue, command)
             case CutBatch() | AccrueFunding() | AdvanceClock():

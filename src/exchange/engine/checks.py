@@ -278,6 +278,8 @@ def _check_instrument(venue: Venue, terms: OrderTerms) -> Refusal | None:
     status = venue.statuses.get(terms.instrument_id)
     if status is None:
         return RejectReason.UNKNOWN_INSTRUMENT, f"instrument {terms.instrument_id}"
+    if venue.instruments[terms.instrument_id].legs:
+        return RejectReason.NOT_FOR_COMBOS, "orders in combos are not taken yet"
     instrument = venue.instruments[terms.instrument_id]
     over = instrument.expiry and to_nanoseconds(instrument.expiry) <= venue.time_ns
     if over or status is InstrumentStatus.EXPIRED:

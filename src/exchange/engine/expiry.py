@@ -18,6 +18,7 @@ from exchange.commands import (
 )
 from exchange.engine.adjusting import keep_in_bounds
 from exchange.engine.armed import note_price
+from exchange.engine.combos import end_combos
 from exchange.engine.entry import FILLS_MAX, cancel
 from exchange.engine.funding import accumulate, set_rates
 from exchange.engine.phases import status_now, watch_index, watch_marks
@@ -207,7 +208,9 @@ def _covers_positions(venue: Venue, command: UpdateMarks) -> bool:
     if not given.issubset(venue.instruments) or not venue.marks.accepts(command):
         return False
     return all(
-        instrument.instrument_id in given or not venue.marks.has(instrument.instrument_id)
+        instrument.instrument_id in given
+        or instrument.legs
+        or not venue.marks.has(instrument.instrument_id)
         for instrument in venue.live_instruments()
     )
 
@@ -251,7 +254,8 @@ def _fix_delivery_price(venue: Venue, command: ExpireInstruments) -> int:
 
 
 def _ends_with(command: ExpireInstruments, instrument: Instrument) -> bool:
-    return (instrument.underlying_id, instrument.expiry) == (command.underlying_id, command.expiry)
+    ends = (instrument.underlying_id, instrument.expiry) == (command.underlying_id, command.expiry)
+    return ends and not instrument.legs
 
 
 def _check_expiry(venue: Venue, command: ExpireInstruments) -> tuple[RejectReason, str] | None:
@@ -310,6 +314,7 @@ def _delivery_price(venue: Venue, command: ExpireInstruments) -> tuple[int, int,
 
 def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int) -> None:
     instrument_id = instrument.instrument_id
+    end_combos(venue, instrument_id)
     for subaccount_id in sorted(venue.subaccounts):
         subaccount = venue.subaccounts[subaccount_id]
         for order in list(subaccount.open_orders.values()):

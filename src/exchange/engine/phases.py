@@ -8,6 +8,7 @@ every order; cancels work in each phase. Before an instrument goes live its book
 from collections.abc import Iterable
 
 from exchange.commands import Halt, Resume
+from exchange.engine.combos import combo_status
 from exchange.engine.entry import book_auction_fill, cancel, limit_reduce_only
 from exchange.engine.state import Venue, breaker_rules
 from exchange.events import (
@@ -110,7 +111,12 @@ def _breakers(venue: Venue, command: Halt | Resume) -> list[Breaker]:
 
 
 def status_now(venue: Venue, instrument: Instrument) -> InstrumentStatus:
-    """The strictest status of the breakers over an instrument that has not expired."""
+    """The strictest status of the breakers over an instrument that has not expired.
+
+    A combo follows its legs: they come before it in order of ids.
+    """
+    if instrument.legs:
+        return combo_status(venue, instrument)
     statuses = [venue.index_breakers[instrument.underlying_id].status]
     if instrument.instrument_id in venue.mark_breakers:
         statuses.append(venue.mark_breakers[instrument.instrument_id].status)
@@ -151,7 +157,12 @@ def _room(venue: Venue) -> int:
 def _crossed(venue: Venue, instrument: Instrument) -> Uncrossing | None:
     """What an auction's book asks for; None if nothing in it crosses."""
     book = venue.books[instrument.instrument_id]
-    if book.best_bid is None or book.best_ask is None or book.best_bid < book.best_ask:
+    if (
+        instrument.legs
+        or book.best_bid is None
+        or book.best_ask is None
+        or book.best_bid < book.best_ask
+    ):
         return None
     return _price(venue, instrument, book)
 

@@ -188,6 +188,30 @@ class Funding:
         return (self.ordinal, str(self.remainder), self.since_ns, self.rate, self.index_price)
 
 
+class Combos:
+    """Combos that are listed, by what finds them; both follow from the instruments."""
+
+    __slots__ = ("by_hash", "by_leg")
+
+    def __init__(self) -> None:
+        self.by_hash: dict[bytes, int] = {}  # instrument_id by legs_hash
+        self.by_leg: dict[int, list[int]] = {}  # as they were listed
+
+    def add(self, combo: Instrument) -> None:
+        """Find a combo."""
+        self.by_hash[combo.legs_hash] = combo.instrument_id
+        for leg in combo.legs:
+            self.by_leg.setdefault(leg.instrument_id, []).append(combo.instrument_id)
+
+    def drop(self, combo: Instrument) -> None:
+        """Find a combo no more."""
+        del self.by_hash[combo.legs_hash]
+        for leg in combo.legs:
+            self.by_leg[leg.instrument_id].remove(combo.instrument_id)
+            if not self.by_leg[leg.instrument_id]:
+                del self.by_leg[leg.instrument_id]
+
+
 class Batches:
     """Where the next settlement batch begins and what it would hold."""
 
@@ -221,6 +245,7 @@ class Venue:
         self.instruments: dict[int, Instrument] = {}
         self.statuses: dict[int, InstrumentStatus] = {}
         self.books: dict[int, OrderBook] = {}
+        self.combos = Combos()
         self.index_breakers: dict[int, Breaker] = {}  # by underlying_id
         self.mark_breakers: dict[int, Breaker] = {}  # by instrument_id, once it was needed
         self.subaccounts: dict[int, Subaccount] = {}
@@ -253,8 +278,7 @@ class Venue:
         self.tripped: list[tuple[int, int]] = []  # makers that this command froze
         # Whether some auction has more to trade than its batch had room for; follows from the rest.
         self.uncrossing = False
-        self.last_block = 0
-        self.last_block_hash = ""
+        self.last_block, self.last_block_hash = 0, ""
         self.events: list[AnyEvent] = []  # of the command being applied
 
     @property
@@ -298,6 +322,16 @@ class Venue:
         """Note that one position of an underlying changed, both signed."""
         known = self.open_interest.get(underlying_id, 0)
         self.open_interest[underlying_id] = known + max(0, after) - max(0, before)
+
+    def add_combo(self, combo: Instrument) -> None:
+        """Find a combo by its hash and by its legs, and margin its orders."""
+        self.combos.add(combo)
+        self.marks.add_package(combo.instrument_id, combo.legs)
+
+    def drop_combo(self, combo: Instrument) -> None:
+        """Forget a combo that ended; no order is left in it."""
+        self.combos.drop(combo)
+        self.marks.drop_package(combo.instrument_id)
 
     def emit(self, event: AnyEvent) -> None:
         """Add an event of the command being applied."""

@@ -24,15 +24,19 @@ from exchange.fixed import (
 from exchange.margin.concentration import Holdings
 from exchange.margin.linear import LinearPosition
 from exchange.margin.marks import UNIT_SCALE, InstrumentRisk, MarksBook
+from exchange.margin.package import PackageRisk
 from exchange.margin.portfolio import Portfolio, Vector
 
 SCALE: Final = UNIT_SCALE * QUANTITY_SCALE  # vectors below are in 1e-8 micro-USDC
-_RESULT_ROUNDING: Final = 1  # a portfolio's results round down, an order's are exact
+_RESULT_ROUNDING: Final = 1  # a portfolio's result of an expiry rounds down, an order's is exact
 _ADDON_ROUNDING: Final = 2  # a portfolio rounds its three add-ons apart, an order's are one sum
 
 
 class MarginOrder(NamedTuple):
-    """What of an order can still fill: `sign` +1 buys, -1 sells; `max_fee` is per contract."""
+    """What of an order can still fill: `sign` +1 buys, -1 sells; `max_fee` is per contract.
+
+    In a combo price and fee are those of a unit, and the price may be negative.
+    """
 
     instrument_id: int
     sign: int
@@ -178,9 +182,10 @@ class MarginAccount:
         assert order_id not in self.orders
         assert order.quantity > 0
         self._follow_marks()
-        row = self._marks.row(order.instrument_id)
+        row = self._marks.order_row(order.instrument_id)
         self.orders[order_id] = order
-        self.holdings.open(order.instrument_id, row.underlying_id, order.sign, order.quantity)
+        for instrument_id, sign, quantity in _opened(order, row):
+            self.holdings.open(instrument_id, row.underlying_id, sign, quantity)
         self._add_effect(order_id, row.group, self._effect(order, row))
 
     def reduce_order(self, order_id: int, remaining: int) -> None:
@@ -195,9 +200,10 @@ class MarginAccount:
         """Undo `place_order` to the last unit. Complexity: O(scenarios)."""
         self._follow_marks()
         order = self.orders.pop(order_id)
-        row = self._marks.row(order.instrument_id)
+        row = self._marks.order_row(order.instrument_id)
         group = row.group
-        self.holdings.open(order.instrument_id, row.underlying_id, order.sign, -order.quantity)
+        for instrument_id, sign, quantity in _opened(order, row):
+            self.holdings.open(instrument_id, row.underlying_id, sign, -quantity)
         effect = self._effects.pop(order_id)
         self._order_sums[group] = list(map(sub, self._order_sums[group], effect))
         if self._totals is not None:
@@ -221,7 +227,7 @@ class MarginAccount:
     def initial_excess_with(self, order: MarginOrder) -> int:
         """`initial_excess` as it would be were `order` open. Complexity: O(scenarios)."""
         totals = self._bring_up_to_date()
-        row = self._marks.row(order.instrument_id)
+        row = self._marks.order_row(order.instrument_id)
         excess = self._equity_beyond_addons() - self.concentration(order)
         for group, low in self._lows.items():
             if group != row.group:
@@ -244,9 +250,10 @@ class MarginAccount:
             return 0
         if more is None:
             return sum(rates.addon(underlying_id, held) for underlying_id, held in totals.items())
-        concerned = self._marks.row(more.instrument_id).underlying_id
+        concerned = self._marks.order_row(more.instrument_id).underlying_id
         held = totals.get(concerned, 0)
-        held += self.holdings.growth(more.instrument_id, more.sign, more.quantity)
+        for one in _opened(more, self._marks.order_row(more.instrument_id)):
+            held += self.holdings.growth(*one)
         others = (rates.addon(key, total) for key, total in totals.items() if key != concerned)
         return rates.addon(concerned, held) + sum(others)
 
@@ -356,7 +363,7 @@ class MarginAccount:
         self._order_sums = {}
         self._totals = None
         for order_id, order in self.orders.items():
-            row = self._marks.row(order.instrument_id)
+            row = self._marks.order_row(order.instrument_id)
             self._add_effect(order_id, row.group, self._effect(order, row))
 
     def _add_effect(self, order_id: int, group: int, effect: Vector) -> None:
@@ -367,7 +374,7 @@ class MarginAccount:
             total = self._totals.get(group)
             self._set_total(group, list(map(add, total, effect)) if total else effect)
 
-    def _effect(self, order: MarginOrder, row: InstrumentRisk) -> Vector:
+    def _effect(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> Vector:
         """min(0, change of initial excess by the whole fill) in each scenario and the basis."""
         certain = self._certain(order, row)
         units = self._marks.unit_effects(row, order.sign)
@@ -376,18 +383,21 @@ class MarginAccount:
             for result in map(mul, units, repeat(order.quantity))
         ]
 
-    def _certain(self, order: MarginOrder, row: InstrumentRisk) -> int:
+    def _certain(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:
         """What the whole fill changes in every scenario: mark against limit, fee, add-ons."""
         marks, quantity, sign = self._marks, order.quantity, order.sign
-        certain = div_down(sign * quantity * row.mark_price, QUANTITY_SCALE) - _RESULT_ROUNDING
+        results, addons = _RESULT_ROUNDING, _ADDON_ROUNDING
+        if isinstance(row, PackageRisk):
+            results, addons = len(row.expiries) * _RESULT_ROUNDING, row.addon_terms - 1
+        certain = div_down(sign * quantity * row.mark_price, QUANTITY_SCALE) - results
         certain -= sign * notional(order.limit_price, quantity)
         certain -= mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
         unit_addon = marks.unit_addon(row, sign)
         if unit_addon:
             addon = mul_div_up(unit_addon, quantity, QUANTITY_SCALE * RATIO_SCALE)
-            certain -= addon + _ADDON_ROUNDING
+            certain -= addon + addons
         if marks.initial_factor != RATIO_SCALE:  # a portfolio rounds before it multiplies
-            certain -= div_up(marks.initial_factor, RATIO_SCALE)
+            certain -= div_up(results * marks.initial_factor, RATIO_SCALE)
         return certain * SCALE
 
     def _bring_up_to_date(self) -> dict[int, Vector]:
@@ -446,3 +456,17 @@ class MarginAccount:
 
 def _without_zeros(vectors: dict[int, Vector]) -> dict[int, Vector]:
     return {group: vector for group, vector in vectors.items() if any(vector)}
+
+
+def _opened(order: MarginOrder, row: InstrumentRisk | PackageRisk) -> list[tuple[int, int, int]]:
+    """What an order may come to hold, as (instrument_id, sign, quantity)."""
+    if not isinstance(row, PackageRisk):
+        return [(order.instrument_id, order.sign, order.quantity)]
+    return [
+        (
+            part.instrument_id,
+            order.sign if ratio > 0 else -order.sign,
+            abs(ratio) * order.quantity,
+        )
+        for part, ratio in row.parts
+    ]

@@ -29,7 +29,8 @@ from exchange.fixed import (
     mul_div_down,
 )
 from exchange.margin.concentration import ConcentrationRates
-from exchange.model import Kind, unpack_instrument_id
+from exchange.margin.package import PackageRisk, package_addon, package_effects
+from exchange.model import Kind, Legs, unpack_instrument_id
 
 UNIT_SCALE: Final = 10**4  # unit effects are kept in 1e-4 micro-USDC a contract
 _ISOLATED_GROUPS: Final = -(2**16)  # below the groups that underlyings have by default
@@ -101,6 +102,8 @@ class MarksBook:
         self._open_interest: dict[int, int] = {}  # by underlying_id, when the epoch came
         self.concentration = ConcentrationRates()
         self._funding: dict[int, int] = {}
+        self._packages: dict[int, Legs] = {}  # legs of the combos listed
+        self._package_rows: dict[int, PackageRisk] = {}  # made when asked for
         self._reduce_weights()
 
     def can_configure(self, parameters: MarginParameters) -> bool:
@@ -118,6 +121,7 @@ class MarksBook:
         for row in self._rows.values():
             row.group = self._group(row.underlying_id)
             row.forget_units()
+        self._package_rows.clear()
         self._set_stablecoin_price(self._stablecoin_price)
         self.concentration.update(parameters, self._underlyings, self._open_interest)
         self.generation += 1
@@ -168,6 +172,7 @@ class MarksBook:
             group = self._group(terms.underlying_id)
             self._rows[instrument_id] = InstrumentRisk(instrument_id, row, risk, group)
         self.in_force = update
+        self._package_rows.clear()
         self.instrument_ids, self.row_bytes = update.instrument_ids, update.rows
         self._underlyings = {u.underlying_id: u for u in update.underlyings}
         self._open_interest = dict(open_interest or {})
@@ -187,10 +192,20 @@ class MarksBook:
         other = MarksBook(parameters.margin)
         other.set_collaterals(parameters.collaterals)
         other._funding = dict(self._funding)
+        other._packages = dict(self._packages)
         rows = update or self.in_force
         if rows is not None:
             other.update(rows, self._open_interest)
         return other
+
+    def add_package(self, instrument_id: int, legs: Legs) -> None:
+        """Know a combo from now on by its own id: its row is that of its legs together."""
+        self._packages[instrument_id] = legs
+
+    def drop_package(self, instrument_id: int) -> None:
+        """Forget a combo."""
+        del self._packages[instrument_id]
+        self._package_rows.pop(instrument_id, None)
 
     def set_index(self, underlying_id: int, price: int, confidence: int) -> None:
         """Take an index sample: for fees and bands; add-ons keep the epoch's index."""
@@ -206,32 +221,48 @@ class MarksBook:
         return self._funding.get(instrument_id, 0)
 
     def has(self, instrument_id: int) -> bool:
-        """Whether the epoch in force has a row of this instrument."""
+        """Whether the epoch in force has a row of this instrument, or of all legs of a combo."""
+        legs = self._packages.get(instrument_id)
+        if legs is not None:
+            return all(leg.instrument_id in self._rows for leg in legs)
         return instrument_id in self._rows
 
     def row(self, instrument_id: int) -> InstrumentRisk:
         """The row of an instrument, which must exist."""
         return self._rows[instrument_id]
 
+    def order_row(self, instrument_id: int) -> InstrumentRisk | PackageRisk:
+        """The row of what an order is in: an instrument or a combo."""
+        row = self._rows.get(instrument_id)
+        return row if row is not None else self._package_row(instrument_id)
+
+    def _package_row(self, instrument_id: int) -> PackageRisk:
+        row = self._package_rows.get(instrument_id)
+        if row is None:
+            legs = self._packages[instrument_id]
+            parts = tuple((self._rows[leg.instrument_id], leg.ratio) for leg in legs)
+            row = self._package_rows[instrument_id] = PackageRisk(parts)
+        return row
+
     def rows(self) -> dict[int, InstrumentRisk]:
         """All rows, ascending by instrument; read only."""
         return self._rows
 
     def mark_price(self, instrument_id: int) -> int:
-        """Micro-USDC a contract."""
-        return self._rows[instrument_id].mark_price
+        """Micro-USDC a contract; of a combo a unit, signed."""
+        return self.order_row(instrument_id).mark_price
 
     def mark_iv(self, instrument_id: int) -> int:
         """In 1e-6."""
-        return self._rows[instrument_id].mark_iv
+        return self.order_row(instrument_id).mark_iv
 
     def delta(self, instrument_id: int) -> int:
         """In 1e-6 units of the underlying a contract."""
-        return self._rows[instrument_id].delta
+        return self.order_row(instrument_id).delta
 
     def vega(self, instrument_id: int) -> int:
         """In micro-USDC a contract for one volatility point."""
-        return self._rows[instrument_id].vega
+        return self.order_row(instrument_id).vega
 
     def index_price(self, underlying_id: int) -> int:
         """The latest sample, or 0 before the first."""
@@ -250,7 +281,7 @@ class MarksBook:
         confidence = self._underlyings[underlying_id].confidence
         return RATIO_SCALE - confidence if confidence < self.parameters.confidence_floor else 0
 
-    def unit_effects(self, row: InstrumentRisk, sign: int) -> tuple[int, ...]:
+    def unit_effects(self, row: InstrumentRisk | PackageRisk, sign: int) -> tuple[int, ...]:
         """What one contract bought (+1) or sold (-1) alone adds to a group's initial requirement.
 
         In 1e-10 USDC, each scenario and then the basis contingency, initial factor included,
@@ -261,7 +292,7 @@ class MarksBook:
             units = row.units[sign] = self._unit_effects(row, sign)
         return units
 
-    def unit_addon(self, row: InstrumentRisk, sign: int) -> int:
+    def unit_addon(self, row: InstrumentRisk | PackageRisk, sign: int) -> int:
         """Both contingencies of one contract bought or sold alone, times 1e18, micro-USDC."""
         addon = row.unit_addons.get(sign)
         if addon is None:
@@ -313,9 +344,12 @@ class MarksBook:
         surcharge = mul_div_down(parameters.depeg_factor, gap, RATIO_SCALE)
         self.initial_factor = parameters.initial_factor + surcharge
 
-    def _unit_addon(self, row: InstrumentRisk, sign: int) -> int:
+    def _unit_addon(self, row: InstrumentRisk | PackageRisk, sign: int) -> int:
         parameters = self.parameters
         shortfall = self.confidence_shortfall(row.underlying_id)
+        if isinstance(row, PackageRisk):
+            index_price = self._underlyings[row.underlying_id].index_price
+            return package_addon(row, sign, parameters, index_price, shortfall)
         if not row.is_option:
             rate = parameters.perpetual_initial_rate + parameters.perpetual_maintenance_rate
             return row.mark_price * (rate + shortfall)
@@ -324,9 +358,11 @@ class MarksBook:
         rate = parameters.short_option_initial_rate + parameters.short_option_maintenance_rate
         return self._underlyings[row.underlying_id].index_price * (rate + shortfall)
 
-    def _unit_effects(self, row: InstrumentRisk, sign: int) -> tuple[int, ...]:
-        parameters, risk = self.parameters, row.expiry_risk
+    def _unit_effects(self, row: InstrumentRisk | PackageRisk, sign: int) -> tuple[int, ...]:
         factor = self.initial_factor * UNIT_SCALE
+        if isinstance(row, PackageRisk):
+            return package_effects(row, sign, self.parameters, factor)
+        parameters, risk = self.parameters, row.expiry_risk
         value = sign * row.mark_price * RATIO_SCALE
         own_discount = risk.discount_long if sign > 0 else risk.discount_short
         effects = []

@@ -17,6 +17,7 @@ from exchange.fixed import (
 )
 from exchange.margin.account import SCALE, MarginAccount, MarginOrder
 from exchange.margin.marks import InstrumentRisk, MarksBook, instrument_terms
+from exchange.margin.package import PackageRisk
 from exchange.margin.portfolio import Vector
 from exchange.model import OptionKind
 
@@ -48,7 +49,7 @@ class StandardAccount(MarginAccount):
 
     def initial_excess_with(self, order: MarginOrder) -> int:
         """`initial_excess` as it would be were `order` open."""
-        effect = self._effect(order, self._marks.row(order.instrument_id))
+        effect = self._effect(order, self._marks.order_row(order.instrument_id))
         more = self.concentration(order) - self.concentration()
         return self.initial_excess() + div_down(effect[0], SCALE) - more
 
@@ -78,15 +79,19 @@ class StandardAccount(MarginAccount):
             kept -= held.maintenance_addon + (0 if which else held.initial_addon)
         return kept
 
-    def _effect(self, order: MarginOrder, row: InstrumentRisk) -> Vector:
-        """One number: nothing here depends on a scenario."""
+    def _effect(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> Vector:
+        """One number: nothing here depends on a scenario, and no leg of a combo offsets another."""
         quantity, sign = order.quantity, order.sign
         change = -sign * notional(order.limit_price, quantity)
         change -= mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
-        if not row.is_option or sign < 0:
-            change += div_down(sign * quantity * row.mark_price, QUANTITY_SCALE)
-            unit = unit_requirements(self._marks, row)[0]
-            change -= mul_div_up(unit, quantity, QUANTITY_SCALE * RATIO_SCALE)
+        parts = row.parts if isinstance(row, PackageRisk) else ((row, 1),)
+        for part, ratio in parts:
+            contracts = sign * ratio * quantity
+            if part.is_option and contracts > 0:
+                continue
+            change += div_down(contracts * part.mark_price, QUANTITY_SCALE)
+            unit = unit_requirements(self._marks, part)[0]
+            change -= mul_div_up(unit, abs(contracts), QUANTITY_SCALE * RATIO_SCALE)
         return [min(0, change) * SCALE]
 
     def _fresh_totals(self) -> dict[int, Vector]:

@@ -7,6 +7,10 @@ A combo is a set of legs with whole ratios; buying one unit buys `ratio` contrac
 sells them where it is negative. It has one canonical form, so that it has one book: legs ascend by
 instrument_id, ratios have no common divisor, and the first ratio is positive. Whoever names it the
 other way round sells what he meant to buy, at the negative price. Combo prices may be negative.
+
+A name such as `BTC_USDC-CS-25DEC26-100000_120000` belongs to one set of legs. It has Deribit's code
+of the structure, then what the legs do not share, in the order of the legs; structures without a
+code are `CMB` and spell out ratio and instrument of each leg (`m2x`: two are sold).
 """
 
 from collections.abc import Sequence
@@ -14,24 +18,21 @@ from enum import StrEnum
 from math import gcd
 from typing import Final, NamedTuple
 
-from sha3 import keccak_256
-
 from exchange.fixed import div_exact
-from exchange.model import InstrumentTerms, Kind, OptionKind, unpack_instrument_id
+from exchange.model import (
+    InstrumentTerms,
+    Kind,
+    Leg,
+    Legs,
+    OptionKind,
+    expiry_code,
+    instrument_name,
+    strike_code,
+    unpack_instrument_id,
+)
 
 LEGS_MAX: Final = 4
 RATIO_MAX: Final = 100  # a ratio beyond it is no structure anybody trades
-_WORD: Final = 32  # bytes of one number in the hash
-
-
-class Leg(NamedTuple):
-    """`ratio` contracts of an instrument in each unit bought; negative: sold."""
-
-    instrument_id: int
-    ratio: int
-
-
-Legs = tuple[Leg, ...]
 
 
 class ComboFault(StrEnum):
@@ -46,7 +47,7 @@ class ComboFault(StrEnum):
 class ComboKind(StrEnum):
     """The name of a structure."""
 
-    SPREAD = "spread"  # one option kind or one future, bought against another: strike or expiry
+    SPREAD = "spread"  # an option against another of its kind, a future against another
     RATIO_SPREAD = "ratio_spread"  # the same with unequal ratios
     STRADDLE = "straddle"  # call and put, one strike, both bought
     STRANGLE = "strangle"  # call and put, two strikes, both bought
@@ -86,25 +87,6 @@ def canonical(legs: Sequence[Leg]) -> Canonical:
     return Canonical(tuple(reduced), sign * divisor)
 
 
-def legs_hash(legs: Legs) -> bytes:
-    """The combo's identity, which an order signs as its `instrument`; 32 bytes.
-
-    keccak256 of `abi.encode(uint256 instrument, int256 ratio)` of each leg, one after the other.
-    """
-    assert canonical(legs) == (legs, 1)
-    words = b"".join(
-        leg.instrument_id.to_bytes(_WORD, "big") + leg.ratio.to_bytes(_WORD, "big", signed=True)
-        for leg in legs
-    )
-    digest: bytes = keccak_256(words).digest()
-    return digest
-
-
-def combo_id(legs: Legs) -> int:
-    """`legs_hash` as the number in the signed struct; far above every instrument_id."""
-    return int.from_bytes(legs_hash(legs), "big")
-
-
 def net_price(legs: Legs, prices: Sequence[int]) -> int:
     """Price of one unit from the prices of its legs, in their order."""
     return sum(leg.ratio * price for leg, price in zip(legs, prices, strict=True))
@@ -121,7 +103,8 @@ def combo_kind(legs: Legs) -> ComboKind:
 
 def _pair_kind(first: InstrumentTerms, second: InstrumentTerms, ratios: list[int]) -> ComboKind:
     same_sign = ratios[1] > 0
-    if (first.kind, first.option_kind) == (second.kind, second.option_kind):
+    linear = Kind.OPTION not in (first.kind, second.kind)
+    if linear or (first.kind, first.option_kind) == (second.kind, second.option_kind):
         if same_sign:
             return ComboKind.OTHER
         return ComboKind.SPREAD if sum(ratios) == 0 else ComboKind.RATIO_SPREAD
@@ -150,3 +133,58 @@ def _is_box(terms: list[InstrumentTerms], ratios: list[int]) -> bool:
         (high, OptionKind.CALL): -sign,
         (high, OptionKind.PUT): sign,
     }
+
+
+_PAIR_CODES: Final = {
+    ComboKind.STRADDLE: "STRD",
+    ComboKind.STRANGLE: "STRG",
+    ComboKind.RISK_REVERSAL: "RR",
+    ComboKind.SYNTHETIC: "SYN",
+}
+
+
+def combo_name(underlying: str, legs: Legs) -> str:
+    """The one name of a combo in its canonical form."""
+    terms = [unpack_instrument_id(leg.instrument_id) for leg in legs]
+    code, rest = _code(terms, legs)
+    if code:
+        return f"{underlying}_USDC-{code}-{rest}"
+    stem = len(f"{underlying}_USDC-")
+    parts = [
+        f"{'m' if leg.ratio < 0 else ''}{abs(leg.ratio)}x{instrument_name(underlying, item)[stem:]}"
+        for leg, item in zip(legs, terms, strict=True)
+    ]
+    return f"{underlying}_USDC-CMB-{'_'.join(parts)}"
+
+
+def _code(terms: list[InstrumentTerms], legs: Legs) -> tuple[str, str]:
+    """Deribit's code and what tells this combo from others of the code; ("", "") without one."""
+    first, last = terms[0], terms[-1]
+    kind = combo_kind(legs)
+    expiry = expiry_code(first.expiry)
+    strikes = f"{strike_code(first.strike)}_{strike_code(last.strike)}"
+    if kind is ComboKind.SPREAD:
+        return _spread_code(first, last, strikes)
+    if kind is ComboKind.BOX:
+        return "BOX", f"{expiry}-{strikes}"
+    guts = kind in (ComboKind.STRANGLE, ComboKind.RISK_REVERSAL) and (
+        first.option_kind is OptionKind.CALL
+    )
+    if kind not in _PAIR_CODES or guts:
+        return "", ""
+    if first.strike == last.strike:
+        strikes = strike_code(first.strike)
+    return _PAIR_CODES[kind], f"{expiry}-{strikes}"
+
+
+def _spread_code(first: InstrumentTerms, last: InstrumentTerms, strikes: str) -> tuple[str, str]:
+    codes = (expiry_code(item.expiry) if item.expiry else "PERP" for item in (first, last))
+    expiries = "_".join(codes)
+    if first.kind is not Kind.OPTION:
+        return "FS", expiries
+    letter = "CP"[first.option_kind]
+    if first.expiry == last.expiry:
+        return f"{letter}S", f"{expiry_code(first.expiry)}-{strikes}"
+    if first.strike == last.strike:
+        return f"{letter}CAL", f"{expiries}-{strike_code(first.strike)}"
+    return f"{letter}DIAG", f"{expiries}-{strikes}"

@@ -17,8 +17,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from exchange.fixed import div_down, div_exact, is_multiple
-from exchange.matching.combos import Legs
-from exchange.model import Side
+from exchange.model import Legs, Side
 
 
 class LegView(NamedTuple):

@@ -1,21 +1,18 @@
 """What a combo is, its one form and identity, and what traders call it."""
 
 import pytest
-from eth_hash.auto import keccak
 
 from exchange.matching.combos import (
     RATIO_MAX,
     ComboFault,
     ComboKind,
-    Leg,
     canonical,
     check_legs,
-    combo_id,
     combo_kind,
-    legs_hash,
+    combo_name,
     net_price,
 )
-from exchange.model import InstrumentTerms, Kind, OptionKind, pack_instrument_id
+from exchange.model import InstrumentTerms, Kind, Leg, OptionKind, pack_instrument_id
 
 DEC, JAN = 1_798_185_600, 1_800_604_800
 
@@ -68,17 +65,7 @@ def test_every_way_to_write_a_combo_has_one_form(given, legs, factor):
     assert [Leg(i, r * factor) for i, r in found.legs] == sorted(Leg(*leg) for leg in given)
 
 
-def test_the_hash_is_that_of_the_abi_words():
-    legs = canonical([Leg(C110, -2), Leg(C100, 1)]).legs
-    words = [C100, 1, C110, 2**256 - 2]
-    expected = keccak(b"".join(word.to_bytes(32, "big") for word in words))
-    assert legs_hash(legs) == expected
-    assert combo_id(legs) == int.from_bytes(expected, "big") > 2**63
-
-
-def test_only_the_canonical_form_has_a_hash():
-    with pytest.raises(AssertionError):
-        legs_hash((Leg(C110, 1), Leg(C100, -1)))
+def test_legs_with_a_fault_have_no_form():
     with pytest.raises(AssertionError):
         canonical([Leg(C100, 1)])
 
@@ -94,6 +81,7 @@ def test_net_price_is_the_signed_sum_of_leg_prices():
         ([(C100, 1), (C110, -1)], ComboKind.SPREAD),
         ([(C100, 1), (option(100_000, expiry=JAN), -1)], ComboKind.SPREAD),
         ([(future(DEC), 1), (future(JAN), -1)], ComboKind.SPREAD),
+        ([(PERPETUAL, 1), (future(JAN), -1)], ComboKind.SPREAD),
         ([(C100, 1), (C110, -2)], ComboKind.RATIO_SPREAD),
         ([(C100, 1), (C110, 1)], ComboKind.OTHER),
         ([(C100, 1), (P100, 1)], ComboKind.STRADDLE),
@@ -116,3 +104,29 @@ def test_structures_by_name(legs, kind):
     given = [Leg(*leg) for leg in legs]
     assert combo_kind(canonical(given).legs) is kind
     assert combo_kind(canonical([Leg(i, -r) for i, r in given]).legs) is kind
+
+
+@pytest.mark.parametrize(
+    ("legs", "name"),
+    [
+        ([(C100, 1), (C110, -1)], "CS-25DEC26-100000_110000"),
+        ([(P100, 1), (P110, -1)], "PS-25DEC26-100000_110000"),
+        ([(C100, 1), (option(100_000, expiry=JAN), -1)], "CCAL-25DEC26_22JAN27-100000"),
+        ([(C110, 1), (option(100_000, expiry=JAN), -1)], "CDIAG-25DEC26_22JAN27-110000_100000"),
+        ([(P100, 1), (option(100_000, "P", JAN), -1)], "PCAL-25DEC26_22JAN27-100000"),
+        ([(future(DEC), 1), (future(JAN), -1)], "FS-25DEC26_22JAN27"),
+        ([(PERPETUAL, 1), (future(JAN), -1)], "FS-PERP_22JAN27"),
+        ([(C100, 1), (P100, 1)], "STRD-25DEC26-100000"),
+        ([(C110, 1), (P100, 1)], "STRG-25DEC26-100000_110000"),
+        ([(C110, -1), (P100, 1)], "RR-25DEC26-100000_110000"),
+        ([(C100, 1), (P100, -1)], "SYN-25DEC26-100000"),
+        ([(C100, 1), (P100, -1), (C110, -1), (P110, 1)], "BOX-25DEC26-100000_110000"),
+        ([(C100, 1), (C110, -2)], "CMB-1x25DEC26-100000-C_m2x25DEC26-110000-C"),
+        ([(C100, 1), (P110, 1)], "CMB-1x25DEC26-100000-C_1x25DEC26-110000-P"),
+        ([(C100, 1), (P110, -1)], "CMB-1x25DEC26-100000-C_m1x25DEC26-110000-P"),
+        ([(PERPETUAL, 1), (P100, 1)], "CMB-1x25DEC26-100000-P_1xPERPETUAL"),
+    ],
+)
+def test_a_combo_is_named_by_its_structure(legs, name):
+    form = canonical([Leg(*leg) for leg in legs]).legs
+    assert combo_name("BTC", form) == f"BTC_USDC-{name}"

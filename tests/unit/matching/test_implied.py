@@ -2,9 +2,8 @@
 
 import pytest
 
-from exchange.matching.combos import Leg
 from exchange.matching.implied import ComboOrder, LegFill, LegView, Slice, plan_implied
-from exchange.model import Side
+from exchange.model import Leg, Side
 
 SPREAD = (Leg(1, 1), Leg(2, -1))
 RATIO = (Leg(1, 1), Leg(2, -2))
