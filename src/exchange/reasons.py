@@ -87,6 +87,7 @@ class CancelReason(StrEnum):
     REDUCE_ONLY = "reduce_only"
     LINKED = "linked_order"
     REPLACED = "quote_replaced"
+    LEG_BAND = "leg_band"  # next in the combo's book is a price that the bands of its legs exclude
     TOO_MANY_FILLS = "too_many_fills"  # it traded with as many orders as one command may
     LIQUIDATION = "liquidation"
     REFUSED = "refused"  # the wait was over, but a new order like it would be refused

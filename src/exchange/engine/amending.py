@@ -8,6 +8,7 @@ whatever its volatility is worth.
 import heapq
 
 from exchange.commands import AmendOrder, PricedOrder, Reprice
+from exchange.engine.booking import margin_order
 from exchange.engine.checks import (
     bounded_price,
     check_amend,
@@ -17,6 +18,7 @@ from exchange.engine.checks import (
     marks_are_stale,
     reducible_quantity,
 )
+from exchange.engine.combo_trading import plan_entry, settle_combo
 from exchange.engine.entry import (
     give_up_excess,
     has_room,
@@ -51,6 +53,8 @@ def amend_order(venue: Venue, command: AmendOrder) -> None:
     if order.status is OrderStatus.UNTRIGGERED:
         order.price = command.worth if command.volatility else terms.limit_price
         _take_terms(venue, order, command)
+    elif terms.legs_hash:
+        _amend_combo(venue, subaccount, order, command)
     else:
         _amend_book(venue, subaccount, order, command)
 
@@ -81,6 +85,27 @@ def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: Ame
     _take_terms(venue, order, command, shown, in_place=in_place)
     give_up_excess(venue, order, remaining)
     settle_placement(venue, subaccount, order, placement)
+
+
+def _amend_combo(venue: Venue, subaccount: Subaccount, order: Order, command: AmendOrder) -> None:
+    terms = command.terms
+    book = venue.books[terms.instrument_id]
+    remaining = terms.quantity - order.filled_quantity
+    if terms.limit_price == order.price and remaining <= order.remaining_quantity:
+        book.reduce(order.order_id, remaining)
+        subaccount.account.remove_order(order.order_id)
+        _take_terms(venue, order, command, in_place=True)
+        subaccount.account.place_order(order.order_id, margin_order(terms, remaining))
+        return
+    entry = plan_entry(venue, order, terms, remaining)
+    if entry.refusal is not None:
+        reject(venue, terms, *entry.refusal)
+        return
+    book.cancel(order.order_id)
+    subaccount.account.remove_order(order.order_id)
+    order.price = entry.price
+    _take_terms(venue, order, command)
+    settle_combo(venue, subaccount, order, entry.plan)
 
 
 def _take_terms(
@@ -134,7 +159,7 @@ def reprice(venue: Venue, command: Reprice) -> None:
 def _rests_on(venue: Venue, order: Order) -> bool:
     """Whether the market of an order is not one to move in."""
     halted = venue.statuses[order.terms.instrument_id] is InstrumentStatus.HALTED
-    return halted or index_is_stale(venue, order.terms) or marks_are_stale(venue)
+    return halted or index_is_stale(venue, order.terms.instrument_id) or marks_are_stale(venue)
 
 
 def _clear_of(book: OrderBook, order: Order, price: int) -> int:

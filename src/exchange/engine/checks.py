@@ -22,8 +22,10 @@ from exchange.fixed import (
     to_seconds_down,
 )
 from exchange.margin.account import MarginOrder
+from exchange.matching.implied import net_band
 from exchange.matching.triggers import is_reached, is_well_formed
 from exchange.model import (
+    NO_TRIGGER,
     BidTerms,
     Instrument,
     InstrumentStatus,
@@ -100,6 +102,7 @@ def check_order(
     terms = order.terms
     return (
         _check_instrument(venue, terms)
+        or _check_combo(terms, order.trigger, order.max_show, order.volatility)
         or _check_phase(venue, terms, order.time_in_force)
         or _check_trigger_hash(order)
         or _check_grid(venue, terms, terms.quantity)
@@ -151,6 +154,7 @@ def check_waiting(
     """
     return (
         _check_instrument(venue, order.terms)
+        or _check_combo(order.terms, order.trigger, order.max_show, order.volatility)
         or _check_trigger_hash(order)
         or _check_trigger(venue, order, dormant=dormant)
         or _check_grid(venue, order.terms, order.terms.quantity)
@@ -214,6 +218,7 @@ def check_amend(
             f"version {terms.version} is not above {order.terms.version}",
         )
     refusal = _check_instrument(venue, terms)
+    refusal = refusal or _check_combo(terms, command.max_show, command.volatility)
     if refusal is not None:
         return refusal
     if order is None or order.is_over:
@@ -278,12 +283,22 @@ def _check_instrument(venue: Venue, terms: OrderTerms) -> Refusal | None:
     status = venue.statuses.get(terms.instrument_id)
     if status is None:
         return RejectReason.UNKNOWN_INSTRUMENT, f"instrument {terms.instrument_id}"
-    if venue.instruments[terms.instrument_id].legs:
-        return RejectReason.NOT_FOR_COMBOS, "orders in combos are not taken yet"
     instrument = venue.instruments[terms.instrument_id]
     over = instrument.expiry and to_nanoseconds(instrument.expiry) <= venue.time_ns
     if over or status is InstrumentStatus.EXPIRED:
         return RejectReason.INSTRUMENT_EXPIRED, instrument.name
+    if terms.legs_hash != instrument.legs_hash:
+        return RejectReason.LEGS_NOT_SIGNED, f"instrument should be 0x{instrument.legs_hash.hex()}"
+    return None
+
+
+def _check_combo(terms: OrderTerms, *single: object) -> Refusal | None:
+    """A combo's order is a plain limit: none of the instructions of a `single` leg."""
+    if terms.legs_hash and (terms.reduce_only or terms.trigger_hash != NO_TRIGGER or any(single)):
+        return (
+            RejectReason.NOT_FOR_COMBOS,
+            "no reduce_only, trigger, max_show or volatility in a combo",
+        )
     return None
 
 
@@ -318,6 +333,8 @@ def _check_quantity(
         least = format_decimal(instrument.min_quantity, QUANTITY_SCALE)
         return RejectReason.QUANTITY_TOO_SMALL, f"amount must be at least {least}"
     most = venue.parameters.limits.quantity_max
+    if instrument.legs:
+        most = div_down(most, max(abs(leg.ratio) for leg in instrument.legs))
     if quantity > most:
         text = format_decimal(most, QUANTITY_SCALE)
         return RejectReason.QUANTITY_TOO_LARGE, f"amount must be at most {text}"
@@ -326,7 +343,7 @@ def _check_quantity(
 
 def _check_price(instrument: Instrument, limit_price: int) -> Refusal | None:
     tick = format_decimal(instrument.tick_size, CASH_SCALE)
-    if limit_price <= 0:
+    if limit_price <= 0 and not instrument.legs:
         return RejectReason.PRICE_NOT_POSITIVE, f"price must be at least {tick}"
     if not is_multiple(limit_price, instrument.tick_size):
         return RejectReason.PRICE_OFF_TICK, f"price must be a multiple of {tick}"
@@ -361,10 +378,10 @@ def check_repriced(venue: Venue, command: Reprice) -> Refusal | None:
     return None
 
 
-def index_is_stale(venue: Venue, terms: OrderTerms) -> bool:
+def index_is_stale(venue: Venue, instrument_id: int) -> bool:
     """Whether the index is too old to take new risk."""
     assert venue.parameters is not None
-    underlying_id = venue.instruments[terms.instrument_id].underlying_id
+    underlying_id = venue.instruments[instrument_id].underlying_id
     age_ns = venue.time_ns - venue.index_times_ns.get(underlying_id, 0)
     return age_ns > venue.parameters.limits.index_age_ns_max
 
@@ -379,14 +396,14 @@ def _check_market(venue: Venue, terms: OrderTerms, *, follows: bool) -> Refusal 
     if refusal is not None:
         return refusal
     instrument = venue.instruments[terms.instrument_id]
-    if index_is_stale(venue, terms):
+    if index_is_stale(venue, terms.instrument_id):
         return RejectReason.STALE_INDEX, "no fresh index price; new orders wait for one"
     if not venue.marks.has(terms.instrument_id):
         return RejectReason.NO_MARK, f"{instrument.name} has no mark yet; try again"
     if marks_are_stale(venue):
         return RejectReason.STALE_MARKS, "no fresh risk arrays; new orders wait for them"
     if follows:
-        fits = bounded_price(venue, terms, terms.limit_price) > 0
+        fits = instrument.legs or bounded_price(venue, terms, terms.limit_price) > 0
         return None if fits else (RejectReason.PRICE_OUTSIDE_BAND, "the band leaves no price now")
     return _check_band(venue, terms)
 
@@ -410,13 +427,23 @@ def _check_fee(venue: Venue, terms: OrderTerms) -> Refusal | None:
 
 def _band_edge(venue: Venue, terms: OrderTerms) -> int:
     """The highest price that a buyer may bid, or the lowest that a seller may offer."""
+    low, high = price_band(venue, terms.instrument_id)
+    return high if terms.side is Side.BUY else low
+
+
+def price_band(venue: Venue, instrument_id: int) -> tuple[int, int]:
+    """The lowest and the highest price at which an instrument may trade now."""
     assert venue.parameters is not None
-    limits, instrument = venue.parameters.limits, venue.instruments[terms.instrument_id]
+    limits, instrument = venue.parameters.limits, venue.instruments[instrument_id]
+    if instrument.legs:
+        bands = [price_band(venue, leg.instrument_id) for leg in instrument.legs]
+        return net_band(instrument.legs, bands)
     rate = limits.band_rate
     if instrument.kind is not Kind.OPTION and limits.linear_band_rate:
         rate = limits.linear_band_rate
     band = mul_div_down(rate, venue.marks.index_price(instrument.underlying_id), RATIO_SCALE)
-    return venue.marks.mark_price(terms.instrument_id) + terms.side.sign * band
+    mark = venue.marks.mark_price(instrument_id)
+    return mark - band, mark + band
 
 
 def _check_band(venue: Venue, terms: OrderTerms) -> Refusal | None:

@@ -8,7 +8,7 @@ reads the journal finds the legs there. It trades while all legs do, and ends wi
 from math import gcd, lcm
 
 from exchange.commands import ListCombo
-from exchange.engine.entry import FILLS_MAX, cancel
+from exchange.engine.booking import FILLS_MAX, cancel
 from exchange.engine.state import Venue
 from exchange.events import (
     CancelReason,

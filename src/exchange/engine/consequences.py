@@ -2,13 +2,16 @@
 
 Each step may cause others, so they are taken one at a time until nothing is left: first what fills
 and ends mean to linked orders, then makers that protection froze, then new prices in the order in
-which they came, then one order whose wait is over. It ends: an order becomes ready once, and a full
+which they came, then a resting order in a combo whose legs changed, then one order whose wait is
+over. It ends: an order becomes ready once, a combo's order only takes from the books, and a full
 settlement batch leaves the others to the next command.
 """
 
 from exchange.engine.armed import meet_price, next_ready
+from exchange.engine.booking import end_wait
 from exchange.engine.checks import check_order
-from exchange.engine.entry import end_wait, has_room, match_order
+from exchange.engine.combo_trading import follow_legs, note_legs
+from exchange.engine.entry import has_room, match_order
 from exchange.engine.linked import follow_links
 from exchange.engine.shield import enforce_protection
 from exchange.engine.state import Order, Venue
@@ -18,12 +21,15 @@ from exchange.events import CancelReason
 def follow_up(venue: Venue) -> None:
     """Take every step that the last ones ask for."""
     while True:
+        note_legs(venue)
         if venue.link_news:
             follow_links(venue)
         elif venue.tripped:
             enforce_protection(venue)
         elif venue.new_prices:
             meet_price(venue)
+        elif venue.combos.stirred and has_room(venue):
+            follow_legs(venue)
         elif has_room(venue) and (order := next_ready(venue)) is not None:
             _enter_ready(venue, order)
         else:

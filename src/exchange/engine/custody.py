@@ -18,8 +18,8 @@ from exchange.commands import (
     SubaccountSeen,
     Withdraw,
 )
+from exchange.engine.booking import cancel
 from exchange.engine.checks import check_not_liquidated, marks_are_stale
-from exchange.engine.entry import cancel
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
     BatchConfirmed,

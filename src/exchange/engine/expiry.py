@@ -18,8 +18,8 @@ from exchange.commands import (
 )
 from exchange.engine.adjusting import keep_in_bounds
 from exchange.engine.armed import note_price
+from exchange.engine.booking import FILLS_MAX, cancel
 from exchange.engine.combos import end_combos
-from exchange.engine.entry import FILLS_MAX, cancel
 from exchange.engine.funding import accumulate, set_rates
 from exchange.engine.phases import status_now, watch_index, watch_marks
 from exchange.engine.positions import move_position

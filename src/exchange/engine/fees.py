@@ -3,10 +3,13 @@
 Rounded up, and never above what the owner signed. Looks at parameters and marks; changes nothing.
 """
 
+from collections.abc import Iterator
+
 from exchange.commands import FeeSchedule
 from exchange.engine.state import Venue
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, mul_div_down, mul_div_up, notional
-from exchange.model import Instrument, Kind, OrderTerms
+from exchange.margin.marks import PRICE_MAX
+from exchange.model import Instrument, Kind, Leg, OrderTerms
 
 
 def fee_rate(fees: FeeSchedule, kind: Kind, *, maker: bool) -> int:
@@ -20,12 +23,24 @@ def schedule_fee_per_contract(venue: Venue, instrument: Instrument, price: int) 
     """The most that the schedule asks for a contract, whichever side of a match it is on."""
     assert venue.parameters is not None
     fees = venue.parameters.fees
+    if instrument.legs:  # of a unit; the premium of a leg is known when it trades, here its mark
+        return sum(
+            abs(leg.ratio)
+            * schedule_fee_per_contract(venue, venue.instruments[leg.instrument_id], mark)
+            for leg, mark in _marked(venue, instrument)
+        )
     rate = max(fee_rate(fees, instrument.kind, maker=maker) for maker in (True, False))
     index_price = venue.marks.index_price(instrument.underlying_id)
     by_index = mul_div_up(rate, index_price, RATIO_SCALE)
     if instrument.kind is not Kind.OPTION:
         return by_index
     return min(by_index, mul_div_up(fees.premium_cap, price, RATIO_SCALE))
+
+
+def _marked(venue: Venue, combo: Instrument) -> Iterator[tuple[Leg, int]]:
+    for leg in combo.legs:
+        known = venue.marks.has(leg.instrument_id)
+        yield leg, venue.marks.mark_price(leg.instrument_id) if known else PRICE_MAX
 
 
 def schedule_fee(

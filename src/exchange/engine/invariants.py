@@ -2,8 +2,10 @@
 
 from collections import Counter
 
+from exchange.engine.combo_trading import next_implied
+from exchange.engine.entry import has_room
 from exchange.engine.state import Order, Subaccount, Venue
-from exchange.model import InstrumentStatus, LiquidationStage, OrderStatus, sheet_orders
+from exchange.model import InstrumentStatus, LiquidationStage, OrderStatus, Side, sheet_orders
 
 
 def check_venue(venue: Venue) -> None:
@@ -24,12 +26,25 @@ def check_venue(venue: Venue) -> None:
     waiting = sum(order.status is OrderStatus.UNTRIGGERED for order in opened)
     assert resting + waiting == len(opened), "books and subaccounts disagree on what is open"
     _check_waiting(venue, waiting)
+    _check_combos(venue)
     volatile = {order.order_id for order in opened if order.volatility and not _is_waiting(order)}
     assert volatile <= set(venue.volatility_orders), "an order that nobody prices"
     for subaccount_id, liquidation in venue.liquidations.items():
         assert liquidation.subaccount_id == subaccount_id
         unwinds = liquidation.stage is LiquidationStage.UNWINDING
         assert unwinds or not venue.subaccounts[subaccount_id].open_orders
+
+
+def _check_combos(venue: Venue) -> None:
+    """No resting order in a combo could trade with its legs; no combo's live book is crossed."""
+    for number in venue.combos.by_hash.values():
+        book = venue.books[number]
+        if book.best_bid is not None and book.best_ask is not None:
+            assert book.best_bid < book.best_ask, "a combo's book is crossed"
+        waits = number in venue.combos.stirred and not has_room(venue)
+        assert waits or next_implied(venue, number) is None, "an order in a combo should trade"
+        for order in (*book.orders(Side.BUY), *book.orders(Side.SELL)):
+            assert venue.orders[order.order_id].terms.legs_hash in venue.combos.by_hash
 
 
 def _check_waiting(venue: Venue, waiting: int) -> None:

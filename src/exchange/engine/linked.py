@@ -6,6 +6,7 @@ orders of a link are of one subaccount, and each is checked before the first is 
 
 from exchange.commands import PlaceLinked
 from exchange.engine.armed import arm
+from exchange.engine.booking import cancel, margin_order
 from exchange.engine.checks import (
     Refusal,
     check_authority,
@@ -13,15 +14,7 @@ from exchange.engine.checks import (
     check_waiting,
     reducible_quantity,
 )
-from exchange.engine.entry import (
-    cancel,
-    margin_order,
-    new_order,
-    reject,
-    remember_rejected,
-    repeat,
-    wait,
-)
+from exchange.engine.entry import new_order, reject, remember_rejected, repeat, wait
 from exchange.engine.state import LinkNews, Order, Subaccount, Venue
 from exchange.events import CancelReason, OrderActivated, OrdersLinked, RejectReason
 from exchange.model import LinkKind, OrderStatus

@@ -9,15 +9,10 @@ with no less maintenance excess than before; that is asserted.
 from typing import Final
 
 from exchange.commands import BidLiquidation, SweepLiquidations
+from exchange.engine.booking import FILLS_MAX, book_fill, cancel, limit_reduce_only
 from exchange.engine.checks import Refusal, check_authority
 from exchange.engine.consequences import follow_up
-from exchange.engine.entry import (
-    FILLS_MAX,
-    book_fill,
-    cancel,
-    has_room,
-    limit_reduce_only,
-)
+from exchange.engine.entry import has_room
 from exchange.engine.fees import schedule_fee
 from exchange.engine.state import Liquidation, Order, Subaccount, Venue
 from exchange.engine.takeover import (

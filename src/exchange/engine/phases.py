@@ -8,8 +8,8 @@ every order; cancels work in each phase. Before an instrument goes live its book
 from collections.abc import Iterable
 
 from exchange.commands import Halt, Resume
+from exchange.engine.booking import book_auction_fill, cancel, limit_reduce_only
 from exchange.engine.combos import combo_status
-from exchange.engine.entry import book_auction_fill, cancel, limit_reduce_only
 from exchange.engine.state import Venue, breaker_rules
 from exchange.events import (
     AuctionUncrossed,

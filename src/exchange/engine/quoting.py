@@ -11,17 +11,9 @@ import heapq
 from typing import Final
 
 from exchange.commands import MassQuote
+from exchange.engine.booking import cancel, limit_reduce_only, margin_order, placed_event, shrink
 from exchange.engine.checks import Refusal, check_authority, check_kept, check_order
-from exchange.engine.entry import (
-    cancel,
-    forget,
-    limit_reduce_only,
-    margin_order,
-    phase_word,
-    placed_event,
-    reject,
-    shrink,
-)
+from exchange.engine.entry import forget, phase_word, reject
 from exchange.engine.state import Order, Sheet, Subaccount, Venue
 from exchange.events import (
     CancelReason,

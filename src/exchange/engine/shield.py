@@ -5,7 +5,7 @@ orders that asked for it (`mmp`) are counted and canceled.
 """
 
 from exchange.commands import ProtectionParameters, ResetProtection, SetProtection
-from exchange.engine.entry import cancel
+from exchange.engine.booking import cancel
 from exchange.engine.state import Venue
 from exchange.events import (
     CancelReason,

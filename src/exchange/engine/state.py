@@ -189,13 +189,15 @@ class Funding:
 
 
 class Combos:
-    """Combos that are listed, by what finds them; both follow from the instruments."""
+    """Combos that are listed, by what finds them, and what they have to follow."""
 
-    __slots__ = ("by_hash", "by_leg")
+    __slots__ = ("by_hash", "by_leg", "noted", "stirred")
 
     def __init__(self) -> None:
         self.by_hash: dict[bytes, int] = {}  # instrument_id by legs_hash
         self.by_leg: dict[int, list[int]] = {}  # as they were listed
+        self.stirred: set[int] = set()  # whose resting orders may trade with their legs now
+        self.noted = 0  # events of this command that `combo_trading` has seen
 
     def add(self, combo: Instrument) -> None:
         """Find a combo."""
@@ -205,6 +207,7 @@ class Combos:
 
     def drop(self, combo: Instrument) -> None:
         """Find a combo no more."""
+        self.stirred.discard(combo.instrument_id)
         del self.by_hash[combo.legs_hash]
         for leg in combo.legs:
             self.by_leg[leg.instrument_id].remove(combo.instrument_id)
@@ -364,7 +367,12 @@ class Venue:
                 [(key, self.index_breakers[key].state()) for key in sorted(self.index_breakers)],
                 [(key, self.mark_breakers[key].state()) for key in sorted(self.mark_breakers)],
                 self.protection.state(),
-                (self.triggers.state(), self.links.state(), self.ready),
+                (
+                    self.triggers.state(),
+                    self.links.state(),
+                    self.ready,
+                    sorted(self.combos.stirred),
+                ),
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],
                 sorted((*key, deadline) for key, deadline in self.session_keys.items()),

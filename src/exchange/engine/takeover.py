@@ -6,7 +6,7 @@ each exactly its share. Cash is conserved to the last unit by each function here
 """
 
 from exchange.commands import LiquidationParameters
-from exchange.engine.entry import limit_reduce_only
+from exchange.engine.booking import limit_reduce_only
 from exchange.engine.positions import move_position
 from exchange.engine.state import Liquidation, Subaccount, Venue
 from exchange.events import (

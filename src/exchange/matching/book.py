@@ -11,6 +11,7 @@ order, it says what traded, what was taken away and what rests. Same calls, same
     removed = book.cancel(order_id)                # 0 if it does not rest
     order = book.get(order_id)                     # Order or None
     book.best_bid, book.best_ask                   # price or None
+    book.take(order_id, quantity)                  # a trade that was decided elsewhere
     book.levels(side, depth)                       # [(price, displayed quantity, orders)]
     book.orders(side)                              # [Order] in priority order
     book.check()
@@ -219,6 +220,12 @@ class OrderBook:
             return 0
         return self._remove(at)
 
+    def take(self, order_id: int, quantity: int) -> None:
+        """Trade with one resting order as a taker at its price does, whoever is ahead of it."""
+        at = self._index.find(order_id)
+        assert 0 < quantity <= self._records[at + _DISPLAYED]
+        self._take(at, quantity)
+
     def restore(  # noqa: PLR0913 -- the fields of a snapshot
         self,
         order_id: int,
@@ -270,20 +277,12 @@ class OrderBook:
             found.append((price, self._records[level + _DISPLAYED], self._records[level + _COUNT]))
         return found
 
-    def displayed_at(self, side: int, price: int) -> int:
-        """Displayed quantity at one price, 0 if nobody is there. Complexity: O(log L)."""
+    def orders(self, side: int, depth: int = 0) -> list[Order]:
+        """Orders of the best `depth` levels (0: all) as they would trade. Complexity: O(orders)."""
         ladder = self._ladder(side)
-        rank = ladder.sign * price
-        position = ladder.seek(rank)
-        if position == ladder.count or ladder.ranks[position] != rank:
-            return 0
-        return self._records[ladder.levels[position] + _DISPLAYED]
-
-    def orders(self, side: int) -> list[Order]:
-        """Every order of one side in the order in which it would trade. Complexity: O(orders)."""
-        ladder = self._ladder(side)
+        last = ladder.count - depth if 0 < depth < ladder.count else 0
         found = []
-        for position in range(ladder.count - 1, -1, -1):
+        for position in range(ladder.count - 1, last - 1, -1):
             level = ladder.levels[position]
             at = self._records[level + _AFTER]
             while at != level:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from tests.venue import C, Venue, placed_in
 
-from exchange.engine.entry import margin_order
+from exchange.engine.booking import margin_order
 from exchange.engine.invariants import check_venue
 from exchange.engine.state import LinkNews, Order
 from exchange.engine.state import Venue as State

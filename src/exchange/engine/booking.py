@@ -1,0 +1,295 @@
+"""What a match, a cancel and an acceptance do to orders and accounts.
+
+The order of effects of a match: funding, cash and position of the maker, of the taker, the venue's
+fees, then `Traded`; afterwards, when the command's matches are booked, reduce-only orders shrink to
+what is left to reduce. Decides nothing: `entry` and `combo_trading` ask the books first.
+"""
+
+import heapq
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from exchange.engine.armed import disarm, note_price
+from exchange.engine.fees import fee_limit, schedule_fee
+from exchange.engine.positions import move_position
+from exchange.engine.state import LinkNews, Order, Subaccount, Venue
+from exchange.events import (
+    CancelReason,
+    OrderCanceled,
+    OrderPlaced,
+    RejectReason,
+    Traded,
+)
+from exchange.fixed import notional
+from exchange.margin.account import MarginOrder
+from exchange.matching.protection import ProtectedTrade
+from exchange.model import (
+    FEE_SUBACCOUNT_ID,
+    OrderStatus,
+    OrderTerms,
+    PriceSource,
+    Side,
+)
+
+FILLS_MAX: Final = 50  # of one arriving order: a command's fills are never split between batches
+
+
+def remember(venue: Venue, subaccount: Subaccount, order: Order) -> None:
+    """Know an order by its id and its nonce, until some time after its deadline."""
+    subaccount.orders[order.terms.nonce] = order
+    venue.orders[order.order_id] = order
+    heapq.heappush(venue.deadlines, (order.terms.deadline, order.order_id))
+
+
+def placed_event(order: Order, price: int, max_show: int = 0) -> OrderPlaced:
+    """That an order entered the book; `price` is where it rests."""
+    terms = order.terms
+    return OrderPlaced(
+        order_id=order.order_id,
+        subaccount_id=terms.subaccount_id,
+        instrument_id=terms.instrument_id,
+        side=terms.side,
+        quantity=terms.quantity,
+        limit_price=price,
+        nonce=terms.nonce,
+        time_in_force=order.time_in_force,
+        post_only=order.post_only,
+        reduce_only=terms.reduce_only,
+        label=order.label,
+        max_show=max_show,
+    )
+
+
+def margin_order(terms: OrderTerms, quantity: int) -> MarginOrder:
+    """What margin sees of an order with `quantity` left."""
+    return MarginOrder(
+        terms.instrument_id, terms.side.sign, quantity, terms.limit_price, terms.max_fee
+    )
+
+
+def book_auction_fill(venue: Venue, maker: Order, taker: Order, price: int, quantity: int) -> None:
+    """One match of two resting orders at an auction's price; the younger one is the taker."""
+    book = venue.books[maker.terms.instrument_id]
+    book_fill(venue, taker, maker.order_id, price, quantity, auction=True)
+    after_fill(venue, taker)
+    for order in (maker, taker):
+        book.reduce(order.order_id, order.remaining_quantity)
+
+
+def book_fill(
+    venue: Venue, taker: Order, maker_id: int, price: int, quantity: int, *, auction: bool = False
+) -> int:
+    """One match in the book of both orders; returns the maker's subaccount."""
+    maker = venue.orders[maker_id]
+    instrument = venue.instruments[taker.terms.instrument_id]
+    parties = [
+        Party(
+            order,
+            order.terms.side,
+            min(
+                schedule_fee(venue, instrument, price, quantity, maker=order is maker),
+                fee_limit(order.terms, quantity),
+            ),
+        )
+        for order in (maker, taker)
+    ]
+    book_match(venue, parties, Price(instrument.instrument_id, price, quantity), auction=auction)
+    after_fill(venue, maker)
+    return maker.terms.subaccount_id
+
+
+class Party(NamedTuple):
+    """One side of a match: its order, whether that buys or sells here, and its fee."""
+
+    order: Order
+    side: Side
+    fee: int
+
+
+class Price(NamedTuple):
+    """What is traded: `quantity` of an instrument at `price`."""
+
+    instrument_id: int
+    price: int
+    quantity: int
+
+
+def book_match(
+    venue: Venue,
+    parties: Sequence[Party],
+    what: Price,
+    *,
+    auction: bool = False,
+    combo_trade_id: int = 0,
+) -> None:
+    """Cash, positions, fees and `Traded` of one match between a maker and a taker.
+
+    An order of the instrument itself is filled by it; an order in a combo, of which this is a leg,
+    is filled by `note_fill` once all its legs are.
+    """
+    instrument = venue.instruments[what.instrument_id]
+    for order, side, fee in parties:
+        signed = side.sign * what.quantity
+        move_position(venue, order.terms.subaccount_id, instrument, signed, what.price)
+        venue.subaccounts[order.terms.subaccount_id].account.add_cash(-fee)
+        if order.terms.instrument_id == what.instrument_id:
+            note_fill(venue, order, what.quantity, notional(what.price, what.quantity))
+        if order.mmp:
+            _count_protected(venue, order, side, what)
+    maker, taker = parties
+    venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(maker.fee + taker.fee)
+    venue.last_trade_id += 1
+    venue.last_prices[what.instrument_id] = what.price
+    note_price(venue, PriceSource.LAST, what.instrument_id, what.price)
+    venue.batches.pending += 1
+    traded = _traded(venue.last_trade_id, maker, taker, what)
+    venue.emit(
+        msgspec.structs.replace(traded, auction=auction, combo_trade_id=combo_trade_id)
+        if auction or combo_trade_id
+        else traded
+    )
+
+
+def _traded(trade_id: int, maker: Party, taker: Party, what: Price) -> Traded:
+    in_combo = [one.order.terms.instrument_id != what.instrument_id for one in (maker, taker)]
+    combos = [one.order.terms.instrument_id for one in (maker, taker)]
+    return Traded(
+        trade_id=trade_id,
+        instrument_id=what.instrument_id,
+        price=what.price,
+        quantity=what.quantity,
+        taker_side=taker.side,
+        maker_order_id=maker.order.order_id,
+        taker_order_id=taker.order.order_id,
+        maker_subaccount_id=maker.order.terms.subaccount_id,
+        taker_subaccount_id=taker.order.terms.subaccount_id,
+        maker_signed_seq=maker.order.signed_seq,
+        taker_signed_seq=taker.order.signed_seq,
+        maker_fee=maker.fee,
+        taker_fee=taker.fee,
+        liquidation=taker.order.signed_seq == 0,
+        combo_id=combos[1] if in_combo[1] else combos[0] if in_combo[0] else 0,
+        maker_combo=in_combo[0],
+        taker_combo=in_combo[1],
+    )
+
+
+def note_fill(venue: Venue, order: Order, quantity: int, value: int) -> None:
+    """An order traded `quantity` for `value` in micro-USDC."""
+    order.filled_quantity += quantity
+    order.fill_value += value
+    order.updated_ns = venue.time_ns
+    if len(venue.links):
+        filled = order.remaining_quantity == 0
+        news = LinkNews.FILLED if filled else LinkNews.PARTLY_FILLED
+        venue.link_news.append((order.order_id, news))
+
+
+def _count_protected(venue: Venue, order: Order, side: Side, what: Price) -> None:
+    """Let market-maker protection see a fill; `engine.shield` acts on what it trips."""
+    key = (order.terms.subaccount_id, venue.instruments[what.instrument_id].underlying_id)
+    trade = ProtectedTrade(
+        time_ns=venue.time_ns,
+        signed_quantity=side.sign * what.quantity,
+        delta=venue.marks.delta(what.instrument_id),
+        vega=venue.marks.vega(what.instrument_id),
+    )
+    if venue.protection.on_trade(key, trade):
+        venue.tripped.append(key)
+
+
+def after_fill(venue: Venue, maker: Order) -> None:
+    """Margin and status of a resting order that traded."""
+    subaccount = venue.subaccounts[maker.terms.subaccount_id]
+    remaining = maker.remaining_quantity
+    subaccount.account.reduce_order(maker.order_id, remaining)
+    if remaining == 0:
+        maker.status = OrderStatus.CANCELED if maker.canceled_quantity else OrderStatus.FILLED
+        subaccount.open_orders.pop(maker.order_id)
+
+
+def shrink(venue: Venue, order: Order, removed: int, resting: int, reason: CancelReason) -> None:
+    """Account for `removed` that the book took from a resting order, of which `resting` stays."""
+    subaccount = venue.subaccounts[order.terms.subaccount_id]
+    subaccount.account.reduce_order(order.order_id, resting)
+    take_away(venue, order, removed, reason)
+    if resting == 0:
+        order.status = OrderStatus.CANCELED
+        subaccount.open_orders.pop(order.order_id)
+
+
+def take_away(
+    venue: Venue,
+    order: Order,
+    quantity: int,
+    reason: CancelReason,
+    reject_reason: RejectReason | None = None,
+) -> None:
+    """An order loses `quantity` that it will not trade."""
+    order.canceled_quantity += quantity
+    order.updated_ns = venue.time_ns
+    if order.remaining_quantity == 0 and len(venue.links):
+        venue.link_news.append((order.order_id, LinkNews.GONE))
+    venue.emit(
+        OrderCanceled(
+            order_id=order.order_id,
+            subaccount_id=order.terms.subaccount_id,
+            instrument_id=order.terms.instrument_id,
+            canceled_quantity=quantity,
+            remaining_quantity=order.remaining_quantity,
+            reason=reason,
+            reject_reason=reject_reason,
+        )
+    )
+
+
+def cancel(venue: Venue, order: Order, reason: CancelReason) -> None:
+    """End an open order: take all that remains of it out of the book, or end its wait."""
+    if order.status is OrderStatus.UNTRIGGERED:
+        end_wait(venue, order, reason)
+    else:
+        removed = venue.books[order.terms.instrument_id].cancel(order.order_id)
+        assert removed == order.remaining_quantity > 0
+        shrink(venue, order, removed, 0, reason)
+    if reason is CancelReason.DEADLINE:
+        order.status = OrderStatus.EXPIRED
+
+
+def end_wait(
+    venue: Venue, order: Order, reason: CancelReason, reject_reason: RejectReason | None = None
+) -> None:
+    """Cancel an order that waits."""
+    disarm(venue, order)
+    order.status = OrderStatus.CANCELED
+    venue.subaccounts[order.terms.subaccount_id].open_orders.pop(order.order_id)
+    take_away(venue, order, order.remaining_quantity, reason, reject_reason)
+
+
+def limit_reduce_only(venue: Venue, subaccount: Subaccount, instrument_id: int) -> None:
+    """Shrink reduce-only orders so that no sequence of fills can turn the position.
+
+    A taker may sweep several orders of one owner at once, best price first. So the position is
+    shared out in that order; at one price other orders count before reduce-only ones.
+    """
+    if not any(order.terms.reduce_only for order in subaccount.open_orders.values()):
+        return
+    position = subaccount.account.position(instrument_id)
+    for side in (Side.BUY, Side.SELL):
+        left = max(0, -side.sign * position)
+        resting = [
+            order
+            for order in subaccount.open_orders.values()
+            if (order.terms.instrument_id, order.terms.side) == (instrument_id, side)
+            and order.status is OrderStatus.OPEN
+        ]
+        resting.sort(
+            key=lambda order: (-order.terms.side.sign * order.price, order.terms.reduce_only)
+        )
+        for order in resting:
+            keep = min(order.remaining_quantity, left)
+            if order.terms.reduce_only and keep < order.remaining_quantity:
+                removed = venue.books[instrument_id].reduce(order.order_id, keep)
+                shrink(venue, order, removed, keep, CancelReason.REDUCE_ONLY)
+            left -= keep
