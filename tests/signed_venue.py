@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.liquidation_world import liquidating_venue, rules, sweep
 from tests.venue import CLEARING, C, P, Venue, open_venue, usdc
 
-from exchange.commands import MassQuote, PlaceLinked, PlaceOrder, Withdraw
+from exchange.commands import BidLiquidation, MassQuote, PlaceLinked, PlaceOrder, Withdraw
 from exchange.events import AnyEvent, BatchCut
 from exchange.journal import EntryEncoder, Journal
 from exchange.model import (
+    BidTerms,
     HitCondition,
     LinkKind,
     OrderTerms,
@@ -23,6 +25,7 @@ from exchange.model import (
 from exchange.signing import (
     Domain,
     address_of,
+    bid_digest,
     order_digest,
     sheet_digest,
     sheet_leaves,
@@ -74,6 +77,29 @@ def bracketed_venue() -> Venue:
     place_signed(venue, venue.terms(maker, Side.BUY, 1, 2_600))
     place_signed(venue, venue.terms(maker, Side.BUY, 1, 2_350))
     venue.mark({C: 2_400})
+    return venue
+
+
+def auctioned_venue() -> Venue:
+    """The maker is short of calls that doubled; the taker buys what is for sale in the auction."""
+    venue = liquidating_venue(liquidation=rules(slicing_ns=0))
+    maker, taker = venue.fund(MAKER, 15_100), venue.fund(TAKER)
+    place_signed(venue, venue.terms(maker, Side.SELL, 4, 2_500))
+    place_signed(venue, venue.terms(taker, Side.BUY, 4, 2_500))
+    venue.mark({C: 5_000})
+    sweep(venue)
+    terms = BidTerms(
+        subaccount_id=taker,
+        liquidated_id=maker,
+        fraction=10**18,
+        price_limit=0,
+        expected_step=0,
+        nonce=venue.next_nonce,
+        deadline=venue.now_s + 60,
+        signer=TAKER,
+    )
+    signature = sign_digest(bid_digest(DOMAIN, terms), TAKER_KEY)
+    venue.send(BidLiquidation(terms=terms, signature=signature))
     return venue
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exchange import signing
 from exchange.model import (
     NO_TRIGGER,
+    BidTerms,
     Leg,
     OrderTerms,
     PriceSource,
@@ -436,3 +437,46 @@ def test_a_combo_signs_the_hash_of_its_legs_as_its_instrument():
         signing.legs_hash((Leg(5, -1), Leg(7, 2)))
     with pytest.raises(AssertionError):
         signing.order_struct_hash(msgspec.structs.replace(TERMS, legs_hash=hashed[1:]))
+
+
+@given(
+    st.integers(0, 2**63 - 1),
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 10**18),
+)
+def test_bids_are_hashed_as_any_wallet_hashes_them(word, price, fraction):
+    """Against eth-account's own encoder of typed data."""
+    terms = BidTerms(
+        subaccount_id=word,
+        liquidated_id=7,
+        fraction=fraction,
+        price_limit=price,
+        expected_step=3,
+        nonce=word,
+        deadline=1,
+        signer="0x" + "aB" * 20,
+    )
+    fields = signing.BID_TYPE.removeprefix("LiquidationBid(").removesuffix(")").split(",")
+    types = [dict(zip(("type", "name"), field.split(" "), strict=True)) for field in fields]
+    clearing = "0x" + "11" * 20
+    message = encode_typed_data(
+        domain_data={
+            "name": signing.DOMAIN_NAME,
+            "version": signing.DOMAIN_VERSION,
+            "chainId": 31_337,
+            "verifyingContract": clearing,
+        },
+        message_types={"LiquidationBid": types},
+        message_data={
+            "subaccountId": word,
+            "liquidatedId": 7,
+            "fraction": fraction,
+            "priceLimit": price,
+            "expectedStep": 3,
+            "nonce": word,
+            "deadline": 1,
+            "signer": terms.signer,
+        },
+    )
+    digest = keccak(b"\x19" + message.version + message.header + message.body)
+    assert signing.bid_digest(signing.Domain(31_337, clearing), terms) == digest

@@ -132,6 +132,10 @@ class AdminEndpoints:
         self._relayer = RelayerReport(received_ns=self._sequencer.now_ns(), figures=figures)
         return _answer({"received_ns": self._relayer.received_ns})
 
+    async def liquidations(self, _: Request) -> Response:
+        """Every liquidation that runs, with all figures; amounts in micro-USDC."""
+        return _answer(await self._sequencer.read(lambda engine: engine.liquidations()))
+
     async def list_instruments(self, request: Request) -> Response:
         """Journal a `ListInstruments`."""
         return await self._submit(_decode(await _body(request), ListInstruments))
@@ -219,6 +223,7 @@ def create_admin_app(
         ("/ready", endpoints.ready),
         ("/metrics", endpoints.metrics),
         ("/admin/status", endpoints.status),
+        ("/admin/liquidations", endpoints.liquidations),
     ):
         app.add_route(path, show, methods=["GET"])
     for path, act in (

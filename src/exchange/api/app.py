@@ -35,6 +35,7 @@ from exchange.api.errors import (
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.listener import bounded_protocol
 from exchange.api.methods_disconnect import DISCONNECT
+from exchange.api.methods_liquidations import LIQUIDATIONS
 from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
@@ -47,7 +48,15 @@ from exchange.api.settings import GatewaySettings
 PREFIX: Final = "/api/v2"
 CONNECTIONS_MAX: Final = 8_192  # sockets of every kind; beyond it the server answers 503
 CLOSE_TIMEOUT_S: Final = 1.0
-METHODS: Final[list[Method[Any]]] = [*PUBLIC, *RISK, *PRIVATE, *PROTECTION, *QUOTES, *DISCONNECT]
+METHODS: Final[list[Method[Any]]] = [
+    *PUBLIC,
+    *RISK,
+    *PRIVATE,
+    *PROTECTION,
+    *QUOTES,
+    *DISCONNECT,
+    *LIQUIDATIONS,
+]
 _MESSAGE_TOO_BIG: Final = 1009
 _log: Final = structlog.get_logger("gateway")
 

@@ -6,7 +6,7 @@ once, the others at the tick of 100 ms. A message is encoded once, however many 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +16,9 @@ from exchange.api import results
 from exchange.api.book_view import BookDelta, BookView
 from exchange.api.connection import Connection
 from exchange.api.errors import InvalidParams, TooManyRequests, Unauthorized, UnknownInstrument
-from exchange.api.records import OrderRecord, Trade
+from exchange.api.liquidations import liquidation_result, notice_result, of_currency
+from exchange.api.ports import Liquidation
+from exchange.api.records import Notice, OrderRecord, Trade
 from exchange.api.risk_results import surface_result
 from exchange.api.schemas import cash_number, quantity_number
 from exchange.api.views import Touched, VenueView
@@ -36,6 +38,8 @@ PATTERNS: Final = {
     "trades": re.compile(rf"trades\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
     "user.orders": re.compile(rf"user\.orders\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
     "user.trades": re.compile(rf"user\.trades\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
+    "liquidations": re.compile(r"liquidations\.(?P<currency>[A-Za-z]+)"),
+    "user.liquidations": re.compile(r"user\.liquidations"),
     "user.portfolio": re.compile(r"user\.portfolio\.(?P<currency>[A-Za-z]+)"),
 }
 TICK: Final = "100ms"
@@ -54,6 +58,10 @@ def _family(channel: str) -> str:
     return f"user.{second}" if first == "user" else first
 
 
+def _rows(view: VenueView, running: Sequence[Liquidation]) -> object:
+    return [liquidation_result(view, one) for one in running]
+
+
 class Channels:
     """Every subscription of this gateway."""
 
@@ -69,6 +77,7 @@ class Channels:
         self._tick_orders: dict[int, OrderRecord] = {}
         self._quotes: dict[int, tuple[object, object]] = {}
         self.dirty_subaccounts: set[int] = set()
+        self.dirty_liquidations = False
 
     # -- membership -----------------------------------------------------------------------------
 
@@ -127,6 +136,8 @@ class Channels:
             return self._index(parts[1])
         if parts[0] == "volatility_surface":
             return self._surface(parts[1])
+        if channel.startswith("liquidations."):
+            self.dirty_liquidations = True
         if channel.startswith("user.portfolio."):
             self.dirty_subaccounts.update(self._view.owners)
         return None
@@ -224,6 +235,9 @@ class Channels:
         self._tick_trades.extend(touched.trades)
         self._tick_orders.update(touched.orders)
         self.dirty_subaccounts |= touched.subaccounts
+        self.dirty_liquidations |= touched.liquidations
+        for subaccount_id, notice in touched.notices:
+            self._send_notice(subaccount_id, notice)
         self._dirty_indices |= touched.indices
         for underlying_id in touched.indices:
             name = results.index_name(self._view.underlying_name(underlying_id))
@@ -380,6 +394,24 @@ class Channels:
                         connection.outbox.put(notification(channel, row))
                 elif rows:
                     connection.outbox.put(notification(channel, rows))
+
+    def _send_notice(self, subaccount_id: int, notice: Notice) -> None:
+        for connection in self.members("user.liquidations"):
+            if self._may_see(connection, subaccount_id):
+                row = notice_result(self._view, notice, subaccount_id)
+                connection.outbox.put(notification("user.liquidations", row))
+
+    @property
+    def wants_liquidations(self) -> bool:
+        """Whether somebody hears of liquidations, and one may have changed."""
+        return self.dirty_liquidations and self._families["liquidations"] > 0
+
+    def send_liquidations(self, running: Sequence[Liquidation]) -> None:
+        """Tell what runs and what is for sale, by currency."""
+        self.dirty_liquidations = False
+        for channel in [name for name in self._members if name.startswith("liquidations.")]:
+            mine = of_currency(self._view, running, channel.split(".")[1])
+            self._send_latest(channel, partial(_rows, self._view, mine))
 
     def portfolio_members(self) -> list[tuple[str, Connection]]:
         """Who follows portfolios, by channel."""

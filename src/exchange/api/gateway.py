@@ -28,7 +28,7 @@ from exchange.api.errors import (
     UnknownInstrument,
 )
 from exchange.api.limits import RateLimits
-from exchange.api.ports import EngineState, Entry, Margin, Reply, Sequencer
+from exchange.api.ports import EngineState, Entry, Liquidation, Margin, Reply, Sequencer
 from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
@@ -142,6 +142,8 @@ class Gateway:
             ticks += 1
             try:
                 self.channels.tick()
+                if self.channels.wants_liquidations:
+                    self.channels.send_liquidations(await self.liquidations())
                 if ticks % PORTFOLIO_TICKS == 0:
                     await self._send_portfolios()
             except Exception:  # noqa: BLE001  one bad message must not silence the rest
@@ -288,6 +290,10 @@ class Gateway:
             for order_id, price in found.items():
                 trailing[order_id]["trigger_price"] = cash_number(price)
         return rows
+
+    async def liquidations(self) -> Sequence[Liquidation]:
+        """Every liquidation that runs, as it stands now."""
+        return await self.sequencer.read(lambda engine: engine.liquidations())
 
     async def summary(self, subaccount_id: int) -> results.Result:
         """`private/get_account_summary` of one subaccount."""

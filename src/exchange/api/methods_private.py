@@ -528,5 +528,12 @@ PRIVATE: Final[list[Method[Any]]] = [
     _method(logout, schemas.LogoutParams),
 ]
 SIGNED: Final = frozenset(
-    {"private/buy", "private/sell", "private/edit", "private/mass_quote", "private/withdraw"}
+    {
+        "private/buy",
+        "private/sell",
+        "private/edit",
+        "private/mass_quote",
+        "private/withdraw",
+        "private/liquidation_bid",
+    }
 )

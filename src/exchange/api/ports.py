@@ -9,10 +9,11 @@ from typing import Protocol, TypeVar
 from exchange.commands import AnyCommand, Configure, UpdateMarks
 from exchange.events import AnyEvent
 from exchange.journal import Entry
+from exchange.model import LiquidationStage
 
 T = TypeVar("T")
 
-__all__ = ["EngineState", "Entry", "Margin", "Preview", "Reply", "Sequencer"]
+__all__ = ["EngineState", "Entry", "Leg", "Liquidation", "Margin", "Preview", "Reply", "Sequencer"]
 
 
 class Reply(Protocol):
@@ -103,6 +104,82 @@ class Preview(Protocol):
         """Whether the change alone would keep it from new risk."""
 
 
+class Leg(Protocol):
+    """Part of a position that changes hands."""
+
+    @property
+    def instrument_id(self) -> int:
+        """Of what."""
+
+    @property
+    def quantity(self) -> int:
+        """Signed, as held by who gives it up."""
+
+    @property
+    def price(self) -> int:
+        """At which it changes hands."""
+
+
+class ForSale(Protocol):
+    """What a liquidation auction offers now, micro-USDC."""
+
+    @property
+    def fraction(self) -> int:
+        """Of every position, in 1e-18."""
+
+    @property
+    def legs(self) -> Sequence[Leg]:
+        """What that is."""
+
+    @property
+    def discount(self) -> int:
+        """What the taker gets."""
+
+    @property
+    def price(self) -> int:
+        """Legs less discount."""
+
+
+class Liquidation(Protocol):
+    """A subaccount in liquidation, micro-USDC."""
+
+    @property
+    def subaccount_id(self) -> int:
+        """Whose."""
+
+    @property
+    def stage(self) -> LiquidationStage:
+        """Where it stands."""
+
+    @property
+    def step(self) -> int:
+        """What a bid must expect."""
+
+    @property
+    def started_ns(self) -> int:
+        """When it began."""
+
+    @property
+    def equity(self) -> int:
+        """Now."""
+
+    @property
+    def maintenance_margin(self) -> int:
+        """Now."""
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """Signed quantity by instrument."""
+
+    @property
+    def suspended(self) -> str:
+        """Why nothing happens; empty if something does."""
+
+    @property
+    def for_sale(self) -> ForSale | None:
+        """What keepers may bid for."""
+
+
 class EngineState(Protocol):
     """Durable state, seen between two commits."""
 
@@ -150,6 +227,9 @@ class EngineState(Protocol):
 
     def margin(self, subaccount_id: int) -> Margin:
         """Margin figures of an existing subaccount."""
+
+    def liquidations(self) -> Sequence[Liquidation]:
+        """Every liquidation that runs."""
 
 
 class Sequencer(Protocol):

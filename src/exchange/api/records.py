@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+from exchange import events as ev
 from exchange.commands import ExpiryRisk, MassQuote, PlaceOrder, UpdateMarks
-from exchange.events import OrderArmed, OrderPlaced
+from exchange.events import AnyEvent, OrderArmed, OrderPlaced
 from exchange.fixed import QUANTITY_SCALE, mul_div_down, notional
 from exchange.margin.merkle import leaves as merkle_leaves
 from exchange.model import OrderStatus, Side, TimeInForce, Trigger
@@ -38,6 +39,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     index_price: int
     mark_price: int
     tick_direction: int
+    liquidation: bool = False  # the taker was liquidated
 
 
 class OrderRecord(msgspec.Struct, kw_only=True):
@@ -256,3 +258,30 @@ class PaidWithdrawal(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
     recipient: str
     nonce: int
+
+
+class Notice(msgspec.Struct, frozen=True, gc=False):
+    """Something that befell a subaccount in a liquidation."""
+
+    seq: int
+    time_ns: int
+    event: AnyEvent
+
+
+def notified(event: AnyEvent) -> list[int]:
+    """The subaccounts that an event of a liquidation concerns."""
+    match event:
+        case ev.PortfolioTransferred():
+            return [event.subaccount_id, event.taker_subaccount_id]
+        case ev.LossSocialised():
+            return [subaccount_id for subaccount_id, _ in event.shares]
+        case (
+            ev.LiquidationStarted()
+            | ev.LiquidationSliced()
+            | ev.LiquidationAuctionStarted()
+            | ev.InsuranceUsed()
+            | ev.LiquidationEnded()
+        ):
+            return [event.subaccount_id]
+        case _:
+            return []

@@ -131,6 +131,7 @@ def trade_result(view: VenueView, trade: Trade) -> Result:
         "index_price": cash_number(trade.index_price),
         "mark_price": cash_number(trade.mark_price),
         "tick_direction": trade.tick_direction,
+        **({"liquidation": "T"} if trade.liquidation else {}),
     }
 
 

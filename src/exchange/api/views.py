@@ -19,21 +19,25 @@ from exchange.api.records import (
     Delivery,
     Mark,
     Marks,
+    Notice,
     OrderRecord,
     PaidWithdrawal,
     Position,
     Trade,
+    notified,
     record_of,
 )
 from exchange.commands import (
     AmendOrder,
     AnyCommand,
+    BidLiquidation,
     Configure,
     CutBatch,
     MassQuote,
     PlaceOrder,
     ProtectionParameters,
     SetProtection,
+    SweepLiquidations,
     UpdateMarks,
     signed_commands,
 )
@@ -43,6 +47,7 @@ from exchange.model import Instrument, InstrumentStatus, OrderStatus, Side, shee
 TRADES_PER_INSTRUMENT: Final = 1_000
 TRADES_PER_SUBACCOUNT: Final = 1_000
 TRADES_KEPT: Final = 100_000  # the history service answers older questions
+NOTICES_PER_SUBACCOUNT: Final = 1_000
 FINISHED_ORDERS_KEPT: Final = 100_000
 
 
@@ -57,6 +62,8 @@ class Touched(msgspec.Struct):
     subaccounts: set[int] = set()
     indices: set[int] = set()
     marks: bool = False
+    notices: list[tuple[int, Notice]] = []  # by subaccount, of liquidations
+    liquidations: bool = False
 
 
 class VenueView:
@@ -92,6 +99,7 @@ class VenueView:
         # By (subaccount, underlying): limits in force, and until when (ns; 0: a reset) frozen.
         self.protections: dict[tuple[int, int], ProtectionParameters] = {}
         self.frozen: dict[tuple[int, int], int] = {}
+        self.notices: dict[int, deque[Notice]] = {}  # of liquidations, by subaccount
         self._finished: deque[int] = deque()
         self._touched = Touched(seq=0, time_ns=0)
         self._command: AnyCommand = CutBatch()  # of the entry at work
@@ -132,10 +140,13 @@ class VenueView:
         self.seq, self.time_ns = entry.seq, entry.time_ns
         self._command = entry.command
         self._touched = touched = Touched(seq=entry.seq, time_ns=entry.time_ns)
+        touched.liquidations = isinstance(entry.command, SweepLiquidations | BidLiquidation)
         for event in entry.events:
             handler = self._handlers.get(type(event))
             if handler is not None:
                 handler(event)
+            for subaccount_id in notified(event):
+                self._notify(subaccount_id, Notice(entry.seq, entry.time_ns, event))
         for instrument_id in {order.instrument_id for order in touched.orders.values()}:
             delta = self.books[instrument_id].commit(entry.seq)
             if delta is not None:
@@ -409,6 +420,7 @@ class VenueView:
             index_price=self.index_prices.get(instrument.underlying_id, (0, 0))[0],
             mark_price=mark.mark_price if mark else 0,
             tick_direction=_tick_direction(last, event.price),
+            liquidation=event.liquidation,
         )
 
     def _fill(self, order: OrderRecord, trade: Trade, fee: int) -> None:
@@ -464,6 +476,12 @@ class VenueView:
             if batch.number == event.number:
                 batch.block, batch.transaction = event.block, event.transaction
                 return
+
+    def _notify(self, subaccount_id: int, notice: Notice) -> None:
+        kept = self.notices.setdefault(subaccount_id, deque(maxlen=NOTICES_PER_SUBACCOUNT))
+        kept.append(notice)
+        self._touched.notices.append((subaccount_id, notice))
+        self._touched.subaccounts.add(subaccount_id)
 
     # -- upkeep ---------------------------------------------------------------------------------
 

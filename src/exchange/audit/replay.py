@@ -12,6 +12,7 @@ import msgspec
 from exchange.audit.deliveries import DeliveryAudit
 from exchange.audit.differences import Difference
 from exchange.commands import (
+    BidLiquidation,
     Configure,
     MassQuote,
     SignedCommand,
@@ -28,6 +29,7 @@ from exchange.events import (
     OrderAmended,
     OrderArmed,
     OrderPlaced,
+    PortfolioTransferred,
     QuotesReplaced,
     Withdrawn,
 )
@@ -35,6 +37,7 @@ from exchange.journal import Entry, JournalCorrupt, JournalReader
 from exchange.margin.merkle import update_root
 from exchange.signing import (
     Domain,
+    bid_digest,
     order_digest,
     recover_signer,
     sheet_digest,
@@ -43,7 +46,14 @@ from exchange.signing import (
     withdrawal_digest,
 )
 
-_ACCEPTED: Final = (OrderPlaced, OrderArmed, OrderAmended, QuotesReplaced, Withdrawn)
+_ACCEPTED: Final = (
+    OrderPlaced,
+    OrderArmed,
+    OrderAmended,
+    QuotesReplaced,
+    Withdrawn,
+    PortfolioTransferred,
+)
 
 
 class ReplayFigures(msgspec.Struct, kw_only=True):
@@ -58,8 +68,10 @@ class ReplayFigures(msgspec.Struct, kw_only=True):
     state_hash: str = ""
 
 
-def _digest(domain: Domain, signed: SignedCommand | MassQuote | Withdraw) -> bytes:
+def _digest(domain: Domain, signed: SignedCommand | MassQuote | Withdraw | BidLiquidation) -> bytes:
     match signed:
+        case BidLiquidation():
+            return bid_digest(domain, signed.terms)
         case Withdraw():
             return withdrawal_digest(domain, signed.terms)
         case MassQuote():
@@ -152,7 +164,7 @@ class Replay:
             self._domain = Domain(command.chain_id, command.clearing)
         if not any(isinstance(event, _ACCEPTED) for event in entry.events):
             return
-        others = (command,) if isinstance(command, Withdraw | MassQuote) else ()
+        others = (command,) if isinstance(command, Withdraw | MassQuote | BidLiquidation) else ()
         for signed in (*signed_commands(command), *others):
             assert self._domain is not None
             digest = _digest(self._domain, signed)

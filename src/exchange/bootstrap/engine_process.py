@@ -26,6 +26,7 @@ from exchange.clockwork import Clockwork
 from exchange.config import Settings
 from exchange.engine import Engine
 from exchange.journal import Journal
+from exchange.liquidator import Liquidator
 from exchange.margin.scenarios import load_preset
 from exchange.oracle.loop import MarksLoop, Timing
 from exchange.sequencer import Sequencer, SequencerBusy
@@ -100,7 +101,13 @@ async def _serve(
         marks = await _open_market(settings, sequencer, feed, executor)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
         running = [
-            tasks.create_task(part) for part in (marks.run(), clockwork.run(), _list_for_ever(feed))
+            tasks.create_task(part)
+            for part in (
+                marks.run(),
+                clockwork.run(),
+                Liquidator(sequencer).run(),
+                _list_for_ever(feed),
+            )
         ]
         servers = _listeners(settings, sequencer, journal, marks)
         serving = [tasks.create_task(server.serve()) for server in servers]

@@ -6,7 +6,7 @@ machine. Refusals are events; an exception from here is a bug and stops the venu
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, KeysView
 from typing import assert_never
 
 from exchange.commands import (
@@ -66,6 +66,7 @@ from exchange.engine.views import (
 )
 from exchange.events import AnyEvent, RejectReason
 from exchange.fixed import to_seconds_down
+from exchange.margin.marks import MarksBook
 from exchange.model import Instrument, InstrumentStatus, Side
 
 __all__ = ["Engine", "MarginSummary", "Mark", "OrderView", "Preview", "RiskScale"]
@@ -272,6 +273,16 @@ class Engine:
     def margin(self, subaccount_id: int) -> MarginSummary:
         """Cash, values and margin of a subaccount."""
         return margin_summary(self._venue.subaccounts[subaccount_id].account)
+
+    @property
+    def marks(self) -> MarksBook:
+        """Risk arrays in force, once the venue is configured. Read only."""
+        return self._venue.marks
+
+    @property
+    def liquidated(self) -> KeysView[int]:
+        """Subaccounts in liquidation."""
+        return self._venue.liquidations.keys()
 
     def liquidations(self) -> list[LiquidationView]:
         """Every liquidation that runs, ascending by subaccount, with what is for sale now."""

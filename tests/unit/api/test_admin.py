@@ -6,8 +6,9 @@ import base64
 import httpx
 import msgspec
 import pytest
+from tests.liquidation_world import short_call, sweep
 from tests.unit.api.world import MAKER_KEY, STRANGER, World, call
-from tests.venue import listing, put
+from tests.venue import C, listing, put
 
 from exchange.api.admin import AdminHooks, create_admin_app
 from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
@@ -45,6 +46,7 @@ def ask(
 ROUTES = [
     ("GET", "/metrics"),
     ("GET", "/admin/status"),
+    ("GET", "/admin/liquidations"),
     ("POST", "/admin/list_instruments"),
     ("POST", "/admin/observe_blocks"),
     ("POST", "/admin/advance_clock"),
@@ -87,6 +89,17 @@ def test_the_status_tells_where_the_venue_stands(world):
     found = ask(world, "GET", "/admin/status").json()
     assert found["seq"] == world.sequencer.last_seq
     assert found["last_block"] == world.sequencer.engine.last_block
+
+
+def test_operators_see_liquidations_with_all_figures(world):
+    """While slices trade too, when keepers see none."""
+    assert ask(world, "GET", "/admin/liquidations").json() == []
+    seller, _ = short_call(world.venue, cash=17_000, price=1_000)
+    world.venue.mark({C: 5_000})
+    sweep(world.venue)
+    (row,) = ask(world, "GET", "/admin/liquidations").json()
+    assert (row["subaccount_id"], row["positions"]) == (seller, {str(C): -40_000})
+    assert row["equity"] == world.venue.engine.margin(seller).equity
 
 
 def test_the_relayer_is_shown_as_it_reported(world):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 import uvicorn
+from tests.liquidation_world import rules
 from tests.venue import CHAIN, CLEARING, FEES, NS, USDC_TOKEN, C, P, Venue, contracts, usdc
 
 from exchange.api.app import METHODS, app_of
@@ -111,7 +112,7 @@ class World:
     """A venue with a chain of options, two funded subaccounts, and a gateway before it."""
 
     def __init__(self, **settings: Any) -> None:
-        self.venue = Venue(fees=FEES)
+        self.venue = Venue(fees=FEES, liquidation=rules())
         self.venue.index()
         self.venue.index(3_500, underlying_id=2)
         self.venue.list_instruments(*CHAIN)

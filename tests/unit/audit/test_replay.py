@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from tests.signed_venue import (
     TAKER,
+    auctioned_venue,
     bracketed_venue,
     place_signed,
     quoted_venue,
@@ -73,6 +74,18 @@ def test_a_sheet_is_held_to_its_signature(tmp_path: Path) -> None:
     )
     forged = msgspec.structs.replace(command, signature=bytes(65))
     venue.entries[at] = (seq, time_ns, forged, events)
+    found = difference(journal_of(venue, tmp_path))
+    assert (found.seq, "signature" in found.text) == (seq, True)
+
+
+def test_a_bid_for_a_liquidated_account_is_held_to_its_signature(tmp_path: Path) -> None:
+    """A slice or a takeover has none, a keeper's bid must have its own."""
+    venue = auctioned_venue()
+    assert replay(journal_of(venue, tmp_path)).figures.signatures == 2 + 1
+    (tmp_path / "journal.db").unlink()
+    seq, time_ns, command, events = venue.entries[-1]
+    forged = msgspec.structs.replace(command, signature=bytes(65))
+    venue.entries[-1] = (seq, time_ns, forged, events)
     found = difference(journal_of(venue, tmp_path))
     assert (found.seq, "signature" in found.text) == (seq, True)
 
