@@ -142,15 +142,26 @@ def apply(
     print_report(apply_parameters(_settings(), change, confirm))
 
 
-@app.command()
+margins = typer.Typer(help="Margin of a portfolio; how volatility would have been forecast.")
+app.add_typer(margins, name="margin")
+
+
+@margins.callback(invoke_without_command=True)
 def margin(
-    input_file: Annotated[Path, typer.Option("--input", help="Portfolio, preset and market.")],
+    context: typer.Context,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="Portfolio, preset and market.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002  a flag of the command line
 ) -> None:
     """Margin of a portfolio, with every intermediate figure."""
     from exchange.bootstrap.margin_table import print_margin
     from exchange.margin.report import margin_report
 
+    if context.invoked_subcommand is not None:
+        return
+    if input_file is None:
+        raise StartFailed("--input FILE names the portfolio, its preset and its market")
     try:
         report = margin_report(input_file.read_bytes())
     except (OSError, ValueError) as error:
@@ -159,6 +170,19 @@ def margin(
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     else:
         print_margin(report)
+
+
+@margins.command()
+def backtest(
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="CSV of time,price; none: a simulated year.")
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Compare volatility forecasts on recorded prices, the best first."""
+    from exchange.bootstrap.margin_table import run_backtest
+
+    run_backtest(input_file, json_file)
 
 
 def main() -> None:

@@ -29,6 +29,8 @@ from exchange.journal import Journal
 from exchange.liquidator import Liquidator
 from exchange.margin.scenarios import load_preset
 from exchange.oracle.loop import MarksLoop, Timing
+from exchange.oracle.smile_follower import SmileFollower
+from exchange.oracle.steward import Steward
 from exchange.sequencer import Sequencer, SequencerBusy
 from exchange.settlement.deployment import Deployment, load_deployment
 
@@ -136,7 +138,8 @@ async def _open_market(
             index_interval_s=settings.index_interval_s,
             epoch_interval_ns=int(settings.marks_interval_s * 1e9),
         ),
-        executor=executor,
+        follower=SmileFollower(sequencer, executor=executor),
+        steward=Steward(sequencer, feed.stress_rules()),
     )
     await marks.sample_now()
     return marks

@@ -17,6 +17,7 @@ from exchange.model import Underlying
 from exchange.oracle.chain_data import RecordedChain, read_chain
 from exchange.oracle.dev_market import DevMarket, dev_feeds, load_dev_market
 from exchange.oracle.loop import Feed
+from exchange.oracle.stress import StressRules
 from exchange.sequencer import Sequencer
 
 log = structlog.get_logger(__name__)
@@ -69,6 +70,13 @@ class MarketFeed:
             last_prices=last_prices,
             chain=self._chain,
         )
+
+    def stress_rules(self) -> dict[int, StressRules]:
+        """What each underlying's scan ranges were made for."""
+        return {
+            item.underlying_id: StressRules(base_volatility=item.volatility)
+            for item in self._market.underlyings.values()
+        }
 
     async def list_chains(self) -> int:
         """List what is missing around the index; returns how many instruments are new."""

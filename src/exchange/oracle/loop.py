@@ -10,7 +10,6 @@ After a restart no epoch is made before every underlying has a fresh index of th
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from typing import Final
 
 import msgspec
@@ -27,8 +26,8 @@ from exchange.oracle.index import IndexCalculator, IndexReading, IndexRules, Ver
 from exchange.oracle.marks import IndexState, MarkModel, Moment, build_marks, forward_now
 from exchange.oracle.repricing import Repricer, followed
 from exchange.oracle.smile_follower import SmileFollower
-from exchange.oracle.smiles import SmileRules
 from exchange.oracle.sources import Sample, Source
+from exchange.oracle.steward import Steward
 from exchange.sequencer import Sequencer, SequencerBusy
 
 _log: Final = structlog.get_logger(__name__)
@@ -74,10 +73,10 @@ class MarksLoop:
         preset: Preset,
         *,
         timing: Timing | None = None,
-        smiles: SmileRules | None = None,
-        executor: Executor | None = None,
+        follower: SmileFollower | None = None,
+        steward: Steward | None = None,
     ) -> None:
-        """`executor` fits smiles, some 0.3 s each: a process of its own; None: a thread."""
+        """Without a follower smiles are fitted in a thread, without a steward nothing is scaled."""
         self._sequencer = sequencer
         self._feeds = {feed.underlying_id: feed for feed in feeds}
         self._models = {feed.underlying_id: feed.model for feed in feeds}
@@ -90,7 +89,8 @@ class MarksLoop:
         self._epoch_ns = 0
         self._epoch_prices: dict[int, int] = {}
         self._repricer = Repricer()
-        self._follower = SmileFollower(sequencer, smiles or SmileRules(), executor)
+        self._follower = follower or SmileFollower(sequencer)
+        self._steward = steward
         self._listed = asyncio.Event()
         self._cycling = asyncio.Lock()
         self._unsubscribe = sequencer.subscribe(self._on_entries)
@@ -141,6 +141,8 @@ class MarksLoop:
             if force or self._is_due():
                 await self._make_epoch([feed.underlying_id for feed in feeds])
             self._follower.start_if_due(self.refit)
+            if self._steward is not None:
+                await self._steward.step()
             await self._reprice(parameters.delivery_window_s)
 
     async def _sample(self, feed: Feed) -> None:
@@ -161,6 +163,8 @@ class MarksLoop:
             return
         samples = self._samples.setdefault(feed.underlying_id, deque(maxlen=_SAMPLES_MAX))
         samples.append((reply.time_ns, reading.index_price))
+        if self._steward is not None:
+            self._steward.note(feed.underlying_id, reply.time_ns, reading.index_price)
         self._states[feed.underlying_id] = IndexState(
             index_price=reading.index_price, confidence=reading.confidence, samples=samples
         )
@@ -270,6 +274,8 @@ class MarksLoop:
 
     def _on_entries(self, entries: Sequence[Entry]) -> None:
         self._follower.on_entries(entries)
+        if self._steward is not None:
+            self._steward.on_entries(entries)
         if any(isinstance(event, InstrumentListed) for e in entries for event in e.events):
             self._listed.set()
 

@@ -25,9 +25,16 @@ _log: Final = structlog.get_logger(__name__)
 class SmileFollower:
     """The fits of every underlying and when they were made."""
 
-    def __init__(self, sequencer: Sequencer, rules: SmileRules, executor: Executor | None) -> None:
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        *,
+        rules: SmileRules | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        """A fit takes some 0.3 s of an expiry: `executor` is a process; None takes a thread."""
         self._sequencer = sequencer
-        self._rules = rules
+        self._rules = rules or SmileRules()
         self._executor = executor
         self._fits: dict[int, tuple[int, FittedSmiles]] = {}  # by underlying_id
         self._traded: dict[int, tuple[int, int]] = {}  # by instrument_id: (price, time_ns)
