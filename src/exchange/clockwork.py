@@ -1,4 +1,4 @@
-"""Submits what time alone causes: expiries and settlement batches.
+"""Submits what time alone causes: expiries, funding and settlement batches.
 
 Knows the sequencer, no chain and no wire. Its commands are journaled like any others, so a replay
 needs no clock.
@@ -10,12 +10,12 @@ from typing import Final
 
 import structlog
 
-from exchange.commands import CutBatch, ExpireInstruments
+from exchange.commands import AccrueFunding, CutBatch, ExpireInstruments
 from exchange.engine import Engine
 from exchange.events import BatchCut, PositionExpired, Refused, Traded, Withdrawn
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry
-from exchange.model import InstrumentStatus
+from exchange.model import InstrumentStatus, Kind
 from exchange.sequencer import Sequencer, SequencerBusy
 
 TICK_S: Final = 0.05
@@ -33,6 +33,7 @@ class Clockwork:
         self._batch_interval_ns = int(batch_interval_s * 1e9)
         self._pending_since_ns = 0  # venue time of the oldest item without a batch; 0 for none
         self._retry_at_s: dict[tuple[int, int], int] = {}
+        self._funded = 0  # the interval in which funding indices moved last
 
     async def run(self) -> None:
         """Cut and expire for ever."""
@@ -56,6 +57,7 @@ class Clockwork:
             lambda engine: _due(engine, to_seconds_down(now_ns))
         ):
             await self._expire(underlying_id, expiry, to_seconds_down(now_ns))
+        await self._accrue(now_ns)
         since_ns = self._pending_since_ns
         if since_ns and now_ns - since_ns >= self._batch_interval_ns:
             await self._sequencer.submit(CutBatch())
@@ -67,6 +69,13 @@ class Clockwork:
                     self._pending_since_ns = 0
                 elif isinstance(event, _SETTLES) and not self._pending_since_ns:
                     self._pending_since_ns = entry.time_ns
+
+    async def _accrue(self, now_ns: int) -> None:
+        """Let funding indices move, once in each interval of venue time."""
+        interval_ns = await self._sequencer.read(_funding_interval)
+        if interval_ns and now_ns // interval_ns != self._funded:
+            self._funded = now_ns // interval_ns
+            await self._sequencer.submit(AccrueFunding())  # missed, it comes with the next
 
     async def _expire(self, underlying_id: int, expiry: int, now_s: int) -> None:
         key = (underlying_id, expiry)
@@ -81,6 +90,13 @@ class Clockwork:
             log.warning("expiry refused", expiry=expiry, reason=event.reason.value)
         if not refused:  # a full batch may have left a part of it, which is due at once
             self._retry_at_s.pop(key, None)
+
+
+def _funding_interval(engine: Engine) -> int:
+    """How often funding indices move, in nanoseconds; 0 where there is no perpetual."""
+    funding = engine.parameters.funding if engine.parameters else None
+    perpetuals = any(one.kind is Kind.PERPETUAL for one in engine.instruments.values())
+    return funding.interval_ns if funding and perpetuals else 0
 
 
 def _due(engine: Engine, now_s: int) -> list[tuple[int, int]]:

@@ -41,6 +41,12 @@ class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     linear_maker_rate: int = 0  # perpetuals and futures, without a cap
     linear_taker_rate: int = 0
 
+    def rate(self, kind: Kind, *, maker: bool) -> int:
+        """What a fill of this kind of instrument is charged."""
+        if kind is Kind.OPTION:
+            return self.maker_rate if maker else self.taker_rate
+        return self.linear_maker_rate if maker else self.linear_taker_rate
+
 
 class StandardRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Margin of small accounts, each position by itself; rates of the index in 1e-18."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.signed_venue import traded_venue
-from tests.venue import CHAIN, EXPIRY_S, NS, Venue, limits, open_venue
+from tests.venue import CHAIN, EXPIRY_S, NS, Venue, limits, linear_venue, open_venue
 
 from exchange.clockwork import RETRY_S, Clockwork
-from exchange.commands import CutBatch, ExpireInstruments
+from exchange.commands import AccrueFunding, CutBatch, ExpireInstruments
 from exchange.engine import Engine
 from exchange.journal import Entry, Journal
 from exchange.sequencer import Reply, Sequencer, SequencerBusy
@@ -122,3 +122,28 @@ def test_an_expiry_that_a_full_batch_delivers_in_parts_is_asked_for_again(tmp_pa
 
     after = play(venue, tmp_path, scene)
     assert [type(entry.command) for entry in after] == [ExpireInstruments] * len(CHAIN)
+
+
+def test_funding_moves_once_in_each_interval(tmp_path: Path) -> None:
+    """A minute of venue time; a venue without perpetuals or without funding is left alone."""
+
+    async def scene(_: Sequencer, clockwork: Clockwork, clock: list[int]) -> None:
+        await clockwork.step()
+        for _ in range(3):
+            clock[0] += 60 * NS
+            await clockwork.step()
+            clock[0] += NS
+            await clockwork.step()
+
+    after = play(linear_venue(), tmp_path, scene)
+    assert [type(entry.command) for entry in after] == [AccrueFunding] * 4
+
+
+def test_a_venue_without_funding_is_left_alone(tmp_path: Path) -> None:
+    """Nothing is journaled that would do nothing."""
+
+    async def scene(_: Sequencer, clockwork: Clockwork, clock: list[int]) -> None:
+        clock[0] += 60 * NS
+        await clockwork.step()
+
+    assert play(linear_venue(funding=None), tmp_path, scene) == []

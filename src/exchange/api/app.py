@@ -35,6 +35,7 @@ from exchange.api.errors import (
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.listener import bounded_protocol
 from exchange.api.methods_disconnect import DISCONNECT
+from exchange.api.methods_funding import FUNDING
 from exchange.api.methods_liquidations import LIQUIDATIONS
 from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.api.methods_protection import PROTECTION
@@ -50,6 +51,7 @@ CONNECTIONS_MAX: Final = 8_192  # sockets of every kind; beyond it the server an
 CLOSE_TIMEOUT_S: Final = 1.0
 METHODS: Final[list[Method[Any]]] = [
     *PUBLIC,
+    *FUNDING,
     *RISK,
     *PRIVATE,
     *PROTECTION,

@@ -23,7 +23,7 @@ from exchange.api.risk_results import surface_result
 from exchange.api.schemas import cash_number, quantity_number
 from exchange.api.views import Touched, VenueView
 from exchange.fixed import to_milliseconds_down
-from exchange.model import Instrument, Side
+from exchange.model import Instrument, Kind, Side
 
 _INSTRUMENT: Final = r"(?P<instrument>[A-Za-z0-9_-]+)"
 _EVERY: Final = r"(?P<every>raw|100ms|agg2)"
@@ -35,6 +35,7 @@ PATTERNS: Final = {
     "quote": re.compile(rf"quote\.{_INSTRUMENT}"),
     "surface": re.compile(r"volatility_surface\.(?P<index>[a-z0-9]+_usdc)"),
     "index": re.compile(r"deribit_price_index\.(?P<index>[a-z0-9]+_usdc)"),
+    "perpetual": re.compile(rf"perpetual\.{_INSTRUMENT}\.{_EVERY}"),
     "trades": re.compile(rf"trades\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
     "user.orders": re.compile(rf"user\.orders\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
     "user.trades": re.compile(rf"user\.trades\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
@@ -91,6 +92,8 @@ class Channels:
             instrument = parts.get("instrument")
             if instrument is not None and instrument not in self._view.instrument_ids:
                 raise UnknownInstrument(f"{channel}: no such instrument", "channels")
+            if family == "perpetual" and not self._is_perpetual(parts["instrument"]):
+                raise InvalidParams(f"{channel}: not a perpetual", "channels")
             if "index" in parts and parts["index"] not in self._index_names():
                 raise UnknownInstrument(f"{channel}: no such index", "channels")
             if family.startswith("user.") and connection.session is None:
@@ -130,6 +133,8 @@ class Channels:
         parts = channel.split(".")
         if parts[0] == "ticker":
             return results.ticker_result(self._view, self._instrument(parts[1]))
+        if parts[0] == "perpetual":
+            return results.interest_result(self._view, self._instrument(parts[1]))
         if parts[0] == "quote":
             return self._quote(self._instrument(parts[1]))
         if parts[0] == "deribit_price_index":
@@ -242,6 +247,7 @@ class Channels:
         for underlying_id in touched.indices:
             name = results.index_name(self._view.underlying_name(underlying_id))
             self._send_latest(f"deribit_price_index.{name}", partial(self._index, name))
+        self._dirty |= touched.funding
         if touched.marks:
             self._dirty.update(self._view.instruments)
             for name in self._index_names():
@@ -258,6 +264,10 @@ class Channels:
                 self._send_latest(
                     f"ticker.{instrument.name}.{every}",
                     partial(results.ticker_result, self._view, instrument),
+                )
+                self._send_latest(
+                    f"perpetual.{instrument.name}.{every}",
+                    partial(results.interest_result, self._view, instrument),
                 )
         trades, self._tick_trades = self._tick_trades, []
         orders, self._tick_orders = self._tick_orders, {}
@@ -421,6 +431,9 @@ class Channels:
             if channel.startswith("user.portfolio.")
             for connection in members
         ]
+
+    def _is_perpetual(self, name: str) -> bool:
+        return self._instrument(name).kind is Kind.PERPETUAL
 
     def _instrument(self, name: str) -> Instrument:
         return self._view.instruments[self._view.instrument_ids[name]]

@@ -77,6 +77,8 @@ async def get_signing_domain(gateway: Gateway, _: Caller, _params: schemas.Empty
         "deadline_seconds_max": parameters.limits.deadline_seconds_max,
         "maker_rate": ratio_number(parameters.fees.maker_rate, RATIO_SCALE),
         "taker_rate": ratio_number(parameters.fees.taker_rate, RATIO_SCALE),
+        "linear_maker_rate": ratio_number(parameters.fees.linear_maker_rate, RATIO_SCALE),
+        "linear_taker_rate": ratio_number(parameters.fees.linear_taker_rate, RATIO_SCALE),
         "premium_cap": ratio_number(parameters.fees.premium_cap, RATIO_SCALE),
     }
 

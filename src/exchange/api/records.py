@@ -146,6 +146,7 @@ class Position(msgspec.Struct):
     quantity: int = 0
     cost: int = 0
     realized: int = 0
+    realized_funding: int = 0  # signed cash that funding moved
 
     def trade(self, side: Side, price: int, quantity: int) -> None:
         """Enter one fill: a growing position adds cost, a shrinking one realises its share."""

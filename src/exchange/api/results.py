@@ -83,7 +83,8 @@ def instrument_result(view: VenueView, instrument: Instrument) -> Result:
     """`public/get_instrument`."""
     assert view.parameters is not None
     base = view.underlying_name(instrument.underlying_id)
-    fees = view.parameters.fees
+    maker_rate = view.parameters.fees.rate(instrument.kind, maker=True)
+    taker_rate = view.parameters.fees.rate(instrument.kind, maker=False)
     expired = instrument.instrument_id in view.expired
     result: Result = {
         "instrument_name": instrument.name,
@@ -102,9 +103,9 @@ def instrument_result(view: VenueView, instrument: Instrument) -> Result:
         "tick_size_steps": [],
         "min_trade_amount": quantity_number(instrument.min_quantity),
         "lot_size": quantity_number(instrument.lot_size),
-        "maker_commission": ratio_number(fees.maker_rate, RATIO_SCALE),
-        "taker_commission": ratio_number(fees.taker_rate, RATIO_SCALE),
-        "block_trade_commission": ratio_number(fees.taker_rate, RATIO_SCALE),
+        "maker_commission": ratio_number(maker_rate, RATIO_SCALE),
+        "taker_commission": ratio_number(taker_rate, RATIO_SCALE),
+        "block_trade_commission": ratio_number(taker_rate, RATIO_SCALE),
         "creation_timestamp": to_milliseconds_down(view.listed_ns[instrument.instrument_id]),
         "expiration_timestamp": instrument.expiry * 1000 or 32_503_708_800_000,
         "is_active": not expired,
@@ -238,7 +239,30 @@ def ticker_result(view: VenueView, instrument: Instrument) -> Result:
             "interest_rate": 0,
             "greeks": greeks_result(view, instrument, mark, forward),
         }
+    if instrument.kind is Kind.PERPETUAL:
+        result |= funding_result(view, instrument)
     return result
+
+
+def funding_result(view: VenueView, instrument: Instrument) -> Result:
+    """What a perpetual's longs pay now, paid in eight hours, and since the listing a contract."""
+    funding, key = view.funding, instrument.instrument_id
+    eight_hours = funding.interest(key, view.time_ns - _DAY_NS // 3, view.time_ns)
+    return {
+        "current_funding": ratio_number(view.current_funding(instrument), RATIO_SCALE),
+        "funding_8h": ratio_number(eight_hours, RATIO_SCALE),
+        "interest_value": cash_number(funding.index(key)),
+    }
+
+
+def interest_result(view: VenueView, instrument: Instrument) -> Result:
+    """The `perpetual` channel: the rate in force."""
+    index = view.index_prices.get(instrument.underlying_id, (0, 0))[0]
+    return {
+        "timestamp": to_milliseconds_down(view.time_ns),
+        "index_price": cash_number(index),
+        "interest": ratio_number(view.current_funding(instrument), RATIO_SCALE),
+    }
 
 
 def greeks_result(view: VenueView, instrument: Instrument, mark: Mark, forward: int) -> Result:
@@ -355,9 +379,22 @@ def position_result(view: VenueView, instrument: Instrument, position: Position)
         "initial_margin": 0,
         "maintenance_margin": 0,
     }
+    if instrument.kind is Kind.PERPETUAL:
+        result["realized_funding"] = cash_number(position.realized_funding)
+        result["interest_value"] = cash_number(view.funding.index(instrument.instrument_id))
     if instrument.kind is Kind.OPTION and mark is not None:
         result["vega"] = ratio_number(mul_div_down(mark.vega, position.quantity, QUANTITY_SCALE))
     return result
+
+
+def _linear_value(view: VenueView, subaccount_id: int) -> int:
+    """Perpetuals and futures at their marks, rounded down."""
+    value = 0
+    for instrument_id, position in view.positions.get(subaccount_id, {}).items():
+        mark = view.mark(instrument_id)
+        if mark is not None and view.instruments[instrument_id].kind is not Kind.OPTION:
+            value += mul_div_down(mark.mark_price, position.quantity, QUANTITY_SCALE)
+    return value
 
 
 def settlement_result(seq: int, batch: Batch | None) -> Result:
@@ -393,7 +430,8 @@ def summary_of_account(view: VenueView, subaccount_id: int, margin: Margin) -> R
         "maintenance_margin": cash_number(margin.maintenance_margin),
         "initial_excess": cash_number(margin.initial_excess),
         "maintenance_excess": cash_number(margin.maintenance_excess),
-        "options_value": cash_number(margin.mark_value),
+        "options_value": cash_number(margin.mark_value - _linear_value(view, subaccount_id)),
+        "session_funding": cash_number(sum(p.realized_funding for p in positions)),
         "session_upl": cash_number(floating),
         "total_pl": cash_number(floating + sum(p.realized for p in positions)),
         "portfolio_margining_enabled": True,

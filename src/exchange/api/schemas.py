@@ -183,6 +183,21 @@ class InstrumentParams(Params, frozen=True, kw_only=True):
     instrument_name: InstrumentName
 
 
+class FundingPeriodParams(Params, frozen=True, kw_only=True):
+    """A perpetual between two times."""
+
+    instrument_name: InstrumentName
+    start_timestamp: Milliseconds
+    end_timestamp: Milliseconds
+
+
+class FundingChartParams(Params, frozen=True, kw_only=True):
+    """A perpetual over one of three lengths."""
+
+    instrument_name: InstrumentName
+    length: Literal["8h", "24h", "1m"] = "8h"
+
+
 class BookParams(Params, frozen=True, kw_only=True):
     """A book down to `depth` levels a side."""
 

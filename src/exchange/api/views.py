@@ -13,6 +13,7 @@ import msgspec
 
 from exchange import events as ev
 from exchange.api.book_view import BookDelta, BookView
+from exchange.api.funding_view import FundingView
 from exchange.api.ports import Entry
 from exchange.api.records import (
     Batch,
@@ -42,6 +43,7 @@ from exchange.commands import (
     signed_commands,
 )
 from exchange.fixed import notional, to_seconds_down
+from exchange.margin.linear import funding_rate
 from exchange.model import Instrument, InstrumentStatus, OrderStatus, Side, sheet_orders
 
 TRADES_PER_INSTRUMENT: Final = 1_000
@@ -61,6 +63,7 @@ class Touched(msgspec.Struct):
     orders: dict[int, OrderRecord] = {}
     subaccounts: set[int] = set()
     indices: set[int] = set()
+    funding: set[int] = set()  # perpetuals
     marks: bool = False
     notices: list[tuple[int, Notice]] = []  # by subaccount, of liquidations
     liquidations: bool = False
@@ -93,6 +96,7 @@ class VenueView:
         self.session_keys: dict[str, dict[str, int]] = {}  # key: owner: deadline
         self.index_prices: dict[int, tuple[int, int]] = {}  # price, time_ns
         self.marks: Marks | None = None
+        self.funding = FundingView()
         self.deliveries: list[Delivery] = []
         self.batches: list[Batch] = []
         self.withdrawals: dict[tuple[int, int], PaidWithdrawal] = {}
@@ -128,6 +132,8 @@ class VenueView:
             ev.QuotesReplaced: self._on_quotes,
             ev.Traded: self._on_traded,
             ev.PortfolioTransferred: self._on_transferred,
+            ev.FundingAccrued: self._on_funding_accrued,
+            ev.FundingPaid: self._on_funding_paid,
             ev.PositionExpired: self._on_position_expired,
             ev.DeliveryPriceFixed: self._on_delivery,
             ev.BatchCut: self._on_batch_cut,
@@ -456,6 +462,16 @@ class VenueView:
             taker = event.taker_subaccount_id
             self._move(taker, leg.instrument_id, side.opposite, leg.price, quantity)
 
+    def _on_funding_accrued(self, event: ev.FundingAccrued) -> None:
+        underlying_id = self.instruments[event.instrument_id].underlying_id
+        self.funding.note(self.time_ns, event, self.index_prices[underlying_id][0])
+        self._touched.funding.add(event.instrument_id)
+
+    def _on_funding_paid(self, event: ev.FundingPaid) -> None:
+        position = self._position(event.subaccount_id, event.instrument_id)
+        position.realized_funding += event.amount
+        self._touched.subaccounts.add(event.subaccount_id)
+
     def _on_position_expired(self, event: ev.PositionExpired) -> None:
         position = self._position(event.subaccount_id, event.instrument_id)
         self._count_interest(event.instrument_id, -max(0, position.quantity))
@@ -482,6 +498,17 @@ class VenueView:
         kept.append(notice)
         self._touched.notices.append((subaccount_id, notice))
         self._touched.subaccounts.add(subaccount_id)
+
+    # -- figures --------------------------------------------------------------------------------
+
+    def current_funding(self, instrument: Instrument) -> int:
+        """A perpetual's rate in force for eight hours, 1e-18; 0 where it pays none."""
+        funding = self.parameters.funding if self.parameters else None
+        mark = self.mark(instrument.instrument_id)
+        index_price = self.marks.index_price(instrument.underlying_id) if self.marks else 0
+        if funding is None or mark is None or not index_price:
+            return 0
+        return funding_rate(funding, mark.mark_price, index_price)
 
     # -- upkeep ---------------------------------------------------------------------------------
 

@@ -5,18 +5,10 @@ Rounded up, and never above what the owner signed. Looks at parameters and marks
 
 from collections.abc import Iterator
 
-from exchange.commands import FeeSchedule
 from exchange.engine.state import Venue
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, mul_div_down, mul_div_up, notional
 from exchange.margin.marks import PRICE_MAX
 from exchange.model import Instrument, Kind, Leg, OrderTerms
-
-
-def fee_rate(fees: FeeSchedule, kind: Kind, *, maker: bool) -> int:
-    """Rate of the index that a fill is charged, in 1e-18."""
-    if kind is Kind.OPTION:
-        return fees.maker_rate if maker else fees.taker_rate
-    return fees.linear_maker_rate if maker else fees.linear_taker_rate
 
 
 def schedule_fee_per_contract(venue: Venue, instrument: Instrument, price: int) -> int:
@@ -29,7 +21,7 @@ def schedule_fee_per_contract(venue: Venue, instrument: Instrument, price: int) 
             * schedule_fee_per_contract(venue, venue.instruments[leg.instrument_id], mark)
             for leg, mark in _marked(venue, instrument)
         )
-    rate = max(fee_rate(fees, instrument.kind, maker=maker) for maker in (True, False))
+    rate = max(fees.rate(instrument.kind, maker=maker) for maker in (True, False))
     index_price = venue.marks.index_price(instrument.underlying_id)
     by_index = mul_div_up(rate, index_price, RATIO_SCALE)
     if instrument.kind is not Kind.OPTION:
@@ -49,7 +41,7 @@ def schedule_fee(
     """Fee of a fill in micro-USDC: a rate of the index, an option's capped by its premium."""
     assert venue.parameters is not None
     fees = venue.parameters.fees
-    rate = fee_rate(fees, instrument.kind, maker=maker)
+    rate = fees.rate(instrument.kind, maker=maker)
     index_price = venue.marks.index_price(instrument.underlying_id)
     by_index = mul_div_up(rate * index_price, quantity, RATIO_SCALE * QUANTITY_SCALE)
     if instrument.kind is not Kind.OPTION:

@@ -8,22 +8,14 @@ which the index is stale does not count: nobody pays by a price that nobody know
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from exchange.commands import FundingParameters
 from exchange.engine.custody import cut_pending
 from exchange.engine.state import Funding, Venue
 from exchange.events import FundingAccrued
-from exchange.fixed import PRICE_QUANTUM, RATIO_SCALE, div_down, mul_div_down
+from exchange.fixed import PRICE_QUANTUM, RATIO_SCALE, div_down
+from exchange.margin.linear import funding_rate
 
 PERIOD_NS: Final = 8 * 3600 * 10**9  # that a rate is quoted for
 QUANTUM: Final = RATIO_SCALE * PERIOD_NS * PRICE_QUANTUM  # rate * index * time of one quantum
-
-
-def funding_rate(parameters: FundingParameters, mark_price: int, index_price: int) -> int:
-    """Rate for eight hours in 1e-18 of the index; positive: longs pay."""
-    premium = mul_div_down(mark_price - index_price, RATIO_SCALE, index_price)
-    damping = parameters.damping_rate
-    damped = max(premium - damping, 0) + min(premium + damping, 0)
-    return max(-parameters.rate_max, min(parameters.rate_max, damped))
 
 
 def accumulate(venue: Venue, underlying_id: int = 0) -> None:

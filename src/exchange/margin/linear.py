@@ -7,7 +7,15 @@ by exactly its value, and nothing is lost or made between holders. Never knows a
 
 from typing import NamedTuple
 
-from exchange.fixed import QUANTITY_SCALE, div_exact, mul_div_up, notional
+from exchange.commands import FundingParameters
+from exchange.fixed import (
+    QUANTITY_SCALE,
+    RATIO_SCALE,
+    div_exact,
+    mul_div_down,
+    mul_div_up,
+    notional,
+)
 
 
 class LinearPosition(NamedTuple):
@@ -42,3 +50,11 @@ class LinearPosition(NamedTuple):
             cost -= released
         cost += notional(price, change - closing)
         return LinearPosition(quantity + change, cost, index), cash
+
+
+def funding_rate(parameters: FundingParameters, mark_price: int, index_price: int) -> int:
+    """Rate for eight hours in 1e-18 of the index; positive: longs pay."""
+    premium = mul_div_down(mark_price - index_price, RATIO_SCALE, index_price)
+    damping = parameters.damping_rate
+    damped = max(premium - damping, 0) + min(premium + damping, 0)
+    return max(-parameters.rate_max, min(parameters.rate_max, damped))

@@ -10,6 +10,7 @@ After a restart no epoch is made before every underlying has a fresh index of th
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -24,6 +25,7 @@ from exchange.margin.scenarios import Preset
 from exchange.model import Instrument, InstrumentStatus
 from exchange.oracle.index import IndexCalculator, IndexReading, IndexRules, Verdict, moved_up
 from exchange.oracle.marks import IndexState, MarkModel, Moment, build_marks, forward_now
+from exchange.oracle.perpetual import Premium, perpetual_middle
 from exchange.oracle.repricing import Repricer, followed
 from exchange.oracle.smile_follower import SmileFollower
 from exchange.oracle.sources import Sample, Source
@@ -88,6 +90,7 @@ class MarksLoop:
         self._readings: dict[int, IndexReading] = {}
         self._epoch_ns = 0
         self._epoch_prices: dict[int, int] = {}
+        self._premiums: dict[int, Premium] = {}
         self._repricer = Repricer()
         self._follower = follower or SmileFollower(sequencer)
         self._steward = steward
@@ -165,8 +168,14 @@ class MarksLoop:
         samples.append((reply.time_ns, reading.index_price))
         if self._steward is not None:
             self._steward.note(feed.underlying_id, reply.time_ns, reading.index_price)
+        premium = self._premiums.setdefault(feed.underlying_id, Premium())
+        middle = await self._sequencer.read(partial(perpetual_middle, feed.underlying_id))
+        premium.note(now_ns, reading.index_price, middle)
         self._states[feed.underlying_id] = IndexState(
-            index_price=reading.index_price, confidence=reading.confidence, samples=samples
+            index_price=reading.index_price,
+            confidence=reading.confidence,
+            samples=samples,
+            premium=premium.value,
         )
 
     async def _calculator(self, feed: Feed) -> IndexCalculator:

@@ -63,6 +63,7 @@ class IndexState(msgspec.Struct, frozen=True, kw_only=True):
     scan: float = 1.0  # in force, as the engine has it
     volatility_scale: float = 1.0
     samples: Sequence[tuple[int, int]] = ()
+    premium: float = 0.0  # of the perpetual's mark over the index, as a share of it
 
 
 class Moment(NamedTuple):
@@ -139,6 +140,7 @@ def _underlying_market(
         scan=state.scan,
         volatility_scale=state.volatility_scale,
         surface=model.surface,
+        perpetual_price=index_price * (1.0 + state.premium),
         expiries=tuple(
             _expiry_market(expiry, index_price, model, state.samples, moment)
             for expiry in sorted(expiries)

@@ -472,8 +472,7 @@ class AsyncClient:
         if not price or now_s - asked_s > FEE_INDEX_AGE_S:
             price = to_price(await self.index_price(instrument.price_index))
             self._index_prices[instrument.price_index] = (price, now_s)
-        domain = await self.domain()
-        rate = to_price(max(domain.maker_rate, domain.taker_rate), "fee rate")
+        rate = to_price(max(instrument.maker_commission, instrument.taker_commission), "fee rate")
         cents = div_up(mul_div_up(price * FEE_MARGIN, rate, CASH_SCALE), 10_000)
         return cents * 10_000
 

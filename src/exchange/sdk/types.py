@@ -21,6 +21,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     lot_size: Decimal
     expiration_timestamp: int
     is_active: bool
+    maker_commission: Decimal  # rates of the index
+    taker_commission: Decimal
     strike: Decimal = Decimal(0)
     option_type: str = ""
 

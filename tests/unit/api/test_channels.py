@@ -11,6 +11,7 @@ from tests.unit.api.world import (
     CALL_NAME,
     MAKER_ID,
     MAKER_KEY,
+    PERPETUAL_NAME,
     PUT_NAME,
     STRANGER_KEY,
     TAKER_ID,
@@ -18,7 +19,7 @@ from tests.unit.api.world import (
     World,
     session_of,
 )
-from tests.venue import C
+from tests.venue import PERP, C
 
 from exchange.api.connection import Connection
 from exchange.api.gateway import Caller
@@ -373,3 +374,19 @@ def test_listeners_of_one_family_cost_the_others_nothing(world):
     trade(world)
     channels.tick()
     assert Names.looked_over == 0
+
+
+def test_the_perpetual_channel_tells_the_rate(world):
+    """On joining and with each epoch; an option has none."""
+    listener = Listener(world)
+    channel = f"perpetual.{PERPETUAL_NAME}.100ms"
+    world.do(lambda venue: venue.list_instruments(PERP))
+    world.do(lambda venue: venue.mark({PERP: 100_000}))
+    world.gateway.channels.tick()
+    listener.join(channel)
+    world.do(lambda venue: venue.mark({PERP: 100_100}))
+    world.gateway.channels.tick()
+    rates = [data["interest"] for name, data in listener.heard() if name == channel]
+    assert rates[-1] == 0.001
+    fault = listener.ask("public/subscribe", channels=[f"perpetual.{CALL_NAME}.100ms"])
+    assert fault["data"]["param"] == "channels"

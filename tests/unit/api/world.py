@@ -12,7 +12,20 @@ from typing import Any, Final
 import msgspec
 import uvicorn
 from tests.liquidation_world import rules
-from tests.venue import CHAIN, CLEARING, FEES, NS, USDC_TOKEN, C, P, Venue, contracts, usdc
+from tests.venue import (
+    CHAIN,
+    CLEARING,
+    FEES,
+    FUNDING,
+    NS,
+    PERP,
+    USDC_TOKEN,
+    C,
+    P,
+    Venue,
+    contracts,
+    usdc,
+)
 
 from exchange.api.app import METHODS, app_of
 from exchange.api.dispatch import Dispatcher
@@ -46,7 +59,8 @@ MAKER_ID, TAKER_ID = 2, 3
 DOMAIN: Final = Domain(31_337, CLEARING)
 CALL_NAME: Final = "BTC_USDC-25DEC26-100000-C"
 PUT_NAME: Final = "BTC_USDC-25DEC26-100000-P"
-NAMES: Final = {CALL_NAME: C, PUT_NAME: P}
+PERPETUAL_NAME: Final = "BTC_USDC-PERPETUAL"
+NAMES: Final = {CALL_NAME: C, PUT_NAME: P, PERPETUAL_NAME: PERP}
 
 
 class FakeSequencer:
@@ -112,7 +126,7 @@ class World:
     """A venue with a chain of options, two funded subaccounts, and a gateway before it."""
 
     def __init__(self, **settings: Any) -> None:
-        self.venue = Venue(fees=FEES, liquidation=rules())
+        self.venue = Venue(fees=FEES, funding=FUNDING, liquidation=rules())
         self.venue.index()
         self.venue.index(3_500, underlying_id=2)
         self.venue.list_instruments(*CHAIN)

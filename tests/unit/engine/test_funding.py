@@ -20,9 +20,9 @@ from tests.venue import (
 )
 
 from exchange.commands import AccrueFunding, FundingParameters, ListInstruments
-from exchange.engine.funding import funding_rate
 from exchange.events import BatchCut, FundingAccrued, FundingPaid, Traded
 from exchange.fixed import RATIO_SCALE
+from exchange.margin.linear import funding_rate
 
 PERCENT = RATIO_SCALE // 100
 DERIBIT = FundingParameters(

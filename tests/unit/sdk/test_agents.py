@@ -56,6 +56,8 @@ def instrument(name, strike, expiry=1, currency="BTC", kind="option"):
         lot_size=Decimal("0.01"),
         expiration_timestamp=expiry,
         is_active=True,
+        maker_commission=Decimal(0),
+        taker_commission=Decimal(0),
         strike=Decimal(strike),
     )
 
