@@ -32,6 +32,7 @@ from exchange.fixed import ASSET_SCALE, CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
 from exchange.margin.account import MarginOrder
 from exchange.margin.marks import MarksBook
 from exchange.margin.reference import evaluate
+from exchange.margin.remargin import liquidatable
 from exchange.margin.scenarios import margin_parameters
 from exchange.model import Kind, Leg, combo_number, unpack_instrument_id
 
@@ -481,3 +482,65 @@ def test_fractions_of_many_expiries_never_add_up_to_a_broken_promise(stablecoin)
             found.place_order(order_id, one)
             fill(filled, one, one.quantity)
         assert filled.initial_excess() >= found.initial_excess()
+
+
+LINEAR = [perpetual(1), perpetual(2)]
+FILLS = st.lists(
+    st.tuples(st.sampled_from(LINEAR), CONTRACTS, st.integers(1_000, 20_000_000)), max_size=12
+)
+
+
+@given(FILLS, POSITIONS, MARKS, st.integers(-100, 100))
+def test_a_linear_position_is_worth_its_mark_less_what_it_cost(fills, positions, marks, funded):
+    """Every excess is that of the same position given for nothing, with its price paid in cash."""
+    found = hold(positions, marks, cash=100_000)
+    twin = hold(positions, marks, cash=100_000)
+    paid = 0
+    for instrument_id, quantity, cents in fills:
+        found.trade(instrument_id, quantity, cents * 10_000)
+        twin.apply_fill(instrument_id, quantity)
+        paid += quantity * cents
+    twin.add_cash(-paid)
+    questions = ("equity", "initial_excess", "maintenance_excess", "initial_margin")
+    for question in questions:
+        assert getattr(found, question)() == getattr(twin, question)()
+    found.check()
+    before = [getattr(found, question)() for question in questions[:3]]
+    try:
+        marks.set_funding(LINEAR[0], funded * 10_000)
+        due = found.position(LINEAR[0]) * funded
+        for question, old in zip(questions, before, strict=False):
+            assert getattr(found, question)() == old - due
+        assert liquidatable(marks, [found]) == [7] * (found.maintenance_excess() < 0)
+        assert found.realise_funding(LINEAR[0]) == -due
+        assert found.unrealised_funding(LINEAR[0]) == 0
+        found.check()
+    finally:
+        marks.set_funding(LINEAR[0], 0)
+
+
+@given(FILLS.filter(bool), MARKS, st.randoms(use_true_random=False))
+def test_the_order_of_linear_fills_changes_no_margin(fills, marks, rng):
+    """Cash and cost may differ, cash less cost does not."""
+    shuffled = rng.sample(fills, len(fills))
+    accounts = []
+    for sequence in (fills, shuffled):
+        found = hold({}, marks, cash=1_000_000)
+        for instrument_id, quantity, cents in sequence:
+            found.trade(instrument_id, quantity, cents * 10_000)
+        accounts.append(found)
+    one, other = accounts
+    assert one.net_cash() == other.net_cash()
+    assert one.initial_excess() == other.initial_excess()
+    assert one.maintenance_excess() == other.maintenance_excess()
+
+
+@given(FILLS, MARKS, st.data())
+def test_a_risk_reducing_question_leaves_no_trace_of_cost(fills, marks, data):
+    """Asking what an order would do changes neither entry cost nor cash."""
+    found = hold({}, marks, cash=1_000)
+    for instrument_id, quantity, cents in fills:
+        found.trade(instrument_id, quantity, cents * 10_000)
+    before = found.state()
+    found.risk_reducing(data.draw(orders(marks)))
+    assert found.state() == before

@@ -21,19 +21,30 @@ from tests.venue import (
     EXPIRY_S,
     FEE_ID,
     FEES,
+    FUTURE,
     NO_FEES,
+    PERP,
     Venue,
     call,
     contracts,
-    open_venue,
+    linear_venue,
     put,
     usdc,
 )
 
-from exchange.commands import AdvanceClock, CutBatch, DepositSeen, NonceFloorSeen, SessionKeySeen
+from exchange.commands import (
+    AccrueFunding,
+    AdvanceClock,
+    CutBatch,
+    DepositSeen,
+    NonceFloorSeen,
+    SessionKeySeen,
+)
 from exchange.events import (
     AnyEvent,
     BatchCut,
+    FundingAccrued,
+    FundingPaid,
     OrderAmended,
     OrderCanceled,
     OrderPlaced,
@@ -53,7 +64,10 @@ PREVENTIONS: Final = {
     "decrement": SelfTradePrevention.DECREMENT,
 }
 NUMBER: Final = r"(-?[\d,]+(?:\.\d+)?)"
-INSTRUMENT: Final = r"(\d+k-(?:call|put))"
+INSTRUMENT: Final = r"(\d+k-(?:call|put)|perpetual|future)"
+
+
+LINEAR: Final = {"perpetual": PERP, "future": FUTURE}
 
 
 def check(text: str, *, fees: bool = False, **parameters: Any) -> "Story":
@@ -81,6 +95,8 @@ def grouped(value: int, scale: int) -> str:
 
 
 def instrument_id(words: str) -> int:
+    if words in LINEAR:
+        return LINEAR[words]
     strike, kind = words.split("k-")
     return (call if kind == "call" else put)(int(strike) * 1_000)
 
@@ -89,7 +105,7 @@ class Story:
     """A venue, and who is who in it."""
 
     def __init__(self, *, fees: bool, **parameters: Any) -> None:
-        self.venue: Venue = open_venue(fees=FEES if fees else NO_FEES, **parameters)
+        self.venue: Venue = linear_venue(fees=FEES if fees else NO_FEES, **parameters)
         self.people: dict[str, int] = {}
         self.named: dict[str, Events] = {}
 
@@ -148,6 +164,10 @@ def told(event: AnyEvent) -> str:
             return f"pays out {grouped(amount, CASH_SCALE)}"
         case PositionExpired(quantity=quantity, payoff=payoff):
             return f"{grouped(quantity, QUANTITY_SCALE)} pay {grouped(payoff, CASH_SCALE)}"
+        case FundingAccrued(index=index):
+            return f"funding stands at {grouped(index, CASH_SCALE)}"
+        case FundingPaid(amount=amount):
+            return f"funding pays {grouped(amount, CASH_SCALE)}"
         case BatchCut(number=number):
             return f"batch {number}"
         case _:
@@ -265,6 +285,10 @@ def expire(story: Story, price: str) -> Events:
     return story.venue.expire()
 
 
+def fund(story: Story) -> Events:
+    return story.venue.send(AccrueFunding())
+
+
 def cut(story: Story) -> Events:
     return story.venue.send(CutBatch())
 
@@ -272,6 +296,11 @@ def cut(story: Story) -> Events:
 def has_cash(story: Story, name: str, amount: str) -> None:
     said = grouped(story.venue.cash(story.person(name)), CASH_SCALE)
     assert said == amount, f"has {said}"
+
+
+def is_worth(story: Story, name: str, amount: str) -> None:
+    said = grouped(story.venue.engine.margin(story.person(name)).equity, CASH_SCALE)
+    assert said == amount, f"is worth {said}"
 
 
 def holds(story: Story, name: str, quantity: str, what: str) -> None:
@@ -312,12 +341,14 @@ ACTIONS: Final[list[tuple[str, Callable[..., Events | None]]]] = [
     (r"(\S+) revokes (\S+)", revoke),
     (r"(\S+) voids all nonces so far", void),
     (rf"{NUMBER} seconds pass", wait),
-    (rf"the options expire at {NUMBER}", expire),
+    (rf"(?:the options expire|everything expires) at {NUMBER}", expire),
+    (r"funding moves", fund),
     (r"a batch is cut", cut),
     (rf"(\S+) has {NUMBER}", has_cash),
+    (rf"(\S+) is worth {NUMBER}", is_worth),
     (rf"(\S+) holds {NUMBER} {INSTRUMENT}", holds),
     (r"(\S+) holds nothing", holds_nothing),
     (r"(\S+) is (not )?liquidatable", liquidatable),
     (rf"{INSTRUMENT}: bids (.*) and asks (.*)", book),
 ]
-assert len(CHAIN) == 6  # 90k, 100k and 110k: the instruments that stories may name
+assert len(CHAIN) == 6  # 90k, 100k and 110k: the options that stories may name

@@ -61,11 +61,15 @@ class CollateralResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloatPortfolio:
-    """Cash, signed quantities in contracts by instrument_id, and tokens besides cash."""
+    """Cash, signed quantities in contracts by instrument_id, and tokens besides cash.
+
+    `owed` is what of the cash belongs to perpetuals and futures: entry costs, unrealised funding.
+    """
 
     cash: float
     positions: dict[int, float]
     collateral: tuple[FloatCollateral, ...] = ()
+    owed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +129,7 @@ class Evaluation:
     """Everything between the inputs and the two excesses."""
 
     cash: float
+    owed: float
     mark_value: float
     collateral_value: float
     equity: float
@@ -163,10 +168,11 @@ def evaluate(preset: Preset, market: Market, portfolio: FloatPortfolio) -> Evalu
     initial += sum(held.initial_haircut + held.confidence for held in collateral)
     maintenance += sum(held.maintenance_haircut for held in collateral)
     collateral_value = sum(held.value for held in collateral)
-    equity = mark_value + portfolio.cash + collateral_value
+    equity = mark_value + portfolio.cash - portfolio.owed + collateral_value
     maintained = worst * preset.requirement.maintenance_factor
     return Evaluation(
         cash=portfolio.cash,
+        owed=portfolio.owed,
         mark_value=mark_value,
         collateral_value=collateral_value,
         equity=equity,
@@ -199,6 +205,7 @@ class StandardEvaluation:
     """The standard mode's figures."""
 
     cash: float
+    owed: float
     mark_value: float
     collateral_value: float
     equity: float
@@ -219,7 +226,7 @@ def evaluate_standard(
     shocks = load_preset(STANDARD_SHOCKS)
     collateral = tuple(_collateral_result(shocks, market, one) for one in portfolio.collateral)
     factor = shocks.initial_factor(market.stablecoin_price)
-    initial = maintenance = portfolio.cash
+    initial = maintenance = portfolio.cash - portfolio.owed
     for held in collateral:
         worst = min(0.0, float(held.results.min()))
         initial += held.value + worst * factor - held.initial_haircut - held.confidence
@@ -230,9 +237,10 @@ def evaluate_standard(
     collateral_value = sum(held.value for held in collateral)
     return StandardEvaluation(
         cash=portfolio.cash,
+        owed=portfolio.owed,
         mark_value=mark_value,
         collateral_value=collateral_value,
-        equity=portfolio.cash + mark_value + collateral_value,
+        equity=portfolio.cash - portfolio.owed + mark_value + collateral_value,
         legs=legs,
         collateral=collateral,
         initial_excess=initial - sum(leg.initial for leg in legs),

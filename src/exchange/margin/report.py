@@ -89,10 +89,16 @@ class MarketInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PortfolioInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Cash in USDC, signed contracts by instrument name, tokens by name (WETH, WBTC)."""
+    """Cash in USDC, signed contracts by instrument name, tokens by name (WETH, WBTC).
+
+    Of perpetuals and futures also the mean price of entry, and what they owe in funding, in USDC;
+    without an entry price nothing was paid for them.
+    """
 
     cash: float = 0.0
     positions: dict[str, float] = {}
+    entry_prices: dict[str, float] = {}
+    unrealised_funding: dict[str, float] = {}
     collateral: dict[str, float] = {}
 
 
@@ -123,7 +129,10 @@ def margin_report(document: bytes) -> dict[str, Any]:
         for name, amount in given.portfolio.collateral.items()
     )
     portfolio = FloatPortfolio(
-        cash=given.portfolio.cash, positions=positions, collateral=collateral
+        cash=given.portfolio.cash,
+        positions=positions,
+        collateral=collateral,
+        owed=_owed(given.portfolio),
     )
     named = {at: name for name, at in names.items()}
     try:
@@ -233,6 +242,8 @@ def _instrument_id(name: str, underlyings: Mapping[str, int]) -> int:
     match rest:
         case ["PERPETUAL"]:
             return pack_instrument_id(InstrumentTerms(Kind.PERPETUAL, underlying_id))
+        case [date]:
+            return pack_instrument_id(InstrumentTerms(Kind.FUTURE, underlying_id, _expiry(date)))
         case [date, strike, "C" | "P" as letter]:
             terms = InstrumentTerms(
                 Kind.OPTION,
@@ -243,7 +254,16 @@ def _instrument_id(name: str, underlyings: Mapping[str, int]) -> int:
             )
             return pack_instrument_id(terms)
         case _:
-            raise ValueError(f"portfolio.positions: {name!r} is no option or perpetual")
+            raise ValueError(f"portfolio.positions: {name!r} is no option, future or perpetual")
+
+
+def _owed(given: PortfolioInput) -> float:
+    """Entry costs and unrealised funding of the linear positions."""
+    for name in (*given.entry_prices, *given.unrealised_funding):
+        if name not in given.positions or name.endswith(("-C", "-P")):
+            raise ValueError(f"portfolio: {name!r} is no perpetual or future that is held")
+    costs = (given.positions[name] * price for name, price in given.entry_prices.items())
+    return sum(costs) + sum(given.unrealised_funding.values())
 
 
 def _strike(text: str) -> int:
@@ -265,7 +285,7 @@ def _integers(
     marks.set_collaterals(_assets(preset, portfolio))
     marks.update(build_update(preset, market, portfolio.positions, epoch=1))
     account = kind(1, marks)
-    account.add_cash(to_cash(portfolio.cash))
+    account.add_cash(to_cash(portfolio.cash - portfolio.owed))
     for instrument_id, quantity in portfolio.positions.items():
         account.apply_fill(instrument_id, round(quantity * QUANTITY_SCALE))
     for asset_id, held in enumerate(portfolio.collateral, start=1):

@@ -150,7 +150,10 @@ BAD = {
     "no time at all": ({"market__time": "noon"}, "market.time: Invalid isoformat"),
     "an unknown underlying": ({"portfolio__positions": {"SOL_USDC-PERPETUAL": 1}}, "no underlying"),
     "an inverse name": ({"portfolio__positions": {"BTC-PERPETUAL": 1}}, "no underlying"),
-    "no such kind": ({"portfolio__positions": {"BTC_USDC-25DEC26": 1}}, "no option or perpetual"),
+    "no such kind": (
+        {"portfolio__positions": {"BTC_USDC-25DEC26-1": 1}},
+        "no option, future or perp",
+    ),
     "an odd date": ({"portfolio__positions": {"BTC_USDC-1X-5-C": 1}}, "expiry '1X'"),
     "an expiry between minutes": (
         {"portfolio__positions": {"BTC_USDC-25DEC26T080030-5-C": 1}},
@@ -188,3 +191,30 @@ def test_the_example_of_the_manual_works_as_printed():
     manual = Path(__file__).parents[3].joinpath("docs/margin.md").read_text()
     example = manual.split("```json\n", 1)[1].split("```", 1)[0]
     assert margin_report(example.encode())["initial_excess"] > 0
+
+
+def test_entry_prices_and_funding_lower_equity():
+    """A perpetual bought at 99,000 that owes 12.50: both halves agree on what is left."""
+    free = report()
+    paid = report(
+        portfolio__entry_prices={"BTC_USDC-PERPETUAL": 99_000},
+        portfolio__unrealised_funding={"BTC_USDC-PERPETUAL": 12.5},
+    )
+    owed = 0.2 * 99_000 + 12.5
+    assert paid["owed"] == pytest.approx(owed)
+    for field in ("equity", "initial_excess", "maintenance_excess"):
+        assert paid[field] == pytest.approx(free[field] - owed)
+        assert paid["integers"][field] == free["integers"][field] - round(owed * 10**6)
+
+
+@pytest.mark.parametrize("name", ["BTC_USDC-25DEC26-120000-C", "ETH_USDC-PERPETUAL"])
+def test_only_linear_positions_that_are_held_have_an_entry_price(name):
+    with pytest.raises(ValueError, match="no perpetual or future that is held"):
+        report(portfolio__entry_prices={name: 1.0})
+
+
+def test_a_future_is_margined_at_its_forward():
+    """It has a name without a strike."""
+    found = report(portfolio__positions={"BTC_USDC-25DEC26": -1})
+    assert found["mark_value"] == pytest.approx(-100_500)
+    assert found["integers"]["initial_margin"] > 0
