@@ -31,6 +31,7 @@ class Verdict(StrEnum):
     OUT_OF_BOUNDS = "out_of_bounds"  # outside the configured floor and ceiling
     FROM_THE_FUTURE = "from_the_future"  # its time lies ahead of the venue's clock
     STALE = "stale"  # older than allowed
+    FROZEN = "frozen"  # says the same while the index moves
     OUTLIER = "outlier"  # too far from the median of the others
     ACCEPTED = "accepted"
 
@@ -52,6 +53,8 @@ class IndexRules(msgspec.Struct, frozen=True, kw_only=True):
     quorum: int
     sample_age_ns_max: int = 10 * 10**9
     sample_lead_ns_max: int = 2 * 10**9  # clocks of sources are not ours
+    frozen_ns: int = 60 * 10**9  # a price repeated this long ...
+    frozen_move: int = 500  # ... while the index moved by 0.05 % is no price any more
     outlier: int = 10_000  # 1 % from the median
     agreement: int = 2_000  # 0.2 % between the samples next to the median
     breaker: int = 100_000  # 10 % against either of the last two cycles
@@ -91,6 +94,8 @@ class IndexCalculator:
         self._published: deque[tuple[int, int]] = deque(maxlen=2)
         if last_price:
             self._published.append((last_ns, last_price))
+        # What each source repeats: its price, since when, and the index at that time.
+        self._repeated: dict[str, tuple[int, int, int]] = {}
         self._tripped = False
         self._calm = 0
         self._candidate = 0
@@ -103,6 +108,7 @@ class IndexCalculator:
     def reset(self) -> None:
         """An operator vouches for the sources: the next reading is compared with no past."""
         self._published.clear()
+        self._repeated.clear()
         self._tripped = False
         self._calm = 0
         self._candidate = 0
@@ -155,9 +161,23 @@ class IndexCalculator:
             verdict = Verdict.FROM_THE_FUTURE
         elif sample.time_ns < now_ns - rules.sample_age_ns_max:
             verdict = Verdict.STALE
+        elif self._is_frozen(name, price, now_ns):
+            verdict = Verdict.FROZEN
         else:
             verdict = Verdict.ACCEPTED
         return SourceReading(name=name, verdict=verdict, price=price or 0, time_ns=sample.time_ns)
+
+    def _is_frozen(self, name: str, price: int, now_ns: int) -> bool:
+        """Whether a source repeats one price though the index has left it behind."""
+        index_price = self._published[-1][1] if self._published else price
+        known = self._repeated.get(name)
+        if known is None or known[0] != price:
+            self._repeated[name] = (price, now_ns, index_price)
+            return False
+        _, since_ns, before = known
+        left_behind = min(moved_up(before, index_price), moved_up(price, index_price))
+        old = now_ns - since_ns >= self._rules.frozen_ns
+        return old and left_behind > self._rules.frozen_move
 
     def _drop_outliers(self, readings: list[SourceReading]) -> list[SourceReading]:
         prices = sorted(r.price for r in readings if r.verdict is Verdict.ACCEPTED)

@@ -191,3 +191,36 @@ def test_spread_lowers_confidence() -> None:
     assert cycle(calculator, [100_000.0] * 7).confidence == RATIO_SCALE
     prices = [100_000.0, 100_000.0, 100_000.0, 100_100.0, 100_200.0, 100_200.0, 100_200.0]
     assert cycle(calculator, prices, NOW_NS + SECOND_NS).confidence == RATIO_SCALE // 2
+
+
+def moving(calculator: IndexCalculator, seconds: int, stuck: int, step: float) -> IndexReading:
+    """Six sources that drift by `step` a second; the first `stuck` of them say the same."""
+    reading = None
+    for second in range(seconds):
+        prices = [100_000.0] * stuck + [100_000.0 + step * second] * (6 - stuck)
+        reading = cycle(calculator, prices, NOW_NS + second * SECOND_NS)
+    assert reading is not None
+    return reading
+
+
+def test_a_source_that_says_the_same_while_the_others_move_is_dropped() -> None:
+    """A minute and 0.05 % later; a new price of it counts at once."""
+    calculator = IndexCalculator(RULES)
+    assert moving(calculator, 60, 1, 1.0).sources[0].verdict is Verdict.ACCEPTED
+    later = cycle(calculator, [100_000.0] + [100_061.0] * 5, NOW_NS + 61 * SECOND_NS)
+    assert later.sources[0].verdict is Verdict.FROZEN
+    assert later.index_price == 100_061 * CASH_SCALE
+    awake = cycle(calculator, [100_060.0] + [100_062.0] * 5, NOW_NS + 62 * SECOND_NS)
+    assert awake.sources[0].verdict is Verdict.ACCEPTED
+
+
+def test_a_market_that_stands_still_freezes_nobody() -> None:
+    """All say the same for an hour: that is a price."""
+    reading = moving(IndexCalculator(RULES), 3600, 1, 0.000001)
+    assert {source.verdict for source in reading.sources} == {Verdict.ACCEPTED}
+
+
+def test_frozen_sources_are_no_quorum() -> None:
+    """Three of six stuck and three moving: nobody is followed."""
+    reading = moving(IndexCalculator(RULES), 200, 3, 2.0)
+    assert reading.index_price is None
