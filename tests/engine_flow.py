@@ -42,12 +42,14 @@ from exchange.commands import (
     PlaceOrder,
     PricedOrder,
     ProtectionParameters,
+    ReleaseOrders,
     Reprice,
     ResetProtection,
     Resume,
     RiskBounds,
     SessionKeySeen,
     SetProtection,
+    SetSpeedBump,
 )
 from exchange.events import AnyEvent, OrderArmed, OrderPlaced, Refused
 from exchange.fixed import RATIO_SCALE
@@ -128,6 +130,7 @@ class Flow:
             (4, self.amend),
             (2, self.quote),
             (2, self.reprice),
+            (1, self.bump),
             (2, self.cancel),
             (4, self.index),
             (1, self.mark),
@@ -264,6 +267,14 @@ class Flow:
     def near_price(self, low: int = usdc(2_400)) -> int:
         return low + self.draw(0, 20) * usdc(10) + int(self.rarely())
 
+    def bump(self) -> Events:
+        """Takers of an instrument wait for seconds, or no more; or time passes for those who do."""
+        if self.draw(0, 1):
+            self.venue.wait(self.draw(0, 3))
+            return self.venue.send(ReleaseOrders())
+        delay_ns = self.pick((0, 0, 0, NS))
+        return self.venue.send(SetSpeedBump(instrument_id=self.instrument_id(), delay_ns=delay_ns))
+
     def reprice(self) -> Events:
         """The marks loop moves volatility orders; rarely it names another order."""
         orders = [view.order_id for view in self.venue.engine.volatility_orders()]
@@ -394,7 +405,9 @@ class Flow:
         instrument_id = self.pick([key for key in TRADED if key in self.venue.marks])
         if instrument_id in LINEAR:
             return self.venue.mark({instrument_id: 100_000 + self.draw(-5, 5) * 50})
-        return self.venue.mark({instrument_id: self.pick((2_400, 2_450, 2_550, 6_000, 500))})
+        return self.venue.mark(
+            {instrument_id: self.pick((2_400, *range(2_420, 2_600, 20), 6_000, 500))}
+        )
 
     def fund(self) -> Events:
         """A premium or a discount for a while, funding moves, and somebody realises it."""

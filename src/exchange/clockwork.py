@@ -1,4 +1,4 @@
-"""Submits what time alone causes: expiries, funding and settlement batches.
+"""Submits what time alone causes: expiries, funding, batches, the end of waits at speed bumps.
 
 Knows the sequencer, no chain and no wire. Its commands are journaled like any others, so a replay
 needs no clock.
@@ -6,13 +6,21 @@ needs no clock.
 
 import asyncio
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Final
 
 import structlog
 
-from exchange.commands import AccrueFunding, CutBatch, ExpireInstruments
+from exchange.commands import AccrueFunding, CutBatch, ExpireInstruments, ReleaseOrders
 from exchange.engine import Engine
-from exchange.events import BatchCut, PositionExpired, Refused, Traded, Withdrawn
+from exchange.events import (
+    BatchCut,
+    OrderDelayed,
+    PositionExpired,
+    Refused,
+    Traded,
+    Withdrawn,
+)
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry
 from exchange.model import InstrumentStatus, Kind
@@ -34,9 +42,12 @@ class Clockwork:
         self._pending_since_ns = 0  # venue time of the oldest item without a batch; 0 for none
         self._retry_at_s: dict[tuple[int, int], int] = {}
         self._funded = 0  # the interval in which funding indices moved last
+        self._releases: list[int] = []  # heap of venue times at which orders may enter
+        self._woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Cut and expire for ever."""
+        """Cut, expire and release for ever."""
+        self._releases = await self._sequencer.read(lambda engine: engine.release_times_ns())
         pending = await self._sequencer.read(lambda engine: engine.pending)
         self._pending_since_ns = self._sequencer.now_ns() if pending else 0
         unsubscribe = self._sequencer.subscribe(self._on_entries)
@@ -46,13 +57,29 @@ class Clockwork:
                     await self.step()
                 except SequencerBusy:  # what is due stays due
                     log.warning("the sequencer is busy; trying again")
-                await asyncio.sleep(TICK_S)
+                await self._pause()
         finally:
             unsubscribe()
+
+    async def _pause(self) -> None:
+        """Wait for a tick, or less if an order may enter before."""
+        seconds = TICK_S
+        if self._releases:
+            seconds = min(seconds, (self._releases[0] - self._sequencer.now_ns()) / 1e9)
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
 
     async def step(self) -> None:
         """Submit whatever is due now."""
         now_ns = self._sequencer.now_ns()
+        if self._releases and self._releases[0] <= now_ns:
+            await self._sequencer.submit(ReleaseOrders())
+            while self._releases and self._releases[0] <= now_ns:
+                heappop(self._releases)
         for underlying_id, expiry in await self._sequencer.read(
             lambda engine: _due(engine, to_seconds_down(now_ns))
         ):
@@ -67,6 +94,9 @@ class Clockwork:
             for event in entry.events:
                 if isinstance(event, BatchCut):
                     self._pending_since_ns = 0
+                elif isinstance(event, OrderDelayed):
+                    heappush(self._releases, event.until_ns)
+                    self._woken.set()
                 elif isinstance(event, _SETTLES) and not self._pending_since_ns:
                     self._pending_since_ns = entry.time_ns
 

@@ -478,6 +478,18 @@ class Resume(Command, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class SetSpeedBump(Command, frozen=True, kw_only=True):
+    """Let takers wait `delay_ns` in one instrument, or in all that an underlying lists now."""
+
+    delay_ns: int
+    underlying_id: int = 0
+    instrument_id: int = 0
+
+
+class ReleaseOrders(Command, frozen=True, kw_only=True):
+    """Time has passed: orders that a speed bump held enter before any command, so before this."""
+
+
 class CutBatch(Command, frozen=True, kw_only=True):
     """End a settlement batch here; a full one ends by itself (`batch_items_max`)."""
 
@@ -576,6 +588,8 @@ AnyCommand = (
     | ResetProtection
     | Halt
     | Resume
+    | SetSpeedBump
+    | ReleaseOrders
     | CutBatch
     | AdvanceClock
     | ObserveBlocks

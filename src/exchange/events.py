@@ -52,6 +52,13 @@ class InstrumentStatusChanged(Event, frozen=True, kw_only=True):
     status: InstrumentStatus
 
 
+class SpeedBumpSet(Event, frozen=True, kw_only=True):
+    """Takers of an instrument wait so long from now on; 0: not at all."""
+
+    instrument_id: int
+    delay_ns: int
+
+
 class ProtectionSet(Event, frozen=True, kw_only=True):
     """A maker's protection limits were set, or removed."""
 
@@ -192,6 +199,14 @@ class OrderTriggered(Event, frozen=True, kw_only=True):
     order_id: int
     subaccount_id: int
     price: int
+
+
+class OrderDelayed(Event, frozen=True, kw_only=True):
+    """An order that would take waits outside the book, until the first command from then on."""
+
+    order_id: int
+    subaccount_id: int
+    until_ns: int
 
 
 class OrderRepeated(Event, frozen=True, kw_only=True):
@@ -500,6 +515,7 @@ AnyEvent = (
     | InstrumentListed
     | InstrumentStatusChanged
     | AuctionUncrossed
+    | SpeedBumpSet
     | ProtectionSet
     | ProtectionTripped
     | ProtectionLifted
@@ -515,6 +531,7 @@ AnyEvent = (
     | OrdersLinked
     | OrderActivated
     | OrderTriggered
+    | OrderDelayed
     | OrderRepeated
     | OrderAmended
     | OrderRepriced

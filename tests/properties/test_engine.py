@@ -68,6 +68,8 @@ THINGS = {
     "OrderPlaced",
     "OrderRepeated",
     "OrderAmended",
+    "OrderRepriced",
+    "OrderDelayed",
     "OrderCanceled",
     "Traded",
     "FundingAccrued",

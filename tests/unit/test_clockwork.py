@@ -9,11 +9,20 @@ from tests.signed_venue import traded_venue
 from tests.venue import CHAIN, EXPIRY_S, NS, Venue, limits, linear_venue, open_venue
 
 from exchange.clockwork import RETRY_S, Clockwork
-from exchange.commands import AccrueFunding, CutBatch, ExpireInstruments
+from exchange.commands import (
+    AccrueFunding,
+    CutBatch,
+    ExpireInstruments,
+    PlaceOrder,
+    ReleaseOrders,
+    SetSpeedBump,
+)
 from exchange.engine import Engine
 from exchange.journal import Entry, Journal
+from exchange.model import Side
 from exchange.sequencer import Reply, Sequencer, SequencerBusy
 
+MS = 10**6
 Play = Callable[[Sequencer, Clockwork, list[int]], Awaitable[None]]
 
 
@@ -147,3 +156,27 @@ def test_a_venue_without_funding_is_left_alone(tmp_path: Path) -> None:
         await clockwork.step()
 
     assert play(linear_venue(funding=None), tmp_path, scene) == []
+
+
+def test_orders_are_let_over_a_speed_bump_when_their_time_has_come(tmp_path: Path) -> None:
+    """Also those that waited when this process began; once for all that are due together."""
+    venue = open_venue()
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    venue.send(SetSpeedBump(underlying_id=1, delay_ns=20 * MS))
+    venue.sell(ann, 3, 2_500)
+    for _ in range(2):
+        venue.buy(bob, 1, 2_500)
+
+    async def scene(sequencer: Sequencer, clockwork: Clockwork, clock: list[int]) -> None:
+        await asyncio.sleep(0.03)
+        assert await sequencer.read(lambda engine: engine.pending) == 0
+        clock[0] += 20 * MS
+        await asyncio.sleep(0.1)
+        assert await sequencer.read(lambda engine: engine.pending) == 2
+        await sequencer.submit(venue.sign(bob, Side.BUY, 1, 2_500))
+        clock[0] += 20 * MS
+        await asyncio.sleep(0.1)
+        assert await sequencer.read(lambda engine: engine.pending) == 3
+
+    commands = [entry.command for entry in play(venue, tmp_path, scene)]
+    assert [type(command) for command in commands] == [ReleaseOrders, PlaceOrder, ReleaseOrders]

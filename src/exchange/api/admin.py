@@ -39,6 +39,7 @@ from exchange.commands import (
     ListInstruments,
     ObserveBlocks,
     Resume,
+    SetSpeedBump,
 )
 from exchange.fixed import to_nanoseconds
 
@@ -54,6 +55,14 @@ class ClockBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far to move the venue's clock."""
 
     seconds: Annotated[int, Meta(ge=1, le=400 * 86_400)]
+
+
+class SpeedBumpBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long takers of an instrument, or of all that an underlying lists now, wait; 0: not."""
+
+    delay_ms: Annotated[int, Meta(ge=0, le=1_000)]
+    instrument_id: int = 0
+    underlying_id: int = 0
 
 
 class IndexBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -185,6 +194,18 @@ class AdminEndpoints:
     async def _plan(self, change: ChangeBody) -> parameters.Plan:
         return await parameters.plan(self._sequencer, change, self._hooks.draw_marks)
 
+    async def set_speed_bump(self, request: Request) -> Response:
+        """Let takers wait, so that makers' cancels go ahead."""
+        body = _decode(await _body(request), SpeedBumpBody)
+        if bool(body.instrument_id) is bool(body.underlying_id):
+            raise InvalidParams("name an instrument or an underlying", "instrument_id")
+        command = SetSpeedBump(
+            delay_ns=body.delay_ms * 1_000_000,
+            instrument_id=body.instrument_id,
+            underlying_id=body.underlying_id,
+        )
+        return await self._submit(command)
+
     async def cut_batch(self, _: Request) -> Response:
         """End the settlement batch here."""
         return await self._submit(CutBatch())
@@ -233,6 +254,7 @@ def create_admin_app(
         ("/admin/cut_batch", endpoints.cut_batch),
         ("/admin/halt", endpoints.halt),
         ("/admin/resume", endpoints.resume),
+        ("/admin/set_speed_bump", endpoints.set_speed_bump),
         ("/admin/reset_index", endpoints.reset_index),
         ("/admin/relayer", endpoints.relayer),
         ("/admin/parameters/preview", endpoints.preview_parameters),

@@ -32,16 +32,17 @@ from exchange.api.ports import EngineState, Entry, Liquidation, Margin, Reply, S
 from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
-from exchange.api.views import VenueView
+from exchange.api.views import Touched, VenueView
 from exchange.commands import AnyCommand, CancelAll, Configure
 from exchange.events import Refused, RejectReason
-from exchange.model import Instrument
+from exchange.model import Instrument, OrderStatus
 from exchange.sequencer import SequencerBusy, SequencerStopped
 from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, Domain
 
 T = TypeVar("T")
 
 TICK_S: Final = 0.1
+BUMP_TIMEOUT_S: Final = 3.0  # the longest bump is a second
 PORTFOLIO_TICKS: Final = 10  # portfolios follow marks once a second
 _log: Final = structlog.get_logger("gateway")
 
@@ -100,6 +101,7 @@ class Gateway:
         self.connections: set[Connection] = set()
         self.cancels_on_disconnect: set[str] = set()  # addresses, for all their connections
         self.counters = Counters()
+        self._entering: dict[int, asyncio.Future[None]] = {}  # orders at a speed bump, by id
         self._broken = False
         self._unsubscribe: Callable[[], None] | None = None
         for entry in history:
@@ -129,7 +131,9 @@ class Gateway:
         try:
             for entry in entries:
                 if entry.seq > self.view.seq:
-                    self.channels.publish(self.view.apply(entry))
+                    touched = self.view.apply(entry)
+                    self.channels.publish(touched)
+                    self._tell_entered(touched)
         except Exception:  # noqa: BLE001  a bug here must not stop the writer that called us
             self._broken = True
             _log.exception("the view failed; this gateway must be restarted", seq=self.view.seq)
@@ -262,6 +266,24 @@ class Gateway:
     async def submit(self, command: AnyCommand) -> Reply:
         """Send a command; returns when it is durable, raises `Rejected` when it was refused."""
         return await submit(self.sequencer, command)
+
+    async def entered(self, order_id: int) -> None:
+        """Return once an order that a speed bump held has entered, or is over; or after a while."""
+        order = self.view.orders.get(order_id)
+        if order is None or order.status is not OrderStatus.UNTRIGGERED:
+            return
+        waiting = asyncio.get_running_loop().create_future()
+        known = self._entering.setdefault(order_id, waiting)
+        try:
+            async with asyncio.timeout(BUMP_TIMEOUT_S):
+                await asyncio.shield(known)
+        except TimeoutError:  # a halt came in between: the answer shows the order as it waits
+            self._entering.pop(order_id, None)
+
+    def _tell_entered(self, touched: Touched) -> None:
+        for order_id in self._entering.keys() & touched.orders.keys():
+            if touched.orders[order_id].status is not OrderStatus.UNTRIGGERED:
+                self._entering.pop(order_id).set_result(None)
 
     async def cancel_after(self, connection: Connection) -> None:
         """Cancel what a connection that has ended asked to have canceled then."""

@@ -31,6 +31,7 @@ from exchange.events import (
     OrderAmended,
     OrderArmed,
     OrderCanceled,
+    OrderDelayed,
     OrderPlaced,
     OrderRepeated,
     OrdersLinked,
@@ -65,6 +66,9 @@ async def _place(gateway: Gateway, params: EntryParams, side: Side) -> Result:
 
 
 async def _order_reply(gateway: Gateway, reply: Reply) -> Result:
+    for event in reply.events:
+        if isinstance(event, OrderDelayed):
+            await gateway.entered(event.order_id)
     order_id = next(
         event.order_id
         for event in reply.events

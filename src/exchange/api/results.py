@@ -111,6 +111,7 @@ def instrument_result(view: VenueView, instrument: Instrument) -> Result:
         "is_active": not expired,
         "state": STATES[view.statuses[instrument.instrument_id]],
         "rfq": False,
+        "speed_bump_ms": div_down(view.speed_bumps.get(instrument.instrument_id, 0), 1_000_000),
     }
     if instrument.kind is Kind.OPTION:
         result["strike"] = cash_number(instrument.strike)

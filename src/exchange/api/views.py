@@ -81,6 +81,7 @@ class VenueView:
         self.expired: set[int] = set()
         self.statuses: dict[int, InstrumentStatus] = {}
         self.listed_ns: dict[int, int] = {}
+        self.speed_bumps: dict[int, int] = {}  # nanoseconds by instrument
         self.books: dict[int, BookView] = {}
         self.orders: dict[int, OrderRecord] = {}
         self.nonces: dict[tuple[int, int], int] = {}  # (subaccount, nonce): order_id
@@ -128,6 +129,8 @@ class VenueView:
             ev.OrderPlaced: self._on_placed,
             ev.OrderAmended: self._on_amended,
             ev.OrderRepriced: self._on_repriced,
+            ev.OrderDelayed: self._on_delayed,
+            ev.SpeedBumpSet: self._on_speed_bump,
             ev.OrderCanceled: self._on_canceled,
             ev.QuotesReplaced: self._on_quotes,
             ev.Traded: self._on_traded,
@@ -341,6 +344,15 @@ class VenueView:
             self._display(order, order.fresh_display)
         self._finish_if_done(order)
         self._touch(order)
+
+    def _on_delayed(self, event: ev.OrderDelayed) -> None:
+        order = self.orders[event.order_id]
+        self._display(order, 0)
+        order.status = OrderStatus.UNTRIGGERED
+        self._touch(order)
+
+    def _on_speed_bump(self, event: ev.SpeedBumpSet) -> None:
+        self.speed_bumps[event.instrument_id] = event.delay_ns
 
     def _on_repriced(self, event: ev.OrderRepriced) -> None:
         order = self.orders[event.order_id]

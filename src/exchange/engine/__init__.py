@@ -28,10 +28,12 @@ from exchange.commands import (
     ObserveBlocks,
     PlaceLinked,
     PlaceOrder,
+    ReleaseOrders,
     Reprice,
     ResetProtection,
     Resume,
     SetProtection,
+    SetSpeedBump,
     SweepLiquidations,
     UpdateIndex,
     UpdateMarks,
@@ -40,6 +42,7 @@ from exchange.commands import (
 from exchange.engine import (
     adjusting,
     amending,
+    bump,
     combos,
     custody,
     entry,
@@ -90,6 +93,8 @@ class Engine:
         entry.sweep_deadlines(venue, to_seconds_down(time_ns))
         quoting.sweep_sheets(venue, to_seconds_down(time_ns))
         phases.sweep_phases(venue)
+        if bump.release_due(venue):
+            follow_up(venue)
         if venue.parameters is None and not isinstance(command, Configure):
             venue.refuse(RejectReason.NOT_CONFIGURED, "the venue is starting; try again")
         else:
@@ -131,6 +136,10 @@ class Engine:
                 phases.halt(venue, command)
             case Resume():
                 phases.resume(venue, command)
+            case SetSpeedBump():
+                bump.set_speed_bump(venue, command)
+            case ReleaseOrders():
+                pass  # it was time that it brought
             case ExpireInstruments():
                 expiry.expire_instruments(venue, command)
             case ListInstruments():
@@ -255,6 +264,10 @@ class Engine:
         subaccount = self._venue.subaccounts.get(subaccount_id)
         order = subaccount.orders.get(nonce) if subaccount else None
         return order_view(order) if order else None
+
+    def release_times_ns(self) -> list[int]:
+        """When the orders that a speed bump holds may enter, the first first."""
+        return self._venue.bump.due_times_ns()
 
     def trigger_price(self, order_id: int) -> int | None:
         """Where an order that waits for a price fires now; None if it waits for none."""

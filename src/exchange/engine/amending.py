@@ -9,6 +9,7 @@ import heapq
 
 from exchange.commands import AmendOrder, PricedOrder, Reprice
 from exchange.engine.booking import margin_order
+from exchange.engine.bump import delay_again, takes_late, withdraw
 from exchange.engine.checks import (
     bounded_price,
     check_amend,
@@ -53,6 +54,7 @@ def amend_order(venue: Venue, command: AmendOrder) -> None:
     if order.status is OrderStatus.UNTRIGGERED:
         order.price = command.worth if command.volatility else terms.limit_price
         _take_terms(venue, order, command)
+        delay_again(venue, order)
     elif terms.legs_hash:
         _amend_combo(venue, subaccount, order, command)
     else:
@@ -65,6 +67,11 @@ def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: Ame
     price = terms.limit_price
     if order.volatility:
         price = bounded_price(venue, terms, command.worth)
+    if takes_late(venue, order, price):
+        order.price = command.worth if order.volatility else price
+        _take_terms(venue, order, command)
+        withdraw(venue, order)
+        return
     remaining = reducible_quantity(subaccount, terms, order.filled_quantity)
     resting = book.get(order.order_id)
     assert resting is not None
@@ -96,6 +103,11 @@ def _amend_combo(venue: Venue, subaccount: Subaccount, order: Order, command: Am
         subaccount.account.remove_order(order.order_id)
         _take_terms(venue, order, command, in_place=True)
         subaccount.account.place_order(order.order_id, margin_order(terms, remaining))
+        return
+    if takes_late(venue, order, terms.limit_price):
+        order.price = terms.limit_price
+        _take_terms(venue, order, command)
+        withdraw(venue, order)
         return
     entry = plan_entry(venue, order, terms, remaining)
     if entry.refusal is not None:
@@ -177,6 +189,11 @@ def _move(venue: Venue, order: Order, priced: PricedOrder) -> None:
     price = bounded_price(venue, terms, priced.price)
     if order.price in (price, _clear_of(book, order, price)) or price == 0:
         return
+    if takes_late(venue, order, price):
+        order.price = price
+        _tell_moved(venue, order)
+        withdraw(venue, order)
+        return
     resting = book.get(order.order_id)
     assert resting is not None
     remaining = order.remaining_quantity
@@ -187,13 +204,17 @@ def _move(venue: Venue, order: Order, priced: PricedOrder) -> None:
     subaccount = venue.subaccounts[terms.subaccount_id]
     subaccount.account.remove_order(order.order_id)
     order.price = placement.price
+    _tell_moved(venue, order)
+    settle_placement(venue, subaccount, order, placement)
+
+
+def _tell_moved(venue: Venue, order: Order) -> None:
     order.updated_ns = venue.time_ns
     venue.emit(
         OrderRepriced(
             order_id=order.order_id,
-            subaccount_id=terms.subaccount_id,
-            instrument_id=terms.instrument_id,
+            subaccount_id=order.terms.subaccount_id,
+            instrument_id=order.terms.instrument_id,
             limit_price=order.price,
         )
     )
-    settle_placement(venue, subaccount, order, placement)

@@ -50,8 +50,10 @@ def arm(venue: Venue, order: Order) -> None:
 
 def disarm(venue: Venue, order: Order) -> None:
     """An order waits no more, whatever for."""
-    if not venue.triggers.remove(order.order_id) and order.order_id in venue.ready:
-        venue.ready.remove(order.order_id)
+    order_id = order.order_id
+    found = venue.triggers.remove(order_id) or venue.bump.remove(order_id)
+    if not found and order_id in venue.ready:
+        venue.ready.remove(order_id)
 
 
 def note_price(venue: Venue, source: PriceSource, key: int, price: int) -> None:

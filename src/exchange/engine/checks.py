@@ -115,7 +115,7 @@ def check_order(
         or _check_margin(
             subaccount,
             terms,
-            reducible_quantity(subaccount, terms, 0),
+            enterable_quantity(subaccount, order),
             entry_price(venue, order) if order.market else terms.limit_price,
         )
     )
@@ -230,7 +230,7 @@ def check_amend(
     if order.status is OrderStatus.UNTRIGGERED:
         return (
             _check_changes(order.terms, terms)
-            or _check_grid(venue, terms, terms.quantity)
+            or _check_grid(venue, terms, terms.quantity - order.filled_quantity)
             or _check_slice(venue, terms, command.max_show or 0)
         )
     refusal = _check_phase(venue, terms, order.time_in_force)
@@ -492,6 +492,13 @@ def _check_reduce_only(
 def position_to_reduce(subaccount: Subaccount, terms: OrderTerms) -> int:
     """How much of the position this side can close."""
     return max(0, -terms.side.sign * subaccount.account.position(terms.instrument_id))
+
+
+def enterable_quantity(subaccount: Subaccount, order: Order) -> int:
+    """What of an order may enter the book now: all that remains, unless it is reduce-only."""
+    if not order.terms.reduce_only:
+        return order.remaining_quantity
+    return min(order.remaining_quantity, position_to_reduce(subaccount, order.terms))
 
 
 def reducible_quantity(subaccount: Subaccount, terms: OrderTerms, filled_quantity: int) -> int:

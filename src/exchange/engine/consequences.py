@@ -9,6 +9,7 @@ settlement batch leaves the others to the next command.
 
 from exchange.engine.armed import meet_price, next_ready
 from exchange.engine.booking import end_wait
+from exchange.engine.bump import delay, must_wait
 from exchange.engine.checks import check_order
 from exchange.engine.combo_trading import follow_legs, note_legs
 from exchange.engine.entry import has_room, match_order
@@ -40,6 +41,9 @@ def _enter_ready(venue: Venue, order: Order) -> None:
     """An order whose wait is over meets the checks of a new one; refused, it is canceled."""
     subaccount = venue.subaccounts[order.terms.subaccount_id]
     refusal = check_order(venue, subaccount, order, more=0)
+    if refusal is None and must_wait(venue, order):
+        delay(venue, order)
+        return
     if refusal is None:
         refusal = match_order(venue, subaccount, order)
     if refusal is not None:

@@ -19,13 +19,14 @@ from exchange.engine.booking import (
     shrink,
     take_away,
 )
+from exchange.engine.bump import delay, must_wait
 from exchange.engine.checks import (
     Refusal,
     check_authority,
     check_order,
     check_waiting,
+    enterable_quantity,
     entry_price,
-    reducible_quantity,
 )
 from exchange.engine.combo_trading import match_combo
 from exchange.engine.state import Order, Subaccount, Venue
@@ -81,16 +82,26 @@ def place_order(venue: Venue, command: PlaceOrder) -> None:
         reject(venue, terms, RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken")
         return
     order = new_order(venue, command)
-    if order.trigger is None:
-        refusal = check_order(venue, subaccount, order) or match_order(venue, subaccount, order)
-    else:
-        refusal = check_waiting(venue, subaccount, order)
+    refusal = _enter(venue, subaccount, order)
     if refusal is not None:
         remember_rejected(venue, subaccount, order, refusal[0])
         reject(venue, terms, *refusal)
-    elif order.trigger is not None:
+
+
+def _enter(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
+    """Match a new order, or let it wait for its trigger or at a speed bump; or why not."""
+    if order.trigger is not None:
+        refusal = check_waiting(venue, subaccount, order)
+        if refusal is None:
+            wait(venue, subaccount, order)
+            arm(venue, order)
+        return refusal
+    refusal = check_order(venue, subaccount, order)
+    if refusal is None and must_wait(venue, order):
         wait(venue, subaccount, order)
-        arm(venue, order)
+        delay(venue, order)
+        return None
+    return refusal or match_order(venue, subaccount, order)
 
 
 def new_order(venue: Venue, command: PlaceOrder, place: int = 0) -> Order:
@@ -172,7 +183,7 @@ def match_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal |
         return RejectReason.POST_ONLY_WOULD_TRADE, "a post-only order must be able to rest"
     if terms.legs_hash:
         return match_combo(venue, subaccount, order)
-    quantity = reducible_quantity(subaccount, terms, 0)
+    quantity = enterable_quantity(subaccount, order)
     shown = iceberg_slice(order.max_show, quantity)
     placement = venue.books[terms.instrument_id].place(
         order.order_id,

@@ -345,3 +345,4 @@ def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int
     assert total == 0, "payoffs of an instrument, costs returned, sum to zero"
     del venue.books[instrument_id]
     venue.mark_breakers.pop(instrument_id, None)
+    venue.bump.set_delay(instrument_id, 0)

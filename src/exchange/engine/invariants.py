@@ -50,12 +50,13 @@ def _check_combos(venue: Venue) -> None:
 def _check_waiting(venue: Venue, waiting: int) -> None:
     """Each order that waits does so for one thing, and nothing waits that is over."""
     venue.triggers.check()
+    venue.bump.check()
     venue.links.check()
     assert not any((venue.new_prices, venue.link_news, venue.tripped)), "not followed up"
     links = [order_id for *_, members in venue.links.state() for order_id in members]
     assert not any(venue.orders[order_id].is_over for order_id in links)
     dormant = sum(map(venue.links.is_dormant, links))
-    assert len(venue.triggers) + len(venue.ready) + dormant == waiting
+    assert len(venue.triggers) + len(venue.ready) + len(venue.bump) + dormant == waiting
     for order_id in venue.ready:
         instrument_id = venue.orders[order_id].terms.instrument_id
         live = venue.statuses[instrument_id] is InstrumentStatus.LIVE
@@ -109,10 +110,10 @@ def _waits(venue: Venue, order: Order) -> bool:
     """Whether an open order waits; then it does so in exactly one place."""
     if order.status is not OrderStatus.UNTRIGGERED:
         return False
-    places = (venue.triggers, venue.ready)
+    places = (venue.triggers, venue.ready, venue.bump)
     where = sum(order.order_id in place for place in places)
     assert where + venue.links.is_dormant(order.order_id) == 1
-    assert order.filled_quantity == order.canceled_quantity == 0
+    assert order.waited or order.filled_quantity == order.canceled_quantity == 0
     return True
 
 

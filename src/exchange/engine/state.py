@@ -20,6 +20,7 @@ from exchange.matching.book import OrderBook
 from exchange.matching.breaker import Breaker, BreakerRules
 from exchange.matching.linked import LinkTable
 from exchange.matching.protection import Protection
+from exchange.matching.speed_bump import SpeedBump
 from exchange.matching.triggers import TriggerBook
 from exchange.model import (
     Instrument,
@@ -71,6 +72,7 @@ class Order(msgspec.Struct, kw_only=True):
     filled_before: int = 0  # of a quote, under nonces of earlier sheets
     market: bool = False
     volatility: int = 0  # 1e-6; 0: the limit price is the price
+    waited: bool = False  # at a speed bump
 
     @property
     def is_over(self) -> bool:
@@ -270,8 +272,7 @@ class Venue:
         self.fundings: dict[int, Funding] = {}  # by perpetual
         self.batches = Batches()
         self.protection = Protection()
-        self.triggers = TriggerBook()
-        self.links = LinkTable()
+        self.triggers, self.links, self.bump = TriggerBook(), LinkTable(), SpeedBump()
         self.ready: list[int] = []  # orders whose wait is over, until their instrument is live
         # Volatility orders, some of them over: who prices them asks. Follows from `orders`.
         self.volatility_orders: dict[int, None] = {}
@@ -371,6 +372,7 @@ class Venue:
                     self.triggers.state(),
                     self.links.state(),
                     self.ready,
+                    self.bump.state(),
                     sorted(self.combos.stirred),
                 ),
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],

@@ -52,6 +52,7 @@ ROUTES = [
     ("POST", "/admin/advance_clock"),
     ("POST", "/admin/cut_batch"),
     ("POST", "/admin/halt"),
+    ("POST", "/admin/set_speed_bump"),
     ("POST", "/admin/resume"),
     ("POST", "/admin/reset_index"),
     ("POST", "/admin/relayer"),
@@ -250,3 +251,18 @@ def test_bad_bodies_are_named(world, path, content, code):
 def test_a_short_token_keeps_nobody_out_and_is_not_taken(world):
     with pytest.raises(AssertionError):
         create_admin_app(world.sequencer, token="short")
+
+
+def test_an_operator_sets_a_speed_bump(world):
+    """In one instrument or in an underlying's; shown with the instrument."""
+    path = "/admin/set_speed_bump"
+    answer = ask(world, "POST", path, json={"underlying_id": 1, "delay_ms": 20})
+    assert {event["delay_ns"] for event in answer.json()["events"]} == {20_000_000}
+    assert world.gateway.view.speed_bumps[C] == 20_000_000
+    one = {"instrument_id": C, "delay_ms": 0}
+    assert len(ask(world, "POST", path, json=one).json()["events"]) == 1
+    for body in ({"delay_ms": 5}, {"delay_ms": 5, "underlying_id": 1, "instrument_id": C}):
+        assert ask(world, "POST", path, json=body).status_code == 400
+    for delay in (-1, 1_001):
+        body = {"underlying_id": 1, "delay_ms": delay}
+        assert ask(world, "POST", path, json=body).status_code == 400

@@ -15,6 +15,7 @@ NOT_FOR_OUTSIDERS = {
     "price",  # shown as the limit price
     "deadline_max",
     "canceled_quantity",
+    "waited",  # `OrderDelayed` tells until when
     "filled_before",  # a quote's fills under earlier nonces
 }
 
