@@ -396,6 +396,7 @@ class CancelAll(Command, frozen=True, kw_only=True):
     label: str = ""
     nonce_below: int = 0
     quotes_only: bool = False
+    order_ids: tuple[int, ...] = ()
 
 
 class Withdraw(Command, frozen=True, kw_only=True):

@@ -281,11 +281,12 @@ class WebSocketEndpoint:
             self._gateway.channels.leave(list(connection.channels), connection)
             self._keep(self._gateway.cancel_after(connection))
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something to its end, whatever becomes of the socket."""
         task = asyncio.create_task(work)
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
+        return task
 
     def _refusal(self) -> bytes:
         return self._dispatcher.refuse(TooManyRequests("too many connections")).body
@@ -328,7 +329,9 @@ class WebSocketEndpoint:
                 await self._close(socket, _MESSAGE_TOO_BIG, "message too big")
                 return
             await connection.slots.acquire()  # full: stop reading, the client slows itself
-            self._keep(self._call(text, connection))
+            task = self._keep(self._call(text, connection))
+            connection.calls.add(task)
+            task.add_done_callback(connection.calls.discard)
 
     async def _call(self, text: bytes, connection: Connection) -> None:
         try:

@@ -5,7 +5,7 @@ reading stops: a client that floods slows itself.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from exchange.api.auth import Session
@@ -13,6 +13,7 @@ from exchange.api.outbox import Outbox
 from exchange.api.settings import GatewaySettings
 
 TRY_AGAIN_LATER: Final = 1013
+ORDERS_KEPT: Final = 1_024  # placed by one connection before those that are over are forgotten
 SEND_TIMEOUT_S: Final = 30.0  # a client that reads nothing for so long is gone
 TEST_REQUEST: Final = b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_request"}}'
 
@@ -37,9 +38,20 @@ class Connection:
         self.slots = asyncio.Semaphore(settings.in_flight_per_connection_max)
         self.heartbeat_s = 0.0
         self.cancel_on_disconnect = False
+        self.calls: set[asyncio.Task[None]] = set()  # under way
+        self.quoted: set[int] = set()  # subaccounts whose sheets came by this connection
+        self.order_ids: set[int] = set()  # placed by this connection, some of them over
+        self._prune_at = ORDERS_KEPT
         self.close_reason = ""
         self._heard = asyncio.Event()
         self._heartbeat_set = asyncio.Event()
+
+    def note_orders(self, order_ids: Iterable[int], is_open: Callable[[int], bool]) -> None:
+        """Remember orders placed here; those that are over are forgotten now and then."""
+        self.order_ids.update(order_ids)
+        if len(self.order_ids) >= self._prune_at:
+            self.order_ids = set(filter(is_open, self.order_ids))
+            self._prune_at = max(ORDERS_KEPT, 2 * len(self.order_ids))
 
     def heard(self) -> None:
         """The client sent something."""

@@ -6,7 +6,7 @@ gateway answers "unavailable" rather than show a wrong picture, and the exchange
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import Final, TypeVar
 
@@ -34,8 +34,8 @@ from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
 from exchange.api.views import Touched, VenueView
 from exchange.commands import AnyCommand, CancelAll, Configure
-from exchange.events import Refused, RejectReason
-from exchange.model import Instrument, OrderStatus
+from exchange.events import OrderArmed, OrderPlaced, Refused, RejectReason
+from exchange.model import Instrument, OrderStatus, seq_and_place
 from exchange.sequencer import SequencerBusy, SequencerStopped
 from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, Domain
 
@@ -99,7 +99,7 @@ class Gateway:
         self.signatures = SignatureRecovery(settings.signature_workers)
         self.channels = Channels(self.view, self._may_see)
         self.connections: set[Connection] = set()
-        self.cancels_on_disconnect: set[str] = set()  # addresses, for all their connections
+        self.account_cancels: set[str] = set()  # addresses whose every line cancels all
         self.counters = Counters()
         self._entering: dict[int, asyncio.Future[None]] = {}  # orders at a speed bump, by id
         self._broken = False
@@ -286,19 +286,64 @@ class Gateway:
                 self._entering.pop(order_id).set_result(None)
 
     async def cancel_after(self, connection: Connection) -> None:
-        """Cancel what a connection that has ended asked to have canceled then."""
+        """Cancel what a connection that has ended asked to have canceled then.
+
+        Once at once, and again when the calls that were under way have done what they did.
+        """
         session = connection.session
-        if session is None or not (
-            connection.cancel_on_disconnect or session.address in self.cancels_on_disconnect
-        ):
+        if session is None:
             return
-        for subaccount_id in self.view.subaccounts_of(session.address, self.sequencer.now_ns()):
+        if not connection.cancel_on_disconnect and session.address not in self.account_cancels:
+            return
+        await self._cancel_for(connection, session.address)
+        if connection.calls:
+            await asyncio.wait(connection.calls)
+            await self._cancel_for(connection, session.address)
+
+    async def _cancel_for(self, connection: Connection, address: str) -> None:
+        if address in self.account_cancels:
+            subaccounts = self.view.subaccounts_of(address, self.sequencer.now_ns())
+            commands = [CancelAll(subaccount_id=number) for number in subaccounts]
+        else:
+            commands = list(self._cancels_of(connection))
+        for command in commands:
             try:
-                await self.submit(CancelAll(subaccount_id=subaccount_id))
+                await self.submit(command)
             except ExchangeError as error:
                 _log.warning(
-                    "orders stay after a disconnect", subaccount_id=subaccount_id, why=str(error)
+                    "orders stay after a disconnect",
+                    subaccount_id=command.subaccount_id,
+                    why=str(error),
                 )
+
+    def _cancels_of(self, connection: Connection) -> Iterator[CancelAll]:
+        """What takes off the orders and quotes that came by one connection."""
+        yield from (
+            CancelAll(subaccount_id=number, quotes_only=True)
+            for number in sorted(connection.quoted)
+        )
+        own: dict[int, list[int]] = {}
+        for order_id in sorted(connection.order_ids):
+            order = self.view.orders.get(order_id)
+            if order is not None and self._is_open(order_id):
+                own.setdefault(order.subaccount_id, []).append(order_id)
+        for subaccount_id, order_ids in own.items():
+            yield CancelAll(subaccount_id=subaccount_id, order_ids=tuple(order_ids))
+
+    def note_placed(self, caller: Caller, reply: Reply) -> None:
+        """Remember which connection placed the orders that a command brought."""
+        if caller.connection is not None:
+            own = [
+                event.order_id
+                for event in reply.events
+                if isinstance(event, OrderPlaced | OrderArmed)
+                and seq_and_place(event.order_id)[0] == reply.seq
+            ]
+            caller.connection.note_orders(own, self._is_open)
+
+    def _is_open(self, order_id: int) -> bool:
+        order = self.view.orders.get(order_id)
+        return order is not None and order_id in self.view.open_orders[order.subaccount_id]
 
     async def with_trails(self, rows: list[results.Result]) -> list[results.Result]:
         """Order results, those of trailing stops with the trigger price that they have now."""

@@ -1,7 +1,8 @@
 """Cancel-on-disconnect: a maker whose line breaks leaves no orders behind.
 
-While it is on, the end of a WebSocket, whatever its cause but `private/logout`, cancels all open
-orders of the session's subaccounts. Deribit cancels only those that came by that connection.
+The end of a WebSocket, whatever its cause (a close, a broken line, a missed heartbeat or ping, a
+queue that nobody reads) but `private/logout`, cancels: in scope `connection` the orders and quotes
+that came by it, as Deribit does; in scope `account` all of the session's subaccounts.
 """
 
 from typing import Any, Final, Literal
@@ -22,7 +23,7 @@ class DisconnectParams(Params, frozen=True, kw_only=True):
 async def enable_cancel_on_disconnect(
     gateway: Gateway, caller: Caller, params: DisconnectParams
 ) -> str:
-    """Turns it on for this connection, or for all connections of this address."""
+    """Turns it on: for what comes by this connection, or for all orders and every connection."""
     return _switch(gateway, caller, params, on=True)
 
 
@@ -38,9 +39,9 @@ def _switch(gateway: Gateway, caller: Caller, params: DisconnectParams, *, on: b
     if params.scope == "connection":
         connection_of(caller).cancel_on_disconnect = on
     elif on:
-        gateway.cancels_on_disconnect.add(address)
+        gateway.account_cancels.add(address)
     else:
-        gateway.cancels_on_disconnect.discard(address)
+        gateway.account_cancels.discard(address)
     return "ok"
 
 
@@ -50,7 +51,7 @@ async def get_cancel_on_disconnect(
     """Whether it is on in one scope."""
     session = gateway.session(caller)
     if params.scope == "account":
-        enabled = session.address in gateway.cancels_on_disconnect
+        enabled = session.address in gateway.account_cancels
     else:
         enabled = connection_of(caller).cancel_on_disconnect
     return {"enabled": enabled, "scope": params.scope}

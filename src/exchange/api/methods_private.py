@@ -46,18 +46,19 @@ LOOKED_OVER: Final = 1_000  # orders of one label and subaccount that one call m
 # -- orders -------------------------------------------------------------------------------------
 
 
-async def buy(gateway: Gateway, _: Caller, params: EntryParams) -> Result:
+async def buy(gateway: Gateway, caller: Caller, params: EntryParams) -> Result:
     """Places a signed order to buy; needs no session, since it is signed."""
-    return await _place(gateway, params, Side.BUY)
+    return await _place(gateway, caller, params, Side.BUY)
 
 
-async def sell(gateway: Gateway, _: Caller, params: EntryParams) -> Result:
+async def sell(gateway: Gateway, caller: Caller, params: EntryParams) -> Result:
     """Places a signed order to sell; needs no session, since it is signed."""
-    return await _place(gateway, params, Side.SELL)
+    return await _place(gateway, caller, params, Side.SELL)
 
 
-async def _place(gateway: Gateway, params: EntryParams, side: Side) -> Result:
+async def _place(gateway: Gateway, caller: Caller, params: EntryParams, side: Side) -> Result:
     reply = await gateway.submit(await entry_command(gateway, params, side))
+    gateway.note_placed(caller, reply)
     linked = [event.order_ids for event in reply.events if isinstance(event, OrdersLinked)]
     receipt = await _order_reply(gateway, reply)
     if linked:

@@ -95,7 +95,10 @@ async def mass_quote(gateway: Gateway, caller: Caller, params: MassQuoteParams) 
     command = MassQuote(
         terms=terms, quotes=quotes, signature=signature, label=params.label, mmp=params.mmp
     )
-    return _answer(gateway, params, await gateway.submit(command))
+    reply = await gateway.submit(command)
+    if caller.connection is not None:
+        caller.connection.quoted.add(terms.subaccount_id)
+    return _answer(gateway, params, reply)
 
 
 def _quote(gateway: Gateway, line: QuoteLine) -> Quote:

@@ -286,8 +286,9 @@ def cancel_all(venue: Venue, command: CancelAll) -> None:
             subaccount_id=command.subaccount_id,
         )
         return
+    wanted = frozenset(command.order_ids)
     for order in list(subaccount.open_orders.values()):
-        if _matches(venue, order, command):
+        if (not wanted or order.order_id in wanted) and _matches(venue, order, command):
             cancel(venue, order, CancelReason.BY_OWNER)
 
 

@@ -1,12 +1,26 @@
 """Cancel-on-disconnect, over real sockets."""
 
+import asyncio
 import json
+import socket
+import struct
 import time
 
 import pytest
-from tests.unit.api.world import TAKER_ID, TAKER_KEY, World, serving, sign_in_text
+from tests.unit.api.test_methods_quotes import line, sheet
+from tests.unit.api.world import (
+    TAKER,
+    TAKER_ID,
+    TAKER_KEY,
+    World,
+    serving,
+    session_of,
+    sign_in_text,
+)
 from websockets.sync.client import connect
 
+from exchange.api.connection import ORDERS_KEPT, Connection
+from exchange.api.gateway import Caller
 from exchange.sdk import Wallet
 
 WAIT_S = 5.0
@@ -103,6 +117,104 @@ def test_the_account_scope_covers_later_connections(stage):
         sign_in(world, client)
         assert ask(client, "private/disable_cancel_on_disconnect", scope) == "ok"
         assert ask(client, "private/get_cancel_on_disconnect", scope)["enabled"] is False
+
+
+def test_a_connection_takes_its_own_orders_along_only(stage):
+    """Those of another line stay; so does what came over HTTP."""
+    world, url = stage
+    with connect(url, compression=None, proxy=None) as other:
+        rest_one(world, other)
+        with connect(url, compression=None, proxy=None) as client:
+            sign_in(world, client)
+            ask(client, "private/enable_cancel_on_disconnect")
+            rest_one(world, client)
+            rest_one(world, client)
+            assert open_count(world) == 3
+        assert left_after(world, 1) == 1
+
+
+def test_an_account_takes_all_along(stage):
+    world, url = stage
+    with connect(url, compression=None, proxy=None) as other:
+        rest_one(world, other)
+        with connect(url, compression=None, proxy=None) as client:
+            sign_in(world, client)
+            ask(client, "private/enable_cancel_on_disconnect", {"scope": "account"})
+        assert left_after(world, 0) == 0
+
+
+def test_a_line_that_breaks_without_a_word_counts(stage):
+    """The socket is reset: no close frame, no goodbye."""
+    world, url = stage
+    with connect(url, compression=None, proxy=None) as client:
+        sign_in(world, client)
+        ask(client, "private/enable_cancel_on_disconnect")
+        rest_one(world, client)
+        linger = struct.pack("ii", 1, 0)  # close sends a reset
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        client.socket.close()
+        assert left_after(world, 0) == 0
+
+
+def test_a_missed_heartbeat_counts(stage, monkeypatch):
+    """The client lives, but says nothing."""
+    world, url = stage
+    plain = Connection.set_heartbeat
+    monkeypatch.setattr(
+        Connection, "set_heartbeat", lambda self, seconds: plain(self, seconds / 99)
+    )
+    with connect(url, compression=None, proxy=None) as client:
+        sign_in(world, client)
+        ask(client, "private/enable_cancel_on_disconnect")
+        rest_one(world, client)
+        ask(client, "public/set_heartbeat", {"interval": 10})
+        assert left_after(world, 0) == 0
+
+
+def test_quotes_that_came_by_it_are_canceled(stage):
+    world, url = stage
+    with connect(url, compression=None, proxy=None) as client:
+        sign_in(world, client)
+        ask(client, "private/enable_cancel_on_disconnect")
+        own = {"subaccount_id": TAKER_ID, "signer": TAKER, "key": TAKER_KEY}
+        params = sheet(world, 1, line(bid=("10", "1")), **own)
+        assert ask(client, "private/mass_quote", params)["placed"] == 2
+        assert open_count(world) == 2
+    assert left_after(world, 0) == 0
+
+
+def test_a_call_under_way_at_the_end_leaves_nothing_behind():
+    """Its order comes after the first cancel; the second one takes it."""
+    world = World()
+
+    async def play():
+        connection = Connection("test", world.settings, lambda *_: None)
+        connection.session, connection.cancel_on_disconnect = session_of(world).session, True
+        caller = Caller(address="test", connection=connection)
+        text = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "private/buy", "params": order})
+
+        async def late():
+            await asyncio.sleep(0.02)
+            await world.dispatcher.call_text(text.encode(), caller)
+
+        task = asyncio.create_task(late())
+        connection.calls.add(task)
+        task.add_done_callback(connection.calls.discard)
+        await world.gateway.cancel_after(connection)
+        assert connection.order_ids
+
+    order = world.order("buy", price="10")
+    asyncio.run(play())
+    assert open_count(world) == 0
+    world.gateway.stop()
+
+
+def test_orders_that_are_over_are_forgotten():
+    connection = Connection("test", World().settings, lambda *_: None)
+    connection.note_orders(range(1, ORDERS_KEPT), lambda _: False)
+    assert len(connection.order_ids) == ORDERS_KEPT - 1
+    connection.note_orders([ORDERS_KEPT], lambda order_id: order_id == 5)
+    assert connection.order_ids == {5}
 
 
 def test_it_needs_a_session(stage):
