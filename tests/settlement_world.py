@@ -249,8 +249,8 @@ def _event(seen: AnyObservation) -> AnyEvent | None:
     match seen:
         case SubaccountSeen():
             return SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner)
-        case DepositSeen() if not seen.token:
-            return Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount)
+        case DepositSeen():
+            return Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount, token=seen.token)
         case _:
             return None
 

@@ -5,9 +5,16 @@ from typing import Any
 
 import msgspec
 from tests.liquidation_world import liquidating_venue, rules, sweep
-from tests.venue import CLEARING, C, P, Venue, open_venue, usdc
+from tests.venue import CLEARING, COLLATERALS, WETH, C, P, Venue, open_venue, tokens, usdc
 
-from exchange.commands import BidLiquidation, MassQuote, PlaceLinked, PlaceOrder, Withdraw
+from exchange.commands import (
+    BidLiquidation,
+    MassQuote,
+    PlaceLinked,
+    PlaceOrder,
+    TransferFunds,
+    Withdraw,
+)
 from exchange.events import AnyEvent, BatchCut
 from exchange.journal import EntryEncoder, Journal
 from exchange.model import (
@@ -19,6 +26,7 @@ from exchange.model import (
     Quote,
     SheetTerms,
     Side,
+    TransferTerms,
     Trigger,
     TriggerKind,
 )
@@ -31,6 +39,7 @@ from exchange.signing import (
     sheet_leaves,
     sheet_root,
     sign_digest,
+    transfer_digest,
     withdrawal_digest,
 )
 
@@ -138,6 +147,29 @@ def withdraw_signed(venue: Venue, subaccount_id: int, amount: int) -> tuple[AnyE
     terms = venue.withdrawal(subaccount_id, amount).terms
     signature = sign_digest(withdrawal_digest(DOMAIN, terms), KEYS[terms.signer])
     return venue.send(Withdraw(terms=terms, signature=signature))
+
+
+def moved_venue() -> Venue:
+    """The taker's WETH arrives, goes to another own subaccount, and leaves from there."""
+    venue = open_venue(collaterals=COLLATERALS, transfers=True)
+    first, second = venue.fund(TAKER), venue.fund(TAKER, 0)
+    venue.give(first, WETH, 3)
+    token = COLLATERALS[0].token
+    terms = TransferTerms(
+        subaccount_id=first,
+        to_subaccount_id=second,
+        token=token,
+        amount=tokens(2),
+        nonce=77,
+        deadline=venue.now_s + 600,
+        signer=TAKER,
+    )
+    signature = sign_digest(transfer_digest(DOMAIN, terms), TAKER_KEY)
+    venue.send(TransferFunds(terms=terms, signature=signature))
+    leaving = msgspec.structs.replace(venue.withdrawal(second, 0).terms, amount=1, token=token)
+    signature = sign_digest(withdrawal_digest(DOMAIN, leaving), TAKER_KEY)
+    venue.send(Withdraw(terms=leaving, signature=signature))
+    return venue
 
 
 def traded_venue(**parameters: Any) -> Venue:

@@ -392,7 +392,7 @@ def test_each_refusal_is_documented_in_order(api_page: str) -> None:
 
 
 def test_each_refusal_has_a_sentence() -> None:
-    from exchange.events import RejectReason
+    from exchange.reasons import RejectReason
 
     lines = (ROOT / SOURCE / "reasons.py").read_text(encoding="utf-8").splitlines()
     bare = [

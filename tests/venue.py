@@ -6,6 +6,7 @@ and that cash is what came in less what went out.
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,6 +32,7 @@ from exchange.commands import (
     PlaceOrder,
     SubaccountSeen,
     TradingLimits,
+    TransferFunds,
     UnderlyingRisk,
     UpdateIndex,
     UpdateMarks,
@@ -50,13 +52,14 @@ from exchange.events import (
     Traded,
     Withdrawn,
 )
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE, parse_decimal
+from exchange.fixed import ASSET_SCALE, CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE, parse_decimal
 from exchange.model import (
     InstrumentTerms,
     Kind,
     OptionKind,
     OrderTerms,
     Side,
+    TransferTerms,
     Underlying,
     WithdrawalTerms,
     pack_instrument_id,
@@ -133,6 +136,11 @@ def usdc(amount: Number) -> int:
 def contracts(quantity: Number) -> int:
     """1e-4 contracts of a quantity in words."""
     return _scaled(quantity, QUANTITY_SCALE)
+
+
+def tokens(amount: Number) -> int:
+    """1e-8 of a token of an amount in words."""
+    return _scaled(amount, ASSET_SCALE)
 
 
 def _scaled(number: Number, scale: int) -> int:
@@ -254,7 +262,7 @@ class Venue:
         self.engine = Engine()
         self.time_ns = START_S * NS
         self.entries: list[tuple[int, int, AnyCommand, tuple[AnyEvent, ...]]] = []
-        self.external_cash = 0  # deposits less withdrawals
+        self.external: Counter[str] = Counter()  # deposits less withdrawals, by token; "": cash
         self.signed: dict[tuple[int, int], OrderTerms] = {}
         self.marks: dict[int, int] = {}
         self.epoch = 0
@@ -283,13 +291,14 @@ class Venue:
         events = self.engine.apply(seq, self.time_ns, command)
         self.entries.append((seq, self.time_ns, command, events))
         for event in events:
-            if isinstance(event, Deposited):
-                self.external_cash += event.amount
-            elif isinstance(event, Withdrawn):
-                self.external_cash -= event.amount
+            if isinstance(event, Deposited | Withdrawn):
+                amount = event.amount if isinstance(event, Deposited) else -event.amount
+                self.external[event.token] += amount
         if self.checking:
             self.engine.check()
-            assert self.engine.total_cash() == self.external_cash
+            assert self.engine.total_cash() == self.external[""]
+            tokens = {token: held for token, held in self.external.items() if token and held}
+            assert self.engine.total_tokens() == tokens
         return events
 
     def twin(self) -> Engine:
@@ -487,6 +496,28 @@ class Venue:
     def withdraw(self, subaccount_id: int, amount: Number, **changes: Any) -> tuple[AnyEvent, ...]:
         """Take cash out."""
         return self.send(self.withdrawal(subaccount_id, amount, **changes))
+
+    def give(self, subaccount_id: int, asset_id: int, amount: Number) -> tuple[AnyEvent, ...]:
+        """Tokens arrive from the chain."""
+        token = COLLATERALS[asset_id - 1].token
+        seen = DepositSeen(subaccount_id=subaccount_id, amount=tokens(amount), token=token)
+        return self.observe(seen)
+
+    def move(
+        self, subaccount_id: int, to_subaccount_id: int, amount: int, **changes: Any
+    ) -> tuple[AnyEvent, ...]:
+        """Sign a transfer; `amount` in units."""
+        fields = {
+            "subaccount_id": subaccount_id,
+            "to_subaccount_id": to_subaccount_id,
+            "token": USDC_TOKEN,
+            "amount": amount,
+            "nonce": self.next_nonce,
+            "deadline": self.now_s + 3600,
+            "signer": self.engine.subaccounts[subaccount_id].owner,
+        } | changes
+        self.next_nonce = max(self.next_nonce, fields["nonce"]) + 1
+        return self.send(TransferFunds(terms=TransferTerms(**fields), signature=b""))
 
     def expire(self, expiry: int = EXPIRY_S, underlying_id: int = 1) -> tuple[AnyEvent, ...]:
         """Deliver an expiry."""

@@ -22,6 +22,7 @@ from exchange.model import (
     SelfTradePrevention,
     SheetTerms,
     TimeInForce,
+    TransferTerms,
     Trigger,
     Underlying,
     WithdrawalTerms,
@@ -213,6 +214,7 @@ class Configure(Command, frozen=True, kw_only=True):
     liquidation: LiquidationParameters | None = None  # None: nobody is liquidated
     funding: FundingParameters | None = None  # None: perpetuals pay none
     risk_bounds: RiskBounds | None = None  # None: nobody adjusts
+    transfers: bool = False  # between an owner's subaccounts; settlement must know them
 
 
 class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -400,7 +402,7 @@ class CancelAll(Command, frozen=True, kw_only=True):
 
 
 class Withdraw(Command, frozen=True, kw_only=True):
-    """Take cash out: debited here, paid by the settlement batch that contains this command."""
+    """Take cash or a token out: debited here, paid by the batch that contains this command."""
 
     terms: WithdrawalTerms
     signature: bytes
@@ -420,6 +422,13 @@ class BidLiquidation(Command, frozen=True, kw_only=True):
     """Take over a fraction of a subaccount at its auction's price, now."""
 
     terms: BidTerms
+    signature: bytes
+
+
+class TransferFunds(Command, frozen=True, kw_only=True):
+    """Move cash or tokens between two subaccounts of one owner."""
+
+    terms: TransferTerms
     signature: bytes
 
 
@@ -513,7 +522,7 @@ class SubaccountSeen(Observation, frozen=True, kw_only=True):
 
 
 class DepositSeen(Observation, frozen=True, kw_only=True):
-    """The chain credited cash, or a token in its ledger units (1e-8 of it at most)."""
+    """The chain credited cash, or a token in its ledger units (1e-8 of it)."""
 
     subaccount_id: int
     amount: int
@@ -583,6 +592,7 @@ AnyCommand = (
     | Withdraw
     | SweepLiquidations
     | BidLiquidation
+    | TransferFunds
     | ExpireInstruments
     | AccrueFunding
     | SetProtection

@@ -123,10 +123,11 @@ class SubaccountOpened(Event, frozen=True, kw_only=True):
 
 
 class Deposited(Event, frozen=True, kw_only=True):
-    """Cash arrived from the chain."""
+    """Cash or a token arrived from the chain; 1e-6 USDC, or 1e-8 of the token."""
 
     subaccount_id: int
     amount: int
+    token: str = ""  # address; none: USDC
 
 
 class SessionKeySet(Event, frozen=True, kw_only=True):
@@ -443,12 +444,23 @@ class FundingPaid(Event, frozen=True, kw_only=True):
 
 
 class Withdrawn(Event, frozen=True, kw_only=True):
-    """Cash left a subaccount for the chain."""
+    """Cash or a token left a subaccount for the chain; units as in `Deposited`."""
 
     subaccount_id: int
     amount: int
     recipient: str
     nonce: int
+    token: str = ""
+
+
+class Transferred(Event, frozen=True, kw_only=True):
+    """Cash or a token moved between two subaccounts of one owner; units as in `Deposited`."""
+
+    subaccount_id: int
+    to_subaccount_id: int
+    amount: int
+    nonce: int
+    token: str = ""
 
 
 class DeliveryPriceFixed(Event, frozen=True, kw_only=True):
@@ -552,6 +564,7 @@ AnyEvent = (
     | FundingAccrued
     | FundingPaid
     | Withdrawn
+    | Transferred
     | DeliveryPriceFixed
     | InstrumentExpired
     | PositionExpired

@@ -305,7 +305,10 @@ class SheetTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an owner signs to take cash out; `amount` in the token's own units."""
+    """What an owner signs to take cash or a token out; `amount` in ledger units.
+
+    Those are 1e-6 USDC, and 1e-8 of any other token.
+    """
 
     subaccount_id: int
     token: str
@@ -327,6 +330,18 @@ class BidTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     nonce: int
     deadline: int  # UTC second
     signer: str  # checksummed address
+
+
+class TransferTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an owner signs to move cash or a token to another own subaccount; ledger units."""
+
+    subaccount_id: int
+    to_subaccount_id: int
+    token: str
+    amount: int
+    nonce: int
+    deadline: int
+    signer: str
 
 
 def sheet_orders(terms: SheetTerms, quotes: Sequence[Quote]) -> tuple[OrderTerms, ...]:

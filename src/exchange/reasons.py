@@ -61,8 +61,9 @@ class RejectReason(StrEnum):
     INSUFFICIENT_MARGIN = "insufficient_margin"  # initial margin fails after its worst fill
     POST_ONLY_WOULD_TRADE = "post_only_would_trade"  # it would take liquidity
     FOK_NOT_FILLABLE = "fok_not_fillable"  # the book cannot fill it whole
-    INSUFFICIENT_CASH = "insufficient_cash"  # the withdrawal exceeds free cash
-    BAD_RECIPIENT = "bad_recipient"  # token or recipient of a withdrawal cannot be served
+    INSUFFICIENT_CASH = "insufficient_cash"  # what leaves exceeds free cash or tokens
+    BAD_RECIPIENT = "bad_recipient"  # whom the money would go to cannot be paid
+    NOT_OFFERED = "not_offered"  # this venue is configured without it
     NOT_EXPIRED = "not_expired"  # the expiry lies ahead
     ALREADY_EXPIRED = "already_expired"  # the expiry was delivered before
     SAMPLES_MISSING = "samples_missing"  # the delivery window has a hole in its index samples

@@ -21,6 +21,7 @@ from exchange.model import (
     OrderTerms,
     Quote,
     SheetTerms,
+    TransferTerms,
     Trigger,
     WithdrawalTerms,
     sheet_orders,
@@ -40,6 +41,10 @@ WITHDRAWAL_TYPE: Final = (
     "Withdrawal(uint64 subaccountId,address token,uint256 amount,address recipient,uint64 nonce,"
     "uint64 deadline,address signer)"
 )
+TRANSFER_TYPE: Final = (
+    "Transfer(uint64 subaccountId,uint64 toSubaccountId,address token,uint256 amount,uint64 nonce,"
+    "uint64 deadline,address signer)"
+)
 SHEET_TYPE: Final = (
     "QuoteSheet(uint64 subaccountId,uint64 sheetNonce,uint64 deadline,bytes32 root,address signer)"
 )
@@ -52,11 +57,13 @@ _CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8C
 _HALF_ORDER: Final = _CURVE_ORDER >> 1
 _ORDER_TYPEHASH: Final = keccak(ORDER_TYPE.encode())
 _WITHDRAWAL_TYPEHASH: Final = keccak(WITHDRAWAL_TYPE.encode())
+_TRANSFER_TYPEHASH: Final = keccak(TRANSFER_TYPE.encode())
 _SHEET_TYPEHASH: Final = keccak(SHEET_TYPE.encode())
 _BID_TYPEHASH: Final = keccak(BID_TYPE.encode())
 # Every field is one 32-byte word; `x` are its leading zero bytes.
 _ORDER_WORDS: Final = struct.Struct(">32s24xQ32s31xB24xQ24sq24xQ31x?32s24xQ28xI24xQ12x20s")
 _WITHDRAWAL_WORDS: Final = struct.Struct(">32s24xQ12x20s32s12x20s24xQ24xQ12x20s")
+_TRANSFER_WORDS: Final = struct.Struct(">32s24xQ24xQ12x20s32s24xQ24xQ12x20s")
 _SHEET_WORDS: Final = struct.Struct(">32s24xQ24xQ24xQ32s12x20s")
 _BID_WORDS: Final = struct.Struct(">32s24xQ24xQ24xQ24sq24xQ24xQ24xQ12x20s")
 _TRIGGER_BYTES: Final = struct.Struct(">BBqq")
@@ -158,6 +165,22 @@ def withdrawal_struct_hash(terms: WithdrawalTerms) -> bytes:
             _address_bytes(terms.token),
             terms.amount.to_bytes(32, "big"),
             _address_bytes(terms.recipient),
+            terms.nonce,
+            terms.deadline,
+            _address_bytes(terms.signer),
+        )
+    )
+
+
+def transfer_struct_hash(terms: TransferTerms) -> bytes:
+    """`hashStruct` of a transfer, 32 bytes."""
+    return keccak(
+        _TRANSFER_WORDS.pack(
+            _TRANSFER_TYPEHASH,
+            terms.subaccount_id,
+            terms.to_subaccount_id,
+            _address_bytes(terms.token),
+            terms.amount.to_bytes(32, "big"),
             terms.nonce,
             terms.deadline,
             _address_bytes(terms.signer),
@@ -273,6 +296,11 @@ def withdrawal_digest(domain: Domain, terms: WithdrawalTerms) -> bytes:
 def bid_digest(domain: Domain, terms: BidTerms) -> bytes:
     """The 32 bytes that a keeper signs to bid in a liquidation auction."""
     return _digest(domain, bid_struct_hash(terms))
+
+
+def transfer_digest(domain: Domain, terms: TransferTerms) -> bytes:
+    """The 32 bytes that the owner signs to move money between own subaccounts."""
+    return _digest(domain, transfer_struct_hash(terms))
 
 
 def order_stages(domain: Domain, terms: OrderTerms) -> dict[str, str]:

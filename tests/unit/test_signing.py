@@ -21,6 +21,7 @@ from exchange.model import (
     Quote,
     SheetTerms,
     Side,
+    TransferTerms,
     Trigger,
     TriggerKind,
     WithdrawalTerms,
@@ -63,6 +64,16 @@ WITHDRAWALS = st.builds(
     token=ADDRESSES,
     amount=word(256),
     recipient=ADDRESSES,
+    nonce=word(64),
+    deadline=word(64),
+    signer=ADDRESSES,
+)
+TRANSFERS = st.builds(
+    TransferTerms,
+    subaccount_id=word(64),
+    to_subaccount_id=word(64),
+    token=ADDRESSES,
+    amount=word(256),
     nonce=word(64),
     deadline=word(64),
     signer=ADDRESSES,
@@ -147,6 +158,22 @@ def test_withdrawal_digests_are_eth_accounts(domain, terms):
     }
     expected = reference_digest(domain, signing.WITHDRAWAL_TYPE, message)
     assert signing.withdrawal_digest(domain, terms) == expected
+
+
+@given(DOMAINS, TRANSFERS)
+def test_transfer_digests_are_eth_accounts(domain, terms):
+    """Any transfer hashes as an independent EIP-712 encoder says."""
+    message = {
+        "subaccountId": terms.subaccount_id,
+        "toSubaccountId": terms.to_subaccount_id,
+        "token": terms.token,
+        "amount": terms.amount,
+        "nonce": terms.nonce,
+        "deadline": terms.deadline,
+        "signer": terms.signer,
+    }
+    expected = reference_digest(domain, signing.TRANSFER_TYPE, message)
+    assert signing.transfer_digest(domain, terms) == expected
 
 
 def vector_domain(kind: str) -> Domain:

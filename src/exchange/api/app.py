@@ -37,6 +37,7 @@ from exchange.api.listener import bounded_protocol
 from exchange.api.methods_disconnect import DISCONNECT
 from exchange.api.methods_funding import FUNDING
 from exchange.api.methods_liquidations import LIQUIDATIONS
+from exchange.api.methods_money import MONEY
 from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
@@ -54,6 +55,7 @@ METHODS: Final[list[Method[Any]]] = [
     *FUNDING,
     *RISK,
     *PRIVATE,
+    *MONEY,
     *PROTECTION,
     *QUOTES,
     *DISCONNECT,

@@ -213,6 +213,7 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.FOK_NOT_FILLABLE: (11030, "other_reject", "time_in_force"),
     RejectReason.INSUFFICIENT_CASH: (10009, "not_enough_funds", "amount"),
     RejectReason.BAD_RECIPIENT: (11090, "invalid_addr", "address"),
+    RejectReason.NOT_OFFERED: (11042, "permission_denied", ""),
     RejectReason.NOT_EXPIRED: (11050, "bad_request", "expiry"),
     RejectReason.ALREADY_EXPIRED: (11050, "bad_request", "expiry"),
     RejectReason.SAMPLES_MISSING: (10040, "retry", "expiry"),

@@ -28,7 +28,7 @@ from exchange.api.errors import (
     UnknownInstrument,
 )
 from exchange.api.limits import RateLimits
-from exchange.api.ports import EngineState, Entry, Liquidation, Margin, Reply, Sequencer
+from exchange.api.ports import EngineState, Entry, Liquidation, Margin, Reply, Sequencer, Token
 from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
@@ -367,6 +367,21 @@ class Gateway:
         margin = await self.sequencer.read(partial(_margin, subaccount_id))
         return results.summary_of_account(self.view, subaccount_id, margin)
 
+    async def summaries(self, subaccount_id: int) -> list[results.Result]:
+        """Cash with margin, then each collateral token."""
+        margin, tokens = await self.sequencer.read(partial(_margin_and_tokens, subaccount_id))
+        account = results.summary_of_account(self.view, subaccount_id, margin)
+        collaterals = {asset.asset_id: asset for asset in self.configured().collaterals}
+        indices = self.view.index_prices
+        return [account] + [
+            results.token_summary(
+                account,
+                token,
+                indices.get(collaterals[token.asset_id].underlying_id, (0, 0))[0],
+            )
+            for token in tokens
+        ]
+
 
 async def submit(sequencer: Sequencer, command: AnyCommand) -> Reply:
     """The reply to a command that took effect; everything else is an `ExchangeError`."""
@@ -389,3 +404,7 @@ def _trigger_prices(order_ids: tuple[int, ...], engine: EngineState) -> dict[int
 
 def _margin(subaccount_id: int, engine: EngineState) -> Margin:
     return engine.margin(subaccount_id)
+
+
+def _margin_and_tokens(subaccount_id: int, engine: EngineState) -> tuple[Margin, tuple[Token, ...]]:
+    return engine.margin(subaccount_id), engine.token_views(subaccount_id)

@@ -21,12 +21,8 @@ from exchange.api.records import OrderRecord, Position, Trade
 from exchange.api.results import Result
 from exchange.api.schemas import (
     OrderType,
-    parse_address,
-    parse_hex,
-    parse_usdc,
 )
 from exchange.commands import CancelAll, CancelOrder
-from exchange.commands import Withdraw as WithdrawCommand
 from exchange.events import (
     OrderAmended,
     OrderArmed,
@@ -38,8 +34,7 @@ from exchange.events import (
     RejectReason,
 )
 from exchange.fixed import to_milliseconds_down
-from exchange.model import Instrument, Side, WithdrawalTerms
-from exchange.signing import withdrawal_digest
+from exchange.model import Instrument, Side
 
 LOOKED_OVER: Final = 1_000  # orders of one label and subaccount that one call may look over
 
@@ -86,11 +81,7 @@ async def _order_reply(gateway: Gateway, reply: Reply) -> Result:
     ]
     shown = await gateway.with_trails([results.order_result(gateway.view, order)])
     receipt: Result = {"order": shown[0], "trades": trades}
-    return receipt | _receipt(reply)
-
-
-def _receipt(reply: Reply) -> Result:
-    return {"seq": reply.seq, "journal_hash": "0x" + reply.chain_hash.hex()}
+    return receipt | results.receipt(reply)
 
 
 async def edit(gateway: Gateway, _: Caller, params: EditParams) -> Result:
@@ -116,7 +107,7 @@ async def cancel(gateway: Gateway, caller: Caller, params: schemas.OrderIdParams
     reply = await gateway.submit(
         CancelOrder(subaccount_id=order.subaccount_id, order_id=order.order_id)
     )
-    return results.order_result(gateway.view, order) | _receipt(reply)
+    return results.order_result(gateway.view, order) | results.receipt(reply)
 
 
 async def cancel_all(gateway: Gateway, caller: Caller, params: schemas.CancelAllParams) -> int:
@@ -321,19 +312,19 @@ async def get_account_summary(
     gateway: Gateway, caller: Caller, params: schemas.AccountParams
 ) -> Result:
     """Cash, equity and margin of one subaccount."""
-    _usdc_only(params)
-    return await gateway.summary(gateway.subaccount(caller, params.subaccount_id))
-
-
-def _usdc_only(params: schemas.AccountParams) -> None:
-    if params.currency.upper() not in ("USDC", "ANY"):
-        raise InvalidParams("accounts are in USDC", "currency")
+    subaccount_id = gateway.subaccount(caller, params.subaccount_id)
+    rows = await gateway.summaries(subaccount_id)
+    wanted = "USDC" if params.currency.upper() == "ANY" else params.currency.upper()
+    for row in rows:
+        if row["currency"] == wanted:
+            return row
+    raise InvalidParams(f"accounts are in {', '.join(r['currency'] for r in rows)}", "currency")
 
 
 async def get_account_summaries(
     gateway: Gateway, caller: Caller, params: schemas.AccountParams
 ) -> Result:
-    """The same as a list by currency; there is one."""
+    """Cash first, then each collateral token; margin is of the whole subaccount, in USDC."""
     subaccount_id = gateway.subaccount(caller, params.subaccount_id)
     session = gateway.session(caller)
     return {
@@ -341,7 +332,7 @@ async def get_account_summaries(
         "type": "subaccount",
         "username": session.address,
         "system_name": session.address,
-        "summaries": [await gateway.summary(subaccount_id)],
+        "summaries": await gateway.summaries(subaccount_id),
     }
 
 
@@ -405,32 +396,6 @@ async def get_user_trades_by_order(
         for row in results.user_trade_result(gateway.view, trade, order.subaccount_id)
         if row["order_id"] == params.order_id
     ]
-
-
-async def withdraw(gateway: Gateway, _: Caller, params: schemas.WithdrawParams) -> Result:
-    """Takes cash out by the owner's signature; the next settlement batch pays it on chain."""
-    terms = WithdrawalTerms(
-        subaccount_id=params.subaccount_id,
-        token=gateway.configured().collateral,
-        amount=parse_usdc(params.amount),
-        recipient=parse_address(params.address, "address"),
-        nonce=params.nonce,
-        deadline=params.deadline,
-        signer=parse_address(params.signer, "signer"),
-    )
-    signature = parse_hex(params.signature, "signature")
-    digest = withdrawal_digest(gateway.domain(), terms)
-    await gateway.check_signature(digest, signature, terms.signer)
-    reply = await gateway.submit(WithdrawCommand(terms=terms, signature=signature))
-    return {
-        "id": reply.seq,
-        "currency": "USDC",
-        "amount": schemas.cash_number(terms.amount),
-        "address": terms.recipient,
-        "state": "unconfirmed",
-        "subaccount_id": terms.subaccount_id,
-        "nonce": terms.nonce,
-    } | _receipt(reply)
 
 
 async def get_settlement_status(
@@ -525,7 +490,6 @@ PRIVATE: Final[list[Method[Any]]] = [
     _method(get_user_trades_by_instrument, schemas.UserTradesByInstrumentParams),
     _method(get_user_trades_by_currency, schemas.UserTradesByCurrencyParams),
     _method(get_user_trades_by_order, schemas.OrderIdParams),
-    _method(withdraw, schemas.WithdrawParams, matching=True),
     _method(get_settlement_status, schemas.SettlementParams),
     _method(subscribe, schemas.ChannelsParams),
     _method(unsubscribe, schemas.ChannelsParams),
@@ -540,5 +504,6 @@ SIGNED: Final = frozenset(
         "private/mass_quote",
         "private/withdraw",
         "private/liquidation_bid",
+        "private/submit_transfer_between_subaccounts",
     }
 )

@@ -9,11 +9,24 @@ from typing import Protocol, TypeVar
 from exchange.commands import AnyCommand, Configure, UpdateMarks
 from exchange.events import AnyEvent
 from exchange.journal import Entry
+from exchange.margin.account import MarginOrder
 from exchange.model import LiquidationStage
 
 T = TypeVar("T")
 
-__all__ = ["EngineState", "Entry", "Leg", "Liquidation", "Margin", "Preview", "Reply", "Sequencer"]
+__all__ = [
+    "EngineState",
+    "Entry",
+    "Group",
+    "Leg",
+    "Liquidation",
+    "Margin",
+    "Preview",
+    "Reply",
+    "Sequencer",
+    "Simulation",
+    "Token",
+]
 
 
 class Reply(Protocol):
@@ -62,6 +75,98 @@ class Margin(Protocol):
     @property
     def maintenance_excess(self) -> int:
         """Equity minus the maintenance requirement."""
+
+    @property
+    def collateral_value(self) -> int:
+        """Tokens besides USDC at the index, as far as they count."""
+
+
+class Token(Protocol):
+    """One collateral token of a subaccount; amounts in 1e-8 of it."""
+
+    @property
+    def asset_id(self) -> int:
+        """Number of the token in the parameters."""
+
+    @property
+    def name(self) -> str:
+        """Such as WETH."""
+
+    @property
+    def amount(self) -> int:
+        """All that is held."""
+
+    @property
+    def idle(self) -> int:
+        """Of it beyond the venue's cap."""
+
+    @property
+    def value(self) -> int:
+        """What counts, micro-USDC."""
+
+    @property
+    def withdrawable(self) -> int:
+        """What surely may leave."""
+
+
+class Group(Protocol):
+    """One risk group of a simulation, micro-USDC."""
+
+    @property
+    def underlying_ids(self) -> tuple[int, ...]:
+        """Its underlyings."""
+
+    @property
+    def asset_ids(self) -> tuple[int, ...]:
+        """Its isolated token."""
+
+    @property
+    def results(self) -> tuple[int, ...]:
+        """Profit or loss in each scenario."""
+
+    @property
+    def basis(self) -> int:
+        """The basis contingency."""
+
+    @property
+    def worst(self) -> int:
+        """The least of all."""
+
+
+class Simulation(Protocol):
+    """Margin of a hypothetical portfolio."""
+
+    @property
+    def summary(self) -> Margin:
+        """The figures of the account."""
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Signed quantities by instrument."""
+
+    @property
+    def collateral(self) -> dict[int, int]:
+        """Tokens by asset_id."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Risk groups."""
+
+    @property
+    def initial_addons(self) -> int:
+        """Beyond the scenarios."""
+
+    @property
+    def maintenance_addons(self) -> int:
+        """Beyond the scenarios."""
+
+    @property
+    def initial_factor(self) -> int:
+        """Of the worst scenarios, 1e-18."""
+
+    @property
+    def maintenance_factor(self) -> int:
+        """Of the worst scenarios, 1e-18."""
 
 
 class RiskScale(Protocol):
@@ -230,6 +335,23 @@ class EngineState(Protocol):
 
     def liquidations(self) -> Sequence[Liquidation]:
         """Every liquidation that runs."""
+
+    def token_views(self, subaccount_id: int) -> tuple[Token, ...]:
+        """Its collateral tokens."""
+
+    def order_margin(self, subaccount_id: int, order: MarginOrder) -> int:
+        """What initial excess an order would take."""
+
+    def simulate(
+        self,
+        subaccount_id: int,
+        positions: Mapping[int, int],
+        collateral: Mapping[int, int],
+        cash: int = 0,
+        *,
+        added: bool = True,
+    ) -> Simulation:
+        """Margin of a hypothetical portfolio."""
 
 
 class Sequencer(Protocol):

@@ -8,12 +8,13 @@ import math
 from typing import Any, Final
 
 from exchange.api.order_types import order_type, show_fields, type_fields
-from exchange.api.ports import Margin
+from exchange.api.ports import Margin, Reply, Token
 from exchange.api.records import Batch, Mark, OrderRecord, Position, Trade
 from exchange.api.schemas import (
     cash_number,
     quantity_number,
     ratio_number,
+    token_number,
     vol_percent_number,
 )
 from exchange.api.views import VenueView
@@ -411,6 +412,32 @@ def settlement_result(seq: int, batch: Batch | None) -> Result:
     }
 
 
+def receipt(reply: Reply) -> Result:
+    """Where a command stands in the journal."""
+    return {"seq": reply.seq, "journal_hash": "0x" + reply.chain_hash.hex()}
+
+
+def token_summary(account: Result, token: Token, index_price: int) -> Result:
+    """One collateral token of `private/get_account_summaries`, in tokens; margin is in USDC."""
+    return {
+        "currency": token.name,
+        "id": account["id"],
+        "subaccount_id": account["subaccount_id"],
+        "type": "subaccount",
+        "owner": account["owner"],
+        "balance": token_number(token.amount),
+        "equity": token_number(token.amount),
+        "margin_balance": token_number(token.amount - token.idle),
+        "idle": token_number(token.idle),
+        "available_withdrawal_funds": token_number(token.withdrawable),
+        "index_price": cash_number(index_price),
+        "collateral_value": cash_number(token.value),
+        "portfolio_margining_enabled": True,
+        "cross_collateral_enabled": True,
+        "margin_model": "cross_pm",
+    }
+
+
 def summary_of_account(view: VenueView, subaccount_id: int, margin: Margin) -> Result:
     """`private/get_account_summary`; margins are requirements, >= 0, in USDC."""
     positions = view.positions.get(subaccount_id, {}).values()
@@ -433,9 +460,10 @@ def summary_of_account(view: VenueView, subaccount_id: int, margin: Margin) -> R
         "maintenance_excess": cash_number(margin.maintenance_excess),
         "options_value": cash_number(margin.mark_value - _linear_value(view, subaccount_id)),
         "session_funding": cash_number(sum(p.realized_funding for p in positions)),
+        "collateral_value": cash_number(margin.collateral_value),
         "session_upl": cash_number(floating),
         "total_pl": cash_number(floating + sum(p.realized for p in positions)),
         "portfolio_margining_enabled": True,
-        "cross_collateral_enabled": False,
+        "cross_collateral_enabled": True,
         "margin_model": "cross_pm",
     }

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from exchange.api.errors import InvalidParams, ParseError
 from exchange.fixed import (
+    ASSET_SCALE,
     CASH_SCALE,
     QUANTITY_SCALE,
     VOL_SCALE,
@@ -40,17 +41,21 @@ _NUMBER_SCHEMA: Final = {
 }
 
 
-def _decimal(description: str, example: str) -> Meta:
+def decimal_field(description: str, example: str) -> Meta:
+    """How a number that may be text is described."""
     return Meta(description=description, examples=[example], extra_json_schema=dict(_NUMBER_SCHEMA))
 
 
 Contracts = Annotated[
-    msgspec.Raw, _decimal("Contracts; a number or a string, at most 4 decimals", "0.1")
+    msgspec.Raw, decimal_field("Contracts; a number or a string, at most 4 decimals", "0.1")
 ]
 Price = Annotated[
-    msgspec.Raw, _decimal("USDC a contract; a number or a string, at most 6 decimals", "1250.5")
+    msgspec.Raw,
+    decimal_field("USDC a contract; a number or a string, at most 6 decimals", "1250.5"),
 ]
-Usdc = Annotated[msgspec.Raw, _decimal("USDC; a number or a string, at most 6 decimals", "100")]
+Usdc = Annotated[
+    msgspec.Raw, decimal_field("USDC; a number or a string, at most 6 decimals", "100")
+]
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 InstrumentName = Annotated[
@@ -345,19 +350,6 @@ class UserTradesByCurrencyParams(UserTradesParams, frozen=True, kw_only=True):
     kind: KindName = "any"
 
 
-class WithdrawParams(Params, frozen=True, kw_only=True):
-    """A withdrawal signed by the owner."""
-
-    currency: Literal["USDC"] = "USDC"
-    amount: Usdc
-    address: Address
-    subaccount_id: SubaccountId
-    nonce: Nonce
-    deadline: Deadline
-    signer: Address
-    signature: Signature
-
-
 class SettlementParams(Params, frozen=True, kw_only=True):
     """A trade or a withdrawal on its way to the chain; exactly one of the two forms."""
 
@@ -530,6 +522,24 @@ def parse_usdc(raw: msgspec.Raw, param: str = "amount") -> int:
     return amount
 
 
+def parse_token(raw: msgspec.Raw, param: str = "amount", *, signed: bool = False) -> int:
+    """1e-8 of a collateral token, > 0 unless `signed`."""
+    amount = _scaled(raw, ASSET_SCALE, param, AMOUNT_MAX)
+    if amount <= 0 and not signed:
+        raise InvalidParams("must be positive", param)
+    return amount
+
+
+def parse_signed_usdc(raw: msgspec.Raw, param: str) -> int:
+    """Micro-USDC of either sign."""
+    return _scaled(raw, CASH_SCALE, param, AMOUNT_MAX)
+
+
+def parse_signed_quantity(raw: msgspec.Raw, param: str) -> int:
+    """1e-4 contracts of either sign."""
+    return _scaled(raw, QUANTITY_SCALE, param, QUANTITY_LIMIT - 1)
+
+
 @lru_cache(maxsize=8_192)  # the same signers come again and again, and a hash is dear
 def _checksummed(text: str) -> str:
     return checksum_address(bytes.fromhex(text[2:]))
@@ -564,6 +574,11 @@ def cash_number(value: int) -> msgspec.Raw:
 def quantity_number(value: int) -> msgspec.Raw:
     """1e-4 contracts as a JSON number of contracts."""
     return msgspec.Raw(format_decimal(value, QUANTITY_SCALE).encode())
+
+
+def token_number(value: int) -> msgspec.Raw:
+    """1e-8 of a token as a JSON number of tokens."""
+    return ratio_number(value, ASSET_SCALE)
 
 
 def vol_percent_number(value: int) -> msgspec.Raw:

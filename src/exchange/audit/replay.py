@@ -4,6 +4,7 @@ The first difference ends the audit and is named by its seq. Everything is recom
 commands; what the journal says of their outcome is what is being checked.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -16,6 +17,7 @@ from exchange.commands import (
     Configure,
     MassQuote,
     SignedCommand,
+    TransferFunds,
     UpdateMarks,
     Withdraw,
     signed_commands,
@@ -31,6 +33,7 @@ from exchange.events import (
     OrderPlaced,
     PortfolioTransferred,
     QuotesReplaced,
+    Transferred,
     Withdrawn,
 )
 from exchange.journal import Entry, JournalCorrupt, JournalReader
@@ -43,6 +46,7 @@ from exchange.signing import (
     sheet_digest,
     sheet_leaves,
     sheet_root,
+    transfer_digest,
     withdrawal_digest,
 )
 
@@ -52,6 +56,7 @@ _ACCEPTED: Final = (
     OrderAmended,
     QuotesReplaced,
     Withdrawn,
+    Transferred,
     PortfolioTransferred,
 )
 
@@ -68,12 +73,17 @@ class ReplayFigures(msgspec.Struct, kw_only=True):
     state_hash: str = ""
 
 
-def _digest(domain: Domain, signed: SignedCommand | MassQuote | Withdraw | BidLiquidation) -> bytes:
+_Signed = SignedCommand | MassQuote | Withdraw | TransferFunds | BidLiquidation
+
+
+def _digest(domain: Domain, signed: _Signed) -> bytes:
     match signed:
         case BidLiquidation():
             return bid_digest(domain, signed.terms)
         case Withdraw():
             return withdrawal_digest(domain, signed.terms)
+        case TransferFunds():
+            return transfer_digest(domain, signed.terms)
         case MassQuote():
             root = sheet_root(sheet_leaves(signed.terms, signed.quotes))
             return sheet_digest(domain, signed.terms, root)
@@ -100,6 +110,7 @@ class Replay:
         self._roots = roots
         self._domain: Domain | None = None
         self._deposited = 0
+        self._tokens: Counter[str] = Counter()
         self._deliveries = DeliveryAudit()
 
     def run(self) -> ReplayFigures:
@@ -164,7 +175,8 @@ class Replay:
             self._domain = Domain(command.chain_id, command.clearing)
         if not any(isinstance(event, _ACCEPTED) for event in entry.events):
             return
-        others = (command,) if isinstance(command, Withdraw | MassQuote | BidLiquidation) else ()
+        alone = isinstance(command, Withdraw | TransferFunds | MassQuote | BidLiquidation)
+        others = (command,) if alone else ()
         for signed in (*signed_commands(command), *others):
             assert self._domain is not None
             digest = _digest(self._domain, signed)
@@ -173,12 +185,20 @@ class Replay:
             self.figures.signatures += 1
 
     def _check_cash(self, entry: Entry) -> None:
-        """Cash comes from deposits and leaves by withdrawals, to the last unit."""
+        """Cash and tokens come by deposits and leave by withdrawals, to the last unit."""
         for event in entry.events:
-            if isinstance(event, Deposited):
-                self._deposited += event.amount
-            elif isinstance(event, Withdrawn):
-                self._deposited -= event.amount
+            if isinstance(event, Deposited | Withdrawn):
+                amount = event.amount if isinstance(event, Deposited) else -event.amount
+                if event.token:
+                    self._tokens[event.token] += amount
+                else:
+                    self._deposited += amount
+        tokens = {token: amount for token, amount in self._tokens.items() if amount}
+        if self.engine.total_tokens() != tokens:
+            raise Difference(
+                entry.seq,
+                f"tokens are {self.engine.total_tokens()}, deposits less withdrawals {tokens}",
+            )
         if self.engine.total_cash() != self._deposited:
             raise Difference(
                 entry.seq,

@@ -6,7 +6,8 @@ machine. Refusals are events; an exception from here is a bug and stops the venu
 """
 
 import hashlib
-from collections.abc import Iterable, KeysView
+from collections import Counter
+from collections.abc import Iterable, KeysView, Mapping
 from typing import assert_never
 
 from exchange.commands import (
@@ -35,6 +36,7 @@ from exchange.commands import (
     SetProtection,
     SetSpeedBump,
     SweepLiquidations,
+    TransferFunds,
     UpdateIndex,
     UpdateMarks,
     Withdraw,
@@ -53,26 +55,45 @@ from exchange.engine import (
     phases,
     quoting,
     shield,
+    treasury,
 )
 from exchange.engine.checks import may_sign
 from exchange.engine.consequences import follow_up
 from exchange.engine.invariants import check_venue
 from exchange.engine.previews import Preview, preview
+from exchange.engine.simulation import (
+    Hypothesis,
+    Simulation,
+    order_margin,
+    simulate,
+    token_views,
+)
 from exchange.engine.state import RiskScale, Subaccount, Venue
 from exchange.engine.views import (
     LiquidationView,
     MarginSummary,
     Mark,
     OrderView,
+    TokenView,
     margin_summary,
     order_view,
 )
 from exchange.events import AnyEvent, RejectReason
 from exchange.fixed import to_seconds_down
+from exchange.margin.account import MarginOrder
 from exchange.margin.marks import MarksBook
 from exchange.model import Instrument, InstrumentStatus, Side
 
-__all__ = ["Engine", "MarginSummary", "Mark", "OrderView", "Preview", "RiskScale"]
+__all__ = [
+    "Engine",
+    "MarginSummary",
+    "Mark",
+    "OrderView",
+    "Preview",
+    "RiskScale",
+    "Simulation",
+    "TokenView",
+]
 
 
 class Engine:
@@ -124,8 +145,8 @@ class Engine:
                 self._price(command)
             case ObserveBlocks():
                 custody.observe_blocks(venue, command)
-            case Withdraw():
-                custody.withdraw(venue, command)
+            case Withdraw() | TransferFunds():
+                treasury.move_money(venue, command)
             case SweepLiquidations() | BidLiquidation():
                 liquidation.liquidate(venue, command)
             case SetProtection():
@@ -302,6 +323,27 @@ class Engine:
         running = self._venue.liquidations
         return [liquidation.liquidation_view(self._venue, running[key]) for key in sorted(running)]
 
+    def token_views(self, subaccount_id: int) -> tuple[TokenView, ...]:
+        """Collateral tokens of a subaccount."""
+        return token_views(self._venue, subaccount_id)
+
+    def order_margin(self, subaccount_id: int, order: MarginOrder) -> int:
+        """What initial excess an order would take, >= 0; its instrument has a mark."""
+        return order_margin(self._venue, subaccount_id, order)
+
+    def simulate(
+        self,
+        subaccount_id: int,
+        positions: Mapping[int, int],
+        collateral: Mapping[int, int],
+        cash: int = 0,
+        *,
+        added: bool = True,
+    ) -> Simulation:
+        """Margin of a hypothetical portfolio, see `Hypothesis`; its instruments have marks."""
+        asked = Hypothesis(positions=positions, collateral=collateral, cash=cash, added=added)
+        return simulate(self._venue, subaccount_id, asked)
+
     def index_price(self, underlying_id: int) -> int:
         """Newest index price; 0 before the first."""
         return self._venue.marks.index_price(underlying_id)
@@ -349,6 +391,25 @@ class Engine:
         Changes by deposits and withdrawals alone.
         """
         return sum(sub.account.net_cash() for sub in self._venue.subaccounts.values())
+
+    def total_tokens(self) -> dict[str, int]:
+        """Sum of each token besides USDC, idle ones included, in 1e-8 of it, by address."""
+        totals: Counter[str] = Counter()
+        for (token, _), amount in self._venue.treasury.idle.items():
+            totals[token] += amount
+        for asset in self._venue.parameters.collaterals if self._venue.parameters else ():
+            totals[asset.token] += self._venue.treasury.counted.get(asset.asset_id, 0)
+        return {token: amount for token, amount in sorted(totals.items()) if amount}
+
+    def tokens(self, subaccount_id: int) -> dict[str, int]:
+        """What a subaccount holds besides USDC, idle or not, in 1e-8 of it, by address."""
+        held: Counter[str] = Counter()
+        for (token, holder), amount in self._venue.treasury.idle.items():
+            held[token] += amount if holder == subaccount_id else 0
+        collateral = self._venue.subaccounts[subaccount_id].account.collateral
+        for asset in self._venue.parameters.collaterals if self._venue.parameters else ():
+            held[asset.token] += collateral.get(asset.asset_id, 0)
+        return {token: amount for token, amount in sorted(held.items()) if amount}
 
     def state_hash(self) -> bytes:
         """sha256 of the canonical state, 32 bytes."""

@@ -1,4 +1,4 @@
-"""What binds the engine to the chain: confirmed blocks in, withdrawals and batches out.
+"""What binds the engine to the chain: confirmed blocks in, batches out.
 
 The chain is a source of commands (design.md §2.4): blocks arrive in order, without gap, each once;
 their logs are facts, so nothing here refuses a log.
@@ -16,29 +16,23 @@ from exchange.commands import (
     ObserveBlocks,
     SessionKeySeen,
     SubaccountSeen,
-    Withdraw,
 )
 from exchange.engine.booking import cancel
-from exchange.engine.checks import check_not_liquidated, marks_are_stale
 from exchange.engine.state import Subaccount, Venue
+from exchange.engine.treasury import deposit
 from exchange.events import (
     BatchConfirmed,
     BatchCut,
     BlocksObserved,
     CancelReason,
     ClockAdvanced,
-    Deposited,
     NonceFloorRaised,
     RejectReason,
     SessionKeySet,
     SubaccountOpened,
-    Withdrawn,
 )
-from exchange.fixed import CASH_SCALE, format_decimal, to_seconds_down
-from exchange.model import WithdrawalTerms
 
 LOCAL_CHAIN_IDS = frozenset({1337, 31337})
-_ZERO_ADDRESS = "0x" + "0" * 40
 
 
 def observe_blocks(venue: Venue, command: ObserveBlocks) -> None:
@@ -62,11 +56,8 @@ def _observe(venue: Venue, seen: AnyObservation) -> None:
         case SubaccountSeen():
             venue.open_subaccount(seen.subaccount_id, seen.owner)
             venue.emit(SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner))
-        case DepositSeen() if seen.token:
-            pass  # held by the contract, until tokens back margin here
         case DepositSeen():
-            venue.subaccounts[seen.subaccount_id].account.add_cash(seen.amount)
-            venue.emit(Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount))
+            deposit(venue, venue.subaccounts[seen.subaccount_id], seen.token, seen.amount)
         case SessionKeySeen():
             _set_session_key(venue, seen)
         case NonceFloorSeen():
@@ -101,73 +92,6 @@ def _raise_nonce_floor(venue: Venue, subaccount: Subaccount, floor: int) -> None
     for order in list(subaccount.open_orders.values()):
         if order.terms.nonce < subaccount.nonce_floor:
             cancel(venue, order, CancelReason.NONCE_FLOOR)
-
-
-def withdraw(venue: Venue, command: Withdraw) -> None:
-    """Debit a withdrawal; the batch that contains this command pays it."""
-    terms = command.terms
-    refusal = _check_withdrawal(venue, terms)
-    if refusal is not None:
-        venue.refuse(*refusal, subaccount_id=terms.subaccount_id, nonce=terms.nonce)
-        return
-    subaccount = venue.subaccounts[terms.subaccount_id]
-    subaccount.used_nonces.add(terms.nonce)
-    subaccount.account.add_cash(-terms.amount)
-    venue.batches.pending += 1
-    venue.emit(
-        Withdrawn(
-            subaccount_id=terms.subaccount_id,
-            amount=terms.amount,
-            recipient=terms.recipient,
-            nonce=terms.nonce,
-        )
-    )
-
-
-def _check_withdrawal(venue: Venue, terms: WithdrawalTerms) -> tuple[RejectReason, str] | None:
-    assert venue.parameters is not None
-    subaccount = venue.subaccounts.get(terms.subaccount_id)
-    if subaccount is None:
-        return RejectReason.UNKNOWN_SUBACCOUNT, f"subaccount {terms.subaccount_id}"
-    if terms.signer != subaccount.owner:
-        return RejectReason.UNAUTHORIZED_SIGNER, "only the owner's own signature takes cash out"
-    now_s = to_seconds_down(venue.time_ns)
-    if terms.deadline <= now_s:
-        return RejectReason.DEADLINE_PASSED, f"deadline {terms.deadline}, now {now_s}"
-    if terms.deadline > now_s + venue.parameters.limits.deadline_seconds_max:
-        return RejectReason.DEADLINE_TOO_FAR, f"deadline {terms.deadline}"
-    if terms.nonce < subaccount.nonce_floor:
-        return RejectReason.STALE_NONCE, f"nonce {terms.nonce} is below {subaccount.nonce_floor}"
-    refusal = check_not_liquidated(venue, terms.subaccount_id)
-    if refusal is not None:
-        return refusal
-    if terms.nonce in subaccount.orders or terms.nonce in subaccount.used_nonces:
-        return RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken"
-    return _check_amount(venue, subaccount, terms)
-
-
-def _check_amount(
-    venue: Venue, subaccount: Subaccount, terms: WithdrawalTerms
-) -> tuple[RejectReason, str] | None:
-    assert venue.parameters is not None
-    if terms.amount <= 0:
-        return RejectReason.QUANTITY_NOT_POSITIVE, "the amount must be above zero"
-    for instrument_id in subaccount.account.positions:
-        underlying_id = venue.instruments[instrument_id].underlying_id
-        age_ns = venue.time_ns - venue.index_times_ns.get(underlying_id, 0)
-        if age_ns > venue.parameters.limits.index_age_ns_max:
-            return RejectReason.STALE_INDEX, "positions cannot be valued now; try again"
-    if subaccount.account.positions and marks_are_stale(venue):
-        return RejectReason.STALE_MARKS, "positions cannot be valued now; try again"
-    free = min(subaccount.account.cash, subaccount.account.initial_excess())
-    if terms.amount > free:
-        text = format_decimal(max(0, free), CASH_SCALE)
-        return RejectReason.INSUFFICIENT_CASH, f"at most {text} USDC can leave now"
-    # The contract pays neither nobody nor itself, and would refuse the whole batch.
-    unpaid = (_ZERO_ADDRESS, venue.parameters.clearing.lower())
-    if terms.token != venue.parameters.collateral or terms.recipient.lower() in unpaid:
-        return RejectReason.BAD_RECIPIENT, f"token {terms.token}, recipient {terms.recipient}"
-    return None
 
 
 def cut_batch(venue: Venue, state_hash: Callable[[], bytes]) -> None:

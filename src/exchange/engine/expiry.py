@@ -24,6 +24,7 @@ from exchange.engine.funding import accumulate, set_rates
 from exchange.engine.phases import status_now, watch_index, watch_marks
 from exchange.engine.positions import move_position
 from exchange.engine.state import Funding, Venue
+from exchange.engine.treasury import fill_room
 from exchange.events import (
     CancelReason,
     Configured,
@@ -75,6 +76,7 @@ def configure(venue: Venue, command: Configure) -> None:
     accumulate(venue)
     venue.configure(command)
     set_rates(venue)
+    fill_room(venue)
     venue.emit(Configured(version=command.version))
     keep_in_bounds(venue)
     if FEE_SUBACCOUNT_ID not in venue.subaccounts:

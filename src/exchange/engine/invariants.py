@@ -19,6 +19,11 @@ def check_venue(venue: Venue) -> None:
         net.update(subaccount.account.positions)
         for instrument_id, quantity in subaccount.account.positions.items():
             longs[venue.instruments[instrument_id].underlying_id] += max(0, quantity)
+    tokens: Counter[int] = Counter()
+    for subaccount in venue.subaccounts.values():
+        tokens.update(subaccount.account.collateral)
+    assert tokens == Counter(venue.treasury.counted), "tokens counted wrongly"
+    assert all(amount > 0 for amount in venue.treasury.idle.values())
     assert not any(net.values()), f"positions do not net to zero: {net}"
     assert +longs == +Counter(venue.open_interest), "open interest is the sum of long positions"
     resting = sum(len(book) for book in venue.books.values())

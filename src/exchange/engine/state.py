@@ -217,6 +217,21 @@ class Combos:
                 del self.by_leg[leg.instrument_id]
 
 
+class Treasury:
+    """Tokens besides USDC, in 1e-8 of each."""
+
+    __slots__ = ("counted", "idle")
+
+    def __init__(self) -> None:
+        # What counts nothing yet, by token and subaccount, the longest idle first.
+        self.idle: dict[tuple[str, int], int] = {}
+        self.counted: dict[int, int] = {}  # of all subaccounts, by asset_id
+
+    def state(self) -> list[tuple[str, int, int]]:
+        """Canonical content; what counts follows from the accounts."""
+        return [(*key, amount) for key, amount in self.idle.items()]
+
+
 class Batches:
     """Where the next settlement batch begins and what it would hold."""
 
@@ -242,9 +257,7 @@ class Venue:
     """The whole state. One instance per shard; only the engine's modules mutate it."""
 
     def __init__(self) -> None:
-        self.seq = 0
-        self.time_ns = 0
-        self.clock_offset_ns = 0
+        self.seq = self.time_ns = self.clock_offset_ns = 0
         self.parameters: Configure | None = None
         self._marks: MarksBook | None = None
         self.instruments: dict[int, Instrument] = {}
@@ -257,6 +270,7 @@ class Venue:
         self.owner_keys: dict[str, int] = {}
         self.owned: dict[str, set[int]] = {}  # subaccounts by owner
         self.session_keys: dict[tuple[str, str], int] = {}  # (owner, key): deadline
+        self.treasury = Treasury()
         self.orders: dict[int, Order] = {}  # by order_id
         self.deadlines: list[tuple[int, int]] = []  # heap of (UTC second, order_id)
         self.sheet_deadlines: list[tuple[int, int]] = []  # heap of (UTC second, subaccount_id)
@@ -377,6 +391,7 @@ class Venue:
                 ),
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],
+                self.treasury.state(),
                 sorted((*key, deadline) for key, deadline in self.session_keys.items()),
                 [(key, tuple(self.samples[key].samples)) for key in sorted(self.samples)],
                 (sorted(self.index_times_ns.items()), self.marks_time_ns),

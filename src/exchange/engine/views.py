@@ -50,6 +50,18 @@ class MarginSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     maintenance_margin: int
     initial_excess: int
     maintenance_excess: int
+    collateral_value: int = 0  # of tokens besides USDC, as far as they count
+
+
+class TokenView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One collateral token of a subaccount; amounts in 1e-8 of it, value in micro-USDC."""
+
+    asset_id: int
+    name: str
+    amount: int  # all that is held
+    idle: int  # of it beyond the venue's cap
+    value: int  # what counts, at the index before haircuts
+    withdrawable: int  # what surely may leave now; more may, if no scenario needs it
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -128,4 +140,5 @@ def margin_summary(account: MarginAccount) -> MarginSummary:
         maintenance_margin=account.maintenance_margin(),
         initial_excess=account.initial_excess(),
         maintenance_excess=account.maintenance_excess(),
+        collateral_value=account.collateral_value(),
     )

@@ -119,7 +119,7 @@ class MarksBook:
         self._groups = dict(parameters.risk_groups)
         self._reduce_weights()
         for row in self._rows.values():
-            row.group = self._group(row.underlying_id)
+            row.group = self.group(row.underlying_id)
             row.forget_units()
         self._package_rows.clear()
         self._set_stablecoin_price(self._stablecoin_price)
@@ -169,7 +169,7 @@ class MarksBook:
             risk = expiries[terms.underlying_id, terms.expiry]
             assert risk.discount_long <= risk.discount_short, "credit for a box"
             row = values[at * width : (at + 1) * width]
-            group = self._group(terms.underlying_id)
+            group = self.group(terms.underlying_id)
             self._rows[instrument_id] = InstrumentRisk(instrument_id, row, risk, group)
         self.in_force = update
         self._package_rows.clear()
@@ -315,7 +315,7 @@ class MarksBook:
         """The risk group of a token: that of its underlying, or one of its own."""
         if asset.isolated:
             return _ISOLATED_GROUPS - asset.asset_id
-        return self._group(asset.underlying_id)
+        return self.group(asset.underlying_id)
 
     def _prices_collateral(self, update: UpdateMarks) -> bool:
         """Whether every token keeps a price: a missing one would take all its value away."""
@@ -325,7 +325,8 @@ class MarksBook:
             for asset in self.collaterals.values()
         )
 
-    def _group(self, underlying_id: int) -> int:
+    def group(self, underlying_id: int) -> int:
+        """The risk group of an underlying; by default one of its own."""
         return self._groups.get(underlying_id, -underlying_id)
 
     def _reduce_weights(self) -> None:

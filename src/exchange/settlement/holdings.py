@@ -26,6 +26,7 @@ class Holdings:
     def __init__(self) -> None:
         self.cash: dict[int, int] = {FEE_SUBACCOUNT_ID: 0}
         self.positions: dict[tuple[int, int], int] = {}
+        self.tokens: dict[tuple[int, str], int] = {}  # 1e-8 of a token, by (subaccount, address)
         self.deposited = 0
         self.withdrawn = 0
 
@@ -34,6 +35,8 @@ class Holdings:
         match event:
             case SubaccountOpened():
                 self.cash.setdefault(event.subaccount_id, 0)
+            case Deposited() if event.token:
+                self._keep(event.subaccount_id, event.token, event.amount)
             case Deposited():
                 self._pay(event.subaccount_id, event.amount)
                 self.deposited += event.amount
@@ -48,6 +51,8 @@ class Holdings:
             case PositionExpired():
                 self._pay(event.subaccount_id, event.payoff)
                 self._add(event.subaccount_id, event.instrument_id, -event.quantity)
+            case Withdrawn() if event.token:
+                self._keep(event.subaccount_id, event.token, -event.amount)
             case Withdrawn():
                 self._pay(event.subaccount_id, -event.amount)
                 self.withdrawn += event.amount
@@ -85,6 +90,10 @@ class Holdings:
 
     def _pay(self, subaccount_id: int, amount: int) -> None:
         self.cash[subaccount_id] = self.cash.get(subaccount_id, 0) + amount
+
+    def _keep(self, subaccount_id: int, token: str, amount: int) -> None:
+        key = (subaccount_id, token)
+        self.tokens[key] = self.tokens.get(key, 0) + amount
 
     def _add(self, subaccount_id: int, instrument_id: int, quantity: int) -> None:
         key = (subaccount_id, instrument_id)

@@ -8,6 +8,7 @@ from tests.signed_venue import (
     TAKER,
     auctioned_venue,
     bracketed_venue,
+    moved_venue,
     place_signed,
     quoted_venue,
     traded_venue,
@@ -23,6 +24,7 @@ from exchange.commands import (
     MassQuote,
     PlaceLinked,
     PlaceOrder,
+    TransferFunds,
     UpdateIndex,
 )
 from exchange.engine import Engine
@@ -62,6 +64,28 @@ def test_a_clean_journal_replays_to_the_same_state(tmp_path: Path) -> None:
     assert run.figures.commands == len(venue.entries)
     assert (run.figures.signatures, run.figures.batches, run.figures.state_hashes) == (4, 1, 1)
     assert run.figures.state_hash == venue.engine.state_hash().hex()
+
+
+def test_tokens_and_transfers_are_audited(tmp_path: Path) -> None:
+    """Both signatures count, and a token that nobody deposited is found."""
+    venue = moved_venue()
+    assert replay(journal_of(venue, tmp_path)).figures.signatures == 2
+    seq, time_ns, command, events = next(
+        entry for entry in venue.entries if isinstance(entry[2], TransferFunds)
+    )
+    forged = msgspec.structs.replace(command, signature=bytes(65))
+    venue.entries[seq - 1] = (seq, time_ns, forged, events)
+    folder = tmp_path / "forged"
+    folder.mkdir()
+    assert difference(journal_of(venue, folder)).seq == seq
+
+
+def test_tokens_out_of_nowhere_are_found(tmp_path: Path) -> None:
+    """The engine's tokens are those of the deposits, less what left."""
+    run = Replay(JournalReader(str(journal_of(moved_venue(), tmp_path))))
+    run._tokens["0xbad"] = 1
+    with pytest.raises(Difference, match="tokens are"):
+        run.run()
 
 
 def test_a_sheet_is_held_to_its_signature(tmp_path: Path) -> None:

@@ -1,26 +1,17 @@
-"""What binds the engine to the chain: blocks, keys, floors, cash in and out, batches, clock."""
+"""What binds the engine to the chain: blocks, keys, floors, deposits, batches, clock."""
 
-import msgspec
 import pytest
 from tests.venue import (
-    CLEARING,
-    EXPIRY_S,
     FEE_ID,
-    FEES,
     NS,
     START_S,
-    USDC_TOKEN,
-    WALLET,
-    C,
     canceled,
     configuration,
-    fills,
     limits,
     names,
     open_venue,
     placed_in,
     refusals,
-    usdc,
 )
 
 from exchange.commands import (
@@ -45,7 +36,6 @@ from exchange.events import (
     RejectReason,
     SessionKeySet,
     SubaccountOpened,
-    Withdrawn,
 )
 
 R = RejectReason
@@ -189,126 +179,6 @@ def test_a_nonce_floor_never_falls(venue, ann):
     assert NonceFloorRaised(subaccount_id=ann, floor=20) in events
 
 
-# --- withdrawals ---
-
-
-def test_a_withdrawal_debits_at_once(venue, ann):
-    """The cash is gone from the engine before the chain pays it."""
-    events = venue.withdraw(ann, 400_000, nonce=9)
-    expected = Withdrawn(subaccount_id=ann, amount=usdc(400_000), recipient=WALLET, nonce=9)
-    assert events == (expected,)
-    assert venue.cash(ann) == usdc(600_000)
-    assert venue.engine.pending == 1
-
-
-def test_everything_may_leave_an_idle_subaccount(venue, ann):
-    """The last micro-USDC, and then nothing more."""
-    assert refusals(venue.withdraw(ann, 1_000_000)) == []
-    assert refusals(venue.withdraw(ann, "0.000001")) == [R.INSUFFICIENT_CASH]
-
-
-WITHDRAWAL_FAULTS = [
-    (R.UNKNOWN_SUBACCOUNT, {"subaccount_id": 99}),
-    (R.UNAUTHORIZED_SIGNER, {"signer": "key"}),
-    (R.UNAUTHORIZED_SIGNER, {"signer": "mallory"}),
-    (R.DEADLINE_PASSED, {"deadline": START_S}),
-    (R.DEADLINE_TOO_FAR, {"deadline": START_S + 30 * 86_400 + 1}),
-    (R.STALE_NONCE, {"nonce": 99}),
-    (R.NONCE_USED, {"nonce": 100}),
-    (R.NONCE_USED, {"nonce": 101}),
-    (R.QUANTITY_NOT_POSITIVE, {"amount": 0}),
-    (R.QUANTITY_NOT_POSITIVE, {"amount": -1}),
-    (R.INSUFFICIENT_CASH, {"amount": usdc(2_000_000)}),
-    (R.BAD_RECIPIENT, {"recipient": ZERO}),
-    (R.BAD_RECIPIENT, {"recipient": CLEARING}),
-    (R.BAD_RECIPIENT, {"recipient": CLEARING.upper().replace("X", "x")}),
-    (R.BAD_RECIPIENT, {"token": CLEARING}),
-]
-
-
-def withdrawing(*changes: dict) -> list[RejectReason]:
-    """The refusals of a withdrawal with these faults; a session key is granted, nonces used."""
-    venue = open_venue()
-    ann = venue.fund("ann")
-    venue.observe(
-        SessionKeySeen(owner="ann", key="key", deadline=venue.now_s + 7_200),
-        NonceFloorSeen(subaccount_id=ann, floor=100),
-    )
-    venue.withdraw(ann, 1, nonce=100)
-    venue.sell(ann, 1, 2_500, nonce=101)
-    command = venue.withdrawal(ann, 10, nonce=102)
-    fields = {key: value for change in changes for key, value in change.items()}
-    terms = msgspec.structs.replace(command.terms, **fields)
-    return refusals(venue.send(msgspec.structs.replace(command, terms=terms)))
-
-
-@pytest.mark.parametrize(("reason", "change"), WITHDRAWAL_FAULTS)
-def test_each_reason_to_refuse_a_withdrawal(reason, change):
-    """One fault, its reason."""
-    assert withdrawing(change) == [reason]
-
-
-def test_the_first_fault_of_a_withdrawal_is_named():
-    """Every two faults in different fields: the earlier check answers."""
-    for at, (reason, change) in enumerate(WITHDRAWAL_FAULTS):
-        for _, later in WITHDRAWAL_FAULTS[at + 1 :]:
-            if not set(change) & set(later):
-                assert withdrawing(change, later) == [reason], (change, later)
-
-
-def test_margin_holds_cash_back(venue, ann, bob):
-    """What open positions and orders need cannot leave; the rest can, to the last unit."""
-    venue.buy(bob, 10, 2_500)
-    venue.sell(ann, 10, 2_500)
-    venue.sell(ann, 1, 2_500)
-    free = venue.engine.margin(ann).initial_excess
-    assert free < venue.cash(ann)
-    over = venue.withdrawal(ann, 0)
-    terms = msgspec.structs.replace(over.terms, amount=free + 1)
-    assert refusals(venue.send(msgspec.structs.replace(over, terms=terms))) == [R.INSUFFICIENT_CASH]
-    terms = msgspec.structs.replace(over.terms, amount=free)
-    assert refusals(venue.send(msgspec.structs.replace(over, terms=terms))) == []
-    assert venue.engine.margin(ann).initial_excess == 0
-
-
-def test_unpaid_gains_cannot_leave(venue, ann, bob):
-    """Options that rose are worth something, but they are not cash."""
-    venue.sell(bob, 10, 2_500)
-    venue.buy(ann, 10, 2_500)
-    venue.withdraw(ann, 900_000)
-    venue.mark({C: 20_000})
-    assert venue.engine.margin(ann).initial_excess > venue.cash(ann)
-    assert refusals(venue.withdraw(ann, 75_001)) == [R.INSUFFICIENT_CASH]
-    assert refusals(venue.withdraw(ann, 75_000)) == []
-
-
-def test_positions_need_a_fresh_index_to_let_cash_go(venue, ann, bob):
-    """Without one nobody knows what is free; idle subaccounts are not held up."""
-    venue.buy(bob, 1, 2_500)
-    venue.sell(ann, 1, 2_500)
-    carol = venue.fund("carol")
-    venue.wait(31)
-    assert refusals(venue.withdraw(ann, 1)) == [R.STALE_INDEX]
-    assert refusals(venue.withdraw(carol, 1)) == []
-    venue.index()
-    assert refusals(venue.withdraw(ann, 1)) == []
-
-
-def test_positions_need_fresh_marks_to_let_cash_go():
-    """Nobody withdraws against marks that are too old; without positions nothing is marked."""
-    venue = open_venue(limits=limits(marks_age_ns_max=60 * NS))
-    ann, bob = venue.fund("ann"), venue.fund("bob")
-    venue.sell(ann, 1, 2_500)
-    venue.buy(bob, 1, 2_500)
-    carol = venue.fund("carol")
-    venue.wait(61)
-    venue.index()
-    assert refusals(venue.withdraw(ann, 1)) == [R.STALE_MARKS]
-    assert refusals(venue.withdraw(carol, 1)) == []
-    venue.mark({})
-    assert refusals(venue.withdraw(ann, 1)) == []
-
-
 # --- batches ---
 
 
@@ -377,28 +247,6 @@ def test_the_clock_of_a_real_chain_stands():
     engine.apply(1, START_S, configuration(chain_id=1))
     assert refusals(engine.apply(2, START_S, AdvanceClock(by_ns=5))) == [R.NOT_LOCAL]
     assert engine.clock_offset_ns == 0
-
-
-def test_cash_follows_the_trades_into_the_wallet(venue, ann, bob):
-    """Premium received may leave at once, margin permitting."""
-    venue.buy(bob, 1, 2_500)
-    assert fills(venue.sell(ann, 1, 2_500)) == [(usdc(2_500), 10_000)]
-    assert refusals(venue.withdraw(ann, 990_000, token=USDC_TOKEN)) == []
-    assert venue.now_s < EXPIRY_S
-
-
-def test_the_treasury_takes_the_venues_fees_out():
-    """Once the chain has named it; before that nobody is the owner."""
-    venue = open_venue(fees=FEES)
-    ann, bob = venue.fund("ann"), venue.fund("bob")
-    venue.sell(ann, 1, 2_500)
-    venue.buy(bob, 1, 2_500)
-    earned = venue.cash(FEE_ID)
-    assert earned > 0
-    assert refusals(venue.withdraw(FEE_ID, "0.01", signer="thief")) == [R.UNAUTHORIZED_SIGNER]
-    venue.observe(SubaccountSeen(subaccount_id=FEE_ID, owner="treasury"))
-    assert refusals(venue.withdraw(FEE_ID, "0.01")) == []
-    assert venue.cash(FEE_ID) == earned - 10_000
 
 
 def test_a_leap_of_the_clock_ends_the_pending_batch_first():

@@ -6,6 +6,7 @@ import pytest
 from tests.settlement_world import PRICE, Script
 
 from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
+from exchange.events import Withdrawn
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.settlement.holdings import Holdings, expected_holdings
@@ -59,6 +60,18 @@ def test_a_withdrawal_leaves(script: Script) -> None:
     holdings = fold(script)
     assert holdings.cash[3] == 10_000 * CASH_SCALE - 7 * CASH_SCALE
     assert holdings.withdrawn == 7 * CASH_SCALE
+
+
+def test_tokens_are_no_cash(script: Script) -> None:
+    """They are folded apart, by their address."""
+    seen = DepositSeen(subaccount_id=3, amount=5, token="0xe")
+    script.post(ObserveBlocks(first_block=2, last_block=2, last_hash="", observations=(seen, seen)))
+    holdings = fold(script)
+    holdings.apply_settled(
+        Withdrawn(subaccount_id=3, amount=4, recipient="0x", nonce=1, token="0xe")
+    )
+    assert holdings.tokens == {(3, "0xe"): 6}
+    assert holdings.cash[3] == 10_000 * CASH_SCALE
 
 
 def test_deposits_and_trades_stop_at_their_own_seq(script: Script) -> None:

@@ -1,0 +1,227 @@
+"""What owners move: tokens in, cash and tokens out, and between their own subaccounts.
+
+All of it is debited here first and settled by the batch that contains the command. Tokens beyond a
+venue's cap, or of a kind that is not configured, are idle: held, withdrawable, worth nothing, until
+there is room.
+"""
+
+from exchange.commands import Collateral, TransferFunds, Withdraw
+from exchange.engine.checks import Refusal, check_not_liquidated, marks_are_stale
+from exchange.engine.state import Subaccount, Venue
+from exchange.events import Deposited, RejectReason, Transferred, Withdrawn
+from exchange.fixed import ASSET_SCALE, CASH_SCALE, format_decimal, to_seconds_down
+from exchange.model import TransferTerms, WithdrawalTerms
+
+_ZERO_ADDRESS = "0x" + "0" * 40
+
+Terms = WithdrawalTerms | TransferTerms
+
+
+def deposit(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> None:
+    """Credit what the chain received; no token is cash."""
+    if token:
+        _credit(venue, subaccount, token, amount)
+    else:
+        subaccount.account.add_cash(amount)
+    venue.emit(Deposited(subaccount_id=subaccount.subaccount_id, amount=amount, token=token))
+
+
+def move_money(venue: Venue, command: Withdraw | TransferFunds) -> None:
+    """Debit cash or a token; a transfer credits it, a withdrawal is paid by this batch."""
+    terms = command.terms
+    refusal = _check_terms(venue, terms) or _check_destination(venue, terms)
+    if refusal is not None:
+        venue.refuse(*refusal, subaccount_id=terms.subaccount_id, nonce=terms.nonce)
+        return
+    token = _take(venue, terms)
+    if isinstance(terms, TransferTerms):
+        _transfer(venue, terms, token)
+        return
+    venue.emit(
+        Withdrawn(
+            subaccount_id=terms.subaccount_id,
+            amount=terms.amount,
+            recipient=terms.recipient,
+            nonce=terms.nonce,
+            token=token,
+        )
+    )
+
+
+def _transfer(venue: Venue, terms: TransferTerms, token: str) -> None:
+    receiver = venue.subaccounts[terms.to_subaccount_id]
+    if token:
+        _credit(venue, receiver, token, terms.amount)
+    else:
+        receiver.account.add_cash(terms.amount)
+    venue.emit(
+        Transferred(
+            subaccount_id=terms.subaccount_id,
+            to_subaccount_id=terms.to_subaccount_id,
+            amount=terms.amount,
+            nonce=terms.nonce,
+            token=token,
+        )
+    )
+
+
+def fill_room(venue: Venue) -> None:
+    """Let idle tokens count as far as the caps allow, the longest idle first."""
+    for (token, subaccount_id), amount in list(venue.treasury.idle.items()):
+        asset = asset_of(venue, token)
+        if asset is None:
+            continue
+        counted = min(amount, _room(venue, asset))
+        if counted:
+            _count(venue, venue.subaccounts[subaccount_id], asset, counted)
+            _set_idle(venue, (token, subaccount_id), amount - counted)
+
+
+def asset_of(venue: Venue, token: str) -> Collateral | None:
+    """The configured collateral with this address."""
+    assert venue.parameters is not None
+    return next((one for one in venue.parameters.collaterals if one.token == token), None)
+
+
+def _take(venue: Venue, terms: Terms) -> str:
+    """Debit what the checks allowed; returns the token, none for cash."""
+    assert venue.parameters is not None
+    subaccount = venue.subaccounts[terms.subaccount_id]
+    subaccount.used_nonces.add(terms.nonce)
+    venue.batches.pending += 1
+    if terms.token == venue.parameters.collateral:
+        subaccount.account.add_cash(-terms.amount)
+        return ""
+    key = (terms.token, terms.subaccount_id)
+    idle = venue.treasury.idle.get(key, 0)
+    _set_idle(venue, key, max(0, idle - terms.amount))
+    asset = asset_of(venue, terms.token)
+    if asset is not None and terms.amount > idle:
+        _count(venue, subaccount, asset, idle - terms.amount)
+        fill_room(venue)
+    return terms.token
+
+
+def _credit(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> None:
+    key = (token, subaccount.subaccount_id)
+    venue.treasury.idle[key] = venue.treasury.idle.get(key, 0) + amount
+    fill_room(venue)
+
+
+def _count(venue: Venue, subaccount: Subaccount, asset: Collateral, amount: int) -> None:
+    subaccount.account.add_collateral(asset.asset_id, amount)
+    known = venue.treasury.counted.get(asset.asset_id, 0)
+    venue.treasury.counted[asset.asset_id] = known + amount
+
+
+def _room(venue: Venue, asset: Collateral) -> int:
+    return max(0, asset.total_cap - venue.treasury.counted.get(asset.asset_id, 0))
+
+
+def _set_idle(venue: Venue, key: tuple[str, int], amount: int) -> None:
+    if amount:
+        venue.treasury.idle[key] = amount
+    else:
+        venue.treasury.idle.pop(key, None)
+
+
+# --- what refuses ---
+
+
+def _check_terms(venue: Venue, terms: Terms) -> Refusal | None:
+    assert venue.parameters is not None
+    subaccount = venue.subaccounts.get(terms.subaccount_id)
+    if subaccount is None:
+        return RejectReason.UNKNOWN_SUBACCOUNT, f"subaccount {terms.subaccount_id}"
+    if terms.signer != subaccount.owner:
+        return RejectReason.UNAUTHORIZED_SIGNER, "only the owner's own signature moves money"
+    now_s = to_seconds_down(venue.time_ns)
+    if terms.deadline <= now_s:
+        return RejectReason.DEADLINE_PASSED, f"deadline {terms.deadline}, now {now_s}"
+    if terms.deadline > now_s + venue.parameters.limits.deadline_seconds_max:
+        return RejectReason.DEADLINE_TOO_FAR, f"deadline {terms.deadline}"
+    if terms.nonce < subaccount.nonce_floor:
+        return RejectReason.STALE_NONCE, f"nonce {terms.nonce} is below {subaccount.nonce_floor}"
+    refusal = check_not_liquidated(venue, terms.subaccount_id)
+    if refusal is not None:
+        return refusal
+    if terms.nonce in subaccount.orders or terms.nonce in subaccount.used_nonces:
+        return RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken"
+    if terms.amount <= 0:
+        return RejectReason.QUANTITY_NOT_POSITIVE, "the amount must be above zero"
+    return _check_valued(venue, subaccount) or _check_free(venue, subaccount, terms)
+
+
+def _check_valued(venue: Venue, subaccount: Subaccount) -> Refusal | None:
+    """What backs or is a position needs fresh prices; an idle subaccount needs none."""
+    assert venue.parameters is not None
+    account = subaccount.account
+    needed = {venue.instruments[instrument_id].underlying_id for instrument_id in account.positions}
+    if not _is_idle(subaccount):
+        tokens = venue.marks.collaterals
+        needed |= {tokens[asset_id].underlying_id for asset_id in account.collateral}
+    for underlying_id in needed:
+        age_ns = venue.time_ns - venue.index_times_ns.get(underlying_id, 0)
+        if age_ns > venue.parameters.limits.index_age_ns_max:
+            return RejectReason.STALE_INDEX, "the subaccount cannot be valued now; try again"
+    if needed and marks_are_stale(venue):
+        return RejectReason.STALE_MARKS, "the subaccount cannot be valued now; try again"
+    return None
+
+
+def _is_idle(subaccount: Subaccount) -> bool:
+    """Whether nothing here needs margin."""
+    account = subaccount.account
+    return account.cash >= 0 and not account.positions and not account.orders
+
+
+def _check_free(venue: Venue, subaccount: Subaccount, terms: Terms) -> Refusal | None:
+    assert venue.parameters is not None
+    account = subaccount.account
+    if terms.token == venue.parameters.collateral:
+        free = min(account.cash, account.initial_excess())
+        if terms.amount > free:
+            text = format_decimal(max(0, free), CASH_SCALE)
+            return RejectReason.INSUFFICIENT_CASH, f"at most {text} USDC can leave now"
+        return None
+    asset = asset_of(venue, terms.token)
+    idle = venue.treasury.idle.get((terms.token, terms.subaccount_id), 0)
+    held = idle + (account.collateral.get(asset.asset_id, 0) if asset else 0)
+    if terms.amount > held:
+        text = format_decimal(held, ASSET_SCALE)
+        return RejectReason.INSUFFICIENT_CASH, f"{text} of token {terms.token} are held"
+    if asset is None or terms.amount <= idle or _is_idle(subaccount):
+        return None
+    account.add_collateral(asset.asset_id, idle - terms.amount)
+    short = -account.initial_excess()
+    account.add_collateral(asset.asset_id, terms.amount - idle)
+    if short > 0:
+        text = format_decimal(short, CASH_SCALE)
+        return RejectReason.INSUFFICIENT_CASH, f"initial margin would be short of {text} USDC"
+    return None
+
+
+def _check_destination(venue: Venue, terms: Terms) -> Refusal | None:
+    if isinstance(terms, TransferTerms):
+        return _check_receiver(venue, terms)
+    return _check_recipient(venue, terms)
+
+
+def _check_recipient(venue: Venue, terms: WithdrawalTerms) -> Refusal | None:
+    """The contract pays neither nobody nor itself, and would refuse the whole batch."""
+    assert venue.parameters is not None
+    if terms.recipient.lower() in (_ZERO_ADDRESS, venue.parameters.clearing.lower()):
+        return RejectReason.BAD_RECIPIENT, f"recipient {terms.recipient}"
+    return None
+
+
+def _check_receiver(venue: Venue, terms: TransferTerms) -> Refusal | None:
+    """Money stays with its owner; settlement must know transfers."""
+    assert venue.parameters is not None
+    sender = venue.subaccounts[terms.subaccount_id]
+    receiver = venue.subaccounts.get(terms.to_subaccount_id)
+    if receiver is None or receiver is sender or receiver.owner != sender.owner:
+        return RejectReason.BAD_RECIPIENT, f"subaccount {terms.to_subaccount_id} is not another own"
+    if not venue.parameters.transfers:
+        return RejectReason.NOT_OFFERED, "transfers between subaccounts are off"
+    return None
