@@ -33,6 +33,7 @@ class MakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     strikes: int = 7  # of each expiry, the nearest to the index
     amount: Decimal = Decimal(1)
     half_spread: Decimal = Decimal("0.02")
+    linear_half_spread: Decimal = Decimal("0.0005")  # of perpetuals and futures
     half_spread_ticks: int = 2
     position_max: Decimal = Decimal(20)  # in one instrument; beyond it that side rests
     requote_move: Decimal = Decimal("0.001")  # of the index
@@ -49,7 +50,7 @@ class TakerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Maker:
-    """Quotes both sides of the near strikes; moves its orders by amending them."""
+    """Quotes both sides of near strikes, perpetuals and futures; amends its orders to move them."""
 
     def __init__(self, client: AsyncClient, rng: Random, settings: MakerSettings) -> None:
         self._client = client
@@ -118,6 +119,7 @@ class Maker:
         self._positions = {position.instrument_name: position.size for position in held}
         summaries = [s for s in await self._client.summaries() if s.mark_price]
         chosen = near_the_money(self._instruments, summaries, self._settings)
+        chosen += [s for s in summaries if self._is_linear(s.instrument_name)]
         wanted = {s.instrument_name for s in chosen}
         for key in [key for key in self._quotes if key[0] not in wanted]:
             await self._withdraw(key)
@@ -130,10 +132,19 @@ class Maker:
     def _order_of_sides(self, summary: Summary) -> tuple[Direction, Direction]:
         """The side that moves away goes first, lest the maker meets its own order."""
         standing = self._quotes.get((summary.instrument_name, "buy"))
-        tick = self._instruments[summary.instrument_name].tick_size
-        bid = quote_price(summary, "buy", tick, self._settings)
+        bid = self._price(summary, "buy")
         rising = standing is not None and standing.price < bid
         return ("sell", "buy") if rising else ("buy", "sell")
+
+    def _is_linear(self, name: str) -> bool:
+        return name in self._instruments and self._instruments[name].kind == "future"
+
+    def _price(self, summary: Summary, direction: Direction) -> Decimal:
+        linear = self._is_linear(summary.instrument_name)
+        half_spread = self._settings.linear_half_spread if linear else self._settings.half_spread
+        settings = msgspec.structs.replace(self._settings, half_spread=half_spread)
+        tick = self._instruments[summary.instrument_name].tick_size
+        return quote_price(summary, direction, tick, settings)
 
     async def _quote(self, summary: Summary, direction: Direction) -> None:
         key = (summary.instrument_name, direction)
@@ -142,8 +153,7 @@ class Maker:
         if sign * position >= self._settings.position_max:
             await self._withdraw(key)
             return
-        tick = self._instruments[summary.instrument_name].tick_size
-        price = quote_price(summary, direction, tick, self._settings)
+        price = self._price(summary, direction)
         standing = self._quotes.get(key)
         if standing is not None and standing.price == price:
             return

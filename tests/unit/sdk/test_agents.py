@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 from tests.unit.api.world import CALL_NAME, MAKER_ID, MAKER_KEY, TAKER_KEY, served
-from tests.venue import C
+from tests.venue import PERP, C
 
 from exchange.sdk import AsyncClient
 from exchange.sdk.agents import (
@@ -185,3 +185,19 @@ def test_a_taker_without_quotes_waits(venue):
 def test_a_taker_turns_at_its_limit(position, direction):
     taker = Taker(AsyncClient("http://127.0.0.1:1", transport="http"), Random(1), TakerSettings())
     assert taker._direction(Decimal(position)) == direction
+
+
+def test_a_maker_quotes_the_perpetual_closely(venue):
+    """0.05 % from its mark; its fee limit is that of the perpetual."""
+    world, url = venue
+    world.do(lambda found: found.list_instruments(PERP))
+    world.do(lambda found: found.mark({PERP: 100_000}))
+
+    async def steps():
+        async with AsyncClient(url, MAKER_KEY) as client:
+            await Maker(client, Random(1), QUICK).requote()
+            return await client.open_orders()
+
+    quotes = [o for o in bounded(steps()) if o.instrument_name == "BTC_USDC-PERPETUAL"]
+    assert sorted(o.price for o in quotes) == [99_950, 100_050]
+    assert {o.max_fee for o in quotes} == {100}
