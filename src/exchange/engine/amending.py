@@ -48,6 +48,8 @@ def amend_order(venue: Venue, command: AmendOrder) -> None:
         return
     refusal = check_amend(venue, subaccount, order, command)
     if refusal is not None:
+        if order is not None:  # or it could come as a new order once this one is forgotten
+            order.deadline_max = max(order.deadline_max, terms.deadline)
         reject(venue, terms, *refusal)
         return
     assert order is not None

@@ -309,3 +309,22 @@ def test_an_amend_does_not_change_what_kind_of_order_it_is(venue, ann):
     assert refusals(changed) == [RejectReason.NOT_AMENDABLE]
     off = amend(venue, order, volatility=VOL_SCALE, worth=1)
     assert refusals(off) == [RejectReason.PRICE_OFF_TICK]
+
+
+# --- late amends ---
+
+
+@pytest.mark.parametrize("canceled_first", [True, False])
+def test_a_refused_amend_keeps_its_nonce_known(venue, ann, canceled_first):
+    """Else whoever holds the signature could enter it as a new order after the memory's end."""
+    order = venue.buy(ann, 1, 2_400, deadline=venue.now_s + 10)
+    if canceled_first:
+        venue.cancel(order)
+    terms = venue.terms_of(order)
+    late = {"version": 1, "deadline": venue.now_s + 10_000, "side": terms.side.opposite}
+    wanted = RejectReason.UNKNOWN_ORDER if canceled_first else RejectReason.NOT_AMENDABLE
+    assert refusals(amend(venue, order, **late)) == [wanted]
+    venue.wait(3_700)
+    venue.index()
+    again = type(terms)(**{n: getattr(terms, n) for n in terms.__struct_fields__} | late)
+    assert refusals(venue.place(again)) == [RejectReason.NONCE_USED]

@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 
 import pytest
-from tests.venue import FEE_ID, C, P, Venue, canceled, fills, limits, names, open_venue, usdc
+from tests.venue import (
+    FEE_ID,
+    C,
+    P,
+    Venue,
+    canceled,
+    contracts,
+    fills,
+    limits,
+    names,
+    open_venue,
+    usdc,
+)
 
 from exchange.commands import CancelOrder, PlaceLinked, PlaceOrder, SetProtection
 from exchange.commands import ProtectionParameters as Limits
@@ -372,3 +384,24 @@ def test_a_replay_is_equal(venue, ann, bob):
     venue.sell(bob, "0.5", 2_500)
     assert venue.twin().state_hash() == venue.engine.state_hash() != before
     assert venue.engine.subaccounts[FEE_ID].open_orders == {}
+
+
+def test_two_reduce_only_limits_of_one_side_share_the_position(venue, ann, bob):
+    """As alternatives too: a taker could fill both in one sweep. A stop shares nothing yet."""
+    venue.sell(bob, 2, 2_500)
+    venue.buy(ann, 2, 2_500)
+    close = {"reduce_only": True}
+    stop = Trigger(kind=TriggerKind.STOP, source=PriceSource.MARK, trigger_price=usdc(2_000))
+    orders = (
+        venue.sign(ann, Side.SELL, 2, 2_700, **close),
+        venue.sign(ann, Side.SELL, 2, 2_600, **close),
+        venue.sign(ann, Side.SELL, 2, 1_900, trigger=stop, **close),
+    )
+    events = venue.send(
+        PlaceLinked(kind=LinkKind.OCO, condition=HitCondition.ANY_FILL, orders=orders)
+    )
+    assert canceled(events) == [(contracts(2), CancelReason.REDUCE_ONLY)]
+    assert venue.book()[1] == [(usdc(2_600), contracts(2))]
+    events = venue.buy(bob, 2, 2_600)
+    assert canceled(events) == [(contracts(2), CancelReason.LINKED)]
+    assert venue.position(ann) == 0

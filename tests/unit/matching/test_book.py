@@ -489,3 +489,25 @@ def test_a_canceled_own_order_is_no_fill():
     word = prevention(SelfTradePrevention.CANCEL_MAKER, TimeInForce.FOK)
     placement = market.order(ALICE, BUY, 100, 5, word)
     assert Outcome(placement.outcome) is Outcome.FILLED
+
+
+def test_an_own_order_behind_enough_others_stops_nothing():
+    """As many fills as one order may have, and its own order is not reached."""
+    market = crowd(3, (5, 5, 5))
+    market.order(ALICE, SELL, 100, 5)
+    assert Outcome(market.order(ALICE, BUY, 100, 15, FOK).outcome) is Outcome.FILLED
+
+
+@pytest.mark.parametrize(
+    ("quantity", "fills_max", "outcome"),
+    [
+        (12, 4, Outcome.FILLED),
+        (12, 3, Outcome.FOK_REFUSED),
+        (6, 2, Outcome.FILLED),
+        (7, 2, Outcome.FOK_REFUSED),
+    ],
+)
+def test_slices_of_several_icebergs_add_up_where_they_are_needed(quantity, fills_max, outcome):
+    """Two of six in slices of three: what is shown comes first, then the second slice of each."""
+    market = crowd(fills_max, (6, 6), max_show=3)
+    assert Outcome(market.order(ALICE, BUY, 100, quantity, FOK).outcome) is outcome

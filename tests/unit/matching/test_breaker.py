@@ -147,7 +147,12 @@ def test_a_price_that_stays_is_kept_once_until_it_last_ended():
 
 
 def test_rules_and_prices_are_positive():
-    with pytest.raises(AssertionError):
-        Breaker(BreakerRules(move_rate=1, window_ns=0, cool_off_ns=1, auction_ns=1))
+    one = {"move_rate": 1, "window_ns": 1, "cool_off_ns": 1, "auction_ns": 1}
+    assert Breaker(BreakerRules(**one)).status is LIVE
+    for name in one:
+        with pytest.raises(AssertionError):
+            Breaker(BreakerRules(**(one | {name: 0})))
+    assert Breaker(RULES).on_price(0, 1) is None
+    assert Breaker(RULES).on_price(0, 0, 1) is None
     with pytest.raises(AssertionError):
         Breaker(RULES).on_price(0, 0)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import exchange.matching
@@ -191,3 +192,10 @@ def test_without_options_no_strike_steps_are_needed():
     rules = parse_rules(table(options="{}", strike_steps="[]")).underlyings[0]
     due = due_instruments(rules, SATURDAY_NOON, 1, {}, set())
     assert [terms.kind for terms in due] == [Kind.PERPETUAL]
+
+
+def test_only_who_asks_for_a_perpetual_gets_one():
+    without = msgspec.structs.replace(RULES, perpetual=False)
+    kinds = {terms.kind for terms in due_instruments(without, SATURDAY_NOON, 10**11, {}, set())}
+    assert Kind.PERPETUAL not in kinds
+    assert Kind.OPTION in kinds

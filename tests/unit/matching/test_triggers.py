@@ -182,3 +182,11 @@ def test_a_stop_to_sell_and_a_take_to_buy_wait_for_a_fall():
         (TAKE, BUY),
         (TRAILING, SELL),
     ]
+
+
+@pytest.mark.parametrize(("side", "kind"), [(BUY, STOP), (SELL, STOP)])
+def test_prices_stay_integers(side, kind):
+    """One beyond what a float holds exactly."""
+    price = 2**53 + 1
+    book = book_of(armed(1, side, kind, price))
+    assert book.on_price(MARK, KEY, price) == [1]
