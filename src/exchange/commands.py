@@ -27,6 +27,13 @@ from exchange.model import (
     Underlying,
     WithdrawalTerms,
 )
+from exchange.observations import AnyObservation as AnyObservation
+from exchange.observations import BatchSeen as BatchSeen
+from exchange.observations import DepositSeen as DepositSeen
+from exchange.observations import NonceFloorSeen as NonceFloorSeen
+from exchange.observations import Observation as Observation
+from exchange.observations import SessionKeySeen as SessionKeySeen
+from exchange.observations import SubaccountSeen as SubaccountSeen
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
@@ -508,52 +515,6 @@ class AdvanceClock(Command, frozen=True, kw_only=True):
     """Move the venue's clock forward; refused unless the venue was configured on a local chain."""
 
     by_ns: int
-
-
-class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
-    """Base of what the watcher reads from confirmed logs."""
-
-
-class SubaccountSeen(Observation, frozen=True, kw_only=True):
-    """The chain opened a subaccount."""
-
-    subaccount_id: int
-    owner: str
-
-
-class DepositSeen(Observation, frozen=True, kw_only=True):
-    """The chain credited cash, or a token in its ledger units (1e-8 of it)."""
-
-    subaccount_id: int
-    amount: int
-    token: str = ""  # address; none: USDC
-
-
-class SessionKeySeen(Observation, frozen=True, kw_only=True):
-    """An owner granted a key until `deadline`, or revoked it (0)."""
-
-    owner: str
-    key: str
-    deadline: int
-
-
-class NonceFloorSeen(Observation, frozen=True, kw_only=True):
-    """An owner voided every nonce below `floor`."""
-
-    subaccount_id: int
-    floor: int
-
-
-class BatchSeen(Observation, frozen=True, kw_only=True):
-    """A settlement batch is final on chain."""
-
-    number: int
-    batch_hash: bytes
-    block: int
-    transaction: str
-
-
-AnyObservation = SubaccountSeen | DepositSeen | SessionKeySeen | NonceFloorSeen | BatchSeen
 
 
 class ObserveBlocks(Command, frozen=True, kw_only=True):

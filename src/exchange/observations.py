@@ -1,0 +1,49 @@
+"""What the watcher reads from confirmed logs; `commands.ObserveBlocks` carries it to the engine."""
+
+import msgspec
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
+    """Base of what the watcher reads from confirmed logs."""
+
+
+class SubaccountSeen(Observation, frozen=True, kw_only=True):
+    """The chain opened a subaccount."""
+
+    subaccount_id: int
+    owner: str
+
+
+class DepositSeen(Observation, frozen=True, kw_only=True):
+    """The chain credited cash, or a token in its ledger units (1e-8 of it)."""
+
+    subaccount_id: int
+    amount: int
+    token: str = ""  # address; none: USDC
+
+
+class SessionKeySeen(Observation, frozen=True, kw_only=True):
+    """An owner granted a key until `deadline`, or revoked it (0)."""
+
+    owner: str
+    key: str
+    deadline: int
+
+
+class NonceFloorSeen(Observation, frozen=True, kw_only=True):
+    """An owner voided every nonce below `floor`."""
+
+    subaccount_id: int
+    floor: int
+
+
+class BatchSeen(Observation, frozen=True, kw_only=True):
+    """A settlement batch is final on chain."""
+
+    number: int
+    batch_hash: bytes
+    block: int
+    transaction: str
+
+
+AnyObservation = SubaccountSeen | DepositSeen | SessionKeySeen | NonceFloorSeen | BatchSeen
