@@ -8,8 +8,9 @@
 
 What stands behind `->` is the whole outcome, in order; a line without it must not be refused.
 Quantities are contracts, amounts USDC. Words behind the price: ioc, fok, post-only, or-refuse,
-reduce-only, for 60s, show 1, max-fee 5, cancel-maker, cancel-both, decrement, as NAME (to cancel or
-amend it later).
+reduce-only, for 60s, show 1, max-fee 5, cancel-maker, cancel-both, decrement, market (the price is
+the worst one), worth 2,450 (a volatility order, and what its volatility is worth), as NAME (to
+cancel, amend or reprice it later).
 """
 
 import re
@@ -23,6 +24,7 @@ from tests.venue import (
     FEES,
     FUTURE,
     NO_FEES,
+    NS,
     PERP,
     Venue,
     call,
@@ -38,7 +40,10 @@ from exchange.commands import (
     CutBatch,
     DepositSeen,
     NonceFloorSeen,
+    PricedOrder,
+    Reprice,
     SessionKeySeen,
+    SetSpeedBump,
 )
 from exchange.events import (
     AnyEvent,
@@ -47,8 +52,10 @@ from exchange.events import (
     FundingPaid,
     OrderAmended,
     OrderCanceled,
+    OrderDelayed,
     OrderPlaced,
     OrderRepeated,
+    OrderRepriced,
     PositionExpired,
     Refused,
     Traded,
@@ -171,6 +178,17 @@ def told(event: AnyEvent) -> str:
         case BatchCut(number=number):
             return f"batch {number}"
         case _:
+            return told_of_price(event)
+
+
+def told_of_price(event: AnyEvent) -> str:
+    """Of orders that wait at a speed bump or follow a volatility."""
+    match event:
+        case OrderDelayed():
+            return "waits"
+        case OrderRepriced(limit_price=price):
+            return f"is at {grouped(price, CASH_SCALE)}"
+        case _:
             return ""
 
 
@@ -229,8 +247,19 @@ def instructions(story: Story, words: str) -> tuple[dict[str, Any], str]:
             case "as":
                 label = next(tokens)
             case _:
-                changes["self_trade_prevention"] = PREVENTIONS[token]
+                changes |= instruction(token, tokens)
     return changes, label
+
+
+def instruction(token: str, tokens: Iterator[str]) -> dict[str, Any]:
+    """Where the price comes from, or whom the order must not meet."""
+    match token:
+        case "market":
+            return {"market": True, "time_in_force": TimeInForce.IOC}
+        case "worth":
+            return {"volatility": 1, "worth": usdc(plain(next(tokens)))}
+        case _:
+            return {"self_trade_prevention": PREVENTIONS[token]}
 
 
 def amend(story: Story, name: str, field: str, value: str) -> Events:
@@ -240,6 +269,17 @@ def amend(story: Story, name: str, field: str, value: str) -> Events:
         else {"quantity": contracts(plain(value))}
     )
     return story.venue.amend(story.named[name], **change)
+
+
+def reprice(story: Story, name: str, price: str) -> Events:
+    order_id = order_of(story.named[name])
+    priced = PricedOrder(order_id=order_id, price=usdc(plain(price)))
+    return story.venue.send(Reprice(orders=(priced,)))
+
+
+def bump(story: Story, what: str, seconds: str) -> Events:
+    delay_ns = int(seconds) * NS
+    return story.venue.send(SetSpeedBump(instrument_id=instrument_id(what), delay_ns=delay_ns))
 
 
 def cancel(story: Story, name: str) -> Events:
@@ -334,6 +374,8 @@ ACTIONS: Final[list[tuple[str, Callable[..., Events | None]]]] = [
     (rf"(\S+(?: by \S+)?) (bids|offers) {NUMBER} {INSTRUMENT} at {NUMBER}(.*)", order),
     (rf"(\S+) moves to (price|quantity) {NUMBER}", amend),
     (r"(\S+) is canceled", cancel),
+    (rf"the volatility of (\S+) is worth {NUMBER}", reprice),
+    (rf"takers of {INSTRUMENT} wait (\d+)s", bump),
     (rf"(\S+) withdraws {NUMBER}", withdraw),
     (rf"the index is {NUMBER}", index),
     (rf"{INSTRUMENT} is marked {NUMBER}", mark),

@@ -160,3 +160,40 @@ def test_a_story_that_is_not_so_fails():
         check("ann deposits 1\nann offers 1 100k-call at 10")
     with pytest.raises(ValueError, match="nobody understands: ann dances"):
         check("ann dances")
+
+
+def test_market_orders_icebergs_and_volatilities():
+    """At most the band, a slice at a time, and never beyond the worst price."""
+    check(
+        """
+        ann deposits 1,000,000
+        bob deposits 1,000,000
+        ann offers 5 100k-call at 2,600 show 2       -> rests 5
+        100k-call: bids none and asks 2 at 2,600
+        bob bids 3 100k-call at 900,000 market       -> trades 2 at 2,600; trades 1 at 2,600
+        100k-call: bids none and asks 1 at 2,600
+        bob bids 1 100k-call at 2,590 worth 2,500 as follower  -> rests 1
+        the volatility of follower is worth 2,550    -> is at 2,550
+        the volatility of follower is worth 2,700    -> is at 2,590
+        100k-call: bids 1 at 2,590 and asks 1 at 2,600
+        ann offers 1 100k-call at 2,590              -> trades 1 at 2,590
+        """
+    )
+
+
+def test_a_maker_leaves_before_a_taker_comes():
+    """Takers wait two seconds; cancels and quotes do not."""
+    check(
+        """
+        ann deposits 1,000,000
+        bob deposits 1,000,000
+        takers of 100k-call wait 2s
+        ann offers 1 100k-call at 2,500 as stale     -> rests 1
+        ann offers 1 100k-call at 2,520              -> rests 1
+        bob bids 1 100k-call at 2,600                -> waits
+        1 seconds pass
+        stale is canceled                            -> cancels 1 (by_owner)
+        1 seconds pass                               -> trades 1 at 2,520; batch 1
+        bob holds 1 100k-call
+        """
+    )
