@@ -5,9 +5,22 @@ from typing import Any
 
 import msgspec
 from tests.liquidation_world import liquidating_venue, rules, sweep
-from tests.venue import CLEARING, COLLATERALS, WETH, C, P, Venue, open_venue, tokens, usdc
+from tests.venue import (
+    CLEARING,
+    COLLATERALS,
+    PERP,
+    WETH,
+    C,
+    P,
+    Venue,
+    linear_venue,
+    open_venue,
+    tokens,
+    usdc,
+)
 
 from exchange.commands import (
+    AccrueFunding,
     BidLiquidation,
     MassQuote,
     PlaceLinked,
@@ -86,6 +99,20 @@ def bracketed_venue() -> Venue:
     place_signed(venue, venue.terms(maker, Side.BUY, 1, 2_600))
     place_signed(venue, venue.terms(maker, Side.BUY, 1, 2_350))
     venue.mark({C: 2_400})
+    return venue
+
+
+def funded_venue() -> Venue:
+    """The taker is long a perpetual at a premium, pays funding, and closes half of it."""
+    venue = linear_venue()
+    maker, taker = venue.fund(MAKER), venue.fund(TAKER)
+    place_signed(venue, venue.terms(maker, Side.SELL, 2, 100_000, PERP))
+    place_signed(venue, venue.terms(taker, Side.BUY, 2, 100_000, PERP))
+    venue.mark({PERP: 100_288})
+    venue.wait(10)
+    venue.send(AccrueFunding())
+    place_signed(venue, venue.terms(maker, Side.BUY, 1, 100_288, PERP))
+    place_signed(venue, venue.terms(taker, Side.SELL, 1, 100_288, PERP))
     return venue
 
 

@@ -8,6 +8,7 @@ from tests.signed_venue import (
     TAKER,
     auctioned_venue,
     bracketed_venue,
+    funded_venue,
     moved_venue,
     place_signed,
     quoted_venue,
@@ -19,6 +20,7 @@ from tests.venue import CLEARING, EXPIRY_S, NS, START_S, C, Venue, listing
 from exchange.audit import Difference, Replay
 from exchange.bootstrap.parameters import first_parameters
 from exchange.commands import (
+    AccrueFunding,
     CutBatch,
     ListInstruments,
     MassQuote,
@@ -28,7 +30,7 @@ from exchange.commands import (
     UpdateIndex,
 )
 from exchange.engine import Engine
-from exchange.events import BatchCut, Traded
+from exchange.events import BatchCut, FundingAccrued, Traded
 from exchange.journal import EntryEncoder, Journal, JournalReader
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.risk_arrays import build_update
@@ -64,6 +66,25 @@ def test_a_clean_journal_replays_to_the_same_state(tmp_path: Path) -> None:
     assert run.figures.commands == len(venue.entries)
     assert (run.figures.signatures, run.figures.batches, run.figures.state_hashes) == (4, 1, 1)
     assert run.figures.state_hash == venue.engine.state_hash().hex()
+
+
+def test_funding_is_audited(tmp_path: Path) -> None:
+    """Entry costs and funding replay from the journal, and an index that did not move is found."""
+    venue = funded_venue()
+    run = replay(journal_of(venue, tmp_path))
+    assert run.figures.state_hash == venue.engine.state_hash().hex()
+    assert run.figures.batches == 1
+    assert run.engine.total_cash() == 2_000_000 * 10**6
+    seq, time_ns, command, events = next(
+        entry for entry in venue.entries if isinstance(entry[2], AccrueFunding)
+    )
+    moved = next(event for event in events if isinstance(event, FundingAccrued))
+    forged = msgspec.structs.replace(moved, index=moved.index + 10_000)
+    changed = tuple(forged if event is moved else event for event in events)
+    venue.entries[seq - 1] = (seq, time_ns, command, changed)
+    folder = tmp_path / "forged"
+    folder.mkdir()
+    assert difference(journal_of(venue, folder)).seq == seq
 
 
 def test_tokens_and_transfers_are_audited(tmp_path: Path) -> None:
