@@ -141,18 +141,13 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class BreakerParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """When an index that moves halts its underlying, and how trading comes back (design.md §5).
+    """When an index that moves halts its underlying, and how trading comes back (design.md §5)."""
 
-    Halted while it moves by more than `move_rate` (1e-18) within `window_ns`; then, after
-    `cool_off_ns`, a call auction of `auction_ns`. An instrument is halted alone if its mark moves
-    by more than `mark_move_rate` of the index.
-    """
-
-    move_rate: int
+    move_rate: int  # 1e-18 within `window_ns`
     window_ns: int
-    cool_off_ns: int
+    cool_off_ns: int  # without such a move; then a call auction of `auction_ns`
     auction_ns: int
-    mark_move_rate: int = 0  # 0: marks halt nothing
+    mark_move_rate: int = 0  # of the index: a mark's move halts its instrument; 0: none does
 
 
 class LiquidationParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -180,15 +175,11 @@ class LiquidationParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False)
 
 
 class FundingParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What holders of perpetuals pay each other; rates in 1e-18 for eight hours.
+    """What holders of perpetuals pay each other (docs/margin.md); in 1e-18 for eight hours."""
 
-    The rate is the premium of the mark over the index, less `damping_rate` toward zero, at most
-    `rate_max` either way. It accrues continuously; `AccrueFunding` comes every `interval_ns`.
-    """
-
-    damping_rate: int
-    rate_max: int
-    interval_ns: int
+    damping_rate: int  # taken off the premium of the mark over the index, toward zero
+    rate_max: int  # either way
+    interval_ns: int  # between two `AccrueFunding`
 
 
 class RiskBounds(msgspec.Struct, frozen=True, kw_only=True, gc=False):
