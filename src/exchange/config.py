@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     marks_interval_s: float = 5.0  # between full epochs of risk arrays
     seed: int = 7  # of the simulated market and its agents
     seed_chain: str = ""  # file of a recorded chain that seeds listings, index and surface
+    index_sources: str = ""  # BTC=kraken:BTC/USDC,bitstamp:BTC/USDC;ETH=... as ccxt names them
     log_level: str = "info"
 
     @property

@@ -109,6 +109,7 @@ async def _serve(
                 clockwork.run(),
                 Liquidator(sequencer).run(),
                 _list_for_ever(feed),
+                *(source.run() for source in feed.polled),
             )
         ]
         servers = _listeners(settings, sequencer, journal, marks)
@@ -121,6 +122,7 @@ async def _serve(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         executor.shutdown(wait=False, cancel_futures=True)
+        await feed.close()
         await sequencer.read(lambda _: None)  # no commit is under way when the writer ends
         writing.cancel()
 

@@ -7,6 +7,7 @@ same expiries.
 
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from exchange.commands import ListInstruments
@@ -14,9 +15,11 @@ from exchange.config import Settings
 from exchange.events import InstrumentListed
 from exchange.fixed import to_seconds_down
 from exchange.model import Underlying
+from exchange.oracle.ccxt_source import CcxtMarket, ccxt_source, parse_index_sources
 from exchange.oracle.chain_data import RecordedChain, read_chain
 from exchange.oracle.dev_market import DevMarket, dev_feeds, load_dev_market
 from exchange.oracle.loop import Feed
+from exchange.oracle.polling import PolledSource
 from exchange.oracle.stress import StressRules
 from exchange.sequencer import Sequencer
 
@@ -51,6 +54,8 @@ class MarketFeed:
         self._settings = settings
         self._sequencer = sequencer
         self._market: DevMarket = load_dev_market()
+        self._exchanges: list[CcxtMarket] = []
+        self.polled: list[PolledSource] = []  # to be run beside the cycle
         self._chain = recorded_chain(settings.seed_chain, first_time_ns)
         for line in self._chain.report() if self._chain else ():
             log.info("recorded_chain", line=line)
@@ -63,13 +68,34 @@ class MarketFeed:
                 for item in simulated_underlyings()
             }
         )
-        return dev_feeds(
+        feeds = dev_feeds(
             self._market,
             seed=self._settings.seed,
             now_ns=self._sequencer.now_ns(),
             last_prices=last_prices,
             chain=self._chain,
         )
+        return tuple(self._with_exchanges(feed) for feed in feeds)
+
+    def _with_exchanges(self, feed: Feed) -> Feed:
+        """The feed with real exchanges in place of simulated sources, where they are configured."""
+        names = {item.underlying_id: name for name, item in self._market.underlyings.items()}
+        wanted = parse_index_sources(self._settings.index_sources).get(names[feed.underlying_id])
+        if not wanted:
+            return feed
+        polled = []
+        for exchange, pair in wanted:
+            market = CcxtMarket(exchange, pair)
+            self._exchanges.append(market)
+            polled.append(ccxt_source(market, exchange, self._sequencer.now_ns))
+        self.polled += polled
+        rules = msgspec.structs.replace(feed.rules, quorum=len(polled) // 2 + 1)
+        return msgspec.structs.replace(feed, sources=tuple(polled), rules=rules)
+
+    async def close(self) -> None:
+        """Leave the exchanges that were polled."""
+        for exchange in self._exchanges:
+            await exchange.close()
 
     def stress_rules(self) -> dict[int, StressRules]:
         """What each underlying's scan ranges were made for."""
