@@ -67,14 +67,11 @@ class StandardRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ConcentrationTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """When a subaccount holds too much of an underlying: beyond both bounds, at `rate` of index.
-
-    `share` (1e-18) is of the open interest when the marks came, `free_notional` in micro-USDC.
-    """
+    """When a subaccount holds too much of an underlying: beyond both bounds, at `rate` of index."""
 
     rate: int  # 1e-18 of the index for each contract beyond
-    share: int
-    free_notional: int
+    share: int  # 1e-18 of the open interest when the marks came
+    free_notional: int  # micro-USDC
 
 
 class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -265,21 +262,16 @@ class UnderlyingRisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SmileNote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How one expiry's mark volatilities were made; for readers, the engine ignores it.
-
-    `method` is svi, ssvi, flat, or reference: no fit. `quotes` are our own. `error` (mean, of the
-    fit) and `distance` (largest, from the reference) in 1e-6. `parameters` of raw SVI: tau, a, b,
-    rho, m, sigma in 1e-12. `rate` is the discount rate in 1e-12.
-    """
+    """How one expiry's mark volatilities were made; for readers, the engine ignores it."""
 
     underlying_id: int
     expiry: int
-    method: str
-    quotes: int
-    error: int = 0
-    distance: int = 0
-    parameters: tuple[int, ...] = ()
-    rate: int = 0
+    method: str  # svi, ssvi, flat, or reference: no fit
+    quotes: int  # our own
+    error: int = 0  # mean of the fit, 1e-6
+    distance: int = 0  # the largest from the reference, 1e-6
+    parameters: tuple[int, ...] = ()  # of raw SVI: tau, a, b, rho, m, sigma in 1e-12
+    rate: int = 0  # the discount rate, 1e-12
 
 
 class UpdateMarks(Command, frozen=True, kw_only=True):
@@ -302,15 +294,12 @@ class UpdateMarks(Command, frozen=True, kw_only=True):
 
 
 class AdjustRisk(Command, frozen=True, kw_only=True):
-    """Scale an underlying's scenarios from the next epoch on, inside the configured bounds.
-
-    `scan` stretches the spot moves of the grid, `volatility` the shock upward; both 1e-18.
-    """
+    """Scale an underlying's scenarios from the next epoch on, inside the configured bounds."""
 
     version: int  # one above the underlying's last; the first is 1
     underlying_id: int
-    scan: int
-    volatility: int
+    scan: int  # 1e-18, stretches the spot moves of the grid
+    volatility: int  # 1e-18, and the shock of volatility upward
     reason: str
 
 
