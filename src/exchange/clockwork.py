@@ -1,4 +1,4 @@
-"""Submits what time alone causes: expiries, funding, batches, the end of waits at speed bumps.
+"""Submits what time alone causes: expiries, funding, interest, batches, ends of speed bumps.
 
 Knows the sequencer, no chain and no wire. Its commands are journaled like any others, so a replay
 needs no clock.
@@ -11,14 +11,22 @@ from typing import Final
 
 import structlog
 
-from exchange.commands import AccrueFunding, CutBatch, ExpireInstruments, ReleaseOrders
+from exchange.commands import (
+    AccrueFunding,
+    AccrueInterest,
+    CutBatch,
+    ExpireInstruments,
+    ReleaseOrders,
+)
 from exchange.engine import Engine
 from exchange.events import (
     BatchCut,
+    InterestPaid,
     OrderDelayed,
     PositionExpired,
     Refused,
     Traded,
+    Transferred,
     Withdrawn,
 )
 from exchange.fixed import to_seconds_down
@@ -28,7 +36,7 @@ from exchange.sequencer import Sequencer, SequencerBusy
 
 TICK_S: Final = 0.05
 RETRY_S: Final = 5  # venue seconds before an expiry is asked for again
-_SETTLES: Final = (Traded, PositionExpired, Withdrawn)
+_SETTLES: Final = (Traded, PositionExpired, Withdrawn, Transferred, InterestPaid)
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +93,8 @@ class Clockwork:
         ):
             await self._expire(underlying_id, expiry, to_seconds_down(now_ns))
         await self._accrue(now_ns)
+        if await self._sequencer.read(lambda engine: engine.interest_is_due(now_ns)):
+            await self._sequencer.submit(AccrueInterest())
         since_ns = self._pending_since_ns
         if since_ns and now_ns - since_ns >= self._batch_interval_ns:
             await self._sequencer.submit(CutBatch())

@@ -34,6 +34,9 @@ from exchange.observations import NonceFloorSeen as NonceFloorSeen
 from exchange.observations import Observation as Observation
 from exchange.observations import SessionKeySeen as SessionKeySeen
 from exchange.observations import SubaccountSeen as SubaccountSeen
+from exchange.terms import Collateral as Collateral
+from exchange.terms import InterestParameters as InterestParameters
+from exchange.terms import PositionLimit as PositionLimit
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
@@ -102,25 +105,6 @@ class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # What each scenario multiplies the price by, in 1e-18; collateral is shocked with it.
     spots: tuple[int, ...] = ()
     concentration: ConcentrationTerms | None = None  # None: nobody holds too much
-
-
-class Collateral(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A token besides USDC that backs margin; amounts in 1e-8 of a token, haircuts in 1e-18.
-
-    Priced by the index of its underlying, and shocked with it. What one account holds beyond
-    `account_cap`, or all of them beyond `total_cap`, counts nothing.
-    """
-
-    asset_id: int  # from 1; 0 is USDC
-    token: str  # its address
-    name: str  # such as WETH
-    decimals: int
-    underlying_id: int
-    initial_haircut: int
-    maintenance_haircut: int
-    account_cap: int
-    total_cap: int
-    isolated: bool = False  # a risk group of its own: its gains offset no position
 
 
 class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -209,6 +193,8 @@ class Configure(Command, frozen=True, kw_only=True):
     liquidation: LiquidationParameters | None = None  # None: nobody is liquidated
     funding: FundingParameters | None = None  # None: perpetuals pay none
     risk_bounds: RiskBounds | None = None  # None: nobody adjusts
+    interest: InterestParameters | None = None  # None: debts are free and without a cap
+    position_limits: tuple[PositionLimit, ...] = ()
     transfers: bool = False  # between an owner's subaccounts; settlement must know them
 
 
@@ -426,6 +412,10 @@ class ExpireInstruments(Command, frozen=True, kw_only=True):
     expiry: int
 
 
+class AccrueInterest(Command, frozen=True, kw_only=True):
+    """Charge debts the interest that accrued."""
+
+
 class AccrueFunding(Command, frozen=True, kw_only=True):
     """Move the funding index of every perpetual by what accrued; a pending batch ends first."""
 
@@ -536,6 +526,7 @@ AnyCommand = (
     | TransferFunds
     | ExpireInstruments
     | AccrueFunding
+    | AccrueInterest
     | SetProtection
     | ResetProtection
     | Halt

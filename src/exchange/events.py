@@ -463,6 +463,20 @@ class Transferred(Event, frozen=True, kw_only=True):
     token: str = ""
 
 
+class InterestAccrued(Event, frozen=True, kw_only=True):
+    """Debts are charged `growth` of themselves; `index` sums it up. Both in 1e-18."""
+
+    index: int
+    growth: int
+
+
+class InterestPaid(Event, frozen=True, kw_only=True):
+    """A debtor paid `amount` (micro-USDC, > 0) to the venue's own subaccount."""
+
+    subaccount_id: int
+    amount: int
+
+
 class DeliveryPriceFixed(Event, frozen=True, kw_only=True):
     """The delivery price of an expiry; `samples` index samples entered it.
 
@@ -565,6 +579,8 @@ AnyEvent = (
     | FundingPaid
     | Withdrawn
     | Transferred
+    | InterestAccrued
+    | InterestPaid
     | DeliveryPriceFixed
     | InstrumentExpired
     | PositionExpired

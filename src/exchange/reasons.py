@@ -58,7 +58,10 @@ class RejectReason(StrEnum):
     LIQUIDATION_SUSPENDED = "liquidation_suspended"  # prices are stale or trading is halted
     RISK_NOT_REDUCED = "risk_not_reduced"  # this fraction would not lower the requirement
     BID_TOO_LOW = "bid_too_low"  # the auction's price is above the bid's limit
+    POSITION_LIMIT = "position_limit"  # holdings could exceed what one subaccount may have
+    OPEN_INTEREST_LIMIT = "open_interest_limit"  # they could exceed what all together may have
     INSUFFICIENT_MARGIN = "insufficient_margin"  # initial margin fails after its worst fill
+    DEBT_LIMIT = "debt_limit"  # the venue lends no more cash
     POST_ONLY_WOULD_TRADE = "post_only_would_trade"  # it would take liquidity
     FOK_NOT_FILLABLE = "fok_not_fillable"  # the book cannot fill it whole
     INSUFFICIENT_CASH = "insufficient_cash"  # what leaves exceeds free cash or tokens

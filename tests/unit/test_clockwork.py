@@ -11,8 +11,10 @@ from tests.venue import CHAIN, EXPIRY_S, NS, Venue, limits, linear_venue, open_v
 from exchange.clockwork import RETRY_S, Clockwork
 from exchange.commands import (
     AccrueFunding,
+    AccrueInterest,
     CutBatch,
     ExpireInstruments,
+    InterestParameters,
     PlaceOrder,
     ReleaseOrders,
     SetSpeedBump,
@@ -91,6 +93,22 @@ def test_a_full_queue_delays_what_is_due(tmp_path: Path, monkeypatch: pytest.Mon
 
     after = play(open_venue(), tmp_path, scene)
     assert [type(entry.command) for entry in after] == [ExpireInstruments]
+
+
+def test_interest_is_charged_once_an_hour(tmp_path: Path) -> None:
+    """Due a full interval after the last time, and not before."""
+    terms = InterestParameters(rate=10**17, interval_ns=3600 * NS, debt_max=0)
+    venue = open_venue(interest=terms)
+
+    async def scene(_: Sequencer, clockwork: Clockwork, clock: list[int]) -> None:
+        clock[0] = venue.time_ns + 3599 * NS
+        await clockwork.step()
+        for _ in range(3):
+            clock[0] += 1801 * NS
+            await clockwork.step()
+
+    after = play(venue, tmp_path, scene)
+    assert [type(entry.command) for entry in after] == [AccrueInterest, AccrueInterest]
 
 
 def test_an_expiry_that_came_is_delivered(tmp_path: Path) -> None:

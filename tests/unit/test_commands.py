@@ -8,6 +8,7 @@ from tests.venue import C, configuration, listing
 
 from exchange.commands import (
     AccrueFunding,
+    AccrueInterest,
     AdvanceClock,
     AmendOrder,
     AnyCommand,
@@ -132,6 +133,7 @@ COMMANDS: list[AnyCommand] = [
     ExpireInstruments(underlying_id=1, expiry=60),
     AccrueFunding(),
     CutBatch(),
+    AccrueInterest(),
     AdvanceClock(by_ns=5),
     ObserveBlocks(
         first_block=1,

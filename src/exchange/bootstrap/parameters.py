@@ -10,10 +10,12 @@ from exchange.commands import (
     Configure,
     FeeSchedule,
     FundingParameters,
+    InterestParameters,
+    PositionLimit,
     RiskBounds,
     TradingLimits,
 )
-from exchange.margin.scenarios import load_preset, margin_parameters
+from exchange.margin.scenarios import collateral_terms, load_preset, margin_parameters
 from exchange.model import Underlying
 from exchange.settlement.deployment import Deployment
 
@@ -65,11 +67,22 @@ RISK_BOUNDS: Final = RiskBounds(
     fall_max=10**16,
     interval_ns=60 * 10**9,
 )
+INTEREST: Final = InterestParameters(
+    rate=0,  # the contract does not take interest yet
+    interval_ns=3_600 * 10**9,
+    debt_max=10_000_000 * 10**6,  # USDC that the venue lends in all
+)
+CONTRACTS_MAX: Final = 100_000 * 10**4  # of an underlying in one subaccount
+OPEN_INTEREST_MAX: Final = 1_000_000 * 10**4
+DECIMALS: Final = {"WETH": 18, "WBTC": 8}  # of the tokens that a deployment may name
 DELIVERY_WINDOW_S: Final = 30 * 60
 
 
 def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]) -> Configure:
     """The command that begins the journal of a venue on this deployment."""
+    preset = load_preset(PRESET)
+    tokens = {name: (address, DECIMALS[name]) for name, address in deployment.tokens.items()}
+    ids = {item.name: item.underlying_id for item in underlyings}
     return Configure(
         version=1,
         chain_id=deployment.chain_id,
@@ -78,12 +91,20 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         genesis_hash=deployment.genesis_hash,
         underlyings=underlyings,
         fees=FEES,
-        margin=msgspec.structs.replace(
-            margin_parameters(load_preset(PRESET)), concentration=CONCENTRATION
-        ),
+        margin=msgspec.structs.replace(margin_parameters(preset), concentration=CONCENTRATION),
         limits=LIMITS,
         delivery_window_s=DELIVERY_WINDOW_S,
         breaker=BREAKER,
         funding=FUNDING,
         risk_bounds=RISK_BOUNDS,
+        collaterals=collateral_terms(preset, ids, tokens),
+        interest=INTEREST,
+        position_limits=tuple(
+            PositionLimit(
+                underlying_id=underlying_id,
+                contracts_max=CONTRACTS_MAX,
+                open_interest_max=OPEN_INTEREST_MAX,
+            )
+            for underlying_id in ids.values()
+        ),
     )

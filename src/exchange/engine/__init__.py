@@ -12,6 +12,7 @@ from typing import assert_never
 
 from exchange.commands import (
     AccrueFunding,
+    AccrueInterest,
     AdjustRisk,
     AdvanceClock,
     AmendOrder,
@@ -50,6 +51,7 @@ from exchange.engine import (
     entry,
     expiry,
     funding,
+    lending,
     linked,
     liquidation,
     phases,
@@ -145,8 +147,8 @@ class Engine:
                 self._price(command)
             case ObserveBlocks():
                 custody.observe_blocks(venue, command)
-            case Withdraw() | TransferFunds():
-                treasury.move_money(venue, command)
+            case Withdraw() | TransferFunds() | AccrueInterest():
+                self._move_money(command)
             case SweepLiquidations() | BidLiquidation():
                 liquidation.liquidate(venue, command)
             case SetProtection():
@@ -174,6 +176,13 @@ class Engine:
                 self._cut(command)
             case _:
                 assert_never(command)
+
+    def _move_money(self, command: Withdraw | TransferFunds | AccrueInterest) -> None:
+        match command:
+            case AccrueInterest():
+                lending.accrue_interest(self._venue)
+            case _:
+                treasury.move_money(self._venue, command)
 
     def _cut(self, command: CutBatch | AccrueFunding | AdvanceClock) -> None:
         """Apply what ends a settlement batch, or may."""
@@ -410,6 +419,13 @@ class Engine:
         for asset in self._venue.parameters.collaterals if self._venue.parameters else ():
             held[asset.token] += collateral.get(asset.asset_id, 0)
         return {token: amount for token, amount in sorted(held.items()) if amount}
+
+    def interest_is_due(self, time_ns: int) -> bool:
+        """Whether debts should be charged at `time_ns`."""
+        parameters = self._venue.parameters
+        if parameters is None or parameters.interest is None:
+            return False
+        return time_ns - self._venue.treasury.interest_ns >= parameters.interest.interval_ns
 
     def state_hash(self) -> bytes:
         """sha256 of the canonical state, 32 bytes."""

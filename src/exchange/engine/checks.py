@@ -7,6 +7,8 @@ words that name the value and the bound, so that the sender knows what to change
 from exchange.commands import AmendOrder, Reprice
 from exchange.engine.armed import watched_price
 from exchange.engine.fees import schedule_fee_per_contract
+from exchange.engine.lending import check_debt
+from exchange.engine.limits import check_limits
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.fixed import (
@@ -113,6 +115,7 @@ def check_order(
         or _check_count(venue, subaccount, more)
         or _check_reduce_only(subaccount, terms, order.time_in_force)
         or _check_margin(
+            venue,
             subaccount,
             terms,
             enterable_quantity(subaccount, order),
@@ -201,7 +204,7 @@ def check_kept(
         _check_grid(venue, terms, terms.quantity)
         or _check_fee(venue, terms)
         or _check_protection(venue, order)
-        or _check_margin(subaccount, terms, terms.quantity, terms.limit_price)
+        or _check_margin(venue, subaccount, terms, terms.quantity, terms.limit_price)
     )
     account.place_order(order.order_id, standing)
     return refusal
@@ -274,7 +277,7 @@ def _check_amended(
     standing = account.orders[order.order_id]
     account.remove_order(order.order_id)
     quantity = reducible_quantity(subaccount, terms, order.filled_quantity)
-    refusal = _check_margin(subaccount, terms, quantity, terms.limit_price)
+    refusal = _check_margin(venue, subaccount, terms, quantity, terms.limit_price)
     account.place_order(order.order_id, standing)
     return refusal
 
@@ -510,13 +513,16 @@ def reducible_quantity(subaccount: Subaccount, terms: OrderTerms, filled_quantit
 
 
 def _check_margin(
-    subaccount: Subaccount, terms: OrderTerms, quantity: int, price: int
+    venue: Venue, subaccount: Subaccount, terms: OrderTerms, quantity: int, price: int
 ) -> Refusal | None:
-    """Initial margin after the order's worst fill, unless the order only reduces risk."""
+    """Limits, initial margin and debt after the worst fill, unless the order only reduces risk."""
     order = MarginOrder(terms.instrument_id, terms.side.sign, quantity, price, terms.max_fee)
+    refusal = check_limits(venue, subaccount, order)
+    if refusal is not None:
+        return refusal
     excess = subaccount.account.initial_excess_with(order)
     if excess >= 0:
-        return None
+        return None if terms.reduce_only else check_debt(venue, subaccount, order)
     if terms.reduce_only and subaccount.account.risk_reducing(order):
         return None
     text = format_decimal(-excess, CASH_SCALE)

@@ -16,6 +16,7 @@ from exchange.commands import (
     UpdateIndex,
     UpdateMarks,
 )
+from exchange.engine import lending
 from exchange.engine.adjusting import keep_in_bounds
 from exchange.engine.armed import note_price
 from exchange.engine.booking import FILLS_MAX, cancel
@@ -74,6 +75,7 @@ def configure(venue: Venue, command: Configure) -> None:
         venue.refuse(RejectReason.BAD_COLLATERAL, wrong)
         return
     accumulate(venue)
+    lending.accumulate(venue)
     venue.configure(command)
     set_rates(venue)
     fill_room(venue)

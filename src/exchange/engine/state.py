@@ -218,18 +218,31 @@ class Combos:
 
 
 class Treasury:
-    """Tokens besides USDC, in 1e-8 of each."""
+    """Tokens besides USDC, in 1e-8 of each, and the interest that debts pay."""
 
-    __slots__ = ("counted", "idle")
+    __slots__ = (
+        "counted",
+        "debt",
+        "debt_seq",
+        "idle",
+        "interest_index",
+        "interest_ns",
+        "interest_remainder",
+    )
 
     def __init__(self) -> None:
+        self.interest_index = 0  # what a unit of debt has been charged since the start, 1e-18
+        self.interest_ns = 0  # up to when the remainder accrued
+        self.interest_remainder = 0  # 1e-18 of a year's rate times nanoseconds, not charged yet
+        self.debt, self.debt_seq = 0, 0  # of all subaccounts, when that command came
         # What counts nothing yet, by token and subaccount, the longest idle first.
         self.idle: dict[tuple[str, int], int] = {}
         self.counted: dict[int, int] = {}  # of all subaccounts, by asset_id
 
-    def state(self) -> list[tuple[str, int, int]]:
-        """Canonical content; what counts follows from the accounts."""
-        return [(*key, amount) for key, amount in self.idle.items()]
+    def state(self) -> tuple[object, ...]:
+        """Canonical content; what counts and the debts follow from the accounts."""
+        idle = [(*key, amount) for key, amount in self.idle.items()]
+        return (idle, self.interest_index, self.interest_ns, str(self.interest_remainder))
 
 
 class Batches:

@@ -60,6 +60,7 @@ class MarginAccount:
         "linear",
         "orders",
         "portfolio",
+        "spending",
         "subaccount_id",
     )
 
@@ -68,6 +69,7 @@ class MarginAccount:
         self.cash = 0
         self.linear: dict[int, LinearPosition] = {}  # perpetuals and futures held
         self.orders: dict[int, MarginOrder] = {}
+        self.spending = 0  # cash that open orders take at most, micro-USDC; see `spends`
         self._marks = marks
         self.portfolio = Portfolio(marks)
         self.holdings = Holdings()
@@ -184,6 +186,7 @@ class MarginAccount:
         self._follow_marks()
         row = self._marks.order_row(order.instrument_id)
         self.orders[order_id] = order
+        self.spending += self.spends(order)
         for instrument_id, sign, quantity in _opened(order, row):
             self.holdings.open(instrument_id, row.underlying_id, sign, quantity)
         self._add_effect(order_id, row.group, self._effect(order, row))
@@ -200,6 +203,7 @@ class MarginAccount:
         """Undo `place_order` to the last unit. Complexity: O(scenarios)."""
         self._follow_marks()
         order = self.orders.pop(order_id)
+        self.spending -= self.spends(order)
         row = self._marks.order_row(order.instrument_id)
         group = row.group
         for instrument_id, sign, quantity in _opened(order, row):
@@ -208,6 +212,19 @@ class MarginAccount:
         self._order_sums[group] = list(map(sub, self._order_sums[group], effect))
         if self._totals is not None:
             self._set_total(group, list(map(sub, self._totals[group], effect)))
+
+    def spends(self, order: MarginOrder) -> int:
+        """Cash that an order takes at most: its fee, and what is paid for options and combos."""
+        fee = mul_div_up(order.max_fee, order.quantity, QUANTITY_SCALE)
+        row = self._marks.order_row(order.instrument_id)
+        if isinstance(row, InstrumentRisk) and not row.is_option:
+            return fee
+        return fee + max(0, order.sign * notional(order.limit_price, order.quantity))
+
+    def growth_with(self, order: MarginOrder) -> int:
+        """What an order would add to the most that may be held of its underlying, contracts."""
+        opened = _opened(order, self._marks.order_row(order.instrument_id))
+        return sum(self.holdings.growth(*one) for one in opened)
 
     def mark_value(self) -> int:
         """Positions at their marks, micro-USDC, rounded down."""
@@ -317,6 +334,7 @@ class MarginAccount:
         fresh = self.under(self._marks)
         assert fresh.initial_excess() == self.initial_excess()
         assert fresh.maintenance_excess() == self.maintenance_excess()
+        assert fresh.spending == self.spending
         assert fresh.portfolio.caches() == self.portfolio.caches()
         assert fresh._effects == self._effects
         assert fresh.holdings.state() == self.holdings.state()

@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from exchange.events import (
     AnyEvent,
     Deposited,
+    InterestPaid,
     PositionExpired,
     SubaccountOpened,
     Traded,
+    Transferred,
     Withdrawn,
 )
 from exchange.fixed import notional
@@ -44,7 +46,7 @@ class Holdings:
                 pass
 
     def apply_settled(self, event: AnyEvent) -> None:
-        """Fold what batches carry to the chain: trades, payoffs, withdrawals."""
+        """Fold what batches carry to the chain: trades, payoffs, money that moves."""
         match event:
             case Traded():
                 self._trade(event)
@@ -56,6 +58,15 @@ class Holdings:
             case Withdrawn():
                 self._pay(event.subaccount_id, -event.amount)
                 self.withdrawn += event.amount
+            case Transferred() if event.token:
+                self._keep(event.subaccount_id, event.token, -event.amount)
+                self._keep(event.to_subaccount_id, event.token, event.amount)
+            case Transferred():
+                self._pay(event.subaccount_id, -event.amount)
+                self._pay(event.to_subaccount_id, event.amount)
+            case InterestPaid():
+                self._pay(event.subaccount_id, -event.amount)
+                self._pay(FEE_SUBACCOUNT_ID, event.amount)
             case _:
                 pass
 

@@ -6,7 +6,7 @@ import pytest
 from tests.settlement_world import PRICE, Script
 
 from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
-from exchange.events import Withdrawn
+from exchange.events import InterestPaid, Transferred, Withdrawn
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.settlement.holdings import Holdings, expected_holdings
@@ -70,8 +70,20 @@ def test_tokens_are_no_cash(script: Script) -> None:
     holdings.apply_settled(
         Withdrawn(subaccount_id=3, amount=4, recipient="0x", nonce=1, token="0xe")
     )
-    assert holdings.tokens == {(3, "0xe"): 6}
+    moved = Transferred(subaccount_id=3, to_subaccount_id=2, amount=2, nonce=2, token="0xe")
+    holdings.apply_settled(moved)
+    assert holdings.tokens == {(3, "0xe"): 4, (2, "0xe"): 2}
     assert holdings.cash[3] == 10_000 * CASH_SCALE
+
+
+def test_cash_moves_between_accounts_and_none_is_made(script: Script) -> None:
+    """A transfer from one to another, interest from a debtor to the venue."""
+    holdings = fold(script)
+    holdings.apply_settled(Transferred(subaccount_id=3, to_subaccount_id=2, amount=7, nonce=1))
+    holdings.apply_settled(InterestPaid(subaccount_id=2, amount=5))
+    holdings.check()
+    start = 10_000 * CASH_SCALE
+    assert holdings.cash == {FEE_SUBACCOUNT_ID: 5, 2: start + 2, 3: start - 7}
 
 
 def test_deposits_and_trades_stop_at_their_own_seq(script: Script) -> None:

@@ -1,0 +1,81 @@
+"""What the venue lends: cash below zero, backed by tokens and options, at interest, up to a cap.
+
+Interest accrues by the nanosecond into an exact remainder; `AccrueInterest` charges every debt as
+it stands then, rounded up, and pays it to the venue's own subaccount, which bears the loans' risk.
+"""
+
+from typing import Final
+
+from exchange.engine.state import Subaccount, Venue
+from exchange.events import InterestAccrued, InterestPaid
+from exchange.fixed import CASH_SCALE, RATIO_SCALE, format_decimal, mul_div_up
+from exchange.margin.account import MarginOrder
+from exchange.model import FEE_SUBACCOUNT_ID
+from exchange.reasons import RejectReason
+
+YEAR_NS: Final = 365 * 86_400 * 10**9
+
+
+def accumulate(venue: Venue) -> None:
+    """Let interest accrue up to now: before the rate changes, and before it is charged."""
+    treasury = venue.treasury
+    rate = venue.parameters.interest.rate if venue.parameters and venue.parameters.interest else 0
+    treasury.interest_remainder += rate * (venue.time_ns - treasury.interest_ns)
+    treasury.interest_ns = venue.time_ns
+
+
+def accrue_interest(venue: Venue) -> None:
+    """Charge what accrued since the last time to every debt."""
+    assert venue.parameters is not None
+    if venue.parameters.interest is None:
+        venue.refuse(RejectReason.NOT_OFFERED, "this venue charges no interest")
+        return
+    accumulate(venue)
+    treasury = venue.treasury
+    growth, treasury.interest_remainder = divmod(treasury.interest_remainder, YEAR_NS)
+    if not growth:
+        return
+    treasury.interest_index += growth
+    venue.emit(InterestAccrued(index=treasury.interest_index, growth=growth))
+    lender = venue.subaccounts[FEE_SUBACCOUNT_ID].account
+    for subaccount_id in sorted(venue.subaccounts):
+        account = venue.subaccounts[subaccount_id].account
+        if account.cash >= 0 or account is lender:
+            continue
+        amount = mul_div_up(-account.cash, growth, RATIO_SCALE)
+        account.add_cash(-amount)
+        lender.add_cash(amount)
+        venue.batches.pending += 1
+        venue.emit(InterestPaid(subaccount_id=subaccount_id, amount=amount))
+
+
+def total_debt(venue: Venue) -> int:
+    """Cash below zero of all subaccounts as this command found it, micro-USDC, >= 0."""
+    treasury = venue.treasury
+    if treasury.debt_seq != venue.seq:
+        debts = (max(0, -one.account.cash) for one in venue.subaccounts.values())
+        treasury.debt_seq, treasury.debt = venue.seq, sum(debts)
+    return treasury.debt
+
+
+def check_debt(
+    venue: Venue, subaccount: Subaccount, order: MarginOrder
+) -> tuple[RejectReason, str] | None:
+    """Whether the venue can lend what this order and those that rest may spend beyond cash.
+
+    What rests in other subaccounts is not counted: they may overdraw the cap by as much.
+    """
+    assert venue.parameters is not None
+    interest = venue.parameters.interest
+    if interest is None:
+        return None
+    account = subaccount.account
+    debt = max(0, -account.cash)
+    more = max(0, account.spending + account.spends(order) - account.cash) - debt
+    if more <= 0:
+        return None
+    room = interest.debt_max - total_debt(venue)
+    if more <= room:
+        return None
+    text = format_decimal(max(0, room), CASH_SCALE)
+    return RejectReason.DEBT_LIMIT, f"the venue lends at most {text} USDC more; deposit USDC"

@@ -1,0 +1,38 @@
+"""How much of an underlying one subaccount, and all together, may come to hold.
+
+Counted in contracts, whichever open orders fill: an option, a future and a perpetual each count
+one, so that no delta exceeds the limit. What only reduces passes.
+"""
+
+from exchange.engine.state import Subaccount, Venue
+from exchange.fixed import QUANTITY_SCALE, format_decimal
+from exchange.margin.account import MarginOrder
+from exchange.reasons import RejectReason
+
+
+def check_limits(
+    venue: Venue, subaccount: Subaccount, order: MarginOrder
+) -> tuple[RejectReason, str] | None:
+    """Whether this order's fills could carry holdings beyond a limit of its underlying."""
+    assert venue.parameters is not None
+    underlying_id = venue.instruments[order.instrument_id].underlying_id
+    for limit in venue.parameters.position_limits:
+        if limit.underlying_id != underlying_id:
+            continue
+        growth = subaccount.account.growth_with(order)
+        if growth <= 0:
+            return None
+        held = subaccount.account.holdings.totals.get(underlying_id, 0)
+        if held + growth > limit.contracts_max:
+            most = format_decimal(limit.contracts_max, QUANTITY_SCALE)
+            return (
+                RejectReason.POSITION_LIMIT,
+                f"positions and open orders may come to {most} contracts of this underlying",
+            )
+        if venue.open_interest.get(underlying_id, 0) + growth > limit.open_interest_max:
+            most = format_decimal(limit.open_interest_max, QUANTITY_SCALE)
+            return (
+                RejectReason.OPEN_INTEREST_LIMIT,
+                f"the open interest of this underlying may come to {most} contracts",
+            )
+    return None

@@ -1,0 +1,156 @@
+"""Debts: what they cost, whom they are paid to, and how much is lent at all."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.venue import (
+    COLLATERALS,
+    FEE_ID,
+    NS,
+    WBTC,
+    configuration,
+    names,
+    open_venue,
+    refusals,
+    tokens,
+    usdc,
+)
+
+from exchange.commands import AccrueInterest, InterestParameters
+from exchange.engine.lending import YEAR_NS
+from exchange.events import InterestAccrued, InterestPaid
+from exchange.fixed import RATIO_SCALE
+from exchange.reasons import RejectReason
+
+R = RejectReason
+HOUR_S = 3_600
+RATE = RATIO_SCALE // 10  # 10 % a year
+
+
+def lend(**changes):
+    """A venue that lends at 10 % a year, up to 100,000 USDC."""
+    fields = {"rate": RATE, "interval_ns": HOUR_S * NS, "debt_max": usdc(100_000)} | changes
+    return open_venue(collaterals=COLLATERALS, interest=InterestParameters(**fields))
+
+
+def indebted(venue, premium=25_000):
+    """Ann owes `premium` for calls that two WBTC back."""
+    ann, bob = venue.fund("ann", 0), venue.fund("bob")
+    venue.give(ann, WBTC, 2)
+    venue.sell(bob, premium // 2_500, 2_500)
+    venue.buy(ann, premium // 2_500, 2_500)
+    assert venue.cash(ann) == -usdc(premium)
+    return ann
+
+
+def test_a_debt_pays_its_interest_to_the_venue():
+    """An hour at 10 % a year, rounded up; who owes nothing pays nothing."""
+    venue = lend()
+    ann = indebted(venue)
+    venue.send(AccrueInterest())
+    venue.wait(HOUR_S)
+    debt = -venue.cash(ann)
+    accrued, paid = venue.send(AccrueInterest())
+    growth = RATE * HOUR_S * NS // YEAR_NS
+    assert accrued == InterestAccrued(index=growth, growth=growth)
+    assert paid == InterestPaid(subaccount_id=ann, amount=-(-debt * growth // RATIO_SCALE))
+    assert venue.cash(ann) == -debt - paid.amount
+    assert venue.cash(FEE_ID) == paid.amount == usdc("0.285389")
+
+
+def test_nothing_is_lost_between_accruals():
+    """However often it is charged, the index grows by the rate: the remainder is exact."""
+    venue = lend()
+    venue.wait(1)
+    start = venue.time_ns
+    venue.send(AccrueInterest())
+    first = venue.engine._venue.treasury.interest_index
+    for seconds in (1, 7, 59, 3_600, 12_345):
+        venue.wait(seconds)
+        venue.send(AccrueInterest())
+    grown = venue.engine._venue.treasury.interest_index - first
+    assert abs(grown - RATE * (venue.time_ns - start) // YEAR_NS) <= 1
+    assert venue.send(AccrueInterest()) == (), "no time, no interest"
+    assert venue.twin().state_hash() == venue.engine.state_hash()
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=8), st.integers(0, 10 * RATIO_SCALE))
+def test_interest_moves_cash_and_makes_none(waits, rate):
+    """What debtors pay is what the venue receives; `Venue.send` sums all cash after each."""
+    venue = lend(rate=rate)
+    ann = indebted(venue)
+    paid = 0
+    for seconds in waits:
+        venue.wait(seconds)
+        events = venue.send(AccrueInterest())
+        paid += sum(event.amount for event in events if isinstance(event, InterestPaid))
+    assert venue.cash(FEE_ID) == paid
+    assert venue.cash(ann) == -usdc(25_000) - paid
+
+
+def test_a_new_rate_holds_from_its_configuration_on():
+    venue = lend()
+    venue.send(AccrueInterest())
+    before = venue.engine._venue.treasury.interest_index
+    venue.wait(HOUR_S)
+    dear = InterestParameters(rate=2 * RATE, interval_ns=HOUR_S * NS, debt_max=0)
+    venue.send(configuration(version=2, collaterals=COLLATERALS, interest=dear))
+    venue.wait(HOUR_S)
+    venue.send(AccrueInterest())
+    grown = venue.engine._venue.treasury.interest_index - before
+    assert abs(grown - 3 * RATE * HOUR_S * NS // YEAR_NS) <= 1
+
+
+def test_a_venue_without_interest_charges_none(venue):
+    assert refusals(venue.send(AccrueInterest())) == [R.NOT_OFFERED]
+    assert not venue.engine.interest_is_due(venue.time_ns + YEAR_NS)
+
+
+def test_interest_is_due_once_an_interval():
+    venue = lend()
+    venue.send(AccrueInterest())
+    assert not venue.engine.interest_is_due(venue.time_ns + HOUR_S * NS - 1)
+    assert venue.engine.interest_is_due(venue.time_ns + HOUR_S * NS)
+
+
+def test_orders_that_could_borrow_beyond_the_cap_are_refused():
+    """What rests in the same subaccount counts, and so do all other debts."""
+    venue = lend(debt_max=usdc(40_000))
+    indebted(venue)
+    carol = venue.fund("carol", 10_000)
+    venue.give(carol, WBTC, 2)
+    assert refusals(venue.buy(carol, 4, 2_500, max_fee=0)) == []
+    assert refusals(venue.buy(carol, 6, 2_500, max_fee=0)) == [], "15,000 more: just the cap"
+    assert refusals(venue.buy(carol, 1, 2_500, max_fee=0)) == [R.DEBT_LIMIT]
+    assert refusals(venue.sell(carol, 1, 2_600, max_fee=0)) == [], "selling borrows nothing"
+    assert refusals(venue.buy(carol, 1, 2_500, max_fee=0, reduce_only=True)) != [R.DEBT_LIMIT]
+
+
+def test_cash_buys_without_borrowing_at_any_cap():
+    venue = lend(debt_max=0)
+    ann = venue.fund("ann", 100_000)
+    assert refusals(venue.buy(ann, 10, 2_500)) == []
+    assert names(venue.withdraw(ann, 1)) == ["Withdrawn"]
+
+
+def test_a_short_may_always_be_bought_back():
+    """A reduce-only order is never refused for the debt that it leaves."""
+    venue = lend(debt_max=0)
+    ann, bob = venue.fund("ann", 0), venue.fund("bob")
+    venue.give(ann, WBTC, 2)
+    venue.buy(bob, 1, 2_500)
+    venue.sell(ann, 1, 2_500, max_fee=0)
+    venue.withdraw(ann, 2_500)
+    assert venue.cash(ann) == 0
+    venue.sell(bob, 1, 2_500)
+    assert refusals(venue.buy(ann, 1, 2_500, max_fee=0)) == [R.DEBT_LIMIT]
+    assert refusals(venue.buy(ann, 1, 2_500, max_fee=0, reduce_only=True)) == []
+    assert venue.cash(ann) == -usdc(2_500)
+    assert venue.engine.tokens(ann) == {COLLATERALS[1].token: tokens(2)}
+
+
+@pytest.mark.parametrize("rate", [0, 1])
+def test_rates_too_small_to_count_charge_nothing_yet(rate):
+    venue = lend(rate=rate)
+    indebted(venue)
+    assert venue.send(AccrueInterest()) == ()

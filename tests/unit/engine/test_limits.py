@@ -1,0 +1,64 @@
+"""Position limits: what one subaccount, and all together, may come to hold."""
+
+import pytest
+from tests.venue import C, P, call, contracts, open_venue, refusals
+
+from exchange.commands import PositionLimit
+from exchange.reasons import RejectReason
+
+R = RejectReason
+FAR = call(110_000)
+
+
+@pytest.fixture
+def venue():
+    """Ten contracts of BTC for each, twelve for all together; ETH is free."""
+    limit = PositionLimit(
+        underlying_id=1, contracts_max=contracts(10), open_interest_max=contracts(12)
+    )
+    return open_venue(position_limits=(limit,))
+
+
+def test_positions_and_open_orders_count_whichever_fill(venue):
+    """Long and short, puts and calls add up; bid and ask of one instrument do not."""
+    ann = venue.fund("ann")
+    assert refusals(venue.buy(ann, 4, 2_400)) == []
+    assert refusals(venue.sell(ann, 4, 2_600)) == [], "only one of the two can stay"
+    assert refusals(venue.sell(ann, 6, 2_600, instrument_id=P)) == []
+    assert refusals(venue.buy(ann, "0.01", 2_400, instrument_id=FAR)) == [R.POSITION_LIMIT]
+
+
+def test_what_reduces_always_passes(venue):
+    """At the limit a position can be closed, but not turned around to beyond it."""
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    venue.sell(bob, 10, 2_500)
+    venue.buy(ann, 10, 2_500)
+    assert refusals(venue.buy(ann, "0.01", 2_500)) == [R.POSITION_LIMIT]
+    assert refusals(venue.sell(ann, 10, 2_600)) == []
+    assert refusals(venue.sell(ann, 10, 2_600)) == []
+    assert refusals(venue.sell(ann, "0.01", 2_600)) == [R.POSITION_LIMIT]
+
+
+def test_an_amend_meets_the_limit_too(venue):
+    ann = venue.fund("ann")
+    bid = venue.buy(ann, 9, 2_400)
+    assert refusals(venue.amend(bid, quantity=contracts(11))) == [R.POSITION_LIMIT]
+    assert refusals(venue.amend(bid, quantity=contracts(10))) == []
+
+
+def test_open_interest_has_a_cap_of_its_own(venue):
+    """Ten are open: two more may open, three may not; closing is free."""
+    ann, bob, carol = (venue.fund(name) for name in ("ann", "bob", "carol"))
+    venue.sell(bob, 10, 2_500)
+    venue.buy(ann, 10, 2_500)
+    assert refusals(venue.buy(carol, 3, 2_500)) == [R.OPEN_INTEREST_LIMIT]
+    assert refusals(venue.buy(carol, 2, 2_500)) == []
+    assert refusals(venue.sell(ann, 2, 2_500)) == []
+    assert venue.position(carol) == contracts(2)
+    assert venue.position(ann) == contracts(8), C
+
+
+def test_an_underlying_without_limits_has_none():
+    limit = PositionLimit(underlying_id=2, contracts_max=0, open_interest_max=0)
+    venue = open_venue(position_limits=(limit,))
+    assert refusals(venue.buy(venue.fund("ann"), 50, 2_500)) == []
