@@ -27,6 +27,7 @@ from exchange.margin.remargin import MaintenanceSweep
 from exchange.margin.risk_arrays import build_update, risk_rows
 from exchange.margin.scenarios import load_preset, margin_parameters
 from exchange.margin.surface import FlatSurface
+from exchange.margin.svi_fit import Quote, fit_surface
 from exchange.model import InstrumentTerms, Kind, OptionKind, pack_instrument_id
 
 HERE = Path(__file__).parent
@@ -44,6 +45,8 @@ def run(rounds: int = 9) -> dict[str, object]:
     figures |= arrays(rounds)
     figures |= decisions(rounds)
     figures |= sweeps(rounds)
+    figures |= growth(rounds)
+    figures |= smiles(rounds)
     return {"machine": machine(), "figures": figures}
 
 
@@ -238,8 +241,54 @@ def sweeps(rounds: int) -> dict[str, float]:
     }
 
 
-def marks_book() -> MarksBook:
-    preset = load_preset("pm33")
+def growth(rounds: int, accounts: int = 1_000) -> dict[str, float]:
+    """What more legs and more scenarios cost, beside the figures of `decisions` and `sweeps`."""
+    figures = {}
+    for name, legs in (("pm33", 10), ("pm33", 200), ("pm35", 50)):
+        rng = random.Random(SEED)
+        preset, ids, marks = load_preset(name), chain(), marks_book(name)
+        members = [trader(marks, rng, legs, subaccount_id) for subaccount_id in range(accounts)]
+        for account in members:
+            spare = rng.uniform(-0.02, 2.0) * account.maintenance_margin()
+            account.add_cash(round(spare) - account.maintenance_excess())
+        sweep = MaintenanceSweep(marks)
+        sweep.liquidatable(members)
+        fastest = float("inf")
+        for at in range(rounds):
+            update = build_update(preset, market(move=1 - 0.0005 * at), ids, marks.epoch + 1)
+            marks.update(update)
+            fastest = min(fastest, best(1, lambda s=sweep, m=members: s.liquidatable(m)))
+        grown = f"{legs}_legs" if name == "pm33" else "35_scenarios"
+        figures[f"remargin_1k_ms_{grown}"] = fastest * 1e3
+    return figures | {"margin_decision_us_35_scenarios": decision_us(rounds, "pm35")}
+
+
+def decision_us(rounds: int, name: str) -> float:
+    """One order's decision on 100 legs under a preset, in microseconds."""
+    rng = random.Random(SEED)
+    marks = marks_book(name)
+    account = trader(marks, rng, 100)
+    orders = [fair_order(marks, rng) for _ in range(500)]
+
+    def decide() -> None:
+        for order in orders:
+            account.initial_excess_with(order)
+
+    decide()  # unit effects are made once an epoch
+    return best(3 * rounds, decide) / len(orders) * 1e6
+
+
+def smiles(rounds: int, strikes: int = 18) -> dict[str, float]:
+    """One expiry's smile from its quotes; beside the cycle, in a process of its own."""
+    quotes = [
+        Quote(1, 30 / 365, 100_000.0, 60_000.0 + 5_000.0 * at, 0.6 + 0.001 * (at - 8) ** 2, 0.02)
+        for at in range(strikes)
+    ]
+    return {"smile_fit_ms": best(rounds, lambda: fit_surface(quotes)) * 1e3}
+
+
+def marks_book(name: str = "pm33") -> MarksBook:
+    preset = load_preset(name)
     marks = MarksBook(margin_parameters(preset))
     marks.update(build_update(preset, market(), chain(), 1))
     return marks
