@@ -10,22 +10,28 @@ from typing import Any, Final
 
 import msgspec
 from tests.venue import (
+    COLLATERALS,
     EXPIRY_S,
     FEES,
     NS,
     PERP,
+    WBTC,
+    WETH,
     C,
     Venue,
     call,
+    contracts,
     future,
     limits,
     linear_venue,
     put,
+    tokens,
     usdc,
 )
 
 from exchange.commands import (
     AccrueFunding,
+    AccrueInterest,
     AdjustRisk,
     AdvanceClock,
     AmendOrder,
@@ -36,10 +42,12 @@ from exchange.commands import (
     CutBatch,
     DepositSeen,
     Halt,
+    InterestParameters,
     MassQuote,
     NonceFloorSeen,
     PlaceLinked,
     PlaceOrder,
+    PositionLimit,
     PricedOrder,
     ProtectionParameters,
     ReleaseOrders,
@@ -101,6 +109,19 @@ RISK_BOUNDS: Final = RiskBounds(
 )
 
 
+# A cap that a few deposits reach, a dear loan that soon runs out, and limits that are met.
+MONEY: Final = {
+    "collaterals": tuple(
+        msgspec.structs.replace(asset, total_cap=tokens(4)) for asset in COLLATERALS
+    ),
+    "transfers": True,
+    "interest": InterestParameters(rate=10 * RATIO_SCALE, interval_ns=NS, debt_max=usdc(4_000)),
+    "position_limits": (
+        PositionLimit(underlying_id=1, contracts_max=contracts(9), open_interest_max=contracts(8)),
+    ),
+}
+
+
 class Flow:
     """A venue with six subaccounts of three owners, and what may happen to it."""
 
@@ -111,16 +132,25 @@ class Flow:
             limits=limits(open_orders_max=5, batch_items_max=12),
             breaker=BREAKER,
             risk_bounds=RISK_BOUNDS,
+            **MONEY,
         )
         self.venue.list_instruments(*NEAR)
         self.venue.mark(dict.fromkeys(NEAR_OPTIONS, 2_500) | {NEAR_FUTURE: 100_000})
         self.accounts = [
             self.venue.fund(owner, cash) for owner in OWNERS for cash in (15_000, 400_000)
         ]
+        self.borrow()
         self.terms: list[OrderTerms] = []  # everything signed, also what was refused
         self.orders: list[tuple[int, int]] = []  # (subaccount_id, order_id)
         self.sheets: list[MassQuote] = []
         self.seen: Counter[str] = Counter()
+
+    def borrow(self) -> None:
+        """One more account: it owes for an option that tokens back."""
+        self.accounts.append(self.venue.fund(OWNERS[0], 1_000))
+        self.venue.give(self.accounts[-1], WBTC, 2)
+        self.venue.sell(self.accounts[3], 1, 2_500)
+        self.venue.buy(self.accounts[-1], 1, 2_500)
 
     def step(self) -> None:
         """One command, or a moment of silence."""
@@ -145,6 +175,8 @@ class Flow:
             (1, self.halt),
             (2, self.resume),
             (1, self.adjust),
+            (2, self.token),
+            (2, self.money),
         )
         choices = [kind for weight, kind in kinds for _ in range(weight)]
         self.note(self.pick(choices)())
@@ -422,6 +454,28 @@ class Flow:
     def withdraw(self) -> Events:
         """Some cash leaves, or too much is asked."""
         return self.venue.withdraw(self.pick(self.accounts), self.draw(0, 100_000))
+
+    def token(self) -> Events:
+        """A token arrives, is asked for, or goes to another subaccount."""
+        who, asset = self.pick(self.accounts), self.pick((WETH, WBTC))
+        amount = self.draw(1, tokens(2))
+        kind = self.draw(0, 2)
+        if kind == 0:
+            seen = DepositSeen(subaccount_id=who, amount=amount, token=COLLATERALS[asset - 1].token)
+            return self.venue.observe(seen)
+        token = COLLATERALS[asset - 1].token
+        if kind == 1:
+            leaving = self.venue.withdrawal(who, 0)
+            terms = msgspec.structs.replace(leaving.terms, amount=amount, token=token)
+            return self.venue.send(msgspec.structs.replace(leaving, terms=terms))
+        return self.venue.move(who, self.pick(self.accounts), amount, token=token)
+
+    def money(self) -> Events:
+        """Cash goes to another subaccount, or debts pay their interest."""
+        if self.draw(0, 1):
+            return self.venue.send(AccrueInterest())
+        who, to = self.pick(self.accounts), self.pick(self.accounts)
+        return self.venue.move(who, to, self.draw(0, usdc(5_000)))
 
     def chain(self) -> Events:
         """Logs: cash, keys, floors, confirmations."""

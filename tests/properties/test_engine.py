@@ -63,6 +63,10 @@ REASONS = {
     "protection_frozen",
     "bad_sheet",
     "stale_sheet",
+    "position_limit",
+    "open_interest_limit",
+    "debt_limit",
+    "bad_recipient",
 }
 THINGS = {
     "OrderPlaced",
@@ -89,6 +93,8 @@ THINGS = {
     "QuotesReplaced",
     "QuoteRefused",
     "QuotesRepeated",
+    "Transferred",
+    "InterestPaid",
 }
 
 
