@@ -96,6 +96,21 @@ def merkle_proof(level: Sequence[bytes], at: int) -> list[bytes]:
     return proof
 
 
+def merkle_multiproof(level: Sequence[bytes], places: Sequence[int]) -> list[bytes]:
+    """What leads from the leaves at `places` (ascending) to the root, level by level.
+
+    Each node once, and none that the leaves themselves give.
+    """
+    proof = []
+    known = list(places)
+    while len(level) > 1:
+        here = set(known)
+        proof += [level[at ^ 1] for at in known if at ^ 1 < len(level) and at ^ 1 not in here]
+        known = sorted({at >> 1 for at in known})
+        level = _parents(level)
+    return proof
+
+
 def verify_proof(root: bytes, leaf: bytes, proof: Sequence[bytes]) -> bool:
     """Whether `proof` leads from `leaf` to `root`, as Solidity checks it."""
     for sibling in proof:

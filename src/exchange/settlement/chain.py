@@ -308,6 +308,7 @@ class Chain(Node):
         self.deployment = deployment
         self.clearing = self._contract(deployment.clearing, artifacts, "Clearing")
         self.oracle = self._contract(deployment.oracle, artifacts, "Oracle")
+        self.margin = self._contract(deployment.margin or deployment.oracle, artifacts, "Margin")
         self.custody = self._contract(deployment.custody, artifacts, "Custody")
         self.usdc = self._contract(deployment.usdc, artifacts, "MockUSDC")
         self.tokens = {  # collateral besides USDC, by its name

@@ -22,6 +22,7 @@ _ROOTS: Final = {
     "Clearing": "src/Clearing.sol",
     "Custody": "src/Custody.sol",
     "Oracle": "src/Oracle.sol",
+    "Margin": "src/Margin.sol",
     "MockUSDC": "src/mocks/MockUSDC.sol",
     "MockToken": "src/mocks/MockToken.sol",
     "AccessManager": "@openzeppelin/contracts/access/manager/AccessManager.sol",

@@ -17,6 +17,7 @@ from exchange.signing import address_of
 RELAYER_ROLE: Final = 1
 # Collateral of local chains: short name, name and decimals.
 _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))
+_ROOT_AGE_MAX_S: Final = 15 * 60
 _NO_CAP: Final = 2**80 - 1
 REPOSITORY: Final = Path(__file__).parents[3]
 
@@ -69,6 +70,7 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
         access_manager=manager,
         genesis_hash=genesis_hash,
         block=first_block,
+        margin=_create(node, key, artifacts["Margin"], manager, clearing, oracle, _ROOT_AGE_MAX_S),
         tokens={
             coin: _create(node, key, artifacts["MockToken"], name, coin, decimals)
             for coin, name, decimals in _MOCK_TOKENS

@@ -19,6 +19,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     access_manager: str
     genesis_hash: str
     block: int
+    margin: str = ""
     tokens: dict[str, str] = {}  # collateral besides USDC: address by its name
 
     @property

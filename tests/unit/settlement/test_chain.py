@@ -89,6 +89,7 @@ ARTIFACTS = {
     "Clearing": Artifact(abi=CLEARING_ABI, bytecode="0x"),
     "Oracle": Artifact(abi=ORACLE_ABI, bytecode="0x"),
     "Custody": Artifact(abi=[], bytecode="0x"),
+    "Margin": Artifact(abi=[], bytecode="0x"),
     "MockUSDC": Artifact(abi=[], bytecode="0x"),
     "MockToken": Artifact(abi=TOKEN_ABI, bytecode="0x"),
 }

@@ -46,7 +46,8 @@ def project(tmp_path: Path) -> Path:
     (contracts / "src/libraries/A.sol").write_text('import "../Oracle.sol";')
     (contracts / "src/libraries/B.sol").write_text("// no imports")
     (contracts / "src/Oracle.sol").write_text("// nothing")
-    (contracts / "src/Custody.sol").write_text("// nothing")
+    for name in ("Custody", "Margin"):
+        (contracts / f"src/{name}.sol").write_text("// nothing")
     (contracts / "src/mocks/MockUSDC.sol").write_text("// nothing")
     (contracts / "src/mocks/MockToken.sol").write_text("// nothing")
     (package / "AccessManager.sol").write_text('import {I} from "./IAccessManager.sol";')

@@ -14,12 +14,13 @@ from exchange.settlement.deploy import RELAYER_ROLE, REPOSITORY, DeployOptions, 
 from exchange.settlement.errors import ChainError
 from exchange.signing import address_of
 
-CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 7)]
+CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 8)]
 ARGUMENTS = {
     "MockUSDC": [],
     "Oracle": ["address[]", "uint256"],
     "AccessManager": ["address"],
     "Clearing": ["address", "address", "address", "address", "uint64", "uint64"],
+    "Margin": ["address", "address", "address", "uint64"],
     "MockToken": ["string", "string", "uint8"],
 }
 ARTIFACTS = {
@@ -80,11 +81,13 @@ def constructor(name: str, data: bytes) -> tuple[Any, ...]:
 def test_contracts_are_created_and_wired() -> None:
     """Each constructor gets the addresses before it, and signers ascend."""
     found = deploy("http://node", OPTIONS, ARTIFACTS)
-    usdc, oracle, manager, clearing, weth, wbtc = CREATED
+    usdc, oracle, manager, clearing, margin, weth, wbtc = CREATED
     assert (found.usdc, found.oracle, found.access_manager) == (usdc, oracle, manager)
     assert (found.clearing, found.tokens) == (clearing, {"WETH": weth, "WBTC": wbtc})
     assert (found.chain_id, found.block, found.genesis_hash) == (31_337, 42, "0x" + "0" * 64)
+    assert found.margin == margin
     data = [data for _, data in FakeNode.sent]
+    assert constructor("Margin", data[6]) == (manager, clearing, oracle, 900)
     signers, threshold = constructor("Oracle", data[1])
     assert list(signers) == sorted(address.lower() for address in OPTIONS.oracle_signers)
     assert threshold == 2
@@ -106,16 +109,16 @@ def test_only_the_relayer_may_settle() -> None:
 def test_tokens_are_made_and_listed() -> None:
     """With their decimals, and without caps."""
     found = deploy("http://node", OPTIONS, ARTIFACTS)
-    made = [constructor("MockToken", data) for _, data in FakeNode.sent[6:8]]
+    made = [constructor("MockToken", data) for _, data in FakeNode.sent[7:9]]
     assert made == [("Wrapped Ether", "WETH", 18), ("Wrapped BTC", "WBTC", 8)]
-    listings = FakeNode.sent[8:]
+    listings = FakeNode.sent[9:]
     assert [to for to, _ in listings] == [found.custody] * 2
     rules = (True, 2**80 - 1, 2**80 - 1, 2**80 - 1)
     assert [
         decode(["address", "(bool,uint80,uint80,uint80)"], data[4:]) for _, data in listings
     ] == [
-        (CREATED[4], rules),
         (CREATED[5], rules),
+        (CREATED[6], rules),
     ]
 
 

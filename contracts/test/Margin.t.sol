@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
+
+import {
+    CollateralTerms,
+    ExpiryRisk,
+    IMargin,
+    MarginParameters,
+    MarginProof,
+    Portfolio,
+    RiskGroup,
+    UnderlyingRisk
+} from "../src/interfaces/IMargin.sol";
+import {RiskRoot} from "../src/interfaces/IOracle.sol";
+import {ClearingTest} from "./ClearingTest.sol";
+
+/// @dev One underlying, one expiry, a call and a put of one strike, five scenarios: small enough to
+/// check by hand. Random portfolios against the engine are in tests/integration.
+contract MarginTest is ClearingTest {
+    uint64 internal constant RATIO = 1e18;
+    uint64 internal constant ROOT_AGE = 900;
+
+    IMargin internal margin;
+
+    function setUp() public override {
+        super.setUp();
+        bytes memory arguments =
+            abi.encode(address(manager), address(clearing), address(oracle), ROOT_AGE);
+        margin = IMargin(vm.deployCode("Margin.sol:Margin", arguments));
+        margin.setParameters(parameters());
+        post(1, root());
+    }
+
+    // ---- a market
+
+    function parameters() internal pure returns (MarginParameters memory p) {
+        (p.weights, p.spots) = (new uint64[](5), new uint64[](5));
+        for (uint256 s = 0; s < 5; s++) {
+            (p.weights[s], p.spots[s]) = (RATIO, RATIO + (uint64(s) * RATIO) / 10 - RATIO / 5);
+        }
+        (p.basisUp, p.basisDown) = (3, 1);
+        (p.initialFactor, p.maintenanceFactor) = (RATIO, RATIO * 4 / 5);
+        (p.shortOptionInitialRate, p.shortOptionMaintenanceRate) = (2e15, 3e15);
+        p.groups = new RiskGroup[](0);
+        p.collaterals = new CollateralTerms[](0);
+    }
+
+    /// @dev The call gains what the put loses: 10, 20, ... 50 thousand and back.
+    function row(uint64 instrument) internal view returns (bytes memory packed) {
+        packed = abi.encodePacked(instrument, uint64(30_000 * USD), uint64(0), uint64(0), uint64(0));
+        for (uint64 s = 0; s < 5; s++) {
+            packed = abi.encodePacked(packed, (instrument == call ? s + 1 : 5 - s) * 10_000 * USD);
+        }
+    }
+
+    function leaves() internal view returns (bytes32[] memory level) {
+        level = new bytes32[](5);
+        level[0] = keccak256(abi.encodePacked(uint64(1), uint128(RATIO)));
+        level[1] = keccak256(abi.encodePacked(uint64(1), uint64(100_000 * USD), uint128(RATIO)));
+        level[2] = keccak256(
+            abi.encodePacked(
+                uint64(1),
+                EXPIRY,
+                uint64(100_000 * USD),
+                uint128(RATIO),
+                uint128(RATIO),
+                uint128(RATIO / 2)
+            )
+        );
+        (level[3], level[4]) = (keccak256(row(call)), keccak256(row(put)));
+    }
+
+    function root() internal view returns (bytes32) {
+        return rootOf(leaves());
+    }
+
+    function post(uint64 epoch, bytes32 root_) internal {
+        RiskRoot memory risk =
+            RiskRoot(epoch, uint64(block.timestamp), root_, uint64(block.timestamp));
+        oracle.postRiskRoot(risk, quorum(oracle.hashRiskRoot(risk)));
+    }
+
+    /// @dev Both options.
+    function whole() internal view returns (MarginProof memory proof) {
+        proof = call_();
+        proof.rows = abi.encodePacked(row(call), row(put));
+        proof.places = hex"00000001000200030004";
+        proof.nodes = new bytes32[](0);
+    }
+
+    /// @dev The call alone: the last leaf rises twice and is missing at the top.
+    function call_() internal view returns (MarginProof memory proof) {
+        proof.parameters = abi.encode(parameters());
+        (proof.epoch, proof.stablecoinPrice) = (1, RATIO);
+        proof.underlyings = new UnderlyingRisk[](1);
+        proof.underlyings[0] = UnderlyingRisk(1, 100_000 * USD, RATIO, RATIO);
+        proof.expiries = new ExpiryRisk[](1);
+        proof.expiries[0] = ExpiryRisk(1, EXPIRY, 100_000 * USD, RATIO, RATIO, RATIO / 2);
+        proof.rows = row(call);
+        proof.leafCount = 5;
+        proof.places = hex"0000000100020003";
+        proof.nodes = new bytes32[](1);
+        proof.nodes[0] = leaves()[4];
+    }
+
+    function holding(int256 cash, int256 calls, int256 puts)
+        internal
+        pure
+        returns (Portfolio memory portfolio)
+    {
+        portfolio.netCash = cash;
+        portfolio.quantities = new int256[](puts == 0 ? 1 : 2);
+        portfolio.quantities[0] = calls;
+        if (puts != 0) portfolio.quantities[1] = puts;
+        portfolio.amounts = new uint256[](0);
+    }
+
+    function refusedProof(MarginProof memory proof, bytes4 selector) internal {
+        vm.expectPartialRevert(selector);
+        margin.excessOf(holding(0, 1, 1), proof);
+    }
+
+    // ---- figures
+
+    /// @dev A short call loses 20,000 at worst; the basis half of 10,000; 0.2 % and 0.3 % of index.
+    function test_a_short_call_by_hand() public view {
+        (int256 initial, int256 maintenance) =
+            margin.excessOf(holding(int256(uint256(60_000 * USD)), -1e4, 0), call_());
+        assertEq(60_000e6 - 30_000e6 - 20_000e6 - 200e6 - 300e6, initial, "initial");
+        assertEq(60_000e6 - 30_000e6 - 16_000e6 - 300e6, maintenance, "maintenance");
+    }
+
+    /// @dev A straddle is worth 60,000 in every scenario; its naked short is netted by strike.
+    function test_a_straddle_loses_nothing(int64 contracts) public view {
+        int256 quantity = contracts == 0 ? int256(1) : int256(contracts);
+        if (quantity > 1e9 || quantity < -1e9) quantity %= 1e9;
+        if (quantity == 0) quantity = 1;
+        (int256 initial, int256 maintenance) =
+            margin.excessOf(holding(0, quantity, quantity), whole());
+        int256 naked = quantity < 0 ? -2 * quantity : int256(0);
+        int256 value = 6e6 * quantity;
+        assertEq(value - naked * 20_000 - naked * 30_000, initial, "initial");
+        assertEq(value - naked * 30_000, maintenance, "maintenance");
+    }
+
+    // ---- proofs
+
+    function test_a_leg_that_is_not_under_the_root_is_refused(uint256 bit) public {
+        MarginProof memory proof = whole();
+        bit = bound(bit, 0, 8 * proof.rows.length - 1);
+        proof.rows[bit / 8] ^= bytes1(uint8(1 << bit % 8));
+        (bool done, bytes memory answer) =
+            address(margin).call(abi.encodeCall(IMargin.excessOf, (holding(0, 1, 1), proof)));
+        assertTrue(!done, "refused");
+        bytes4 reason = bytes4(answer);
+        assertTrue(
+            reason == IMargin.WrongRoot.selector || reason == IMargin.NotAscending.selector,
+            "for its rows"
+        );
+    }
+
+    function test_a_leg_twice_or_out_of_order_is_refused() public {
+        MarginProof memory proof = whole();
+        proof.rows = abi.encodePacked(row(call), row(call));
+        refusedProof(proof, IMargin.NotAscending.selector);
+        proof.rows = abi.encodePacked(row(put), row(call));
+        refusedProof(proof, IMargin.NotAscending.selector);
+        proof.rows = abi.encodePacked(row(call), row(put), bytes1(0));
+        refusedProof(proof, IMargin.RowsOfWrongLength.selector);
+    }
+
+    function test_quantities_and_rows_must_match() public {
+        vm.expectRevert(IMargin.RowsOfWrongLength.selector);
+        margin.excessOf(holding(0, 1, 0), whole());
+    }
+
+    function test_wrong_places_nodes_and_counts_are_refused() public {
+        MarginProof memory proof = whole();
+        proof.places = hex"00000001000200030005";
+        refusedProof(proof, IMargin.WrongRoot.selector);
+        proof.places = hex"0000000100020003";
+        refusedProof(proof, IMargin.WrongRoot.selector);
+        proof = whole();
+        proof.leafCount = 6;
+        refusedProof(proof, IMargin.WrongRoot.selector);
+        proof = whole();
+        proof.nodes = new bytes32[](1);
+        refusedProof(proof, IMargin.WrongRoot.selector);
+    }
+
+    function test_an_expiry_or_underlying_twice_is_refused() public {
+        MarginProof memory proof = whole();
+        UnderlyingRisk memory underlying = proof.underlyings[0];
+        proof.underlyings = new UnderlyingRisk[](2);
+        (proof.underlyings[0], proof.underlyings[1]) = (underlying, underlying);
+        refusedProof(proof, IMargin.NotAscending.selector);
+        proof = whole();
+        ExpiryRisk memory expiry = proof.expiries[0];
+        proof.expiries = new ExpiryRisk[](2);
+        (proof.expiries[0], proof.expiries[1]) = (expiry, expiry);
+        refusedProof(proof, IMargin.NotAscending.selector);
+    }
+
+    function test_only_parameters_in_force_count() public {
+        MarginProof memory proof = whole();
+        MarginParameters memory other = parameters();
+        other.shortOptionInitialRate--;
+        proof.parameters = abi.encode(other);
+        refusedProof(proof, IMargin.WrongParameters.selector);
+        margin.setParameters(other);
+        margin.excessOf(holding(0, 1, 1), proof);
+    }
+
+    function test_only_the_latest_root_counts_and_not_for_long() public {
+        vm.warp(START + ROOT_AGE);
+        margin.excessOf(holding(0, 1, 1), whole());
+        vm.warp(START + ROOT_AGE + 1);
+        refusedProof(whole(), IMargin.RootTooOld.selector);
+        post(2, "another");
+        refusedProof(whole(), IMargin.WrongRoot.selector);
+    }
+
+    // ---- governance
+
+    function test_only_governance_sets_parameters(address who) public {
+        vm.assume(who != address(this));
+        vm.prank(who);
+        vm.expectPartialRevert(IAccessManaged.AccessManagedUnauthorized.selector);
+        margin.setParameters(parameters());
+    }
+
+    function test_no_governance_goes_beyond_the_bounds() public {
+        MarginParameters memory p = parameters();
+        p.weights[2] = RATIO + 1;
+        unbounded(p);
+        p = parameters();
+        p.weights[2] = 0;
+        unbounded(p);
+        p = parameters();
+        p.spots = new uint64[](4);
+        unbounded(p);
+        p = parameters();
+        p.basisUp = 5;
+        unbounded(p);
+        p = parameters();
+        p.initialFactor = RATIO / 2 - 1;
+        unbounded(p);
+        p = parameters();
+        p.maintenanceFactor = p.initialFactor + 1;
+        unbounded(p);
+        p = parameters();
+        p.perpetualInitialRate = RATIO;
+        unbounded(p);
+        p = parameters();
+        p.depegThreshold = RATIO + 1;
+        unbounded(p);
+        p = parameters();
+        p.collaterals = new CollateralTerms[](1);
+        p.collaterals[0] = CollateralTerms(address(usdc), 1, false, RATIO / 2 + 1, RATIO / 2, 1);
+        unbounded(p);
+        p = parameters();
+        (p.weights, p.spots) = (new uint64[](129), new uint64[](129));
+        unbounded(p);
+    }
+
+    function unbounded(MarginParameters memory p) internal {
+        vm.expectRevert(IMargin.ParametersOutOfBounds.selector);
+        margin.setParameters(p);
+    }
+}
