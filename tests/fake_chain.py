@@ -13,12 +13,16 @@ from typing import Any, Final
 import msgspec
 from eth_abi.abi import decode
 from eth_hash.auto import keccak
+from tests.settlement_world import ORACLE_KEYS
 
 from exchange.commands import AnyObservation
 from exchange.settlement.batch import BATCH_TYPE, SETTLE_SELECTOR, Tip
 from exchange.settlement.chain import Call, Fees, Receipt, Settled, SignedTransaction
+from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import ChainUnavailable, NodeRefused, Reverted
+from exchange.settlement.funding import FundingDesk
+from exchange.settlement.holdings import Held
 from exchange.signing import address_of
 
 CLEARING: Final = "0x" + "aA" * 20
@@ -26,6 +30,16 @@ ORACLE: Final = "0x" + "bB" * 20
 WETH: Final = "0x" + "eE" * 20
 GWEI: Final = 10**9
 DELIVERY_TYPES: Final = ("(uint32,uint64,uint64,uint64)", "bytes[]")
+FUNDING_TYPES: Final = ("(uint64,uint64,uint64,int64)", "bytes[]")
+FUNDING_SELECTOR: Final = keccak(f"postFunding({','.join(FUNDING_TYPES)})".encode())[:4]
+
+
+def oracle_desks() -> dict[str, Any]:
+    """What signs a feed's oracle posts."""
+    return {
+        "desk": DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS),
+        "funding_desk": FundingDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS),
+    }
 
 
 @cache
@@ -35,7 +49,11 @@ def batch_words(data: bytes) -> tuple[tuple[Any, ...], bytes]:
 
 
 @cache
-def delivery_words(data: bytes) -> tuple[int, int, int]:
+def posted_words(data: bytes) -> tuple[int, int, int]:
+    """(underlying, expiry, price), or (instrument, ordinal, index)."""
+    if data[:4] == FUNDING_SELECTOR:
+        [(instrument, ordinal, _, index), _] = decode(FUNDING_TYPES, data[4:])
+        return instrument, ordinal, index
     [(underlying, expiry, price, _), _] = decode(DELIVERY_TYPES, data[4:])
     return underlying, expiry, price
 
@@ -142,9 +160,9 @@ class FakeChain:
         prices: dict[tuple[int, int], int],
     ) -> bool:
         if tx.data[:4] != SETTLE_SELECTOR:
-            underlying, expiry, price = delivery_words(tx.data)
-            fresh = (underlying, expiry) not in prices
-            prices.setdefault((underlying, expiry), price)
+            *key, price = posted_words(tx.data)
+            fresh = tuple(key) not in prices
+            prices.setdefault((key[0], key[1]), price)
             return fresh
         header, batch_hash = batch_words(tx.data)
         tip = settled[-1] if settled else None
@@ -250,9 +268,12 @@ class FakeChain:
     def delivery_price(self, underlying_id: int, expiry: int) -> int | None:
         return self._replay()[1].get((underlying_id, expiry))
 
+    def funding_index(self, instrument_id: int, ordinal: int) -> int | None:
+        return self._replay()[1].get((instrument_id, ordinal))
+
     def cash_and_positions(
         self, subaccount_id: int, _instrument_ids: list[int], block: int | str = "latest"
-    ) -> tuple[int, dict[int, int]]:
+    ) -> tuple[int, dict[int, Held]]:
         del block
         return self.cash.get(subaccount_id, 0), {}
 

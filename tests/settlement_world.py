@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from exchange.commands import (
+    AccrueFunding,
     AdvanceClock,
     AmendOrder,
     AnyCommand,
@@ -30,6 +31,7 @@ from exchange.events import (
     ClockAdvanced,
     DeliveryPriceFixed,
     Deposited,
+    FundingAccrued,
     PositionExpired,
     SubaccountOpened,
     Traded,
@@ -41,6 +43,7 @@ from exchange.journal.outbox import Outbox
 from exchange.model import (
     InstrumentTerms,
     Kind,
+    Legs,
     OrderTerms,
     Side,
     WithdrawalTerms,
@@ -176,12 +179,35 @@ class Script:
         }
         return Traded(**(fields | changes))
 
+    @property
+    def perpetual_id(self) -> int:
+        return pack_instrument_id(InstrumentTerms(Kind.PERPETUAL, 1))
+
+    def accrual(self, ordinal: int, index: int) -> FundingAccrued:
+        """The perpetual's funding index moves to `index`."""
+        return FundingAccrued(
+            instrument_id=self.perpetual_id, ordinal=ordinal, index=index, rate=0, index_price=0
+        )
+
+    def accrue(self, ordinal: int, index: int) -> Entry:
+        """The same as a command of its own, with nothing pending."""
+        return self.add(AccrueFunding(), self.accrual(ordinal, index))
+
     def trade(self, contracts: int = 1) -> None:
         """A fresh ask, and a fresh bid that takes it."""
         ask = self.place(self.maker, Side.SELL, contracts)
         self.place(self.taker, Side.BUY, contracts, self.traded(ask.seq, self.seq + 1, contracts))
 
     def cut(self) -> BatchCut:
+        """End the batch by a command of its own."""
+        self.add(CutBatch(), self._next_cut())
+        return self._batch
+
+    def cut_with(self, accrual: FundingAccrued) -> None:
+        """End the batch because funding moves."""
+        self.add(AccrueFunding(), self._next_cut(), accrual)
+
+    def _next_cut(self) -> BatchCut:
         seq = self.seq + 1
         self._batch = BatchCut(
             number=self._batch.number + 1,
@@ -190,7 +216,6 @@ class Script:
             risk_epoch=1,
             state_hash=seq.to_bytes(32, "big"),
         )
-        self.add(CutBatch(), self._batch)
         return self._batch
 
     def jump(self, seconds: int) -> None:
@@ -253,6 +278,11 @@ def _event(seen: AnyObservation) -> AnyEvent | None:
             return Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount, token=seen.token)
         case _:
             return None
+
+
+def no_legs(combo_id: int) -> Legs:
+    """For journals without combos."""
+    raise AssertionError(combo_id)
 
 
 def free_port() -> int:

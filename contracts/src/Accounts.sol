@@ -6,7 +6,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
-import {IClearing, Order, QuoteSheet, Withdrawal} from "./interfaces/IClearing.sol";
+import {IClearing, Order, Position, QuoteSheet, Withdrawal} from "./interfaces/IClearing.sol";
 import {ICustody, ILedger} from "./interfaces/ICustody.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
@@ -27,8 +27,9 @@ abstract contract Accounts is IClearing, EIP712 {
         int96 cash;
     }
 
-    struct Position {
-        int64 quantity; // the other 192 bits wait for a perpetual's cost and funding index
+    struct FundingInForce {
+        uint64 ordinal;
+        int64 index;
     }
 
     uint64 internal constant FEE_ACCOUNT = 1;
@@ -54,6 +55,9 @@ abstract contract Accounts is IClearing, EIP712 {
     mapping(uint64 subaccountId => mapping(address token => uint256 amount)) public collateralOf;
     /// @inheritdoc IClearing
     mapping(uint64 subaccountId => uint64 nonce) public sheetNonce;
+    mapping(uint64 subaccountId => mapping(uint256 window => uint256 marks)) internal _orderMarks;
+    /// @inheritdoc IClearing
+    mapping(uint64 instrument => FundingInForce) public funding;
 
     constructor(
         IERC20Metadata usdc,
@@ -124,12 +128,12 @@ abstract contract Accounts is IClearing, EIP712 {
     function cashAndPositions(uint64 subaccountId, uint64[] calldata instruments)
         external
         view
-        returns (int96 cash, int64[] memory quantities)
+        returns (int96 cash, Position[] memory positions)
     {
         cash = _accounts[subaccountId].cash;
-        quantities = new int64[](instruments.length);
+        positions = new Position[](instruments.length);
         for (uint256 i = 0; i < instruments.length; i++) {
-            quantities[i] = _positions[subaccountId][instruments[i]].quantity;
+            positions[i] = _positions[subaccountId][instruments[i]];
         }
     }
 
@@ -139,6 +143,8 @@ abstract contract Accounts is IClearing, EIP712 {
         view
         returns (uint48 filled, uint16 version)
     {
+        uint256 marks = _orderMarks[subaccountId][OrderStateLib.windowOf(nonce)];
+        if (OrderStateLib.isDone(marks, nonce)) return (type(uint48).max, type(uint16).max);
         uint256 word = _orderStates[subaccountId][OrderStateLib.slotOf(nonce)];
         (uint256 f, uint256 v) = OrderStateLib.read(word, nonce);
         return (f.toUint48(), v.toUint16());

@@ -7,38 +7,26 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {Custody} from "./Custody.sol";
-import {Payoffs} from "./Payoffs.sol";
-import {
-    Batch,
-    Fill,
-    Header,
-    IClearing,
-    Order,
-    Payoff,
-    QuoteSheet,
-    SignedOrder,
-    SignedSheet,
-    Withdraw,
-    Withdrawal
-} from "./interfaces/IClearing.sol";
+import {Fills} from "./Fills.sol";
+import {Batch, Header, IClearing, Payoff, Withdraw, Withdrawal} from "./interfaces/IClearing.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
-import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
-import {Index, IndexLib} from "./libraries/IndexLib.sol";
-import {InstrumentLib} from "./libraries/InstrumentLib.sol";
-import {Ledger, LedgerLib} from "./libraries/LedgerLib.sol";
+import {DelayedLib} from "./libraries/DelayedLib.sol";
+import {Delayed} from "./libraries/DelayedLib.sol";
+import {AccountNow, Ledger, LedgerLib, PositionNow} from "./libraries/LedgerLib.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderStateLib} from "./libraries/OrderStateLib.sol";
+import {PackedLib} from "./libraries/PackedLib.sol";
 
 /// @title Clearing: settles batches of signed orders
 /// @dev A batch is checked and moved in memory in `seq` order, then stored. The relayer chooses
 /// what to send, but nothing it sends can move an account without the owner's signature, or create
 /// cash or positions.
-contract Clearing is Payoffs, AccessManaged, ReentrancyGuard {
+contract Clearing is Fills, AccessManaged, ReentrancyGuard {
     using DelayedLib for Delayed;
-    using IndexLib for Index;
-    using OrderLib for Order;
-    using OrderLib for QuoteSheet;
+    using LedgerLib for AccountNow;
     using OrderLib for Withdrawal;
+    using PackedLib for bytes;
+    using PackedLib for uint256;
     using SafeCast for int256;
     using SafeCast for uint256;
 
@@ -49,25 +37,6 @@ contract Clearing is Payoffs, AccessManaged, ReentrancyGuard {
         uint64 riskEpoch;
         uint64 lastTime;
     }
-
-    /// @dev One batch under way.
-    struct Run {
-        Ledger ledger;
-        uint256[] accountOf; // order -> place of its account in the ledger
-        uint256[] positionOf; // order -> place of its position in the ledger
-        uint256[] sheetNonceOf; // order -> nonce of its sheet; 0 of an order signed by itself
-        uint256 seqOffset;
-        uint256 seqOffsetMax;
-        uint256 time;
-        uint256 nextPayoff;
-        uint256 nextWithdrawal;
-    }
-
-    /// @notice Seconds by which a fill's time may be ahead of the block's.
-    uint256 public constant MAX_CLOCK_SKEW = 60;
-    int256 internal constant TICK = 1e4;
-    int256 internal constant QUANTITY_SCALE = 1e4;
-    uint256 internal constant SIGNATURE_LENGTH = 65;
 
     Tip internal _tip;
     bytes32 internal _lastHash;
@@ -81,7 +50,7 @@ contract Clearing is Payoffs, AccessManaged, ReentrancyGuard {
         uint64 maxBatchAge,
         uint64 cancelDelay
     )
-        Payoffs(
+        Fills(
             oracle, usdc, new Custody(authority, address(usdc)), treasury, maxBatchAge, cancelDelay
         )
         AccessManaged(authority)
@@ -93,8 +62,10 @@ contract Clearing is Payoffs, AccessManaged, ReentrancyGuard {
         bytes32 batchHash = _hashCalldata();
 
         Run memory run = _load(batch);
+        run.seqOffsetMax = batch.header.lastSeq - batch.header.firstSeq;
+        run.time = _tip.lastTime;
         _replay(run, batch);
-        _store(run, batch.header, batchHash);
+        _store(run, batch, batchHash);
 
         emit BatchSettled(
             batch.header.number,
@@ -133,113 +104,25 @@ contract Clearing is Payoffs, AccessManaged, ReentrancyGuard {
         }
     }
 
-    // ---- bring into memory
-
-    function _load(Batch calldata batch) private view returns (Run memory run) {
-        uint256 count = batch.orders.length;
-        run.ledger = LedgerLib.create(
-            1 + count + batch.payoffs.length + batch.withdrawals.length,
-            count + batch.payoffs.length
-        );
-        run.accountOf = new uint256[](count);
-        run.positionOf = new uint256[](count);
-        run.sheetNonceOf = new uint256[](count);
-        run.seqOffsetMax = batch.header.lastSeq - batch.header.firstSeq;
-        run.time = _tip.lastTime;
-
-        _loadAccount(run.ledger, FEE_ACCOUNT); // always at place 0
-        SignedSheet[] calldata sheets = batch.sheets;
-        for (uint256 i = 0; i < sheets.length; i++) {
-            QuoteSheet calldata sheet = sheets[i].sheet;
-            _requireSignature(sheet.hash(), sheet.signer, sheets[i].signature);
-        }
-        SignedOrder[] calldata orders = batch.orders;
-        for (uint256 i = 0; i < count; i++) {
-            _loadOrder(run, orders[i], sheets, i);
-        }
-    }
-
-    /// @dev Everything about an order that no fill can change is checked here, once.
-    function _loadOrder(
-        Run memory run,
-        SignedOrder calldata signed,
-        SignedSheet[] calldata sheets,
-        uint256 i
-    ) private view {
-        Order calldata order = signed.order;
-        if (order.quantity > OrderStateLib.QUANTITY_MAX) revert QuantityTooLarge(i);
-        if (order.version > OrderStateLib.VERSION_MAX) revert VersionTooLarge(i);
-        if (order.side > OrderLib.SELL) revert InvalidSide(i);
-        uint64 instrument = InstrumentLib.toOption(order.instrument);
-        bytes calldata signature = signed.signature;
-        if (signature.length == SIGNATURE_LENGTH) {
-            _requireSignature(order.hash(), order.signer, signature);
-        } else {
-            run.sheetNonceOf[i] = _requireLeaf(order, signature, sheets, i);
-        }
-
-        run.accountOf[i] = _loadAccount(run.ledger, order.subaccountId);
-        run.positionOf[i] = _loadPosition(run.ledger, order.subaccountId, instrument);
-    }
-
-    /// @return nonce of the leaf's sheet
-    function _requireLeaf(
-        Order calldata order,
-        bytes calldata signature,
-        SignedSheet[] calldata sheets,
-        uint256 i
-    ) private view returns (uint256 nonce) {
-        bytes32 structHash = order.hash();
-        if (signature.length == 0 || signature.length % 32 != 0) {
-            revert InvalidSignature(_hashTypedDataV4(structHash));
-        }
-        (uint256 place, bytes32[] calldata proof) = OrderLib.sheetAndProof(signature);
-        if (place >= sheets.length) revert UnknownSheet(i);
-        QuoteSheet calldata sheet = sheets[place].sheet;
-        if (!sheet.covers(order, structHash, proof)) revert NotInSheet(i);
-        nonce = sheet.sheetNonce;
-        if (nonce == 0) revert StaleSheet(i);
-    }
-
-    function _loadAccount(Ledger memory ledger, uint64 subaccountId)
-        private
-        view
-        returns (uint256)
-    {
-        (uint256 place, bool added) = ledger.accountIndex.findOrAdd(subaccountId);
-        if (added) {
-            Account storage stored = _accounts[subaccountId];
-            address owner = stored.owner;
-            if (owner == address(0)) revert UnknownSubaccount(subaccountId);
-            (ledger.owners[place], ledger.cash[place]) = (owner, stored.cash);
-        }
-        return place;
-    }
-
-    function _loadPosition(Ledger memory ledger, uint64 subaccountId, uint64 instrument)
-        private
-        view
-        returns (uint256)
-    {
-        (uint256 place, bool added) =
-            ledger.positionIndex.findOrAdd(LedgerLib.positionKey(subaccountId, instrument));
-        if (added) ledger.quantities[place] = _positions[subaccountId][instrument].quantity;
-        return place;
-    }
-
     // ---- replay in seq order
 
     /// @dev Merges the three lists; on the same seq fills, then payoffs, then withdrawals.
     function _replay(Run memory run, Batch calldata batch) private {
-        SignedOrder[] calldata orders = batch.orders;
-        Fill[] calldata fills = batch.fills;
-        for (uint256 i = 0; i < fills.length; i++) {
-            Fill calldata fill = fills[i];
-            _replayOthers(run, batch.payoffs, batch.withdrawals, fill.seqOffset);
-            _advance(run, fill.seqOffset);
-            _fill(run, orders, fill);
+        bytes calldata fills = batch.fills;
+        uint256 count = fills.length / PackedLib.FILL_SIZE;
+        if (fills.length != count * PackedLib.FILL_SIZE) revert Malformed();
+        for (uint256 i = 0; i < count; i++) {
+            (uint256 match_, uint256 fees) = fills.record(i, PackedLib.FILL_SIZE);
+            uint256 seqOffset = match_.seqOffsetOf();
+            if (run.nextOtherSeq < seqOffset) {
+                _replayOthers(run, batch.payoffs, batch.withdrawals, seqOffset);
+            }
+            if (seqOffset != run.seqOffset) _advance(run, seqOffset);
+            _advanceTime(run, match_.timeOf());
+            _fill(run, match_, fees);
         }
         _replayOthers(run, batch.payoffs, batch.withdrawals, type(uint256).max);
+        _closeCombos(run);
     }
 
     /// @dev Applies the payoffs and withdrawals that come before `seqOffset`.
@@ -254,7 +137,10 @@ contract Clearing is Payoffs, AccessManaged, ReentrancyGuard {
             uint256 payoffSeq = p < payoffs.length ? payoffs[p].seqOffset : type(uint256).max;
             uint256 withdrawSeq =
                 w < withdrawals.length ? withdrawals[w].seqOffset : type(uint256).max;
-            if (payoffSeq >= seqOffset && withdrawSeq >= seqOffset) return;
+            if (payoffSeq >= seqOffset && withdrawSeq >= seqOffset) {
+                run.nextOtherSeq = payoffSeq < withdrawSeq ? payoffSeq : withdrawSeq;
+                return;
+            }
             if (payoffSeq <= withdrawSeq) {
                 _advance(run, payoffSeq);
                 _applyPayoff(run.ledger, payoffs[p]);
@@ -270,128 +156,41 @@ contract Clearing is Payoffs, AccessManaged, ReentrancyGuard {
     function _advance(Run memory run, uint256 seqOffset) private pure {
         if (seqOffset > run.seqOffsetMax) revert SeqOutOfRange();
         if (seqOffset < run.seqOffset) revert NotSortedBySeq();
+        if (seqOffset != run.seqOffset) _closeCombos(run);
         run.seqOffset = seqOffset;
     }
 
-    function _advanceTime(Run memory run, uint256 time) private view {
-        if (time < run.time) revert TimeFell();
-        if (time + MAX_BATCH_AGE < block.timestamp) revert TimeTooEarly();
-        if (time > block.timestamp + MAX_CLOCK_SKEW) revert TimeTooLate();
-        run.time = time;
-    }
-
-    function _fill(Run memory run, SignedOrder[] calldata orders, Fill calldata fill) private {
-        _advanceTime(run, fill.time);
-        Order calldata maker = orders[fill.maker].order;
-        Order calldata taker = orders[fill.taker].order;
-        if (fill.quantity == 0) revert ZeroQuantity();
-        if (fill.price % TICK != 0) revert PriceOffTick();
-        if (maker.instrument != taker.instrument) revert InstrumentMismatch();
-        if (maker.side == taker.side) revert SameSide();
-        if (InstrumentLib.expiryOf(uint64(maker.instrument)) <= fill.time) {
-            revert InstrumentExpired();
-        }
-
-        int256 notional = fill.price * int256(uint256(fill.quantity)) / QUANTITY_SCALE; // exact
-        _fillOrder(run, maker, fill.maker, fill, fill.makerFee, notional);
-        _fillOrder(run, taker, fill.taker, fill, fill.takerFee, notional);
-        run.ledger.cash[0] += int256(uint256(fill.makerFee) + fill.takerFee);
-    }
-
-    function _fillOrder(
-        Run memory run,
-        Order calldata order,
-        uint256 i,
-        Fill calldata fill,
-        uint64 fee,
-        int256 notional
-    ) private {
-        _checkOrderNow(order, run.ledger.owners[run.accountOf[i]], fill.time);
-        _checkTerms(order, i, fill, fee);
-        uint256 sheetNonce_ = run.sheetNonceOf[i];
-        if (sheetNonce_ != 0) _advanceSheet(order.subaccountId, sheetNonce_, i);
-        _addFilled(order, i, fill.quantity);
-        bool buys = order.side == OrderLib.BUY;
-        int256 quantity = int256(uint256(fill.quantity));
-        if (order.reduceOnly) _checkReduces(run, i, buys, quantity);
-
-        run.ledger.quantities[run.positionOf[i]] += buys ? quantity : -quantity;
-        run.ledger.cash[run.accountOf[i]] += (buys ? -notional : notional) - int256(uint256(fee));
-    }
-
-    function _checkOrderNow(Order calldata order, address owner, uint256 time) private view {
-        if (order.deadline < time) revert DeadlinePassed();
-        if (order.nonce < _nonceFloors[order.subaccountId].valueAt(time)) revert NonceBelowFloor();
-        if (!_authorised(owner, order.signer, time)) revert SignerNotAuthorised();
-    }
-
-    function _checkTerms(Order calldata order, uint256 i, Fill calldata fill, uint64 fee)
-        private
-        pure
-    {
-        if (order.crosses(fill.price)) revert LimitCrossed(i);
-        if (fee > order.feeCapDown(fill.quantity)) revert FeeAboveCap(i);
-    }
-
-    /// @dev A fill of a sheet voids all lower ones, in `seq` order: so straight to storage, too.
-    function _advanceSheet(uint64 subaccountId, uint256 nonce, uint256 i) private {
-        uint256 highest = sheetNonce[subaccountId];
-        if (nonce < highest) revert StaleSheet(i);
-        if (nonce > highest) sheetNonce[subaccountId] = nonce.toUint64();
-    }
-
-    /// @dev Straight to storage: a second write to a slot in one transaction costs no more than
-    /// memory.
-    function _addFilled(Order calldata order, uint256 i, uint256 quantity) private {
-        mapping(uint256 => uint256) storage states = _orderStates[order.subaccountId];
-        uint256 slot = OrderStateLib.slotOf(order.nonce);
-        uint256 word = states[slot];
-        (uint256 filled, uint256 version) = OrderStateLib.read(word, order.nonce);
-        if (order.version < version) revert StaleVersion(i);
-        if (filled + quantity > order.quantity) revert Overfilled(i);
-        states[slot] = OrderStateLib.written(word, order.nonce, filled + quantity, order.version);
-    }
-
-    /// @dev The running position counts, not the stored one: netting would hide the path.
-    function _checkReduces(Run memory run, uint256 i, bool buys, int256 quantity) private pure {
-        int256 held = run.ledger.quantities[run.positionOf[i]];
-        if (quantity > (buys ? -held : held)) revert NotReducing(i);
-    }
-
     function _applyPayoff(Ledger memory ledger, Payoff calldata payoff) private {
-        uint256 place = _loadPosition(ledger, payoff.subaccountId, payoff.instrument);
-        int256 quantity = ledger.quantities[place];
+        PositionNow memory position = _loadPosition(ledger, payoff.subaccountId, payoff.instrument);
+        int256 quantity = position.quantity;
         if (quantity == 0) return; // paid before, by anyone
-        ledger.quantities[place] = 0;
-        uint256 holder = _loadAccount(ledger, payoff.subaccountId);
-        ledger.cash[holder] += _realise(payoff.subaccountId, payoff.instrument, quantity.toInt64());
+        AccountNow memory holder = _loadAccount(ledger, payoff.subaccountId);
+        holder.cash += _realise(
+            payoff.subaccountId, payoff.instrument, quantity.toInt64(), position.cost
+        );
+        (position.quantity, position.cost) = (0, 0);
     }
 
     function _withdraw(Run memory run, Withdraw calldata request) private {
         Withdrawal calldata w = request.withdrawal;
         _advanceTime(run, request.time);
-        uint256 place = _loadAccount(run.ledger, w.subaccountId);
-        mapping(uint256 => uint256) storage states = _orderStates[w.subaccountId];
-        uint256 slot = OrderStateLib.slotOf(w.nonce);
+        AccountNow memory holder = _loadAccount(run.ledger, w.subaccountId);
         if (w.amount == 0) revert ZeroAmount();
         if (w.recipient == address(0) || w.recipient == address(this)) revert InvalidRecipient();
         if (w.deadline < request.time) revert DeadlinePassed();
-        if (w.nonce < _nonceFloors[w.subaccountId].valueAt(request.time)) revert NonceBelowFloor();
-        if (w.signer != run.ledger.owners[place]) revert SignerNotAuthorised();
+        if (w.nonce < holder.floor.loadedValueAt(request.time)) revert NonceBelowFloor();
+        if (w.signer != holder.owner) revert SignerNotAuthorised();
         _requireSignature(w.hash(), w.signer, request.signature);
-        if (!OrderStateLib.unused(states[slot], w.nonce)) revert NonceUsed();
 
-        states[slot] = OrderStateLib.used(states[slot], w.nonce);
-        _debit(run.ledger, place, w);
+        _debit(holder, w);
         emit Withdrawn(w.subaccountId, w.token, w.amount, w.recipient, w.nonce);
     }
 
     /// @dev Collateral straight to storage: no fill moves it.
-    function _debit(Ledger memory ledger, uint256 place, Withdrawal calldata w) private {
+    function _debit(AccountNow memory holder, Withdrawal calldata w) private {
         if (w.token == USDC) {
-            int256 cash = ledger.cash[place];
-            if (cash < 0 || w.amount > cash.toUint256()) revert InsufficientCash();
-            ledger.cash[place] = cash - w.amount.toInt256();
+            if (holder.cash < 0 || w.amount > holder.cash.toUint256()) revert InsufficientCash();
+            holder.cash -= w.amount.toInt256();
         } else {
             uint256 balance = collateralOf[w.subaccountId][w.token];
             if (w.amount > balance) revert InsufficientCollateral();
@@ -401,19 +200,26 @@ contract Clearing is Payoffs, AccessManaged, ReentrancyGuard {
 
     // ---- write, then pay
 
-    function _store(Run memory run, Header calldata header, bytes32 batchHash) private {
-        Ledger memory ledger = run.ledger;
-        for (uint256 i = 0; i < ledger.accountIndex.count; i++) {
-            uint64 subaccountId = uint64(ledger.accountIndex.keys[i]);
-            _accounts[subaccountId] = Account(ledger.owners[i], ledger.cash[i].toInt96());
-        }
-        for (uint256 i = 0; i < ledger.positionIndex.count; i++) {
-            (uint64 subaccountId, uint64 instrument) =
-                LedgerLib.splitKey(ledger.positionIndex.keys[i]);
-            _positions[subaccountId][instrument] = Position(ledger.quantities[i].toInt64());
-        }
+    function _store(Run memory run, Batch calldata batch, bytes32 batchHash) private {
+        _storeFilled(run.orders);
+        _storeWithdrawn(batch.withdrawals);
+        _storeLedger(run.ledger);
+        Header calldata header = batch.header;
         _tip = Tip(header.number, header.lastSeq, header.riskEpoch, uint64(run.time));
         _lastHash = batchHash;
+    }
+
+    /// @dev After the orders' marks, so that a nonce which fills in the same batch counts as used.
+    function _storeWithdrawn(Withdraw[] calldata withdrawals) private {
+        for (uint256 i = 0; i < withdrawals.length; i++) {
+            uint64 nonce = withdrawals[i].withdrawal.nonce;
+            uint256 window = OrderStateLib.windowOf(nonce);
+            mapping(uint256 => uint256) storage stored =
+                _orderMarks[withdrawals[i].withdrawal.subaccountId];
+            uint256 marks = stored[window];
+            if (OrderStateLib.marksOf(marks, nonce) != 0) revert NonceUsed();
+            stored[window] = OrderStateLib.marked(marks, nonce, OrderStateLib.DONE);
+        }
     }
 
     /// @dev What cannot be paid now waits in Custody: nobody's refusal stops the venue.

@@ -3,21 +3,38 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
-import {DeliveryPrice, IOracle, RiskRoot} from "./interfaces/IOracle.sol";
+import {DeliveryPrice, FundingIndex, IOracle, RiskRoot} from "./interfaces/IOracle.sol";
+import {InstrumentLib} from "./libraries/InstrumentLib.sol";
 
 /// @title Oracle: keeps what M of N signers agreed on
 /// @dev Knows no source of prices, no position and no administrator: the signer set is fixed at
 /// deployment.
 contract Oracle is IOracle, EIP712 {
+    /// @dev One slot.
+    struct PostedFunding {
+        uint64 time; // 0: not posted
+        int64 index;
+    }
+
     bytes32 internal constant DELIVERY_PRICE_TYPEHASH =
         keccak256("DeliveryPrice(uint32 underlying,uint64 expiry,uint64 price,uint64 deadline)");
     bytes32 internal constant RISK_ROOT_TYPEHASH =
         keccak256("RiskRoot(uint64 epoch,uint64 time,bytes32 root,uint64 deadline)");
 
-    /// @dev Payoffs are exact only at multiples of 0.01 USDC.
+    bytes32 internal constant FUNDING_INDEX_TYPEHASH =
+        keccak256("FundingIndex(uint64 instrument,uint64 ordinal,uint64 time,int64 index)");
+
+    /// @dev Payoffs and funding are exact only at multiples of 0.01 USDC.
     uint64 internal constant TICK = 1e4;
     uint256 internal constant MAX_CLOCK_SKEW = 60;
+
+    /// @notice The most by which a funding index may move in a second, in 1e-6 USDC per contract:
+    /// 0.5 % in eight hours of a price of 576,000 USDC.
+    uint256 public constant FUNDING_PER_SECOND_MAX = 100_000;
+    /// @dev The first index has no predecessor: so long a time may lie before it, in seconds.
+    uint256 internal constant FIRST_FUNDING_SPAN = 30 days;
 
     /// @notice How many signatures a post needs.
     uint256 public immutable THRESHOLD;
@@ -28,6 +45,8 @@ contract Oracle is IOracle, EIP712 {
     uint64 internal _epoch;
     uint64 internal _time;
     bytes32 internal _root;
+
+    mapping(uint64 instrument => mapping(uint64 ordinal => PostedFunding)) internal _fundings;
 
     /// @param signers ascending, so that none appears twice
     constructor(address[] memory signers, uint256 threshold)
@@ -73,6 +92,35 @@ contract Oracle is IOracle, EIP712 {
     }
 
     /// @inheritdoc IOracle
+    function postFunding(FundingIndex calldata funding, bytes[] calldata signatures) external {
+        mapping(uint64 => PostedFunding) storage posted = _fundings[funding.instrument];
+        uint64 instrument = InstrumentLib.toListed(funding.instrument);
+        if (!InstrumentLib.isPerpetual(instrument)) revert NotPerpetual(instrument);
+        PostedFunding memory before = PostedFunding(0, 0);
+        if (funding.ordinal > 1) before = posted[funding.ordinal - 1];
+        bool next = funding.ordinal == 1 || before.time != 0;
+        if (!next || posted[funding.ordinal].time != 0) revert OrdinalNotNext();
+        if (funding.time < before.time || funding.time == 0) revert TimeFell();
+        if (funding.time > block.timestamp + MAX_CLOCK_SKEW) revert TimeTooLate();
+        if (funding.index % int64(TICK) != 0) revert PriceOffTick();
+        uint256 span = before.time == 0 ? FIRST_FUNDING_SPAN : funding.time - before.time;
+        int256 move = int256(funding.index) - before.index;
+        // Times are whole seconds: one more may have passed.
+        if (SignedMath.abs(move) > (span + 1) * FUNDING_PER_SECOND_MAX) revert FundingTooFast();
+        _requireQuorum(hashFundingIndex(funding), signatures);
+
+        posted[funding.ordinal] = PostedFunding(funding.time, funding.index);
+        emit FundingPosted(instrument, funding.ordinal, funding.time, funding.index);
+    }
+
+    /// @inheritdoc IOracle
+    function fundingIndex(uint64 instrument, uint64 ordinal) external view returns (int64) {
+        PostedFunding memory posted = _fundings[instrument][ordinal];
+        if (posted.time == 0) revert FundingNotPosted(instrument, ordinal);
+        return posted.index;
+    }
+
+    /// @inheritdoc IOracle
     function deliveryPrice(uint32 underlying, uint64 expiry) external view returns (uint64 price) {
         price = _deliveryPrices[underlying][expiry];
         if (price == 0) revert NotFixed(underlying, expiry);
@@ -91,6 +139,11 @@ contract Oracle is IOracle, EIP712 {
     /// @inheritdoc IOracle
     function hashRiskRoot(RiskRoot calldata risk) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(RISK_ROOT_TYPEHASH, risk)));
+    }
+
+    /// @inheritdoc IOracle
+    function hashFundingIndex(FundingIndex calldata funding) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(FUNDING_INDEX_TYPEHASH, funding)));
     }
 
     /// @inheritdoc IOracle

@@ -5,7 +5,7 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {Accounts} from "./Accounts.sol";
-import {IClearing} from "./interfaces/IClearing.sol";
+import {IClearing, Position} from "./interfaces/IClearing.sol";
 import {ICustody} from "./interfaces/ICustody.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
 import {InstrumentLib} from "./libraries/InstrumentLib.sol";
@@ -14,6 +14,7 @@ import {InstrumentLib} from "./libraries/InstrumentLib.sol";
 /// @dev Knows nothing of batches; Clearing uses the same payoff inside them.
 abstract contract Payoffs is Accounts {
     using InstrumentLib for uint64;
+    using InstrumentLib for uint256;
     using SafeCast for int256;
 
     IOracle public immutable ORACLE;
@@ -35,32 +36,38 @@ abstract contract Payoffs is Accounts {
         int256 cash = _accounts[subaccountId].cash;
         for (uint256 i = 0; i < instruments.length; i++) {
             uint64 instrument = instruments[i];
-            if (block.timestamp <= instrument.expiryOf() + MAX_BATCH_AGE) {
+            if (!instrument.expiredAt(block.timestamp - 1 - MAX_BATCH_AGE)) {
                 revert InstrumentNotExpired();
             }
-            int64 quantity = _positions[subaccountId][instrument].quantity;
-            if (quantity == 0) continue;
-            _positions[subaccountId][instrument].quantity = 0;
-            cash += _realise(subaccountId, instrument, quantity);
+            Position memory held = _positions[subaccountId][instrument];
+            if (held.quantity == 0) continue;
+            delete _positions[subaccountId][instrument];
+            cash += _realise(subaccountId, instrument, held.quantity, held.cost);
         }
         _accounts[subaccountId].cash = cash.toInt96();
     }
 
     /// @inheritdoc IClearing
     function previewPayoff(uint64 subaccountId, uint64 instrument) external view returns (int256) {
-        return _payoff(instrument, _positions[subaccountId][instrument].quantity);
+        Position memory held = _positions[subaccountId][instrument];
+        return _payoff(instrument, held.quantity, held.cost);
     }
 
-    function _realise(uint64 subaccountId, uint64 instrument, int64 quantity)
+    function _realise(uint64 subaccountId, uint64 instrument, int64 quantity, int256 cost)
         internal
         returns (int256 cash)
     {
-        cash = _payoff(instrument, quantity);
+        cash = _payoff(instrument, quantity, cost);
         emit Realised(subaccountId, instrument, quantity, cash);
     }
 
-    function _payoff(uint64 instrument, int256 quantity) private view returns (int256) {
+    function _payoff(uint64 instrument, int256 quantity, int256 cost)
+        private
+        view
+        returns (int256)
+    {
+        if (instrument.isPerpetual()) revert InstrumentNotExpired();
         uint256 price = ORACLE.deliveryPrice(instrument.underlyingOf(), instrument.expiryOf());
-        return instrument.payoff(quantity, price);
+        return instrument.payoff(quantity, price) - cost;
     }
 }

@@ -6,28 +6,30 @@ import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 
 import {Oracle} from "../src/Oracle.sol";
 import {
-    Batch,
-    Fill,
+    Batch as PackedBatch,
+    Funding,
     Header,
     IClearing,
+    Leg,
     Order,
     Payoff,
+    Position,
     QuoteSheet,
-    SignedOrder,
     SignedSheet,
     Withdraw,
     Withdrawal
 } from "../src/interfaces/IClearing.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
-import {DeliveryPrice} from "../src/interfaces/IOracle.sol";
+import {DeliveryPrice, FundingIndex} from "../src/interfaces/IOracle.sol";
 import {OrderLib} from "../src/libraries/OrderLib.sol";
 import {MockToken} from "../src/mocks/MockToken.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
+import {Batch, Codec, Fill, SignedOrder} from "./Codec.sol";
 import {Test} from "./Test.sol";
 
 /// @dev Clearing is deployed by name and used through its interface: so it is compiled with its own
 /// settings. A venue with two funded traders, and words to write batches with.
-abstract contract ClearingTest is Test {
+abstract contract ClearingTest is Test, Codec {
     uint64 internal constant RELAYER_ROLE = 1;
     uint64 internal constant DAY = 1 days;
     uint64 internal constant START = 1_800_000_000;
@@ -50,6 +52,8 @@ abstract contract ClearingTest is Test {
     uint64 internal bob;
     uint64 internal call = option(1, EXPIRY, 100_000_00, false);
     uint64 internal put = option(1, EXPIRY, 100_000_00, true);
+    uint64 internal perpetual = uint64(2 << 60 | 1 << 51);
+    uint64 internal future = uint64(3 << 60 | 1 << 51) | (EXPIRY / 60) << 25;
 
     AccessManager internal manager;
     MockUSDC internal usdc;
@@ -113,6 +117,10 @@ abstract contract ClearingTest is Test {
         (, cash) = clearing.account(id);
     }
 
+    function ownerOf(uint64 id) internal view override returns (address owner) {
+        (owner,) = clearing.account(id);
+    }
+
     function signatureOf(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
         return abi.encodePacked(r, s, v);
@@ -136,6 +144,18 @@ abstract contract ClearingTest is Test {
     function fixPrice(uint32 underlying, uint64 expiry, uint64 price) internal {
         DeliveryPrice memory delivery = DeliveryPrice(underlying, expiry, price, type(uint64).max);
         oracle.fixDeliveryPrice(delivery, quorum(oracle.hashDeliveryPrice(delivery)));
+    }
+
+    function postFunding(uint64 instrument, uint64 ordinal, uint64 time, int64 index) internal {
+        FundingIndex memory next = FundingIndex(instrument, ordinal, time, index);
+        oracle.postFunding(next, quorum(oracle.hashFundingIndex(next)));
+    }
+
+    function positionOf(uint64 id, uint64 instrument) internal view returns (Position memory) {
+        uint64[] memory list = new uint64[](1);
+        list[0] = instrument;
+        (, Position[] memory found) = clearing.cashAndPositions(id, list);
+        return found[0];
     }
 
     function quorum(bytes32 digest) internal pure returns (bytes[] memory signatures) {
@@ -260,6 +280,8 @@ abstract contract ClearingTest is Test {
         });
         batch.orders = new SignedOrder[](orders);
         batch.sheets = new SignedSheet[](0);
+        batch.combos = new Leg[][](0);
+        batch.fundings = new Funding[](0);
         batch.fills = new Fill[](fills);
         batch.payoffs = new Payoff[](payoffs);
         batch.withdrawals = new Withdraw[](withdrawals);
@@ -327,14 +349,16 @@ abstract contract ClearingTest is Test {
     }
 
     function settle(Batch memory batch) internal {
+        PackedBatch memory calldata_ = packed(batch);
         vm.prank(relayer);
-        clearing.settle(batch);
+        clearing.settle(calldata_);
     }
 
     /// @dev The next settle must be refused with this error, whatever its arguments.
     function refused(Batch memory batch, bytes4 selector) internal {
+        PackedBatch memory calldata_ = packed(batch);
         vm.prank(relayer);
         vm.expectPartialRevert(selector);
-        clearing.settle(batch);
+        clearing.settle(calldata_);
     }
 }

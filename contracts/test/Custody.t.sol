@@ -6,10 +6,11 @@ import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
 import {Custody} from "../src/Custody.sol";
-import {Batch, IClearing, Withdraw, Withdrawal} from "../src/interfaces/IClearing.sol";
+import {IClearing, Withdraw, Withdrawal} from "../src/interfaces/IClearing.sol";
 import {ICustody, ILedger, TokenRules} from "../src/interfaces/ICustody.sol";
 import {MockToken} from "../src/mocks/MockToken.sol";
 import {ClearingTest} from "./ClearingTest.sol";
+import {Batch} from "./Codec.sol";
 import {FalseToken, NoReturnToken, RebasingToken, SenderFeeToken} from "./Tokens.sol";
 
 /// @dev Words for tokens other than USDC.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch, Fill, Order, SignedOrder, SignedSheet} from "../src/interfaces/IClearing.sol";
+import {Batch as PackedBatch, Order, SignedSheet} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
+import {Batch, Fill, SignedOrder} from "./Codec.sol";
 
 /// @dev Whole receipts (intrinsic gas, calldata and execution), each batch as a transaction of its
 /// own. Figures are logged; the one bound asserted is the budget, far enough from the figure not to
@@ -28,8 +29,9 @@ contract GasTest is ClearingTest {
         uint256[4] memory sizes = [uint256(1), 10, 50, 200];
         uint256 perFill;
         for (uint256 i = 0; i < sizes.length; i++) {
-            Batch memory batch = randomBatch(sizes[i]);
-            settle(batch);
+            PackedBatch memory batch = packed(randomBatch(sizes[i]));
+            vm.prank(relayer);
+            clearing.settle(batch);
             uint256 used = vm.lastCallGas().gasTotalUsed;
             perFill = used / sizes[i];
             emit log_named_uint(
@@ -55,12 +57,14 @@ contract GasTest is ClearingTest {
 
     function sheetGas(uint256 makers) internal returns (uint256 perFill) {
         settle(sheetBatch(200, makers)); // the positions of all quotes
-        Batch memory batch = sheetBatch(200, makers);
-        settle(batch);
+        Batch memory loose = sheetBatch(200, makers);
+        PackedBatch memory batch = packed(loose);
+        vm.prank(relayer);
+        clearing.settle(batch);
         perFill = vm.lastCallGas().gasTotalUsed / 200;
         emit log_named_uint(string.concat("gas per fill, makers=", vm.toString(makers)), perFill);
         emit log_named_uint("  of it calldata", calldataGas(abi.encode(batch)) / 200);
-        emit log_named_uint("  quotes filled", batch.orders.length - 200);
+        emit log_named_uint("  quotes filled", loose.orders.length - 200);
     }
 
     /// @dev Fills between random quotes of random makers and one fresh order of a taker each. A
@@ -144,6 +148,7 @@ contract GasTest is ClearingTest {
                 time: uint32(block.timestamp),
                 maker: uint32(2 * i),
                 taker: uint32(2 * i + 1),
+                leg: 0,
                 quantity: quantity,
                 price: price,
                 makerFee: 900,

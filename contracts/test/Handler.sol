@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch, Order, Payoff, QuoteSheet, SignedSheet} from "../src/interfaces/IClearing.sol";
+import {
+    Funding,
+    Order,
+    Payoff,
+    Position,
+    QuoteSheet,
+    SignedSheet
+} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
+import {Batch} from "./Codec.sol";
 
 /// @dev Random but always lawful actions of owners, relayer and oracle, with ghost sums of what
 /// they did.
@@ -22,6 +30,8 @@ contract Handler is ClearingTest {
     uint256 public trades;
     uint256 public quotes;
     uint256 public payoffs;
+    uint64 public ordinal;
+    int64 internal lastIndex;
     bool public settledTwice;
     bool public floorFell;
     bool public sheetWentBack;
@@ -111,8 +121,11 @@ contract Handler is ClearingTest {
     /// @dev Pays one holder only: the others may wait for ever.
     function payOff(uint256 who, uint256 which) public {
         if (instruments.length == 0) return;
-        uint64 instrument = instruments[which % instruments.length];
+        which %= instruments.length;
+        uint64 instrument = instruments[which];
+        if (instrument == perpetual) instrument = instruments[(which + 1) % instruments.length];
         uint64 expiry = expiryOf(instrument);
+        if (instrument == perpetual) return;
         if (block.timestamp < expiry) vm.warp(expiry);
         if (!fixedAt[expiry]) fixPrice(1, expiry, uint64(95_000 + which % 10_000) * USD);
         fixedAt[expiry] = true;
@@ -128,6 +141,16 @@ contract Handler is ClearingTest {
         list[0] = instruments[which % instruments.length];
         if (!fixedAt[expiryOf(list[0])] || block.timestamp <= expiryOf(list[0]) + DAY) return;
         clearing.realise(ids[who % ACTORS], list);
+    }
+
+    /// @dev The perpetual's index moves, and the next batch refers to it.
+    function accrue(int256 quanta) public {
+        lastIndex += int64(quanta % 10) * 1e4;
+        postFunding(perpetual, ++ordinal, uint64(block.timestamp), lastIndex);
+        Batch memory batch = batchOf(0, 0, 0, 0);
+        batch.fundings = new Funding[](1);
+        batch.fundings[0] = Funding(perpetual, ordinal);
+        settleOnce(batch);
     }
 
     function raiseFloor(uint256 who) public watchingFloors {
@@ -165,7 +188,7 @@ contract Handler is ClearingTest {
         settle(batch);
         settled++;
         vm.prank(relayer);
-        try clearing.settle(batch) {
+        try clearing.settle(packed(batch)) {
             settledTwice = true;
         } catch {}
     }
@@ -175,14 +198,18 @@ contract Handler is ClearingTest {
         returns (Order memory order)
     {
         order = orderOf(ids[who], side, quantity, price, nonces[who]++);
-        order.instrument = liveOption(which);
+        order.instrument = liveInstrument(which);
         order.signer = vm.addr(tradingKey(who));
     }
 
-    /// @dev One of four options: this week's or next week's, call or put.
-    function liveOption(uint256 which) internal returns (uint64 instrument) {
+    /// @dev One of four options: this week's or next week's, call or put; or a future, or the
+    /// perpetual.
+    function liveInstrument(uint256 which) internal returns (uint64 instrument) {
         uint64 weeks_ = (uint64(block.timestamp) - START) / WEEK + 1 + uint64(which % 2);
-        instrument = option(1, START + weeks_ * WEEK, 100_000_00, which % 4 > 1);
+        uint64 expiry = START + weeks_ * WEEK;
+        if (which % 8 == 6) instrument = perpetual;
+        else if (which % 8 == 7) instrument = uint64(3 << 60 | 1 << 51) | (expiry / 60) << 25;
+        else instrument = option(1, expiry, 100_000_00, which % 4 > 1);
         if (!known[instrument]) instruments.push(instrument);
         known[instrument] = true;
     }
@@ -230,6 +257,20 @@ contract Handler is ClearingTest {
             if (!fixedAt[expiryOf(instruments[i])]) continue;
             for (uint64 id = 1; id <= clearing.subaccountCount(); id++) {
                 sum += clearing.previewPayoff(id, instruments[i]);
+            }
+        }
+    }
+
+    /// @dev What positions that still trade cost and owe in funding.
+    function owedTotal() external view returns (int256 sum) {
+        (, int64 index) = clearing.funding(perpetual);
+        for (uint64 id = 1; id <= clearing.subaccountCount(); id++) {
+            (, Position[] memory held) = clearing.cashAndPositions(id, instruments);
+            for (uint256 i = 0; i < held.length; i++) {
+                if (held[i].quantity == 0 || fixedAt[expiryOf(instruments[i])]) continue;
+                sum += held[i].cost;
+                if (instruments[i] != perpetual) continue;
+                sum += int256(held[i].quantity) * (index - held[i].fundingIndex) / 1e4;
             }
         }
     }

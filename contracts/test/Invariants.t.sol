@@ -19,7 +19,7 @@ contract InvariantsTest is Test {
     }
 
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](9);
+        bytes4[] memory selectors = new bytes4[](10);
         selectors[0] = Handler.deposit.selector;
         selectors[1] = Handler.trade.selector;
         selectors[2] = Handler.withdraw.selector;
@@ -29,6 +29,7 @@ contract InvariantsTest is Test {
         selectors[6] = Handler.setSessionKey.selector;
         selectors[7] = Handler.pass.selector;
         selectors[8] = Handler.quote.selector;
+        selectors[9] = Handler.accrue.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), selectors);
     }
@@ -82,7 +83,9 @@ contract InvariantsTest is Test {
     }
 
     function ledger() internal view returns (int256) {
-        return handler.cashTotal() + handler.unpaidPayoffs() + handler.heldTotal();
+        return
+            handler.cashTotal() + handler.unpaidPayoffs() + handler.heldTotal()
+                - handler.owedTotal();
     }
 
     /// @dev After any history each kind of batch still settles: nothing above holds because nothing
@@ -95,8 +98,11 @@ contract InvariantsTest is Test {
         handler.trade(0, 1, 0, 5, 5);
         handler.quote(0, 1, 0, 5);
         handler.withdraw(1, 1);
+        handler.trade(0, 1, 6, 5, 7);
+        handler.accrue(3);
+        handler.trade(1, 0, 6, 9, 2);
         handler.payOff(0, 0);
-        assertEq(trades + 1, handler.trades(), "trades");
+        assertEq(trades + 3, handler.trades(), "trades");
         assertEq(payoffs + 1, handler.payoffs(), "payoffs");
         assertEq(quotes + 1, handler.quotes(), "quotes");
         assertTrue(handler.settled() > 3, "batches");

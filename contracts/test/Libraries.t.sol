@@ -11,8 +11,8 @@ import {Test} from "./Test.sol";
 contract InstrumentLibTest is Test {
     /// @dev A library's internal functions revert inside the test itself unless called from
     /// outside.
-    function toOption(uint256 instrument) external pure returns (uint64) {
-        return InstrumentLib.toOption(instrument);
+    function toListed(uint256 instrument) external pure returns (uint64) {
+        return InstrumentLib.toListed(instrument);
     }
 
     function pack(
@@ -37,7 +37,7 @@ contract InstrumentLibTest is Test {
         exponent = uint8(bound(exponent, 0, 15));
         uint256 low = exponent == 0 ? 1 : uint256(1 << 20) / 10 + 1;
         mantissa = uint32(bound(mantissa, low, (1 << 20) - 1));
-        uint64 id = this.toOption(pack(underlying, minute, exponent, mantissa, isPut ? 1 : 0));
+        uint64 id = this.toListed(pack(underlying, minute, exponent, mantissa, isPut ? 1 : 0));
         assertEq(underlying, InstrumentLib.underlyingOf(id), "underlying");
         assertEq(uint256(minute) * 60, InstrumentLib.expiryOf(id), "expiry");
         assertEq(mantissa * 10 ** uint256(exponent) * 1e4, InstrumentLib.strikeOf(id), "strike");
@@ -48,13 +48,38 @@ contract InstrumentLibTest is Test {
         uint256 low = bound(mantissa, 0, uint256(1 << 20) / 10);
         uint256 high = low == 0 ? bound(exponent, 0, 15) : bound(exponent, 1, 15);
         vm.expectPartialRevert(InstrumentLib.UnsupportedInstrument.selector);
-        this.toOption(pack(1, 1, high, low, 0));
+        this.toListed(pack(1, 1, high, low, 0));
     }
 
     function test_other_kinds_and_longer_ids_are_refused(uint256 instrument) public {
-        vm.assume(instrument >> 60 != 1);
+        vm.assume(instrument >> 60 == 0 || instrument >> 60 > 3);
         vm.expectPartialRevert(InstrumentLib.UnsupportedInstrument.selector);
-        this.toOption(instrument);
+        this.toListed(instrument);
+    }
+
+    function test_perpetuals_and_futures_have_one_form(uint16 underlying, uint32 minute, uint32 low)
+        public
+    {
+        uint256 stem = bound(underlying, 0, 511) << 51;
+        uint256 expiry = bound(minute, 1, (1 << 26) - 1) << 25;
+        low = uint32(bound(low, 1, (1 << 25) - 1)); // strike and put
+        uint64 perpetual = this.toListed(2 << 60 | stem);
+        uint64 future = this.toListed(3 << 60 | stem | expiry);
+        assertTrue(InstrumentLib.isPerpetual(perpetual), "perpetual");
+        assertTrue(!InstrumentLib.isPerpetual(future), "future");
+        assertTrue(InstrumentLib.isLinear(perpetual) && InstrumentLib.isLinear(future), "linear");
+        assertTrue(!InstrumentLib.expiredAt(perpetual, type(uint64).max), "never");
+        assertTrue(InstrumentLib.expiredAt(future, InstrumentLib.expiryOf(future)), "at expiry");
+        uint256[4] memory others = [
+            2 << 60 | stem | low,
+            2 << 60 | stem | expiry,
+            3 << 60 | stem,
+            3 << 60 | stem | expiry | low
+        ];
+        for (uint256 i = 0; i < 4; i++) {
+            vm.expectPartialRevert(InstrumentLib.UnsupportedInstrument.selector);
+            this.toListed(others[i]);
+        }
     }
 
     function test_call_minus_put_is_the_forward(uint32 mantissa, uint64 ticks, int48 quantity)
@@ -85,23 +110,23 @@ contract OrderStateLibTest is Test {
         (uint256 f, uint256 v) = OrderStateLib.read(written, nonce);
         assertEq(filled, f, "filled");
         assertEq(version, v, "version");
-        assertTrue(OrderStateLib.unused(written, nonce) == (f == 0 && v == 0), "unused");
-        assertEq(others(word, nonce), others(written, nonce), "neighbours");
+        uint256 mask = ~(uint256(type(uint64).max) << (64 * (nonce % 4)));
+        assertEq(word & mask, written & mask, "neighbours");
     }
 
-    function test_a_used_nonce_is_full_at_the_highest_version(uint64 nonce, uint256 word)
+    function test_a_mark_reads_back_and_its_neighbours_stand(uint64 nonce, uint256 word, bool done)
         public
         pure
     {
-        uint256 used = OrderStateLib.used(word, nonce);
-        (uint256 f, uint256 v) = OrderStateLib.read(used, nonce);
-        assertEq(type(uint48).max, f, "filled");
-        assertEq(type(uint16).max, v, "version");
-        assertEq(others(word, nonce), others(used, nonce), "neighbours");
-    }
-
-    function others(uint256 word, uint64 nonce) internal pure returns (uint256) {
-        return word & ~(uint256(type(uint64).max) << (64 * (nonce % 4)));
+        uint256 mask = ~(uint256(3) << (2 * (nonce % 128)));
+        uint256 mark = done ? OrderStateLib.DONE : OrderStateLib.PARTIAL;
+        uint256 marked = OrderStateLib.marked(word & mask, nonce, mark);
+        assertEq(mark, OrderStateLib.marksOf(marked, nonce), "mark");
+        assertTrue(OrderStateLib.isDone(marked, nonce) == done, "done");
+        assertEq(word & mask, marked & mask, "neighbours");
+        marked = OrderStateLib.marked(marked, nonce, OrderStateLib.DONE);
+        assertTrue(OrderStateLib.isDone(marked, nonce), "done after partial");
+        assertEq(nonce / 128, OrderStateLib.windowOf(nonce), "window");
     }
 }
 

@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {Oracle} from "../src/Oracle.sol";
-import {DeliveryPrice, IOracle, RiskRoot} from "../src/interfaces/IOracle.sol";
+import {DeliveryPrice, FundingIndex, IOracle, RiskRoot} from "../src/interfaces/IOracle.sol";
+import {InstrumentLib} from "../src/libraries/InstrumentLib.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
 contract OracleSignersTest is ClearingTest {
@@ -188,5 +189,85 @@ contract PostRiskRootTest is ClearingTest {
         bytes[] memory signatures = quorum(oracle.hashRiskRoot(risk));
         vm.expectRevert(selector);
         oracle.postRiskRoot(risk, signatures);
+    }
+}
+
+contract PostFundingTest is ClearingTest {
+    int64 internal constant PER_SECOND = 100_000;
+
+    function test_indices_are_posted_one_after_the_other_by_anyone(address caller, int32 quanta)
+        public
+    {
+        int64 index = int64(quanta % 1e7) * 1e4;
+        FundingIndex memory first = FundingIndex(perpetual, 1, START, index);
+        bytes[] memory signatures = quorum(oracle.hashFundingIndex(first));
+        vm.expectEmit(address(oracle));
+        emit IOracle.FundingPosted(perpetual, 1, START, index);
+        vm.prank(caller);
+        oracle.postFunding(first, signatures);
+        assertEq(index, oracle.fundingIndex(perpetual, 1), "index");
+        refusedWith(first, IOracle.OrdinalNotNext.selector);
+        refusedWith(FundingIndex(perpetual, 3, START, index), IOracle.OrdinalNotNext.selector);
+        refusedWith(FundingIndex(perpetual, 0, START, index), IOracle.OrdinalNotNext.selector);
+        post(FundingIndex(perpetual, 2, START, index));
+        vm.expectPartialRevert(IOracle.FundingNotPosted.selector);
+        oracle.fundingIndex(perpetual, 3);
+    }
+
+    function test_an_index_moves_no_faster_than_the_cap(uint32 elapsed, bool down) public {
+        elapsed = uint32(bound(elapsed, 0, DAY));
+        post(FundingIndex(perpetual, 1, START, 0));
+        vm.warp(START + elapsed);
+        int64 most = PER_SECOND * (int64(uint64(elapsed)) + 1);
+        int64 over = most + 1e4;
+        refusedWith(
+            FundingIndex(perpetual, 2, START + elapsed, down ? -over : over),
+            IOracle.FundingTooFast.selector
+        );
+        post(FundingIndex(perpetual, 2, START + elapsed, down ? -most : most));
+    }
+
+    function test_the_first_index_is_capped_too() public {
+        int64 most = PER_SECOND * (30 * int64(DAY) + 1);
+        refusedWith(FundingIndex(perpetual, 1, START, most + 1e4), IOracle.FundingTooFast.selector);
+        post(FundingIndex(perpetual, 1, START, most));
+    }
+
+    function test_time_never_falls_nor_leads_the_block() public {
+        refusedWith(FundingIndex(perpetual, 1, 0, 0), IOracle.TimeFell.selector);
+        post(FundingIndex(perpetual, 1, START, 0));
+        refusedWith(FundingIndex(perpetual, 2, START - 1, 0), IOracle.TimeFell.selector);
+        refusedWith(FundingIndex(perpetual, 2, START + 61, 0), IOracle.TimeTooLate.selector);
+    }
+
+    function test_an_index_is_whole_quanta_of_a_perpetual(uint16 units) public {
+        vm.assume(units % 1e4 != 0);
+        refusedWith(
+            FundingIndex(perpetual, 1, START, int64(uint64(units))), IOracle.PriceOffTick.selector
+        );
+        refusedWith(FundingIndex(future, 1, START, 0), IOracle.NotPerpetual.selector);
+        refusedWith(FundingIndex(7, 1, START, 0), InstrumentLib.UnsupportedInstrument.selector);
+    }
+
+    function test_too_few_and_foreign_signatures_are_refused() public {
+        FundingIndex memory first = FundingIndex(perpetual, 1, START, 0);
+        vm.expectRevert(IOracle.NotEnoughSignatures.selector);
+        oracle.postFunding(first, new bytes[](0));
+        bytes[] memory signatures = quorum(oracle.hashFundingIndex(first));
+        first.index = 1e4;
+        vm.prank(relayer);
+        try oracle.postFunding(first, signatures) {
+            revert("posted");
+        } catch {}
+    }
+
+    function post(FundingIndex memory next) internal {
+        oracle.postFunding(next, quorum(oracle.hashFundingIndex(next)));
+    }
+
+    function refusedWith(FundingIndex memory next, bytes4 selector) internal {
+        bytes[] memory signatures = quorum(oracle.hashFundingIndex(next));
+        vm.expectPartialRevert(selector);
+        oracle.postFunding(next, signatures);
     }
 }

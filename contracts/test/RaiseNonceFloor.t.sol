@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch, IClearing} from "../src/interfaces/IClearing.sol";
+import {IClearing} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
+import {Batch} from "./Codec.sol";
 
 contract RaiseNonceFloorTest is ClearingTest {
     function test_only_the_owner_raises(address caller) public {

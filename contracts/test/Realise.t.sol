@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch, IClearing, Payoff} from "../src/interfaces/IClearing.sol";
+import {IClearing, Payoff} from "../src/interfaces/IClearing.sol";
 import {IOracle} from "../src/interfaces/IOracle.sol";
 import {ClearingTest} from "./ClearingTest.sol";
+import {Batch} from "./Codec.sol";
 
 contract RealiseTest is ClearingTest {
     function test_anyone_pays_off_what_the_operator_left(address caller, uint32 wait) public {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch, IClearing, Order} from "../src/interfaces/IClearing.sol";
+import {IClearing, Order} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
+import {Batch} from "./Codec.sol";
 
 contract SetSessionKeyTest is ClearingTest {
     uint64 internal nonce;

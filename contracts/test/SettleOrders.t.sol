@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch, IClearing, Order} from "../src/interfaces/IClearing.sol";
+import {Batch as PackedBatch, IClearing, Order} from "../src/interfaces/IClearing.sol";
 import {InstrumentLib} from "../src/libraries/InstrumentLib.sol";
 import {ClearingTest} from "./ClearingTest.sol";
+import {Batch, SignedOrder} from "./Codec.sol";
 
 /// @dev What a relayer may try with an order that its owner did not mean.
 contract SettleOrdersTest is ClearingTest {
@@ -36,8 +37,9 @@ contract SettleOrdersTest is ClearingTest {
         if (field == 6) order.reduceOnly = true;
         if (field == 7) order.triggerHash = bytes32(uint256(change));
         if (field == 8) order.nonce ^= change;
-        if (field == 9) order.deadline ^= change;
+        if (field == 9) order.deadline ^= change % (1 << 40);
         vm.assume(field != 3 || order.quantity != maker.quantity);
+        vm.assume(field != 9 || order.deadline != maker.deadline);
         refused(batch, IClearing.InvalidSignature.selector);
     }
 
@@ -84,11 +86,31 @@ contract SettleOrdersTest is ClearingTest {
         refused(batch, IClearing.InvalidSignature.selector);
     }
 
-    function test_a_signature_of_another_length_is_refused(uint8 length) public {
-        vm.assume(length != 65 && (length == 0 || length % 32 != 0)); // whole words: a leaf's proof
-        Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
-        batch.orders[0].signature = new bytes(length);
-        refused(batch, IClearing.InvalidSignature.selector);
+    function test_tails_that_are_too_long_or_too_short_are_refused(uint8 length) public {
+        PackedBatch memory batch = packed(tradeOf(maker, taker, ONE, PRICE));
+        vm.assume(length != batch.tails.length);
+        assertEq(130, batch.tails.length, "two signatures of owners");
+        batch.tails = cut(batch.tails, length);
+        vm.prank(relayer);
+        try clearing.settle(batch) {
+            revert("settled");
+        } catch (bytes memory why) {
+            bytes4 found = bytes4(why);
+            bool known = found == IClearing.Malformed.selector
+                || found == IClearing.InvalidSignature.selector; // of what lies behind the tails
+            assertTrue(known, "refused");
+        }
+    }
+
+    function test_half_an_order_and_half_a_fill_are_refused(uint8 more) public {
+        more = uint8(bound(more, 1, 47));
+        PackedBatch memory batch = packed(tradeOf(maker, taker, ONE, PRICE));
+        bytes memory orders = batch.orders;
+        batch.orders = cut(orders, orders.length + more);
+        malformed(batch);
+        batch.orders = orders;
+        batch.fills = cut(batch.fills, batch.fills.length + more);
+        malformed(batch);
     }
 
     function test_an_order_signed_for_another_chain_is_refused(uint64 chain) public {
@@ -107,31 +129,31 @@ contract SettleOrdersTest is ClearingTest {
 
     // ---- shape
 
-    function test_a_third_side_is_refused(uint8 side) public {
-        maker.side = uint8(bound(side, 2, 255));
-        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.InvalidSide.selector);
+    function test_orders_that_do_not_ascend_are_refused() public {
+        Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
+        SignedOrder[] memory orders = new SignedOrder[](2);
+        (orders[0], orders[1]) = (batch.orders[1], batch.orders[0]);
+        PackedBatch memory unsorted = packedAsIs(batch, orders, batch.fills);
+        vm.prank(relayer);
+        vm.expectPartialRevert(IClearing.OrdersNotSorted.selector);
+        clearing.settle(unsorted);
     }
 
-    function test_a_quantity_that_storage_cannot_hold_is_refused(uint64 quantity) public {
-        maker.quantity = uint64(bound(quantity, 1 << 48, type(uint64).max));
-        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.QuantityTooLarge.selector);
-        maker.quantity = 1 << 48;
-        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.QuantityTooLarge.selector);
-        maker.quantity--;
+    function test_the_largest_quantity_and_version_settle() public {
+        (maker.quantity, maker.version) = (type(uint48).max, type(uint16).max);
+        settle(tradeOf(maker, taker, ONE, PRICE));
+        (uint48 filled, uint16 version) = clearing.orderState(alice, 7);
+        assertEq(ONE, filled, "filled");
+        assertEq(type(uint16).max, version, "version");
+    }
+
+    function test_a_trigger_is_part_of_what_is_signed(bytes32 trigger) public {
+        maker.triggerHash = trigger;
         settle(tradeOf(maker, taker, ONE, PRICE));
     }
 
-    function test_a_version_that_storage_cannot_hold_is_refused(uint32 version) public {
-        maker.version = uint32(bound(version, 1 << 16, type(uint32).max));
-        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.VersionTooLarge.selector);
-        maker.version = 1 << 16;
-        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.VersionTooLarge.selector);
-        maker.version--;
-        settle(tradeOf(maker, taker, ONE, PRICE));
-    }
-
-    function test_what_is_not_an_option_is_refused(uint256 instrument) public {
-        vm.assume(instrument >> 60 != 1);
+    function test_what_no_instrument_is_called_is_refused(uint64 instrument) public {
+        vm.assume(instrument >> 60 == 0 || instrument >> 60 > 3);
         maker.instrument = instrument;
         refused(tradeOf(maker, taker, ONE, PRICE), InstrumentLib.UnsupportedInstrument.selector);
     }
@@ -214,8 +236,9 @@ contract SettleOrdersTest is ClearingTest {
         settle(tradeOf(maker, taker, first, PRICE));
         refused(tradeOf(maker, taker, 10 * ONE - first + 1, PRICE), IClearing.Overfilled.selector);
         (uint48 filled, uint16 version) = clearing.orderState(alice, 7);
-        assertEq(first, filled, "filled");
-        assertEq(0, version, "version");
+        bool whole = first == 10 * ONE;
+        assertEq(whole ? type(uint48).max : first, filled, "filled");
+        assertEq(whole ? type(uint16).max : 0, version, "version");
         if (first < 10 * ONE) settle(tradeOf(maker, taker, 10 * ONE - first, PRICE));
     }
 
@@ -239,21 +262,52 @@ contract SettleOrdersTest is ClearingTest {
         settle(tradeOf(maker, taker, ONE, PRICE));
         refused(tradeOf(old, taker, ONE, PRICE), IClearing.StaleVersion.selector);
         refused(tradeOf(maker, taker, ONE + 1, PRICE), IClearing.Overfilled.selector);
+        (uint48 part, uint16 stored) = clearing.orderState(alice, 7);
+        assertEq(5 * ONE, part, "filled");
+        assertEq(version, stored, "version");
         settle(tradeOf(maker, taker, ONE, PRICE));
+        (uint48 filled,) = clearing.orderState(alice, 7);
+        assertEq(type(uint48).max, filled, "filled whole");
+    }
+
+    function test_versions_of_one_order_share_what_is_filled(uint16 version) public {
+        version = uint16(bound(version, 1, type(uint16).max));
+        Order memory newer = maker;
+        newer.version = version;
+        Batch memory batch = batchOf(3, 3, 0, 0);
+        batch.orders[0] = signed(orderOf(alice, BUY, 10 * ONE, PRICE, 7), ALICE_KEY);
+        batch.orders[1] = signed(newer, ALICE_KEY);
+        batch.orders[2] = signed(taker, BOB_KEY);
+        for (uint32 i = 0; i < 3; i++) {
+            batch.fills[i] = fillOf(3 * ONE, PRICE);
+            (batch.fills[i].maker, batch.fills[i].taker) = (i == 0 ? 0 : 1, 2);
+        }
+        batch.fills[2].maker = 0;
+        refused(batch, IClearing.StaleVersion.selector);
+        (batch.fills[2].maker, batch.fills[2].quantity) = (1, 4 * ONE + 1);
+        refused(batch, IClearing.Overfilled.selector);
+        batch.fills[2].quantity = 3 * ONE;
+        settle(batch);
         (uint48 filled, uint16 stored) = clearing.orderState(alice, 7);
-        assertEq(6 * ONE, filled, "filled");
+        assertEq(9 * ONE, filled, "filled");
         assertEq(version, stored, "version");
     }
 
     function test_neighbouring_nonces_share_a_slot_and_nothing_else(uint64 nonce) public {
-        nonce = uint64(bound(nonce, 4, type(uint64).max - 4));
+        nonce = uint64(bound(nonce, 4, type(uint64).max - 4)) & ~uint64(3);
         for (uint64 i = 0; i < 4; i++) {
-            trade(call, (i + 1) * ONE, PRICE, (nonce & ~uint64(3)) + i);
+            maker = orderOf(alice, BUY, 8 * ONE, PRICE, nonce + i);
+            taker = orderOf(bob, SELL, (i + 1) * ONE, PRICE, nonce + i);
+            settle(tradeOf(maker, taker, (i + 1) * ONE, PRICE));
         }
         for (uint64 i = 0; i < 4; i++) {
-            (uint48 filled,) = clearing.orderState(alice, (nonce & ~uint64(3)) + i);
+            (uint48 filled,) = clearing.orderState(alice, nonce + i);
             assertEq((i + 1) * ONE, filled, "filled");
+            (filled,) = clearing.orderState(bob, nonce + i);
+            assertEq(type(uint48).max, filled, "filled whole");
         }
+        (uint48 untouched,) = clearing.orderState(bob, nonce + 4);
+        assertEq(0, untouched, "the next");
     }
 
     // ---- reduce only
@@ -288,5 +342,19 @@ contract SettleOrdersTest is ClearingTest {
         batch.fills[0] = fillOf(ONE, PRICE);
         batch.fills[1] = fillOf(1, PRICE);
         refused(batch, IClearing.NotReducing.selector);
+    }
+
+    function malformed(PackedBatch memory batch) internal {
+        vm.prank(relayer);
+        vm.expectRevert(IClearing.Malformed.selector);
+        clearing.settle(batch);
+    }
+
+    /// @dev The first bytes, or all and zeros behind.
+    function cut(bytes memory data, uint256 length) internal pure returns (bytes memory part) {
+        part = new bytes(length);
+        for (uint256 i = 0; i < length && i < data.length; i++) {
+            part[i] = data[i];
+        }
     }
 }

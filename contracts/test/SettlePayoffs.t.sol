@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch, IClearing, Payoff, SignedOrder} from "../src/interfaces/IClearing.sol";
+import {IClearing, Payoff} from "../src/interfaces/IClearing.sol";
 import {IOracle} from "../src/interfaces/IOracle.sol";
 import {ClearingTest} from "./ClearingTest.sol";
+import {Batch, SignedOrder} from "./Codec.sol";
 
 contract SettlePayoffsTest is ClearingTest {
     uint64 internal constant STRIKE = 100_000 * USD;

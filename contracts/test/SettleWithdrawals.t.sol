@@ -3,10 +3,11 @@ pragma solidity 0.8.37;
 
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
-import {Batch, IClearing, Order, Withdraw, Withdrawal} from "../src/interfaces/IClearing.sol";
+import {IClearing, Order, Withdraw, Withdrawal} from "../src/interfaces/IClearing.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {ClearingTest} from "./ClearingTest.sol";
+import {Batch} from "./Codec.sol";
 import {BlockingToken, ReentrantToken} from "./Tokens.sol";
 
 contract SettleWithdrawalsTest is ClearingTest {
@@ -42,14 +43,13 @@ contract SettleWithdrawalsTest is ClearingTest {
         Order memory maker = orderOf(alice, BUY, (1 << 48) - 1, 1e4, 5);
         maker.version = version;
         Batch memory batch = tradeOf(maker, orderOf(bob, SELL, ONE, 1e4, 5), ONE, 1e4);
-        refused(
-            batch,
-            version == type(uint16).max
-                ? IClearing.Overfilled.selector
-                : IClearing.StaleVersion.selector
-        );
+        refused(batch, IClearing.Overfilled.selector);
         trade(call, ONE, 1e4, 6);
         refused(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 6)), IClearing.NonceUsed.selector);
+        batch = tradeOf(orderOf(alice, BUY, ONE, 1e4, 7), orderOf(bob, SELL, ONE, 1e4, 7), ONE, 1e4);
+        batch.withdrawals = new Withdraw[](1);
+        batch.withdrawals[0] = withdrawOf(alice, ALICE_KEY, 1, 7);
+        refused(batch, IClearing.NonceUsed.selector); // in one batch neither
     }
 
     function test_no_more_than_the_cash_leaves(uint256 amount) public {
@@ -188,7 +188,7 @@ contract SettleReentrancyTest is ClearingTest {
     function test_a_token_cannot_settle_inside_a_withdrawal() public {
         Batch memory inner = batchOf(0, 0, 0, 1);
         inner.withdrawals[0] = withdrawOf(alice, ALICE_KEY, 2, 6);
-        attack(address(clearing), abi.encodeCall(IClearing.settle, (inner)));
+        attack(address(clearing), abi.encodeCall(IClearing.settle, (packed(inner))));
     }
 
     function test_a_token_cannot_deposit_inside_a_withdrawal() public {

@@ -15,6 +15,7 @@ from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.journal import JournalReader
 from exchange.journal.outbox import JobState
 from exchange.model import Quote, SheetTerms, Side
+from exchange.settlement.holdings import Held
 from exchange.signing import order_digest, sheet_digest, sheet_leaves, sheet_root, sign_digest
 
 pytestmark = pytest.mark.integration
@@ -83,7 +84,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def same_on_chain(world: World, desk: Desk, trader: Trader) -> None:
     engine = desk.venue.engine
-    held = engine.positions(trader.subaccount_id)
+    held = {id_: Held(held) for id_, held in engine.positions(trader.subaccount_id).items()}
     on_chain = world.chain.cash_and_positions(trader.subaccount_id, desk.ids)
     assert on_chain == (engine.subaccounts[trader.subaccount_id].cash, held)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.settlement_world import FUNDS, ORACLE_KEYS, PRICE, RELAYER_KEY, World
+from tests.settlement_world import FUNDS, ORACLE_KEYS, PRICE, RELAYER_KEY, World, no_legs
 
 from exchange.commands import DepositSeen
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
@@ -16,6 +16,7 @@ from exchange.settlement.delivery import delivery_digest
 from exchange.settlement.deploy import open_chain, project_artifacts
 from exchange.settlement.deployment import save_deployment
 from exchange.settlement.errors import BatchRefused, Reverted, WrongChain
+from exchange.settlement.holdings import Held
 from exchange.settlement.reconcile import reconcile
 from exchange.settlement.wallet import OwnerWallet
 from exchange.signing import Domain, address_of, order_digest
@@ -89,7 +90,7 @@ def test_an_amended_order_settles_in_both_versions(world: World) -> None:
     script.cut()
     assert run(world) == [JobState.CONFIRMED]
     _, held = world.chain.cash_and_positions(2, [script.instrument_id])
-    assert held == {script.instrument_id: -3 * QUANTITY_SCALE}
+    assert held == {script.instrument_id: Held(-3 * QUANTITY_SCALE)}
 
 
 def test_hashes_agree_with_the_contracts(world: World) -> None:
@@ -97,7 +98,7 @@ def test_hashes_agree_with_the_contracts(world: World) -> None:
     script, chain = world.script, world.chain
     script.trade()
     script.cut()
-    builder = BatchBuilder(lambda seq: script.entries[seq - 1].command, Tip())
+    builder = BatchBuilder(lambda seq: script.entries[seq - 1].command, no_legs, Tip())
     batch = next(built for entry in script.entries if (built := builder.add(entry)))
     chain.transact(RELAYER_KEY, chain.deployment.clearing, settle_calldata(batch))
     assert chain.last_batch() == batch.tip

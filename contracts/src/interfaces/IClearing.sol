@@ -55,29 +55,22 @@ struct Header {
     bytes32 stateRoot;
 }
 
-/// @notice An order with its 65 byte signature r, s, v; or, for a leaf of a quote sheet, with one
-/// word for the sheet's place in Batch.sheets and the 32 byte nodes of its Merkle proof.
-struct SignedOrder {
-    Order order;
-    bytes signature;
-}
-
 /// @notice A quote sheet with its 65 byte signature r, s, v.
 struct SignedSheet {
     QuoteSheet sheet;
     bytes signature;
 }
 
-/// @notice One match of two orders of the batch.
-struct Fill {
-    uint32 seqOffset; // seq = header.firstSeq + seqOffset
-    uint32 time;
-    uint32 maker; // index into Batch.orders
-    uint32 taker; // index into Batch.orders
-    uint64 quantity;
-    int64 price;
-    uint64 makerFee; // for the whole fill
-    uint64 takerFee; // for the whole fill
+/// @notice A part of a combo: buying one unit buys `ratio` contracts of it, or sells them.
+struct Leg {
+    uint64 instrument;
+    int64 ratio;
+}
+
+/// @notice From the first fill of the batch on, this posted index is in force.
+struct Funding {
+    uint64 instrument;
+    uint64 ordinal;
 }
 
 /// @notice Realise the position of one subaccount in one expired instrument.
@@ -95,15 +88,27 @@ struct Withdraw {
     bytes signature;
 }
 
-/// @notice Everything the journal decided from firstSeq to lastSeq. Each list is sorted by
-/// seqOffset; within one seqOffset fills come before payoffs and payoffs before withdrawals.
+/// @notice Everything the journal decided from firstSeq to lastSeq.
+/// @dev Orders and fills are most of a batch: they are packed, as PackedLib reads them. Fills,
+/// payoffs and withdrawals are sorted by seqOffset; within one seqOffset fills come before payoffs
+/// and payoffs before withdrawals. Orders ascend by (subaccountId, nonce, version).
 struct Batch {
     Header header;
-    SignedOrder[] orders;
+    bytes orders; // 56 bytes each
+    bytes tails; // of each order what not all orders have: signer, trigger, signature or proof
+    bytes fills; // 48 bytes each
     SignedSheet[] sheets;
-    Fill[] fills;
+    Leg[][] combos; // revealed once each
+    Funding[] fundings;
     Payoff[] payoffs;
     Withdraw[] withdrawals;
+}
+
+/// @notice What a subaccount holds of an instrument; one word.
+struct Position {
+    int64 quantity;
+    int64 fundingIndex; // up to which a perpetual's funding was paid
+    int128 cost; // paid for a linear position and not yet released; 0 of options
 }
 
 /// @title Clearing: holds collateral, cash and positions, and believes only signatures
@@ -127,12 +132,14 @@ interface IClearing is ILedger {
     error WrongFirstSeq(uint64 expected);
     error EmptySeqRange();
     error RiskEpochFell();
-    error QuantityTooLarge(uint256 order);
-    error VersionTooLarge(uint256 order);
-    error InvalidSide(uint256 order);
+    error FundingNotNewer(uint64 instrument);
+    error InvalidCombo(uint256 combo);
+    error OrdersNotSorted(uint256 order);
+    error UnknownCombo(uint256 order);
     error InvalidSignature(bytes32 digest);
     error UnknownSheet(uint256 order);
     error NotInSheet(uint256 order);
+    error Malformed();
     error SeqOutOfRange();
     error NotSortedBySeq();
     error TimeFell();
@@ -147,6 +154,8 @@ interface IClearing is ILedger {
     error InstrumentNotExpired();
     error NonceBelowFloor();
     error SignerNotAuthorised();
+    error UnknownLeg(uint256 order);
+    error PartialUnit(uint256 order);
     error LimitCrossed(uint256 order);
     error FeeAboveCap(uint256 order);
     error StaleSheet(uint256 order);
@@ -170,6 +179,7 @@ interface IClearing is ILedger {
     event Withdrawn(
         uint64 indexed subaccountId, address token, uint256 amount, address recipient, uint64 nonce
     );
+    event FundingApplied(uint64 indexed instrument, uint64 ordinal, int64 index);
     event Realised(
         uint64 indexed subaccountId, uint64 indexed instrument, int64 quantity, int256 payoff
     );
@@ -211,10 +221,13 @@ interface IClearing is ILedger {
     function cashAndPositions(uint64 subaccountId, uint64[] calldata instruments)
         external
         view
-        returns (int96 cash, int64[] memory quantities);
+        returns (int96 cash, Position[] memory positions);
 
-    /// @return filled cumulative over all versions; 2**48 - 1 with version 2**16 - 1 marks a used
-    /// nonce
+    /// @notice The funding index in force for a perpetual.
+    function funding(uint64 instrument) external view returns (uint64 ordinal, int64 index);
+
+    /// @return filled cumulative over all versions; 2**48 - 1 with version 2**16 - 1 marks a nonce
+    /// that never fills again: filled whole, or of a paid withdrawal
     function orderState(uint64 subaccountId, uint64 nonce)
         external
         view

@@ -17,6 +17,14 @@ struct RiskRoot {
     uint64 deadline; // last second in which it may be posted
 }
 
+/// @notice What a long of one perpetual has paid per contract since the beginning.
+struct FundingIndex {
+    uint64 instrument; // the packed id of InstrumentLib
+    uint64 ordinal; // from 1, without a gap
+    uint64 time; // UTC second of the accrual
+    int64 index; // 1e-6 USDC per contract, a multiple of 1e4
+}
+
 /// @title Oracle: what M of N signers agreed on
 /// @notice Anyone may post; only the signatures count.
 interface IOracle {
@@ -31,11 +39,16 @@ interface IOracle {
     error AlreadyFixed();
     error NotFixed(uint32 underlying, uint64 expiry);
     error EpochNotNewer();
+    error NotPerpetual(uint64 instrument);
+    error OrdinalNotNext();
+    error FundingTooFast();
+    error FundingNotPosted(uint64 instrument, uint64 ordinal);
     error TimeFell();
     error TimeTooLate();
 
     event DeliveryPriceFixed(uint32 indexed underlying, uint64 indexed expiry, uint64 price);
     event RiskRootPosted(uint64 indexed epoch, uint64 time, bytes32 root);
+    event FundingPosted(uint64 indexed instrument, uint64 ordinal, uint64 time, int64 index);
 
     /// @notice Fixes a delivery price, once and for all.
     /// @param signatures 65 bytes each, ordered by the signer's address
@@ -44,6 +57,13 @@ interface IOracle {
     /// @notice Replaces the latest risk root by one of a higher epoch.
     /// @param signatures 65 bytes each, ordered by the signer's address
     function postRiskRoot(RiskRoot calldata risk, bytes[] calldata signatures) external;
+
+    /// @notice Adds the next funding index of a perpetual, for ever: it moves no faster than the
+    /// contract's cap. Signatures as above.
+    function postFunding(FundingIndex calldata funding, bytes[] calldata signatures) external;
+
+    /// @notice Reverts with FundingNotPosted until it is there.
+    function fundingIndex(uint64 instrument, uint64 ordinal) external view returns (int64 index);
 
     /// @notice Reverts with NotFixed until the price is fixed.
     function deliveryPrice(uint32 underlying, uint64 expiry) external view returns (uint64 price);
@@ -55,5 +75,6 @@ interface IOracle {
         view
         returns (bytes32 digest);
     function hashRiskRoot(RiskRoot calldata risk) external view returns (bytes32 digest);
+    function hashFundingIndex(FundingIndex calldata funding) external view returns (bytes32 digest);
     function DOMAIN_SEPARATOR() external view returns (bytes32);
 }

@@ -16,6 +16,11 @@ library DelayedLib {
         return time < self.effectiveAt ? self.current : self.next;
     }
 
+    /// @dev The same of a copy in memory.
+    function loadedValueAt(Delayed memory self, uint256 time) internal pure returns (uint64) {
+        return time < self.effectiveAt ? self.current : self.next;
+    }
+
     /// @dev A change that is still pending is replaced, and its delay starts again.
     function schedule(Delayed storage self, uint64 value, uint256 delay) internal {
         uint64 inForce = valueAt(self, block.timestamp);

@@ -8,22 +8,48 @@ library InstrumentLib {
     error UnsupportedInstrument(uint256 instrument);
 
     uint256 internal constant OPTION = 1;
+    uint256 internal constant PERPETUAL = 2;
+    uint256 internal constant FUTURE = 3;
+    uint256 internal constant KIND_SHIFT = 60;
+    uint256 internal constant STRIKE_MASK = (1 << 25) - 1; // exponent, mantissa and put
+    uint256 internal constant EXPIRY_MASK = 0x3ff_ffff << 25;
     uint256 internal constant MANTISSA_LIMIT = 1 << 20;
     /// @dev Cash units (1e-6 USDC) in the strike's unit (0.01 USDC).
     uint256 internal constant STRIKE_SCALE = 1e4;
     /// @dev Quantity units in one contract.
     int256 internal constant QUANTITY_SCALE = 1e4;
 
-    /// @notice Narrows a signed `instrument` to the id of an option in its only accepted form.
-    /// @dev Perpetuals and futures need an entry cost: they are refused until positions carry one.
-    function toOption(uint256 instrument) internal pure returns (uint64) {
-        uint256 exponent = (instrument >> 21) & 0xf;
-        uint256 mantissa = (instrument >> 1) & (MANTISSA_LIMIT - 1);
-        // Two encodings of one strike would be two instruments that never net.
-        bool canonical = mantissa != 0 && (exponent == 0 || mantissa * 10 >= MANTISSA_LIMIT);
-        if (instrument >> 60 != OPTION || !canonical) revert UnsupportedInstrument(instrument);
+    /// @notice Narrows a signed `instrument` to the id of an option, a perpetual or a future in its
+    /// only accepted form: two encodings of one thing would be two instruments that never net.
+    function toListed(uint256 instrument) internal pure returns (uint64) {
+        uint256 kind = instrument >> KIND_SHIFT;
+        bool canonical;
+        if (kind == OPTION) {
+            uint256 exponent = (instrument >> 21) & 0xf;
+            uint256 mantissa = (instrument >> 1) & (MANTISSA_LIMIT - 1);
+            canonical = mantissa != 0 && (exponent == 0 || mantissa * 10 >= MANTISSA_LIMIT);
+        } else if (kind == FUTURE) {
+            canonical = instrument & STRIKE_MASK == 0 && instrument & EXPIRY_MASK != 0;
+        } else if (kind == PERPETUAL) {
+            canonical = instrument & (STRIKE_MASK | EXPIRY_MASK) == 0;
+        }
+        if (!canonical) revert UnsupportedInstrument(instrument);
         // forge-lint: disable-next-line(unsafe-typecast)
-        return uint64(instrument); // the kind is the highest field, so nothing lies above bit 60
+        return uint64(instrument); // the kind is the highest field, so nothing lies above bit 62
+    }
+
+    /// @notice Whether positions carry an entry cost: all but options.
+    function isLinear(uint256 instrument) internal pure returns (bool) {
+        return instrument >> KIND_SHIFT != OPTION;
+    }
+
+    function isPerpetual(uint256 instrument) internal pure returns (bool) {
+        return instrument >> KIND_SHIFT == PERPETUAL;
+    }
+
+    /// @notice Whether a fill at `time` (UTC second) comes too late. A perpetual never expires.
+    function expiredAt(uint64 instrument, uint256 time) internal pure returns (bool) {
+        return expiryOf(instrument) <= time && !isPerpetual(instrument);
     }
 
     function underlyingOf(uint64 instrument) internal pure returns (uint32) {
@@ -45,7 +71,8 @@ library InstrumentLib {
         return instrument & 1 == 1;
     }
 
-    /// @notice Cash that `quantity` of an option brings at `price`: what longs receive, shorts pay.
+    /// @notice Value of `quantity` at the delivery price: what longs receive, shorts pay. Of a
+    /// future its entry cost is still to be taken off.
     /// @dev Exact: price and strike are multiples of 1e4, so nothing is rounded and payoffs sum to
     /// zero.
     function payoff(uint64 instrument, int256 quantity, uint256 price)
@@ -53,7 +80,7 @@ library InstrumentLib {
         pure
         returns (int256)
     {
-        uint256 strike = strikeOf(instrument);
+        uint256 strike = strikeOf(instrument); // 0 of a future
         (uint256 high, uint256 low) = isPut(instrument) ? (strike, price) : (price, strike);
         if (high <= low) return 0;
         // forge-lint: disable-next-line(unsafe-typecast)

@@ -1,15 +1,36 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-/// @title OrderStateLib: what the chain remembers of an order, four nonces to a slot
-/// @dev State: filled quantity 48 bits | version 16 bits, high to low. Nonce n lives in slot n >> 2
-/// at the 64 bits numbered n & 3 from the low end, so neighbouring nonces share the cost of a new
-/// slot.
+/// @title OrderStateLib: what the chain remembers of an order
+/// @dev Two marks for each nonce, 128 nonces to a slot: most orders fill whole at once and leave
+/// nothing else. Of an order that is partly filled the state: filled quantity 48 bits | version 16
+/// bits, high to low, four nonces to a slot, nonce n at the 64 bits numbered n & 3 from the low
+/// end.
 library OrderStateLib {
     uint256 internal constant QUANTITY_MAX = type(uint48).max;
     uint256 internal constant VERSION_MAX = type(uint16).max;
-    /// @dev State of a nonce that can never fill again.
-    uint256 internal constant USED = type(uint64).max;
+    uint256 internal constant PARTIAL = 1;
+    /// @dev The nonce can never fill again; its state means nothing.
+    uint256 internal constant DONE = 2;
+    uint256 internal constant MARKS = 3;
+    uint256 internal constant STATE = type(uint64).max;
+
+    function windowOf(uint64 nonce) internal pure returns (uint256) {
+        return nonce >> 7;
+    }
+
+    function marksOf(uint256 word, uint64 nonce) internal pure returns (uint256) {
+        return (word >> _place(nonce)) & MARKS;
+    }
+
+    function isDone(uint256 word, uint64 nonce) internal pure returns (bool) {
+        return marksOf(word, nonce) & DONE != 0;
+    }
+
+    /// @notice The word with one more mark at this nonce.
+    function marked(uint256 word, uint64 nonce, uint256 mark) internal pure returns (uint256) {
+        return word | mark << _place(nonce);
+    }
 
     function slotOf(uint64 nonce) internal pure returns (uint256) {
         return nonce >> 2;
@@ -20,7 +41,7 @@ library OrderStateLib {
         pure
         returns (uint256 filled, uint256 version)
     {
-        uint256 state = (word >> _shift(nonce)) & USED;
+        uint256 state = (word >> _shift(nonce)) & STATE;
         return (state >> 16, state & VERSION_MAX);
     }
 
@@ -32,15 +53,11 @@ library OrderStateLib {
         returns (uint256)
     {
         uint256 shift = _shift(nonce);
-        return word & ~(USED << shift) | (filled << 16 | version) << shift;
+        return word & ~(STATE << shift) | (filled << 16 | version) << shift;
     }
 
-    function unused(uint256 word, uint64 nonce) internal pure returns (bool) {
-        return (word >> _shift(nonce)) & USED == 0;
-    }
-
-    function used(uint256 word, uint64 nonce) internal pure returns (uint256) {
-        return word | USED << _shift(nonce);
+    function _place(uint64 nonce) private pure returns (uint256) {
+        return (nonce & 127) << 1;
     }
 
     function _shift(uint64 nonce) private pure returns (uint256) {

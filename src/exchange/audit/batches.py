@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from exchange.audit.differences import Difference
 from exchange.commands import MassQuote, SignedCommand, signed_commands
+from exchange.events import InstrumentListed
 from exchange.journal import Entry
-from exchange.model import numbered, seq_and_place
+from exchange.model import Legs, numbered, seq_and_place
 from exchange.settlement.batch import Batch, BatchBuilder, Tip, batch_hash
 from exchange.settlement.chain import Settled
 
@@ -17,7 +18,8 @@ class BatchAudit:
         self.batches: list[Batch] = []
         self._signed: dict[int, SignedCommand] = {}
         self._sheets: dict[int, MassQuote] = {}
-        self._builder = BatchBuilder(self._look_up, Tip())
+        self._legs: dict[int, Legs] = {}  # by combo
+        self._builder = BatchBuilder(self._look_up, self._legs.__getitem__, Tip())
 
     def __call__(self, entry: Entry) -> None:
         """Take in one replayed entry."""
@@ -25,6 +27,9 @@ class BatchAudit:
             self._signed[numbered(entry.seq, place)] = signed
         if isinstance(entry.command, MassQuote):
             self._sheets[entry.seq] = entry.command
+        for event in entry.events:
+            if isinstance(event, InstrumentListed) and event.instrument.legs:
+                self._legs[event.instrument.instrument_id] = event.instrument.legs
         try:
             batch = self._builder.add(entry)
         except AssertionError as error:

@@ -45,14 +45,15 @@ class JobKind(StrEnum):
 
     BATCH = "batch"
     DELIVERY = "delivery"
+    FUNDING = "funding"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to do on chain. Jobs are done in the order of `position`."""
 
-    key: str  # "batch:7", "delivery:1:1798185600"
+    key: str  # "batch:7", "delivery:1:1798185600", "funding:<instrument_id>:<ordinal>"
     kind: JobKind
-    number: int  # of the batch, or the delivery price
+    number: int  # of the batch; or the delivery price, or the funding index
     last_seq: int  # of the batch: where building resumes
     batch_hash: bytes  # empty unless a batch
     to: str

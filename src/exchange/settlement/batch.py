@@ -1,8 +1,8 @@
 """Settlement batches out of journal entries: pure, so that any relayer builds the same bytes.
 
-The structs mirror `contracts/src/interfaces/IClearing.sol` field for field, the encoding is the
-ABI's, and `batch_hash` equals what the contract computes. Where a batch ends is the engine's
-decision (`BatchCut`), never this module's.
+The structs mirror `contracts/src/interfaces/IClearing.sol`: orders and fills packed, the rest in
+the ABI's encoding, and `batch_hash` equals what the contract computes. Where a batch ends is the
+engine's decision (`BatchCut`), never this module's.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,8 @@ from exchange.events import (
     AnyEvent,
     BatchCut,
     DeliveryPriceFixed,
+    FundingAccrued,
+    InstrumentListed,
     PositionExpired,
     Traded,
     Withdrawn,
@@ -25,30 +27,31 @@ from exchange.events import (
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry
 from exchange.model import (
-    OrderTerms,
+    Legs,
     SheetTerms,
     Side,
     WithdrawalTerms,
     seq_and_place,
     sheet_orders,
 )
+from exchange.settlement.packed import Fill, SignedOrder, pack_fills, pack_orders, pack_tails
 from exchange.signing import order_struct_hash, sheet_proof, sheet_root
 
 _HEADER_TYPE: Final = "(uint64,uint64,uint64,uint64,bytes32,bytes32,bytes32)"
-_ORDER_TYPE: Final = (
-    "(uint64,uint256,uint8,uint64,int64,uint64,bool,bytes32,uint64,uint32,uint64,address)"
-)
-_FILL_TYPE: Final = "(uint32,uint32,uint32,uint32,uint64,int64,uint64,uint64)"
 _PAYOFF_TYPE: Final = "(uint32,uint64,uint64)"
+_FUNDING_TYPE: Final = "(uint64,uint64)"
+_LEG_TYPE: Final = "(uint64,int64)"
 _WITHDRAWAL_TYPE: Final = "(uint64,address,uint256,address,uint64,uint64,address)"
 _SHEET_TYPE: Final = "(uint64,uint64,uint64,bytes32,address)"
 BATCH_TYPE: Final = (
-    f"({_HEADER_TYPE},({_ORDER_TYPE},bytes)[],({_SHEET_TYPE},bytes)[],{_FILL_TYPE}[],"
-    f"{_PAYOFF_TYPE}[],(uint32,uint32,{_WITHDRAWAL_TYPE},bytes)[])"
+    f"({_HEADER_TYPE},bytes,bytes,bytes,({_SHEET_TYPE},bytes)[],{_LEG_TYPE}[][],"
+    f"{_FUNDING_TYPE}[],{_PAYOFF_TYPE}[],(uint32,uint32,{_WITHDRAWAL_TYPE},bytes)[])"
 )
 SETTLE_SELECTOR: Final = keccak(f"settle({BATCH_TYPE})".encode())[:4]
 
+_MOVES: Final = Traded | PositionExpired | Withdrawn
 SignedLookup = Callable[[int], SignedCommand | MassQuote]  # by `model.numbered`
+LegsLookup = Callable[[int], Legs]  # of a combo, by its instrument_id
 
 
 class Tip(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,13 +74,6 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     state_root: bytes
 
 
-class SignedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as its signer signed it; for a leaf of a sheet its place and proof, see `Leaves`."""
-
-    terms: OrderTerms
-    signature: bytes
-
-
 class SignedSheet(msgspec.Struct, frozen=True, kw_only=True):
     """A quote sheet as its signer signed it."""
 
@@ -86,17 +82,13 @@ class SignedSheet(msgspec.Struct, frozen=True, kw_only=True):
     signature: bytes
 
 
-class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade; `maker` and `taker` are indices into the batch's orders, `time` a UTC second."""
+class Funding(msgspec.Struct, frozen=True, kw_only=True):
+    """A funding index that must be on chain before the first batch whose fills see it."""
 
-    seq_offset: int
-    time: int
-    maker: int
-    taker: int
-    quantity: int
-    price: int
-    maker_fee: int
-    taker_fee: int
+    instrument_id: int
+    ordinal: int
+    time: int  # UTC second of the accrual
+    index: int
 
 
 class Payoff(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +122,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     header: Header
     orders: tuple[SignedOrder, ...] = ()
     sheets: tuple[SignedSheet, ...] = ()
+    combos: tuple[Legs, ...] = ()
+    fundings: tuple[Funding, ...] = ()  # those accrued since the last batch; the last counts
     fills: tuple[Fill, ...] = ()
     payoffs: tuple[Payoff, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
@@ -162,9 +156,12 @@ def encode_batch(batch: Batch) -> bytes:
             header.journal_hash,
             header.state_root,
         ),
-        [(_order_words(order.terms), order.signature) for order in batch.orders],
+        pack_orders(batch.orders),
+        pack_tails(batch.orders),
+        pack_fills(batch.fills),
         [(_sheet_words(item), item.signature) for item in batch.sheets],
-        [msgspec.structs.astuple(fill) for fill in batch.fills],
+        batch.combos,
+        sorted({item.instrument_id: item.ordinal for item in batch.fundings}.items()),
         [msgspec.structs.astuple(payoff) for payoff in batch.payoffs],
         [
             (item.seq_offset, item.time, msgspec.structs.astuple(item.terms), item.signature)
@@ -172,23 +169,6 @@ def encode_batch(batch: Batch) -> bytes:
         ],
     )
     return encode([BATCH_TYPE], [value])
-
-
-def _order_words(terms: OrderTerms) -> tuple[object, ...]:
-    return (
-        terms.subaccount_id,
-        terms.instrument_id,
-        int(terms.side),
-        terms.quantity,
-        terms.limit_price,
-        terms.max_fee,
-        terms.reduce_only,
-        terms.trigger_hash,
-        terms.nonce,
-        terms.version,
-        terms.deadline,
-        terms.signer,
-    )
 
 
 def _sheet_words(sheet: SignedSheet) -> tuple[object, ...]:
@@ -221,14 +201,16 @@ def encode_call(function: str, types: tuple[str, ...], arguments: tuple[object, 
 class BatchBuilder:
     """Collects entries from `tip` on; each `BatchCut` completes a batch."""
 
-    def __init__(self, signed: SignedLookup, tip: Tip) -> None:
+    def __init__(self, signed: SignedLookup, legs: LegsLookup, tip: Tip) -> None:
         self.tip = tip
         self._signed = signed
+        self._legs = legs
         self._seq = tip.last_seq
         self._trades: list[tuple[Entry, Traded]] = []
         self._payoffs: list[tuple[Entry, PositionExpired]] = []
         self._withdrawals: list[tuple[Entry, Withdrawn]] = []
         self._deliveries: list[Delivery] = []
+        self._fundings: list[Funding] = []
 
     @property
     def pending(self) -> bool:
@@ -239,14 +221,14 @@ class BatchBuilder:
         """Take the next entry in; the batch that it completes, if any."""
         assert entry.seq == self._seq + 1, f"seq {entry.seq} does not follow {self._seq}"
         self._seq = entry.seq
-        cut: BatchCut | None = None
+        batch: Batch | None = None
         for event in entry.events:
-            assert cut is None or not isinstance(event, Traded | PositionExpired | Withdrawn)
+            assert batch is None or not isinstance(event, _MOVES)
             if isinstance(event, BatchCut):
-                cut = event
+                batch = self._complete(entry, event)
             else:
                 self._collect(entry, event)
-        return self._complete(entry, cut) if cut else None
+        return batch
 
     def _collect(self, entry: Entry, event: AnyEvent) -> None:
         match event:
@@ -256,6 +238,9 @@ class BatchBuilder:
                 self._payoffs.append((entry, event))
             case Withdrawn():
                 self._withdrawals.append((entry, event))
+            case FundingAccrued():
+                assert not self.pending, "funding moves between batches"
+                self._fundings.append(_funding(entry, event))
             case DeliveryPriceFixed():
                 delivery = Delivery(
                     underlying_id=event.underlying_id, expiry=event.expiry, price=event.price
@@ -274,8 +259,11 @@ class BatchBuilder:
                 for seq in (trade.maker_signed_seq, trade.taker_signed_seq)
             }
         )
-        place = {seq: index for index, seq in enumerate(signed_seqs)}
-        orders, sheets = self._signed_orders(signed_seqs)
+        combo_ids = sorted({trade.combo_id for _, trade in self._trades if trade.combo_id})
+        combos = {combo_id: self._legs(combo_id) for combo_id in combo_ids}
+        signed, sheets = self._signed_orders(signed_seqs, combo_ids)
+        ascending = sorted(zip(signed_seqs, signed, strict=True), key=lambda pair: pair[1].key)
+        place = {seq: index for index, (seq, _) in enumerate(ascending)}
         batch = Batch(
             header=Header(
                 number=cut.number,
@@ -286,21 +274,32 @@ class BatchBuilder:
                 journal_hash=entry.chain_hash,
                 state_root=cut.state_hash,
             ),
-            orders=orders,
+            orders=tuple(order for _, order in ascending),
             sheets=sheets,
-            fills=tuple(_fill(at, trade, cut.first_seq, place) for at, trade in self._trades),
+            combos=tuple(combos.values()),
+            fundings=tuple(self._fundings),
+            fills=tuple(
+                _fill(at, trade, cut.first_seq, place, combos.get(trade.combo_id, ()))
+                for at, trade in self._trades
+            ),
             payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
             withdrawals=tuple(_withdrawal(at, cut.first_seq) for at, _ in self._withdrawals),
             deliveries=tuple(self._deliveries),
         )
-        for kept in (self._trades, self._payoffs, self._withdrawals, self._deliveries):
+        for kept in (
+            self._trades,
+            self._payoffs,
+            self._withdrawals,
+            self._deliveries,
+            self._fundings,
+        ):
             kept.clear()
         check_batch(batch)
         self.tip = batch.tip
         return batch
 
     def _signed_orders(
-        self, numbers: list[int]
+        self, numbers: list[int], combo_ids: list[int]
     ) -> tuple[tuple[SignedOrder, ...], tuple[SignedSheet, ...]]:
         """The orders with these numbers, and the sheets of those that are leaves."""
         orders: list[SignedOrder] = []
@@ -315,36 +314,40 @@ class BatchBuilder:
                 sheets[seq] = Leaves(command, len(sheets))
                 orders.append(sheets[seq].order(leaf))
             else:
-                orders.append(SignedOrder(terms=command.terms, signature=command.signature))
+                terms = command.terms
+                combo = combo_ids.index(terms.instrument_id) if terms.legs_hash else None
+                orders.append(SignedOrder(terms=terms, signature=command.signature, combo=combo))
         return tuple(orders), tuple(leaves.sheet for leaves in sheets.values())
 
 
 class Leaves:
     """The orders of one sheet, each with what proves it to the contract.
 
-    That is a word with the sheet's place among the batch's, then the nodes of its Merkle proof.
+    That is the sheet's place among the batch's, and the nodes of its Merkle proof.
     """
 
     def __init__(self, command: MassQuote, place: int) -> None:
         self._orders = sheet_orders(command.terms, command.quotes)
         self._hashes = [order_struct_hash(terms) for terms in self._orders]
-        self._place = place.to_bytes(32, "big")
+        self._place = place
         self.sheet = SignedSheet(
             terms=command.terms, root=sheet_root(self._hashes), signature=command.signature
         )
 
     def order(self, leaf: int) -> SignedOrder:
         """One order of the sheet."""
-        proof = b"".join(sheet_proof(self._hashes, leaf))
-        return SignedOrder(terms=self._orders[leaf], signature=self._place + proof)
+        proof = tuple(sheet_proof(self._hashes, leaf))
+        return SignedOrder(terms=self._orders[leaf], sheet=self._place, proof=proof)
 
 
-def _fill(entry: Entry, trade: Traded, first_seq: int, place: dict[int, int]) -> Fill:
+def _fill(entry: Entry, trade: Traded, first_seq: int, place: dict[int, int], legs: Legs) -> Fill:
+    instruments = [leg.instrument_id for leg in legs]
     return Fill(
         seq_offset=entry.seq - first_seq,
         time=to_seconds_down(entry.time_ns),
         maker=place[trade.maker_signed_seq],
         taker=place[trade.taker_signed_seq],
+        leg=instruments.index(trade.instrument_id) if instruments else 0,
         quantity=trade.quantity,
         price=trade.price,
         maker_fee=trade.maker_fee,
@@ -357,6 +360,15 @@ def _payoff(entry: Entry, event: PositionExpired, first_seq: int) -> Payoff:
         seq_offset=entry.seq - first_seq,
         subaccount_id=event.subaccount_id,
         instrument_id=event.instrument_id,
+    )
+
+
+def _funding(entry: Entry, event: FundingAccrued) -> Funding:
+    return Funding(
+        instrument_id=event.instrument_id,
+        ordinal=event.ordinal,
+        time=to_seconds_down(entry.time_ns),
+        index=event.index,
     )
 
 
@@ -380,9 +392,28 @@ def check_batch(batch: Batch) -> None:
         offsets = [item.seq_offset for item in items]
         assert offsets == sorted(offsets), "not in seq order"
         assert not offsets or (offsets[0] >= 0 and offsets[-1] <= span)
+    keys = [order.key for order in batch.orders]
+    assert keys == sorted(keys), "orders do not ascend"
     used = {index for fill in batch.fills for index in (fill.maker, fill.taker)}
     assert used == set(range(len(batch.orders))), "an order without a fill, or a fill without one"
     for fill in batch.fills:
-        maker, taker = batch.orders[fill.maker].terms, batch.orders[fill.taker].terms
-        assert maker.instrument_id == taker.instrument_id
-        assert {maker.side, taker.side} == {Side.BUY, Side.SELL}
+        maker, taker = _wants(batch, fill.maker, fill.leg), _wants(batch, fill.taker, fill.leg)
+        assert maker[0] == taker[0], "two instruments in one fill"
+        assert {maker[1], taker[1]} == {Side.BUY, Side.SELL}
+
+
+def _wants(batch: Batch, place: int, leg: int) -> tuple[int, Side]:
+    """Instrument and side of an order in a fill: its own, or those of its leg."""
+    order = batch.orders[place]
+    if order.combo is None:
+        return order.terms.instrument_id, order.terms.side
+    instrument_id, ratio = batch.combos[order.combo][leg]
+    return instrument_id, order.terms.side if ratio > 0 else order.terms.side.opposite
+
+
+def listed_legs(entry: Entry, combo_id: int) -> Legs:
+    """The legs of a combo, out of the entry that listed it."""
+    for event in entry.events:
+        if isinstance(event, InstrumentListed) and event.instrument.instrument_id == combo_id:
+            return event.instrument.legs
+    raise AssertionError(f"seq {entry.seq} listed no combo {combo_id}")

@@ -47,6 +47,7 @@ from exchange.settlement.errors import (
     Reverted,
     WrongChain,
 )
+from exchange.settlement.holdings import Held
 
 LOCAL_CHAIN_ID: Final = 31_337
 _RPC_TIMEOUT_S: Final = 10.0
@@ -372,13 +373,26 @@ class Chain(Node):
 
     def cash_and_positions(
         self, subaccount_id: int, instrument_ids: list[int], block: BlockName = "latest"
-    ) -> tuple[int, dict[int, int]]:
+    ) -> tuple[int, dict[int, Held]]:
         """Cash, and the positions in these instruments that are not zero, at one block."""
-        cash, quantities = self.call(
+        cash, positions = self.call(
             self.clearing, "cashAndPositions", subaccount_id, instrument_ids, block=block
         )
-        pairs = zip(instrument_ids, quantities, strict=True)
-        return int(cash), {instrument_id: held for instrument_id, held in pairs if held}
+        pairs = zip(instrument_ids, positions, strict=True)
+        return int(cash), {
+            instrument_id: Held(quantity, cost, index)
+            for instrument_id, (quantity, index, cost) in pairs
+            if quantity
+        }
+
+    def funding_index(self, instrument_id: int, ordinal: int) -> int | None:
+        """A posted funding index, if it is there."""
+        try:
+            return int(self.call(self.oracle, "fundingIndex", instrument_id, ordinal))
+        except Reverted as refusal:
+            if refusal.error == "FundingNotPosted":
+                return None
+            raise
 
     def usdc_balance(self, address: str) -> int:
         """USDC of an address, in micro-USDC."""

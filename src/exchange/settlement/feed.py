@@ -1,4 +1,4 @@
-"""From the journal to the outbox: batches as they are cut, and the delivery prices they need.
+"""From the journal to the outbox: batches as they are cut, and the oracle posts they need.
 
 Reads the journal forward once; after a restart it resumes at the last batch in the outbox. Also
 remembers what else the relayer must know of the journal: the observed block and clock jumps.
@@ -14,10 +14,11 @@ from exchange.events import ClockAdvanced
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry, JournalReader
 from exchange.journal.outbox import Job, JobKind, Outbox
-from exchange.model import numbered, seq_and_place
-from exchange.settlement.batch import Batch, BatchBuilder, Tip, settle_calldata
+from exchange.model import Legs, combo_seq, numbered, seq_and_place
+from exchange.settlement.batch import Batch, BatchBuilder, Tip, listed_legs, settle_calldata
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.delivery import DeliveryDesk
+from exchange.settlement.funding import FundingDesk
 
 _SELECTOR_BYTES: Final = 4
 _RECENT_MAX: Final = 20_000  # signed orders kept in memory, about 20 MB
@@ -34,19 +35,26 @@ class Feed:
     """Turns journal entries into jobs; `cursor` and `jump` are as of the last entry read."""
 
     def __init__(
-        self, reader: JournalReader, outbox: Outbox, *, clearing: str, desk: DeliveryDesk
+        self,
+        reader: JournalReader,
+        outbox: Outbox,
+        *,
+        clearing: str,
+        desk: DeliveryDesk,
+        funding_desk: FundingDesk,
     ) -> None:
         self._reader = reader
         self._outbox = outbox
         self._clearing = clearing
         self._desk = desk
+        self._funding_desk = funding_desk
         last = outbox.last_batch()
         tip = (
             Tip(number=last.number, last_seq=last.last_seq, batch_hash=last.batch_hash)
             if last
             else Tip()
         )
-        self._builder = BatchBuilder(self._signed, tip)
+        self._builder = BatchBuilder(self._signed, self._legs, tip)
         self._recent: dict[int, SignedCommand] = {}  # oldest first; spares reading them again
         self.seq = tip.last_seq
         self.jump: ClockJump | None = None
@@ -66,6 +74,7 @@ class Feed:
             if batch is not None:
                 jobs = [
                     *map(self._desk.job, batch.deliveries),
+                    *map(self._funding_desk.job, batch.fundings),
                     self._batch_job(batch, to_seconds_down(entry.time_ns)),
                 ]
                 self._outbox.add(jobs)
@@ -116,3 +125,6 @@ class Feed:
         signed = signed_commands(command)
         assert signed, f"seq {seq} carries no signed order"
         return signed[place]
+
+    def _legs(self, combo_id: int) -> Legs:
+        return listed_legs(self._reader.entry(combo_seq(combo_id)), combo_id)

@@ -6,10 +6,12 @@ and a trade after it.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from exchange.events import (
     AnyEvent,
     Deposited,
+    FundingAccrued,
     InterestPaid,
     PositionExpired,
     SubaccountOpened,
@@ -17,17 +19,32 @@ from exchange.events import (
     Transferred,
     Withdrawn,
 )
-from exchange.fixed import notional
+from exchange.fixed import QUANTITY_SCALE, div_exact, mul_div_up, notional
 from exchange.journal import Entry
-from exchange.model import FEE_SUBACCOUNT_ID, Side
+from exchange.model import FEE_SUBACCOUNT_ID, Kind, Side, unpack_instrument_id
+
+
+class Held(NamedTuple):
+    """A position: 1e-4 contracts; micro-USDC that it cost and has not released.
+
+    `funding_index` is the index up to which it paid. Both are 0 of options.
+    """
+
+    quantity: int
+    cost: int = 0
+    funding_index: int = 0
+
+
+_NOTHING = Held(0)
 
 
 class Holdings:
-    """Cash (micro-USDC) by subaccount; positions (1e-4 contracts) by (subaccount, instrument)."""
+    """Cash (micro-USDC) by subaccount; positions by (subaccount, instrument)."""
 
     def __init__(self) -> None:
         self.cash: dict[int, int] = {FEE_SUBACCOUNT_ID: 0}
-        self.positions: dict[tuple[int, int], int] = {}
+        self.positions: dict[tuple[int, int], Held] = {}
+        self.indices: dict[int, int] = {}  # funding index in force, by perpetual
         self.tokens: dict[tuple[int, str], int] = {}  # 1e-8 of a token, by (subaccount, address)
         self.deposited = 0
         self.withdrawn = 0
@@ -50,9 +67,11 @@ class Holdings:
         match event:
             case Traded():
                 self._trade(event)
+            case FundingAccrued():
+                self.indices[event.instrument_id] = event.index
             case PositionExpired():
                 self._pay(event.subaccount_id, event.payoff)
-                self._add(event.subaccount_id, event.instrument_id, -event.quantity)
+                self.positions[event.subaccount_id, event.instrument_id] = _NOTHING
             case Withdrawn() if event.token:
                 self._keep(event.subaccount_id, event.token, -event.amount)
             case Withdrawn():
@@ -70,31 +89,34 @@ class Holdings:
             case _:
                 pass
 
-    def positions_of(self, subaccount_id: int) -> dict[int, int]:
+    def positions_of(self, subaccount_id: int) -> dict[int, Held]:
         """Positions of one subaccount that are not zero, by instrument."""
         return {
-            instrument_id: quantity
-            for (holder, instrument_id), quantity in sorted(self.positions.items())
-            if holder == subaccount_id and quantity
+            instrument_id: held
+            for (holder, instrument_id), held in sorted(self.positions.items())
+            if holder == subaccount_id and held.quantity
         }
 
     def check(self) -> None:
-        """Assert that nothing was created: positions sum to zero, cash to what came in less out."""
+        """Assert that nothing was created.
+
+        Positions sum to zero; cash, less what positions cost and the funding that they owe, sums to
+        what came in less what went out.
+        """
         sums: dict[int, int] = {}
-        for (_, instrument_id), quantity in self.positions.items():
-            sums[instrument_id] = sums.get(instrument_id, 0) + quantity
+        owed = 0
+        for (_, instrument_id), held in self.positions.items():
+            sums[instrument_id] = sums.get(instrument_id, 0) + held.quantity
+            owed += held.cost + self._funding(instrument_id, held)
         assert not any(sums.values()), "positions do not sum to zero"
-        assert sum(self.cash.values()) == self.deposited - self.withdrawn, "cash was created"
+        assert sum(self.cash.values()) - owed == self.deposited - self.withdrawn, "cash was created"
 
     def _trade(self, trade: Traded) -> None:
         buyer, seller = trade.taker_subaccount_id, trade.maker_subaccount_id
         if trade.taker_side is Side.SELL:
             buyer, seller = seller, buyer
-        value = notional(trade.price, trade.quantity)
-        self._pay(buyer, -value)
-        self._pay(seller, value)
-        self._add(buyer, trade.instrument_id, trade.quantity)
-        self._add(seller, trade.instrument_id, -trade.quantity)
+        self._fill(buyer, trade, trade.quantity)
+        self._fill(seller, trade, -trade.quantity)
         self._pay(trade.maker_subaccount_id, -trade.maker_fee)
         self._pay(trade.taker_subaccount_id, -trade.taker_fee)
         self._pay(FEE_SUBACCOUNT_ID, trade.maker_fee + trade.taker_fee)
@@ -106,9 +128,30 @@ class Holdings:
         key = (subaccount_id, token)
         self.tokens[key] = self.tokens.get(key, 0) + amount
 
-    def _add(self, subaccount_id: int, instrument_id: int, quantity: int) -> None:
-        key = (subaccount_id, instrument_id)
-        self.positions[key] = self.positions.get(key, 0) + quantity
+    def _fill(self, subaccount_id: int, trade: Traded, change: int) -> None:
+        """Premium is cash; a linear position keeps what it cost until it closes."""
+        key = (subaccount_id, trade.instrument_id)
+        held = self.positions.get(key, _NOTHING)
+        if unpack_instrument_id(trade.instrument_id).kind is Kind.OPTION:
+            self._pay(subaccount_id, -notional(trade.price, change))
+            self.positions[key] = Held(held.quantity + change)
+            return
+        self._pay(subaccount_id, -self._funding(trade.instrument_id, held))
+        closed = 0
+        if held.quantity * change < 0:
+            closed = change if abs(change) < abs(held.quantity) else -held.quantity
+        released = mul_div_up(held.cost, abs(closed), abs(held.quantity)) if closed else 0
+        self._pay(subaccount_id, -notional(trade.price, closed) - released)
+        self.positions[key] = Held(
+            held.quantity + change,
+            held.cost - released + notional(trade.price, change - closed),
+            self.indices.get(trade.instrument_id, 0),
+        )
+
+    def _funding(self, instrument_id: int, held: Held) -> int:
+        """What the position owes since it last paid: exact, an index is a multiple of 0.01 USDC."""
+        move = self.indices.get(instrument_id, held.funding_index) - held.funding_index
+        return div_exact(held.quantity * move, QUANTITY_SCALE)
 
 
 def expected_holdings(entries: Iterable[Entry], *, settled_seq: int, observed_seq: int) -> Holdings:

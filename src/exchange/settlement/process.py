@@ -22,6 +22,7 @@ from exchange.settlement.chain import Chain
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.errors import ChainError, ChainUnavailable, NodeRefused
 from exchange.settlement.feed import Feed
+from exchange.settlement.funding import FundingDesk
 from exchange.settlement.relayer import Relayer, RelayerOptions
 from exchange.settlement.status import BALANCE_MIN, RelayerMetrics, StatusReader
 from exchange.settlement.watcher import (
@@ -162,10 +163,14 @@ def build_relayer(
 ) -> tuple[Feed, Relayer]:
     """The parts of a relayer, wired."""
     deployment = chain.deployment
-    desk = DeliveryDesk(
-        chain_id=deployment.chain_id, oracle=deployment.oracle, keys=settings.oracle_keys
+    keys = settings.oracle_keys
+    feed = Feed(
+        reader,
+        outbox,
+        clearing=deployment.clearing,
+        desk=DeliveryDesk(chain_id=deployment.chain_id, oracle=deployment.oracle, keys=keys),
+        funding_desk=FundingDesk(chain_id=deployment.chain_id, oracle=deployment.oracle, keys=keys),
     )
-    feed = Feed(reader, outbox, clearing=deployment.clearing, desk=desk)
     options = RelayerOptions(
         key=settings.key,
         confirmations=settings.confirmations,

@@ -10,19 +10,23 @@ from exchange.journal import JournalReader
 from exchange.settlement.chain import BlockName, Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.errors import ReorgDetected
-from exchange.settlement.holdings import Holdings, expected_holdings
+from exchange.settlement.holdings import Held, Holdings, expected_holdings
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure on which journal and chain disagree; `instrument_id` 0 means cash."""
+    """One figure on which journal and chain disagree; `instrument_id` 0 means cash.
+
+    `figure` is what of a position: its quantity, its cost or the funding index up to which it paid.
+    """
 
     subaccount_id: int
     instrument_id: int
     expected: int
     on_chain: int
+    figure: str = "quantity"
 
     def __str__(self) -> str:
-        what = f"position in {self.instrument_id}" if self.instrument_id else "cash"
+        what = f"{self.figure} in {self.instrument_id}" if self.instrument_id else "cash"
         return (
             f"subaccount {self.subaccount_id}: {what} should be {self.expected}, "
             f"the chain has {self.on_chain}"
@@ -77,16 +81,26 @@ def _compare(holdings: Holdings, chain: Chain, block: BlockName) -> tuple[list[D
     differences = []
     for subaccount_id in sorted(holdings.cash):
         cash, held = chain.cash_and_positions(subaccount_id, instrument_ids, block=block)
-        expected = {0: holdings.cash[subaccount_id]} | holdings.positions_of(subaccount_id)
-        on_chain = {0: cash} | held
+        expected = _figures(holdings.cash[subaccount_id], holdings.positions_of(subaccount_id))
+        on_chain = _figures(cash, held)
         differences += [
             Difference(
                 subaccount_id=subaccount_id,
                 instrument_id=instrument_id,
-                expected=expected.get(instrument_id, 0),
-                on_chain=on_chain.get(instrument_id, 0),
+                expected=expected.get((instrument_id, figure), 0),
+                on_chain=on_chain.get((instrument_id, figure), 0),
+                figure=figure,
             )
-            for instrument_id in sorted(expected.keys() | on_chain.keys())
-            if expected.get(instrument_id, 0) != on_chain.get(instrument_id, 0)
+            for instrument_id, figure in sorted(expected.keys() | on_chain.keys())
+            if expected.get((instrument_id, figure), 0) != on_chain.get((instrument_id, figure), 0)
         ]
-    return differences, len(holdings.cash) * (1 + len(instrument_ids))
+    return differences, len(holdings.cash) * (1 + len(Held._fields) * len(instrument_ids))
+
+
+def _figures(cash: int, positions: dict[int, Held]) -> dict[tuple[int, str], int]:
+    """All that is compared of one subaccount."""
+    return {(0, "quantity"): cash} | {
+        (instrument_id, figure): value
+        for instrument_id, held in positions.items()
+        for figure, value in held._asdict().items()
+    }

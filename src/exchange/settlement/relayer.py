@@ -23,6 +23,7 @@ from exchange.settlement.errors import (
     Reverted,
 )
 from exchange.settlement.feed import Feed
+from exchange.settlement.funding import funding_of
 from exchange.signing import address_of
 
 FAILURES_MAX: Final = 5  # mined and reverted attempts of one job before a person must look
@@ -104,8 +105,8 @@ class Relayer:
 
     def _done(self, job: Job) -> Outcome | None:
         """Where somebody put this job on chain already, this relayer before a crash included."""
-        if job.kind is JobKind.DELIVERY:
-            return self._done_delivery(job)
+        if job.kind is not JobKind.BATCH:
+            return self._done_post(job)
         if self._chain.last_batch().number < job.number:
             return None
         settled = self._chain.settled(job.number)
@@ -115,14 +116,21 @@ class Relayer:
             raise self._refuse(job, f"the chain holds another batch, of {settled.tx_hash}")
         return Outcome(tx_hash=settled.tx_hash, block=settled.block)
 
-    def _done_delivery(self, job: Job) -> Outcome | None:
-        delivery = delivery_of(job)
-        price = self._chain.delivery_price(delivery.underlying_id, delivery.expiry)
-        if price is None:
+    def _done_post(self, job: Job) -> Outcome | None:
+        """Where the Oracle holds the job's figure already."""
+        posted = self._posted(job)
+        if posted is None:
             return None
-        if price != delivery.price:
-            raise self._refuse(job, f"the chain fixed {price}, the journal {delivery.price}")
+        if posted != job.number:
+            raise self._refuse(job, f"the chain fixed {posted}, the journal {job.number}")
         return Outcome(tx_hash="", block=self._chain.head())
+
+    def _posted(self, job: Job) -> int | None:
+        if job.kind is JobKind.DELIVERY:
+            delivery = delivery_of(job)
+            return self._chain.delivery_price(delivery.underlying_id, delivery.expiry)
+        funding = funding_of(job)
+        return self._chain.funding_index(funding.instrument_id, funding.ordinal)
 
     def _gas(self, job: Job) -> int | None:
         """Gas limit for the job now; None where it must wait for the chain's clock."""
@@ -275,7 +283,7 @@ class Relayer:
 
     def _block_of(self, job: Job) -> int | None:
         """The block that holds the job now, which a reorganisation may have changed."""
-        if not job.tx_hash:  # somebody else fixed this delivery price
+        if not job.tx_hash:  # somebody else posted it
             return job.block if self._done(job) is not None else None
         receipt = self._chain.receipt(job.tx_hash)
         return receipt.block if receipt is not None and receipt.succeeded else None

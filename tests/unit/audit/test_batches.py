@@ -82,14 +82,12 @@ def test_leaves_bring_a_proof_and_each_sheet_comes_once() -> None:
     for sheet in batch.sheets:
         digest = sheet_digest(DOMAIN, sheet.terms, sheet.root)
         assert recover_signer(digest, sheet.signature) == sheet.terms.signer
-    leaves = {order.terms.nonce: order for order in batch.orders if len(order.signature) % 32 == 0}
+    leaves = {order.terms.nonce: order for order in batch.orders if order.sheet is not None}
     assert sorted(leaves) == [1_000, 2_000, 2_001]
     for nonce, order in leaves.items():
-        words = [order.signature[at : at + 32] for at in range(0, len(order.signature), 32)]
-        place = int.from_bytes(words[0], "big")
-        assert place == nonce // 1_000 - 1
+        assert order.sheet == nonce // 1_000 - 1
         leaf = order_struct_hash(order.terms)
-        assert is_in_sheet(batch.sheets[place].root, leaf, words[1:])
+        assert is_in_sheet(batch.sheets[order.sheet].root, leaf, list(order.proof))
     makers = [batch.orders[fill.maker].terms.nonce for fill in batch.fills]
     assert makers == [1_000, 2_001, 2_000]
 

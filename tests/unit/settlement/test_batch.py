@@ -5,13 +5,15 @@ from pathlib import Path
 import msgspec
 import pytest
 from eth_abi.abi import decode
-from tests.settlement_world import FEE, PRICE, Script
+from tests.settlement_world import PRICE, Script, no_legs
 from tests.signed_venue import quoted_venue
+from tests.venue import C, call, open_venue
 
-from exchange.commands import AmendOrder, CutBatch, PlaceOrder
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.commands import AmendOrder, CutBatch, ListCombo, PlaceOrder
+from exchange.events import ComboListed
+from exchange.fixed import CASH_SCALE
 from exchange.journal import EntryEncoder
-from exchange.model import Side, seq_and_place
+from exchange.model import Leg, Legs, Side, combo_seq, seq_and_place
 from exchange.settlement.batch import (
     BATCH_TYPE,
     SETTLE_SELECTOR,
@@ -23,8 +25,12 @@ from exchange.settlement.batch import (
     check_batch,
     encode_batch,
     encode_call,
+    listed_legs,
     settle_calldata,
 )
+from exchange.settlement.packed import pack_fills, pack_orders, pack_tails
+
+HIGH = call(110_000)
 
 
 @pytest.fixture
@@ -39,7 +45,7 @@ def build(script: Script, tip: Tip | None = None) -> list[Batch]:
         return command
 
     tip = tip or Tip()
-    builder = BatchBuilder(signed, tip)
+    builder = BatchBuilder(signed, no_legs, tip)
     return [
         batch
         for entry in script.entries[tip.last_seq :]
@@ -65,6 +71,7 @@ def test_an_order_appears_once_however_often_it_fills(script: Script) -> None:
     script.cut()
     [batch] = build(script)
     assert [order.terms.side for order in batch.orders] == [Side.SELL] + [Side.BUY] * 3
+    assert [order.key for order in batch.orders] == sorted(order.key for order in batch.orders)
     assert [(fill.maker, fill.taker) for fill in batch.fills] == [(0, 1), (0, 2), (0, 3)]
     assert [fill.seq_offset for fill in batch.fills] == [1, 2, 3]
     assert {fill.time for fill in batch.fills} == {script.time_ns // 10**9}
@@ -134,7 +141,7 @@ def test_nothing_of_a_batch_leaks_into_the_next(script: Script) -> None:
 def test_a_gap_in_the_journal_is_a_bug(script: Script) -> None:
     """The builder takes entries one after the other, or not at all."""
     script.cut()
-    builder = BatchBuilder(lambda _: pytest.fail("no order"), Tip(last_seq=5))
+    builder = BatchBuilder(lambda _: pytest.fail("no order"), no_legs, Tip(last_seq=5))
     with pytest.raises(AssertionError, match="does not follow"):
         builder.add(script.entries[0])
 
@@ -147,11 +154,10 @@ def test_the_encoding_round_trips(script: Script) -> None:
     [batch] = build(script)
     data = settle_calldata(batch)
     assert data == SETTLE_SELECTOR + encode_batch(batch)
-    [(header, orders, _, fills, payoffs, withdrawals)] = decode([BATCH_TYPE], data[4:])
+    [(header, orders, tails, fills, *_, payoffs, withdrawals)] = decode([BATCH_TYPE], data[4:])
     assert header[:4] == (1, 1, script.seq, 1)
-    assert orders[0][0][1] == script.instrument_id
-    assert orders[0][0][3:6] == (2 * QUANTITY_SCALE, PRICE, FEE)
-    assert fills[0][4:] == (2 * QUANTITY_SCALE, PRICE, 2 * CASH_SCALE, 4 * CASH_SCALE)
+    assert (orders, tails) == (pack_orders(batch.orders), pack_tails(batch.orders))
+    assert fills == pack_fills(batch.fills)
     assert (payoffs, len(withdrawals)) == ((), 1)
 
 
@@ -161,14 +167,16 @@ def test_sheets_are_encoded_beside_their_orders() -> None:
     venue = quoted_venue()
     venue.send(CutBatch())
     entries = [encoder.stamp(t, command, events)[0] for _, t, command, events in venue.entries]
-    builder = BatchBuilder(lambda number: entries[seq_and_place(number)[0] - 1].command, Tip())
+    builder = BatchBuilder(
+        lambda number: entries[seq_and_place(number)[0] - 1].command, no_legs, Tip()
+    )
     batches = [batch for entry in entries if (batch := builder.add(entry)) is not None]
     [batch] = batches
-    [(_, orders, sheets, *_)] = decode([BATCH_TYPE], encode_batch(batch))
+    [(_, _, _, _, sheets, *_)] = decode([BATCH_TYPE], encode_batch(batch))
     assert [(sheet[0], sheet[1]) for sheet, _ in sheets] == [(2, 1), (2, 2)]
     assert [sheet[3] for sheet, _ in sheets] == [sheet.root for sheet in batch.sheets]
-    lengths = {order[8]: len(signature) for order, signature in orders}
-    assert (lengths[1_000], lengths[2_000], lengths[2_001]) == (64, 96, 96)
+    proofs = {order.terms.nonce: (order.sheet, len(order.proof)) for order in batch.orders}
+    assert (proofs[1_000], proofs[2_000], proofs[2_001]) == ((0, 1), (1, 2), (1, 2))
     assert batch_hash(batch) != batch_hash(msgspec.structs.replace(batch, sheets=()))
 
 
@@ -203,6 +211,7 @@ def test_a_malformed_batch_is_caught(script: Script) -> None:
     bad = [
         replace(batch, fills=batch.fills[::-1]),
         replace(batch, fills=batch.fills[:1]),
+        replace(batch, orders=batch.orders[::-1]),
         replace(batch, fills=(replace(batch.fills[0], taker=0), *batch.fills[1:])),
         replace(batch, header=replace(batch.header, last_seq=0)),
     ]
@@ -216,3 +225,61 @@ def test_calls_are_encoded_by_the_abi() -> None:
     data = encode_call("transfer", ("address", "uint256"), ("0x" + "11" * 20, 7))
     assert data[:4].hex() == "a9059cbb"
     assert data[4:] == bytes(12) + b"\x11" * 20 + (7).to_bytes(32, "big")
+
+
+def test_combos_reveal_their_legs_once_and_fills_name_them() -> None:
+    """Two orders for one combo, filled by leg orders and by each other."""
+    venue = open_venue()
+    venue.mark({C: 2_500, HIGH: 1_500})
+    anne, bob = venue.fund("0x" + "1" * 40), venue.fund("0x" + "2" * 40)
+    listed = venue.send(ListCombo(legs=(Leg(C, 1), Leg(HIGH, -1))))[-1]
+    assert isinstance(listed, ComboListed)
+    combo = venue.engine.instruments[listed.instrument_id]
+    fields = {"legs_hash": combo.legs_hash}
+    venue.sell(bob, 1, 2_500)
+    venue.buy(bob, 1, 1_490, instrument_id=HIGH)
+    venue.buy(anne, 3, 1_030, instrument_id=combo.instrument_id, **fields)
+    venue.sell(bob, 2, 1_030, instrument_id=combo.instrument_id, **fields)
+    venue.send(CutBatch())
+    encoder = EntryEncoder()
+    entries = [encoder.stamp(t, command, events)[0] for _, t, command, events in venue.entries]
+
+    def legs(combo_id: int) -> Legs:
+        return listed_legs(entries[combo_seq(combo_id) - 1], combo_id)
+
+    def signed(number: int) -> PlaceOrder:
+        command = entries[number - 1].command
+        assert isinstance(command, PlaceOrder)
+        return msgspec.structs.replace(command, signature=bytes(65))
+
+    builder = BatchBuilder(signed, legs, Tip())
+    [batch] = [batch for entry in entries if (batch := builder.add(entry)) is not None]
+    assert batch.combos == (combo.legs,)
+    assert [order.combo for order in batch.orders] == [0, None, None, 0]
+    found = [(fill.maker, fill.taker, fill.leg) for fill in batch.fills]
+    assert sorted(found) == [(0, 3, 0), (0, 3, 1), (1, 0, 0), (2, 0, 1)]
+    with pytest.raises(AssertionError, match="listed no combo"):
+        listed_legs(entries[0], combo.instrument_id)
+    wrong = msgspec.structs.replace(batch.fills[0], leg=1 - batch.fills[0].leg)
+    with pytest.raises(AssertionError, match="two instruments"):
+        check_batch(msgspec.structs.replace(batch, fills=(wrong, *batch.fills[1:])))
+
+
+def test_funding_belongs_to_the_batch_after_the_cut_at_its_seq(script: Script) -> None:
+    """What accrued before anything was pending is in this batch, the last ordinal counts."""
+    script.accrue(1, 10_000)
+    script.accrue(2, 30_000)
+    script.trade()
+    moved = script.accrual(3, 20_000)
+    script.cut_with(moved)
+    script.trade()
+    script.cut()
+    first, second = build(script)
+    assert [(item.ordinal, item.index) for item in first.fundings] == [(1, 10_000), (2, 30_000)]
+    assert [(item.ordinal, item.index) for item in second.fundings] == [(3, 20_000)]
+    [(*_, fundings, _, _)] = decode([BATCH_TYPE], encode_batch(first))
+    assert fundings == ((script.perpetual_id, 2),)
+    script.trade()
+    script.accrue(4, 10_000)
+    with pytest.raises(AssertionError, match="between batches"):
+        build(script)

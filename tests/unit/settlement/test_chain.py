@@ -14,6 +14,7 @@ from exchange.settlement.chain import Call, Chain, Fees, Node
 from exchange.settlement.compiler import Artifact
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import ChainUnavailable, NodeRefused, Reverted, WrongChain
+from exchange.settlement.holdings import Held
 from exchange.signing import address_of, checksum_address
 
 KEY = b"\x71" * 32
@@ -21,6 +22,13 @@ CLEARING = "0x" + "44" * 20
 WETH = checksum_address(b"\xee" * 20)
 HASH = "0x" + "ab" * 32
 WORD = "0x" + "00" * 32
+
+
+POSITION = {
+    "type": "tuple[]",
+    "name": "",
+    "components": [{"type": kind, "name": kind} for kind in ("int64", "int64", "int128")],
+}
 
 
 def item(
@@ -32,7 +40,9 @@ def item(
         "stateMutability": "view",
         "anonymous": False,
         "inputs": [{"type": t, "name": n, "indexed": i} for t, n, i in inputs],
-        "outputs": [{"type": t, "name": ""} for t in outputs.split()],
+        "outputs": [
+            POSITION if t == "position[]" else {"type": t, "name": ""} for t in outputs.split()
+        ],
     }
 
 
@@ -43,7 +53,7 @@ CLEARING_ABI = [
         "function",
         "cashAndPositions",
         [("uint64", "id", False), ("uint64[]", "ids", False)],
-        "int96 int64[]",
+        "int96 position[]",
     ),
     item("error", "WrongNumber", [("uint64", "expected", False)]),
     item(
@@ -83,6 +93,8 @@ CLEARING_ABI = [
 ORACLE_ABI = [
     item("function", "deliveryPrice", [("uint32", "u", False), ("uint64", "e", False)], "uint64"),
     item("error", "NotFixed", [("uint32", "u", False), ("uint64", "e", False)]),
+    item("function", "fundingIndex", [("uint64", "i", False), ("uint64", "o", False)], "int64"),
+    item("error", "FundingNotPosted", [("uint64", "i", False), ("uint64", "o", False)]),
 ]
 TOKEN_ABI = [item("function", "balanceOf", [("address", "who", False)], "uint256")]
 ARTIFACTS = {
@@ -253,9 +265,22 @@ def test_views_are_plain_values(chain: Chain, answers: Answers) -> None:
     words = encode(["uint64", "bytes32", "uint64"], [3, b"\x09" * 32, 30])
     answers.by_method["eth_call"] = "0x" + words.hex()
     assert chain.last_batch() == Tip(number=3, batch_hash=b"\x09" * 32, last_seq=30)
-    words = encode(["int96", "int64[]"], [-5, [0, 7]])
+    words = encode(["int96", "(int64,int64,int128)[]"], [-5, [(0, 0, 0), (7, -3, 9)]])
     answers.by_method["eth_call"] = "0x" + words.hex()
-    assert chain.cash_and_positions(2, [11, 12]) == (-5, {12: 7})
+    assert chain.cash_and_positions(2, [11, 12]) == (-5, {12: Held(7, cost=9, funding_index=-3)})
+
+
+def test_an_index_that_is_not_posted_is_none(chain: Chain, answers: Answers) -> None:
+    """As of a delivery price; an index may be negative."""
+    selector = keccak(b"FundingNotPosted(uint64,uint64)")[:4]
+    data = "0x" + (selector + encode(["uint64", "uint64"], [1, 7])).hex()
+    answers.by_method["eth_call"] = {"code": 3, "message": "execution reverted", "data": data}
+    assert chain.funding_index(1, 7) is None
+    answers.by_method["eth_call"] = {"code": 3, "message": "execution reverted: other"}
+    with pytest.raises(Reverted):
+        chain.funding_index(1, 7)
+    answers.by_method["eth_call"] = "0x" + encode(["int64"], [-20_000]).hex()
+    assert chain.funding_index(1, 7) == -20_000
 
 
 def test_a_price_that_is_not_fixed_is_none(chain: Chain, answers: Answers) -> None:

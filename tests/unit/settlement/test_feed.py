@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from eth_hash.auto import keccak
-from tests.fake_chain import CLEARING, ORACLE
-from tests.settlement_world import ORACLE_KEYS, Script
+from tests.fake_chain import CLEARING, oracle_desks
+from tests.settlement_world import Script
 from tests.signed_venue import quoted_venue, write_journal
 
 from exchange.commands import AdvanceClock, CutBatch, ObserveBlocks, PlaceLinked
@@ -18,7 +18,6 @@ from exchange.journal.outbox import Outbox
 from exchange.model import HitCondition, LinkKind, numbered
 from exchange.settlement import feed as module
 from exchange.settlement.cursor import BlockCursor
-from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.feed import ClockJump, Feed
 
 
@@ -29,8 +28,7 @@ class Parts:
         self.outbox = Outbox(str(folder / "relayer.db"))
 
     def feed(self) -> Feed:
-        desk = DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS)
-        return Feed(self.reader, self.outbox, clearing=CLEARING, desk=desk)
+        return Feed(self.reader, self.outbox, clearing=CLEARING, **oracle_desks())
 
     def close(self) -> None:
         self.script.close()

@@ -9,7 +9,7 @@ from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
 from exchange.events import InterestPaid, Transferred, Withdrawn
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.model import FEE_SUBACCOUNT_ID
-from exchange.settlement.holdings import Holdings, expected_holdings
+from exchange.settlement.holdings import Held, Holdings, expected_holdings
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def test_a_trade_moves_cash_and_contracts(script: Script) -> None:
         2: start + 2 * PRICE - 2 * CASH_SCALE,
         3: start - 2 * PRICE - 4 * CASH_SCALE,
     }
-    assert holdings.positions_of(2) == {script.instrument_id: -2 * QUANTITY_SCALE}
-    assert holdings.positions_of(3) == {script.instrument_id: 2 * QUANTITY_SCALE}
+    assert holdings.positions_of(2) == {script.instrument_id: Held(-2 * QUANTITY_SCALE)}
+    assert holdings.positions_of(3) == {script.instrument_id: Held(2 * QUANTITY_SCALE)}
 
 
 def test_an_expiry_pays_and_clears_positions(script: Script) -> None:
@@ -103,6 +103,6 @@ def test_cash_out_of_nowhere_is_caught() -> None:
     holdings.cash[2] = 1
     with pytest.raises(AssertionError, match="cash was created"):
         holdings.check()
-    holdings.positions[2, 5] = 1
+    holdings.positions[2, 5] = Held(1)
     with pytest.raises(AssertionError, match="positions"):
         holdings.check()

@@ -66,7 +66,7 @@ def test_a_difference_is_named(script: Script) -> None:
     assert difference == Difference(subaccount_id=2, instrument_id=0, expected=100, on_chain=99)
     assert str(difference) == "subaccount 2: cash should be 100, the chain has 99"
     position = Difference(subaccount_id=2, instrument_id=7, expected=1, on_chain=0)
-    assert str(position) == "subaccount 2: position in 7 should be 1, the chain has 0"
+    assert str(position) == "subaccount 2: quantity in 7 should be 1, the chain has 0"
 
 
 def test_a_journal_that_saw_no_block_has_nothing_to_compare(script: Script) -> None:

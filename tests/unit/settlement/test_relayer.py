@@ -9,15 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.fake_chain import CLEARING, GWEI, ORACLE, FakeChain, Faulty
-from tests.settlement_world import ORACLE_KEYS, RELAYER_KEY, Script
+from tests.fake_chain import CLEARING, GWEI, FakeChain, Faulty, oracle_desks
+from tests.settlement_world import RELAYER_KEY, Script
 
 from exchange.commands import AdvanceClock
 from exchange.events import ClockAdvanced
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
-from exchange.journal.outbox import Job, JobState, Outbox
-from exchange.settlement.delivery import DeliveryDesk
+from exchange.journal.outbox import Job, JobKind, JobState, Outbox
 from exchange.settlement.errors import BatchRefused, ChainUnavailable, ReorgDetected, Reverted
 from exchange.settlement.feed import Feed
 from exchange.settlement.relayer import FAILURES_MAX, Relayer, RelayerOptions
@@ -39,8 +38,7 @@ class Bench:
 
     def start(self, chain: Any = None, **options: Any) -> Relayer:
         """A relayer as after a restart: nothing in memory."""
-        desk = DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS)
-        feed = Feed(self.reader, self.outbox, clearing=CLEARING, desk=desk)
+        feed = Feed(self.reader, self.outbox, clearing=CLEARING, **oracle_desks())
         defaults = {"key": RELAYER_KEY, "stuck_after_s": 1_000.0}
         self.relayer = Relayer(
             feed, self.outbox, chain or self.chain, RelayerOptions(**(defaults | options))
@@ -101,15 +99,31 @@ def test_a_delivery_price_that_is_there_is_compared(bench: Bench) -> None:
     """Another publisher's equal price is accepted, a different one stops the relayer."""
     bench.script.expire(1, 105_000 * CASH_SCALE)
     bench.script.cut()
-    desk = DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS)
     bench.relayer._feed.pull()
     job = bench.outbox.jobs()[0]
     bench.chain.settle_as(RIVAL_KEY, job.data)
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED] * 2
-    assert desk.job  # the rival used the same bytes
     with pytest.raises(BatchRefused, match="the chain fixed"):
         bench.relayer._done(msgspec.structs.replace(job, number=1))
+
+
+def test_funding_indices_come_before_the_batch_that_sees_them(bench: Bench) -> None:
+    """Every ordinal is posted, in order; an equal one that is there already is accepted."""
+    bench.script.accrue(1, 20_000)
+    bench.script.accrue(2, -10_000)
+    bench.batch()
+    bench.relayer._feed.pull()
+    jobs = bench.outbox.jobs()
+    assert [job.kind for job in jobs] == [JobKind.FUNDING, JobKind.FUNDING, JobKind.BATCH]
+    bench.chain.settle_as(RIVAL_KEY, jobs[0].data)
+    for _ in range(9):
+        bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED] * 3
+    perpetual = bench.script.perpetual_id
+    assert [bench.chain.funding_index(perpetual, n) for n in (1, 2, 3)] == [20_000, -10_000, None]
+    with pytest.raises(BatchRefused, match="the chain fixed 20000, the journal 1"):
+        bench.relayer._done(msgspec.structs.replace(jobs[0], number=1))
 
 
 def test_a_job_waits_for_its_confirmations(slow: Bench) -> None:
