@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+from tests.liquidation_world import bid, rules
 from tests.venue import (
     COLLATERALS,
     EXPIRY_S,
@@ -58,6 +59,7 @@ from exchange.commands import (
     SessionKeySeen,
     SetProtection,
     SetSpeedBump,
+    SweepLiquidations,
 )
 from exchange.events import AnyEvent, OrderArmed, OrderPlaced, Refused
 from exchange.fixed import RATIO_SCALE
@@ -131,6 +133,7 @@ class Flow:
             fees=FEES,
             limits=limits(open_orders_max=5, batch_items_max=12),
             breaker=BREAKER,
+            liquidation=rules(slicing_ns=3 * NS, fast_ns=4 * NS, slow_ns=8 * NS),
             risk_bounds=RISK_BOUNDS,
             **MONEY,
         )
@@ -174,6 +177,8 @@ class Flow:
             (4, self.protect),
             (1, self.halt),
             (2, self.resume),
+            (2, self.liquidate),
+            (1, self.bid),
             (1, self.adjust),
             (2, self.token),
             (2, self.money),
@@ -450,6 +455,25 @@ class Flow:
         buyer, seller = self.pick(self.accounts), self.pick(self.accounts)
         self.note(self.venue.sell(seller, "0.1", 100_000, instrument_id=PERP))
         return self.venue.buy(buyer, "0.1", 100_000, instrument_id=PERP)
+
+    def liquidate(self) -> Events:
+        """Sweeps in a row, each on fresh prices, of everybody or of some."""
+        some = (self.pick(self.accounts), 99)
+        hurt = self.pick([key for key in TRADED if key in self.venue.marks])
+        self.note(self.venue.mark({hurt: self.pick((20_000, 9_000, 4_000, 100))}))
+        for _ in range(self.draw(1, 6)):
+            self.venue.wait(1)
+            self.note(self.index())
+            self.note(self.venue.mark({}))
+            self.note(self.venue.send(SweepLiquidations(suspects=self.pick((None, some)))))
+        return self.venue.send(SweepLiquidations())
+
+    def bid(self) -> Events:
+        """For whoever is in an auction, mostly well meant."""
+        running = self.venue.engine.liquidations()
+        whom = self.pick(running).subaccount_id if running else self.pick(self.accounts)
+        fraction = self.pick((10**18, 10**17, 1, 0))
+        return bid(self.venue, self.pick(self.accounts), whom, fraction, self.draw(-9_000, 9_000))
 
     def withdraw(self) -> Events:
         """Some cash leaves, or too much is asked."""

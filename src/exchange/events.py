@@ -379,6 +379,14 @@ class TransferredLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price: int
 
 
+class TransferredToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Some of a token besides cash: `amount` in 1e-8 of it, paid at `value` micro-USDC."""
+
+    asset_id: int
+    amount: int
+    value: int
+
+
 class PortfolioTransferred(Event, frozen=True, kw_only=True):
     """Positions changed hands: each leg as a fill at its price, without fees, and `discount`.
 
@@ -392,6 +400,7 @@ class PortfolioTransferred(Event, frozen=True, kw_only=True):
     legs: tuple[TransferredLeg, ...]
     discount: int
     by_fund: bool
+    tokens: tuple[TransferredToken, ...] = ()  # the taker pays their value in cash
 
 
 class InsuranceUsed(Event, frozen=True, kw_only=True):

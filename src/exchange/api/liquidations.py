@@ -9,13 +9,13 @@ from typing import Final
 
 from exchange import events as ev
 from exchange.api import results
-from exchange.api.ports import Leg, Liquidation
+from exchange.api.ports import Leg, Liquidation, SoldToken
 from exchange.api.records import Notice
 from exchange.api.results import Result
 from exchange.api.schemas import cash_number, quantity_number, ratio_number
 from exchange.api.views import VenueView
 from exchange.events import AnyEvent
-from exchange.fixed import RATIO_SCALE, to_milliseconds_down
+from exchange.fixed import ASSET_SCALE, RATIO_SCALE, to_milliseconds_down
 from exchange.model import LiquidationStage
 
 STAGES: Final = {
@@ -61,6 +61,7 @@ def notice_result(view: VenueView, notice: Notice, subaccount_id: int) -> Result
                 "discount": cash_number(event.discount),
                 "discount_paid_by": "insurance_fund" if event.by_fund else "liquidated",
                 "legs": [leg_result(view, leg) for leg in event.legs],
+                "tokens": [token_result(view, token) for token in event.tokens],
             }
         case ev.LossSocialised():
             share = dict(event.shares)[subaccount_id]
@@ -99,6 +100,16 @@ def leg_result(view: VenueView, leg: Leg) -> Result:
     }
 
 
+def token_result(view: VenueView, token: SoldToken) -> Result:
+    """Some of a token; the taker pays `value` for it."""
+    assert view.parameters is not None
+    return {
+        "currency": view.parameters.collaterals[token.asset_id - 1].name,
+        "amount": ratio_number(token.amount, ASSET_SCALE),
+        "value": cash_number(token.value),
+    }
+
+
 def liquidation_result(view: VenueView, one: Liquidation) -> Result:
     """A liquidation as keepers see it: figures only of what they may bid for, or the fund's own."""
     shown = one.stage is not LiquidationStage.SLICING
@@ -123,7 +134,8 @@ def liquidation_result(view: VenueView, one: Liquidation) -> Result:
             "fraction": ratio_number(offer.fraction, RATIO_SCALE),
             "price": cash_number(offer.price),
             "discount": cash_number(offer.discount),
-            "legs": [leg_result(view, leg) for leg in offer.legs],
+            "legs": [leg_result(view, leg) for leg in offer.part.legs],
+            "tokens": [token_result(view, token) for token in offer.part.tokens],
         }
         if offer
         else None,

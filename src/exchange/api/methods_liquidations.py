@@ -12,7 +12,13 @@ from exchange.api import schemas
 from exchange.api.dispatch import Method
 from exchange.api.errors import InvalidParams
 from exchange.api.gateway import Caller, Gateway
-from exchange.api.liquidations import leg_result, liquidation_result, notice_result, of_currency
+from exchange.api.liquidations import (
+    leg_result,
+    liquidation_result,
+    notice_result,
+    of_currency,
+    token_result,
+)
 from exchange.api.results import Result
 from exchange.api.schemas import (
     Address,
@@ -93,6 +99,7 @@ async def liquidation_bid(gateway: Gateway, _: Caller, params: BidParams) -> Res
     reply = await gateway.submit(BidLiquidation(terms=terms, signature=signature))
     sold = next(event for event in reply.events if isinstance(event, PortfolioTransferred))
     value = sum(notional(leg.price, leg.quantity) for leg in sold.legs)
+    value += sum(token.value for token in sold.tokens)
     return {
         "subaccount_id": terms.subaccount_id,
         "liquidated_id": terms.liquidated_id,
@@ -101,6 +108,7 @@ async def liquidation_bid(gateway: Gateway, _: Caller, params: BidParams) -> Res
         "price": cash_number(value - sold.discount),
         "discount": cash_number(sold.discount),
         "legs": [leg_result(gateway.view, leg) for leg in sold.legs],
+        "tokens": [token_result(gateway.view, token) for token in sold.tokens],
         "seq": reply.seq,
         "journal_hash": "0x" + reply.chain_hash.hex(),
     }

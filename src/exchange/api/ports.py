@@ -25,6 +25,7 @@ __all__ = [
     "Reply",
     "Sequencer",
     "Simulation",
+    "SoldToken",
     "Token",
 ]
 
@@ -225,6 +226,34 @@ class Leg(Protocol):
         """At which it changes hands."""
 
 
+class SoldToken(Protocol):
+    """Some of a token that changes hands."""
+
+    @property
+    def asset_id(self) -> int:
+        """Of what."""
+
+    @property
+    def amount(self) -> int:
+        """In 1e-8 of it."""
+
+    @property
+    def value(self) -> int:
+        """What the taker pays, micro-USDC."""
+
+
+class Part(Protocol):
+    """A fraction of an account."""
+
+    @property
+    def legs(self) -> Sequence[Leg]:
+        """Of positions."""
+
+    @property
+    def tokens(self) -> Sequence[SoldToken]:
+        """Of collateral."""
+
+
 class ForSale(Protocol):
     """What a liquidation auction offers now, micro-USDC."""
 
@@ -233,7 +262,7 @@ class ForSale(Protocol):
         """Of every position, in 1e-18."""
 
     @property
-    def legs(self) -> Sequence[Leg]:
+    def part(self) -> Part:
         """What that is."""
 
     @property
@@ -275,6 +304,10 @@ class Liquidation(Protocol):
     @property
     def positions(self) -> Mapping[int, int]:
         """Signed quantity by instrument."""
+
+    @property
+    def collateral(self) -> Mapping[int, int]:
+        """Amounts of tokens by asset_id."""
 
     @property
     def suspended(self) -> str:

@@ -17,9 +17,9 @@ from exchange.engine.fees import schedule_fee
 from exchange.engine.state import Liquidation, Order, Subaccount, Venue
 from exchange.engine.takeover import (
     cover,
-    fraction_legs,
     fund,
     is_tradable,
+    part_of,
     rules,
     socialise,
     take_over,
@@ -54,7 +54,6 @@ from exchange.margin.liquidation import (
     cause_now,
     discount,
     discount_rate,
-    legs_value,
     offered_fraction,
     released_requirement,
 )
@@ -76,6 +75,7 @@ _AT_ONCE: Final = instruction_word(TimeInForce.FOK)
 _NOBODY: Final = 0  # an owner that no order has: a slice meets orders of its own owner too
 _LEVELS: Final = 10  # of a book that one slice may reach
 _UNBOUNDED: Final = 1 << 200
+_HEDGES: Final = (1, 4, 16)  # parts of a delta hedge that are tried: deltas are for small moves
 _FOR_SALE: Final = (LiquidationStage.AUCTION, LiquidationStage.INSOLVENT)
 
 
@@ -140,7 +140,7 @@ def _go_on(venue: Venue, liquidation: Liquidation) -> None:
     if liquidation.stage is LiquidationStage.UNWINDING:
         _unwind(venue, liquidation, account)
         return
-    if not account.positions:
+    if not account.positions and not account.collateral:
         cover(venue, liquidation)
     cause = cause_now(rules(venue), liquidation.stage, account)
     if cause is None:
@@ -197,14 +197,17 @@ def _move_on(venue: Venue, liquidation: Liquidation, cause: Cause) -> None:
 
 
 def _unwind(venue: Venue, liquidation: Liquidation, account: MarginAccount) -> None:
-    """The fund trades what it took over; its own debt is everybody's at once."""
+    """The fund trades what it took over; a debt that is left once it is flat is everybody's.
+
+    Not before: what marks take today they may give back tomorrow, and the fund would keep it.
+    """
+    if account.positions:
+        _slice_if_due(venue, liquidation, account, _UNBOUNDED)
+        return
     deficit = -account.equity()
     if deficit > 0:
         socialise(venue, liquidation.subaccount_id, deficit)
-    if not account.positions:
-        _move_on(venue, liquidation, Cause.SPENT)
-        return
-    _slice_if_due(venue, liquidation, account, _UNBOUNDED)
+    _move_on(venue, liquidation, Cause.SPENT)
 
 
 # -- slices -------------------------------------------------------------------------------------
@@ -230,7 +233,10 @@ def _offers(venue: Venue, account: MarginAccount) -> list[Offer]:
         hedges = instrument.kind is Kind.PERPETUAL and instrument.underlying_id in underlyings
         if hedges and venue.marks.has(instrument.instrument_id):
             row = venue.marks.row(instrument.instrument_id)
-            wanted.append((instrument.instrument_id, hedge_quantity(account, venue.marks, row)))
+            whole = hedge_quantity(account, venue.marks, row)
+            sign = 1 if whole > 0 else -1
+            parts = [sign * div_down(abs(whole), part) for part in _HEDGES]
+            wanted += [(instrument.instrument_id, part) for part in parts]
     offers = [
         _offer(venue, venue.instruments[key], quantity)
         for key, quantity in wanted
@@ -344,14 +350,14 @@ def for_sale(venue: Venue, liquidation: Liquidation, fraction_max: int) -> ForSa
     rate = discount_rate(parameters, liquidation.stage, liquidation.waited_ns)
     share = offered_fraction(parameters, rate, equity, requirement)
     fraction = min(fraction_max, share)
-    legs = fraction_legs(venue, account, fraction)
-    if not legs:
+    part = part_of(venue, account, fraction)
+    if not any(part):
         return None
-    released = released_requirement(account, legs)
+    released = released_requirement(account, part)
     if liquidation.stage is LiquidationStage.INSOLVENT:
         equity = -1  # it has none to give: the fund pays for the released requirement
     off = discount(rate, fraction, equity, released) if released > 0 else 0
-    return ForSale(fraction=fraction, legs=legs, discount=off, price=legs_value(legs) - off)
+    return ForSale(fraction=fraction, part=part, discount=off, price=part.value - off)
 
 
 def _bid(venue: Venue, command: BidLiquidation) -> None:
@@ -368,7 +374,7 @@ def _bid(venue: Venue, command: BidLiquidation) -> None:
     sold = for_sale(venue, liquidation, terms.fraction)
     assert sold is not None
     subaccount.used_nonces.add(terms.nonce)
-    transfer(venue, liquidation, subaccount, sold.fraction, sold.legs, sold.discount)
+    transfer(venue, liquidation, subaccount, sold.fraction, sold.part, sold.discount)
 
 
 def _check_bid(venue: Venue, subaccount: Subaccount, terms: BidTerms) -> Refusal | None:
@@ -397,13 +403,13 @@ def _check_sale(
     if sold is None:
         return RejectReason.NO_AUCTION, "nothing is left to sell"
     seller = venue.subaccounts[terms.liquidated_id].account
-    if released_requirement(seller, sold.legs) < 0:
+    if released_requirement(seller, sold.part) < 0:
         return RejectReason.RISK_NOT_REDUCED, "ask for more: lots leave this fraction unhedged"
     if sold.price > terms.price_limit:
         text = format_decimal(sold.price, CASH_SCALE)
         return RejectReason.BID_TOO_LOW, f"the price is {text} USDC now"
-    moves = {leg.instrument_id: leg.quantity for leg in sold.legs}
-    excess = subaccount.account.initial_excess_holding(moves) - sold.price
+    moves, tokens = sold.part.quantities(1), sold.part.amounts(1)
+    excess = subaccount.account.initial_excess_holding(moves, tokens) - sold.price
     if excess < 0:
         text = format_decimal(-excess, CASH_SCALE)
         return RejectReason.INSUFFICIENT_MARGIN, f"initial margin would be short of {text} USDC"
@@ -424,6 +430,7 @@ def liquidation_view(venue: Venue, liquidation: Liquidation) -> LiquidationView:
         equity=account.equity(),
         maintenance_margin=account.maintenance_margin(),
         positions=dict(account.positions),
+        collateral=dict(account.collateral),
         suspended=suspended,
         for_sale=for_sale(venue, liquidation, RATIO_SCALE) if not suspended else None,
     )

@@ -15,17 +15,19 @@ from exchange.events import (
     LossSocialised,
     PortfolioTransferred,
     TransferredLeg,
+    TransferredToken,
 )
 from exchange.fixed import RATIO_SCALE, mul_div_down, to_nanoseconds
 from exchange.margin.account import MarginAccount
 from exchange.margin.liquidation import (
     MOVES,
     Cause,
-    Leg,
+    Part,
     discount,
     legs_of,
     released_requirement,
     share_loss,
+    tokens_of,
 )
 from exchange.model import FEE_SUBACCOUNT_ID, InstrumentStatus, LiquidationStage
 
@@ -55,11 +57,12 @@ def why_suspended(venue: Venue, account: MarginAccount) -> str:
     """Why an account cannot be judged now: its prices are old, or moved away; empty if it can."""
     assert venue.parameters is not None
     parameters = rules(venue)
-    if not account.positions:
+    if not account.positions and not account.collateral:
         return ""
     if venue.time_ns - venue.marks_time_ns > parameters.marks_age_ns_max:
         return "the risk arrays are stale"
     held = {venue.instruments[instrument_id].underlying_id for instrument_id in account.positions}
+    held |= {venue.marks.collaterals[asset_id].underlying_id for asset_id in account.collateral}
     for underlying_id in sorted(held):
         age_ns = venue.time_ns - venue.index_times_ns.get(underlying_id, 0)
         if age_ns > venue.parameters.limits.index_age_ns_max:
@@ -78,10 +81,11 @@ def why_not_for_sale(venue: Venue, account: MarginAccount) -> str:
     return why_suspended(venue, account)
 
 
-def fraction_legs(venue: Venue, account: MarginAccount, fraction: int) -> tuple[Leg, ...]:
-    """The legs of a fraction of an account, in lots, at their marks."""
+def part_of(venue: Venue, account: MarginAccount, fraction: int) -> Part:
+    """A fraction of an account: legs in lots at their marks, tokens at the index."""
     lots = {key: venue.instruments[key].lot_size for key in account.positions}
-    return legs_of(account.positions, fraction, lots, venue.marks)
+    legs = legs_of(account.positions, fraction, lots, venue.marks)
+    return Part(legs, tokens_of(account.collateral, fraction, venue.marks))
 
 
 def transfer(
@@ -89,31 +93,31 @@ def transfer(
     liquidation: Liquidation,
     taker: Subaccount,
     fraction: int,
-    legs: tuple[Leg, ...],
+    part: Part,
     cost: int,
 ) -> None:
-    """Move legs at their prices; the seller pays `cost`, or the fund if the seller has nothing."""
+    """Move a part at its prices; the seller pays `cost`, or the fund if the seller has nothing."""
     seller = venue.subaccounts[liquidation.subaccount_id]
     before = seller.account.maintenance_excess()
     by_fund = liquidation.stage is LiquidationStage.INSOLVENT
-    for leg in legs:
+    for leg in part.legs:
         instrument = venue.instruments[leg.instrument_id]
         move_position(venue, seller.subaccount_id, instrument, -leg.quantity, leg.price)
         move_position(venue, taker.subaccount_id, instrument, leg.quantity, leg.price)
+    for token in part.tokens:
+        seller.account.add_collateral(token.asset_id, -token.amount)
+        taker.account.add_collateral(token.asset_id, token.amount)
+        _pay(taker.account, seller.account, token.value)
     liquidation.step += 1
-    venue.batches.pending += len(legs)
+    venue.batches.pending += len(part.legs) + len(part.tokens)
     venue.emit(
         PortfolioTransferred(
             subaccount_id=seller.subaccount_id,
             taker_subaccount_id=taker.subaccount_id,
             step=liquidation.step,
             fraction=fraction,
-            legs=tuple(
-                TransferredLeg(
-                    instrument_id=one.instrument_id, quantity=one.quantity, price=one.price
-                )
-                for one in legs
-            ),
+            legs=tuple(TransferredLeg(**leg._asdict()) for leg in part.legs),
+            tokens=tuple(TransferredToken(**token._asdict()) for token in part.tokens),
             discount=cost,
             by_fund=by_fund,
         )
@@ -122,7 +126,7 @@ def transfer(
         pay_from_fund(venue, liquidation.subaccount_id, taker, cost)
     else:
         _pay(seller.account, taker.account, cost)
-    for leg in legs:
+    for leg in part.legs:
         limit_reduce_only(venue, taker, leg.instrument_id)
     assert seller.account.maintenance_excess() >= before, "a step that did not reduce risk"
 
@@ -184,14 +188,14 @@ def cover(venue: Venue, liquidation: Liquidation) -> None:
 def take_over(venue: Venue, liquidation: Liquidation) -> None:
     """The fund takes everything that is left, at the price that the auction ended with."""
     account = venue.subaccounts[liquidation.subaccount_id].account
-    legs = fraction_legs(venue, account, RATIO_SCALE)
+    part = part_of(venue, account, RATIO_SCALE)
     equity = account.equity()
     cost = 0
     if equity > 0:
-        released = released_requirement(account, legs)
+        released = released_requirement(account, part)
         cost = discount(RATIO_SCALE, RATIO_SCALE, equity, released)
     taker = fund(venue)
-    transfer(venue, liquidation, taker, RATIO_SCALE, legs, cost)
+    transfer(venue, liquidation, taker, RATIO_SCALE, part, cost)
     cover(venue, liquidation)
     if taker.subaccount_id not in venue.liquidations:
         _begin_unwinding(venue, taker)

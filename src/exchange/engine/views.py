@@ -5,7 +5,7 @@ import msgspec
 from exchange.engine.state import Order
 from exchange.events import RejectReason
 from exchange.margin.account import MarginAccount
-from exchange.margin.liquidation import Leg
+from exchange.margin.liquidation import Part
 from exchange.model import LiquidationStage, OrderStatus, Side, TimeInForce, Trigger
 
 
@@ -74,10 +74,10 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ForSale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an auction offers now: `price` of all that is offered, legs less discount."""
+    """What an auction offers now: `price` of all that is offered, parts less discount."""
 
     fraction: int  # of each position, in 1e-18
-    legs: tuple[Leg, ...]
+    part: Part
     discount: int
     price: int
 
@@ -93,6 +93,7 @@ class LiquidationView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     equity: int
     maintenance_margin: int
     positions: dict[int, int]
+    collateral: dict[int, int]  # tokens by asset_id
     suspended: str  # why no step is taken now; empty if one is
     for_sale: ForSale | None
 

@@ -10,6 +10,7 @@ schedule or a clock.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import repeat
 from operator import add, floordiv, mul, sub
+from types import MappingProxyType
 from typing import Final, NamedTuple, Self
 
 from exchange.fixed import (
@@ -30,6 +31,9 @@ from exchange.margin.portfolio import Portfolio, Vector
 SCALE: Final = UNIT_SCALE * QUANTITY_SCALE  # vectors below are in 1e-8 micro-USDC
 _RESULT_ROUNDING: Final = 1  # a portfolio's result of an expiry rounds down, an order's is exact
 _ADDON_ROUNDING: Final = 2  # a portfolio rounds its three add-ons apart, an order's are one sum
+
+
+NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 class MarginOrder(NamedTuple):
@@ -282,13 +286,17 @@ class MarginAccount:
         scenarios = sum(mul_div_down(result, factor, RATIO_SCALE) for result in worst)
         return self.equity() + scenarios - self.portfolio.addons()[1]
 
-    def maintenance_excess_with(self, moves: Mapping[int, int]) -> int:
-        """`maintenance_excess` were these signed quantities held too, for nothing."""
-        return self._asked_with(moves, self.maintenance_excess)
+    def maintenance_excess_with(
+        self, moves: Mapping[int, int], tokens: Mapping[int, int] = NOTHING
+    ) -> int:
+        """`maintenance_excess` were these signed quantities and tokens held too, for nothing."""
+        return self._asked_with(moves, tokens, self.maintenance_excess)
 
-    def initial_excess_holding(self, moves: Mapping[int, int]) -> int:
-        """`initial_excess` were these signed quantities held too, for nothing."""
-        return self._asked_with(moves, self.initial_excess)
+    def initial_excess_holding(
+        self, moves: Mapping[int, int], tokens: Mapping[int, int] = NOTHING
+    ) -> int:
+        """`initial_excess` were these signed quantities and tokens held too, for nothing."""
+        return self._asked_with(moves, tokens, self.initial_excess)
 
     def initial_margin(self) -> int:
         """Initial requirement, >= 0, open orders included."""
@@ -359,16 +367,19 @@ class MarginAccount:
         self.holdings.fill(instrument_id, underlying_id, signed_quantity)
         self._totals = None
 
-    def _asked_with(self, moves: Mapping[int, int], question: Callable[[], int]) -> int:
-        """The answer after these moves of positions alone, which leave no trace."""
+    def _asked_with(
+        self, moves: Mapping[int, int], tokens: Mapping[int, int], question: Callable[[], int]
+    ) -> int:
+        """The answer after these moves, which cost nothing and leave no trace."""
         self._follow_marks()
-        for instrument_id, quantity in moves.items():
-            self.portfolio.change(instrument_id, quantity)
-        self._totals = None
-        answer = question()
-        for instrument_id, quantity in moves.items():
-            self.portfolio.change(instrument_id, -quantity)
-        self._totals = None
+        answer = 0
+        for sign in (1, -1):
+            for instrument_id, quantity in moves.items():
+                self.portfolio.change(instrument_id, sign * quantity)
+            for asset_id, amount in tokens.items():
+                self.portfolio.change_collateral(asset_id, sign * amount)
+            self._totals = None
+            answer = question() if sign > 0 else answer
         return answer
 
     def _follow_marks(self) -> None:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from exchange.commands import LiquidationParameters
 from exchange.fixed import (
+    ASSET_SCALE,
     PRICE_QUANTUM,
     RATIO_SCALE,
     div_down,
@@ -62,6 +63,35 @@ class Leg(NamedTuple):
     instrument_id: int
     quantity: int
     price: int
+
+
+class Token(NamedTuple):
+    """Some of a token that changes hands: `amount` in 1e-8 of it, `value` in micro-USDC."""
+
+    asset_id: int
+    amount: int
+    value: int
+
+
+class Part(NamedTuple):
+    """A fraction of an account: of each position and of each token."""
+
+    legs: tuple[Leg, ...]
+    tokens: tuple[Token, ...]
+
+    @property
+    def value(self) -> int:
+        """What all of it is worth at its prices, signed micro-USDC; exact."""
+        legs = sum(notional(leg.price, leg.quantity) for leg in self.legs)
+        return legs + sum(token.value for token in self.tokens)
+
+    def quantities(self, sign: int) -> dict[int, int]:
+        """By instrument, as whoever gets (+1) or gives (-1) it counts."""
+        return {leg.instrument_id: sign * leg.quantity for leg in self.legs}
+
+    def amounts(self, sign: int) -> dict[int, int]:
+        """By asset_id, likewise."""
+        return {token.asset_id: sign * token.amount for token in self.tokens}
 
 
 def is_restored(parameters: LiquidationParameters, equity: int, requirement: int) -> bool:
@@ -144,17 +174,22 @@ def legs_of(
     return tuple(legs)
 
 
-def legs_value(legs: Iterable[Leg]) -> int:
-    """What the legs are worth at their prices, signed micro-USDC; exact."""
-    return sum(notional(leg.price, leg.quantity) for leg in legs)
+def tokens_of(collateral: Mapping[int, int], fraction: int, marks: MarksBook) -> tuple[Token, ...]:
+    """A fraction of each token that has a price, at the index, both rounded up."""
+    tokens = []
+    for asset_id, held in sorted(collateral.items()):
+        asset = marks.collaterals.get(asset_id)
+        price = marks.asset_price(asset) if asset else 0
+        if price:
+            amount = min(held, mul_div_up(held, fraction, RATIO_SCALE))
+            tokens.append(Token(asset_id, amount, mul_div_up(amount, price, ASSET_SCALE)))
+    return tuple(token for token in tokens if token.amount)
 
 
-def released_requirement(account: MarginAccount, legs: Iterable[Leg]) -> int:
-    """By how much the maintenance requirement falls without these legs; negative if it rises."""
-    legs = tuple(legs)
-    moves = {leg.instrument_id: -leg.quantity for leg in legs}
-    after = account.maintenance_excess_with(moves) + legs_value(legs)
-    return after - account.maintenance_excess()
+def released_requirement(account: MarginAccount, part: Part) -> int:
+    """By how much the maintenance requirement falls without it; negative if it rises."""
+    left = account.maintenance_excess_with(part.quantities(-1), part.amounts(-1))
+    return left + part.value - account.maintenance_excess()
 
 
 def discount(rate: int, fraction: int, equity: int, released: int) -> int:

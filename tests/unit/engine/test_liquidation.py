@@ -35,7 +35,16 @@ from exchange.events import (
     Traded,
 )
 from exchange.fixed import RATIO_SCALE
-from exchange.model import LiquidationStage, PriceSource, Trigger, TriggerKind
+from exchange.model import (
+    InstrumentTerms,
+    Kind,
+    LiquidationStage,
+    PriceSource,
+    Side,
+    Trigger,
+    TriggerKind,
+    pack_instrument_id,
+)
 
 LOSS = 5_000  # a mark at which the short call of `short_call` is below maintenance, yet solvent
 
@@ -157,6 +166,22 @@ def test_slices_meet_the_owners_own_orders_too(venue, seller):
     venue.mark({C: LOSS})
     venue.sell(other, 4, LOSS)
     assert of_kind(sweep(venue), Traded)[0].maker_subaccount_id == other
+
+
+def test_the_perpetual_hedges_where_that_is_cheaper(venue, seller):
+    """Calls cost 900 above their mark, the perpetual its own: the delta is bought there."""
+    maker = venue.fund("carol", 10_000_000)
+    perpetual = pack_instrument_id(InstrumentTerms(Kind.PERPETUAL, 1))
+    venue.list_instruments(perpetual)
+    venue.mark({C: LOSS, perpetual: 100_000})
+    venue.sell(maker, 4, LOSS + 900)
+    venue.sell(maker, 4, 100_000, instrument_id=perpetual)
+    sliced = of_kind(sweep(venue), LiquidationSliced)[0]
+    assert (sliced.instrument_id, sliced.side) == (perpetual, Side.BUY)
+    assert venue.position(seller, perpetual) == sliced.quantity
+    for _ in range(15):
+        sweep(venue, 1)
+    venue.twin()
 
 
 def test_prices_outside_the_band_are_not_taken(venue, seller):
@@ -471,7 +496,7 @@ def test_figures_of_what_is_for_sale(venue, auctioned, keeper):
     assert view.for_sale is not None
     (sold,) = bid(venue, keeper, auctioned, limit=-8_000)
     assert (sold.fraction, sold.discount) == (view.for_sale.fraction, view.for_sale.discount)
-    value = sum(leg.price * leg.quantity // 10_000 for leg in view.for_sale.legs)
+    value = sum(leg.price * leg.quantity // 10_000 for leg in view.for_sale.part.legs)
     assert view.for_sale.price == value - view.for_sale.discount
     assert view.positions == {C: -contracts(4)}
 

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.liquidation_world import PERCENT, bid, liquidating_venue, rules, short_call, sweep
-from tests.venue import EXPIRY_S, FEE_ID, C, contracts, names, usdc
+from tests.venue import COLLATERALS, EXPIRY_S, FEE_ID, WBTC, C, contracts, names, usdc
 
 from exchange.commands import DepositSeen
 from exchange.events import (
@@ -132,13 +132,19 @@ def test_the_fund_unwinds_what_it_took(venue, seller):
     venue.twin()
 
 
-def test_what_the_fund_loses_while_it_unwinds_is_shared_too(venue, seller):
+def test_what_the_fund_loses_is_shared_once_it_is_flat(venue, seller):
+    """Marks that go against it cost nobody until it has traded: 4 calls, 500 lost on each."""
+    maker = venue.fund("carol")
     venue.mark({C: 6_500})
     until_taken_over(venue)
     venue.mark({C: 7_000})
-    (shared,) = sweep(venue, 1)
+    assert sweep(venue, 1) == ()
+    assert venue.engine.margin(FEE_ID).equity == usdc(-2_000)
+    venue.sell(maker, 10, 7_000)
+    events = [event for _ in range(60) for event in sweep(venue, 1)]
+    (shared,) = of_kind(events, LossSocialised)
     assert (shared.liquidated_id, shared.amount) == (FEE_ID, usdc(2_000))
-    assert venue.engine.margin(FEE_ID).equity == 0
+    assert (venue.cash(FEE_ID), venue.position(FEE_ID)) == (0, 0)
 
 
 def test_a_second_takeover_joins_the_first(venue, seller):
@@ -177,3 +183,46 @@ def test_a_keepers_reduce_only_order_shrinks_with_the_position_it_takes_over(ven
     assert "OrderCanceled" in names(events)
     assert venue.position(buyer) == 0
     assert not venue.engine.open_orders(buyer)
+
+
+def indebted(venue, amount):
+    """An account without positions that owes 9,800 and has some WBTC."""
+    debtor = venue.fund("ann", 0)
+    venue.give(debtor, WBTC, amount)
+    venue.engine._venue.subaccounts[debtor].account.add_cash(usdc(-9_800))
+    venue.external[""] -= usdc(9_800)
+    return debtor
+
+
+def tokens(venue, who):
+    return venue.engine._venue.subaccounts[who].account.collateral.get(WBTC, 0)
+
+
+def test_tokens_are_for_sale_with_the_rest():
+    """A tenth of a WBTC against a debt: a keeper pays its value at the index, less the discount."""
+    venue = liquidating_venue(collaterals=COLLATERALS)
+    venue.mark({})
+    debtor, keeper = indebted(venue, "0.1"), venue.fund("carol")
+    for _ in range(12):
+        sweep(venue, 1)
+    (view,) = venue.engine.liquidations()
+    assert view.collateral == {WBTC: 10**7}
+    (sold,) = bid(venue, keeper, debtor)
+    (token,) = sold.tokens
+    assert (token.value, sold.legs) == (-(-token.amount * usdc(100_000) // 10**8), ())
+    assert tokens(venue, keeper) + tokens(venue, debtor) == 10**7
+    assert venue.cash(keeper) == usdc(1_000_000) - token.value + sold.discount
+    assert names(sweep(venue, 1)) == ["LiquidationEnded"]
+    venue.engine.check()
+
+
+def test_the_fund_takes_tokens_over_too():
+    venue = liquidating_venue(collaterals=COLLATERALS)
+    venue.mark({})
+    fill_fund(venue, 50_000)
+    debtor = indebted(venue, "0.09")
+    events = until_taken_over(venue)
+    assert of_kind(events, InsuranceUsed)[0].amount == usdc(800)
+    assert (tokens(venue, debtor), tokens(venue, FEE_ID)) == (0, 9 * 10**6)
+    assert venue.cash(debtor) == 0
+    assert venue.engine.margin(FEE_ID).equity == usdc(50_000 - 800)

@@ -112,7 +112,11 @@ def test_legs_are_whole_lots_at_marks_that_favour_the_seller():
 
 
 def test_what_legs_are_worth():
-    assert rule.legs_value([Leg(1, 5_000, 10**9), Leg(2, -2_500, 2 * 10**9)]) == 0
+    legs = (Leg(1, 5_000, 10**9), Leg(2, -2_500, 2 * 10**9))
+    part = rule.Part(legs, (rule.Token(1, 7, 30),))
+    assert part.value == 30
+    assert part.quantities(-1) == {1: -5_000, 2: 2_500}
+    assert part.amounts(-1) == {1: -7}
 
 
 def test_half_of_a_book_releases_half_of_its_requirement():
@@ -120,7 +124,7 @@ def test_half_of_a_book_releases_half_of_its_requirement():
     held = account({call: -2}, 50_000)
     before = held.state(), held.maintenance_margin()
     mark = -(-held._marks.mark_price(call) // 10_000) * 10_000
-    released = rule.released_requirement(held, [Leg(call, -QUANTITY_SCALE, mark)])
+    released = rule.released_requirement(held, rule.Part((Leg(call, -QUANTITY_SCALE, mark),), ()))
     assert (held.state(), held.maintenance_margin()) == before
     held.check()
     assert abs(2 * released - before[1]) < 20_000  # the mark in whole cents
@@ -172,9 +176,9 @@ def test_no_transfer_lowers_the_excess(quantities, cash, fraction, rate):
     held = account({key: lots / 10 for key, lots in positions.items() if lots}, cash, marks)
     legs = rule.legs_of(held.positions, fraction * 10**14, dict.fromkeys(instruments, 1_000), marks)
     assume(legs)
-    released = rule.released_requirement(held, legs)
+    part = rule.Part(legs, ())
+    released = rule.released_requirement(held, part)
     assume(released >= 0)
     before = held.maintenance_excess()
     cost = rule.discount(rate * PERCENT, fraction * 10**14, max(0, held.equity()), released)
-    moves = {leg.instrument_id: -leg.quantity for leg in legs}
-    assert held.maintenance_excess_with(moves) + rule.legs_value(legs) - cost >= before
+    assert held.maintenance_excess_with(part.quantities(-1)) + part.value - cost >= before
