@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.settlement_world import FUNDS, ORACLE_KEYS, PRICE, RELAYER_KEY, World, no_legs
 
@@ -10,12 +11,13 @@ from exchange.commands import DepositSeen
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.journal.outbox import JobState
 from exchange.model import Side
-from exchange.settlement.batch import BatchBuilder, Delivery, Tip, settle_calldata
+from exchange.settlement.batch import BatchBuilder, Delivery, Funding, Tip, settle_calldata
 from exchange.settlement.chain import Chain
 from exchange.settlement.delivery import delivery_digest
 from exchange.settlement.deploy import open_chain, project_artifacts
 from exchange.settlement.deployment import save_deployment
 from exchange.settlement.errors import BatchRefused, Reverted, WrongChain
+from exchange.settlement.funding import funding_digest
 from exchange.settlement.holdings import Held
 from exchange.settlement.reconcile import reconcile
 from exchange.settlement.wallet import OwnerWallet
@@ -104,13 +106,17 @@ def test_hashes_agree_with_the_contracts(world: World) -> None:
     assert chain.last_batch() == batch.tip
     assert [log.batch_hash for log in chain.all_settled()] == [batch.tip.batch_hash]
     terms = batch.orders[0].terms
-    words = (*[getattr(terms, name) for name in terms.__struct_fields__],)
+    fields = [name for name in terms.__struct_fields__ if name != "legs_hash"]
+    words = (*[getattr(terms, name) for name in fields],)
     assert chain.call(chain.clearing, "hashOrder", words) == order_digest(script.domain, terms)
     delivery = Delivery(underlying_id=1, expiry=script.expiry, price=PRICE)
     struct = (1, script.expiry, PRICE, script.expiry + 30 * 86_400)
     domain = Domain(31_337, chain.deployment.oracle)
     expected = chain.call(chain.oracle, "hashDeliveryPrice", struct)
     assert delivery_digest(domain, delivery) == expected
+    index = Funding(instrument_id=script.perpetual_id, ordinal=3, time=PRICE, index=-20_000)
+    expected = chain.call(chain.oracle, "hashFundingIndex", msgspec.structs.astuple(index))
+    assert funding_digest(domain, index) == expected
     assert chain.call(chain.oracle, "isSigner", address_of(ORACLE_KEYS[0]))
 
 
