@@ -8,7 +8,9 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IClearing, Order, Position, QuoteSheet, Withdrawal} from "./interfaces/IClearing.sol";
 import {ICustody, ILedger} from "./interfaces/ICustody.sol";
+import {IHoldings} from "./interfaces/IMargin.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
+import {InstrumentLib} from "./libraries/InstrumentLib.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 
@@ -24,7 +26,8 @@ abstract contract Accounts is IClearing, EIP712 {
 
     struct Account {
         address owner;
-        int96 cash;
+        int80 cash;
+        uint16 positions; // that are not zero
     }
 
     struct FundingInForce {
@@ -33,6 +36,7 @@ abstract contract Accounts is IClearing, EIP712 {
     }
 
     uint64 internal constant FEE_ACCOUNT = 1;
+    int256 private constant QUANTITY_SCALE = 1e4;
 
     address public immutable USDC;
     /// @inheritdoc IClearing
@@ -51,7 +55,7 @@ abstract contract Accounts is IClearing, EIP712 {
     mapping(uint64 subaccountId => mapping(uint256 slot => uint256 states)) internal _orderStates;
     mapping(uint64 subaccountId => Delayed) internal _nonceFloors;
     mapping(address owner => mapping(address key => Delayed)) internal _sessionKeys;
-    /// @inheritdoc IClearing
+    /// @inheritdoc IHoldings
     mapping(uint64 subaccountId => mapping(address token => uint256 amount)) public collateralOf;
     /// @inheritdoc IClearing
     mapping(uint64 subaccountId => uint64 nonce) public sheetNonce;
@@ -86,7 +90,7 @@ abstract contract Accounts is IClearing, EIP712 {
         if (msg.sender != address(CUSTODY)) revert NotCustody();
         _requireOpen(subaccountId);
 
-        if (token == USDC) _accounts[subaccountId].cash += amount.toInt256().toInt96();
+        if (token == USDC) _accounts[subaccountId].cash += amount.toInt256().toInt80();
         else collateralOf[subaccountId][token] += amount;
         emit Deposited(subaccountId, token, amount);
     }
@@ -134,6 +138,29 @@ abstract contract Accounts is IClearing, EIP712 {
         positions = new Position[](instruments.length);
         for (uint256 i = 0; i < instruments.length; i++) {
             positions[i] = _positions[subaccountId][instruments[i]];
+        }
+    }
+
+    /// @inheritdoc IHoldings
+    function holdings(uint64 subaccountId, uint64[] calldata instruments)
+        external
+        view
+        returns (int256 netCash, uint256 count, int256[] memory quantities)
+    {
+        Account storage stored = _accounts[subaccountId];
+        (netCash, count) = (stored.cash, stored.positions);
+        quantities = new int256[](instruments.length);
+        for (uint256 i = 0; i < quantities.length; i++) {
+            uint64 instrument = instruments[i];
+            Position storage held = _positions[subaccountId][instrument];
+            int256 quantity = held.quantity;
+            quantities[i] = quantity;
+            if (!InstrumentLib.isLinear(instrument)) continue;
+            netCash -= held.cost;
+            if (!InstrumentLib.isPerpetual(instrument)) continue;
+            // Exact: an index is a multiple of 1e4.
+            int256 due = int256(funding[instrument].index) - held.fundingIndex;
+            netCash -= quantity * due / QUANTITY_SCALE;
         }
     }
 

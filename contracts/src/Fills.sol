@@ -298,6 +298,7 @@ abstract contract Fills is Payoffs {
                 id: subaccountId,
                 owner: stored.owner,
                 cash: stored.cash,
+                positions: stored.positions,
                 floor: _nonceFloors[subaccountId],
                 sheet: 0,
                 sheetStored: NOT_LOADED
@@ -317,8 +318,9 @@ abstract contract Fills is Payoffs {
             Position memory stored = _positions[subaccountId][instrument];
             int256 index =
                 InstrumentLib.isPerpetual(instrument) ? funding[instrument].index : int64(0);
-            ledger.positions[place] =
-                PositionNow(key, stored.quantity, stored.cost, stored.fundingIndex, index);
+            ledger.positions[place] = PositionNow(
+                key, stored.quantity, stored.cost, stored.fundingIndex, index, stored.quantity != 0
+            );
         }
         return ledger.positions[place];
     }
@@ -542,19 +544,24 @@ abstract contract Fills is Payoffs {
     }
 
     function _storeLedger(Ledger memory ledger) internal {
-        for (uint256 i = 0; i < ledger.accountIndex.count; i++) {
-            AccountNow memory account = ledger.accounts[i];
-            _accounts[account.id] = Account(account.owner, account.cash.toInt96());
-            if (account.sheet != 0 && account.sheet != account.sheetStored) {
-                sheetNonce[account.id] = account.sheet.toUint64();
-            }
-        }
         for (uint256 i = 0; i < ledger.positionIndex.count; i++) {
             PositionNow memory position = ledger.positions[i];
             (uint64 subaccountId, uint64 instrument) = LedgerLib.splitKey(position.key);
             int256 paid = position.quantity == 0 ? int256(0) : position.paid;
             _positions[subaccountId][instrument] =
                 Position(position.quantity.toInt64(), paid.toInt64(), position.cost.toInt128());
+            bool held = position.quantity != 0;
+            if (held == position.stored) continue;
+            AccountNow memory holder = _loadAccount(ledger, subaccountId);
+            holder.positions = held ? holder.positions + 1 : holder.positions - 1;
+        }
+        for (uint256 i = 0; i < ledger.accountIndex.count; i++) {
+            AccountNow memory account = ledger.accounts[i];
+            _accounts[account.id] =
+                Account(account.owner, account.cash.toInt80(), account.positions.toUint16());
+            if (account.sheet != 0 && account.sheet != account.sheetStored) {
+                sheetNonce[account.id] = account.sheet.toUint64();
+            }
         }
     }
 }

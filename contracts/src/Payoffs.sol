@@ -7,6 +7,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Accounts} from "./Accounts.sol";
 import {IClearing, Position} from "./interfaces/IClearing.sol";
 import {ICustody} from "./interfaces/ICustody.sol";
+import {IHoldings} from "./interfaces/IMargin.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
 import {InstrumentLib} from "./libraries/InstrumentLib.sol";
 
@@ -42,15 +43,26 @@ abstract contract Payoffs is Accounts {
             Position memory held = _positions[subaccountId][instrument];
             if (held.quantity == 0) continue;
             delete _positions[subaccountId][instrument];
+            _accounts[subaccountId].positions--;
             cash += _realise(subaccountId, instrument, held.quantity, held.cost);
         }
-        _accounts[subaccountId].cash = cash.toInt96();
+        _accounts[subaccountId].cash = cash.toInt80();
     }
 
     /// @inheritdoc IClearing
     function previewPayoff(uint64 subaccountId, uint64 instrument) external view returns (int256) {
         Position memory held = _positions[subaccountId][instrument];
         return _payoff(instrument, held.quantity, held.cost);
+    }
+
+    /// @inheritdoc IHoldings
+    function payoffOf(uint64 subaccountId, uint64 instrument)
+        external
+        view
+        returns (int256 quantity, int256 payoff)
+    {
+        Position memory held = _positions[subaccountId][instrument];
+        return (held.quantity, _payoff(instrument, held.quantity, held.cost));
     }
 
     function _realise(uint64 subaccountId, uint64 instrument, int64 quantity, int256 cost)

@@ -239,6 +239,18 @@ contract Handler is ClearingTest {
         return instruments.length;
     }
 
+    /// @dev Whether the contract counts the positions of everybody right.
+    function positionsAreCounted() external view returns (bool) {
+        for (uint64 id = 1; id <= clearing.subaccountCount(); id++) {
+            (, uint256 count, int256[] memory held) = clearing.holdings(id, instruments);
+            for (uint256 i = 0; i < held.length; i++) {
+                if (held[i] != 0) count--;
+            }
+            if (count != 0) return false;
+        }
+        return true;
+    }
+
     function netPosition(uint64 instrument) public view returns (int256 sum) {
         for (uint64 id = 1; id <= clearing.subaccountCount(); id++) {
             sum += clearing.position(id, instrument);

@@ -44,6 +44,7 @@ contract InvariantsTest is Test {
         cash_in_accounts_unpaid_payoffs_and_held_money_are_what_came_in_less_what_left();
         the_token_balance_is_the_ledger();
         positions_net_to_zero_until_they_are_paid_off();
+        positions_are_counted();
         no_batch_settles_twice();
         nonce_floors_never_fall();
         sheet_nonces_are_those_of_the_last_sheet_that_filled();
@@ -67,6 +68,10 @@ contract InvariantsTest is Test {
             if (handler.fixedAt(handler.expiryOf(instrument))) continue;
             assertEq(0, handler.netPosition(instrument), "net position");
         }
+    }
+
+    function positions_are_counted() internal view {
+        assertTrue(handler.positionsAreCounted(), "count");
     }
 
     function no_batch_settles_twice() internal view {

@@ -270,3 +270,58 @@ contract MarginTest is ClearingTest {
         margin.setParameters(p);
     }
 }
+
+/// @dev The same figures of what Clearing holds.
+contract MarginOfSubaccountTest is MarginTest {
+    function test_what_is_held_is_what_is_margined() public {
+        trade(call, 3 * ONE, int64(20_000 * USD), 1);
+        (int256 initial, int256 maintenance) = margin.excess(alice, call_());
+        (int256 i, int256 m) = margin.excessOf(holding(cashOf(alice), 3e4, 0), call_());
+        assertEq(i, initial, "initial");
+        assertEq(m, maintenance, "maintenance");
+        (initial, maintenance) = margin.excess(bob, call_());
+        (i, m) = margin.excessOf(holding(cashOf(bob), -3e4, 0), call_());
+        assertEq(i, initial, "short, initial");
+        assertEq(m, maintenance, "short, maintenance");
+    }
+
+    /// @dev Bob's short call would be money for nothing.
+    function test_no_leg_can_be_left_out() public {
+        trade(call, ONE, int64(20_000 * USD), 1);
+        trade(put, ONE, int64(20_000 * USD), 2);
+        vm.expectRevert(abi.encodeWithSelector(IMargin.PositionMissing.selector, 2));
+        margin.excess(bob, call_());
+        margin.excess(bob, whole());
+    }
+
+    function test_a_leg_that_is_not_held_is_refused() public {
+        trade(call, ONE, int64(20_000 * USD), 1);
+        vm.expectRevert(abi.encodeWithSelector(IMargin.NotHeld.selector, put));
+        margin.excess(bob, whole());
+    }
+
+    /// @dev Positions are counted as they come and go, in batches and by realise.
+    function test_expired_positions_count_until_they_are_realised() public {
+        trade(call, ONE, int64(20_000 * USD), 1);
+        MarginProof memory proof = call_();
+        (proof.rows, proof.places) = ("", hex"000000010002");
+        proof.nodes = new bytes32[](2);
+        (proof.nodes[0], proof.nodes[1]) = (leaves()[3], leaves()[4]);
+        vm.expectRevert(abi.encodeWithSelector(IMargin.PositionMissing.selector, 1));
+        margin.excess(alice, proof);
+
+        vm.warp(EXPIRY + DAY + 1);
+        fixPrice(1, EXPIRY, 130_000 * USD);
+        post(2, root());
+        proof.expired = new uint64[](1);
+        proof.expired[0] = call;
+        (int256 initial,) = margin.excess(alice, proof);
+        assertEq(cashOf(alice) + 30_000e6, initial, "the payoff is cash");
+        clearing.realise(alice, proof.expired);
+        vm.expectRevert(abi.encodeWithSelector(IMargin.NotHeld.selector, call));
+        margin.excess(alice, proof);
+        proof.expired = new uint64[](0);
+        (initial,) = margin.excess(alice, proof);
+        assertEq(cashOf(alice), initial, "realised");
+    }
+}

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ICustody, ILedger} from "./ICustody.sol";
+import {IHoldings} from "./IMargin.sol";
 
 /// @dev Units everywhere: cash, price and fee in 1e-6 USDC (price per contract), quantity in 1e-4
 /// contracts, times in UTC seconds. `instrument` is the packed id of InstrumentLib.
@@ -113,7 +114,7 @@ struct Position {
 
 /// @title Clearing: holds collateral, cash and positions, and believes only signatures
 /// @notice Subaccount 1 is the venue's fee account.
-interface IClearing is ILedger {
+interface IClearing is ILedger, IHoldings {
     // ---- refusals of the owner's functions
 
     error ZeroAddress();
@@ -255,9 +256,6 @@ interface IClearing is ILedger {
 
     /// @return the highest nonce of a quote sheet that filled; lower sheets are void
     function sheetNonce(uint64 subaccountId) external view returns (uint64);
-
-    /// @return amount of a token other than USDC, in ledger units
-    function collateralOf(uint64 subaccountId, address token) external view returns (uint256 amount);
 
     /// @notice Where all tokens are.
     function CUSTODY() external view returns (ICustody);

@@ -11,6 +11,7 @@ struct AccountNow {
     uint64 id;
     address owner;
     int256 cash;
+    uint256 positions; // that are not zero in storage
     Delayed floor; // of nonces
     uint256 sheet; // highest sheet nonce that filled
     uint256 sheetStored;
@@ -23,6 +24,7 @@ struct PositionNow {
     int256 cost;
     int256 paid; // funding index of the last touch
     int256 index; // funding index in force
+    bool stored; // whether it is not zero in storage
 }
 
 /// @notice What is filled of one nonce; all versions of an order share it.
