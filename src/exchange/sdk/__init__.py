@@ -8,6 +8,7 @@ from exchange.sdk.async_client import AsyncClient
 from exchange.sdk.book import BookMirror
 from exchange.sdk.client import Client
 from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
+from exchange.sdk.keeper import Keeper
 from exchange.sdk.quotes import TwoSided
 from exchange.sdk.wallet import Wallet
 
@@ -18,6 +19,7 @@ __all__ = [
     "BookMirror",
     "Client",
     "ConnectionLost",
+    "Keeper",
     "SdkError",
     "TwoSided",
     "Wallet",

@@ -224,3 +224,55 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     expires_in: int
     address: str
     subaccount_ids: list[int]
+
+
+class SoldLeg(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of a position; `amount` is signed as the liquidated subaccount holds it."""
+
+    instrument_name: str
+    amount: Decimal
+    price: Decimal
+
+
+class SoldToken(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of a token, paid at `value`."""
+
+    currency: str
+    amount: Decimal
+    value: Decimal
+
+
+class ForSale(msgspec.Struct, frozen=True, kw_only=True):
+    """What an auction offers now: `price` of all of it, less `discount` already."""
+
+    fraction: Decimal
+    price: Decimal
+    discount: Decimal
+    legs: list[SoldLeg]
+    tokens: list[SoldToken]
+
+
+class Liquidation(msgspec.Struct, frozen=True, kw_only=True):
+    """A subaccount in liquidation; figures are shown in its auction only."""
+
+    subaccount_id: int
+    state: str
+    step: int
+    suspended: str | None
+    equity: Decimal | None
+    maintenance_margin: Decimal | None
+    for_sale: ForSale | None
+
+
+class TakenOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A bid that was filled."""
+
+    liquidated_id: int
+    step: int
+    fraction: Decimal
+    price: Decimal
+    discount: Decimal
+    legs: list[SoldLeg]
+    tokens: list[SoldToken]
+    seq: int
+    journal_hash: str

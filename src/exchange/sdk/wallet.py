@@ -13,11 +13,12 @@ from typing import Final
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, format_decimal, parse_decimal
-from exchange.model import OrderTerms, Quote, SheetTerms, WithdrawalTerms
+from exchange.model import BidTerms, OrderTerms, Quote, SheetTerms, WithdrawalTerms
 from exchange.sdk.errors import BadArgument
 from exchange.signing import (
     Domain,
     address_of,
+    bid_digest,
     order_digest,
     sheet_digest,
     sheet_leaves,
@@ -105,6 +106,10 @@ class Wallet:
     def sign_withdrawal(self, domain: Domain, terms: WithdrawalTerms) -> str:
         """Hex signature of a withdrawal."""
         return "0x" + sign_digest(withdrawal_digest(domain, terms), self._key).hex()
+
+    def sign_bid(self, domain: Domain, terms: BidTerms) -> str:
+        """Hex signature of a bid in a liquidation auction."""
+        return "0x" + sign_digest(bid_digest(domain, terms), self._key).hex()
 
     def sign_text(self, text: str) -> str:
         """EIP-191 signature of a text, as wallets make it."""
