@@ -34,6 +34,7 @@ from exchange.api.errors import (
 )
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.listener import bounded_protocol
+from exchange.api.methods_combos import COMBOS
 from exchange.api.methods_disconnect import DISCONNECT
 from exchange.api.methods_funding import FUNDING
 from exchange.api.methods_liquidations import LIQUIDATIONS
@@ -55,6 +56,7 @@ METHODS: Final[list[Method[Any]]] = [
     *FUNDING,
     *RISK,
     *PRIVATE,
+    *COMBOS,
     *MONEY,
     *PROTECTION,
     *QUOTES,

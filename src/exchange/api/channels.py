@@ -27,7 +27,9 @@ from exchange.model import Instrument, Kind, Side
 
 _INSTRUMENT: Final = r"(?P<instrument>[A-Za-z0-9_-]+)"
 _EVERY: Final = r"(?P<every>raw|100ms|agg2)"
-_WIDE: Final = r"(?P<kind>option|future|any)\.(?P<currency>[A-Za-z]+)"
+_WIDE: Final = (
+    r"(?P<kind>option|future|option_combo|future_combo|combo|any)\.(?P<currency>[A-Za-z]+)"
+)
 PATTERNS: Final = {
     "book": re.compile(rf"book\.{_INSTRUMENT}\.{_EVERY}"),
     "depth": re.compile(rf"book\.{_INSTRUMENT}\.none\.(?P<depth>1|10|20)\.(?P<every>100ms)"),
@@ -353,11 +355,11 @@ class Channels:
     # -- trades and orders ----------------------------------------------------------------------
 
     def _names(self, family: str, instrument: Instrument, every: str) -> list[str]:
-        kind = results.KIND_NAMES[instrument.kind]
+        kind = results.kind_name(instrument)
         base = self._view.underlying_name(instrument.underlying_id)
         return [f"{family}.{instrument.name}.{every}"] + [
             f"{family}.{k}.{currency}.{every}"
-            for k in (kind, "any")
+            for k in (kind, *(["combo"] if instrument.legs else []), "any")
             for currency in (base, "USDC", "any", base.lower(), "usdc")
         ]
 

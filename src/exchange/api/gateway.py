@@ -212,7 +212,7 @@ class Gateway:
             for number, instrument in self.view.instruments.items()
             if (number in self.view.expired) == expired
             and (wanted not in names or instrument.underlying_id == names[wanted])
-            and kind in ("any", results.KIND_NAMES[instrument.kind])
+            and results.kind_matches(instrument, kind)
         ]
 
     # -- sessions -------------------------------------------------------------------------------

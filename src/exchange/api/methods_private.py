@@ -368,7 +368,7 @@ def _user_trades(
     def matches(trade: Trade) -> bool:
         time_ms = to_milliseconds_down(trade.time_ns)
         return (
-            trade.instrument_id in wanted
+            (trade.instrument_id in wanted or trade.combo_id in wanted)
             and (params.start_timestamp is None or time_ms >= params.start_timestamp)
             and (params.end_timestamp is None or time_ms <= params.end_timestamp)
         )

@@ -29,7 +29,13 @@ from exchange.api.schemas import (
 from exchange.api.volatility import limit_price_of
 from exchange.fixed import RATIO_SCALE, to_milliseconds_down
 from exchange.model import OrderTerms, Side
-from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, order_stages, trigger_hash
+from exchange.signing import (
+    DOMAIN_NAME,
+    DOMAIN_VERSION,
+    order_stages,
+    signed_instrument,
+    trigger_hash,
+)
 
 VERSION: Final = version("exchange")
 BOOK_DEPTHS: Final = (1, 5, 10, 20, 50, 100, 1000, 10_000)
@@ -146,9 +152,13 @@ async def get_currencies(gateway: Gateway, _: Caller, _params: schemas.Empty) ->
 async def get_instruments(
     gateway: Gateway, _: Caller, params: schemas.InstrumentsParams
 ) -> list[Result]:
-    """Instruments of a currency."""
+    """Instruments of a currency; combos are asked for by their kind."""
     found = gateway.select(params.currency, params.kind, expired=params.expired)
-    return [results.instrument_result(gateway.view, instrument) for instrument in found]
+    return [
+        results.instrument_result(gateway.view, instrument)
+        for instrument in found
+        if params.kind != "any" or not instrument.legs
+    ]
 
 
 async def get_instrument(gateway: Gateway, _: Caller, params: schemas.InstrumentParams) -> Result:
@@ -240,9 +250,13 @@ async def get_delivery_prices(
 async def get_book_summary_by_currency(
     gateway: Gateway, _: Caller, params: schemas.SummaryParams
 ) -> list[Result]:
-    """One row an instrument of a currency."""
+    """One row an instrument of a currency; combos are asked for by their kind."""
     found = gateway.select(params.currency, params.kind)
-    return [results.summary_result(gateway.view, instrument) for instrument in found]
+    return [
+        results.summary_result(gateway.view, instrument)
+        for instrument in found
+        if params.kind != "any" or not instrument.legs
+    ]
 
 
 async def get_book_summary_by_instrument(
@@ -260,7 +274,7 @@ async def debug_order_hash(
     stages: dict[str, object] = dict(order_stages(gateway.domain(), terms))
     message = {
         "subaccountId": terms.subaccount_id,
-        "instrument": str(terms.instrument_id),
+        "instrument": str(int.from_bytes(signed_instrument(terms), "big")),
         "side": int(terms.side),
         "quantity": terms.quantity,
         "limitPrice": terms.limit_price,
@@ -282,9 +296,11 @@ def order_terms(
     instrument_name: str,
 ) -> OrderTerms:
     """The signed struct that a request's decimals mean."""
+    instrument = gateway.instrument(instrument_name)
     return OrderTerms(
         subaccount_id=params.subaccount_id,
-        instrument_id=gateway.instrument(instrument_name).instrument_id,
+        instrument_id=instrument.instrument_id,
+        legs_hash=instrument.legs_hash,
         side=side,
         quantity=parse_quantity(params.amount),
         limit_price=limit_price_of(params),

@@ -113,6 +113,7 @@ async def amend_command(gateway: Gateway, order: OrderRecord, params: EditParams
     terms = OrderTerms(
         subaccount_id=order.subaccount_id,
         instrument_id=order.instrument_id,
+        legs_hash=gateway.view.instruments[order.instrument_id].legs_hash,
         side=order.side,
         quantity=parse_quantity(params.amount),
         limit_price=limit_price_of(words),

@@ -10,7 +10,7 @@ from exchange.commands import AnyCommand, Configure, UpdateMarks
 from exchange.events import AnyEvent
 from exchange.journal import Entry
 from exchange.margin.account import MarginOrder
-from exchange.model import LiquidationStage
+from exchange.model import Legs, LiquidationStage
 
 T = TypeVar("T")
 
@@ -359,6 +359,9 @@ class EngineState(Protocol):
 
     def state_hash(self) -> bytes:
         """Hash of the whole state."""
+
+    def leg_prices(self, legs: Legs, net_price: int) -> tuple[int, ...] | None:
+        """Prices at which two orders in a combo would trade its legs."""
 
     def trigger_price(self, order_id: int) -> int | None:
         """Where an order that waits for a price fires now."""

@@ -15,7 +15,7 @@ from exchange.commands import ExpiryRisk, MassQuote, PlaceOrder, UpdateMarks
 from exchange.events import AnyEvent, OrderArmed, OrderPlaced
 from exchange.fixed import QUANTITY_SCALE, mul_div_down, notional
 from exchange.margin.merkle import leaves as merkle_leaves
-from exchange.model import OrderStatus, Side, TimeInForce, Trigger
+from exchange.model import Legs, OrderStatus, Side, TimeInForce, Trigger
 
 _INT64_BYTES: Final = 8
 
@@ -40,6 +40,53 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mark_price: int
     tick_direction: int
     liquidation: bool = False  # the taker was liquidated
+    combo_id: int = 0  # of a leg of a combo's trade
+    combo_trade_id: int = 0
+
+
+def trade_of(
+    event: ev.Traded | ev.ComboTraded,
+    stamp: tuple[int, int],
+    prices: tuple[int, int],
+    last: Trade | None,
+) -> Trade:
+    """A trade's record: `stamp` is (seq, time_ns), `prices` (index, mark), then the last trade."""
+    price = event.price if isinstance(event, ev.Traded) else event.net_price
+    trade = Trade(
+        trade_id=event.trade_id,
+        seq=stamp[0],
+        time_ns=stamp[1],
+        instrument_id=event.instrument_id,
+        price=price,
+        quantity=event.quantity,
+        taker_side=event.taker_side,
+        maker_order_id=event.maker_order_id,
+        taker_order_id=event.taker_order_id,
+        maker_subaccount_id=event.maker_subaccount_id,
+        taker_subaccount_id=event.taker_subaccount_id,
+        maker_fee=event.maker_fee,
+        taker_fee=event.taker_fee,
+        index_price=prices[0],
+        mark_price=prices[1],
+        tick_direction=_tick_direction(last, price),
+    )
+    if not isinstance(event, ev.Traded):
+        return trade
+    return msgspec.structs.replace(
+        trade,
+        liquidation=event.liquidation,
+        combo_id=event.combo_id,
+        combo_trade_id=event.combo_trade_id,
+    )
+
+
+def _tick_direction(last: Trade | None, price: int) -> int:
+    """Deribit's: 0 plus, 1 zero-plus, 2 minus, 3 zero-minus tick."""
+    if last is None or price > last.price:
+        return 0
+    if price < last.price:
+        return 2
+    return 1 if last.tick_direction in (0, 1) else 3
 
 
 class OrderRecord(msgspec.Struct, kw_only=True):
@@ -224,6 +271,22 @@ class Marks(msgspec.Struct, frozen=True, dict=True):
     def expiry(self, underlying_id: int, expiry: int) -> ExpiryRisk | None:
         """Forward, discounts and basis weight of an expiry."""
         return self._expiries.get((underlying_id, expiry))
+
+
+def combo_mark(marks: Marks, legs: Legs) -> Mark | None:
+    """A combo's row: its legs' rows together; None where one is missing. It has no volatility."""
+    rows = [(marks.mark(leg.instrument_id), leg.ratio) for leg in legs]
+    known = [(row, ratio) for row, ratio in rows if row is not None]
+    if len(known) < len(rows):
+        return None
+    columns = zip(*([price * ratio for price in row.shocked] for row, ratio in known), strict=True)
+    return Mark(
+        mark_price=sum(row.mark_price * ratio for row, ratio in known),
+        mark_iv=0,
+        delta=sum(row.delta * ratio for row, ratio in known),
+        vega=sum(row.vega * ratio for row, ratio in known),
+        shocked=tuple(map(sum, columns)),
+    )
 
 
 class Delivery(msgspec.Struct, frozen=True):

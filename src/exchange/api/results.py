@@ -38,11 +38,12 @@ from exchange.model import (
     Side,
     TimeInForce,
     civil_date,
+    unpack_instrument_id,
 )
 
 Result = dict[str, Any]
 
-KIND_NAMES: Final = {Kind.OPTION: "option", Kind.PERPETUAL: "future", Kind.FUTURE: "future"}
+_KIND_NAMES: Final = {Kind.OPTION: "option", Kind.PERPETUAL: "future", Kind.FUTURE: "future"}
 DIRECTIONS: Final = {Side.BUY: "buy", Side.SELL: "sell"}
 ORDER_STATES: Final = {
     OrderStatus.UNTRIGGERED: "untriggered",
@@ -80,6 +81,26 @@ def index_name(underlying: str) -> str:
     return f"{underlying.lower()}_usdc"
 
 
+def kind_name(instrument: Instrument) -> str:
+    """Deribit's kind; of a combo by whether an option is among its legs."""
+    if not instrument.legs:
+        return _KIND_NAMES[instrument.kind]
+    kinds = {unpack_instrument_id(leg.instrument_id).kind for leg in instrument.legs}
+    return "option_combo" if Kind.OPTION in kinds else "future_combo"
+
+
+def kind_matches(instrument: Instrument, kind: str) -> bool:
+    """Whether a filter by kind lets an instrument through."""
+    name = kind_name(instrument)
+    return kind in ("any", name) or (kind == "combo" and bool(instrument.legs))
+
+
+def signed_instrument(instrument: Instrument) -> str:
+    """What an order signs as its instrument, as decimal text: beyond 2**53."""
+    hashed = instrument.legs_hash
+    return str(int.from_bytes(hashed, "big") if hashed else instrument.instrument_id)
+
+
 def instrument_result(view: VenueView, instrument: Instrument) -> Result:
     """`public/get_instrument`."""
     assert view.parameters is not None
@@ -90,8 +111,8 @@ def instrument_result(view: VenueView, instrument: Instrument) -> Result:
     result: Result = {
         "instrument_name": instrument.name,
         "instrument_id": instrument.instrument_id,
-        "signed_instrument": str(instrument.instrument_id),  # text: beyond 2**53
-        "kind": KIND_NAMES[instrument.kind],
+        "signed_instrument": signed_instrument(instrument),
+        "kind": kind_name(instrument),
         "instrument_type": "linear",
         "base_currency": base,
         "quote_currency": "USDC",
@@ -121,8 +142,8 @@ def instrument_result(view: VenueView, instrument: Instrument) -> Result:
 
 
 def trade_result(view: VenueView, trade: Trade) -> Result:
-    """One public trade; `direction` is the taker's."""
-    return {
+    """One public trade; `direction` is the taker's. A leg names the combo's trade."""
+    result: Result = {
         "trade_id": str(trade.trade_id),
         "trade_seq": trade.trade_id,
         "instrument_name": view.instruments[trade.instrument_id].name,
@@ -136,6 +157,10 @@ def trade_result(view: VenueView, trade: Trade) -> Result:
         "tick_direction": trade.tick_direction,
         **({"liquidation": "T"} if trade.liquidation else {}),
     }
+    if trade.combo_id:
+        result["combo_id"] = view.instruments[trade.combo_id].name
+        result["combo_trade_id"] = str(trade.combo_trade_id)
+    return result
 
 
 def user_trade_result(view: VenueView, trade: Trade, subaccount_id: int) -> list[Result]:
@@ -366,7 +391,7 @@ def position_result(view: VenueView, instrument: Instrument, position: Position)
     delta = mul_div_down(mark.delta if mark else 0, position.quantity, QUANTITY_SCALE)
     result: Result = {
         "instrument_name": instrument.name,
-        "kind": KIND_NAMES[instrument.kind],
+        "kind": kind_name(instrument),
         "direction": direction,
         "size": quantity_number(position.quantity),
         "average_price": cash_number(position.average_price),

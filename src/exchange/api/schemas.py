@@ -62,8 +62,8 @@ InstrumentName = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=64,
-        description="Deribit's linear name",
+        max_length=160,
+        description="Deribit's linear name, or a combo's",
         examples=["BTC_USDC-25DEC26-100000-C"],
     ),
 ]

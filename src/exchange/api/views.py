@@ -25,8 +25,10 @@ from exchange.api.records import (
     PaidWithdrawal,
     Position,
     Trade,
+    combo_mark,
     notified,
     record_of,
+    trade_of,
 )
 from exchange.commands import (
     AmendOrder,
@@ -82,6 +84,7 @@ class VenueView:
         self.statuses: dict[int, InstrumentStatus] = {}
         self.listed_ns: dict[int, int] = {}
         self.speed_bumps: dict[int, int] = {}  # nanoseconds by instrument
+        self.ended_ns: dict[int, int] = {}
         self.books: dict[int, BookView] = {}
         self.orders: dict[int, OrderRecord] = {}
         self.nonces: dict[tuple[int, int], int] = {}  # (subaccount, nonce): order_id
@@ -133,6 +136,7 @@ class VenueView:
             ev.SpeedBumpSet: self._on_speed_bump,
             ev.OrderCanceled: self._on_canceled,
             ev.QuotesReplaced: self._on_quotes,
+            ev.ComboTraded: self._on_combo_traded,
             ev.Traded: self._on_traded,
             ev.PortfolioTransferred: self._on_transferred,
             ev.FundingAccrued: self._on_funding_accrued,
@@ -165,8 +169,13 @@ class VenueView:
     # -- questions ------------------------------------------------------------------------------
 
     def mark(self, instrument_id: int) -> Mark | None:
-        """The instrument's row in the epoch in force."""
-        return self.marks.mark(instrument_id) if self.marks else None
+        """The instrument's row in the epoch in force; of a combo the sum of those of its legs."""
+        if self.marks is None:
+            return None
+        instrument = self.instruments.get(instrument_id)
+        if instrument is None or not instrument.legs:
+            return self.marks.mark(instrument_id)
+        return combo_mark(self.marks, instrument.legs)
 
     def underlying_name(self, underlying_id: int) -> str:
         """Configured name, such as BTC."""
@@ -234,6 +243,7 @@ class VenueView:
 
     def _on_instrument_expired(self, event: ev.InstrumentExpired) -> None:
         self.expired.add(event.instrument_id)
+        self.ended_ns[event.instrument_id] = self.time_ns
         self.statuses[event.instrument_id] = InstrumentStatus.EXPIRED
 
     def _on_index(self, event: ev.IndexUpdated) -> None:
@@ -396,6 +406,9 @@ class VenueView:
             del self.trades[next(iter(self.trades))]
         self.instrument_trades[trade.instrument_id].append(trade)
         self._touched.trades.append(trade)
+        if event.combo_id:
+            self._on_leg(event, trade)
+            return
         maker = self.orders[event.maker_order_id]
         self._fill(maker, trade, event.maker_fee)
         if event.liquidation:  # nobody signed an order on the taker's side
@@ -416,29 +429,45 @@ class VenueView:
         self._finish_if_done(taker)
         taker.taker_trades.append(trade)
 
-    def _trade(self, event: ev.Traded) -> Trade:
+    def _on_leg(self, event: ev.Traded, trade: Trade) -> None:
+        """A leg moves positions; orders in the combo were filled by `ComboTraded` before it."""
+        maker, taker = self.orders[event.maker_order_id], self.orders[event.taker_order_id]
+        self._hold(taker.subaccount_id, event.taker_side, trade)
+        taker.taker_trades.append(trade)
+        if event.maker_combo:
+            self._hold(maker.subaccount_id, event.taker_side.opposite, trade)
+            return
+        self._fill(maker, trade, event.maker_fee)
+        left = maker.displayed_quantity - event.quantity
+        self._display(maker, left or maker.fresh_display)
+        self._finish_if_done(maker)
+
+    def _on_combo_traded(self, event: ev.ComboTraded) -> None:
+        trade = self._trade(event)
+        self.instrument_trades[trade.instrument_id].append(trade)
+        self._touched.trades.append(trade)
+        sides = ((event.taker_order_id, event.taker_fee), (event.maker_order_id, event.maker_fee))
+        for order_id, fee in sides:
+            order = self.orders.get(order_id)
+            if order is None:  # its makers are orders in the legs
+                continue
+            order.filled_quantity += event.quantity
+            order.cash_filled += event.value
+            order.fees += fee
+            self._touch(order)
+            self._display(order, order.fresh_display)
+            self._finish_if_done(order)
+
+    def _trade(self, event: ev.Traded | ev.ComboTraded) -> Trade:
         instrument = self.instruments[event.instrument_id]
         mark = self.mark(event.instrument_id)
+        index_price = self.index_prices.get(instrument.underlying_id, (0, 0))[0]
         earlier = self.instrument_trades[event.instrument_id]
-        last = earlier[-1] if earlier else None
-        return Trade(
-            trade_id=event.trade_id,
-            seq=self.seq,
-            time_ns=self.time_ns,
-            instrument_id=event.instrument_id,
-            price=event.price,
-            quantity=event.quantity,
-            taker_side=event.taker_side,
-            maker_order_id=event.maker_order_id,
-            taker_order_id=event.taker_order_id,
-            maker_subaccount_id=event.maker_subaccount_id,
-            taker_subaccount_id=event.taker_subaccount_id,
-            maker_fee=event.maker_fee,
-            taker_fee=event.taker_fee,
-            index_price=self.index_prices.get(instrument.underlying_id, (0, 0))[0],
-            mark_price=mark.mark_price if mark else 0,
-            tick_direction=_tick_direction(last, event.price),
-            liquidation=event.liquidation,
+        return trade_of(
+            event,
+            (self.seq, self.time_ns),
+            (index_price, mark.mark_price if mark else 0),
+            earlier[-1] if earlier else None,
         )
 
     def _fill(self, order: OrderRecord, trade: Trade, fee: int) -> None:
@@ -565,12 +594,3 @@ class VenueView:
         key = (order.subaccount_id, order.nonce)
         if self.nonces.get(key) == order.order_id:
             del self.nonces[key]
-
-
-def _tick_direction(last: Trade | None, price: int) -> int:
-    """Deribit's: 0 plus, 1 zero-plus, 2 minus, 3 zero-minus tick."""
-    if last is None or price > last.price:
-        return 0
-    if price < last.price:
-        return 2
-    return 1 if last.tick_direction in (0, 1) else 3

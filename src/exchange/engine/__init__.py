@@ -60,6 +60,7 @@ from exchange.engine import (
     treasury,
 )
 from exchange.engine.checks import may_sign
+from exchange.engine.combo_trading import leg_prices
 from exchange.engine.consequences import follow_up
 from exchange.engine.invariants import check_venue
 from exchange.engine.previews import Preview, preview
@@ -84,7 +85,7 @@ from exchange.events import AnyEvent, RejectReason
 from exchange.fixed import to_seconds_down
 from exchange.margin.account import MarginOrder
 from exchange.margin.marks import MarksBook
-from exchange.model import Instrument, InstrumentStatus, Side
+from exchange.model import Instrument, InstrumentStatus, Legs, Side
 
 __all__ = [
     "Engine",
@@ -386,6 +387,10 @@ class Engine:
     ) -> list[Preview]:
         """What other parameters, or other risk arrays, would make of these subaccounts."""
         return preview(self._venue, subaccount_ids, parameters, update)
+
+    def leg_prices(self, legs: Legs, net_price: int) -> tuple[int, ...] | None:
+        """Prices at which two orders in a combo would trade its legs; all legs have marks."""
+        return leg_prices(self._venue, legs, net_price)
 
     def levels(self, instrument_id: int, side: Side, depth: int) -> list[tuple[int, int]]:
         """(price, displayed quantity) from the best price outward; depth 0 gives all."""

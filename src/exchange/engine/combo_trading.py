@@ -70,6 +70,7 @@ from exchange.matching.placement import (
 from exchange.model import (
     Instrument,
     InstrumentStatus,
+    Legs,
     OrderStatus,
     OrderTerms,
     SelfTradePrevention,
@@ -135,16 +136,17 @@ def _rivals(venue: Venue, combo: Instrument, terms: OrderTerms, owner_key: int) 
             order.price,
             order.remaining_quantity,
             order.owner_key == owner_key,
-            _allotted(venue, combo, order.price) is not None,
+            leg_prices(venue, combo.legs, order.price) is not None,
         )
         for order in within
     ]
 
 
-def _allotted(venue: Venue, combo: Instrument, net_price: int) -> tuple[int, ...] | None:
-    marks = [venue.marks.mark_price(leg.instrument_id) for leg in combo.legs]
-    bands = [price_band(venue, leg.instrument_id) for leg in combo.legs]
-    return allot(combo.legs, marks, bands, net_price)
+def leg_prices(venue: Venue, legs: Legs, net_price: int) -> tuple[int, ...] | None:
+    """Prices of the legs at which two orders in a combo trade, if their bands allow any."""
+    marks = [venue.marks.mark_price(leg.instrument_id) for leg in legs]
+    bands = [price_band(venue, leg.instrument_id) for leg in legs]
+    return allot(legs, marks, bands, net_price)
 
 
 # -- arriving orders ------------------------------------------------------------------------------
@@ -263,7 +265,7 @@ def _carry_out(venue: Venue, taker: Order, plan: Plan) -> None:
 def _trade_combo(venue: Venue, combo: Instrument, taker: Order, step: Match) -> int:
     """Units with an order in the combo's own book; returns its subaccount."""
     maker = venue.orders[step.order_id]
-    prices = _allotted(venue, combo, step.price)
+    prices = leg_prices(venue, combo.legs, step.price)
     assert prices is not None, "the plan stops there"
     side = taker.terms.side
     fills = [

@@ -27,6 +27,7 @@ from exchange.model import (
 )
 from exchange.sdk import types
 from exchange.sdk.book import BookMirror
+from exchange.sdk.combos import COMBO_KINDS, AskedLeg, Combo, created, trades, verified
 from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
 from exchange.sdk.order_fields import decimal_options, price_fields, signed_fields
 from exchange.sdk.quotes import TwoSided
@@ -218,11 +219,19 @@ class AsyncClient:
             known = await self._typed(
                 types.Instrument, "public/get_instrument", {"instrument_name": name}
             )
-            terms = unpack_instrument_id(known.instrument_id)
-            if instrument_name(known.base_currency, terms) != name:
+            if known.kind in COMBO_KINDS:
+                details = await self.call("public/get_combo_details", {"combo_id": name})
+                known = await verified(known, details, self.instrument)
+            elif name != instrument_name(
+                known.base_currency, unpack_instrument_id(known.instrument_id)
+            ):
                 raise BadArgument(f"the venue's id of {name} means another instrument")
             self._instruments[name] = known
         return known
+
+    async def create_combo(self, *legs: AskedLeg) -> Combo:
+        """List a combo, or find it; `direction` sell: buying what was asked is selling this."""
+        return created(await self.call("private/create_combo", {"trades": trades(legs)}), legs)
 
     async def order_book(self, name: str, depth: int = 10) -> types.OrderBook:
         """The book as it stands."""
@@ -303,6 +312,7 @@ class AsyncClient:
         terms = OrderTerms(
             subaccount_id=await self.subaccount_id(),
             instrument_id=instrument.instrument_id,
+            legs_hash=instrument.legs_hash,
             side=Side.BUY if direction == "buy" else Side.SELL,
             quantity=to_quantity(amount),
             limit_price=limit_price,
@@ -368,6 +378,7 @@ class AsyncClient:
         terms = OrderTerms(
             subaccount_id=order.subaccount_id,
             instrument_id=instrument.instrument_id,
+            legs_hash=instrument.legs_hash,
             side=Side.BUY if order.direction == "buy" else Side.SELL,
             quantity=to_quantity(amount),
             limit_price=signed,
@@ -474,7 +485,7 @@ class AsyncClient:
             self._index_prices[instrument.price_index] = (price, now_s)
         rate = to_price(max(instrument.maker_commission, instrument.taker_commission), "fee rate")
         cents = div_up(mul_div_up(price * FEE_MARGIN, rate, CASH_SCALE), 10_000)
-        return cents * 10_000
+        return cents * 10_000 * instrument.contracts
 
     # -- positions and money --------------------------------------------------------------------
 

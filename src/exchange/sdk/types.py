@@ -25,6 +25,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     taker_commission: Decimal
     strike: Decimal = Decimal(0)
     option_type: str = ""
+    legs_hash: bytes = b""  # of a combo, what is signed; from the legs, never from the venue
+    contracts: int = 1  # in a unit of a combo
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
