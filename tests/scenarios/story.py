@@ -10,7 +10,8 @@ What stands behind `->` is the whole outcome, in order; a line without it must n
 Quantities are contracts, amounts USDC. Words behind the price: ioc, fok, post-only, or-refuse,
 reduce-only, for 60s, show 1, max-fee 5, cancel-maker, cancel-both, decrement, market (the price is
 the worst one), worth 2,450 (a volatility order, and what its volatility is worth), as NAME (to
-cancel, amend or reprice it later).
+cancel, amend or reprice it later). `spread is 1 100k-call and -1 110k-call` lists a
+combo and names it.
 """
 
 import re
@@ -39,6 +40,8 @@ from exchange.commands import (
     AdvanceClock,
     CutBatch,
     DepositSeen,
+    Halt,
+    ListCombo,
     NonceFloorSeen,
     PricedOrder,
     Reprice,
@@ -48,6 +51,8 @@ from exchange.commands import (
 from exchange.events import (
     AnyEvent,
     BatchCut,
+    ComboListed,
+    ComboTraded,
     FundingAccrued,
     FundingPaid,
     OrderAmended,
@@ -62,7 +67,7 @@ from exchange.events import (
     Withdrawn,
 )
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, format_decimal
-from exchange.model import SelfTradePrevention, Side, TimeInForce
+from exchange.model import Leg, SelfTradePrevention, Side, TimeInForce
 
 Events = tuple[AnyEvent, ...]
 PREVENTIONS: Final = {
@@ -71,7 +76,7 @@ PREVENTIONS: Final = {
     "decrement": SelfTradePrevention.DECREMENT,
 }
 NUMBER: Final = r"(-?[\d,]+(?:\.\d+)?)"
-INSTRUMENT: Final = r"(\d+k-(?:call|put)|perpetual|future)"
+INSTRUMENT: Final = r"(\d+k-(?:call|put)|[a-z]+)"
 
 
 LINEAR: Final = {"perpetual": PERP, "future": FUTURE}
@@ -115,6 +120,11 @@ class Story:
         self.venue: Venue = linear_venue(fees=FEES if fees else NO_FEES, **parameters)
         self.people: dict[str, int] = {}
         self.named: dict[str, Events] = {}
+        self.combos: dict[str, int] = {}
+
+    def instrument_id(self, words: str) -> int:
+        """What a story names: an option, or a combo that it listed."""
+        return self.combos[words] if words in self.combos else instrument_id(words)
 
     def tell(self, line: str) -> None:
         """One line: find what it says, do it, compare."""
@@ -148,7 +158,9 @@ def outcome(events: Events) -> Iterator[str]:
         match event:
             case OrderPlaced() | OrderAmended():
                 resting = event.quantity
-            case Traded():
+            case ComboTraded(quantity=quantity):
+                resting -= quantity
+            case Traded(combo_id=0):
                 resting -= event.quantity
             case OrderCanceled(order_id=order_id) if order_id == arrived:
                 resting -= event.canceled_quantity
@@ -156,11 +168,19 @@ def outcome(events: Events) -> Iterator[str]:
         yield f"rests {grouped(resting, QUANTITY_SCALE)}"
 
 
+def traded(event: ComboTraded | Traded) -> str:
+    """A trade, of a combo at its net price; its legs follow."""
+    is_combo = isinstance(event, ComboTraded)
+    price = grouped(event.net_price if is_combo else event.price, CASH_SCALE)
+    verb = "leg" if not is_combo and event.combo_id else "trades"
+    return f"{verb} {grouped(event.quantity, QUANTITY_SCALE)} at {price}"
+
+
 def told(event: AnyEvent) -> str:
     """One event in traders' words; nothing for those that say nothing to them."""
     match event:
-        case Traded(quantity=quantity, price=price):
-            return f"trades {grouped(quantity, QUANTITY_SCALE)} at {grouped(price, CASH_SCALE)}"
+        case ComboTraded() | Traded():
+            return traded(event)
         case OrderCanceled(canceled_quantity=quantity, reason=reason):
             return f"cancels {grouped(quantity, QUANTITY_SCALE)} ({reason})"
         case Refused(reason=reason):
@@ -210,12 +230,14 @@ def order(
     changes, label = instructions(story, words)
     if key:
         changes["signer"] = key
+    number = story.instrument_id(what)
     events = story.venue.order(
         story.person(name),
         Side.BUY if verb == "bids" else Side.SELL,
         plain(quantity),
         plain(price),
-        instrument_id(what),
+        number,
+        legs_hash=story.venue.engine.instruments[number].legs_hash,
         **changes,
     )
     if label:
@@ -260,6 +282,20 @@ def instruction(token: str, tokens: Iterator[str]) -> dict[str, Any]:
             return {"volatility": 1, "worth": usdc(plain(next(tokens)))}
         case _:
             return {"self_trade_prevention": PREVENTIONS[token]}
+
+
+def lists(story: Story, name: str, legs: str) -> Events:
+    given = [leg.split() for leg in legs.split(" and ")]
+    events = story.venue.send(
+        ListCombo(legs=tuple(Leg(instrument_id(what), int(ratio)) for ratio, what in given))
+    )
+    (listed,) = [event for event in events if isinstance(event, ComboListed)]
+    story.combos[name] = listed.instrument_id
+    return events
+
+
+def halts(story: Story, what: str) -> Events:
+    return story.venue.send(Halt(instrument_id=story.instrument_id(what)))
 
 
 def amend(story: Story, name: str, field: str, value: str) -> Events:
@@ -364,13 +400,15 @@ def book(story: Story, what: str, bids: str, asks: str) -> None:
             for price, quantity in side
         )
         or "none"
-        for side in story.venue.book(instrument_id(what))
+        for side in story.venue.book(story.instrument_id(what))
     ]
     assert said == [bids, asks], f"bids {said[0]} and asks {said[1]}"
 
 
 ACTIONS: Final[list[tuple[str, Callable[..., Events | None]]]] = [
     (rf"(\S+) deposits {NUMBER}", deposit),
+    (r"(\w+) is (-?\d \d+k-\w+(?: and -?\d \d+k-\w+)+)", lists),
+    (rf"{INSTRUMENT} is halted", halts),
     (rf"(\S+(?: by \S+)?) (bids|offers) {NUMBER} {INSTRUMENT} at {NUMBER}(.*)", order),
     (rf"(\S+) moves to (price|quantity) {NUMBER}", amend),
     (r"(\S+) is canceled", cancel),
