@@ -95,6 +95,8 @@ THINGS = {
     "QuotesRepeated",
     "Transferred",
     "InterestPaid",
+    "ComboListed",
+    "ComboTraded",
 }
 
 

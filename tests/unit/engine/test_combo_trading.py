@@ -327,6 +327,39 @@ def test_post_only_without_anybody_rests_at_its_limit(market: Market) -> None:
     market.sell(market.bob, 1, 995)
 
 
+def test_post_only_asks_the_better_of_both_books(market: Market) -> None:
+    """A rival beyond the limit does not count, one better than the legs does."""
+    market.sell(market.bob, 1, 1_100)
+    market.leg(market.carl, SELL, 1, 2_490)
+    market.leg(market.carl, BUY, 1, 1_500, HIGH)
+    first = market.buy(market.anne, 1, 1_050, post_only=True)
+    assert placed_in(first).limit_price == usdc("989.99")
+    market.sell(market.bob, 1, 990, post_only=True)
+    second = market.buy(market.anne, 1, 1_050, post_only=True)
+    assert placed_in(second).limit_price == usdc("989.99")
+
+
+def test_nothing_trades_between_the_first_expiry_and_its_delivery() -> None:
+    """The legs that live on may still move."""
+    from tests.venue import EXPIRY_S
+
+    later = call(100_000, expiry=EXPIRY_S + 7 * 86_400)
+    market = Market()
+    market.venue.list_instruments(later)
+    market.venue.mark({later: 3_000})
+    listed = market.venue.send(ListCombo(legs=(Leg(C, 1), Leg(later, -1))))[-1]
+    market.combo = market.venue.engine.instruments[listed.instrument_id]
+    market.venue.wait_until(EXPIRY_S - 60)
+    market.venue.index()
+    long = {"deadline": EXPIRY_S + 600}
+    market.venue.sell(market.carl, 1, 2_500, **long)
+    market.buy(market.anne, 1, -400, **long)
+    market.venue.wait_until(EXPIRY_S + 1)
+    market.venue.index()
+    assert legs(market.leg(market.carl, BUY, 1, 2_950, later)) == []
+    assert market.book() == [[(-400, 1)], []]
+
+
 def test_an_amend_keeps_priority_when_only_the_quantity_falls(market: Market) -> None:
     """All else is a new arrival, which may trade."""
     first = market.sell(market.anne, 2, 1_000)

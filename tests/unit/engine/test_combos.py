@@ -14,7 +14,7 @@ from tests.venue import (
     refusals,
 )
 
-from exchange.commands import Halt, ListCombo, Resume
+from exchange.commands import CancelAll, Halt, ListCombo, Resume
 from exchange.events import (
     ComboListed,
     InstrumentExpired,
@@ -22,7 +22,7 @@ from exchange.events import (
     InstrumentStatusChanged,
     RejectReason,
 )
-from exchange.model import InstrumentStatus, Kind, Leg, combo_seq
+from exchange.model import InstrumentStatus, Kind, Leg, Side, combo_seq
 from exchange.signing import legs_hash
 
 HIGH = call(110_000)
@@ -118,6 +118,19 @@ def test_of_too_many_combos_the_oldest_without_orders_ends() -> None:
     assert venue.engine.status(first) is InstrumentStatus.EXPIRED
     assert listed(ask(venue, *SPREAD)).instrument_id == second
     assert listed(ask(venue, (C, 1), (P, 1))).instrument_id not in (first, second)
+
+
+def test_a_combo_with_orders_keeps_its_place() -> None:
+    """Then one more is refused."""
+    venue = open_venue(limits=limits(combos_max=1))
+    first = listed(ask(venue, *SPREAD)).instrument_id
+    anne = venue.fund("0x" + "1" * 40)
+    venue.buy(anne, 1, 2_500)
+    venue.order(anne, Side.BUY, 1, 100, first, legs_hash=legs_hash(SPREAD))
+    assert refusals(ask(venue, (C, 1), (P, 1))) == [RejectReason.TOO_MANY_COMBOS]
+    venue.send(CancelAll(subaccount_id=anne))
+    venue.buy(anne, 1, 2_500)
+    assert names(ask(venue, (C, 1), (P, 1)))[0] == "InstrumentExpired"
 
 
 def test_a_combo_is_halted_with_any_leg_and_live_again_with_all() -> None:
