@@ -44,7 +44,6 @@ from exchange.commands import (
     DepositSeen,
     Halt,
     InterestParameters,
-    ListCombo,
     MassQuote,
     NonceFloorSeen,
     PlaceLinked,
@@ -67,7 +66,6 @@ from exchange.fixed import RATIO_SCALE
 from exchange.model import (
     HitCondition,
     InstrumentStatus,
-    Leg,
     LinkKind,
     OrderTerms,
     PriceSource,
@@ -162,7 +160,6 @@ class Flow:
         kinds = (
             (36, self.place),
             (4, self.link),
-            (8, self.combine),
             (4, self.amend),
             (2, self.quote),
             (2, self.reprice),
@@ -205,44 +202,6 @@ class Flow:
 
     def pick(self, choices: Sequence[Any]) -> Any:
         return choices[self.draw(0, len(choices) - 1)]
-
-    def combine(self) -> Events:
-        """List a combo of what trades, or enter an order in one, near the sum of its marks."""
-        engine = self.venue.engine
-        combos = [
-            one
-            for one in engine.instruments.values()
-            if one.legs and engine.mark(one.instrument_id)
-        ]
-        if not combos or self.rarely():
-            ratios = (self.pick((1, 1, 2)), self.pick((-1, -1, 1, -2)))
-            legs = zip((self.instrument_id(), self.instrument_id()), ratios, strict=True)
-            return self.venue.send(ListCombo(legs=tuple(Leg(*leg) for leg in legs)))
-        combo = self.pick(combos)
-        mark = engine.mark(combo.instrument_id)
-        assert mark is not None
-        terms = self.venue.terms(
-            self.pick(self.accounts),
-            self.pick(list(Side)),
-            1,
-            1,
-            combo.instrument_id,
-            legs_hash=combo.legs_hash,
-            deadline=self.venue.now_s + self.pick((5, 600, DAY)),
-        )
-        price = mark.mark_price // 10_000 * 10_000 + self.draw(-10, 10) * usdc(10)
-        terms = msgspec.structs.replace(terms, quantity=self.draw(1, 40) * LOT, limit_price=price)
-        self.terms.append(terms)
-        return self.venue.enter(
-            PlaceOrder(
-                terms=terms,
-                signature=b"",
-                time_in_force=self.pick((TimeInForce.GTC, TimeInForce.GTC, *TimeInForce)),
-                post_only=self.rarely(),
-                self_trade_prevention=self.pick(list(SelfTradePrevention)),
-                mmp=self.draw(0, 3) == 0,
-            )
-        )
 
     def instrument_id(self) -> int:
         """Mostly one that trades."""

@@ -95,8 +95,6 @@ THINGS = {
     "QuotesRepeated",
     "Transferred",
     "InterestPaid",
-    "ComboListed",
-    "ComboTraded",
 }
 
 
