@@ -6,7 +6,6 @@ from them alone. Each belongs to the command with the same `seq`.
 
 import msgspec
 
-from exchange.fixed import QUANTITY_SCALE, div_half_even
 from exchange.model import (
     HitCondition,
     Instrument,
@@ -311,11 +310,6 @@ class ComboTraded(Event, frozen=True, kw_only=True):
     maker_order_id: int = 0
     maker_subaccount_id: int = 0
     maker_fee: int = 0
-
-    @property
-    def net_price(self) -> int:
-        """Micro-USDC a unit; half-even where the lots of a leg are finer than the combo's."""
-        return div_half_even(self.value * QUANTITY_SCALE, self.quantity)
 
 
 class Traded(Event, frozen=True, kw_only=True):

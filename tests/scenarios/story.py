@@ -35,6 +35,7 @@ from tests.venue import (
     usdc,
 )
 
+from exchange.api.records import net_price
 from exchange.commands import (
     AccrueFunding,
     AdvanceClock,
@@ -171,7 +172,7 @@ def outcome(events: Events) -> Iterator[str]:
 def traded(event: ComboTraded | Traded) -> str:
     """A trade, of a combo at its net price; its legs follow."""
     is_combo = isinstance(event, ComboTraded)
-    price = grouped(event.net_price if is_combo else event.price, CASH_SCALE)
+    price = grouped(net_price(event) if is_combo else event.price, CASH_SCALE)
     verb = "leg" if not is_combo and event.combo_id else "trades"
     return f"{verb} {grouped(event.quantity, QUANTITY_SCALE)} at {price}"
 

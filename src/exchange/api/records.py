@@ -13,7 +13,7 @@ import msgspec
 from exchange import events as ev
 from exchange.commands import ExpiryRisk, MassQuote, PlaceOrder, UpdateMarks
 from exchange.events import AnyEvent, OrderArmed, OrderPlaced
-from exchange.fixed import QUANTITY_SCALE, mul_div_down, notional
+from exchange.fixed import QUANTITY_SCALE, div_half_even, mul_div_down, notional
 from exchange.margin.merkle import leaves as merkle_leaves
 from exchange.model import Legs, OrderStatus, Side, TimeInForce, Trigger
 
@@ -44,6 +44,11 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     combo_trade_id: int = 0
 
 
+def net_price(event: ev.ComboTraded) -> int:
+    """Micro-USDC a unit; half-even where the lots of a leg are finer than the combo's."""
+    return div_half_even(event.value * QUANTITY_SCALE, event.quantity)
+
+
 def trade_of(
     event: ev.Traded | ev.ComboTraded,
     stamp: tuple[int, int],
@@ -51,7 +56,7 @@ def trade_of(
     last: Trade | None,
 ) -> Trade:
     """A trade's record: `stamp` is (seq, time_ns), `prices` (index, mark), then the last trade."""
-    price = event.price if isinstance(event, ev.Traded) else event.net_price
+    price = event.price if isinstance(event, ev.Traded) else net_price(event)
     trade = Trade(
         trade_id=event.trade_id,
         seq=stamp[0],
