@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from tests.bench.gas_margin import margin_figures
 from tests.bench.margin import machine
 from tests.settlement_world import ORACLE_KEYS, RELAYER_KEY, World
 
@@ -65,7 +66,8 @@ def run() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder))
         try:
-            return {"machine": machine(), "figures": Meter(world).figures()}
+            figures = margin_figures(world.chain) | Meter(world).figures()
+            return {"machine": machine(), "figures": figures}
         finally:
             world.close()
 
