@@ -1,12 +1,14 @@
 """Which subaccounts an event concerns; the rows themselves are tested with their methods."""
 
+import msgspec
 import pytest
-from tests.venue import C
+from tests.venue import COLLATERALS, C, configuration
 
 from exchange import events as ev
-from exchange.api.liquidations import STAGES, notice_result
+from exchange.api.liquidations import STAGES, notice_result, token_result
 from exchange.api.records import Notice, notified
 from exchange.api.views import VenueView
+from exchange.margin.liquidation import Token
 from exchange.model import LiquidationStage
 
 
@@ -37,3 +39,14 @@ def test_whom_an_event_concerns():
 def test_other_events_are_no_notices():
     with pytest.raises(AssertionError):
         notice_result(VenueView(), Notice(1, 1, ev.ClockAdvanced(offset_ns=1)), 2)
+
+
+def test_a_token_is_named():
+    view = VenueView()
+    view.parameters = configuration(collaterals=COLLATERALS)
+    row = token_result(view, Token(1, 150_000_000, 5_250_000_000))
+    assert msgspec.json.decode(msgspec.json.encode(row)) == {
+        "currency": "WETH",
+        "amount": 1.5,
+        "value": 5_250,
+    }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.liquidation_world import PERCENT, rules
-from tests.margin_world import account, marks_book, option, perpetual
+from tests.margin_world import WETH, account, marks_book, option, perpetual
 
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE
 from exchange.margin import liquidation as rule
@@ -182,3 +182,11 @@ def test_no_transfer_lowers_the_excess(quantities, cash, fraction, rate):
     before = held.maintenance_excess()
     cost = rule.discount(rate * PERCENT, fraction * 10**14, max(0, held.equity()), released)
     assert held.maintenance_excess_with(part.quantities(-1)) + part.value - cost >= before
+
+
+def test_tokens_without_a_price_stay_where_they_are():
+    marks = marks_book()
+    assert rule.tokens_of({99: 10**8}, RATIO_SCALE, marks) == ()
+    known = rule.tokens_of({WETH: 10**8, 99: 5}, RATIO_SCALE // 2, marks)
+    index_price = marks.asset_price(marks.collaterals[WETH])
+    assert known == (rule.Token(WETH, 10**8 // 2, -(-index_price // 2)),)

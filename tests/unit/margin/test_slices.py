@@ -123,3 +123,20 @@ def test_a_hedge_that_costs_less_is_chosen():
     hedge = offer(perpetual(), quantity=hedge_quantity(held, held._marks, row) // 100 * 100)
     found = best_slice(held, [offer(CALL, premium=3_000), hedge], held._marks, NEVER)
     assert found.instrument_id == perpetual()
+
+
+def test_only_what_rises_with_the_index_hedges():
+    marks = marks_book()
+    held = account({CALL: -10}, 500_000, marks)
+    assert hedge_quantity(held, marks, marks.row(PUT)) == 0
+
+
+def test_an_offer_of_nothing_is_no_slice():
+    held = strangle()
+    assert best_slice(held, [offer(CALL, quantity=0)], held._marks, NEVER) is None
+
+
+def test_the_smallest_slice_is_a_sixty_fourth_in_lots():
+    held = strangle()
+    found = best_slice(held, [offer(CALL)], held._marks, -NEVER)
+    assert found.quantity == 100
