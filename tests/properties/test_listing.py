@@ -56,6 +56,7 @@ def test_expiries_are_those_of_a_walk_through_the_days(now_s, daily, weekly, mon
 RULES = UnderlyingRules(
     underlying_id=1,
     tick_size="5",
+    linear_tick_size="1",
     lot_size="0.01",
     min_quantity="0.01",
     perpetual=True,

@@ -30,6 +30,7 @@ from exchange.fixed import (
     notional,
     to_milliseconds_down,
 )
+from exchange.matching.listing import cycle
 from exchange.model import (
     Instrument,
     InstrumentStatus,
@@ -118,7 +119,7 @@ def instrument_result(view: VenueView, instrument: Instrument) -> Result:
         "quote_currency": "USDC",
         "counter_currency": "USDC",
         "settlement_currency": "USDC",
-        "settlement_period": "perpetual" if instrument.kind is Kind.PERPETUAL else "week",
+        "settlement_period": cycle(instrument.expiry) if instrument.expiry else "perpetual",
         "price_index": index_name(base),
         "contract_size": 1,
         "tick_size": cash_number(instrument.tick_size),

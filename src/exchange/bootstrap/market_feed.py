@@ -14,7 +14,7 @@ from exchange.commands import ListInstruments
 from exchange.config import Settings
 from exchange.events import InstrumentListed
 from exchange.fixed import to_seconds_down
-from exchange.model import Underlying
+from exchange.model import Kind, Underlying, unpack_instrument_id
 from exchange.oracle.ccxt_source import CcxtMarket, ccxt_source, parse_index_sources
 from exchange.oracle.chain_data import RecordedChain, read_chain
 from exchange.oracle.dev_market import DevMarket, dev_feeds, load_dev_market
@@ -117,17 +117,24 @@ class MarketFeed:
         return added
 
     async def _listings(self, underlying: Underlying) -> ListInstruments:
+        """What the rules want; a recorded chain's options take the place of theirs."""
         now_s = to_seconds_down(self._sequencer.now_ns())
-        if self._chain and self._chain.index_price(underlying.underlying_id):
-            ahead = [
-                item
-                for option, item in zip(self._chain.options, self._chain.listings(), strict=True)
-                if option.terms.expiry > now_s
-            ]
-            return ListInstruments(listings=tuple(ahead))
         index_price = await self._sequencer.read(
             lambda engine: engine.index_price(underlying.underlying_id)
         )
-        return self._market.chain_command(
+        by_rules = self._market.chain_command(
             underlying.name, index_price or self._market.start_price(underlying.name), now_s
         )
+        if not self._chain or not self._chain.index_price(underlying.underlying_id):
+            return by_rules
+        linear = [
+            item
+            for item in by_rules.listings
+            if unpack_instrument_id(item.instrument_id).kind is not Kind.OPTION
+        ]
+        ahead = [
+            item
+            for option, item in zip(self._chain.options, self._chain.listings(), strict=True)
+            if option.terms.expiry > now_s
+        ]
+        return ListInstruments(listings=(*linear, *ahead))

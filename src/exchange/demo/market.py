@@ -51,17 +51,25 @@ async def fund(world: World, report: Report) -> None:
 
 
 async def list_chains(world: World, report: Report) -> None:
-    """Option chains of BTC and ETH are listed, and every instrument has a mark."""
+    """BTC and ETH have options, futures and a perpetual each, and every instrument has a mark."""
     await world.connect()
     client = world.takers[0].api
     for currency in ("BTC", "ETH"):
         listed = await client.instruments(currency)
         marked = [s for s in await client.summaries(currency) if s.mark_price is not None]
-        require(listed, f"no {currency} option is listed")
+        options = [one for one in listed if one.kind == "option"]
+        require(options, f"no {currency} option is listed")
+        require(
+            f"{currency}_USDC-PERPETUAL" in {one.instrument_name for one in listed},
+            f"no {currency} perpetual is listed",
+        )
         require(len(marked) == len(listed), f"{len(listed) - len(marked)} have no mark")
-        expiries = {one.expiration_timestamp for one in listed}
+        expiries = {one.expiration_timestamp for one in options}
         report.add(
-            "list", f"{currency} options, all marked", f"{len(listed)} / {len(expiries)} expiries"
+            "list", f"{currency} options, all marked", f"{len(options)} / {len(expiries)} expiries"
+        )
+        report.add(
+            "list", f"{currency} perpetual and futures, all marked", len(listed) - len(options)
         )
 
 
@@ -98,7 +106,7 @@ async def _near_the_money(world: World) -> list[Instrument]:
     chosen: list[Instrument] = []
     for currency in ("BTC", "ETH"):
         index = await client.index_price(f"{currency.lower()}_usdc")
-        listed = await client.instruments(currency)
+        listed = [one for one in await client.instruments(currency) if one.kind == "option"]
         expiries = sorted({one.expiration_timestamp for one in listed})[:2]
         near = [one for one in listed if one.expiration_timestamp in expiries]
         near.sort(key=lambda one: (abs(one.strike - index), one.instrument_name))

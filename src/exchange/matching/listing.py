@@ -65,7 +65,8 @@ class UnderlyingRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to list on one underlying; prices and quantities are decimal text."""
 
     underlying_id: int
-    tick_size: str
+    tick_size: str  # of options
+    linear_tick_size: str  # of perpetuals and futures
     lot_size: str
     min_quantity: str
     perpetual: bool
@@ -97,7 +98,8 @@ def parse_rules(text: str) -> ListingRules:
         assert bool(days) or underlying.options == Expiries(), "options need strike steps"
         assert all(step.strikes_each_side > 0 for step in underlying.strike_steps)
         assert all(is_multiple(step.step_size, PRICE_QUANTUM) for step in underlying.strike_steps)
-        assert is_multiple(_scaled(underlying.tick_size, CASH_SCALE), PRICE_QUANTUM)
+        for tick_size in (underlying.tick_size, underlying.linear_tick_size):
+            assert is_multiple(_scaled(tick_size, CASH_SCALE), PRICE_QUANTUM)
         lot_size = _scaled(underlying.lot_size, QUANTITY_SCALE)
         assert is_multiple(_scaled(underlying.min_quantity, QUANTITY_SCALE), lot_size)
     return rules
@@ -113,7 +115,7 @@ def expiries_ahead(cycles: Expiries, now_s: int) -> tuple[int, ...]:
         cycles.quarterly * _WEEKS_IN_QUARTER_MAX,
     )
     fridays = [first_friday + 7 * week for week in range(weeks)]
-    month_ends = [day for day in fridays if civil_date(day)[1] != civil_date(day + 7)[1]]
+    month_ends = [day for day in fridays if _ends_month(day)]
     quarter_ends = [day for day in month_ends if is_multiple(civil_date(day)[1], _QUARTER_MONTHS)]
     days = {
         *range(first_day, first_day + cycles.daily),
@@ -122,6 +124,18 @@ def expiries_ahead(cycles: Expiries, now_s: int) -> tuple[int, ...]:
         *quarter_ends[: cycles.quarterly],
     }
     return tuple(day * SECONDS_PER_DAY + EXPIRY_SECOND_OF_DAY for day in sorted(days))
+
+
+def cycle(expiry: int) -> str:
+    """`month` for the last Friday of one, quarters included, `week` for others, else `day`."""
+    day = div_down(expiry, SECONDS_PER_DAY)
+    if day % 7 != _FRIDAY:
+        return "day"
+    return "month" if _ends_month(day) else "week"
+
+
+def _ends_month(friday: int) -> bool:
+    return civil_date(friday)[1] != civil_date(friday + 7)[1]
 
 
 def strikes_around(forward_price: int, step: StrikeStep) -> tuple[int, ...]:
@@ -167,9 +181,10 @@ def option_chain(
 
 def to_listing(rules: UnderlyingRules, terms: InstrumentTerms) -> InstrumentListing:
     """The entry of a `ListInstruments` command, with the price and quantity grid."""
+    is_option = terms.kind is Kind.OPTION
     return InstrumentListing(
         instrument_id=pack_instrument_id(terms),
-        tick_size=_scaled(rules.tick_size, CASH_SCALE),
+        tick_size=_scaled(rules.tick_size if is_option else rules.linear_tick_size, CASH_SCALE),
         lot_size=_scaled(rules.lot_size, QUANTITY_SCALE),
         min_quantity=_scaled(rules.min_quantity, QUANTITY_SCALE),
     )

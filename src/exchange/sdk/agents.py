@@ -34,6 +34,7 @@ class MakerSettings(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal = Decimal(1)
     half_spread: Decimal = Decimal("0.02")
     linear_half_spread: Decimal = Decimal("0.0005")  # of perpetuals and futures
+    linear_lean: Decimal = Decimal("0.001")  # how far they move against a full position
     half_spread_ticks: int = 2
     position_max: Decimal = Decimal(20)  # in one instrument; beyond it that side rests
     requote_move: Decimal = Decimal("0.001")  # of the index
@@ -140,11 +141,13 @@ class Maker:
         return name in self._instruments and self._instruments[name].kind == "future"
 
     def _price(self, summary: Summary, direction: Direction) -> Decimal:
-        linear = self._is_linear(summary.instrument_name)
-        half_spread = self._settings.linear_half_spread if linear else self._settings.half_spread
-        settings = msgspec.structs.replace(self._settings, half_spread=half_spread)
-        tick = self._instruments[summary.instrument_name].tick_size
-        return quote_price(summary, direction, tick, settings)
+        name = summary.instrument_name
+        instrument = self._instruments[name]
+        settings = self._settings
+        if instrument.kind == "future":
+            summary = leaning(summary, self._positions.get(name, Decimal(0)), settings)
+            settings = msgspec.structs.replace(settings, half_spread=settings.linear_half_spread)
+        return quote_price(summary, direction, instrument.tick_size, settings)
 
     async def _quote(self, summary: Summary, direction: Direction) -> None:
         key = (summary.instrument_name, direction)
@@ -209,6 +212,20 @@ def near_the_money(
             )
             chosen += rows[: 2 * settings.strikes]  # calls and puts
     return chosen
+
+
+def leaning(summary: Summary, position: Decimal, settings: MakerSettings) -> Summary:
+    """A perpetual's or future's row with what a maker of this position thinks it worth.
+
+    A perpetual is worth its index: quoted around its mark, which follows the book, a premium would
+    feed itself. A full position moves both by `linear_lean` to the side that reduces it; that
+    is what the perpetual's premium, and so its funding, comes from.
+    """
+    is_perpetual = summary.instrument_name.endswith("-PERPETUAL")
+    worth = summary.underlying_price if is_perpetual else summary.mark_price
+    assert worth is not None
+    share = max(Decimal(-1), min(Decimal(1), position / settings.position_max))
+    return msgspec.structs.replace(summary, mark_price=worth * (1 - share * settings.linear_lean))
 
 
 def quote_price(

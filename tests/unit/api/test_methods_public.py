@@ -53,6 +53,7 @@ def test_instruments_are_described(world):
     expected = {
         "kind": "option",
         "option_type": "call",
+        "settlement_period": "month",
         "strike": 100_000,
         "tick_size": 0.01,
         "min_trade_amount": 0.01,

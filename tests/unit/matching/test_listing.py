@@ -10,6 +10,7 @@ from exchange.commands import InstrumentListing
 from exchange.matching.listing import (
     Expiries,
     StrikeStep,
+    cycle,
     due_instruments,
     expiries_ahead,
     option_chain,
@@ -36,6 +37,7 @@ RULES = parse_rules(
 [[underlyings]]
 underlying_id = 1
 tick_size = "5"
+linear_tick_size = "1"
 lot_size = "0.01"
 min_quantity = "0.1"
 perpetual = true
@@ -66,6 +68,18 @@ def codes(now_s, **cycles):
 )
 def test_expiries_follow_the_calendar_and_count_once(cycles, expected):
     assert codes(SATURDAY_NOON, **cycles) == expected
+
+
+def test_an_expiry_belongs_to_its_longest_cycle():
+    """25 December 2026 ends a month and a quarter; 4 December a week, 22 November a day."""
+    days = expiries_ahead(Expiries(daily=1, weekly=2, quarterly=1), SATURDAY_NOON)
+    named = [(expiry_code(expiry), cycle(expiry)) for expiry in days]
+    assert named == [
+        ("22NOV26", "day"),
+        ("27NOV26", "month"),
+        ("4DEC26", "week"),
+        ("25DEC26", "month"),
+    ]
 
 
 def test_an_expiry_within_the_hour_is_not_listed():
@@ -140,11 +154,18 @@ def test_the_grid_grows_finer_as_an_expiry_comes_nearer():
     assert near[0] == InstrumentTerms(Kind.OPTION, 1, friday, 99_500 * USDC, OptionKind.CALL)
 
 
-def test_a_listing_carries_the_grid():
-    terms = InstrumentTerms(Kind.PERPETUAL, 1)
+@pytest.mark.parametrize(
+    ("terms", "tick_size"),
+    [
+        (InstrumentTerms(Kind.PERPETUAL, 1), 1),
+        (InstrumentTerms(Kind.FUTURE, 1, 1_798_185_600), 1),
+        (InstrumentTerms(Kind.OPTION, 1, 1_798_185_600, 10**11, OptionKind.CALL), 5),
+    ],
+)
+def test_a_listing_carries_the_grid_of_its_kind(terms, tick_size):
     assert to_listing(RULES, terms) == InstrumentListing(
         instrument_id=pack_instrument_id(terms),
-        tick_size=5 * USDC,
+        tick_size=tick_size * USDC,
         lot_size=100,
         min_quantity=1_000,
     )
@@ -154,6 +175,7 @@ def table(**changes):
     lines = {
         "underlying_id": "1",
         "tick_size": '"5"',
+        "linear_tick_size": '"1"',
         "lot_size": '"0.01"',
         "min_quantity": '"0.1"',
         "perpetual": "true",
@@ -179,6 +201,7 @@ STEP = '{ days_max = 3, step = "%s", strikes_each_side = %d }'
         table(strike_steps=f"[{STEP % ('0.0000001', 1)}]"),
         table(strike_steps=f"[{STEP % ('0', 1)}]"),
         table(tick_size='"0.001"'),
+        table(linear_tick_size='"0.001"'),
         table(lot_size='"0"'),
         table(min_quantity='"0.015"'),
     ],

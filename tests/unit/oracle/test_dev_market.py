@@ -42,11 +42,14 @@ def test_expiries_are_days_fridays_and_month_ends(now_s: int, codes: list[str]) 
 
 
 def test_a_chain_has_eleven_strikes_around_the_index() -> None:
-    """A call and a put each; steps widen with time."""
+    """A call and a put each, steps widen with time; the perpetual and two futures come first."""
     command = MARKET.chain_command("BTC", 101_200 * 10**6, NOW_S)
-    terms = [unpack_instrument_id(listing.instrument_id) for listing in command.listings]
-    assert len(terms) == len(set(terms)) == 5 * 11 * 2
-    assert {t.kind for t in terms} == {Kind.OPTION}
+    listed = [unpack_instrument_id(listing.instrument_id) for listing in command.listings]
+    assert len(listed) == len(set(listed))
+    assert [t.kind for t in listed[:4]] == [Kind.PERPETUAL, Kind.FUTURE, Kind.FUTURE, Kind.OPTION]
+    assert [expiry_code(t.expiry) for t in listed[1:3]] == ["27NOV26", "25DEC26"]
+    terms = listed[3:]
+    assert len(terms) == 5 * 11 * 2
     first, last = min(t.expiry for t in terms), max(t.expiry for t in terms)
     near = sorted({t.strike // 10**6 for t in terms if t.expiry == first})
     far = sorted({t.strike // 10**6 for t in terms if t.expiry == last})
@@ -60,7 +63,7 @@ def test_strikes_stay_positive_when_the_index_is_tiny() -> None:
     """The chain then begins one step above zero."""
     command = MARKET.chain_command("ETH", 120 * 10**6, NOW_S)
     terms = [unpack_instrument_id(listing.instrument_id) for listing in command.listings]
-    assert min(t.strike for t in terms) == 50 * 10**6
+    assert min(t.strike for t in terms if t.kind is Kind.OPTION) == 50 * 10**6
 
 
 def test_feeds_of_a_new_venue_start_at_the_configured_price() -> None:

@@ -27,7 +27,7 @@ from exchange.fixed import CASH_SCALE
 from exchange.journal import Entry, Journal
 from exchange.margin.scenarios import load_preset, margin_parameters
 from exchange.margin.surface import FlatSurface
-from exchange.model import OptionKind, OrderTerms, Side, Underlying
+from exchange.model import Kind, OptionKind, OrderTerms, Side, Underlying
 from exchange.oracle.dev_market import load_dev_market
 from exchange.oracle.index import IndexRules, Verdict, Withheld
 from exchange.oracle.loop import Feed, MarksLoop, Timing
@@ -132,7 +132,7 @@ class Stage:
         option = next(
             one
             for one in self.engine.instruments.values()
-            if one.underlying_id == 1 and one.option_kind is OptionKind.CALL
+            if (one.underlying_id, one.kind, one.option_kind) == (1, Kind.OPTION, OptionKind.CALL)
         )
         terms = OrderTerms(
             subaccount_id=2,

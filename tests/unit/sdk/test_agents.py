@@ -15,6 +15,7 @@ from exchange.sdk.agents import (
     MakerSettings,
     Taker,
     TakerSettings,
+    leaning,
     near_the_money,
     quote_price,
     run_maker,
@@ -187,8 +188,25 @@ def test_a_taker_turns_at_its_limit(position, direction):
     assert taker._direction(Decimal(position)) == direction
 
 
+@pytest.mark.parametrize(
+    ("name", "position", "expected"),
+    [
+        ("BTC_USDC-PERPETUAL", 0, "100000"),
+        ("BTC_USDC-PERPETUAL", 20, "99900"),  # a long maker would rather sell
+        ("BTC_USDC-PERPETUAL", -10, "100050"),
+        ("BTC_USDC-PERPETUAL", -30, "100100"),
+        ("BTC_USDC-25DEC26", 0, "100500"),
+        ("BTC_USDC-25DEC26", 20, "100399.5"),
+    ],
+)
+def test_perpetuals_are_quoted_around_the_index_and_against_the_position(name, position, expected):
+    """Whatever the perpetual's mark: so a premium decays when the makers are flat."""
+    row = summary(name, mark="100500", underlying="100000")
+    assert leaning(row, Decimal(position), MakerSettings()).mark_price == Decimal(expected)
+
+
 def test_a_maker_quotes_the_perpetual_closely(venue):
-    """0.05 % from its mark; its fee limit is that of the perpetual."""
+    """0.05 % from the index; its fee limit is that of the perpetual."""
     world, url = venue
     world.do(lambda found: found.list_instruments(PERP))
     world.do(lambda found: found.mark({PERP: 100_000}))
