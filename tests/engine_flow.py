@@ -129,14 +129,7 @@ class Flow:
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
-        self.venue: Venue = linear_venue(
-            fees=FEES,
-            limits=limits(open_orders_max=5, batch_items_max=12),
-            breaker=BREAKER,
-            liquidation=rules(slicing_ns=3 * NS, fast_ns=4 * NS, slow_ns=8 * NS),
-            risk_bounds=RISK_BOUNDS,
-            **MONEY,
-        )
+        self.venue: Venue = linear_venue(**self.parameters())
         self.venue.list_instruments(*NEAR)
         self.venue.mark(dict.fromkeys(NEAR_OPTIONS, 2_500) | {NEAR_FUTURE: 100_000})
         self.accounts = [
@@ -155,9 +148,25 @@ class Flow:
         self.venue.sell(self.accounts[3], 1, 2_500)
         self.venue.buy(self.accounts[-1], 1, 2_500)
 
+    def parameters(self) -> dict[str, Any]:
+        """What the venue is configured with."""
+        return {
+            "fees": FEES,
+            "limits": limits(open_orders_max=5, batch_items_max=12),
+            "breaker": BREAKER,
+            "liquidation": rules(slicing_ns=3 * NS, fast_ns=4 * NS, slow_ns=8 * NS),
+            "risk_bounds": RISK_BOUNDS,
+            **MONEY,
+        }
+
     def step(self) -> None:
         """One command, or a moment of silence."""
-        kinds = (
+        choices = [kind for weight, kind in self.kinds() for _ in range(weight)]
+        self.note(self.pick(choices)())
+
+    def kinds(self) -> tuple[tuple[int, Callable[[], Events]], ...]:
+        """What may happen, and how often."""
+        return (
             (36, self.place),
             (4, self.link),
             (4, self.amend),
@@ -183,8 +192,6 @@ class Flow:
             (2, self.token),
             (2, self.money),
         )
-        choices = [kind for weight, kind in kinds for _ in range(weight)]
-        self.note(self.pick(choices)())
 
     def finish(self) -> None:
         """The same commands give the same events and the same state."""

@@ -83,7 +83,10 @@ def _amend_book(venue: Venue, subaccount: Subaccount, order: Order, command: Ame
         and remaining <= resting.remaining_quantity
     )
     max_show = order.max_show if command.max_show is None else command.max_show
-    shown = min(remaining, resting.max_show) if in_place else iceberg_slice(max_show, remaining)
+    lot_size = venue.instruments[terms.instrument_id].lot_size
+    shown = iceberg_slice(max_show, remaining, lot_size)
+    if in_place:
+        shown = min(remaining, resting.max_show)
     placement = book.amend(order.order_id, price, remaining, phase_word(venue, order), shown)
     refusal = refused_by_book(placement)
     if refusal is not None:

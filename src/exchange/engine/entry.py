@@ -184,7 +184,8 @@ def match_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal |
     if terms.legs_hash:
         return match_combo(venue, subaccount, order)
     quantity = enterable_quantity(subaccount, order)
-    shown = iceberg_slice(order.max_show, quantity)
+    lot_size = venue.instruments[terms.instrument_id].lot_size
+    shown = iceberg_slice(order.max_show, quantity, lot_size)
     placement = venue.books[terms.instrument_id].place(
         order.order_id,
         terms.subaccount_id,
@@ -224,11 +225,15 @@ def phase_word(venue: Venue, order: Order) -> int:
     return order.word
 
 
-def iceberg_slice(max_show: int, quantity: int) -> int:
-    """What an iceberg of `quantity` displays: as asked, within the book's bounds; 0 shows all."""
+def iceberg_slice(max_show: int, quantity: int, lot_size: int) -> int:
+    """What an iceberg of `quantity` displays: as asked, within the book's bounds; 0 shows all.
+
+    In lots, as everything that trades: a fill of less would leave positions that nobody can close.
+    """
     if max_show == 0:
         return 0
-    return min(quantity, max(max_show, div_up(quantity, ICEBERG_SLICES_MAX)))
+    least = div_up(quantity, ICEBERG_SLICES_MAX * lot_size) * lot_size
+    return min(quantity, max(max_show, least))
 
 
 def give_up_excess(venue: Venue, order: Order, quantity: int) -> None:

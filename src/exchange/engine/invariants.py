@@ -5,6 +5,7 @@ from collections import Counter
 from exchange.engine.combo_trading import next_implied
 from exchange.engine.entry import has_room
 from exchange.engine.state import Order, Subaccount, Venue
+from exchange.fixed import is_multiple
 from exchange.model import InstrumentStatus, LiquidationStage, OrderStatus, Side, sheet_orders
 
 
@@ -87,8 +88,9 @@ def _check_subaccount(venue: Venue, subaccount: Subaccount) -> None:
         assert resting is not None
         assert resting.remaining_quantity == order.remaining_quantity > 0
         assert account.orders[order_id].quantity == order.remaining_quantity
-    for instrument_id in account.positions:
+    for instrument_id, quantity in account.positions.items():
         assert venue.statuses[instrument_id] is not InstrumentStatus.EXPIRED
+        assert is_multiple(quantity, venue.instruments[instrument_id].lot_size), "dust"
     _check_reduce_only(subaccount)
     _check_quotes(venue, subaccount)
 

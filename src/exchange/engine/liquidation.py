@@ -220,13 +220,15 @@ def _slice_if_due(
     if venue.time_ns - liquidation.sliced_ns < rules(venue).round_ns:
         return
     liquidation.sliced_ns = venue.time_ns
-    found = best_slice(account, _offers(venue, account), venue.marks, restored_at)
+    wanted = _wanted(venue, account)
+    _stand_aside(venue, venue.subaccounts[liquidation.subaccount_id], wanted)
+    found = best_slice(account, _offers(venue, wanted), venue.marks, restored_at)
     if found is not None:
         _trade(venue, liquidation, account, found)
 
 
-def _offers(venue: Venue, account: MarginAccount) -> list[Offer]:
-    """What closes a part of a position, and perpetuals that would hedge the delta."""
+def _wanted(venue: Venue, account: MarginAccount) -> list[tuple[int, int]]:
+    """What would close each position, signed, and perpetuals that would hedge the delta."""
     wanted = [(key, -held) for key, held in sorted(account.positions.items())]
     underlyings = {venue.instruments[key].underlying_id for key in account.positions}
     for instrument in venue.live_instruments():
@@ -237,6 +239,20 @@ def _offers(venue: Venue, account: MarginAccount) -> list[Offer]:
             sign = 1 if whole > 0 else -1
             parts = [sign * div_down(abs(whole), part) for part in _HEDGES]
             wanted += [(instrument.instrument_id, part) for part in parts]
+    return wanted
+
+
+def _stand_aside(venue: Venue, subaccount: Subaccount, wanted: list[tuple[int, int]]) -> None:
+    """Cancel what a slice could meet of its own account: only the fund has orders then."""
+    met = {(key, -1 if quantity > 0 else 1) for key, quantity in wanted}
+    for order in list(subaccount.open_orders.values()):
+        terms = order.terms
+        if order.status is OrderStatus.OPEN and (terms.instrument_id, terms.side.sign) in met:
+            cancel(venue, order, CancelReason.LIQUIDATION)
+
+
+def _offers(venue: Venue, wanted: list[tuple[int, int]]) -> list[Offer]:
+    """What the books offer of it."""
     offers = [
         _offer(venue, venue.instruments[key], quantity)
         for key, quantity in wanted
@@ -246,7 +262,10 @@ def _offers(venue: Venue, account: MarginAccount) -> list[Offer]:
 
 
 def _offer(venue: Venue, instrument: Instrument, wanted: int) -> Offer:
-    """What the book would trade of `wanted` (signed) within the band around the mark."""
+    """What the book would trade of `wanted` (signed) within the band around the mark.
+
+    Nothing behind an iceberg: its reserve comes in more fills than one order may have.
+    """
     parameters = rules(venue)
     index_price = venue.marks.index_price(instrument.underlying_id)
     band = mul_div_down(parameters.slice_band_rate, index_price, RATIO_SCALE)
@@ -255,11 +274,15 @@ def _offer(venue: Venue, instrument: Instrument, wanted: int) -> Offer:
     levels = []
     makers = 0
     book = venue.books[instrument.instrument_id]
-    for price, quantity, orders in book.levels(Side.SELL if sign > 0 else Side.BUY, _LEVELS):
+    side = Side.SELL if sign > 0 else Side.BUY
+    for price, quantity, orders in book.levels(side, _LEVELS):
         makers += orders
         if sign * (price - mark) > band or makers > FILLS_MAX:
             break
         levels.append((price, quantity))
+        standing = book.orders(side, len(levels))
+        if any(one.displayed_quantity < one.remaining_quantity for one in standing):
+            break
     dearest = max((price for price, _ in levels), default=0)
     fee = schedule_fee(venue, instrument, dearest, QUANTITY_SCALE, maker=False)
     most = slice_quantity_max(wanted, instrument.lot_size, parameters.slice_rate)

@@ -56,6 +56,8 @@ def is_tradable(venue: Venue, instrument_id: int) -> bool:
 def why_suspended(venue: Venue, account: MarginAccount) -> str:
     """Why an account cannot be judged now: its prices are old, or moved away; empty if it can."""
     assert venue.parameters is not None
+    if venue.parameters.liquidation is None:
+        return "liquidation is off"
     parameters = rules(venue)
     if not account.positions and not account.collateral:
         return ""

@@ -61,6 +61,14 @@ def test_a_slice_that_was_widened_stays_when_the_quantity_falls(venue, ann):
     assert venue.book()[1] == [(usdc(2_500), contracts("0.5"))]
 
 
+def test_a_widened_slice_is_in_lots(venue, ann, bob):
+    """A hundredth of 1.42 contracts is 1.42 lots: whoever took them would hold what none closes."""
+    venue.sell(ann, "1.42", 2_500, max_show=LOT)
+    assert venue.book()[1] == [(usdc(2_500), 2 * LOT)]
+    venue.buy(bob, "0.05", 2_500)
+    assert venue.position(bob) == 5 * LOT
+
+
 @pytest.mark.parametrize(("max_show", "shown"), [(3, 3), (0, 5)])
 def test_another_slice_is_a_new_arrival(venue, ann, max_show, shown):
     iceberg = venue.sell(ann, 5, 2_500, max_show=contracts(2))

@@ -16,6 +16,7 @@ from tests.venue import (
     NS,
     C,
     call,
+    configuration,
     contracts,
     limits,
     names,
@@ -166,6 +167,19 @@ def test_slices_meet_the_owners_own_orders_too(venue, seller):
     venue.mark({C: LOSS})
     venue.sell(other, 4, LOSS)
     assert of_kind(sweep(venue), Traded)[0].maker_subaccount_id == other
+
+
+def test_an_iceberg_ahead_cannot_stop_the_slices(venue, seller):
+    """Its reserve is more fills than one order may have: a slice takes what is shown, and goes on.
+
+    A fill-or-kill order for more was refused, and the venue stopped.
+    """
+    maker = venue.fund("carol")
+    venue.mark({C: LOSS})
+    venue.sell(maker, 90, LOSS, max_show=contracts("0.9"))
+    venue.sell(maker, 4, LOSS + 1)
+    (sliced,) = of_kind(sweep(venue), LiquidationSliced)
+    assert (sliced.quantity, sliced.limit_price) == (contracts("0.9"), usdc(LOSS))
 
 
 def test_the_perpetual_hedges_where_that_is_cheaper(venue, seller):
@@ -499,6 +513,14 @@ def test_figures_of_what_is_for_sale(venue, auctioned, keeper):
     value = sum(leg.price * leg.quantity // 10_000 for leg in view.for_sale.part.legs)
     assert view.for_sale.price == value - view.for_sale.discount
     assert view.positions == {C: -contracts(4)}
+
+
+def test_what_runs_is_suspended_while_liquidation_is_switched_off(venue, auctioned):
+    """Whoever asks for figures gets them, and nobody is sold."""
+    venue.send(configuration(version=2))
+    (view,) = venue.engine.liquidations()
+    assert (view.suspended, view.for_sale) == ("liquidation is off", None)
+    assert refusals(sweep(venue)) == [RejectReason.LIQUIDATION_OFF]
 
 
 def test_figures_while_nothing_is_for_sale(venue, seller):

@@ -2,10 +2,21 @@
 
 import pytest
 from tests.liquidation_world import PERCENT, bid, liquidating_venue, rules, short_call, sweep
-from tests.venue import COLLATERALS, EXPIRY_S, FEE_ID, WBTC, C, contracts, names, usdc
+from tests.venue import (
+    COLLATERALS,
+    EXPIRY_S,
+    FEE_ID,
+    WBTC,
+    C,
+    canceled,
+    contracts,
+    names,
+    usdc,
+)
 
-from exchange.commands import DepositSeen
+from exchange.commands import DepositSeen, SubaccountSeen
 from exchange.events import (
+    CancelReason,
     InsuranceUsed,
     LiquidationEnded,
     LiquidationSliced,
@@ -14,7 +25,7 @@ from exchange.events import (
     TransferredLeg,
 )
 from exchange.fixed import RATIO_SCALE
-from exchange.model import LiquidationStage
+from exchange.model import LiquidationStage, OrderStatus
 
 
 def of_kind(events, kind):
@@ -61,6 +72,23 @@ def test_without_bids_the_fund_takes_everything_at_the_last_price(venue, seller)
     assert (venue.cash(seller), venue.position(seller)) == (0, 0)
     assert (venue.cash(FEE_ID), venue.position(FEE_ID)) == (usdc(25_100), -contracts(4))
     assert events[1].stage is LiquidationStage.UNWINDING
+
+
+def test_the_fund_never_meets_its_own_orders(venue, seller):
+    """The treasury's bid stands aside when the fund unwinds into it; its other orders stay."""
+    venue.observe(SubaccountSeen(subaccount_id=FEE_ID, owner="treasury"))
+    fill_fund(venue, 1_000_000)
+    venue.mark({C: 5_000})
+    until_taken_over(venue)
+    own = venue.sell(FEE_ID, 1, 5_000)
+    other = venue.buy(FEE_ID, 1, 4_990)
+    venue.sell(venue.fund("carol"), 1, 5_001)
+    events = sweep(venue, 1)
+    assert canceled(events) == [(contracts(1), CancelReason.LIQUIDATION)]
+    assert venue.view(own).status is OrderStatus.CANCELED
+    assert venue.view(other).status is OrderStatus.OPEN
+    (sliced,) = of_kind(events, LiquidationSliced)
+    assert sliced.subaccount_id == FEE_ID
 
 
 def test_the_fund_pays_what_an_insolvent_account_owes(venue, seller):
