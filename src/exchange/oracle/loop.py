@@ -321,6 +321,7 @@ def _look(engine: Engine) -> _Picture:
             instrument
             for instrument_id, instrument in engine.instruments.items()
             if engine.status(instrument_id) is not InstrumentStatus.EXPIRED
+            and not instrument.legs  # a combo is worth its legs
         ),
         scales={
             item.underlying_id: (scale.scan / RATIO_SCALE, scale.volatility / RATIO_SCALE)

@@ -13,6 +13,7 @@ from exchange.commands import (
     Configure,
     DepositSeen,
     FeeSchedule,
+    ListCombo,
     ObserveBlocks,
     PlaceOrder,
     Reprice,
@@ -22,12 +23,12 @@ from exchange.commands import (
     UpdateMarks,
 )
 from exchange.engine import Engine
-from exchange.events import Refused, RejectReason
+from exchange.events import ComboListed, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import Entry, Journal
 from exchange.margin.scenarios import load_preset, margin_parameters
 from exchange.margin.surface import FlatSurface
-from exchange.model import Kind, OptionKind, OrderTerms, Side, Underlying
+from exchange.model import Kind, Leg, OptionKind, OrderTerms, Side, Underlying
 from exchange.oracle.dev_market import load_dev_market
 from exchange.oracle.index import IndexRules, Verdict, Withheld
 from exchange.oracle.loop import Feed, MarksLoop, Timing
@@ -234,6 +235,29 @@ def test_a_listing_asks_for_an_epoch(tmp_path: Path) -> None:
             await loop.cycle()
             assert len(stage.epochs()) == 2
             assert all(stage.engine.mark(key) for key in stage.engine.instruments)
+
+    asyncio.run(play())
+
+
+def test_a_combo_is_left_to_its_legs(tmp_path: Path) -> None:
+    """It has no row of its own in an epoch, and does not end the loop."""
+
+    async def play() -> None:
+        async with venue(tmp_path) as stage:
+            await stage.open()
+            loop = stage.loop()
+            await loop.cycle()
+            legs = [
+                Leg(key, ratio)
+                for key, ratio in zip(sorted(stage.engine.instruments)[:2], (1, -1), strict=True)
+            ]
+            reply = await stage.sequencer.submit(ListCombo(legs=tuple(legs)))
+            combos = [event for event in reply.events if isinstance(event, ComboListed)]
+            assert combos
+            await loop.sample_now()
+            assert len(stage.epochs()) == 2
+            rows = stage.epochs()[-1].instrument_ids
+            assert set(rows) == set(stage.engine.instruments) - {combos[0].instrument_id}
 
     asyncio.run(play())
 
