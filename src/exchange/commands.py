@@ -34,6 +34,7 @@ from exchange.observations import NonceFloorSeen as NonceFloorSeen
 from exchange.observations import Observation as Observation
 from exchange.observations import SessionKeySeen as SessionKeySeen
 from exchange.observations import SubaccountSeen as SubaccountSeen
+from exchange.remedies import NovatedFill as NovatedFill
 from exchange.terms import Collateral as Collateral
 from exchange.terms import InterestParameters as InterestParameters
 from exchange.terms import PositionLimit as PositionLimit
@@ -481,6 +482,27 @@ class CutBatch(Command, frozen=True, kw_only=True):
     """End a settlement batch here; a full one ends by itself (`batch_items_max`)."""
 
 
+class Novate(Command, frozen=True, kw_only=True):
+    """Replace sides of trades in a cut batch that the chain refuses; the other sides stand.
+
+    What it says of the trades is the relayer's, from the journal: whoever builds the batch checks.
+    """
+
+    batch: int
+    fills: tuple[NovatedFill, ...]
+
+
+class HoldWithdrawals(Command, frozen=True, kw_only=True):
+    """Let no money leave a subaccount, because journal and chain disagree on it; or again let it.
+
+    `detail` names the difference, or who released it and why.
+    """
+
+    subaccount_id: int
+    held: bool
+    detail: str
+
+
 class AdvanceClock(Command, frozen=True, kw_only=True):
     """Move the venue's clock forward; refused unless the venue was configured on a local chain."""
 
@@ -534,6 +556,8 @@ AnyCommand = (
     | SetSpeedBump
     | ReleaseOrders
     | CutBatch
+    | Novate
+    | HoldWithdrawals
     | AdvanceClock
     | ObserveBlocks
 )

@@ -17,11 +17,10 @@ from exchange.model import (
     Trigger,
 )
 from exchange.reasons import CancelReason as CancelReason
+from exchange.reasons import Event as Event
 from exchange.reasons import RejectReason as RejectReason
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
-    """Base of all outputs; the tag is the class name."""
+from exchange.remedies import FillNovated as FillNovated
+from exchange.remedies import WithdrawalsHeld as WithdrawalsHeld
 
 
 class Refused(Event, frozen=True, kw_only=True):
@@ -433,8 +432,7 @@ class FundingAccrued(Event, frozen=True, kw_only=True):
     """A perpetual's funding index moved; `ordinal` counts from 1.
 
     `index` is what a long has paid a contract since the listing, in whole quanta of 0.01 USDC.
-    `rate` in 1e-18 for eight hours, and `index_price`, are those in force now.
-    Where this command ends a settlement batch the move belongs to the next one.
+    `rate` (1e-18, 8 h) and `index_price` are in force. Of a cut's command, the next batch has it.
     """
 
     instrument_id: int
@@ -590,6 +588,8 @@ AnyEvent = (
     | Transferred
     | InterestAccrued
     | InterestPaid
+    | FillNovated
+    | WithdrawalsHeld
     | DeliveryPriceFixed
     | InstrumentExpired
     | PositionExpired

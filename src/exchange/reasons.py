@@ -1,9 +1,15 @@
 """Why a command is refused, and why an order ends without being filled: words for the wire.
 
-Part of `events`, from where everybody imports them.
+Part of `events`, from where everybody imports them; so is the base of all events.
 """
 
 from enum import StrEnum
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
+    """Base of all outputs; the tag is the class name."""
 
 
 class RejectReason(StrEnum):
@@ -64,6 +70,7 @@ class RejectReason(StrEnum):
     DEBT_LIMIT = "debt_limit"  # the venue lends no more cash
     POST_ONLY_WOULD_TRADE = "post_only_would_trade"  # it would take liquidity
     FOK_NOT_FILLABLE = "fok_not_fillable"  # the book cannot fill it whole
+    WITHDRAWALS_HELD = "withdrawals_held"  # journal and chain disagree on this subaccount
     INSUFFICIENT_CASH = "insufficient_cash"  # what leaves exceeds free cash or tokens
     BAD_RECIPIENT = "bad_recipient"  # whom the money would go to cannot be paid
     NOT_OFFERED = "not_offered"  # this venue is configured without it
@@ -71,6 +78,7 @@ class RejectReason(StrEnum):
     ALREADY_EXPIRED = "already_expired"  # the expiry was delivered before
     SAMPLES_MISSING = "samples_missing"  # the delivery window has a hole in its index samples
     NOTHING_TO_SETTLE = "nothing_to_settle"  # a batch would be empty
+    NOT_NOVATABLE = "not_novatable"  # no unsettled fill of an option that could be replaced so
     NOT_LOCAL = "not_local"  # the clock moves only on a local chain
     RISK_OUT_OF_BOUNDS = "risk_out_of_bounds"  # outside the bounds of adjustments, or none are set
     RISK_TOO_FAST = "risk_too_fast"  # too large a step, or too soon after the last

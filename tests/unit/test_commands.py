@@ -21,9 +21,12 @@ from exchange.commands import (
     DepositSeen,
     ExpireInstruments,
     ExpiryRisk,
+    HoldWithdrawals,
     ListCombo,
     ListInstruments,
     NonceFloorSeen,
+    Novate,
+    NovatedFill,
     Observation,
     ObserveBlocks,
     PlaceLinked,
@@ -134,6 +137,15 @@ COMMANDS: list[AnyCommand] = [
     AccrueFunding(),
     CutBatch(),
     AccrueInterest(),
+    Novate(
+        batch=3,
+        fills=(
+            NovatedFill(
+                trade_id=1, maker=True, subaccount_id=2, fee=3, terms=TERMS, signature=bytes(65)
+            ),
+        ),
+    ),
+    HoldWithdrawals(subaccount_id=2, held=True, detail="cash"),
     AdvanceClock(by_ns=5),
     ObserveBlocks(
         first_block=1,

@@ -36,7 +36,9 @@ from exchange.commands import (
     AnyCommand,
     CutBatch,
     Halt,
+    HoldWithdrawals,
     ListInstruments,
+    Novate,
     ObserveBlocks,
     Resume,
     SetSpeedBump,
@@ -153,6 +155,14 @@ class AdminEndpoints:
         """Journal what the watcher read from confirmed blocks."""
         return await self._submit(_decode(await _body(request), ObserveBlocks))
 
+    async def novate(self, request: Request) -> Response:
+        """Journal that the venue takes sides of trades which the chain refuses."""
+        return await self._submit(_decode(await _body(request), Novate))
+
+    async def hold_withdrawals(self, request: Request) -> Response:
+        """Let no money leave a subaccount, or again let it."""
+        return await self._submit(_decode(await _body(request), HoldWithdrawals))
+
     async def advance_clock(self, request: Request) -> Response:
         """Move the venue's clock forward, on a local chain only; prices follow before the reply."""
         seconds = _decode(await _body(request), ClockBody).seconds
@@ -250,6 +260,8 @@ def create_admin_app(
     for path, act in (
         ("/admin/list_instruments", endpoints.list_instruments),
         ("/admin/observe_blocks", endpoints.observe_blocks),
+        ("/admin/novate", endpoints.novate),
+        ("/admin/hold_withdrawals", endpoints.hold_withdrawals),
         ("/admin/advance_clock", endpoints.advance_clock),
         ("/admin/cut_batch", endpoints.cut_batch),
         ("/admin/halt", endpoints.halt),
@@ -273,6 +285,7 @@ def _status(engine: EngineState) -> dict[str, object]:
         "pending": engine.pending,
         "batch_number": engine.batch_number,
         "confirmed_batch": engine.confirmed_batch,
+        "withdrawals_held": engine.held,
     }
 
 

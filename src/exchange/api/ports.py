@@ -342,6 +342,10 @@ class EngineState(Protocol):
         """The batch cut last."""
 
     @property
+    def held(self) -> list[int]:
+        """Subaccounts that no money may leave."""
+
+    @property
     def confirmed_batch(self) -> int:
         """The batch that became final last."""
 

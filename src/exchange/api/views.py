@@ -139,6 +139,7 @@ class VenueView:
             ev.ComboTraded: self._on_combo_traded,
             ev.Traded: self._on_traded,
             ev.PortfolioTransferred: self._on_transferred,
+            ev.FillNovated: self._on_novated,
             ev.FundingAccrued: self._on_funding_accrued,
             ev.FundingPaid: self._on_funding_paid,
             ev.PositionExpired: self._on_position_expired,
@@ -496,12 +497,16 @@ class VenueView:
         self._touched.subaccounts.add(subaccount_id)
 
     def _on_transferred(self, event: ev.PortfolioTransferred) -> None:
-        for leg in event.legs:
-            side = Side.SELL if leg.quantity > 0 else Side.BUY
-            quantity = abs(leg.quantity)
-            self._move(event.subaccount_id, leg.instrument_id, side, leg.price, quantity)
-            taker = event.taker_subaccount_id
-            self._move(taker, leg.instrument_id, side.opposite, leg.price, quantity)
+        for part in event.legs:
+            self._hand_over(event.subaccount_id, event.taker_subaccount_id, part)
+
+    def _on_novated(self, event: ev.FillNovated) -> None:
+        self._hand_over(event.subaccount_id, event.house_subaccount_id, event)
+
+    def _hand_over(self, giver: int, taker: int, part: ev.TransferredLeg | ev.FillNovated) -> None:
+        gives = Side.SELL if part.quantity > 0 else Side.BUY
+        for who, side in ((giver, gives), (taker, gives.opposite)):
+            self._move(who, part.instrument_id, side, part.price, abs(part.quantity))
 
     def _on_funding_accrued(self, event: ev.FundingAccrued) -> None:
         underlying_id = self.instruments[event.instrument_id].underlying_id
@@ -509,8 +514,7 @@ class VenueView:
         self._touched.funding.add(event.instrument_id)
 
     def _on_funding_paid(self, event: ev.FundingPaid) -> None:
-        position = self._position(event.subaccount_id, event.instrument_id)
-        position.realized_funding += event.amount
+        self._position(event.subaccount_id, event.instrument_id).realized_funding += event.amount
         self._touched.subaccounts.add(event.subaccount_id)
 
     def _on_position_expired(self, event: ev.PositionExpired) -> None:

@@ -24,9 +24,11 @@ from exchange.commands import (
     CutBatch,
     ExpireInstruments,
     Halt,
+    HoldWithdrawals,
     ListCombo,
     ListInstruments,
     MassQuote,
+    Novate,
     ObserveBlocks,
     PlaceLinked,
     PlaceOrder,
@@ -56,6 +58,7 @@ from exchange.engine import (
     liquidation,
     phases,
     quoting,
+    remedies,
     shield,
     treasury,
 )
@@ -148,7 +151,7 @@ class Engine:
                 self._price(command)
             case ObserveBlocks():
                 custody.observe_blocks(venue, command)
-            case Withdraw() | TransferFunds() | AccrueInterest():
+            case Withdraw() | TransferFunds() | AccrueInterest() | Novate() | HoldWithdrawals():
                 self._move_money(command)
             case SweepLiquidations() | BidLiquidation():
                 liquidation.liquidate(venue, command)
@@ -178,8 +181,12 @@ class Engine:
             case _:
                 assert_never(command)
 
-    def _move_money(self, command: Withdraw | TransferFunds | AccrueInterest) -> None:
+    def _move_money(
+        self, command: Withdraw | TransferFunds | AccrueInterest | Novate | HoldWithdrawals
+    ) -> None:
         match command:
+            case Novate() | HoldWithdrawals():
+                remedies.remedy(self._venue, command)
             case AccrueInterest():
                 lending.accrue_interest(self._venue)
             case _:
@@ -207,6 +214,11 @@ class Engine:
                 adjusting.adjust_risk(self._venue, command)
             case _:
                 assert_never(command)
+
+    @property
+    def held(self) -> list[int]:
+        """Subaccounts that no money may leave, ascending."""
+        return sorted(self._venue.treasury.held)
 
     @property
     def clock_offset_ns(self) -> int:

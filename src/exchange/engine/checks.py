@@ -94,6 +94,11 @@ def may_sign(venue: Venue, subaccount: Subaccount, signer: str, deadline: int) -
     return venue.session_keys.get((subaccount.owner, signer), -1) >= deadline
 
 
+def nonce_is_used(subaccount: Subaccount, nonce: int) -> bool:
+    """Whether an order, or money that moved, has this nonce."""
+    return nonce in subaccount.orders or nonce in subaccount.used_nonces
+
+
 def check_order(
     venue: Venue, subaccount: Subaccount, order: Order, *, more: int = 1
 ) -> Refusal | None:

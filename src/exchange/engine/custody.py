@@ -63,7 +63,7 @@ def _observe(venue: Venue, seen: AnyObservation) -> None:
         case NonceFloorSeen():
             _raise_nonce_floor(venue, venue.subaccounts[seen.subaccount_id], seen.floor)
         case BatchSeen():
-            venue.batches.confirmed = max(venue.batches.confirmed, seen.number)
+            venue.batches.confirm(seen.number)
             venue.emit(
                 BatchConfirmed(number=seen.number, block=seen.block, transaction=seen.transaction)
             )

@@ -224,6 +224,7 @@ class Treasury:
         "counted",
         "debt",
         "debt_seq",
+        "held",
         "idle",
         "interest_index",
         "interest_ns",
@@ -234,6 +235,7 @@ class Treasury:
         self.interest_index = 0  # what a unit of debt has been charged since the start, 1e-18
         self.interest_ns = 0  # up to when the remainder accrued
         self.interest_remainder = 0  # 1e-18 of a year's rate times nanoseconds, not charged yet
+        self.held: set[int] = set()  # subaccounts that no money may leave
         self.debt, self.debt_seq = 0, 0  # of all subaccounts, when that command came
         # What counts nothing yet, by token and subaccount, the longest idle first.
         self.idle: dict[tuple[str, int], int] = {}
@@ -242,19 +244,37 @@ class Treasury:
     def state(self) -> tuple[object, ...]:
         """Canonical content; what counts and the debts follow from the accounts."""
         idle = [(*key, amount) for key, amount in self.idle.items()]
-        return (idle, self.interest_index, self.interest_ns, str(self.interest_remainder))
+        return (
+            idle,
+            self.interest_index,
+            self.interest_ns,
+            str(self.interest_remainder),
+            sorted(self.held),
+        )
 
 
 class Batches:
     """Where the next settlement batch begins and what it would hold."""
 
-    __slots__ = ("confirmed", "last_seq", "number", "pending")
+    __slots__ = ("confirmed", "last_seq", "novated", "number", "pending")
 
     def __init__(self) -> None:
         self.number = 0  # the last one cut
         self.last_seq = 0
         self.pending = 0  # trades, payoffs and withdrawals since
         self.confirmed = 0  # the last one final on chain
+        # Sides of trades that were replaced, (trade_id, maker), and the batch that is not final.
+        self.novated: dict[tuple[int, bool], int] = {}
+
+    def confirm(self, number: int) -> None:
+        """A batch is final, and with it all before."""
+        self.confirmed = max(self.confirmed, number)
+        self.novated = {key: at for key, at in self.novated.items() if at > self.confirmed}
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content."""
+        novated = sorted((*key, at) for key, at in self.novated.items())
+        return (self.number, self.last_seq, self.pending, self.confirmed, novated)
 
 
 class RiskScale(msgspec.Struct, frozen=True, kw_only=True):
@@ -413,12 +433,7 @@ class Venue:
                 sorted((*key, price) for key, price in self.delivery_prices.items()),
                 [(key, self.fundings[key].state()) for key in sorted(self.fundings)],
                 (self.last_trade_id, sorted(self.last_prices.items())),
-                (
-                    self.batches.number,
-                    self.batches.last_seq,
-                    self.batches.pending,
-                    self.batches.confirmed,
-                ),
+                self.batches.state(),
                 (self.last_block, self.last_block_hash),
                 [self.liquidations[key] for key in sorted(self.liquidations)],
             )

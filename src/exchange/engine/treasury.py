@@ -6,7 +6,7 @@ there is room.
 """
 
 from exchange.commands import Collateral, TransferFunds, Withdraw
-from exchange.engine.checks import Refusal, check_not_liquidated, marks_are_stale
+from exchange.engine.checks import Refusal, check_not_liquidated, marks_are_stale, nonce_is_used
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import Deposited, RejectReason, Transferred, Withdrawn
 from exchange.fixed import ASSET_SCALE, CASH_SCALE, format_decimal, to_seconds_down
@@ -145,10 +145,12 @@ def _check_terms(venue: Venue, terms: Terms) -> Refusal | None:
     refusal = check_not_liquidated(venue, terms.subaccount_id)
     if refusal is not None:
         return refusal
-    if terms.nonce in subaccount.orders or terms.nonce in subaccount.used_nonces:
+    if nonce_is_used(subaccount, terms.nonce):
         return RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken"
     if terms.amount <= 0:
         return RejectReason.QUANTITY_NOT_POSITIVE, "the amount must be above zero"
+    if terms.subaccount_id in venue.treasury.held:
+        return RejectReason.WITHDRAWALS_HELD, "journal and chain disagree; the venue looks at it"
     return _check_valued(venue, subaccount) or _check_free(venue, subaccount, terms)
 
 

@@ -49,6 +49,8 @@ ROUTES = [
     ("GET", "/admin/liquidations"),
     ("POST", "/admin/list_instruments"),
     ("POST", "/admin/observe_blocks"),
+    ("POST", "/admin/novate"),
+    ("POST", "/admin/hold_withdrawals"),
     ("POST", "/admin/advance_clock"),
     ("POST", "/admin/cut_batch"),
     ("POST", "/admin/halt"),
@@ -161,6 +163,17 @@ def test_blocks_are_observed(world):
     assert world.gateway.view.owners[4] == STRANGER
     gap = ask(world, "POST", "/admin/observe_blocks", content=msgspec.json.encode(command))
     assert (gap.status_code, gap.json()["error"]["data"]["reject_reason"]) == (409, "block_gap")
+
+
+def test_withdrawals_are_held_and_released(world):
+    """The status names the subaccounts; a novation of nothing is refused."""
+    for held, shown in ((True, [2]), (False, [])):
+        body = {"subaccount_id": 2, "held": held, "detail": "cash should be 1"}
+        reply = ask(world, "POST", "/admin/hold_withdrawals", json=body)
+        assert reply.json()["events"][0] == {"type": "WithdrawalsHeld"} | body
+        assert ask(world, "GET", "/admin/status").json()["withdrawals_held"] == shown
+    refused = ask(world, "POST", "/admin/novate", json={"batch": 1, "fills": []})
+    assert refused.json()["error"]["data"]["reject_reason"] == "not_novatable"
 
 
 def test_bytes_travel_as_base64(world):

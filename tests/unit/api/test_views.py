@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine_flow import Flow
 from tests.unit.api.world import FakeSequencer
-from tests.venue import CHAIN, EXPIRY_S, FEES, NS, C, P, Venue
+from tests.unit.engine.test_remedies import novate, novated
+from tests.venue import CHAIN, EXPIRY_S, FEE_ID, FEES, NS, C, P, Venue
 
 from exchange.api.views import VenueView
 from exchange.commands import (
@@ -15,7 +16,9 @@ from exchange.commands import (
     CutBatch,
     ExpireInstruments,
     SessionKeySeen,
+    SubaccountSeen,
 )
+from exchange.events import Traded
 from exchange.model import OrderStatus, PriceSource, Side, TimeInForce, Trigger, TriggerKind
 from exchange.signing import trigger_hash
 
@@ -242,3 +245,22 @@ def test_orders_that_wait_enter_the_book_when_triggered():
     assert order.status is OrderStatus.OPEN
     assert view.books[C].levels(Side.BUY) == [(1_000 * 10**6, 10_000)]
     view.check()
+
+
+def test_a_novation_moves_positions_to_the_venue():
+    """As the engine has it: one side is flat again, the venue holds what it had."""
+    venue = market()
+    view = VenueView()
+    venue.observe(SubaccountSeen(subaccount_id=FEE_ID, owner="house"))
+    venue.sell(2, 1, 1_000)
+    (trade,) = [event for event in venue.buy(3, 1, 1_000) if isinstance(event, Traded)]
+    venue.send(CutBatch())
+    fill = novated(venue, trade, maker=True)
+    assert fill.subaccount_id == 2
+    novate(venue, fill)
+    sequencer = FakeSequencer(venue)
+    for entry in sequencer.entries():
+        view.apply(entry)
+    for subaccount_id in (FEE_ID, 2, 3):
+        held = {key: one.quantity for key, one in view.positions[subaccount_id].items()}
+        assert {key: n for key, n in held.items() if n} == venue.engine.positions(subaccount_id)
