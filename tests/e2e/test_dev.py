@@ -72,7 +72,7 @@ def venue(tmp_path: Path) -> Iterator[Venue]:
 
 
 def test_a_venue_serves_is_stopped_whole_and_resumes(venue: Venue) -> None:
-    """The README's example runs at once; Ctrl-C leaves no child; a second start goes on."""
+    """The README's example runs at once, an audit too; Ctrl-C leaves no child; a start goes on."""
     example = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert example is not None
     told = subprocess.run(
@@ -81,6 +81,16 @@ def test_a_venue_serves_is_stopped_whole_and_resumes(venue: Venue) -> None:
     assert told.returncode == 0, told.stderr
     assert "confirmed" in told.stdout
     seq = int(re.search(r"seq (\d+)", told.stdout)[1])  # type: ignore[index]
+
+    where = ("--journal", str(venue.state / "journal.db"), "--rpc", "http://127.0.0.1:8545")
+    audited = subprocess.run(
+        [sys.executable, "-m", "exchange", "audit", *where],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert audited.returncode == 0, audited.stdout
 
     children = venue.children()
     assert len(children) == 4

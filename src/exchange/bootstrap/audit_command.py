@@ -10,7 +10,7 @@ from rich.table import Table
 from exchange.audit import BatchAudit, Difference, Replay, ReplayFigures
 from exchange.bootstrap.processes import StartFailed
 from exchange.commands import Configure
-from exchange.journal import JournalReader, JournalUnavailable
+from exchange.journal import JournalCorrupt, JournalReader, JournalUnavailable
 from exchange.settlement.chain import Chain
 from exchange.settlement.deploy import project_artifacts
 from exchange.settlement.deployment import Deployment
@@ -27,35 +27,44 @@ class AuditResult(ReplayFigures, kw_only=True, omit_defaults=True):
 
 
 def audit(location: str, rpc: str = "") -> AuditResult:
-    """Replay the journal; with a node, compare batches, cash and positions too."""
+    """Replay the journal; with a node, compare batches, cash and positions too.
+
+    The venue may be running: the node is asked first, so that each batch that it names was
+    journaled before the replay begins.
+    """
     try:
         reader = JournalReader(location)
     except JournalUnavailable as error:
         raise StartFailed(str(error)) from error
     batches = BatchAudit()
     run = Replay(reader, witness=batches, roots=True)
+    chain = _chain(reader, rpc) if rpc else None
+    settled = chain.all_settled() if chain else []
     try:
         figures = run.run()
         result = AuditResult(**msgspec.structs.asdict(figures))
-        if rpc:
-            _compare_chain(reader, run, batches, result, rpc)
+        if chain is not None:
+            result.settled_batches = batches.compare(settled)
+            reconciled = reconcile(reader, chain)
+            _require_equal(reconciled)
+            result.accounts_on_chain = reconciled.accounts
     except Difference as found:
         return AuditResult(difference=found.text, seq=found.seq)
     return result
 
 
-def _compare_chain(
-    reader: JournalReader, run: Replay, batches: BatchAudit, result: AuditResult, rpc: str
-) -> None:
-    parameters = run.engine.parameters
+def _chain(reader: JournalReader, rpc: str) -> Chain | None:
+    """The chain that the journal names; None while it names none."""
+    try:
+        commands = (entry.command for entry in reader.entries())
+        parameters = next((one for one in commands if isinstance(one, Configure)), None)
+    except JournalCorrupt:
+        return None  # the replay says where
     if parameters is None:
-        return
+        return None
     chain = Chain(rpc, _deployment(parameters), project_artifacts())
     chain.verify()
-    result.settled_batches = batches.compare(chain.all_settled())
-    reconciled = reconcile(reader, chain)
-    _require_equal(reconciled)
-    result.accounts_on_chain = reconciled.accounts
+    return chain
 
 
 def _require_equal(reconciled: Reconciliation) -> None:

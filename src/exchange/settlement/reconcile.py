@@ -59,6 +59,15 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
         )
     # By name where possible: a node that lost its old states still has the newest.
     block: BlockName = "latest" if chain.head() == cursor.block else cursor.block
+    found = _reconcile_at(block, cursor, reader, chain)
+    if block == "latest" and chain.head() != cursor.block:  # it went on: ask for the very block
+        found = _reconcile_at(cursor.block, cursor, reader, chain)
+    return found
+
+
+def _reconcile_at(
+    block: BlockName, cursor: BlockCursor, reader: JournalReader, chain: Chain
+) -> Reconciliation:
     tip = chain.last_batch(block=block)
     holdings = expected_holdings(
         reader.entries(), settled_seq=tip.last_seq, observed_seq=cursor.seq

@@ -11,6 +11,7 @@ from exchange.commands import DepositSeen, SubaccountSeen
 from exchange.journal import JournalReader
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ReorgDetected
+from exchange.settlement.holdings import Held
 from exchange.settlement.reconcile import Difference, Reconciliation, reconcile
 from exchange.settlement.watcher import Watcher, WatcherOptions
 
@@ -22,9 +23,9 @@ def script(tmp_path: Path) -> Iterator[Script]:
     script.close()
 
 
-def observed(script: Script) -> FakeChain:
+def observed(script: Script, chain: FakeChain | None = None) -> FakeChain:
     """A chain with one deposit, in the journal too."""
-    chain = FakeChain()
+    chain = chain or FakeChain()
     chain.observe(
         SubaccountSeen(subaccount_id=2, owner="0x"), DepositSeen(subaccount_id=2, amount=100)
     )
@@ -67,6 +68,28 @@ def test_a_difference_is_named(script: Script) -> None:
     assert str(difference) == "subaccount 2: cash should be 100, the chain has 99"
     position = Difference(subaccount_id=2, instrument_id=7, expected=1, on_chain=0)
     assert str(position) == "subaccount 2: quantity in 7 should be 1, the chain has 0"
+
+
+class Busy(FakeChain):
+    """A chain on which a payment out of account 2 is mined while it is asked."""
+
+    def cash_and_positions(
+        self, subaccount_id: int, instrument_ids: list[int], block: int | str = "latest"
+    ) -> tuple[int, dict[int, Held]]:
+        if block == "latest":
+            if self.head() == 1:
+                self.mine()
+            return 0, {}
+        return super().cash_and_positions(subaccount_id, instrument_ids, block)
+
+
+def test_a_chain_that_goes_on_is_asked_for_the_observed_block(script: Script) -> None:
+    """What is mined during the comparison is no difference."""
+    chain = Busy()
+    observed(script, chain)
+    chain.cash = {2: 100}
+    found = compare(script, chain)
+    assert (chain.head(), found.block, found.differences) == (2, 1, ())
 
 
 def test_a_journal_that_saw_no_block_has_nothing_to_compare(script: Script) -> None:
