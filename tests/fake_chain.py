@@ -23,6 +23,7 @@ from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import ChainUnavailable, NodeRefused, Reverted
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.holdings import Held
+from exchange.settlement.risk_root import RiskDesk
 from exchange.signing import address_of
 
 CLEARING: Final = "0x" + "aA" * 20
@@ -31,6 +32,8 @@ WETH: Final = "0x" + "eE" * 20
 GWEI: Final = 10**9
 DELIVERY_TYPES: Final = ("(uint32,uint64,uint64,uint64)", "bytes[]")
 FUNDING_TYPES: Final = ("(uint64,uint64,uint64,int64)", "bytes[]")
+ROOT_TYPES: Final = ("(uint64,uint64,bytes32,uint64)", "bytes[]")
+ROOT_SELECTOR: Final = keccak(f"postRiskRoot({','.join(ROOT_TYPES)})".encode())[:4]
 FUNDING_SELECTOR: Final = keccak(f"postFunding({','.join(FUNDING_TYPES)})".encode())[:4]
 
 
@@ -39,6 +42,7 @@ def oracle_desks() -> dict[str, Any]:
     return {
         "desk": DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS),
         "funding_desk": FundingDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS),
+        "risk_desk": RiskDesk(31_337, ORACLE, ORACLE_KEYS),
     }
 
 
@@ -50,7 +54,10 @@ def batch_words(data: bytes) -> tuple[tuple[Any, ...], bytes]:
 
 @cache
 def posted_words(data: bytes) -> tuple[int, int, int]:
-    """(underlying, expiry, price), or (instrument, ordinal, index)."""
+    """(underlying, expiry, price), (instrument, ordinal, index), or (0, 0, epoch)."""
+    if data[:4] == ROOT_SELECTOR:
+        [(epoch, *_), _] = decode(ROOT_TYPES, data[4:])
+        return 0, 0, epoch
     if data[:4] == FUNDING_SELECTOR:
         [(instrument, ordinal, _, index), _] = decode(FUNDING_TYPES, data[4:])
         return instrument, ordinal, index
@@ -161,6 +168,10 @@ class FakeChain:
     ) -> bool:
         if tx.data[:4] != SETTLE_SELECTOR:
             *key, price = posted_words(tx.data)
+            if tx.data[:4] == ROOT_SELECTOR:
+                newer = price > prices.get((0, 0), 0)
+                prices[0, 0] = max(price, prices.get((0, 0), 0))
+                return newer
             fresh = tuple(key) not in prices
             prices.setdefault((key[0], key[1]), price)
             return fresh
@@ -270,6 +281,9 @@ class FakeChain:
 
     def funding_index(self, instrument_id: int, ordinal: int) -> int | None:
         return self._replay()[1].get((instrument_id, ordinal))
+
+    def risk_epoch(self) -> int:
+        return self._replay()[1].get((0, 0), 0)
 
     def cash_and_positions(
         self, subaccount_id: int, _instrument_ids: list[int], block: int | str = "latest"

@@ -22,6 +22,7 @@ from exchange.commands import (
     ObserveBlocks,
     PlaceOrder,
     SubaccountSeen,
+    UpdateMarks,
     Withdraw,
 )
 from exchange.events import (
@@ -32,6 +33,7 @@ from exchange.events import (
     DeliveryPriceFixed,
     Deposited,
     FundingAccrued,
+    MarksUpdated,
     PositionExpired,
     SubaccountOpened,
     Traded,
@@ -260,6 +262,13 @@ class Script:
             )
             events.append(expired)
         return self.add(ExpireInstruments(underlying_id=1, expiry=self.expiry), *events)
+
+    def mark(self, epoch: int, root: bytes = b"\x0e" * 32) -> None:
+        """An epoch of marks is in force; of what it says this journal knows only the root."""
+        update = UpdateMarks(
+            epoch=epoch, root=root, underlyings=(), expiries=(), instrument_ids=(), rows=b""
+        )
+        self.add(update, MarksUpdated(epoch=epoch, root=root))
 
     def post(self, command: ObserveBlocks) -> None:
         """What the exchange does with the watcher's blocks."""

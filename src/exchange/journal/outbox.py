@@ -46,14 +46,15 @@ class JobKind(StrEnum):
     BATCH = "batch"
     DELIVERY = "delivery"
     FUNDING = "funding"
+    ROOT = "root"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to do on chain. Jobs are done in the order of `position`."""
 
-    key: str  # "batch:7", "delivery:1:1798185600", "funding:<instrument_id>:<ordinal>"
+    key: str  # "batch:7", "delivery:1:1798185600", "funding:<instrument_id>:<ordinal>", "root:9"
     kind: JobKind
-    number: int  # of the batch; or the delivery price, or the funding index
+    number: int  # of the batch; or the delivery price, the funding index, the epoch of the root
     last_seq: int  # of the batch: where building resumes
     batch_hash: bytes  # empty unless a batch
     to: str
@@ -186,9 +187,16 @@ class Outbox:
 
     def last_batch(self) -> Job | None:
         """The batch built last: where a restarted relayer resumes."""
+        return self._last(JobKind.BATCH)
+
+    def last_root(self) -> Job | None:
+        """The root of the newest epoch that was to go on chain."""
+        return self._last(JobKind.ROOT)
+
+    def _last(self, kind: JobKind) -> Job | None:
         query = (
             sa.select(_jobs)
-            .where(_jobs.c.kind == JobKind.BATCH.value)
+            .where(_jobs.c.kind == kind.value)
             .order_by(_jobs.c.number.desc())
             .limit(1)
         )

@@ -394,6 +394,10 @@ class Chain(Node):
                 return None
             raise
 
+    def risk_epoch(self) -> int:
+        """The epoch whose root was posted last; 0 before the first."""
+        return int(self.call(self.oracle, "latestRiskRoot")[0])
+
     def usdc_balance(self, address: str) -> int:
         """USDC of an address, in micro-USDC."""
         return int(self.call(self.usdc, "balanceOf", address))

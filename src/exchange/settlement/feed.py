@@ -10,7 +10,7 @@ import msgspec
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.commands import AdvanceClock, MassQuote, SignedCommand, signed_commands
-from exchange.events import ClockAdvanced
+from exchange.events import ClockAdvanced, MarksUpdated
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry, JournalReader
 from exchange.journal.outbox import Job, JobKind, Outbox
@@ -19,6 +19,7 @@ from exchange.settlement.batch import Batch, BatchBuilder, Tip, listed_legs, set
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.funding import FundingDesk
+from exchange.settlement.risk_root import HEARTBEAT_S, RiskDesk
 
 _SELECTOR_BYTES: Final = 4
 _RECENT_MAX: Final = 20_000  # signed orders kept in memory, about 20 MB
@@ -42,12 +43,16 @@ class Feed:
         clearing: str,
         desk: DeliveryDesk,
         funding_desk: FundingDesk,
+        risk_desk: RiskDesk,
     ) -> None:
         self._reader = reader
         self._outbox = outbox
         self._clearing = clearing
         self._desk = desk
         self._funding_desk = funding_desk
+        self._risk_desk = risk_desk
+        last_root = outbox.last_root()
+        self._root_due_s = last_root.time_s + HEARTBEAT_S if last_root else 0
         last = outbox.last_batch()
         tip = (
             Tip(number=last.number, last_seq=last.last_seq, batch_hash=last.batch_hash)
@@ -66,11 +71,15 @@ class Feed:
     def pull(self) -> int:
         """Take in what is new in the journal; the number of jobs added."""
         added = 0
+        marks: tuple[int, MarksUpdated] | None = None  # the newest, and its second
         for entry in self._reader.entries(after_seq=self.seq):
             self.cursor = follow_blocks(self.cursor, entry)
             self._remember(entry)
             batch = self._builder.add(entry)
             self._follow_clock(entry)
+            for event in entry.events:
+                if isinstance(event, MarksUpdated):
+                    marks = (to_seconds_down(entry.time_ns), event)
             if batch is not None:
                 jobs = [
                     *map(self._desk.job, batch.deliveries),
@@ -80,7 +89,15 @@ class Feed:
                 self._outbox.add(jobs)
                 added += len(jobs)
             self.seq = entry.seq
-        return added
+        return added + self._post_root(*marks) if marks else added
+
+    def _post_root(self, time_s: int, marks: MarksUpdated) -> int:
+        """Add the root of these marks if the heartbeat asks for one; the number of jobs added."""
+        if time_s < self._root_due_s:
+            return 0
+        self._root_due_s = time_s + HEARTBEAT_S
+        self._outbox.add([self._risk_desk.job(marks.epoch, time_s, marks.root)])
+        return 1
 
     def _remember(self, entry: Entry) -> None:
         for place, signed in enumerate(signed_commands(entry.command)):

@@ -24,6 +24,7 @@ from exchange.settlement.errors import ChainError, ChainUnavailable, NodeRefused
 from exchange.settlement.feed import Feed
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.relayer import Relayer, RelayerOptions
+from exchange.settlement.risk_root import RiskDesk
 from exchange.settlement.status import BALANCE_MIN, RelayerMetrics, StatusReader
 from exchange.settlement.watcher import (
     AdminSink,
@@ -170,6 +171,7 @@ def build_relayer(
         clearing=deployment.clearing,
         desk=DeliveryDesk(chain_id=deployment.chain_id, oracle=deployment.oracle, keys=keys),
         funding_desk=FundingDesk(chain_id=deployment.chain_id, oracle=deployment.oracle, keys=keys),
+        risk_desk=RiskDesk(deployment.chain_id, deployment.oracle, keys),
     )
     options = RelayerOptions(
         key=settings.key,

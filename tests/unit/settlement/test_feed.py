@@ -7,18 +7,19 @@ import msgspec
 import pytest
 from eth_hash.auto import keccak
 from tests.fake_chain import CLEARING, oracle_desks
-from tests.settlement_world import Script
+from tests.settlement_world import NS, Script
 from tests.signed_venue import quoted_venue, write_journal
 
-from exchange.commands import AdvanceClock, CutBatch, ObserveBlocks, PlaceLinked
+from exchange.commands import AdvanceClock, CutBatch, ObserveBlocks, PlaceLinked, UpdateMarks
 from exchange.events import ClockAdvanced, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
-from exchange.journal.outbox import Outbox
+from exchange.journal.outbox import JobKind, Outbox
 from exchange.model import HitCondition, LinkKind, numbered
 from exchange.settlement import feed as module
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.feed import ClockJump, Feed
+from exchange.settlement.risk_root import HEARTBEAT_S
 
 
 class Parts:
@@ -119,7 +120,35 @@ def test_a_sheet_is_read_from_the_journal(parts: Parts, tmp_path: Path) -> None:
     write_journal(venue, path)
     parts.reader.close()
     parts.reader = JournalReader(str(path))
-    assert parts.feed().pull() == 1
+    assert parts.feed().pull() == 2
+    assert [job.kind for job in parts.outbox.jobs()] == [JobKind.BATCH, JobKind.ROOT]
+
+
+def test_the_newest_root_is_posted_once_a_heartbeat(parts: Parts) -> None:
+    """However many epochs were read at once, and across restarts."""
+    feed = parts.feed()
+    start_s = parts.script.time_ns // NS
+    for epoch, after_s in ((1, 0), (2, 5), (3, HEARTBEAT_S + 4), (4, HEARTBEAT_S + 5)):
+        parts.script.time_ns = (start_s + after_s) * NS
+        parts.script.mark(epoch)
+        if epoch > 1:
+            added = feed.pull()
+            assert added == (epoch != 3)
+            feed = parts.feed() if added else feed
+    jobs = [(job.key, job.number, job.time_s) for job in parts.outbox.jobs()]
+    assert jobs == [("root:2", 2, start_s + 5), ("root:4", 4, start_s + HEARTBEAT_S + 5)]
+    assert parts.feed().pull() == 0
+
+
+def test_an_epoch_that_was_refused_has_no_root(parts: Parts) -> None:
+    """Only what is in force is posted."""
+    parts.script.add(
+        UpdateMarks(
+            epoch=1, root=bytes(32), underlyings=(), expiries=(), instrument_ids=(), rows=b""
+        ),
+        Refused(reason=RejectReason.STALE_MARKS),
+    )
+    assert parts.feed().pull() == 0
 
 
 def test_the_cursor_survives_a_restart(parts: Parts) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.fake_chain import CLEARING, GWEI, FakeChain, Faulty, oracle_desks
-from tests.settlement_world import RELAYER_KEY, Script
+from tests.settlement_world import NS, RELAYER_KEY, Script
 
 from exchange.commands import AdvanceClock
 from exchange.events import ClockAdvanced
@@ -20,6 +20,7 @@ from exchange.journal.outbox import Job, JobKind, JobState, Outbox
 from exchange.settlement.errors import BatchRefused, ChainUnavailable, ReorgDetected, Reverted
 from exchange.settlement.feed import Feed
 from exchange.settlement.relayer import FAILURES_MAX, Relayer, RelayerOptions
+from exchange.settlement.risk_root import HEARTBEAT_S
 from exchange.signing import address_of
 
 RIVAL_KEY = b"\x61" * 32
@@ -34,6 +35,7 @@ class Bench:
         self.chain = chain
         self.outbox = Outbox(str(folder / "relayer.db"))
         self.reader = JournalReader(str(folder / "journal.db"))
+        self.epoch = 0
         self.relayer = self.start()
 
     def start(self, chain: Any = None, **options: Any) -> Relayer:
@@ -49,6 +51,12 @@ class Bench:
         for _ in range(count):
             self.script.trade()
             self.script.cut()
+
+    def root(self, after_s: int = HEARTBEAT_S) -> None:
+        """An epoch of marks, so much later."""
+        self.epoch += 1
+        self.script.time_ns += after_s * NS
+        self.script.mark(self.epoch)
 
     def states(self) -> list[JobState]:
         return [job.state for job in self.outbox.jobs()]
@@ -356,7 +364,7 @@ def test_a_lost_answer_costs_nothing(bench: Bench) -> None:
 def misfortune(bench: Bench, faulty: Faulty, rng: random.Random) -> None:
     """One thing that goes wrong, or time that passes."""
     chain = bench.chain
-    match rng.randrange(6):
+    match rng.randrange(7):
         case 0 if bench.script.seq < 15:
             bench.batch()
         case 1:
@@ -371,6 +379,9 @@ def misfortune(bench: Bench, faulty: Faulty, rng: random.Random) -> None:
                     chain.settle_as(RIVAL_KEY, job.data)
         case 5:
             bench.start(faulty, confirmations=4, stuck_after_s=rng.choice((0.0, 1_000.0)))
+        case 6:
+            bench.root(rng.randrange(2) * HEARTBEAT_S)
+            chain.time_s = bench.script.time_ns // NS + rng.choice((0, 90, 700))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -386,13 +397,111 @@ def test_any_mixture_of_faults_settles_each_batch_once(tmp_path: Path, seed: int
         with contextlib.suppress(ChainUnavailable):
             bench.relayer.step()
     bench.batch()
+    bench.root(HEARTBEAT_S)
+    chain.time_s = bench.script.time_ns // NS
     bench.start(confirmations=4)
     for _ in range(40):
         bench.relayer.step()
         chain.mine()
     bench.outbox.check()
-    jobs = bench.outbox.jobs()
-    assert {job.state for job in jobs} == {JobState.CONFIRMED}
+    assert set(bench.states()) == {JobState.CONFIRMED}
+    assert chain.risk_epoch() == bench.epoch
+    jobs = [job for job in bench.outbox.jobs() if job.kind is JobKind.BATCH]
     assert chain.last_batch().number == len(jobs)
     assert chain.last_batch().batch_hash == jobs[-1].batch_hash
     bench.close()
+
+
+def posted(bench: Bench, late_s: int = 0) -> None:
+    """The chain's clock stands so many seconds after the newest epoch."""
+    bench.chain.time_s = bench.script.time_ns // NS + late_s
+
+
+def test_a_root_is_posted_after_the_batches(bench: Bench) -> None:
+    """Batches first, though the root was there before them."""
+    bench.root()
+    posted(bench)
+    bench.relayer._feed.pull()
+    bench.batch(2)
+    assert bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED] * 3
+    assert bench.chain.risk_epoch() == 1
+    sent = [bench.outbox.attempts(job.key)[0].tx_nonce for job in bench.outbox.jobs()]
+    assert sent == [2, 0, 1]
+
+
+def test_a_batch_takes_the_place_of_a_root_under_way(slow: Bench) -> None:
+    """It outbids the root on its nonce; the root follows with the next."""
+    slow.root()
+    posted(slow)
+    slow.relayer.step()
+    slow.batch()
+    slow.relayer.step()
+    assert {tx.tx_nonce for tx in slow.chain.pool.values()} == {0}
+    slow.chain.mine()
+    assert slow.chain.last_batch().number == 1
+    assert slow.chain.risk_epoch() == 0
+    for _ in range(3):
+        slow.relayer.step()
+        slow.chain.mine()
+    slow.relayer.step()
+    assert slow.chain.risk_epoch() == 1
+    assert slow.states() == [JobState.CONFIRMED] * 2
+
+
+def test_a_root_that_waited_goes_once_before_the_next_batch(slow: Bench) -> None:
+    """Under constant load it would never have its turn; but it is no longer first for ever."""
+    slow.root()
+    posted(slow, 60)
+    slow.batch()
+    slow.relayer.step()
+    assert slow.states() == [JobState.BUILT, JobState.SENT]  # the batch was added first
+    posted(slow, 120)
+    slow.relayer.step()
+    assert slow.states() == [JobState.SENT, JobState.SENT]
+    slow.chain.mine()
+    assert slow.chain.last_batch().number == 1
+
+
+def test_a_root_that_was_overtaken_is_not_posted(bench: Bench) -> None:
+    """By a newer one, or by its deadline; and a rival's post is as good."""
+    bench.root()
+    posted(bench, 601)
+    assert bench.relayer.step()
+    assert (bench.states(), bench.chain.sent) == ([JobState.CONFIRMED], [])
+    bench.root()
+    posted(bench)
+    bench.relayer._feed.pull()
+    bench.chain.settle_as(RIVAL_KEY, bench.outbox.jobs()[-1].data)
+    bench.relayer.step()
+    assert (bench.states(), bench.chain.sent) == ([JobState.CONFIRMED] * 2, [])
+
+
+def test_a_root_that_the_chain_refuses_stops_nothing(bench: Bench) -> None:
+    """It is alarmed and left, batches settle, and the next root is tried afresh."""
+    bench.root()
+    posted(bench)
+    bench.chain.refusal = Reverted("UnknownSigner", ())
+    bench.relayer.step()
+    assert bench.states() == [JobState.REVERTED]
+    assert not bench.relayer.step()
+    bench.chain.refusal = None
+    bench.batch()
+    bench.root()
+    posted(bench)
+    bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED] * 3
+    assert bench.chain.risk_epoch() == 2
+
+
+def test_a_root_waits_for_the_chains_clock(bench: Bench) -> None:
+    """It does not move a local chain's clock: batches before it would be too old."""
+    bench.root()
+    before = bench.chain.time_s = bench.script.time_ns // NS - 90
+    bench.chain.refusal = Reverted("TimeTooLate", ())
+    bench.relayer.step()
+    assert bench.states() == [JobState.BUILT]
+    assert bench.chain.time_s == before
+    bench.chain.refusal = None
+    bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED]

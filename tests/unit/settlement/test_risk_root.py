@@ -4,7 +4,8 @@ from eth_abi.abi import decode
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-from exchange.settlement.risk_root import RiskDesk
+from exchange.journal.outbox import JobKind
+from exchange.settlement.risk_root import RiskDesk, deadline_of
 from exchange.signing import address_of, recover_signer
 
 KEYS = (b"\x35" * 32, b"\x36" * 32)
@@ -41,3 +42,12 @@ def test_signatures_ascend_by_signer() -> None:
         digest = desk.digest(7, 1_800_000_000, ROOT)
         signers = [recover_signer(digest, signature) for signature in signatures]
         assert signers == sorted(map(address_of, KEYS), key=str.lower)
+
+
+def test_a_job_carries_the_post() -> None:
+    """Addressed to the Oracle, and worth nothing after its deadline."""
+    desk = RiskDesk(31_337, ORACLE, KEYS)
+    job = desk.job(7, 1_800_000_000, ROOT)
+    assert (job.key, job.kind, job.number, job.to) == ("root:7", JobKind.ROOT, 7, ORACLE)
+    assert job.data == desk.calldata(7, 1_800_000_000, ROOT)
+    assert deadline_of(job) == 1_800_000_600
