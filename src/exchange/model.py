@@ -69,7 +69,7 @@ class Side(IntEnum):
     @property
     def sign(self) -> int:
         """+1 for BUY, -1 for SELL: the sign of the position that a fill adds."""
-        return 1 - 2 * self.value
+        return 1 - 2 * self  # `value` is a slow property
 
     @property
     def opposite(self) -> "Side":

@@ -51,8 +51,10 @@ def takes_late(venue: Venue, order: Order, price: int) -> bool:
 
 def _delay_ns(venue: Venue, order: Order) -> int:
     instrument = venue.instruments[order.terms.instrument_id]
-    places = (instrument.instrument_id, *(leg.instrument_id for leg in instrument.legs))
-    return max(map(venue.bump.delay_ns, places))
+    delay_ns = venue.bump.delay_ns(instrument.instrument_id)
+    if not instrument.legs:
+        return delay_ns
+    return max(delay_ns, *(venue.bump.delay_ns(leg.instrument_id) for leg in instrument.legs))
 
 
 def would_take(venue: Venue, order: Order, price: int) -> bool:

@@ -350,12 +350,13 @@ def _check_quantity(
 
 
 def _check_price(instrument: Instrument, limit_price: int) -> Refusal | None:
+    off_tick = not is_multiple(limit_price, instrument.tick_size)
+    if not off_tick and (limit_price > 0 or instrument.legs):
+        return None
     tick = format_decimal(instrument.tick_size, CASH_SCALE)
     if limit_price <= 0 and not instrument.legs:
         return RejectReason.PRICE_NOT_POSITIVE, f"price must be at least {tick}"
-    if not is_multiple(limit_price, instrument.tick_size):
-        return RejectReason.PRICE_OFF_TICK, f"price must be a multiple of {tick}"
-    return None
+    return RejectReason.PRICE_OFF_TICK, f"price must be a multiple of {tick}"
 
 
 def _check_own_price(venue: Venue, terms: OrderTerms, price: int) -> Refusal | None:

@@ -190,9 +190,8 @@ class MarginAccount:
         self._follow_marks()
         row = self._marks.order_row(order.instrument_id)
         self.orders[order_id] = order
-        self.spending += self.spends(order)
-        for instrument_id, sign, quantity in _opened(order, row):
-            self.holdings.open(instrument_id, row.underlying_id, sign, quantity)
+        self.spending += _spends(order, row)
+        self._open(order, row, order.quantity)
         self._add_effect(order_id, row.group, self._effect(order, row))
 
     def reduce_order(self, order_id: int, remaining: int) -> None:
@@ -207,11 +206,10 @@ class MarginAccount:
         """Undo `place_order` to the last unit. Complexity: O(scenarios)."""
         self._follow_marks()
         order = self.orders.pop(order_id)
-        self.spending -= self.spends(order)
         row = self._marks.order_row(order.instrument_id)
+        self.spending -= _spends(order, row)
         group = row.group
-        for instrument_id, sign, quantity in _opened(order, row):
-            self.holdings.open(instrument_id, row.underlying_id, sign, -quantity)
+        self._open(order, row, -order.quantity)
         effect = self._effects.pop(order_id)
         self._order_sums[group] = list(map(sub, self._order_sums[group], effect))
         if self._totals is not None:
@@ -219,16 +217,12 @@ class MarginAccount:
 
     def spends(self, order: MarginOrder) -> int:
         """Cash that an order takes at most: its fee, and what is paid for options and combos."""
-        fee = mul_div_up(order.max_fee, order.quantity, QUANTITY_SCALE)
-        row = self._marks.order_row(order.instrument_id)
-        if isinstance(row, InstrumentRisk) and not row.is_option:
-            return fee
-        return fee + max(0, order.sign * notional(order.limit_price, order.quantity))
+        return _spends(order, self._marks.order_row(order.instrument_id))
 
     def growth_with(self, order: MarginOrder) -> int:
         """What an order would add to the most that may be held of its underlying, contracts."""
-        opened = _opened(order, self._marks.order_row(order.instrument_id))
-        return sum(self.holdings.growth(*one) for one in opened)
+        row = self._marks.order_row(order.instrument_id)
+        return self._growth(order, row)
 
     def mark_value(self) -> int:
         """Positions at their marks, micro-USDC, rounded down."""
@@ -247,15 +241,19 @@ class MarginAccount:
 
     def initial_excess_with(self, order: MarginOrder) -> int:
         """`initial_excess` as it would be were `order` open. Complexity: O(scenarios)."""
-        totals = self._bring_up_to_date()
-        row = self._marks.order_row(order.instrument_id)
-        excess = self._equity_beyond_addons() - self.concentration(order)
+        marks, totals = self._marks, self._totals
+        if totals is None or self._generation != marks.generation:
+            totals = self._bring_up_to_date()
+        row = marks.order_row(order.instrument_id)
+        excess = self._equity_beyond_addons()
+        if marks.concentration.free:
+            excess -= self.concentration(order)
         for group, low in self._lows.items():
             if group != row.group:
                 excess += div_down(low, SCALE)
         # min over s of (total + min(0, effect)) = min(min total, min (total + effect)).
         effect: Iterable[int] = map(
-            mul, self._marks.unit_effects(row, order.sign), repeat(order.quantity)
+            mul, marks.unit_effects(row, order.sign), repeat(order.quantity)
         )
         total = totals.get(row.group)
         filled = min(map(add, total, effect) if total else effect) + self._certain(order, row)
@@ -271,12 +269,13 @@ class MarginAccount:
             return 0
         if more is None:
             return sum(rates.addon(underlying_id, held) for underlying_id, held in totals.items())
-        concerned = self._marks.order_row(more.instrument_id).underlying_id
-        held = totals.get(concerned, 0)
-        for one in _opened(more, self._marks.order_row(more.instrument_id)):
-            held += self.holdings.growth(*one)
-        others = (rates.addon(key, total) for key, total in totals.items() if key != concerned)
-        return rates.addon(concerned, held) + sum(others)
+        row = self._marks.order_row(more.instrument_id)
+        concerned = row.underlying_id
+        addon = rates.addon(concerned, totals.get(concerned, 0) + self._growth(more, row))
+        for key, total in totals.items():
+            if key != concerned:
+                addon += rates.addon(key, total)
+        return addon
 
     def maintenance_excess(self) -> int:
         """Equity beyond the maintenance requirement of positions; below 0: liquidatable."""
@@ -382,6 +381,29 @@ class MarginAccount:
             answer = question() if sign > 0 else answer
         return answer
 
+    def _open(self, order: MarginOrder, row: InstrumentRisk | PackageRisk, quantity: int) -> None:
+        """Count what an order may come to hold, or with a negative quantity no longer."""
+        holdings, underlying_id = self.holdings, row.underlying_id
+        if not isinstance(row, PackageRisk):
+            holdings.open(order.instrument_id, underlying_id, order.sign, quantity)
+            return
+        for part, ratio in row.parts:
+            sign = order.sign if ratio > 0 else -order.sign
+            holdings.open(part.instrument_id, underlying_id, sign, abs(ratio) * quantity)
+
+    def _growth(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:
+        growth = self.holdings.growth
+        if not isinstance(row, PackageRisk):
+            return growth(order.instrument_id, order.sign, order.quantity)
+        return sum(
+            growth(
+                part.instrument_id,
+                order.sign if ratio > 0 else -order.sign,
+                abs(ratio) * order.quantity,
+            )
+            for part, ratio in row.parts
+        )
+
     def _follow_marks(self) -> None:
         """Recompute what an older generation of marks left behind."""
         if self._generation == self._marks.generation:
@@ -405,11 +427,11 @@ class MarginAccount:
 
     def _effect(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> Vector:
         """min(0, change of initial excess by the whole fill) in each scenario and the basis."""
-        certain = self._certain(order, row)
-        units = self._marks.unit_effects(row, order.sign)
+        certain, quantity = self._certain(order, row), order.quantity
+        edge = -certain
         return [
-            result + certain if result < -certain else 0
-            for result in map(mul, units, repeat(order.quantity))
+            result + certain if (result := unit * quantity) < edge else 0
+            for unit in self._marks.unit_effects(row, order.sign)
         ]
 
     def _certain(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:
@@ -418,8 +440,9 @@ class MarginAccount:
         results, addons = _RESULT_ROUNDING, _ADDON_ROUNDING
         if isinstance(row, PackageRisk):
             results, addons = len(row.expiries) * _RESULT_ROUNDING, row.addon_terms - 1
-        certain = div_down(sign * quantity * row.mark_price, QUANTITY_SCALE) - results
-        certain -= sign * notional(order.limit_price, quantity)
+        # What is paid is exact by the tick rule, so that one division rounds the mark alone.
+        gain = sign * quantity * (row.mark_price - order.limit_price)
+        certain = div_down(gain, QUANTITY_SCALE) - results
         certain -= mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
         unit_addon = marks.unit_addon(row, sign)
         if unit_addon:
@@ -458,8 +481,12 @@ class MarginAccount:
     def _equity_beyond_addons(self) -> int:
         portfolio = self.portfolio
         initial, maintenance = portfolio.addons()
-        value = portfolio.mark_value() + portfolio.collateral_value()
-        return self.net_cash() + value - initial - maintenance
+        excess = self.cash + portfolio.mark_value() - initial - maintenance
+        if self.linear:
+            excess -= self.owed()
+        if portfolio.collateral:
+            excess += portfolio.collateral_value()
+        return excess
 
     def _excess_after(self, order: MarginOrder, quantity: int) -> int:
         """`initial_excess` after a fill at the limit and the largest fee; leaves no trace."""
@@ -487,15 +514,8 @@ def _without_zeros(vectors: dict[int, Vector]) -> dict[int, Vector]:
     return {group: vector for group, vector in vectors.items() if any(vector)}
 
 
-def _opened(order: MarginOrder, row: InstrumentRisk | PackageRisk) -> list[tuple[int, int, int]]:
-    """What an order may come to hold, as (instrument_id, sign, quantity)."""
-    if not isinstance(row, PackageRisk):
-        return [(order.instrument_id, order.sign, order.quantity)]
-    return [
-        (
-            part.instrument_id,
-            order.sign if ratio > 0 else -order.sign,
-            abs(ratio) * order.quantity,
-        )
-        for part, ratio in row.parts
-    ]
+def _spends(order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:
+    fee = mul_div_up(order.max_fee, order.quantity, QUANTITY_SCALE)
+    if order.sign * order.limit_price <= 0 or not (isinstance(row, PackageRisk) or row.is_option):
+        return fee
+    return fee + order.sign * notional(order.limit_price, order.quantity)

@@ -4,8 +4,13 @@ Integers only. A large share of all open interest cannot be sold at the mark, so
 costs initial margin. Never maintenance: others who close must not liquidate whoever stays.
 """
 
+from typing import Final
+
 from exchange.commands import MarginParameters, UnderlyingRisk
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, mul_div_down, mul_div_up
+
+_Held = tuple[int, int, int]  # position, open to buy, open to sell
+_NOTHING: Final[_Held] = (0, 0, 0)
 
 
 class Holdings:
@@ -15,46 +20,49 @@ class Holdings:
 
     def __init__(self) -> None:
         self.totals: dict[int, int] = {}  # by underlying_id, 1e-4 contracts, none of them zero
-        # Position, open to buy, open to sell.
-        self._instruments: dict[int, tuple[int, int, int]] = {}
+        self._instruments: dict[int, _Held] = {}
 
     def fill(self, instrument_id: int, underlying_id: int, quantity: int) -> None:
         """Change a position by a signed quantity."""
-        held, buys, sells = self._instruments.get(instrument_id, (0, 0, 0))
-        self._set(instrument_id, underlying_id, (held + quantity, buys, sells))
+        before = self._instruments.get(instrument_id, _NOTHING)
+        held, buys, sells = before
+        self._set(instrument_id, underlying_id, before, (held + quantity, buys, sells))
 
     def open(self, instrument_id: int, underlying_id: int, sign: int, quantity: int) -> None:
         """Open an order, or with a negative quantity take one away."""
-        held, buys, sells = self._instruments.get(instrument_id, (0, 0, 0))
+        before = self._instruments.get(instrument_id, _NOTHING)
+        held, buys, sells = before
         after = (held, buys + quantity, sells) if sign > 0 else (held, buys, sells + quantity)
-        self._set(instrument_id, underlying_id, after)
+        self._set(instrument_id, underlying_id, before, after)
 
     def growth(self, instrument_id: int, sign: int, quantity: int) -> int:
         """What one more order would add to its underlying's total."""
-        held, buys, sells = self._instruments.get(instrument_id, (0, 0, 0))
+        held, buys, sells = self._instruments.get(instrument_id, _NOTHING)
         before = max(held + buys, sells - held)
         side = held + buys if sign > 0 else sells - held
         return max(before, side + quantity) - before
 
-    def state(self) -> dict[int, tuple[int, int, int]]:
+    def state(self) -> dict[int, _Held]:
         """Everything, for comparison by `check`."""
         return dict(self._instruments)
 
-    def _set(self, instrument_id: int, underlying_id: int, after: tuple[int, int, int]) -> None:
-        held, buys, sells = self._instruments.get(instrument_id, (0, 0, 0))
-        total = self.totals.get(underlying_id, 0) - max(held + buys, sells - held)
+    def _set(self, instrument_id: int, underlying_id: int, before: _Held, after: _Held) -> None:
         held, buys, sells = after
         assert buys >= 0
         assert sells >= 0
-        if any(after):
+        if after != _NOTHING:
             self._instruments[instrument_id] = after
         else:
             self._instruments.pop(instrument_id, None)
-        total += max(held + buys, sells - held)
-        if total:
-            self.totals[underlying_id] = total
-        else:
-            self.totals.pop(underlying_id, None)
+        growth = max(held + buys, sells - held)
+        held, buys, sells = before
+        growth -= max(held + buys, sells - held)
+        if growth:
+            total = self.totals.get(underlying_id, 0) + growth
+            if total:
+                self.totals[underlying_id] = total
+            else:
+                del self.totals[underlying_id]
 
 
 class ConcentrationRates:

@@ -112,7 +112,8 @@ class Portfolio:
 
     def collateral_value(self) -> int:
         """What tokens count at the index before haircuts, micro-USDC, each rounded down."""
-        return sum(held.value for held in self._holdings.values())
+        held = self._holdings
+        return sum(one.value for one in held.values()) if held else 0
 
     def holdings(self) -> dict[int, Holding]:
         """What each token counts, by asset_id; read only."""
@@ -143,11 +144,12 @@ class Portfolio:
         if self._addons is None:
             initial, maintenance = self._option_addons()
             linear_initial, linear_maintenance = self._linear_addons()
-            held = self._holdings.values()
-            self._addons = (
-                initial + linear_initial + sum(one.initial_addon for one in held),
-                maintenance + linear_maintenance + sum(one.maintenance_addon for one in held),
-            )
+            initial += linear_initial
+            maintenance += linear_maintenance
+            for held in self._holdings.values():
+                initial += held.initial_addon
+                maintenance += held.maintenance_addon
+            self._addons = (initial, maintenance)
         return self._addons
 
     def bucket_sum(self, row: InstrumentRisk, scenario: int) -> int:
