@@ -46,6 +46,27 @@ class Method(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
         return self.name.startswith("private/")
 
 
+def public_method(handler: Handler[P], params: type[P]) -> Method[P]:
+    """The method public/ that bears its handler's name, summed up by its docstring."""
+    return _method("public", handler, params, matching=False)
+
+
+def private_method(handler: Handler[P], params: type[P], *, matching: bool = False) -> Method[P]:
+    """The method private/ that bears its handler's name, summed up by its docstring."""
+    return _method("private", handler, params, matching=matching)
+
+
+def _method(scope: str, handler: Handler[P], params: type[P], *, matching: bool) -> Method[P]:
+    assert handler.__doc__, "the summary in the API's description"
+    return Method(
+        name=f"{scope}/{handler.__name__}",
+        params=params,
+        handler=handler,
+        summary=handler.__doc__.strip(),
+        matching=matching,
+    )
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A JSON-RPC 2.0 request."""
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
-from exchange.api import results, schemas
-from exchange.api.dispatch import Method
+from exchange.api import results
+from exchange.api.dispatch import Method, private_method, public_method
 from exchange.api.errors import BadRequest, UnknownInstrument
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.ports import EngineState
@@ -189,22 +189,10 @@ async def get_combo_details(gateway: Gateway, _: Caller, params: ComboParams) ->
     return combo_result(gateway, combo)
 
 
-def _method(
-    scope: str, handler: Any, params: type[schemas.Params], *, matching: bool = False
-) -> Method[Any]:
-    return Method(
-        name=f"{scope}/{handler.__name__}",
-        params=params,
-        handler=handler,
-        summary=handler.__doc__.strip(),
-        matching=matching,
-    )
-
-
 COMBOS: Final[list[Method[Any]]] = [
-    _method("public", get_combos, CombosParams),
-    _method("public", get_combo_ids, ComboIdsParams),
-    _method("public", get_combo_details, ComboParams),
-    _method("private", create_combo, CreateComboParams, matching=True),
-    _method("private", get_leg_prices, LegPricesParams),
+    public_method(get_combos, CombosParams),
+    public_method(get_combo_ids, ComboIdsParams),
+    public_method(get_combo_details, ComboParams),
+    private_method(create_combo, CreateComboParams, matching=True),
+    private_method(get_leg_prices, LegPricesParams),
 ]

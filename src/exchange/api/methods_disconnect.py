@@ -7,7 +7,7 @@ that came by it, as Deribit does; in scope `account` all of the session's subacc
 
 from typing import Any, Final, Literal
 
-from exchange.api.dispatch import Method
+from exchange.api.dispatch import Method, private_method
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.methods_public import connection_of
 from exchange.api.results import Result
@@ -57,17 +57,8 @@ async def get_cancel_on_disconnect(
     return {"enabled": enabled, "scope": params.scope}
 
 
-def _method(handler: Any) -> Method[Any]:
-    return Method(
-        name=f"private/{handler.__name__}",
-        params=DisconnectParams,
-        handler=handler,
-        summary=handler.__doc__.strip(),
-    )
-
-
 DISCONNECT: Final[list[Method[Any]]] = [
-    _method(enable_cancel_on_disconnect),
-    _method(disable_cancel_on_disconnect),
-    _method(get_cancel_on_disconnect),
+    private_method(enable_cancel_on_disconnect, DisconnectParams),
+    private_method(disable_cancel_on_disconnect, DisconnectParams),
+    private_method(get_cancel_on_disconnect, DisconnectParams),
 ]

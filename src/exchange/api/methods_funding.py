@@ -5,14 +5,13 @@ Built from released events alone. An interest is a share of the index in 1e-18; 
 
 from typing import Any, Final
 
-from exchange.api.dispatch import Method
+from exchange.api.dispatch import Method, public_method
 from exchange.api.errors import InvalidParams
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.results import Result
 from exchange.api.schemas import (
     FundingChartParams,
     FundingPeriodParams,
-    Params,
     cash_number,
     ratio_number,
 )
@@ -88,17 +87,8 @@ def _hour(gateway: Gateway, instrument: Instrument, end_ns: int) -> Result:
     }
 
 
-def _method(handler: Any, params: type[Params]) -> Method[Any]:
-    return Method(
-        name=f"public/{handler.__name__}",
-        params=params,
-        handler=handler,
-        summary=handler.__doc__.strip(),
-    )
-
-
 FUNDING: Final[list[Method[Any]]] = [
-    _method(get_funding_rate_value, FundingPeriodParams),
-    _method(get_funding_rate_history, FundingPeriodParams),
-    _method(get_funding_chart_data, FundingChartParams),
+    public_method(get_funding_rate_value, FundingPeriodParams),
+    public_method(get_funding_rate_history, FundingPeriodParams),
+    public_method(get_funding_chart_data, FundingChartParams),
 ]

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from exchange.api import schemas
-from exchange.api.dispatch import Method
+from exchange.api.dispatch import Method, private_method, public_method
 from exchange.api.errors import InvalidParams
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.liquidations import (
@@ -133,20 +132,8 @@ async def get_liquidation_history(
     ]
 
 
-def _method(
-    handler: Any, params: type[schemas.Params], scope: str, *, matching: bool = False
-) -> Method[Any]:
-    return Method(
-        name=f"{scope}/{handler.__name__}",
-        params=params,
-        handler=handler,
-        summary=handler.__doc__.strip(),
-        matching=matching,
-    )
-
-
 LIQUIDATIONS: Final[list[Method[Any]]] = [
-    _method(get_liquidations, LiquidationsParams, "public"),
-    _method(liquidation_bid, BidParams, "private", matching=True),
-    _method(get_liquidation_history, HistoryParams, "private"),
+    public_method(get_liquidations, LiquidationsParams),
+    private_method(liquidation_bid, BidParams, matching=True),
+    private_method(get_liquidation_history, HistoryParams),
 ]

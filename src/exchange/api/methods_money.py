@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from exchange.api.dispatch import Method
+from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import InvalidParams
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.ports import EngineState, Simulation
@@ -316,19 +316,9 @@ def _volatilities(preset: str) -> tuple[str, ...]:
     return tuple(scenario.volatility.value for scenario in load_preset(preset).scenarios)
 
 
-def _method(handler: Any, params: type[Params], *, matching: bool = False) -> Method[Any]:
-    return Method(
-        name=f"private/{handler.__name__}",
-        params=params,
-        handler=handler,
-        summary=handler.__doc__.strip(),
-        matching=matching,
-    )
-
-
 MONEY: Final[list[Method[Any]]] = [
-    _method(withdraw, WithdrawParams, matching=True),
-    _method(submit_transfer_between_subaccounts, TransferParams, matching=True),
-    _method(get_margins, MarginsParams),
-    _method(simulate_portfolio, SimulateParams),
+    private_method(withdraw, WithdrawParams, matching=True),
+    private_method(submit_transfer_between_subaccounts, TransferParams, matching=True),
+    private_method(get_margins, MarginsParams),
+    private_method(simulate_portfolio, SimulateParams),
 ]

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from exchange.api import results, schemas
-from exchange.api.dispatch import Method
+from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import InvalidParams, NotFound, OrderNotFound, Rejected
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.methods_public import connection_of, join
@@ -458,43 +458,33 @@ async def logout(gateway: Gateway, caller: Caller, params: schemas.LogoutParams)
     return "ok"
 
 
-def _method(handler: Any, params: type[schemas.Params], *, matching: bool = False) -> Method[Any]:
-    return Method(
-        name=f"private/{handler.__name__}",
-        params=params,
-        handler=handler,
-        summary=handler.__doc__.strip(),
-        matching=matching,
-    )
-
-
 PRIVATE: Final[list[Method[Any]]] = [
-    _method(buy, EntryParams, matching=True),
-    _method(sell, EntryParams, matching=True),
-    _method(edit, EditParams, matching=True),
-    _method(cancel, schemas.OrderIdParams, matching=True),
-    _method(cancel_all, schemas.CancelAllParams, matching=True),
-    _method(cancel_all_by_instrument, schemas.CancelByInstrumentParams, matching=True),
-    _method(cancel_all_by_currency, schemas.CancelByCurrencyParams, matching=True),
-    _method(get_order_state, schemas.OrderIdParams),
-    _method(get_order_state_by_nonce, schemas.OrderByNonceParams),
-    _method(get_order_state_by_label, schemas.OrderByLabelParams),
-    _method(get_open_orders, schemas.OpenOrdersParams),
-    _method(get_open_orders_by_currency, schemas.OpenByCurrencyParams),
-    _method(get_open_orders_by_instrument, schemas.OpenByInstrumentParams),
-    _method(get_position, schemas.PositionParams),
-    _method(get_positions, schemas.PositionsParams),
-    _method(get_account_summary, schemas.AccountParams),
-    _method(get_account_summaries, schemas.AccountParams),
-    _method(get_subaccounts, schemas.Empty),
-    _method(get_user_trades_by_instrument, schemas.UserTradesByInstrumentParams),
-    _method(get_user_trades_by_currency, schemas.UserTradesByCurrencyParams),
-    _method(get_user_trades_by_order, schemas.OrderIdParams),
-    _method(get_settlement_status, schemas.SettlementParams),
-    _method(subscribe, schemas.ChannelsParams),
-    _method(unsubscribe, schemas.ChannelsParams),
-    _method(unsubscribe_all, schemas.Empty),
-    _method(logout, schemas.LogoutParams),
+    private_method(buy, EntryParams, matching=True),
+    private_method(sell, EntryParams, matching=True),
+    private_method(edit, EditParams, matching=True),
+    private_method(cancel, schemas.OrderIdParams, matching=True),
+    private_method(cancel_all, schemas.CancelAllParams, matching=True),
+    private_method(cancel_all_by_instrument, schemas.CancelByInstrumentParams, matching=True),
+    private_method(cancel_all_by_currency, schemas.CancelByCurrencyParams, matching=True),
+    private_method(get_order_state, schemas.OrderIdParams),
+    private_method(get_order_state_by_nonce, schemas.OrderByNonceParams),
+    private_method(get_order_state_by_label, schemas.OrderByLabelParams),
+    private_method(get_open_orders, schemas.OpenOrdersParams),
+    private_method(get_open_orders_by_currency, schemas.OpenByCurrencyParams),
+    private_method(get_open_orders_by_instrument, schemas.OpenByInstrumentParams),
+    private_method(get_position, schemas.PositionParams),
+    private_method(get_positions, schemas.PositionsParams),
+    private_method(get_account_summary, schemas.AccountParams),
+    private_method(get_account_summaries, schemas.AccountParams),
+    private_method(get_subaccounts, schemas.Empty),
+    private_method(get_user_trades_by_instrument, schemas.UserTradesByInstrumentParams),
+    private_method(get_user_trades_by_currency, schemas.UserTradesByCurrencyParams),
+    private_method(get_user_trades_by_order, schemas.OrderIdParams),
+    private_method(get_settlement_status, schemas.SettlementParams),
+    private_method(subscribe, schemas.ChannelsParams),
+    private_method(unsubscribe, schemas.ChannelsParams),
+    private_method(unsubscribe_all, schemas.Empty),
+    private_method(logout, schemas.LogoutParams),
 ]
 SIGNED: Final = frozenset(
     {

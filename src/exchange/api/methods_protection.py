@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from exchange.api import results, schemas
-from exchange.api.dispatch import Method
+from exchange.api import results
+from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import InvalidParams
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.methods_private import asked_subaccounts
@@ -149,19 +149,9 @@ async def cancel_by_label(gateway: Gateway, caller: Caller, params: CancelByLabe
     return count
 
 
-def _method(handler: Any, params: type[schemas.Params], *, matching: bool = True) -> Method[Any]:
-    return Method(
-        name=f"private/{handler.__name__}",
-        params=params,
-        handler=handler,
-        summary=handler.__doc__.strip(),
-        matching=matching,
-    )
-
-
 PROTECTION: Final[list[Method[Any]]] = [
-    _method(set_mmp_config, ProtectionParams),
-    _method(get_mmp_config, ProtectionIndexParams, matching=False),
-    _method(reset_mmp, ResetParams),
-    _method(cancel_by_label, CancelByLabelParams),
+    private_method(set_mmp_config, ProtectionParams, matching=True),
+    private_method(get_mmp_config, ProtectionIndexParams),
+    private_method(reset_mmp, ResetParams, matching=True),
+    private_method(cancel_by_label, CancelByLabelParams, matching=True),
 ]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from exchange.api import results, schemas
 from exchange.api.auth import Grant
 from exchange.api.connection import Connection
-from exchange.api.dispatch import Method
+from exchange.api.dispatch import Method, public_method
 from exchange.api.errors import (
     BadRequest,
     Forbidden,
@@ -381,39 +381,30 @@ async def disable_heartbeat(_: Gateway, caller: Caller, _params: schemas.Empty) 
     return "ok"
 
 
-def _method(handler: Any, params: type[schemas.Params]) -> Method[Any]:
-    return Method(
-        name=f"public/{handler.__name__}",
-        params=params,
-        handler=handler,
-        summary=handler.__doc__.strip(),
-    )
-
-
 PUBLIC: Final[list[Method[Any]]] = [
-    _method(test, schemas.TestParams),
-    _method(hello, schemas.HelloParams),
-    _method(get_time, schemas.Empty),
-    _method(status, schemas.Empty),
-    _method(get_signing_domain, schemas.Empty),
-    _method(get_sign_in_nonce, schemas.Empty),
-    _method(auth, schemas.AuthParams),
-    _method(get_currencies, schemas.Empty),
-    _method(get_instruments, schemas.InstrumentsParams),
-    _method(get_instrument, schemas.InstrumentParams),
-    _method(get_order_book, schemas.BookParams),
-    _method(ticker, schemas.InstrumentParams),
-    _method(get_index_price, schemas.IndexParams),
-    _method(get_index_price_names, schemas.Empty),
-    _method(get_last_trades_by_instrument, schemas.LastTradesParams),
-    _method(get_delivery_prices, schemas.DeliveryParams),
-    _method(get_book_summary_by_currency, schemas.SummaryParams),
-    _method(get_book_summary_by_instrument, schemas.InstrumentParams),
-    _method(debug_order_hash, OrderHashParams),
-    _method(get_rate_limits, schemas.Empty),
-    _method(subscribe, schemas.ChannelsParams),
-    _method(unsubscribe, schemas.ChannelsParams),
-    _method(unsubscribe_all, schemas.Empty),
-    _method(set_heartbeat, schemas.HeartbeatParams),
-    _method(disable_heartbeat, schemas.Empty),
+    public_method(test, schemas.TestParams),
+    public_method(hello, schemas.HelloParams),
+    public_method(get_time, schemas.Empty),
+    public_method(status, schemas.Empty),
+    public_method(get_signing_domain, schemas.Empty),
+    public_method(get_sign_in_nonce, schemas.Empty),
+    public_method(auth, schemas.AuthParams),
+    public_method(get_currencies, schemas.Empty),
+    public_method(get_instruments, schemas.InstrumentsParams),
+    public_method(get_instrument, schemas.InstrumentParams),
+    public_method(get_order_book, schemas.BookParams),
+    public_method(ticker, schemas.InstrumentParams),
+    public_method(get_index_price, schemas.IndexParams),
+    public_method(get_index_price_names, schemas.Empty),
+    public_method(get_last_trades_by_instrument, schemas.LastTradesParams),
+    public_method(get_delivery_prices, schemas.DeliveryParams),
+    public_method(get_book_summary_by_currency, schemas.SummaryParams),
+    public_method(get_book_summary_by_instrument, schemas.InstrumentParams),
+    public_method(debug_order_hash, OrderHashParams),
+    public_method(get_rate_limits, schemas.Empty),
+    public_method(subscribe, schemas.ChannelsParams),
+    public_method(unsubscribe, schemas.ChannelsParams),
+    public_method(unsubscribe_all, schemas.Empty),
+    public_method(set_heartbeat, schemas.HeartbeatParams),
+    public_method(disable_heartbeat, schemas.Empty),
 ]

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from exchange.api import results, schemas
-from exchange.api.dispatch import Method
+from exchange.api import results
+from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import REJECTIONS, InvalidParams
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.methods_private import asked_subaccounts
@@ -152,17 +152,7 @@ async def cancel_quotes(gateway: Gateway, caller: Caller, params: SubaccountPara
     return count
 
 
-def _method(handler: Any, params: type[schemas.Params]) -> Method[Any]:
-    return Method(
-        name=f"private/{handler.__name__}",
-        params=params,
-        handler=handler,
-        summary=handler.__doc__.strip(),
-        matching=True,
-    )
-
-
 QUOTES: Final[list[Method[Any]]] = [
-    _method(mass_quote, MassQuoteParams),
-    _method(cancel_quotes, SubaccountParams),
+    private_method(mass_quote, MassQuoteParams, matching=True),
+    private_method(cancel_quotes, SubaccountParams, matching=True),
 ]

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from exchange.api import schemas
-from exchange.api.dispatch import Method
+from exchange.api.dispatch import Method, public_method
 from exchange.api.errors import BadRequest, InvalidParams
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.records import Marks
@@ -29,7 +29,7 @@ class RiskArraysParams(Params, frozen=True, kw_only=True):
 
 
 async def get_risk_arrays(gateway: Gateway, _: Caller, params: RiskArraysParams) -> Result:
-    """The journaled integers that margin uses: of one contract, or of a currency's whole epoch."""
+    """The journaled integers that margin uses: of one contract, or of a currency."""
     if bool(params.instrument_name) == bool(params.currency):
         raise InvalidParams("name an instrument or a currency", "instrument_name")
     gateway.configured()
@@ -91,7 +91,7 @@ def _head(gateway: Gateway, marks: Marks) -> Result:
 async def get_volatility_surface(
     gateway: Gateway, _: Caller, params: schemas.IndexParams
 ) -> Result:
-    """Forward, rate and mark volatilities of every expiry, and how each smile was made."""
+    """Forward, rate and mark volatilities of every expiry, and how each was made."""
     found = surface_result(gateway.view, gateway.underlying_of_index(params.index_name))
     if found is None:
         raise BadRequest("there are no marks yet", "index_name")
@@ -99,16 +99,6 @@ async def get_volatility_surface(
 
 
 RISK: Final[list[Method[Any]]] = [
-    Method(
-        name="public/get_risk_arrays",
-        params=RiskArraysParams,
-        handler=get_risk_arrays,
-        summary="The journaled integers that margin uses: of one contract, or of a currency.",
-    ),
-    Method(
-        name="public/get_volatility_surface",
-        params=schemas.IndexParams,
-        handler=get_volatility_surface,
-        summary="Forward, rate and mark volatilities of every expiry, and how each was made.",
-    ),
+    public_method(get_risk_arrays, RiskArraysParams),
+    public_method(get_volatility_surface, schemas.IndexParams),
 ]
