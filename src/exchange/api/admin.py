@@ -5,7 +5,7 @@ themselves. Health and readiness are open, since probes carry no secrets and lea
 """
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -237,17 +237,15 @@ def create_admin_app(
     token: str,
     gateway: Gateway | None = None,
     hooks: AdminHooks | None = None,
-    figures: Callable[[], Mapping[str, float]] = dict,
 ) -> FastAPI:
     """The operator's application.
 
-    With the public application's `gateway` the metrics page shows its figures too; `figures` adds
-    gauges by name.
+    With the public application's `gateway` the metrics page shows its figures too.
     """
     assert len(token) >= TOKEN_LENGTH_MIN, "the admin token is too short to keep anybody out"
     app = FastAPI(title="Exchange operations", openapi_url=None, docs_url=None, redoc_url=None)
     registry = CollectorRegistry()
-    registry.register(ExchangeMetrics(sequencer, gateway, figures))
+    registry.register(ExchangeMetrics(sequencer, gateway))
     endpoints = AdminEndpoints(sequencer, gateway, registry, hooks or AdminHooks())
     for path, show in (
         ("/health", endpoints.health),
@@ -292,15 +290,9 @@ def _status(engine: EngineState) -> dict[str, object]:
 class ExchangeMetrics(Collector):
     """Reads the figures when the page is asked for."""
 
-    def __init__(
-        self,
-        sequencer: Sequencer,
-        gateway: Gateway | None,
-        figures: Callable[[], Mapping[str, float]],
-    ) -> None:
+    def __init__(self, sequencer: Sequencer, gateway: Gateway | None) -> None:
         self._sequencer = sequencer
         self._gateway = gateway
-        self._figures = figures
 
     def collect(self) -> list[Metric]:
         """One family a figure."""
@@ -308,7 +300,6 @@ class ExchangeMetrics(Collector):
             "seq": self._sequencer.last_seq,
             "queue_length": self._sequencer.queue_length(),
             "stopped": float(self._sequencer.stopped),
-            **self._figures(),
         }
         families: list[Metric] = []
         if self._gateway is not None:

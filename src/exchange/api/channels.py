@@ -75,7 +75,6 @@ class Channels:
         self._families: Counter[str] = Counter()  # channels that somebody is in, by family
         self._awaiting_snapshot: dict[str, set[Connection]] = {}
         self._dirty: set[int] = set()  # instruments touched since the last tick
-        self._dirty_indices: set[int] = set()
         self._tick_trades: list[Trade] = []
         self._tick_orders: dict[int, OrderRecord] = {}
         self._quotes: dict[int, tuple[object, object]] = {}
@@ -245,7 +244,6 @@ class Channels:
         self.dirty_liquidations |= touched.liquidations
         for subaccount_id, notice in touched.notices:
             self._send_notice(subaccount_id, notice)
-        self._dirty_indices |= touched.indices
         for underlying_id in touched.indices:
             name = results.index_name(self._view.underlying_name(underlying_id))
             self._send_latest(f"deribit_price_index.{name}", partial(self._index, name))

@@ -168,12 +168,6 @@ class ChannelsParams(Params, frozen=True, kw_only=True):
     label: Label = ""
 
 
-class CurrencyParams(Params, frozen=True, kw_only=True):
-    """One currency."""
-
-    currency: Currency = "any"
-
-
 class InstrumentsParams(Params, frozen=True, kw_only=True):
     """Instruments of a currency."""
 

@@ -116,7 +116,6 @@ class Contingency:
     """Add-ons of one underlying, each >= 0."""
 
     underlying_id: int
-    naked_short_options: float
     short_option_initial: float
     short_option_maintenance: float
     perpetual_initial: float
@@ -445,7 +444,6 @@ def _contingency(
     net_short = sum(max(0.0, -quantity) for quantity in expiries.values())
     return Contingency(
         underlying_id=underlying_id,
-        naked_short_options=naked,
         short_option_initial=rates.short_option_initial * naked * underlying.index_price,
         short_option_maintenance=rates.short_option_maintenance * naked * underlying.index_price,
         perpetual_initial=rates.perpetual_initial * linear_notional,

@@ -62,7 +62,6 @@ class Maker:
         self._positions: dict[str, Decimal] = {}
         self._index: dict[str, Decimal] = {}
         self._quoted_index: dict[str, Decimal] = {}
-        self.requotes = 0
 
     async def run(self) -> None:
         """Quote until cancelled."""
@@ -128,7 +127,6 @@ class Maker:
         for summary in chosen:
             for direction in self._order_of_sides(summary):
                 await self._quote(summary, direction)
-        self.requotes += 1
 
     def _order_of_sides(self, summary: Summary) -> tuple[Direction, Direction]:
         """The side that moves away goes first, lest the maker meets its own order."""

@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -49,24 +49,6 @@ class VenueClock:
         """UTC second at the venue; a call must have been answered before."""
         assert self._offset_s is not None, "no reply yet"
         return int(time.monotonic() + self._offset_s)
-
-
-class Transport(Protocol):
-    """How calls travel."""
-
-    clock: VenueClock
-
-    async def start(self) -> None:
-        """Connect."""
-
-    async def stop(self) -> None:
-        """Disconnect."""
-
-    async def call(self, method: str, params: dict[str, Any]) -> Any:
-        """The result of a call; raises `ApiError` or `ConnectionLost`."""
-
-    def use_token(self, token: str) -> None:
-        """Send this access token from now on; none when empty."""
 
 
 def result_of(reply: dict[str, Any]) -> Any:
@@ -195,11 +177,6 @@ class WebSocketTransport:
             if not reply.cancel() and not reply.cancelled():
                 reply.exception()  # looked at: the connection failed it after the send had
         return result_of(answer)
-
-    async def reconnect(self) -> None:
-        """Drop the connection; a new one follows at once."""
-        if self._socket is not None:
-            await self._socket.close()
 
     async def _connect(self) -> None:
         socket = await connect(

@@ -31,7 +31,6 @@ def ask(
         token=TOKEN,
         gateway=world.gateway if gateway else None,
         hooks=AdminHooks(after_clock=after_clock, reset_index=reset_index),
-        figures=lambda: {"oracle_age_seconds": 1.5},
     )
 
     async def scenario():
@@ -131,7 +130,6 @@ def test_metrics_are_prometheus_text(world):
     for line in (
         f"exchange_seq {float(world.sequencer.last_seq)}",
         "exchange_gateway_healthy 1.0",
-        "exchange_oracle_age_seconds 1.5",
         'exchange_requests_total{method="public/get_time"} 1.0',
         'exchange_errors_total{error="MethodNotFound"} 1.0',
     ):

@@ -241,7 +241,7 @@ def test_a_stream_and_a_mirror_follow_and_survive_a_reconnection(venue):
             mirror = await client.mirror(CALL_NAME, "raw")
             assert await client.mirror(CALL_NAME, "raw") is mirror
             stream = await client.subscribe("user.trades.any.any.raw")
-            await client._transport.reconnect()
+            await client._transport._socket.close()
             await client.account()  # waits for the new connection
             await maker.sell(CALL_NAME, "2", 1_003)
             receipt = await client.buy(CALL_NAME, "0.5", 1_003)

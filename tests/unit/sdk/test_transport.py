@@ -145,7 +145,7 @@ def test_it_keeps_trying_until_signing_in_works(monkeypatch):
     attempts = []
 
     async def steps(_, client):
-        await client.reconnect()
+        await client._socket.close()
         return await client.call("public/again", {})
 
     async def on_connect():
