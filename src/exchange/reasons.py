@@ -18,6 +18,7 @@ class RejectReason(StrEnum):
     BAD_SIGNATURE = "bad_signature"  # the signature is not the signer's over these terms
     NOT_CONFIGURED = "not_configured"  # the venue has no parameters yet
     STALE_VERSION = "stale_version"  # parameters or risk arrays older than those in force
+    BAD_PARAMETERS = "bad_parameters"  # no venue can live with these parameters
     BAD_COLLATERAL = "bad_collateral"  # the terms of a token besides USDC cannot bind
     BLOCK_GAP = "block_gap"  # the observed blocks do not follow the last ones
     BAD_LINK = "bad_link"  # these orders cannot depend on each other

@@ -158,6 +158,7 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.BAD_SIGNATURE: (13004, "invalid_credentials", "signature"),
     RejectReason.NOT_CONFIGURED: (13028, "temporarily_unavailable", ""),
     RejectReason.STALE_VERSION: (11050, "bad_request", "version"),
+    RejectReason.BAD_PARAMETERS: (11050, "bad_request", "configure"),
     RejectReason.BAD_COLLATERAL: (11050, "bad_request", "collaterals"),
     RejectReason.BLOCK_GAP: (11050, "bad_request", "first_block"),
     RejectReason.BAD_LINK: (11049, "bad_arguments", "orders"),

@@ -22,6 +22,7 @@ from exchange.engine.armed import note_price
 from exchange.engine.booking import FILLS_MAX, cancel
 from exchange.engine.combos import end_combos
 from exchange.engine.funding import accumulate, set_rates
+from exchange.engine.parameters import wrong_parameters
 from exchange.engine.phases import status_now, watch_index, watch_marks
 from exchange.engine.positions import move_position
 from exchange.engine.state import Funding, Venue
@@ -69,6 +70,10 @@ def configure(venue: Venue, command: Configure) -> None:
             RejectReason.STALE_VERSION,
             "risk arrays of another number of scenarios are in force",
         )
+        return
+    wrong = wrong_parameters(venue.parameters, command)
+    if wrong:
+        venue.refuse(RejectReason.BAD_PARAMETERS, wrong)
         return
     wrong = _wrong_collateral(venue, command)
     if wrong:
@@ -163,6 +168,9 @@ def update_index(venue: Venue, command: UpdateIndex) -> None:
     samples = venue.samples.get(command.underlying_id)
     if samples is None:
         venue.refuse(RejectReason.UNKNOWN_INSTRUMENT, f"underlying {command.underlying_id}")
+        return
+    if command.index_price <= 0:
+        venue.refuse(RejectReason.PRICE_NOT_POSITIVE, f"an index of {command.index_price}")
         return
     accumulate(venue, command.underlying_id)
     venue.marks.set_index(command.underlying_id, command.index_price, command.confidence)

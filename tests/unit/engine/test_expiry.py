@@ -158,6 +158,13 @@ def test_an_index_sample_is_public(venue):
     assert venue.engine.index_price(2) == 0
 
 
+@pytest.mark.parametrize("price", [0, -1])
+def test_an_index_is_positive(venue, price):
+    """Breakers and bands divide by it: a source gone mad must not stop the venue."""
+    assert refusals(venue.index(price)) == [R.PRICE_NOT_POSITIVE]
+    assert venue.engine.index_price(1) == usdc(INDEX)
+
+
 def test_an_unknown_underlying_has_no_index(venue):
     """Only configured underlyings are sampled."""
     unknown = UpdateIndex(underlying_id=3, index_price=1, confidence=1)
