@@ -13,7 +13,7 @@ from exchange.commands import AdjustRisk, Configure, RiskBounds
 from exchange.fixed import RATIO_SCALE
 
 TOKEN = "a" * 32
-HARD = {"configure": {"margin": {"maintenance_factor": 400 * RATIO_SCALE}}}
+HARD = {"configure": {"margin": {"maintenance_factor": 18 * RATIO_SCALE}}}
 SOFT = {"configure": {"margin": {"maintenance_factor": RATIO_SCALE // 2}}}
 BOUNDS = RiskBounds(
     scan_min=RATIO_SCALE,
@@ -28,10 +28,10 @@ BOUNDS = RiskBounds(
 
 @pytest.fixture
 def world():
-    """The maker is short ten calls, the taker long."""
+    """The maker is short a hundred calls, the taker long."""
     world = World()
-    world.venue.sell(MAKER_ID, 10, 1_000)
-    world.venue.buy(TAKER_ID, 10, 1_000)
+    world.venue.sell(MAKER_ID, 100, 1_000)
+    world.venue.buy(TAKER_ID, 100, 1_000)
     world.venue.send(configuration(version=2, risk_bounds=BOUNDS))
     yield world
     world.gateway.stop()
@@ -65,7 +65,7 @@ def test_a_preview_names_accounts_and_changes_nothing(world):
 
 def test_harder_initial_margin_restricts_but_liquidates_nobody(world):
     """Restricted accounts keep what they have."""
-    change = {"configure": {"margin": {"initial_factor": 400 * RATIO_SCALE}}}
+    change = {"configure": {"margin": {"initial_factor": 18 * RATIO_SCALE}}}
     report = post(world, "preview", change).json()
     assert [row["subaccount_id"] for row in report["restricted"]] == [MAKER_ID, TAKER_ID]
     assert report["liquidated"] == []
