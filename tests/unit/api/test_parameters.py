@@ -28,10 +28,10 @@ BOUNDS = RiskBounds(
 
 @pytest.fixture
 def world():
-    """The maker is short a hundred calls, the taker long."""
+    """The maker is short many calls, the taker long."""
     world = World()
-    world.venue.sell(MAKER_ID, 100, 1_000)
-    world.venue.buy(TAKER_ID, 100, 1_000)
+    world.venue.sell(MAKER_ID, 150, 1_000)
+    world.venue.buy(TAKER_ID, 150, 1_000)
     world.venue.send(configuration(version=2, risk_bounds=BOUNDS))
     yield world
     world.gateway.stop()
