@@ -116,7 +116,7 @@ class Engine:
         venue.seq = seq
         venue.time_ns = time_ns
         venue.events = []
-        venue.combos.noted = 0
+        venue.combos.noted = venue.combos.tries = 0
         entry.sweep_deadlines(venue, to_seconds_down(time_ns))
         quoting.sweep_sheets(venue, to_seconds_down(time_ns))
         phases.sweep_phases(venue)

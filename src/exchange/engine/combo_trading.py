@@ -6,7 +6,7 @@ arriving order is planned once and whole. A resting one is planned again when th
 changed, or the marks did: `follow_legs`, after the command's own effects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
@@ -79,6 +79,7 @@ from exchange.model import (
 )
 
 EXAMINED_MAX: Final = 20  # resting orders of one side that one change of a leg lets try again
+TRIES_MAX: Final = 40  # of resting orders in one command; the others wait for the next
 
 _CANCELED_BY: Final = {
     Stop.PRICE: CancelReason.IMMEDIATE_OR_CANCEL,
@@ -379,35 +380,47 @@ def note_legs(venue: Venue) -> None:
                 pass
 
 
+def may_follow(venue: Venue) -> bool:
+    """Whether a stirred combo waits for its turn, and this command has time for it."""
+    return bool(venue.combos.stirred) and venue.combos.tries < TRIES_MAX
+
+
 def follow_legs(venue: Venue) -> None:
-    """Let one resting order trade in a combo that was stirred; when none can, it is at rest."""
-    number = min(venue.combos.stirred)
-    found = next_implied(venue, number)
-    if found is None:
-        venue.combos.stirred.discard(number)
-        return
-    order, plan = found
-    _carry_out(venue, order, plan)
-    venue.books[number].reduce(order.order_id, order.remaining_quantity)
-    after_fill(venue, order)
+    """Let one resting order trade in a combo that was stirred; when none can, it is at rest.
+
+    Where a command has no time for all, the next one goes on behind the last that had its turn.
+    """
+    combos = venue.combos
+    number = combos.next_stirred()
+    for order, plan in _tries(venue, number):
+        combos.tries += 1
+        if plan.steps:
+            _carry_out(venue, order, plan)
+            venue.books[number].reduce(order.order_id, order.remaining_quantity)
+            after_fill(venue, order)
+            return
+    combos.stirred.discard(number)
+    combos.turn = number if combos.tries >= TRIES_MAX and combos.stirred else 0
 
 
 def next_implied(venue: Venue, number: int) -> tuple[Order, Plan] | None:
     """The first resting order of a combo that can trade with the legs, and what; None if none."""
+    return next((found for found in _tries(venue, number) if found[1].steps), None)
+
+
+def _tries(venue: Venue, number: int) -> Iterator[tuple[Order, Plan]]:
+    """Resting orders of a combo, and what each would trade with the legs now."""
     combo = venue.instruments[number]
     book = venue.books.get(number)
     if book is None or not len(book) or not _trades_now(venue, combo):
-        return None
+        return
     for side in Side:
         for resting in islice(book.orders(side, EXAMINED_MAX), EXAMINED_MAX):
             if not _in_reach(venue, combo, side, resting.price):
                 break
             order = venue.orders[resting.order_id]
             request = resting.price, resting.remaining_quantity
-            plan = _plan(venue, order, order.terms, request, resting=True)
-            if plan.steps:
-                return order, plan
-    return None
+            yield order, _plan(venue, order, order.terms, request, resting=True)
 
 
 def _trades_now(venue: Venue, combo: Instrument) -> bool:

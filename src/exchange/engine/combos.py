@@ -82,6 +82,7 @@ def _make_room(venue: Venue) -> bool:
     if oldest is None:
         return False
     _end(venue, venue.instruments[oldest])
+    del venue.instruments[oldest], venue.statuses[oldest]  # or whoever lists fills the memory
     return True
 
 

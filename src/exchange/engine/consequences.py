@@ -11,7 +11,7 @@ from exchange.engine.armed import meet_price, next_ready
 from exchange.engine.booking import end_wait
 from exchange.engine.bump import delay, must_wait
 from exchange.engine.checks import check_order
-from exchange.engine.combo_trading import follow_legs, note_legs
+from exchange.engine.combo_trading import follow_legs, may_follow, note_legs
 from exchange.engine.entry import has_room, match_order
 from exchange.engine.linked import follow_links
 from exchange.engine.shield import enforce_protection
@@ -29,7 +29,7 @@ def follow_up(venue: Venue) -> None:
             enforce_protection(venue)
         elif venue.new_prices:
             meet_price(venue)
-        elif venue.combos.stirred and has_room(venue):
+        elif may_follow(venue) and has_room(venue):
             follow_legs(venue)
         elif has_room(venue) and (order := next_ready(venue)) is not None:
             _enter_ready(venue, order)

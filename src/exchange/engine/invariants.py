@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from exchange.engine.combo_trading import next_implied
+from exchange.engine.combo_trading import may_follow, next_implied
 from exchange.engine.entry import has_room
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.fixed import is_multiple
@@ -47,7 +47,7 @@ def _check_combos(venue: Venue) -> None:
         book = venue.books[number]
         if book.best_bid is not None and book.best_ask is not None:
             assert book.best_bid < book.best_ask, "a combo's book is crossed"
-        waits = number in venue.combos.stirred and not has_room(venue)
+        waits = number in venue.combos.stirred and not (has_room(venue) and may_follow(venue))
         assert waits or next_implied(venue, number) is None, "an order in a combo should trade"
         for order in (*book.orders(Side.BUY), *book.orders(Side.SELL)):
             assert venue.orders[order.order_id].terms.legs_hash in venue.combos.by_hash

@@ -193,19 +193,26 @@ class Funding:
 class Combos:
     """Combos that are listed, by what finds them, and what they have to follow."""
 
-    __slots__ = ("by_hash", "by_leg", "noted", "stirred")
+    __slots__ = ("by_hash", "by_leg", "noted", "stirred", "tries", "turn")
 
     def __init__(self) -> None:
         self.by_hash: dict[bytes, int] = {}  # instrument_id by legs_hash
         self.by_leg: dict[int, list[int]] = {}  # as they were listed
         self.stirred: set[int] = set()  # whose resting orders may trade with their legs now
+        self.turn = 0  # of stirred combos those with higher numbers are next; 0: the lowest
         self.noted = 0  # events of this command that `combo_trading` has seen
+        self.tries = 0  # of resting orders in this command
 
     def add(self, combo: Instrument) -> None:
         """Find a combo."""
         self.by_hash[combo.legs_hash] = combo.instrument_id
         for leg in combo.legs:
             self.by_leg.setdefault(leg.instrument_id, []).append(combo.instrument_id)
+
+    def next_stirred(self) -> int:
+        """Which stirred combo has its turn."""
+        lowest = min(self.stirred)
+        return min((one for one in self.stirred if one > self.turn), default=lowest)
 
     def drop(self, combo: Instrument) -> None:
         """Find a combo no more."""
@@ -420,7 +427,7 @@ class Venue:
                     self.links.state(),
                     self.ready,
                     self.bump.state(),
-                    sorted(self.combos.stirred),
+                    (sorted(self.combos.stirred), self.combos.turn),
                 ),
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],

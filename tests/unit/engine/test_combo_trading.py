@@ -26,6 +26,7 @@ from exchange.commands import (
     MassQuote,
     Resume,
 )
+from exchange.engine.combo_trading import TRIES_MAX
 from exchange.events import (
     CancelReason,
     ComboListed,
@@ -508,3 +509,32 @@ def test_a_stale_index_keeps_resting_orders_where_they_are(market: Market) -> No
     market.venue.wait(31)
     assert legs(market.venue.cancel(own)) == []
     assert market.book() == [[(1_000, 1)], []]
+
+
+def test_a_command_tries_so_many_resting_orders_and_the_next_goes_on():
+    """Bids that only their owner's own offers are in reach of cost a plan each, and never trade."""
+    venue = open_venue(limits=limits(open_orders_max=200))
+    evil = venue.fund(ANNE, 10_000_000)
+    for leg in (C, HIGH):
+        venue.order(evil, SELL, 1, 2_500, leg)
+        venue.order(evil, BUY, 1, 2_490, leg)
+    stirred = venue.engine._venue.combos.stirred
+    numbers = []
+    for ratio in (-1, -2, -3):
+        combo = venue.send(ListCombo(legs=(Leg(C, 1), Leg(HIGH, ratio))))[-1].instrument_id
+        numbers.append(combo)
+        legs_hash = venue.engine.instruments[combo].legs_hash
+        for step in range(TRIES_MAX // 2):
+            worth = 2_500 * (1 + ratio) + 100 + step
+            venue.order(evil, BUY, 1, worth, combo, legs_hash=legs_hash)
+    venue.index()
+    assert stirred == {numbers[2]}
+    venue.index()
+    assert stirred == {numbers[1]}, "the third had its turn first, then the first again"
+    assert not any(
+        isinstance(event, ComboTraded) for *_, events in venue.entries for event in events
+    )
+    venue.send(CancelAll(subaccount_id=evil))
+    venue.index()
+    assert not stirred
+    venue.twin()

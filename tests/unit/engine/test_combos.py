@@ -115,9 +115,11 @@ def test_of_too_many_combos_the_oldest_without_orders_ends() -> None:
     second = listed(ask(venue, *SPREAD)).instrument_id
     events = ask(venue, (C, 1), (HIGH, -2))
     assert names(events) == ["InstrumentExpired", "InstrumentListed", "ComboListed"]
-    assert venue.engine.status(first) is InstrumentStatus.EXPIRED
+    assert first not in venue.engine.instruments, "whoever lists must not fill the memory"
     assert listed(ask(venue, *SPREAD)).instrument_id == second
     assert listed(ask(venue, (C, 1), (P, 1))).instrument_id not in (first, second)
+    gone = venue.order(venue.fund("0x" + "1" * 40), Side.BUY, 1, 100, first)
+    assert refusals(gone) == [RejectReason.UNKNOWN_INSTRUMENT]
 
 
 def test_a_combo_with_orders_keeps_its_place() -> None:
