@@ -528,7 +528,8 @@ def _check_margin(
         return refusal
     excess = subaccount.account.initial_excess_with(order)
     if excess >= 0:
-        return None if terms.reduce_only else check_debt(venue, subaccount, order)
+        spent = subaccount.account.spends(order)
+        return None if terms.reduce_only else check_debt(venue, subaccount, spent)
     if terms.reduce_only and subaccount.account.risk_reducing(order):
         return None
     text = format_decimal(-excess, CASH_SCALE)

@@ -9,7 +9,6 @@ from typing import Final
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import InterestAccrued, InterestPaid
 from exchange.fixed import CASH_SCALE, RATIO_SCALE, format_decimal, mul_div_up
-from exchange.margin.account import MarginOrder
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.reasons import RejectReason
 
@@ -58,10 +57,8 @@ def total_debt(venue: Venue) -> int:
     return treasury.debt
 
 
-def check_debt(
-    venue: Venue, subaccount: Subaccount, order: MarginOrder
-) -> tuple[RejectReason, str] | None:
-    """Whether the venue can lend what this order and those that rest may spend beyond cash.
+def check_debt(venue: Venue, subaccount: Subaccount, spent: int) -> tuple[RejectReason, str] | None:
+    """Whether the venue can lend what is `spent` now, with what orders may spend, beyond cash.
 
     What rests in other subaccounts is not counted: they may overdraw the cap by as much.
     """
@@ -71,7 +68,7 @@ def check_debt(
         return None
     account = subaccount.account
     debt = max(0, -account.cash)
-    more = max(0, account.spending + account.spends(order) - account.cash) - debt
+    more = max(0, account.spending + spent - account.cash) - debt
     if more <= 0:
         return None
     room = interest.debt_max - total_debt(venue)

@@ -4,6 +4,8 @@ Counted in contracts, whichever open orders fill: an option, a future and a perp
 one, so that no delta exceeds the limit. What only reduces passes.
 """
 
+from collections.abc import Mapping
+
 from exchange.engine.state import Subaccount, Venue
 from exchange.fixed import QUANTITY_SCALE, format_decimal
 from exchange.margin.account import MarginOrder
@@ -35,4 +37,26 @@ def check_limits(
                 RejectReason.OPEN_INTEREST_LIMIT,
                 f"the open interest of this underlying may come to {most} contracts",
             )
+    return None
+
+
+def check_taken(
+    venue: Venue, subaccount: Subaccount, moves: Mapping[int, int]
+) -> tuple[RejectReason, str] | None:
+    """Whether positions that are taken over, signed, carry holdings beyond a limit.
+
+    They were held before, so the open interest is no larger.
+    """
+    assert venue.parameters is not None
+    holdings = subaccount.account.holdings
+    for limit in venue.parameters.position_limits:
+        growth = sum(
+            holdings.growth(instrument_id, 1 if quantity > 0 else -1, abs(quantity))
+            for instrument_id, quantity in moves.items()
+            if venue.instruments[instrument_id].underlying_id == limit.underlying_id
+        )
+        held = holdings.totals.get(limit.underlying_id, 0)
+        if growth > 0 and held + growth > limit.contracts_max:
+            most = format_decimal(limit.contracts_max, QUANTITY_SCALE)
+            return RejectReason.POSITION_LIMIT, f"positions may come to {most} contracts; take less"
     return None

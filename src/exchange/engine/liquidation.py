@@ -14,6 +14,8 @@ from exchange.engine.checks import Refusal, check_authority
 from exchange.engine.consequences import follow_up
 from exchange.engine.entry import has_room
 from exchange.engine.fees import schedule_fee
+from exchange.engine.lending import check_debt
+from exchange.engine.limits import check_taken
 from exchange.engine.state import Liquidation, Order, Subaccount, Venue
 from exchange.engine.takeover import (
     cover,
@@ -44,6 +46,7 @@ from exchange.fixed import (
     format_decimal,
     mul_div_down,
     mul_div_up,
+    notional,
 )
 from exchange.margin.account import MarginAccount
 from exchange.margin.liquidation import (
@@ -432,11 +435,24 @@ def _check_sale(
         text = format_decimal(sold.price, CASH_SCALE)
         return RejectReason.BID_TOO_LOW, f"the price is {text} USDC now"
     moves, tokens = sold.part.quantities(1), sold.part.amounts(1)
+    refusal = check_taken(venue, subaccount, moves)
+    if refusal is not None:
+        return refusal
     excess = subaccount.account.initial_excess_holding(moves, tokens) - sold.price
     if excess < 0:
         text = format_decimal(-excess, CASH_SCALE)
         return RejectReason.INSUFFICIENT_MARGIN, f"initial margin would be short of {text} USDC"
-    return None
+    return check_debt(venue, subaccount, _cash_price(venue, sold))
+
+
+def _cash_price(venue: Venue, sold: ForSale) -> int:
+    """What of a price is cash: linear legs move at their entry costs."""
+    linear = sum(
+        notional(leg.price, leg.quantity)
+        for leg in sold.part.legs
+        if venue.instruments[leg.instrument_id].kind is not Kind.OPTION
+    )
+    return sold.price - linear
 
 
 def liquidation_view(venue: Venue, liquidation: Liquidation) -> LiquidationView:

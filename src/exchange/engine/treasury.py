@@ -192,7 +192,11 @@ def _check_free(venue: Venue, subaccount: Subaccount, terms: Terms) -> Refusal |
     if terms.amount > held:
         text = format_decimal(held, ASSET_SCALE)
         return RejectReason.INSUFFICIENT_CASH, f"{text} of token {terms.token} are held"
-    if asset is None or terms.amount <= idle or _is_idle(subaccount):
+    if _is_idle(subaccount):
+        return None
+    if account.maintenance_excess() < 0:  # before a sweep sees it, whatever counts nothing
+        return RejectReason.INSUFFICIENT_CASH, "nothing can leave below maintenance margin"
+    if asset is None or terms.amount <= idle:
         return None
     account.add_collateral(asset.asset_id, idle - terms.amount)
     short = -account.initial_excess()

@@ -1,13 +1,16 @@
 """Debts: what they cost, whom they are paid to, and how much is lent at all."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.liquidation_world import bid, rules
 from tests.venue import (
     COLLATERALS,
     FEE_ID,
     NS,
     WBTC,
+    C,
     configuration,
     names,
     open_venue,
@@ -16,7 +19,7 @@ from tests.venue import (
     usdc,
 )
 
-from exchange.commands import AccrueInterest, InterestParameters
+from exchange.commands import AccrueInterest, InterestParameters, SweepLiquidations
 from exchange.engine.lending import YEAR_NS
 from exchange.events import InterestAccrued, InterestPaid
 from exchange.fixed import RATIO_SCALE
@@ -154,3 +157,20 @@ def test_rates_too_small_to_count_charge_nothing_yet(rate):
     venue = lend(rate=rate)
     indebted(venue)
     assert venue.send(AccrueInterest()) == ()
+
+
+def test_a_bid_in_a_liquidation_spends_no_more_than_is_lent():
+    """Ann's calls and tokens cost more cash than the venue has left to lend."""
+    terms = InterestParameters(rate=0, interval_ns=NS, debt_max=usdc(36_000))
+    venue = open_venue(collaterals=COLLATERALS, interest=terms, liquidation=rules())
+    ann, rich, poor = indebted(venue), venue.fund("rich"), venue.fund("poor", 0)
+    venue.give(poor, WBTC, 90)
+    btc, eth = venue.marks_update().underlyings
+    fallen = msgspec.structs.replace(btc, index_price=usdc(10_000))
+    for _ in range(12):
+        venue.wait(1)
+        venue.index(10_000)
+        venue.mark({C: 600}, underlyings=(fallen, eth))
+        venue.send(SweepLiquidations())
+    assert refusals(bid(venue, poor, ann)) == [R.DEBT_LIMIT]
+    assert refusals(bid(venue, rich, ann)) == []

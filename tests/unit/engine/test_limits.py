@@ -1,9 +1,11 @@
 """Position limits: what one subaccount, and all together, may come to hold."""
 
 import pytest
+from tests.liquidation_world import bid, liquidating_venue, short_call, sweep
 from tests.venue import C, P, call, contracts, open_venue, refusals
 
 from exchange.commands import PositionLimit
+from exchange.fixed import RATIO_SCALE
 from exchange.reasons import RejectReason
 
 R = RejectReason
@@ -62,3 +64,19 @@ def test_an_underlying_without_limits_has_none():
     limit = PositionLimit(underlying_id=2, contracts_max=0, open_interest_max=0)
     venue = open_venue(position_limits=(limit,))
     assert refusals(venue.buy(venue.fund("ann"), 50, 2_500)) == []
+
+
+def test_a_bid_in_a_liquidation_keeps_the_limit_too(venue):
+    """Whoever is full takes less; what a hedge reduces passes."""
+    venue = liquidating_venue(position_limits=venue.engine.parameters.position_limits)
+    seller, _ = short_call(venue)
+    keeper, other = venue.fund("carol"), venue.fund("dan")
+    venue.mark({C: 5_000})
+    for _ in range(11):
+        sweep(venue, 1)
+    venue.sell(keeper, 8, 5_000)
+    venue.buy(other, 8, 5_000)
+    assert refusals(bid(venue, keeper, seller)) == [R.POSITION_LIMIT]
+    assert refusals(bid(venue, keeper, seller, RATIO_SCALE // 10)) == []
+    assert refusals(bid(venue, other, seller)) == []
+    assert venue.position(keeper) == -contracts("8.4")

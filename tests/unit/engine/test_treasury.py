@@ -269,6 +269,21 @@ def test_tokens_beyond_the_venues_cap_wait_for_room():
     assert venue.engine.margin(ann).equity == usdc(500_000), "a lower cap takes nothing away"
 
 
+def test_below_maintenance_not_even_idle_tokens_leave():
+    """They back nothing; yet who runs with them leaves a debt to the others."""
+    wbtc = msgspec.structs.replace(COLLATERALS[1], total_cap=0)
+    venue = open_venue(collaterals=(COLLATERALS[0], wbtc))
+    ann, bob = venue.fund("ann", 15_100), venue.fund("bob")
+    venue.give(ann, WBTC, 9)
+    venue.sell(ann, 4, 2_500)
+    venue.buy(bob, 4, 2_500)
+    venue.mark({C: 5_000})
+    assert venue.engine.margin(ann).maintenance_excess < 0
+    assert refusals(take(venue, ann, wbtc.token, 1)) == [R.INSUFFICIENT_CASH]
+    venue.mark({C: 2_500})
+    assert refusals(take(venue, ann, wbtc.token, 1)) == []
+
+
 # --- transfers ---
 
 
