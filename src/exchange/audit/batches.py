@@ -9,17 +9,18 @@ from exchange.journal import Entry
 from exchange.model import Legs, numbered, seq_and_place
 from exchange.settlement.batch import Batch, BatchBuilder, Tip, batch_hash
 from exchange.settlement.chain import Settled
+from exchange.settlement.novation import Novations
 
 
 class BatchAudit:
-    """A witness of a replay: builds every settlement batch."""
+    """A witness of a replay: builds every settlement batch, as the journal's novations amend it."""
 
-    def __init__(self) -> None:
+    def __init__(self, novations: Novations | None = None) -> None:
         self.batches: list[Batch] = []
         self._signed: dict[int, SignedCommand] = {}
         self._sheets: dict[int, MassQuote] = {}
         self._legs: dict[int, Legs] = {}  # by combo
-        self._builder = BatchBuilder(self._look_up, self._legs.__getitem__, Tip())
+        self._builder = BatchBuilder(self._look_up, self._legs.__getitem__, Tip(), novations)
 
     def __call__(self, entry: Entry) -> None:
         """Take in one replayed entry."""

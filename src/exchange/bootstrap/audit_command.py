@@ -14,6 +14,7 @@ from exchange.journal import JournalCorrupt, JournalReader, JournalUnavailable
 from exchange.settlement.chain import Chain
 from exchange.settlement.deploy import project_artifacts
 from exchange.settlement.deployment import Deployment
+from exchange.settlement.novation import Novations, novations_in
 from exchange.settlement.reconcile import Reconciliation, reconcile
 
 
@@ -36,10 +37,10 @@ def audit(location: str, rpc: str = "") -> AuditResult:
         reader = JournalReader(location)
     except JournalUnavailable as error:
         raise StartFailed(str(error)) from error
-    batches = BatchAudit()
-    run = Replay(reader, witness=batches, roots=True)
     chain = _chain(reader, rpc) if rpc else None
     settled = chain.all_settled() if chain else []
+    batches = BatchAudit(_novations(reader))
+    run = Replay(reader, witness=batches, roots=True)
     try:
         figures = run.run()
         result = AuditResult(**msgspec.structs.asdict(figures))
@@ -51,6 +52,13 @@ def audit(location: str, rpc: str = "") -> AuditResult:
     except Difference as found:
         return AuditResult(difference=found.text, seq=found.seq)
     return result
+
+
+def _novations(reader: JournalReader) -> Novations:
+    try:
+        return novations_in(reader.entries())
+    except JournalCorrupt:
+        return {}  # the replay says where
 
 
 def _chain(reader: JournalReader, rpc: str) -> Chain | None:

@@ -52,6 +52,7 @@ def local_settings(settings: Settings) -> Settings:
         admin_token=settings.token(),
         rpc_url=f"http://127.0.0.1:{settings.chain_port}",
         relayer_key=f"0x{dev_keys.relayer().key.hex()}",
+        house_key=f"0x{dev_keys.treasury().key.hex()}",
         oracle_keys=",".join(keys),
     )
 

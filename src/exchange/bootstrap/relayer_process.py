@@ -27,6 +27,7 @@ def run_relayer_process(settings: Settings) -> None:
             admin_token=settings.token(),
             key=_key(settings.relayer_key),
             oracle_keys=tuple(_key(text) for text in settings.oracle_keys.split(",") if text),
+            house_key=_key(settings.house_key) if settings.house_key else b"",
             confirmations=settings.confirmations,
             metrics_host=settings.host,
             metrics_port=settings.relayer_port,

@@ -172,6 +172,27 @@ class Outbox:
                     del row["position"]
                     connection.execute(sa.insert(_jobs), row)
 
+    def amend(self, jobs: Iterable[Job]) -> None:
+        """Give batches the content that a novation makes of them, all or none.
+
+        One that is on chain already stays as it is there: if it differs, the chain tells.
+        """
+        settled = (JobState.MINED.value, JobState.CONFIRMED.value)
+        with self._database.begin() as connection:
+            for job in jobs:
+                changed = (
+                    (_jobs.c.key == job.key)
+                    & (_jobs.c.batch_hash != job.batch_hash)
+                    & _jobs.c.state.not_in(settled)
+                )
+                values = {
+                    "data": job.data,
+                    "batch_hash": job.batch_hash,
+                    "state": JobState.BUILT.value,
+                    "failures": 0,
+                }
+                connection.execute(sa.update(_jobs).where(changed).values(values))
+
     def unfinished(self) -> list[Job]:
         """Jobs that are not confirmed, in the order in which they must be done."""
         return self._select(_jobs.c.state != JobState.CONFIRMED.value)

@@ -34,6 +34,7 @@ from exchange.model import (
     seq_and_place,
     sheet_orders,
 )
+from exchange.settlement.novation import Novations, amended, check_novation, house_order
 from exchange.settlement.packed import Fill, SignedOrder, pack_fills, pack_orders, pack_tails
 from exchange.signing import order_struct_hash, sheet_proof, sheet_root
 
@@ -128,6 +129,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     payoffs: tuple[Payoff, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
     deliveries: tuple[Delivery, ...] = ()  # not part of the struct on chain
+    trades: tuple[Traded, ...] = ()  # of each fill, as acknowledged; nor are they
 
     @property
     def time_s(self) -> int:
@@ -199,9 +201,19 @@ def encode_call(function: str, types: tuple[str, ...], arguments: tuple[object, 
 
 
 class BatchBuilder:
-    """Collects entries from `tip` on; each `BatchCut` completes a batch."""
+    """Collects entries from `tip` on; each `BatchCut` completes a batch.
 
-    def __init__(self, signed: SignedLookup, legs: LegsLookup, tip: Tip) -> None:
+    `novations` are those of its batches: they come later in the journal.
+    """
+
+    def __init__(
+        self,
+        signed: SignedLookup,
+        legs: LegsLookup,
+        tip: Tip,
+        novations: Novations | None = None,
+    ) -> None:
+        self._novations: Novations = {} if novations is None else novations
         self.tip = tip
         self._signed = signed
         self._legs = legs
@@ -252,14 +264,11 @@ class BatchBuilder:
     def _complete(self, entry: Entry, cut: BatchCut) -> Batch:
         assert cut.number == self.tip.number + 1, "a batch is missing from the journal"
         assert (cut.first_seq, cut.last_seq) == (self.tip.last_seq + 1, entry.seq)
+        trades = [(at, self._amend(trade)) for at, trade in self._trades]
         signed_seqs = sorted(
-            {
-                seq
-                for _, trade in self._trades
-                for seq in (trade.maker_signed_seq, trade.taker_signed_seq)
-            }
+            {seq for _, trade in trades for seq in (trade.maker_signed_seq, trade.taker_signed_seq)}
         )
-        combo_ids = sorted({trade.combo_id for _, trade in self._trades if trade.combo_id})
+        combo_ids = sorted({trade.combo_id for _, trade in trades if trade.combo_id})
         combos = {combo_id: self._legs(combo_id) for combo_id in combo_ids}
         signed, sheets = self._signed_orders(signed_seqs, combo_ids)
         ascending = sorted(zip(signed_seqs, signed, strict=True), key=lambda pair: pair[1].key)
@@ -280,11 +289,12 @@ class BatchBuilder:
             fundings=tuple(self._fundings),
             fills=tuple(
                 _fill(at, trade, cut.first_seq, place, combos.get(trade.combo_id, ()))
-                for at, trade in self._trades
+                for at, trade in trades
             ),
             payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
             withdrawals=tuple(_withdrawal(at, cut.first_seq) for at, _ in self._withdrawals),
             deliveries=tuple(self._deliveries),
+            trades=tuple(trade for _, trade in self._trades),
         )
         for kept in (
             self._trades,
@@ -298,6 +308,13 @@ class BatchBuilder:
         self.tip = batch.tip
         return batch
 
+    def _amend(self, trade: Traded) -> Traded:
+        for maker in (True, False):
+            fill = self._novations.get((trade.trade_id, maker))
+            if fill is not None:
+                check_novation(trade, fill)
+        return amended(trade, self._novations)
+
     def _signed_orders(
         self, numbers: list[int], combo_ids: list[int]
     ) -> tuple[tuple[SignedOrder, ...], tuple[SignedSheet, ...]]:
@@ -305,6 +322,10 @@ class BatchBuilder:
         orders: list[SignedOrder] = []
         sheets: dict[int, Leaves] = {}  # by seq
         for number in numbers:
+            if number < 0:
+                fill = house_order(number, self._novations)
+                orders.append(SignedOrder(terms=fill.terms, signature=fill.signature))
+                continue
             seq, leaf = seq_and_place(number)
             if seq in sheets:
                 orders.append(sheets[seq].order(leaf))
@@ -380,6 +401,24 @@ def _withdrawal(entry: Entry, first_seq: int) -> Withdrawal:
         time=to_seconds_down(entry.time_ns),
         terms=command.terms,
         signature=command.signature,
+    )
+
+
+def through(batch: Batch, seq_offset: int) -> Batch:
+    """The batch without what comes after this command; for trying, it never settles."""
+    fills = [fill for fill in batch.fills if fill.seq_offset <= seq_offset]
+    used = sorted({index for fill in fills for index in (fill.maker, fill.taker)})
+    place = {index: new for new, index in enumerate(used)}
+    return msgspec.structs.replace(
+        batch,
+        orders=tuple(batch.orders[index] for index in used),
+        fills=tuple(
+            msgspec.structs.replace(fill, maker=place[fill.maker], taker=place[fill.taker])
+            for fill in fills
+        ),
+        payoffs=tuple(item for item in batch.payoffs if item.seq_offset <= seq_offset),
+        withdrawals=tuple(item for item in batch.withdrawals if item.seq_offset <= seq_offset),
+        trades=batch.trades[: len(fills)],
     )
 
 

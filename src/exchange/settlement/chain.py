@@ -242,6 +242,16 @@ class Node:
         with self.translated():
             return self.web3.eth.estimate_gas(cast(Any, request))
 
+    def refusal(self, sender: str, to: str, data: bytes) -> Reverted | None:
+        """Why a call would fail now, None if it would not; costs the node one run of it."""
+        request: dict[str, Any] = {"from": sender, "to": to, "data": data}
+        try:
+            with self.translated():
+                self.web3.eth.call(cast(Any, request))
+        except Reverted as refusal:
+            return refusal
+        return None
+
     def sign(
         self, key: bytes, call: Call, *, chain_id: int, tx_nonce: int, fees: Fees
     ) -> SignedTransaction:

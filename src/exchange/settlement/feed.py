@@ -4,12 +4,13 @@ Reads the journal forward once; after a restart it resumes at the last batch in 
 remembers what else the relayer must know of the journal: the observed block and clock jumps.
 """
 
+import itertools
 from typing import Final
 
 import msgspec
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
-from exchange.commands import AdvanceClock, MassQuote, SignedCommand, signed_commands
+from exchange.commands import AdvanceClock, MassQuote, Novate, SignedCommand, signed_commands
 from exchange.events import ClockAdvanced, MarksUpdated
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry, JournalReader
@@ -19,6 +20,7 @@ from exchange.settlement.batch import Batch, BatchBuilder, Tip, listed_legs, set
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.funding import FundingDesk
+from exchange.settlement.novation import Novations, is_novated, novations_in
 from exchange.settlement.risk_root import HEARTBEAT_S, RiskDesk
 
 _SELECTOR_BYTES: Final = 4
@@ -30,6 +32,14 @@ class ClockJump(msgspec.Struct, frozen=True, kw_only=True):
 
     to_s: int
     after_batch: int
+
+
+class Material(msgspec.Struct, frozen=True, kw_only=True):
+    """What one batch is built of: where it begins, and the journal from there on."""
+
+    tip: Tip
+    entries: tuple[Entry, ...]
+    novations: Novations
 
 
 class Feed:
@@ -54,11 +64,7 @@ class Feed:
         last_root = outbox.last_root()
         self._root_due_s = last_root.time_s + HEARTBEAT_S if last_root else 0
         last = outbox.last_batch()
-        tip = (
-            Tip(number=last.number, last_seq=last.last_seq, batch_hash=last.batch_hash)
-            if last
-            else Tip()
-        )
+        tip = _tip_of(last) if last else Tip()
         self._builder = BatchBuilder(self._signed, self._legs, tip)
         self._recent: dict[int, SignedCommand] = {}  # oldest first; spares reading them again
         self.seq = tip.last_seq
@@ -88,6 +94,8 @@ class Feed:
                 ]
                 self._outbox.add(jobs)
                 added += len(jobs)
+            if isinstance(entry.command, Novate) and is_novated(entry):
+                self._rebuild(entry.command.batch, entry.seq)
             self.seq = entry.seq
         return added + self._post_root(*marks) if marks else added
 
@@ -98,6 +106,44 @@ class Feed:
         self._root_due_s = time_s + HEARTBEAT_S
         self._outbox.add([self._risk_desk.job(marks.epoch, time_s, marks.root)])
         return 1
+
+    def material(self, number: int) -> Material:
+        """What a batch that was cut is built of; read again from the journal."""
+        return self._material(number, self.seq)
+
+    def build(self, material: Material, novations: Novations) -> Batch:
+        """The first batch of the material with these novations besides its own."""
+        builder = BatchBuilder(
+            self._signed, self._legs, material.tip, {**material.novations, **novations}
+        )
+        return next(batch for entry in material.entries if (batch := builder.add(entry)))
+
+    def _material(self, number: int, last_seq: int) -> Material:
+        before = self._outbox.job(f"{JobKind.BATCH}:{number - 1}")
+        tip = _tip_of(before) if before else Tip()
+        assert tip.number == number - 1, "the batch before is not in the outbox"
+        entries = itertools.takewhile(
+            lambda entry: entry.seq <= last_seq, self._reader.entries(after_seq=tip.last_seq)
+        )
+        kept = tuple(entries)
+        return Material(tip=tip, entries=kept, novations=novations_in(kept))
+
+    def _rebuild(self, number: int, last_seq: int) -> None:
+        """Amend a batch, and link the later ones to it, up to this entry.
+
+        Every novation of any of them comes after the batch's cut, so after the first entry read.
+        """
+        material = self._material(number, last_seq)
+        builder = BatchBuilder(self._signed, self._legs, material.tip, material.novations)
+        batches = [batch for entry in material.entries if (batch := builder.add(entry))]
+        self._outbox.amend(self._amended_job(batch) for batch in batches)
+        self._builder = builder
+
+    def _amended_job(self, batch: Batch) -> Job:
+        job = self._outbox.job(f"{JobKind.BATCH}:{batch.header.number}")
+        assert job is not None, "a batch was cut before its fills were replaced"
+        data = settle_calldata(batch)
+        return msgspec.structs.replace(job, data=data, batch_hash=keccak(data[_SELECTOR_BYTES:]))
 
     def _remember(self, entry: Entry) -> None:
         for place, signed in enumerate(signed_commands(entry.command)):
@@ -145,3 +191,7 @@ class Feed:
 
     def _legs(self, combo_id: int) -> Legs:
         return listed_legs(self._reader.entry(combo_seq(combo_id)), combo_id)
+
+
+def _tip_of(job: Job) -> Tip:
+    return Tip(number=job.number, last_seq=job.last_seq, batch_hash=job.batch_hash)

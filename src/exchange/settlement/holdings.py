@@ -6,11 +6,12 @@ and a trade after it.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exchange.events import (
     AnyEvent,
     Deposited,
+    FillNovated,
     FundingAccrued,
     InterestPaid,
     PositionExpired,
@@ -22,6 +23,7 @@ from exchange.events import (
 from exchange.fixed import QUANTITY_SCALE, div_exact, mul_div_up, notional
 from exchange.journal import Entry
 from exchange.model import FEE_SUBACCOUNT_ID, Kind, Side, unpack_instrument_id
+from exchange.settlement.novation import amended
 
 
 class Held(NamedTuple):
@@ -36,6 +38,7 @@ class Held(NamedTuple):
 
 
 _NOTHING = Held(0)
+SETTLED: Final = (Traded, FundingAccrued, PositionExpired, Withdrawn, Transferred, InterestPaid)
 
 
 class Holdings:
@@ -46,6 +49,7 @@ class Holdings:
         self.positions: dict[tuple[int, int], Held] = {}
         self.indices: dict[int, int] = {}  # funding index in force, by perpetual
         self.tokens: dict[tuple[int, str], int] = {}  # 1e-8 of a token, by (subaccount, address)
+        self.novated: set[tuple[int, bool]] = set()  # sides of trades that the venue took
         self.deposited = 0
         self.withdrawn = 0
 
@@ -59,6 +63,8 @@ class Holdings:
             case Deposited():
                 self._pay(event.subaccount_id, event.amount)
                 self.deposited += event.amount
+            case FillNovated():  # the chain settles the trade later, and then like this
+                self.novated.add((event.trade_id, event.maker))
             case _:
                 pass
 
@@ -66,7 +72,7 @@ class Holdings:
         """Fold what batches carry to the chain: trades, payoffs, money that moves."""
         match event:
             case Traded():
-                self._trade(event)
+                self._trade(amended(event, self.novated))
             case FundingAccrued():
                 self.indices[event.instrument_id] = event.index
             case PositionExpired():
@@ -157,12 +163,15 @@ class Holdings:
 def expected_holdings(entries: Iterable[Entry], *, settled_seq: int, observed_seq: int) -> Holdings:
     """What the chain shows once it settled up to `settled_seq`, at the block of `observed_seq`."""
     holdings = Holdings()
+    settled: list[AnyEvent] = []  # after all novations, which come later in the journal
     for entry in entries:
         if entry.seq > max(settled_seq, observed_seq):
             break
         for event in entry.events:
             if entry.seq <= observed_seq:
                 holdings.apply_custody(event)
-            if entry.seq <= settled_seq:
-                holdings.apply_settled(event)
+            if entry.seq <= settled_seq and isinstance(event, SETTLED):
+                settled.append(event)
+    for event in settled:
+        holdings.apply_settled(event)
     return holdings

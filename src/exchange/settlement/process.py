@@ -23,6 +23,7 @@ from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.errors import ChainError, ChainUnavailable, NodeRefused
 from exchange.settlement.feed import Feed
 from exchange.settlement.funding import FundingDesk
+from exchange.settlement.novator import NovationSink, Novator
 from exchange.settlement.relayer import Relayer, RelayerOptions
 from exchange.settlement.risk_root import RiskDesk
 from exchange.settlement.status import BALANCE_MIN, RelayerMetrics, StatusReader
@@ -32,6 +33,7 @@ from exchange.settlement.watcher import (
     Watcher,
     WatcherOptions,
 )
+from exchange.signing import address_of
 
 _POLL_S: Final = 0.1
 _JOURNAL_WAIT_S: Final = 30.0
@@ -51,6 +53,7 @@ class RelayerSettings(msgspec.Struct, frozen=True, kw_only=True):
     admin_token: str
     key: bytes
     oracle_keys: tuple[bytes, ...]
+    house_key: bytes = b""  # signs for the venue's own subaccount; none: nothing is novated
     confirmations: int = 1
     stuck_after_s: float = 15.0
     patience_s: float = 600.0  # how long a node may stay away
@@ -102,7 +105,7 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         sink = stack.enter_context(
             contextlib.closing(AdminSink(settings.admin_url, settings.admin_token))
         )
-        feed, relayer = build_relayer(settings, chain, reader, outbox)
+        feed, relayer = build_relayer(settings, chain, reader, outbox, sink)
         watcher = Watcher(chain, sink, WatcherOptions(confirmations=settings.confirmations))
         reporter = Reporter(
             StatusReader(chain, outbox, relayer.address, balance_min=settings.balance_min), sink
@@ -160,7 +163,11 @@ class Reporter:
 
 
 def build_relayer(
-    settings: RelayerSettings, chain: Chain, reader: JournalReader, outbox: Outbox
+    settings: RelayerSettings,
+    chain: Chain,
+    reader: JournalReader,
+    outbox: Outbox,
+    sink: NovationSink | None = None,
 ) -> tuple[Feed, Relayer]:
     """The parts of a relayer, wired."""
     deployment = chain.deployment
@@ -178,7 +185,11 @@ def build_relayer(
         confirmations=settings.confirmations,
         stuck_after_s=settings.stuck_after_s,
     )
-    return feed, Relayer(feed, outbox, chain, options)
+    novator = None
+    if settings.house_key and sink is not None:
+        sender = address_of(settings.key)
+        novator = Novator(feed, chain, sink, key=settings.house_key, sender=sender)
+    return feed, Relayer(feed, outbox, chain, options, novator)
 
 
 def _open_reader(journal: str, stop: threading.Event) -> JournalReader:

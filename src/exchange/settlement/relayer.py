@@ -25,6 +25,7 @@ from exchange.settlement.errors import (
 )
 from exchange.settlement.feed import Feed
 from exchange.settlement.funding import funding_of
+from exchange.settlement.novator import Novator
 from exchange.settlement.risk_root import deadline_of
 from exchange.signing import address_of
 
@@ -51,12 +52,20 @@ class RelayerOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Relayer:
     """Advances the outbox. Single-threaded: one `step` at a time."""
 
-    def __init__(self, feed: Feed, outbox: Outbox, chain: Chain, options: RelayerOptions) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        outbox: Outbox,
+        chain: Chain,
+        options: RelayerOptions,
+        novator: Novator | None = None,
+    ) -> None:
         self.address = address_of(options.key)
         self._feed = feed
         self._outbox = outbox
         self._chain = chain
         self._options = options
+        self._novator = novator  # None: a batch with a refused fill waits for a person
         self._chain_id = chain.deployment.chain_id
         self._waiting_since: dict[str, float] = {}  # tx_hash -> monotonic seconds
 
@@ -180,11 +189,18 @@ class Relayer:
                 return None  # settled between the look and the estimate; the next step sees it
             if self._predecessor_lost(job):
                 return None  # the next step starts at the batch that was reorganised away
-            if refusal.error not in _EARLY:
+            if refusal.error in _EARLY:
+                self._wait_for_clock(job)
+            elif not self._novate(job):
                 raise self._refuse(job, str(refusal)) from refusal
-            self._wait_for_clock(job)
-            return None
+            return None  # the next step reads what changed
         return mul_div_up(gas, *_GAS_MARGIN)
+
+    def _novate(self, job: Job) -> bool:
+        """Whether the batch settles once the journal's newest novation amended it."""
+        if self._novator is None or job.kind is not JobKind.BATCH:
+            return False
+        return self._novator.replace(job.number)
 
     def _predecessor_lost(self, job: Job) -> bool:
         """Whether the batch before this one is gone; that a final one is gone stops the relayer."""

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import structlog
 
-from exchange.commands import ObserveBlocks
+from exchange.commands import HoldWithdrawals, Novate, ObserveBlocks
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ChainError, ChainUnavailable, ReorgDetected
@@ -45,6 +45,16 @@ class AdminSink:
         """Deliver by HTTP."""
         what = f"blocks {command.first_block}..{command.last_block}"
         self._post("/admin/observe_blocks", msgspec.json.encode(command), what)
+
+    def novate(self, command: Novate) -> None:
+        """Let the venue take sides of trades that the chain refuses."""
+        what = f"a novation in batch {command.batch}"
+        self._post("/admin/novate", msgspec.json.encode(command), what)
+
+    def hold_withdrawals(self, command: HoldWithdrawals) -> None:
+        """Let no money leave a subaccount on which journal and chain disagree."""
+        what = f"to hold withdrawals of subaccount {command.subaccount_id}"
+        self._post("/admin/hold_withdrawals", msgspec.json.encode(command), what)
 
     def report(self, status: msgspec.Struct) -> None:
         """Show operators where settlement stands."""
