@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeVar
 from exchange.sdk import types
 from exchange.sdk.async_client import AsyncClient
 from exchange.sdk.book import BookMirror
+from exchange.sdk.combos import AskedLeg, Combo
 from exchange.sdk.quotes import TwoSided
 from exchange.sdk.wallet import Number
 
@@ -74,6 +75,10 @@ class Client:
     def instruments(self, currency: str = "any") -> list[types.Instrument]:
         """Instruments that are listed."""
         return self._run(self._async.instruments(currency))
+
+    def create_combo(self, *legs: AskedLeg) -> Combo:
+        """List a combo, or find it; legs are (name, amount, direction)."""
+        return self._run(self._async.create_combo(*legs))
 
     def order_book(self, name: str, depth: int = 10) -> types.OrderBook:
         """The book as it stands."""

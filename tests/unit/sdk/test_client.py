@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from tests.unit.api.world import CALL_NAME, MAKER_KEY, TAKER, TAKER_KEY, free_port, served
+from tests.unit.api.world import CALL_NAME, MAKER_KEY, PUT_NAME, TAKER, TAKER_KEY, free_port, served
 
 from exchange.sdk import ApiError, Client, ConnectionLost
 
@@ -48,6 +48,8 @@ def test_every_other_call(url):
         assert client.cancel(order.order_id).order_state == "cancelled"
         assert client.withdraw(1).amount == 1
         assert client.mirror(CALL_NAME).stale is False
+        combo = client.create_combo((CALL_NAME, 1, "buy"), (PUT_NAME, 1, "buy"))
+        assert client.order_book(combo.id).bids == []
         messages = client.follow("deribit_price_index.btc_usdc")
         assert next(messages)[1]["price"] == 100_000
         messages.close()
