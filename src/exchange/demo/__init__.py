@@ -21,7 +21,7 @@ from exchange.bootstrap.dev import Stack
 from exchange.bootstrap.logs import configure_logs
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
-from exchange.demo import closing, crash, market
+from exchange.demo import closing, crash, market, products
 from exchange.demo.report import CheckFailed, Report
 from exchange.demo.world import World
 from exchange.sdk import SdkError
@@ -33,6 +33,10 @@ STEPS: Final[tuple[Callable[[World, Report], Awaitable[None]], ...]] = (
     market.quote,
     market.trade,
     market.refuse,
+    products.combo,
+    products.volatility,
+    products.collateral,
+    products.perpetual,
     market.settle,
     crash.crash,
     closing.expire,

@@ -26,11 +26,12 @@ async def expire(world: World, report: Report) -> None:
     assert engine.parameters is not None
     window_s = engine.parameters.delivery_window_s
     held = {
-        engine.instruments[instrument_id].expiry
+        expiry
         for subaccount_id in engine.subaccounts
         for instrument_id in engine.positions(subaccount_id)
+        if (expiry := engine.instruments[instrument_id].expiry)
     }
-    require(held, "nobody holds a position")
+    require(held, "nobody holds a position that expires")
     expiry = min(held)
     last_seq = world.reader().last_seq()
     await _travel(world, expiry - window_s - 2 * STEP_S, LEAP_S)

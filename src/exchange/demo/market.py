@@ -119,8 +119,8 @@ async def _quotes(maker: Person, instrument: Instrument) -> int:
     if ticker.mark_price is None:
         raise CheckFailed(f"{instrument.instrument_name} has no mark")
     tick = instrument.tick_size
-    bid = _to_tick(ticker.mark_price * _SPREAD[0], tick, ROUND_FLOOR)
-    ask = _to_tick(ticker.mark_price * _SPREAD[1], tick, ROUND_CEILING)
+    bid = to_tick(ticker.mark_price * _SPREAD[0], tick, ROUND_FLOOR)
+    ask = to_tick(ticker.mark_price * _SPREAD[1], tick, ROUND_CEILING)
     count = 0
     for direction, price in (("buy", max(bid, tick)), ("sell", max(ask, 2 * tick))):
         receipt = await maker.api.place(
@@ -134,7 +134,8 @@ async def _quotes(maker: Person, instrument: Instrument) -> int:
     return count
 
 
-def _to_tick(price: Decimal, tick: Decimal, rounding: str) -> Decimal:
+def to_tick(price: Decimal, tick: Decimal, rounding: str) -> Decimal:
+    """The price on the grid of `tick`."""
     return (price / tick).to_integral_value(rounding) * tick
 
 
