@@ -25,11 +25,10 @@ from exchange.model import (
     instrument_name,
     unpack_instrument_id,
 )
-from exchange.sdk import types
+from exchange.sdk import order_fields, types
 from exchange.sdk.book import BookMirror
 from exchange.sdk.combos import COMBO_KINDS, AskedLeg, Combo, created, trades, verified
 from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
-from exchange.sdk.order_fields import decimal_options, price_fields, signed_fields
 from exchange.sdk.quotes import TwoSided
 from exchange.sdk.subscriptions import Stream, Subscriptions
 from exchange.sdk.transport import HttpTransport, WebSocketTransport
@@ -301,8 +300,8 @@ class AsyncClient:
         max_fee = options.pop("max_fee", None)
         nonce = options.pop("nonce", None)
         worst = options.pop("limit_price", None)
-        limit_price, prices = price_fields(price, options.get("advanced"), worst)
-        options = decimal_options(options)
+        limit_price, prices = order_fields.price_fields(price, options.get("advanced"), worst)
+        options = order_fields.decimal_options(options)
         trigger = trigger_of(
             options.get("type", "limit"),
             options.get("trigger", ""),
@@ -324,7 +323,7 @@ class AsyncClient:
             signer=wallet.address,
         )
         return (
-            signed_fields(terms)
+            order_fields.signed_fields(terms)
             | prices
             | {
                 "instrument_name": name,
@@ -369,7 +368,7 @@ class AsyncClient:
 
         A volatility order takes a volatility and a `limit_price` again. Options: `max_show`.
         """
-        signed, prices = price_fields(price, order.advanced, limit_price)
+        signed, prices = order_fields.price_fields(price, order.advanced, limit_price)
         wallet = self._wallet()
         instrument = await self.instrument(order.instrument_name)
         trigger = trigger_of(
@@ -392,7 +391,12 @@ class AsyncClient:
         )
         signature = wallet.sign_order(await self._signing_domain(), terms)
         named = {"order_id": order.order_id, "version": terms.version, "signature": signature}
-        params = signed_fields(terms) | prices | named | decimal_options(options)
+        params = (
+            order_fields.signed_fields(terms)
+            | prices
+            | named
+            | order_fields.decimal_options(options)
+        )
         return await self._typed(types.Receipt, "private/edit", params)
 
     async def cancel(self, order_id: str) -> types.Order:
@@ -510,29 +514,27 @@ class AsyncClient:
         return msgspec.convert(answer["trades"], list[types.Trade], strict=False)
 
     async def withdraw(
-        self, amount: Number, address: str | None = None, *, deadline_s: int = DEADLINE_S
+        self,
+        amount: Number,
+        address: str | None = None,
+        *,
+        currency: str = "USDC",
+        deadline_s: int = DEADLINE_S,
     ) -> types.WithdrawalReceipt:
-        """Take USDC out, to the signer's own address unless told otherwise."""
+        """Take cash or a token out, to the signer's own address unless told otherwise."""
         wallet = self._wallet()
-        domain = await self.domain()
+        token, units = order_fields.token_amount(await self.domain(), currency, amount)
         terms = WithdrawalTerms(
             subaccount_id=await self.subaccount_id(),
-            token=domain.collateral,
-            amount=to_price(amount, "amount"),
+            token=token,
+            amount=units,
             recipient=address or wallet.address,
             nonce=self.nonces.allocate(),
             deadline=self._transport.clock.now_s() + deadline_s,
             signer=wallet.address,
         )
-        params = {
-            "amount": price_text(terms.amount),
-            "address": terms.recipient,
-            "subaccount_id": terms.subaccount_id,
-            "nonce": terms.nonce,
-            "deadline": terms.deadline,
-            "signer": terms.signer,
-            "signature": wallet.sign_withdrawal(await self._signing_domain(), terms),
-        }
+        params = order_fields.withdrawal_fields(terms, currency)
+        params["signature"] = wallet.sign_withdrawal(await self._signing_domain(), terms)
         return await self._typed(types.WithdrawalReceipt, "private/withdraw", params)
 
     async def settlement(self, trade_id: str) -> types.Settlement:

@@ -177,7 +177,7 @@ class Client:
     def withdraw(
         self, amount: Number, address: str | None = None, **options: Any
     ) -> types.WithdrawalReceipt:
-        """Take USDC out."""
+        """Take cash or a token out; options as in `AsyncClient.withdraw`."""
         return self._run(self._async.withdraw(amount, address, **options))
 
     def settlement(self, trade_id: str) -> types.Settlement:

@@ -1,10 +1,12 @@
-"""An order's decimals on the wire, and the one price among them that its owner signs."""
+"""Decimals on the wire, of orders and withdrawals, and what of them the owner signs."""
 
 from typing import Any
 
-from exchange.model import OrderTerms
+from exchange.fixed import ASSET_SCALE, format_decimal
+from exchange.model import OrderTerms, WithdrawalTerms
 from exchange.sdk.errors import BadArgument
-from exchange.sdk.wallet import Number, price_text, quantity_text, to_price, to_quantity
+from exchange.sdk.types import SigningDomain
+from exchange.sdk.wallet import Number, price_text, quantity_text, scaled, to_price, to_quantity
 
 _PRICES = ("trigger_price", "trigger_offset")
 _QUANTITIES = ("max_show", "display_amount")
@@ -41,6 +43,32 @@ def signed_fields(terms: OrderTerms) -> dict[str, Any]:
     return {
         "amount": quantity_text(terms.quantity),
         "max_fee": price_text(terms.max_fee),
+        "deadline": terms.deadline,
+        "signer": terms.signer,
+    }
+
+
+def token_amount(domain: SigningDomain, currency: str, amount: Number) -> tuple[str, int]:
+    """The address of a token by its name, and so much of it in ledger units."""
+    name = currency.upper()
+    if name == "USDC":
+        return domain.collateral, to_price(amount, "amount")
+    if name not in domain.collaterals:
+        raise BadArgument(f"this venue holds no {name}")
+    return domain.collaterals[name], scaled(amount, ASSET_SCALE, "amount")
+
+
+def withdrawal_fields(terms: WithdrawalTerms, currency: str) -> dict[str, Any]:
+    """Signed terms of `private/withdraw`."""
+    is_cash = currency.upper() == "USDC"
+    return {
+        "currency": currency,
+        "amount": price_text(terms.amount)
+        if is_cash
+        else format_decimal(terms.amount, ASSET_SCALE),
+        "address": terms.recipient,
+        "subaccount_id": terms.subaccount_id,
+        "nonce": terms.nonce,
         "deadline": terms.deadline,
         "signer": terms.signer,
     }

@@ -216,6 +216,7 @@ class SigningDomain(msgspec.Struct, frozen=True, kw_only=True):
     maker_rate: Decimal
     taker_rate: Decimal
     premium_cap: Decimal
+    collaterals: dict[str, str] = {}  # addresses of tokens besides USDC, by name
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
