@@ -29,7 +29,7 @@ class RiskArraysParams(Params, frozen=True, kw_only=True):
 
 
 async def get_risk_arrays(gateway: Gateway, _: Caller, params: RiskArraysParams) -> Result:
-    """The journaled integers that margin uses: of a contract (`proofs`: of it alone), or a currency."""
+    """Margin's journaled integers: of a contract (with `proofs`, only of one), or of a currency."""
     if bool(params.instrument_name) == bool(params.currency):
         raise InvalidParams("name an instrument or a currency", "instrument_name")
     gateway.configured()
