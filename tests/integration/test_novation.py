@@ -27,6 +27,7 @@ from exchange.settlement.holdings import Held
 from exchange.settlement.novation import novations_in
 from exchange.settlement.novator import Novator
 from exchange.settlement.reconcile import reconcile
+from exchange.settlement.reconciler import Reconciler
 from exchange.settlement.relayer import Relayer
 from exchange.settlement.wallet import OwnerWallet
 from exchange.signing import address_of
@@ -87,6 +88,10 @@ def in_agreement(world: World, batch: int) -> None:
     world.watch()
     found = reconcile(world.reader, world.chain)
     assert (found.batch, found.differences) == (batch, ())
+    reconciler = Reconciler(world.reader, world.chain, world.script)  # type: ignore[arg-type]
+    while reconciler.step():
+        pass
+    assert reconciler.differences == {}
     audit = BatchAudit(novations_in(world.reader.entries()))
     for entry in world.reader.entries():
         audit(entry)

@@ -8,7 +8,7 @@ import contextlib
 import fcntl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,7 @@ from exchange.settlement.errors import ChainError, ChainUnavailable, NodeRefused
 from exchange.settlement.feed import Feed
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.novator import NovationSink, Novator
+from exchange.settlement.reconciler import Reconciler
 from exchange.settlement.relayer import Relayer, RelayerOptions
 from exchange.settlement.risk_root import RiskDesk
 from exchange.settlement.status import BALANCE_MIN, RelayerMetrics, StatusReader
@@ -107,18 +108,23 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         )
         feed, relayer = build_relayer(settings, chain, reader, outbox, sink)
         watcher = Watcher(chain, sink, WatcherOptions(confirmations=settings.confirmations))
+        reconciler = Reconciler(reader, chain, sink)
         reporter = Reporter(
-            StatusReader(chain, outbox, relayer.address, balance_min=settings.balance_min), sink
+            StatusReader(chain, outbox, relayer.address, balance_min=settings.balance_min),
+            sink,
+            lambda: {"differences": reconciler.count, "novated": relayer.novated},
         )
         if settings.metrics_port:
             stack.enter_context(reporter.listening(settings.metrics_host, settings.metrics_port))
         log.info("relayer ready", address=relayer.address, resumes_at_seq=feed.seq)
         settling = Backoff("settlement", patience_s=settings.patience_s)
         watching = Backoff("watcher", patience_s=None)  # the exchange may be down for long
+        reconciling = Backoff("reconciliation", patience_s=None)
         reporting = Backoff("report", patience_s=None)
         while not stop.is_set():
             moved = settling.run(relayer.step)
             moved |= watching.run(lambda: watcher.step(feed.cursor))
+            moved |= reconciling.run(reconciler.step)
             reporting.run(reporter.step)
             if not moved:
                 stop.wait(_POLL_S)
@@ -127,8 +133,14 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
 class Reporter:
     """Shows operators where settlement stands: on its own listener, and through the exchange."""
 
-    def __init__(self, reader: StatusReader, sink: AdminSink) -> None:
+    def __init__(
+        self,
+        reader: StatusReader,
+        sink: AdminSink,
+        figures: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
         self._reader = reader
+        self._figures = figures  # what other parts of the process found
         self._sink = sink
         self._metrics = RelayerMetrics()
         self._next = 0.0
@@ -138,7 +150,7 @@ class Reporter:
         """A new picture every few seconds; alarms are logged when they change."""
         if time.monotonic() < self._next:
             return False
-        status = self._reader.read()
+        status = self._reader.read(**self._figures())
         self._metrics.status = status
         if status.alarms != self._alarms:
             level = log.error if status.alarms else log.info

@@ -14,9 +14,10 @@ from exchange.settlement.holdings import Held, Holdings, expected_holdings
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure on which journal and chain disagree; `instrument_id` 0 means cash.
+    """One figure on which journal and chain disagree; `instrument_id` 0 means cash, or a token.
 
-    `figure` is what of a position: its quantity, its cost or the funding index up to which it paid.
+    `figure` is the token's name, or what of a position: its quantity, its cost or the funding
+    index up to which it paid.
     """
 
     subaccount_id: int
@@ -26,7 +27,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     figure: str = "quantity"
 
     def __str__(self) -> str:
-        what = f"{self.figure} in {self.instrument_id}" if self.instrument_id else "cash"
+        what = "cash" if self.figure == "quantity" else self.figure
+        if self.instrument_id:
+            what = f"{self.figure} in {self.instrument_id}"
         return (
             f"subaccount {self.subaccount_id}: {what} should be {self.expected}, "
             f"the chain has {self.on_chain}"
@@ -87,23 +90,68 @@ def _reconcile_at(
 def _compare(holdings: Holdings, chain: Chain, block: BlockName) -> tuple[list[Difference], int]:
     """Differences and the number of figures compared, positions that should be zero included."""
     instrument_ids = sorted({instrument_id for _, instrument_id in holdings.positions})
-    differences = []
-    for subaccount_id in sorted(holdings.cash):
-        cash, held = chain.cash_and_positions(subaccount_id, instrument_ids, block=block)
-        expected = _figures(holdings.cash[subaccount_id], holdings.positions_of(subaccount_id))
-        on_chain = _figures(cash, held)
-        differences += [
-            Difference(
-                subaccount_id=subaccount_id,
-                instrument_id=instrument_id,
-                expected=expected.get((instrument_id, figure), 0),
-                on_chain=on_chain.get((instrument_id, figure), 0),
-                figure=figure,
-            )
-            for instrument_id, figure in sorted(expected.keys() | on_chain.keys())
-            if expected.get((instrument_id, figure), 0) != on_chain.get((instrument_id, figure), 0)
-        ]
+    differences = [
+        difference
+        for subaccount_id in sorted(holdings.cash)
+        for difference in _compare_cash(holdings, chain, subaccount_id, instrument_ids, block)
+    ]
     return differences, len(holdings.cash) * (1 + len(Held._fields) * len(instrument_ids))
+
+
+def compare_account(
+    holdings: Holdings, chain: Chain, subaccount_id: int, block: BlockName
+) -> list[Difference]:
+    """Cash, the positions that the journal knows of, and tokens of one subaccount."""
+    instrument_ids = sorted({key for holder, key in holdings.positions if holder == subaccount_id})
+    return [
+        *_compare_cash(holdings, chain, subaccount_id, instrument_ids, block),
+        *_compare_tokens(holdings, chain, subaccount_id, block),
+    ]
+
+
+def _compare_cash(
+    holdings: Holdings,
+    chain: Chain,
+    subaccount_id: int,
+    instrument_ids: list[int],
+    block: BlockName,
+) -> list[Difference]:
+    cash, held = chain.cash_and_positions(subaccount_id, instrument_ids, block=block)
+    expected = _figures(holdings.cash[subaccount_id], holdings.positions_of(subaccount_id))
+    on_chain = _figures(cash, held)
+    return [
+        Difference(
+            subaccount_id=subaccount_id,
+            instrument_id=instrument_id,
+            expected=expected.get((instrument_id, figure), 0),
+            on_chain=on_chain.get((instrument_id, figure), 0),
+            figure=figure,
+        )
+        for instrument_id, figure in sorted(expected.keys() | on_chain.keys())
+        if expected.get((instrument_id, figure), 0) != on_chain.get((instrument_id, figure), 0)
+    ]
+
+
+def _compare_tokens(
+    holdings: Holdings, chain: Chain, subaccount_id: int, block: BlockName
+) -> list[Difference]:
+    found = []
+    for coin, token in sorted(chain.deployment.tokens.items()):
+        if (subaccount_id, token) not in holdings.tokens:
+            continue
+        expected = holdings.tokens[subaccount_id, token]
+        on_chain = chain.collateral(subaccount_id, coin, block=block)
+        if expected != on_chain:
+            found.append(
+                Difference(
+                    subaccount_id=subaccount_id,
+                    instrument_id=0,
+                    expected=expected,
+                    on_chain=on_chain,
+                    figure=coin,
+                )
+            )
+    return found
 
 
 def _figures(cash: int, positions: dict[int, Held]) -> dict[tuple[int, str], int]:

@@ -69,6 +69,11 @@ class Relayer:
         self._chain_id = chain.deployment.chain_id
         self._waiting_since: dict[str, float] = {}  # tx_hash -> monotonic seconds
 
+    @property
+    def novated(self) -> int:
+        """Sides of fills that the venue took, by this process."""
+        return self._novator.novated if self._novator else 0
+
     def step(self) -> bool:
         """Read the journal and push every job as far as it goes now; whether anything moved."""
         moved = self._feed.pull() > 0

@@ -37,6 +37,7 @@ class RelayerStatus(msgspec.Struct, frozen=True, kw_only=True):
     confirmation_lag_s: int  # of the last final batch: from cut to final
     failures: int  # transactions that were mined and reverted
     replacements: int  # transactions signed again for the same job
+    novated: int = 0  # sides of fills that the venue took, since this process began
     differences: int = 0  # figures on which journal and chain disagree
     alarms: tuple[str, ...] = ()
 
@@ -59,7 +60,7 @@ class StatusReader:
         self._oldest = 0  # number of the batch that waits first, and since when
         self._oldest_since = 0.0
 
-    def read(self, *, differences: int = 0) -> RelayerStatus:
+    def read(self, *, differences: int = 0, novated: int = 0) -> RelayerStatus:
         """The picture now; `differences` as the last reconciliation found them."""
         totals = self._outbox.totals()
         status = RelayerStatus(
@@ -77,6 +78,7 @@ class StatusReader:
             confirmation_lag_s=totals.last_lag_s,
             failures=totals.failures,
             replacements=totals.attempts - totals.attempted_jobs,
+            novated=novated,
             differences=differences,
         )
         return msgspec.structs.replace(status, alarms=self._alarms(status))
@@ -92,6 +94,7 @@ class StatusReader:
             "balance_low": status.balance < self._balance_min,
             "batch_refused": status.jobs[JobState.REVERTED.value] > 0,
             "settlement_late": status.oldest_pending_s > PENDING_MAX_S,
+            "fill_novated": status.novated > 0,
             "chain_differs": status.differences > 0,
         }
         return tuple(name for name, holds in found.items() if holds)
@@ -105,6 +108,7 @@ _GAUGES: Final = {
     "last_batch": "Number of the last final batch",
     "gas_per_fill": "Gas of settled batches by fill, on average",
     "confirmation_lag_s": "Seconds from cut to final of the last final batch",
+    "novated": "Sides of fills that the venue took, since the relayer began",
     "differences": "Figures on which journal and chain disagree",
 }
 _COUNTERS: Final = {

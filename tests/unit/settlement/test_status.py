@@ -105,7 +105,7 @@ def test_figures_follow_the_jobs(outbox: Outbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "alarm", ["balance_low", "batch_refused", "settlement_late", "chain_differs"]
+    "alarm", ["balance_low", "batch_refused", "settlement_late", "chain_differs", "fill_novated"]
 )
 def test_each_alarm_has_its_cause(
     outbox: Outbox, alarm: str, monkeypatch: pytest.MonkeyPatch
@@ -114,7 +114,7 @@ def test_each_alarm_has_its_cause(
     now = [50.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     outbox.add([batch(1, fills=1)])
-    chain, differences = StillChain(), 0
+    chain, differences, novated = StillChain(), 0, 0
     reader = reader_of(outbox, chain)
     reader.read()
     now[0] += PENDING_MAX_S
@@ -128,7 +128,9 @@ def test_each_alarm_has_its_cause(
             now[0] += 1
         case "chain_differs":
             differences = 1
-    assert reader.read(differences=differences).alarms == (alarm,)
+        case "fill_novated":
+            novated = 1
+    assert reader.read(differences=differences, novated=novated).alarms == (alarm,)
 
 
 def test_a_wait_ends_with_the_batch(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,118 @@
+"""Reconciliation that never ends: after each final batch, who changed, against the chain.
+
+Reads the journal forward once, and folds it as `reconcile` does. A difference holds the
+subaccount's withdrawals, until an operator who looked at it releases them.
+"""
+
+import itertools
+from collections import deque
+from typing import Final, Protocol
+
+import structlog
+
+from exchange.commands import HoldWithdrawals
+from exchange.events import AnyEvent
+from exchange.journal import JournalReader
+from exchange.model import FEE_SUBACCOUNT_ID
+from exchange.settlement.chain import Chain
+from exchange.settlement.cursor import BlockCursor, follow_blocks
+from exchange.settlement.holdings import SETTLED, Holdings
+from exchange.settlement.reconcile import Difference, compare_account
+
+_ENTRIES_AT_ONCE: Final = 20_000  # a long journal must not keep the relayer from settling
+_PARTIES: Final = (
+    "subaccount_id",
+    "to_subaccount_id",
+    "house_subaccount_id",
+    "maker_subaccount_id",
+    "taker_subaccount_id",
+)
+
+log = structlog.get_logger(__name__)
+
+
+class HoldSink(Protocol):
+    """Where holds go."""
+
+    def hold_withdrawals(self, command: HoldWithdrawals) -> None:
+        """Deliver; returns once the journal holds it. Raises `ExchangeUnavailable`."""
+
+
+class Reconciler:
+    """Call `step` often; `differences` are those of the last comparison that still stand."""
+
+    def __init__(self, reader: JournalReader, chain: Chain, sink: HoldSink) -> None:
+        self.differences: dict[int, list[Difference]] = {}  # by subaccount
+        self._reader = reader
+        self._chain = chain
+        self._sink = sink
+        self._holdings = Holdings()
+        self._cursor = BlockCursor()
+        self._seq = 0
+        self._batch = 0  # compared last
+        self._unsettled: deque[tuple[int, AnyEvent]] = deque()  # by seq
+        self._touched: set[int] = {FEE_SUBACCOUNT_ID}
+        self._held: set[int] = set()  # by this process
+
+    @property
+    def count(self) -> int:
+        """Figures on which journal and chain disagree."""
+        return sum(map(len, self.differences.values()))
+
+    def step(self) -> bool:
+        """Read on, and compare if a batch became final; whether there was something to do."""
+        if self._read():
+            return True
+        cursor, chain = self._cursor, self._chain
+        if not cursor.block or chain.block_hash(cursor.block) != cursor.block_hash:
+            return False  # a lost block is the watcher's to tell
+        tip = chain.last_batch(block=cursor.block)
+        if tip.number == self._batch or tip.last_seq > self._seq:
+            return False
+        while self._unsettled and self._unsettled[0][0] <= tip.last_seq:
+            self._holdings.apply_settled(self._touch(self._unsettled.popleft()[1]))
+        self._compare(cursor.block)
+        self._batch = tip.number
+        return True
+
+    def _read(self) -> bool:
+        """Take in what is new in the journal; whether there may be more."""
+        entries = self._reader.entries(after_seq=self._seq)
+        count = 0
+        for entry in itertools.islice(entries, _ENTRIES_AT_ONCE):
+            self._cursor = follow_blocks(self._cursor, entry)
+            for event in entry.events:
+                self._holdings.apply_custody(self._touch(event))
+                if isinstance(event, SETTLED):
+                    self._unsettled.append((entry.seq, event))
+            self._seq = entry.seq
+            count += 1
+        return count == _ENTRIES_AT_ONCE
+
+    def _touch(self, event: AnyEvent) -> AnyEvent:
+        known = self._holdings.cash
+        found = {getattr(event, name, 0) for name in _PARTIES}
+        self._touched |= {subaccount_id for subaccount_id in found if subaccount_id in known}
+        return event
+
+    def _compare(self, block: int) -> None:
+        """Everybody who changed or differed; nobody is forgotten before the exchange knows."""
+        for subaccount_id in sorted(self._touched | self.differences.keys()):
+            found = compare_account(self._holdings, self._chain, subaccount_id, block)
+            self.differences.pop(subaccount_id, None)
+            if found:
+                self.differences[subaccount_id] = found
+                self._hold(found[0])
+            self._touched.discard(subaccount_id)
+        self._touched.add(FEE_SUBACCOUNT_ID)
+
+    def _hold(self, difference: Difference) -> None:
+        log.error("journal and chain differ", what=str(difference))
+        if difference.subaccount_id in self._held:
+            return
+        self._sink.hold_withdrawals(
+            HoldWithdrawals(
+                subaccount_id=difference.subaccount_id, held=True, detail=str(difference)
+            )
+        )
+        self._held.add(difference.subaccount_id)

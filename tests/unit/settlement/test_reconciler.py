@@ -1,0 +1,171 @@
+"""Reconciliation that goes on: what changed, once a batch is final."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.fake_chain import WETH, FakeChain
+from tests.settlement_world import Script
+
+from exchange.commands import DepositSeen, HoldWithdrawals, SubaccountSeen
+from exchange.fixed import CASH_SCALE
+from exchange.journal import JournalReader
+from exchange.settlement import reconciler as module
+from exchange.settlement.cursor import BlockCursor, follow_blocks
+from exchange.settlement.reconciler import Reconciler
+from exchange.settlement.watcher import ExchangeUnavailable, Watcher, WatcherOptions
+
+
+class Settling(FakeChain):
+    """Says how many batches it settled, what it holds, and who was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tip = super().last_batch()
+        self.asked: list[int] = []
+        self.tokens: dict[int, int] = {}
+
+    def last_batch(self, block="latest"):
+        return self.tip
+
+    def cash_and_positions(self, subaccount_id, instrument_ids, block="latest"):
+        self.asked.append(subaccount_id)
+        assert block == self.head(), "the block that the journal observed"
+        return self.cash.get(subaccount_id, 0), {}
+
+    def collateral(self, subaccount_id, coin, block="latest"):
+        return self.tokens.get(subaccount_id, 0)
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.script = Script(folder / "journal.db")
+        self.reader = JournalReader(str(self.script.path))
+        self.chain = Settling()
+        self.holds: list[HoldWithdrawals] = []
+        self.away = False
+        self.reconciler = Reconciler(self.reader, self.chain, self)  # type: ignore[arg-type]
+
+    def hold_withdrawals(self, command: HoldWithdrawals) -> None:
+        if self.away:
+            raise ExchangeUnavailable("gone")
+        self.holds.append(command)
+
+    def observe(self, *seen) -> None:
+        self.chain.observe(*seen)
+        cursor = BlockCursor()
+        for entry in self.script.entries:
+            cursor = follow_blocks(cursor, entry)
+        Watcher(self.chain, self.script, WatcherOptions()).step(cursor)  # type: ignore[arg-type]
+
+    def settle(self) -> None:
+        """The batch is cut, and final in the next block."""
+        cut = self.script.cut()
+        self.chain.tip = type(self.chain.tip)(number=cut.number, last_seq=cut.last_seq)
+        self.observe(SubaccountSeen(subaccount_id=8 + cut.number, owner="0x"))
+
+    def compared(self) -> list[int]:
+        """Who was asked for, until nothing is left to do."""
+        self.chain.asked.clear()
+        while self.reconciler.step():
+            pass
+        return self.chain.asked
+
+    def close(self) -> None:
+        self.script.close()
+        self.reader.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    world.observe(
+        *(SubaccountSeen(subaccount_id=n, owner="0x") for n in (2, 3, 4)),
+        *(DepositSeen(subaccount_id=n, amount=100 * CASH_SCALE) for n in (2, 3, 4)),
+        DepositSeen(subaccount_id=4, amount=5, token=WETH),
+    )
+    world.chain.cash = dict.fromkeys((2, 3, 4), 100 * CASH_SCALE)
+    world.chain.tokens = {4: 5}
+    yield world
+    world.close()
+
+
+def test_only_who_changed_is_asked_for(world: World) -> None:
+    """All of them once, then those that the settled batch names, and the venue."""
+    script = world.script
+    assert world.compared() == []
+    script.withdraw(script.taker, 10 * CASH_SCALE)
+    world.settle()
+    world.chain.cash[3] -= 10 * CASH_SCALE
+    assert world.compared() == [1, 2, 3, 4]
+    assert world.compared() == []
+    script.withdraw(script.maker, 1)
+    world.settle()
+    world.chain.cash[2] -= 1
+    script.withdraw(script.maker, 7)  # waits for the next batch
+    assert world.compared() == [1, 2]
+    assert (world.reconciler.count, world.holds) == (0, [])
+
+
+def test_a_difference_holds_withdrawals_once(world: World) -> None:
+    """And is asked for again with each batch, until it is gone."""
+    script = world.script
+    script.withdraw(script.taker, 10)
+    world.settle()
+    world.compared()
+    assert world.reconciler.count == 1
+    detail = f"subaccount 3: cash should be {100 * CASH_SCALE - 10}, the chain has 100000000"
+    assert world.holds == [HoldWithdrawals(subaccount_id=3, held=True, detail=detail)]
+    script.withdraw(script.maker, 10)
+    world.settle()
+    world.chain.cash[2] -= 10
+    assert world.compared() == [1, 2, 3]
+    assert len(world.holds) == 1
+    world.chain.cash[3] -= 10
+    script.withdraw(script.maker, 10)
+    world.settle()
+    world.chain.cash[2] -= 10
+    world.compared()
+    assert world.reconciler.differences == {}
+
+
+def test_tokens_are_compared_too(world: World) -> None:
+    """By their name."""
+    world.chain.tokens = {4: 6}
+    world.script.withdraw(world.script.maker, 1)
+    world.settle()
+    world.chain.cash[2] -= 1
+    world.compared()
+    assert [hold.detail for hold in world.holds] == [
+        "subaccount 4: WETH should be 5, the chain has 6"
+    ]
+
+
+def test_nobody_is_forgotten_while_the_exchange_is_away(world: World) -> None:
+    """The comparison comes again."""
+    world.script.withdraw(world.script.taker, 10)
+    world.settle()
+    world.away = True
+    with pytest.raises(ExchangeUnavailable):
+        world.compared()
+    world.away = False
+    world.compared()
+    assert [hold.subaccount_id for hold in world.holds] == [3]
+
+
+def test_a_long_journal_is_read_in_parts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is compared before it is read."""
+    monkeypatch.setattr(module, "_ENTRIES_AT_ONCE", 1)
+    world.script.withdraw(world.script.taker, 10)
+    world.settle()
+    assert world.reconciler.step()
+    assert world.chain.asked == []
+    assert 3 in world.compared()
+
+
+def test_another_history_is_not_compared(world: World) -> None:
+    """If the observed block is gone, the watcher tells."""
+    world.script.withdraw(world.script.taker, 10)
+    world.settle()
+    world.chain.reorganise(1)
+    assert world.compared() == []
