@@ -1,8 +1,9 @@
 """Which of all accounts are below maintenance, after a mark.
 
-Integers only. Three passes, each for the accounts that the one before did not settle: every
-position by itself (a portfolio is never worse than its parts), then each expiry within int64
-bounds, then exactly. So the answer is the exact one. Never knows an engine or what happens next.
+Three passes, each for the accounts that the one before did not settle: every position by itself (a
+portfolio is never worse than its parts), in short floats less all that they may hide; then each
+expiry within int64 bounds; then exactly. So the answer is the exact one, and the same on every
+machine. Never knows an engine or what happens next.
 """
 
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
 
 _BLOCK: Final = 512  # accounts at a time in the second pass: what they need stays in the cache
 _CASH_MAX: Final = 2**59  # micro-USDC; all the dollars there are
@@ -31,6 +33,9 @@ _VALUE_BITS: Final = 28  # leading bits of such a sum that meet a coefficient
 _COEFFICIENT_BITS: Final = 30  # fraction of a coefficient
 _COEFFICIENT_MAX: Final = 2**33  # 8: a discount is near 1, a basis weight 0.5 and 2 a year
 _BASIS_BITS: Final = 13  # dropped from basis losses: 49 bits meet a coefficient of 13 and a bit
+# A sum of n products of rounded float32 is within (n + 2) / 2**24 of the sum of their sizes, and a
+# little; here within (n + 3) / 2**23. The sizes are known in 2**20.
+_FLOAT_BITS: Final = 23 - _COARSE_BITS
 _POWERS: Final = 2 ** np.arange(63, dtype=np.int64)
 
 _version = attrgetter("portfolio.version")
@@ -59,6 +64,7 @@ class _Flat(NamedTuple):
     with_collateral: list[int]  # places of accounts that hold tokens besides cash
     # For each risk group |quantities|: longs in the first half of the columns, shorts after them.
     signed: dict[int, csr_array]
+    rough: dict[int, csr_array]  # the same in float32: half the bytes, twice the pace
     # A row of quantities for each account and bucket, its account, and one of its columns.
     segments: csr_array
     segment_owners: NDArray[np.intp]
@@ -183,11 +189,11 @@ class _MarksView:
         error = ((prices + mark) >> _COEFFICIENT_BITS) + 5
         return np.concatenate([bought - error, sold - error])
 
-    def basis_moves(self) -> IntArray:
+    def basis_moves(self) -> list[IntArray]:
         """What one contract gains in each of the two basis scenarios, micro-USDC."""
         parameters = self.marks.parameters
-        ends = [parameters.basis_up, parameters.basis_down]
-        return np.ascontiguousarray(self.prices[:, ends] - self.prices[:, -1:])
+        ends = (parameters.basis_up, parameters.basis_down)
+        return [self.prices[:, end] - self.prices[:, -1] for end in ends]
 
 
 def liquidatable(marks: MarksBook, accounts: Iterable[MarginAccount]) -> list[int]:
@@ -251,12 +257,13 @@ def _flatten(marks: MarksBook, members: list[_Packed]) -> _Flat:
     underlyings = {underlying_id for one in members for underlying_id in one.naked}
     groups = np.array([row.group if row else 0 for row in known])[columns]
     halves = columns + np.where(quantities < 0, count, 0).astype(np.int32)
-    signed = {}
+    signed, rough = {}, {}
     for group in np.unique(groups).tolist():
         mine = np.flatnonzero(groups == group)
         ends = np.cumsum(np.bincount(owners[mine], minlength=len(members)))
         part = (np.abs(quantities[mine]), halves[mine], np.concatenate(([0], ends)))
         signed[group] = csr_array(part, shape=(len(members), 2 * count))
+        rough[group] = signed[group].astype(np.float32)
     firsts = _segment_starts(owners, _bucket_numbers(marks)[columns])
     edges = np.concatenate((firsts, [len(columns)]))
     return _Flat(
@@ -274,6 +281,7 @@ def _flatten(marks: MarksBook, members: list[_Packed]) -> _Flat:
         ],
         with_collateral=[at for at, one in enumerate(members) if one.has_collateral],
         signed=signed,
+        rough=rough,
         segments=csr_array((quantities, columns, edges), shape=(len(firsts), count)),
         segment_owners=owners[firsts],
         segment_columns=columns[firsts],
@@ -317,16 +325,22 @@ def _separate_bound(view: _MarksView, flat: _Flat, certain: IntArray) -> tuple[I
     highest = np.maximum(highest, max(view.naked_units.values(), default=0))
     coarse = (highest >> _COARSE_BITS) + 1
     losses, groups = _basis_losses(view, flat)
-    worst, value, gross = (np.zeros(len(flat.contracts), dtype=np.int64) for _ in range(3))
-    for group, signed in flat.signed.items():
-        basis = np.zeros(len(flat.contracts), dtype=np.int64)
-        mine = groups == group
-        np.add.at(basis, flat.segment_owners[mine], losses[mine])
-        worst += np.minimum((signed @ units).min(axis=1), -basis << _BASIS_BITS)
+    value, gross = (np.zeros(len(flat.contracts), dtype=np.int64) for _ in range(2))
+    for signed in flat.signed.values():
         value += signed @ value_units
         gross += signed @ coarse
     bits = _COARSE_BITS + np.searchsorted(_POWERS, gross, side="right")
     bits = np.where(flat.contracts >> _QUANTITY_BITS != 0, _GROSS_BITS + 1, bits)
+    error = (gross * (np.diff(flat.starts) + 3) >> _FLOAT_BITS) + 1
+    worst = -error
+    rough_units: FloatArray = units.astype(np.float32)
+    for group, rough in flat.rough.items():
+        basis = np.zeros(len(flat.contracts), dtype=np.int64)
+        mine = groups == group
+        np.add.at(basis, flat.segment_owners[mine], losses[mine])
+        lowest: FloatArray = (rough @ rough_units).min(axis=1)
+        lowest[bits > _GROSS_BITS] = 0  # too large for what follows
+        worst += np.minimum(lowest.astype(np.int64), -basis << _BASIS_BITS)
     bound = np.floor_divide(worst, QUANTITY_SCALE) + np.floor_divide(value, QUANTITY_SCALE)
     bound += certain - _slack(view, flat.contracts)
     return np.where(bits > _GROSS_BITS, -1, bound), bits
@@ -338,7 +352,8 @@ def _basis_losses(view: _MarksView, flat: _Flat) -> tuple[IntArray, IntArray]:
     The first in 2**13 of 1e-10 USDC.
     """
     buckets = view.buckets[flat.segment_columns]
-    fall = np.maximum(0, -(flat.segments @ view.basis_moves()).min(axis=1))
+    up, down = (flat.segments @ moves for moves in view.basis_moves())
+    fall = np.maximum(0, -np.minimum(up, down))
     coefficient = (view.basis[buckets] >> (_COEFFICIENT_BITS - 10)) + 1  # in 2**-10
     return (((fall >> _BASIS_BITS) + 1) * coefficient >> 10) + 1, view.groups[buckets]
 

@@ -115,6 +115,24 @@ def test_almost_no_account_needs_the_exact_computation():
     assert np.all(bound <= excess)
 
 
+def test_the_first_pass_takes_off_what_its_floats_may_hide():
+    """Of one position and of many, small and large: no bound is above the exact excess."""
+    marks, rng, accounts = marks_book(), random.Random(13), []
+    for subaccount_id in range(1, 301):
+        account = MarginAccount(subaccount_id, marks)
+        size = 10 ** rng.randint(1, 6)
+        for instrument_id in rng.sample(instruments(), rng.choice((1, 12))):
+            account.apply_fill(instrument_id, rng.choice((-1, 1)) * rng.randint(1, size))
+        account.add_cash(-account.maintenance_excess() - rng.randint(0, 1))
+        accounts.append(account)
+    flat, view = MaintenanceSweep(marks)._pack(accounts), _MarksView(marks)
+    cash = np.array([one.net_cash() for one in accounts])
+    bound, bits = _separate_bound(view, flat, cash - _addons(view, flat))
+    assert np.all(bits <= 62)
+    assert np.all(bound <= [one.maintenance_excess() for one in accounts])
+    assert liquidatable(marks, accounts) == exact(accounts)
+
+
 def test_accounts_too_large_for_int64_are_computed_exactly():
     marks = marks_book()
     whale, other = MarginAccount(1, marks), MarginAccount(2, marks)
