@@ -30,6 +30,7 @@ from exchange.commands import (
 )
 from exchange.events import AnyEvent, BatchCut
 from exchange.journal import EntryEncoder, Journal
+from exchange.merkle import merkle_root
 from exchange.model import (
     BidTerms,
     HitCondition,
@@ -50,7 +51,6 @@ from exchange.signing import (
     order_digest,
     sheet_digest,
     sheet_leaves,
-    sheet_root,
     sign_digest,
     transfer_digest,
     withdrawal_digest,
@@ -151,7 +151,7 @@ def quote_signed(
         deadline=venue.now_s + 600,
         signer=venue.engine.subaccounts[subaccount_id].owner,
     )
-    digest = sheet_digest(DOMAIN, terms, sheet_root(sheet_leaves(terms, quotes)))
+    digest = sheet_digest(DOMAIN, terms, merkle_root(sheet_leaves(terms, quotes)))
     signature = sign_digest(digest, KEYS[terms.signer])
     return venue.send(MassQuote(terms=terms, quotes=quotes, signature=signature))
 

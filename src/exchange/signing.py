@@ -227,53 +227,6 @@ def sheet_leaves(terms: SheetTerms, quotes: Sequence[Quote]) -> list[bytes]:
     return [order_struct_hash(order) for order in sheet_orders(terms, quotes)]
 
 
-def sheet_root(leaves: Sequence[bytes]) -> bytes:
-    """The root of one or more leaves. Complexity: O(n).
-
-    Pairs hash in sorted order, an odd node rises unchanged, as OpenZeppelin's `MerkleProof`
-    verifies it. A leaf, being the hash of a longer text, cannot pass for a node.
-    """
-    _assert_leaves(leaves)
-    while len(leaves) > 1:
-        leaves = _parents(leaves)
-    return leaves[0]
-
-
-def sheet_proof(leaves: Sequence[bytes], at: int) -> tuple[bytes, ...]:
-    """Siblings of leaf `at`, from the leaves up."""
-    _assert_leaves(leaves)
-    assert 0 <= at < len(leaves)
-    proof = []
-    while len(leaves) > 1:
-        sibling = at ^ 1
-        if sibling < len(leaves):
-            proof.append(leaves[sibling])
-        leaves = _parents(leaves)
-        at >>= 1
-    return tuple(proof)
-
-
-def is_in_sheet(root: bytes, leaf: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether `proof` leads from `leaf` to `root`, as Solidity checks it."""
-    for sibling in proof:
-        leaf = _node(leaf, sibling)
-    return leaf == root
-
-
-def _assert_leaves(leaves: Sequence[bytes]) -> None:
-    assert leaves
-    assert all(len(leaf) == 32 for leaf in leaves)
-
-
-def _parents(level: Sequence[bytes]) -> list[bytes]:
-    parents = [_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
-    return [*parents, level[-1]] if len(level) & 1 else parents
-
-
-def _node(left: bytes, right: bytes) -> bytes:
-    return keccak(left + right if left < right else right + left)
-
-
 def _digest(domain: Domain, struct_hash: bytes) -> bytes:
     return keccak(b"\x19\x01" + domain.separator + struct_hash)
 

@@ -18,6 +18,7 @@ from tests.bench.margin import machine
 from tests.settlement_world import ORACLE_KEYS, RELAYER_KEY, World
 
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.merkle import merkle_proof, merkle_root
 from exchange.model import (
     InstrumentTerms,
     Kind,
@@ -46,8 +47,6 @@ from exchange.signing import (
     order_digest,
     order_struct_hash,
     sheet_digest,
-    sheet_proof,
-    sheet_root,
     sign_digest,
     withdrawal_digest,
 )
@@ -197,10 +196,10 @@ class Meter:
             deadline=deadline,
             signer=self.wallet.address,
         )
-        root = sheet_root(hashes)
+        root = merkle_root(hashes)
         signature = sign_digest(sheet_digest(self.domain, terms, root), OWNER_KEY)
         return SignedSheet(terms=terms, root=root, signature=signature), [
-            SignedOrder(terms=quote, sheet=place, proof=tuple(sheet_proof(hashes, at)))
+            SignedOrder(terms=quote, sheet=place, proof=merkle_proof(hashes, at))
             for at, quote in enumerate(quotes)
         ]
 

@@ -14,9 +14,10 @@ from exchange.events import AnyEvent, QuotesReplaced, Refused, Traded
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.journal import JournalReader
 from exchange.journal.outbox import JobState
+from exchange.merkle import merkle_root
 from exchange.model import Quote, SheetTerms, Side
 from exchange.settlement.holdings import Held
-from exchange.signing import order_digest, sheet_digest, sheet_leaves, sheet_root, sign_digest
+from exchange.signing import order_digest, sheet_digest, sheet_leaves, sign_digest
 
 pytestmark = pytest.mark.integration
 
@@ -57,7 +58,7 @@ class Desk:
             deadline=self.venue.now_s + 3_600,
             signer=self.maker.address,
         )
-        digest = sheet_digest(self.domain, terms, sheet_root(sheet_leaves(terms, quotes)))
+        digest = sheet_digest(self.domain, terms, merkle_root(sheet_leaves(terms, quotes)))
         signature = sign_digest(digest, self.maker.key)
         events = self.venue.send(MassQuote(terms=terms, quotes=quotes, signature=signature))
         assert any(isinstance(event, QuotesReplaced) for event in events)

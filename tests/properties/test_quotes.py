@@ -1,12 +1,10 @@
 """Carrying out a plan leaves exactly the sheet, and every order of it can be proven."""
 
-from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.matching.quotes import StandingQuote, check_sheet, plan_sheet
 from exchange.model import OrderTerms, Quote, SheetTerms, sheet_orders
-from exchange.signing import is_in_sheet, sheet_proof, sheet_root
 
 TERMS = SheetTerms(
     subaccount_id=1, sheet_nonce=1, first_nonce=1, max_fee=0, deadline=1, signer="maker"
@@ -71,14 +69,3 @@ def test_risk_only_falls_before_the_first_placement(old, new):
         if quote.order_id not in gone:
             key = (quote.instrument_id, quote.side, quote.price)
             assert left.get(quote.order_id, quote.remaining_quantity) <= wanted[key]
-
-
-@given(st.integers(1, 40), st.integers(0, 2**16))
-def test_every_leaf_and_no_other_is_in_the_sheet(count, seed):
-    tree = [keccak(seed.to_bytes(4, "big") + bytes([at])) for at in range(count)]
-    root = sheet_root(tree)
-    for at, leaf in enumerate(tree):
-        proof = sheet_proof(tree, at)
-        assert is_in_sheet(root, leaf, proof)
-        assert 2 ** len(proof) < 2 * count or count == 1
-        assert not is_in_sheet(root, keccak(leaf), proof)

@@ -399,40 +399,6 @@ def test_a_trigger_packs_kind_source_price_and_offset():
     assert signing.trigger_hash(None) == NO_TRIGGER == bytes(32)
 
 
-def leaves(count):
-    return [keccak(bytes([number])) for number in range(count)]
-
-
-def test_the_root_hashes_sorted_pairs_and_an_odd_leaf_rises():
-    a, b, c = leaves(3)
-    inner = keccak(min(a, b) + max(a, b))
-    assert signing.sheet_root([a]) == a
-    assert signing.sheet_root([a, b]) == signing.sheet_root([b, a]) == inner
-    assert signing.sheet_root([a, b, c]) == keccak(min(inner, c) + max(inner, c))
-    assert signing.sheet_proof([a, b, c], 2) == (inner,)
-    assert signing.sheet_proof([a, b, c], 1) == (a, c)
-
-
-def test_a_proof_serves_its_own_leaf_only():
-    tree = leaves(5)
-    root = signing.sheet_root(tree)
-    assert signing.is_in_sheet(root, tree[3], signing.sheet_proof(tree, 3))
-    assert not signing.is_in_sheet(root, tree[2], signing.sheet_proof(tree, 3))
-    assert not signing.is_in_sheet(root, keccak(b"another"), ())
-
-
-@pytest.mark.parametrize("tree", [[], [b"short"]])
-def test_a_tree_has_leaves_of_full_length(tree):
-    with pytest.raises(AssertionError):
-        signing.sheet_root(tree)
-
-
-@pytest.mark.parametrize("at", [-1, 2])
-def test_a_proof_is_of_a_leaf_that_exists(at):
-    with pytest.raises(AssertionError):
-        signing.sheet_proof(leaves(2), at)
-
-
 def test_leaves_are_the_struct_hashes_of_the_orders():
     """In the order of the lines, the bid first, without empty sides."""
     terms = SheetTerms(

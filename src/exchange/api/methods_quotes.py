@@ -37,8 +37,9 @@ from exchange.commands import CancelAll, MassQuote
 from exchange.events import OrderCanceled, QuoteRefused, QuotesReplaced
 from exchange.fixed import div_down
 from exchange.matching.quotes import QUOTES_MAX
+from exchange.merkle import merkle_root
 from exchange.model import Quote, SheetTerms
-from exchange.signing import sheet_digest, sheet_leaves, sheet_root
+from exchange.signing import sheet_digest, sheet_leaves
 
 LINES_PER_CREDIT: Final = 8  # a sheet is hashed before its signature can be checked
 
@@ -90,7 +91,7 @@ async def mass_quote(gateway: Gateway, caller: Caller, params: MassQuoteParams) 
     leaves = sheet_leaves(terms, quotes)
     if not leaves:
         raise InvalidParams("quote at least one side", "quotes")
-    digest = sheet_digest(gateway.domain(), terms, sheet_root(leaves))
+    digest = sheet_digest(gateway.domain(), terms, merkle_root(leaves))
     await gateway.check_signature(digest, signature, terms.signer)
     command = MassQuote(
         terms=terms, quotes=quotes, signature=signature, label=params.label, mmp=params.mmp

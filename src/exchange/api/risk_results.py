@@ -9,7 +9,7 @@ from exchange.api.schemas import cash_number, ratio_number, vol_percent_number
 from exchange.api.views import VenueView
 from exchange.commands import ExpiryRisk, SmileNote, UnderlyingRisk
 from exchange.fixed import RATIO_SCALE, to_milliseconds_down
-from exchange.margin.merkle import merkle_proof
+from exchange.merkle import merkle_proof
 from exchange.model import Instrument, Kind
 
 _SMILE_SCALE = 10**12

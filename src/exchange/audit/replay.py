@@ -38,6 +38,7 @@ from exchange.events import (
 )
 from exchange.journal import Entry, JournalCorrupt, JournalReader
 from exchange.margin.merkle import update_root
+from exchange.merkle import merkle_root
 from exchange.signing import (
     Domain,
     bid_digest,
@@ -45,7 +46,6 @@ from exchange.signing import (
     recover_signer,
     sheet_digest,
     sheet_leaves,
-    sheet_root,
     transfer_digest,
     withdrawal_digest,
 )
@@ -85,7 +85,7 @@ def _digest(domain: Domain, signed: _Signed) -> bytes:
         case TransferFunds():
             return transfer_digest(domain, signed.terms)
         case MassQuote():
-            root = sheet_root(sheet_leaves(signed.terms, signed.quotes))
+            root = merkle_root(sheet_leaves(signed.terms, signed.quotes))
             return sheet_digest(domain, signed.terms, root)
         case _:
             return order_digest(domain, signed.terms)

@@ -1,25 +1,19 @@
-"""The Merkle root of an epoch's marks, provable row by row in Solidity.
+"""The Merkle leaves of an epoch's marks and of a delivery's samples, provable in Solidity.
 
-Pure. Leaves are keccak256 of packed big-endian numbers; pairs hash in sorted order, so that
-OpenZeppelin's `MerkleProof` verifies them. No leaf is 64 bytes long: none can pass for a node.
-docs/margin.md gives the layout.
+Pure. Leaves are keccak256 of packed big-endian numbers, never of 64 bytes: none can pass for a
+node. docs/margin.md gives the layout.
 """
 
 import struct
 from collections.abc import Sequence
 
-from sha3 import keccak_256
+from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.commands import ExpiryRisk, UnderlyingRisk, UpdateMarks
 from exchange.fixed import RATIO_SCALE, div_exact
+from exchange.merkle import merkle_root
 
 _NODE_SIZE = 64
-
-
-def keccak(data: bytes) -> bytes:
-    """keccak256, 32 bytes."""
-    digest: bytes = keccak_256(data).digest()
-    return digest
 
 
 def header_leaf(epoch: int, stablecoin_price: int) -> bytes:
@@ -75,56 +69,6 @@ def leaves(update: UpdateMarks) -> list[bytes]:
 def update_root(update: UpdateMarks) -> bytes:
     """The root that `update` must carry."""
     return merkle_root(leaves(update))
-
-
-def merkle_root(level: Sequence[bytes]) -> bytes:
-    """Root of one or more leaves; an odd one rises unchanged."""
-    while len(level) > 1:
-        level = _parents(level)
-    return level[0]
-
-
-def merkle_proof(level: Sequence[bytes], at: int) -> list[bytes]:
-    """Siblings of leaf `at`, from the leaves up."""
-    proof = []
-    while len(level) > 1:
-        sibling = at ^ 1
-        if sibling < len(level):
-            proof.append(level[sibling])
-        level = _parents(level)
-        at >>= 1
-    return proof
-
-
-def merkle_multiproof(level: Sequence[bytes], places: Sequence[int]) -> list[bytes]:
-    """What leads from the leaves at `places` (ascending) to the root, level by level.
-
-    Each node once, and none that the leaves themselves give.
-    """
-    proof = []
-    known = list(places)
-    while len(level) > 1:
-        here = set(known)
-        proof += [level[at ^ 1] for at in known if at ^ 1 < len(level) and at ^ 1 not in here]
-        known = sorted({at >> 1 for at in known})
-        level = _parents(level)
-    return proof
-
-
-def verify_proof(root: bytes, leaf: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether `proof` leads from `leaf` to `root`, as Solidity checks it."""
-    for sibling in proof:
-        leaf = _node(leaf, sibling)
-    return leaf == root
-
-
-def _parents(level: Sequence[bytes]) -> list[bytes]:
-    parents = [_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
-    return [*parents, level[-1]] if len(level) & 1 else parents
-
-
-def _node(left: bytes, right: bytes) -> bytes:
-    return keccak(left + right if left < right else right + left)
 
 
 def _u64(value: int) -> bytes:

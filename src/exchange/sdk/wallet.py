@@ -13,6 +13,7 @@ from typing import Final
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, format_decimal, parse_decimal
+from exchange.merkle import merkle_root
 from exchange.model import BidTerms, OrderTerms, Quote, SheetTerms, WithdrawalTerms
 from exchange.sdk.errors import BadArgument
 from exchange.signing import (
@@ -22,7 +23,6 @@ from exchange.signing import (
     order_digest,
     sheet_digest,
     sheet_leaves,
-    sheet_root,
     sign_digest,
     withdrawal_digest,
 )
@@ -100,7 +100,7 @@ class Wallet:
 
     def sign_sheet(self, domain: Domain, terms: SheetTerms, quotes: Sequence[Quote]) -> str:
         """Hex signature of a whole sheet of quotes."""
-        root = sheet_root(sheet_leaves(terms, quotes))
+        root = merkle_root(sheet_leaves(terms, quotes))
         return "0x" + sign_digest(sheet_digest(domain, terms, root), self._key).hex()
 
     def sign_withdrawal(self, domain: Domain, terms: WithdrawalTerms) -> str:

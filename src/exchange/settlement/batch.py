@@ -26,6 +26,7 @@ from exchange.events import (
 )
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry
+from exchange.merkle import merkle_proof, merkle_root
 from exchange.model import (
     Legs,
     SheetTerms,
@@ -36,7 +37,7 @@ from exchange.model import (
 )
 from exchange.settlement.novation import Novations, amended, check_novation, house_order
 from exchange.settlement.packed import Fill, SignedOrder, pack_fills, pack_orders, pack_tails
-from exchange.signing import order_struct_hash, sheet_proof, sheet_root
+from exchange.signing import order_struct_hash
 
 _HEADER_TYPE: Final = "(uint64,uint64,uint64,uint64,bytes32,bytes32,bytes32)"
 _PAYOFF_TYPE: Final = "(uint32,uint64,uint64)"
@@ -352,12 +353,12 @@ class Leaves:
         self._hashes = [order_struct_hash(terms) for terms in self._orders]
         self._place = place
         self.sheet = SignedSheet(
-            terms=command.terms, root=sheet_root(self._hashes), signature=command.signature
+            terms=command.terms, root=merkle_root(self._hashes), signature=command.signature
         )
 
     def order(self, leaf: int) -> SignedOrder:
         """One order of the sheet."""
-        proof = tuple(sheet_proof(self._hashes, leaf))
+        proof = merkle_proof(self._hashes, leaf)
         return SignedOrder(terms=self._orders[leaf], sheet=self._place, proof=proof)
 
 

@@ -14,7 +14,8 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.commands import Collateral, MarginParameters, UpdateMarks
 from exchange.fixed import RATIO_SCALE, div_exact
-from exchange.margin.merkle import leaves, merkle_multiproof, merkle_root
+from exchange.margin.merkle import leaves
+from exchange.merkle import merkle_multiproof, merkle_root
 from exchange.model import unpack_instrument_id
 from exchange.settlement.batch import encode_call
 

@@ -19,8 +19,9 @@ from tests.unit.api.world import (
 )
 from tests.venue import contracts, usdc
 
+from exchange.merkle import merkle_root
 from exchange.model import Quote, SheetTerms
-from exchange.signing import address_of, sheet_digest, sheet_leaves, sheet_root, sign_digest
+from exchange.signing import address_of, sheet_digest, sheet_leaves, sign_digest
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def sheet(world, nonce, *lines, key=MAKER_KEY, **changes):
         for item in lines
     ]
     leaves = sheet_leaves(terms, quotes)
-    root = sheet_root(leaves) if leaves else bytes(32)
+    root = merkle_root(leaves) if leaves else bytes(32)
     return params | {"signature": hexed(sign_digest(sheet_digest(DOMAIN, terms, root), key))}
 
 

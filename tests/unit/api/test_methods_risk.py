@@ -9,10 +9,11 @@ from tests.venue import CHAIN, EXPIRY_S, NS
 from exchange.api.records import Marks
 from exchange.commands import SmileNote
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
-from exchange.margin.merkle import keccak, update_root, verify_proof
+from exchange.margin.merkle import update_root
 from exchange.margin.risk_arrays import build_update
 from exchange.margin.scenarios import load_preset
 from exchange.margin.surface import FlatSurface
+from exchange.merkle import keccak, verify_proof
 
 
 @pytest.fixture

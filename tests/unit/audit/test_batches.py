@@ -8,10 +8,10 @@ from tests.venue import Venue, usdc
 from exchange.audit import BatchAudit, Difference
 from exchange.commands import CutBatch
 from exchange.journal import EntryEncoder
+from exchange.merkle import verify_proof
 from exchange.settlement.batch import batch_hash
 from exchange.settlement.chain import Settled
 from exchange.signing import (
-    is_in_sheet,
     order_digest,
     order_struct_hash,
     recover_signer,
@@ -87,7 +87,7 @@ def test_leaves_bring_a_proof_and_each_sheet_comes_once() -> None:
     for nonce, order in leaves.items():
         assert order.sheet == nonce // 1_000 - 1
         leaf = order_struct_hash(order.terms)
-        assert is_in_sheet(batch.sheets[order.sheet].root, leaf, list(order.proof))
+        assert verify_proof(batch.sheets[order.sheet].root, leaf, list(order.proof))
     makers = [batch.orders[fill.maker].terms.nonce for fill in batch.fills]
     assert makers == [1_000, 2_001, 2_000]
 

@@ -10,7 +10,8 @@ from exchange.audit import Difference
 from exchange.audit.deliveries import DeliveryAudit
 from exchange.events import DeliveryPriceFixed
 from exchange.journal import EntryEncoder
-from exchange.margin.merkle import merkle_proof, sample_leaf, samples_root, verify_proof
+from exchange.margin.merkle import sample_leaf, samples_root
+from exchange.merkle import merkle_proof, verify_proof
 
 WINDOW_S = 60
 

@@ -1,11 +1,9 @@
-"""The root of an epoch, and proofs of its rows."""
+"""The leaves of an epoch and its root."""
 
 import struct
 
 import msgspec
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from eth_hash.auto import keccak
 from tests.margin_world import instruments, update
 
 from exchange.commands import UpdateMarks
@@ -13,31 +11,11 @@ from exchange.fixed import RATIO_SCALE
 from exchange.margin.merkle import (
     expiry_leaf,
     header_leaf,
-    keccak,
     leaves,
-    merkle_multiproof,
-    merkle_proof,
-    merkle_root,
     row_leaf,
     underlying_leaf,
     update_root,
-    verify_proof,
 )
-
-
-def test_keccak_is_ethereums():
-    empty = "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
-    assert keccak(b"").hex() == empty
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 33])
-def test_every_leaf_has_a_proof(count):
-    level = [keccak(bytes([at])) for at in range(count)]
-    root = merkle_root(level)
-    for at, leaf in enumerate(level):
-        proof = merkle_proof(level, at)
-        assert verify_proof(root, leaf, proof)
-        assert not verify_proof(root, keccak(leaf), proof)
 
 
 def test_an_update_carries_the_root_of_all_its_numbers():
@@ -53,33 +31,6 @@ def test_an_update_carries_the_root_of_all_its_numbers():
     }
     for name, value in changes.items():
         assert update_root(msgspec.structs.replace(good, **{name: value})) != good.root
-
-
-def climbed(width, known, nodes):
-    """Root of leaves by place and the missing nodes: what the contract does, with a dict."""
-    nodes = list(nodes)
-    while width > 1:
-        above = {}
-        for at in sorted(known):
-            if at >> 1 in above:
-                continue
-            pair = [known[at]]
-            if at ^ 1 < width:
-                pair.append(known[at ^ 1] if at ^ 1 in known else nodes.pop(0))
-            above[at >> 1] = keccak(b"".join(sorted(pair))) if len(pair) == 2 else pair[0]
-        known, width = above, (width + 1) // 2
-    assert not nodes
-    return known[0]
-
-
-@given(st.integers(1, 70), st.data())
-def test_a_multiproof_leads_to_the_root(width, data):
-    """Any set of leaves of a tree of any width, and each missing node once."""
-    level = [keccak(bytes([at])) for at in range(width)]
-    places = sorted(data.draw(st.sets(st.integers(0, width - 1), min_size=1)))
-    nodes = merkle_multiproof(level, places)
-    assert climbed(width, {at: level[at] for at in places}, nodes) == merkle_root(level)
-    assert len(nodes) <= sum(len(merkle_proof(level, at)) for at in places)
 
 
 def test_leaves_are_packed_big_endian():
