@@ -467,7 +467,7 @@ class Resume(Command, frozen=True, kw_only=True):
 
 
 class SetSpeedBump(Command, frozen=True, kw_only=True):
-    """Let takers wait `delay_ns` in one instrument, or in all that an underlying lists now."""
+    """Let takers wait `delay_ns` in an instrument, or in all of an underlying, now and later."""
 
     delay_ns: int
     underlying_id: int = 0

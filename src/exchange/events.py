@@ -1,7 +1,6 @@
 """Outputs of the engine, in the past tense; `reasons` has those of refusals and cancels.
 
-Events are what everybody outside learns: replies, market data, history and settlement are built
-from them alone. Each belongs to the command with the same `seq`.
+Events are all that everybody outside learns. Each belongs to the command with the same `seq`.
 """
 
 import msgspec
@@ -207,6 +206,7 @@ class OrderDelayed(Event, frozen=True, kw_only=True):
     order_id: int
     subaccount_id: int
     until_ns: int
+    quantity: int = 0  # above 0: it rests on, in a combo, and will take so much from the legs
 
 
 class OrderRepeated(Event, frozen=True, kw_only=True):

@@ -346,8 +346,7 @@ class VenueView:
         order.max_fee, order.deadline = command.terms.max_fee, command.terms.deadline
         order.worst_price, order.volatility = command.terms.limit_price, command.volatility
         order.max_show = order.max_show if command.max_show is None else command.max_show
-        order.seq = self.seq
-        order.taker_trades = []
+        order.seq, order.taker_trades = self.seq, []
         if event.in_place:
             self._display(order, min(displayed, order.remaining_quantity))
         else:
@@ -357,10 +356,11 @@ class VenueView:
         self._touch(order)
 
     def _on_delayed(self, event: ev.OrderDelayed) -> None:
-        order = self.orders[event.order_id]
-        self._display(order, 0)
-        order.status = OrderStatus.UNTRIGGERED
-        self._touch(order)
+        if not event.quantity:  # or it rests in a combo, and rests on
+            order = self.orders[event.order_id]
+            self._display(order, 0)
+            order.status = OrderStatus.UNTRIGGERED
+            self._touch(order)
 
     def _on_speed_bump(self, event: ev.SpeedBumpSet) -> None:
         self.speed_bumps[event.instrument_id] = event.delay_ns

@@ -310,7 +310,7 @@ class Engine:
 
     def release_times_ns(self) -> list[int]:
         """When the orders that a speed bump holds may enter, the first first."""
-        return self._venue.bump.due_times_ns()
+        return sorted((*self._venue.bump.due_times_ns(), *self._venue.combos.due_times_ns()))
 
     def trigger_price(self, order_id: int) -> int | None:
         """Where an order that waits for a price fires now; None if it waits for none."""

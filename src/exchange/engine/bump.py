@@ -3,17 +3,18 @@
 An order waits if it would match on arrival: a new one, one that an amend or a new price moves
 across the spread, one whose trigger fired. It waits outside the book, UNTRIGGERED, without margin,
 and meets the checks of a new order when its time has come. What is stamped before that goes ahead.
+An order that rests in a combo waits there until it takes from legs that came within its reach.
 """
 
 from exchange.commands import SetSpeedBump
 from exchange.engine.checks import entry_price
 from exchange.engine.state import Order, Venue
 from exchange.events import OrderDelayed, RejectReason, SpeedBumpSet
-from exchange.model import InstrumentStatus, OrderStatus, Side
+from exchange.model import Instrument, InstrumentStatus, OrderStatus, Side
 
 
 def set_speed_bump(venue: Venue, command: SetSpeedBump) -> None:
-    """Turn the bump of an instrument, or of all that an underlying lists now, on or off.
+    """Turn the bump of an instrument, or of all that an underlying lists now and later, on or off.
 
     Who waits already goes on waiting as long as he was told.
     """
@@ -25,10 +26,20 @@ def set_speed_bump(venue: Venue, command: SetSpeedBump) -> None:
     ]
     if not instruments:
         venue.refuse(RejectReason.UNKNOWN_INSTRUMENT, "nothing live is in this scope")
+    if command.underlying_id and not command.instrument_id:
+        venue.bump.set_default(command.underlying_id, command.delay_ns)
     for instrument_id in instruments:
         if venue.bump.delay_ns(instrument_id) != command.delay_ns:
             venue.bump.set_delay(instrument_id, command.delay_ns)
             venue.emit(SpeedBumpSet(instrument_id=instrument_id, delay_ns=command.delay_ns))
+
+
+def inherit_bump(venue: Venue, instrument: Instrument) -> None:
+    """What is listed has the bump of its underlying."""
+    delay_ns = venue.bump.default_ns(instrument.underlying_id)
+    if delay_ns:
+        venue.bump.set_delay(instrument.instrument_id, delay_ns)
+        venue.emit(SpeedBumpSet(instrument_id=instrument.instrument_id, delay_ns=delay_ns))
 
 
 def must_wait(venue: Venue, order: Order) -> bool:
@@ -51,10 +62,12 @@ def takes_late(venue: Venue, order: Order, price: int) -> bool:
 
 def _delay_ns(venue: Venue, order: Order) -> int:
     instrument = venue.instruments[order.terms.instrument_id]
-    delay_ns = venue.bump.delay_ns(instrument.instrument_id)
-    if not instrument.legs:
-        return delay_ns
-    return max(delay_ns, *(venue.bump.delay_ns(leg.instrument_id) for leg in instrument.legs))
+    return max(venue.bump.delay_ns(instrument.instrument_id), leg_delay_ns(venue, instrument))
+
+
+def leg_delay_ns(venue: Venue, combo: Instrument) -> int:
+    """How long who takes from the legs of a combo waits; of anything else 0."""
+    return max((venue.bump.delay_ns(leg.instrument_id) for leg in combo.legs), default=0)
 
 
 def would_take(venue: Venue, order: Order, price: int) -> bool:
@@ -100,4 +113,4 @@ def release_due(venue: Venue) -> bool:
     """Let the orders whose wait is over enter, before the command that comes now; whether any."""
     due = venue.bump.release(venue.time_ns)
     venue.ready += due
-    return bool(due)
+    return venue.combos.stir_due(venue.time_ns) or bool(due)

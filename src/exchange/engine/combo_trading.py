@@ -3,7 +3,8 @@
 `matching.implied` plans, here it is carried out: trades with the combo's own book at prices of the
 legs that their marks suggest, trades with the books of the legs at the prices that rest there. An
 arriving order is planned once and whole. A resting one is planned again when the book of a leg
-changed, or the marks did: `follow_legs`, after the command's own effects.
+changed, or the marks did: `follow_legs`, after the command's own effects. Where a leg has a speed
+bump it then waits, and takes no more than it could have taken when its wait began.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from exchange.engine.booking import (
     shrink,
     take_away,
 )
+from exchange.engine.bump import leg_delay_ns
 from exchange.engine.checks import (
     Refusal,
     entry_price,
@@ -32,7 +34,7 @@ from exchange.engine.checks import (
     price_band,
 )
 from exchange.engine.fees import fee_limit, schedule_fee
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.state import LegWait, Order, Subaccount, Venue
 from exchange.events import (
     CancelReason,
     ComboTraded,
@@ -41,6 +43,7 @@ from exchange.events import (
     MarksUpdated,
     OrderAmended,
     OrderCanceled,
+    OrderDelayed,
     OrderPlaced,
     OrderRepriced,
     RejectReason,
@@ -392,20 +395,65 @@ def follow_legs(venue: Venue) -> None:
     """
     combos = venue.combos
     number = combos.next_stirred()
-    for order, plan in _tries(venue, number):
-        combos.tries += 1
-        if plan.steps:
-            _carry_out(venue, order, plan)
-            venue.books[number].reduce(order.order_id, order.remaining_quantity)
-            after_fill(venue, order)
-            return
+    found = _next_due(venue, number)
+    if found is not None:
+        order, plan = found
+        _carry_out(venue, order, plan)
+        venue.books[number].reduce(order.order_id, order.remaining_quantity)
+        after_fill(venue, order)
+        return
     combos.stirred.discard(number)
     combos.turn = number if combos.tries >= TRIES_MAX and combos.stirred else 0
 
 
-def next_implied(venue: Venue, number: int) -> tuple[Order, Plan] | None:
-    """The first resting order of a combo that can trade with the legs, and what; None if none."""
-    return next((found for found in _tries(venue, number) if found[1].steps), None)
+def _next_due(venue: Venue, number: int) -> tuple[Order, Plan] | None:
+    """The first order that may trade now, and what; those whose time is to come wait till then.
+
+    One that lost its reach waits no more: when it reaches its legs again, it waits anew.
+    """
+    before = venue.combos.waits.pop(number, {})
+    delay_ns = leg_delay_ns(venue, venue.instruments[number])
+    waits: dict[int, LegWait] = {}
+    due = None
+    for order, plan in _tries(venue, number):
+        venue.combos.tries += 1
+        if not plan.steps:
+            continue
+        wait = before.pop(order.order_id, None)
+        if wait is None or wait.version != order.terms.version:
+            if not delay_ns:
+                due = order, plan
+                break
+            wait = _begin_wait(venue, order, plan, delay_ns)
+        elif wait.due_ns <= venue.time_ns:
+            request = order.price, min(wait.quantity, order.remaining_quantity)
+            due = order, _plan(venue, order, order.terms, request, resting=True)
+            break
+        waits[order.order_id] = wait
+    if due is not None:
+        waits |= before  # those behind it are seen in the next turn
+    if waits:
+        venue.combos.waits[number] = waits
+    return due
+
+
+def _begin_wait(venue: Venue, order: Order, plan: Plan, delay_ns: int) -> LegWait:
+    quantity = sum(step.quantity for step in plan.steps)
+    wait = LegWait(venue.time_ns + delay_ns, quantity, order.terms.version)
+    venue.emit(
+        OrderDelayed(
+            order_id=order.order_id,
+            subaccount_id=order.terms.subaccount_id,
+            until_ns=wait.due_ns,
+            quantity=quantity,
+        )
+    )
+    return wait
+
+
+def implied(venue: Venue, number: int) -> Iterator[Order]:
+    """The resting orders of a combo that can trade with the legs, in their priority."""
+    return (order for order, plan in _tries(venue, number) if plan.steps)
 
 
 def _tries(venue: Venue, number: int) -> Iterator[tuple[Order, Plan]]:

@@ -9,6 +9,7 @@ from math import gcd, lcm
 
 from exchange.commands import ListCombo
 from exchange.engine.booking import FILLS_MAX, cancel
+from exchange.engine.bump import inherit_bump
 from exchange.engine.state import Venue
 from exchange.events import (
     CancelReason,
@@ -95,6 +96,7 @@ def _list(venue: Venue, legs: Legs) -> int:
     venue.books[instrument_id] = OrderBook(instrument.tick_size, PRICE_MIN, per_command)
     status = venue.statuses[instrument_id] = combo_status(venue, instrument)
     venue.emit(InstrumentListed(instrument=instrument))
+    inherit_bump(venue, instrument)
     if status is not InstrumentStatus.LIVE:
         venue.emit(InstrumentStatusChanged(instrument_id=instrument_id, status=status))
     return instrument_id
@@ -152,3 +154,4 @@ def _end(venue: Venue, combo: Instrument) -> None:
     venue.drop_combo(combo)
     del venue.books[instrument_id]
     venue.mark_breakers.pop(instrument_id, None)
+    venue.bump.set_delay(instrument_id, 0)

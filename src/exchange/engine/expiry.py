@@ -20,6 +20,7 @@ from exchange.engine import lending
 from exchange.engine.adjusting import keep_in_bounds
 from exchange.engine.armed import note_price
 from exchange.engine.booking import FILLS_MAX, cancel
+from exchange.engine.bump import inherit_bump
 from exchange.engine.combos import end_combos
 from exchange.engine.funding import accumulate, set_rates
 from exchange.engine.parameters import wrong_parameters
@@ -159,6 +160,7 @@ def _list_instrument(venue: Venue, listing: InstrumentListing) -> None:
     tick_size = listing.tick_size
     venue.books[instrument.instrument_id] = OrderBook(tick_size, tick_size, FILLS_MAX)
     venue.emit(InstrumentListed(instrument=instrument))
+    inherit_bump(venue, instrument)
     if status is not InstrumentStatus.LIVE:
         venue.emit(InstrumentStatusChanged(instrument_id=instrument.instrument_id, status=status))
 

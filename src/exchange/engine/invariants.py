@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from exchange.engine.combo_trading import may_follow, next_implied
+from exchange.engine.combo_trading import implied, may_follow
 from exchange.engine.entry import has_room
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.fixed import is_multiple
@@ -42,13 +42,19 @@ def check_venue(venue: Venue) -> None:
 
 
 def _check_combos(venue: Venue) -> None:
-    """No resting order in a combo could trade with its legs; no combo's live book is crossed."""
+    """Who rests in a combo and could trade with its legs waits; no combo's live book is crossed."""
+    assert venue.combos.waits.keys() <= set(venue.combos.by_hash.values())
+    assert all(venue.combos.waits.values())
     for number in venue.combos.by_hash.values():
         book = venue.books[number]
         if book.best_bid is not None and book.best_ask is not None:
             assert book.best_bid < book.best_ask, "a combo's book is crossed"
         waits = number in venue.combos.stirred and not (has_room(venue) and may_follow(venue))
-        assert waits or next_implied(venue, number) is None, "an order in a combo should trade"
+        held = venue.combos.waits.get(number, {})
+        for resting in implied(venue, number):
+            wait = held.get(resting.order_id)
+            bumped = wait is not None and wait.due_ns > venue.time_ns
+            assert waits or bumped, "an order in a combo should trade"
         for order in (*book.orders(Side.BUY), *book.orders(Side.SELL)):
             assert venue.orders[order.order_id].terms.legs_hash in venue.combos.by_hash
 

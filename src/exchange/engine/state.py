@@ -7,7 +7,7 @@ enters `Venue.state()`, which is what the state hash covers.
 from collections import deque
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -190,10 +190,18 @@ class Funding:
         return (self.ordinal, str(self.remainder), self.since_ns, self.rate, self.index_price)
 
 
+class LegWait(NamedTuple):
+    """What a resting order in a combo will take from its legs, when the speed bump lets it."""
+
+    due_ns: int
+    quantity: int
+    version: int  # of the order: with other terms it waits anew
+
+
 class Combos:
     """Combos that are listed, by what finds them, and what they have to follow."""
 
-    __slots__ = ("by_hash", "by_leg", "noted", "stirred", "tries", "turn")
+    __slots__ = ("by_hash", "by_leg", "noted", "stirred", "tries", "turn", "waits")
 
     def __init__(self) -> None:
         self.by_hash: dict[bytes, int] = {}  # instrument_id by legs_hash
@@ -202,6 +210,7 @@ class Combos:
         self.turn = 0  # of stirred combos those with higher numbers are next; 0: the lowest
         self.noted = 0  # events of this command that `combo_trading` has seen
         self.tries = 0  # of resting orders in this command
+        self.waits: dict[int, dict[int, LegWait]] = {}  # by combo, then order_id; none empty
 
     def add(self, combo: Instrument) -> None:
         """Find a combo."""
@@ -217,11 +226,31 @@ class Combos:
     def drop(self, combo: Instrument) -> None:
         """Find a combo no more."""
         self.stirred.discard(combo.instrument_id)
+        self.waits.pop(combo.instrument_id, None)
         del self.by_hash[combo.legs_hash]
         for leg in combo.legs:
             self.by_leg[leg.instrument_id].remove(combo.instrument_id)
             if not self.by_leg[leg.instrument_id]:
                 del self.by_leg[leg.instrument_id]
+
+    def due_times_ns(self) -> list[int]:
+        """When resting orders may take from their legs."""
+        return [wait.due_ns for waits in self.waits.values() for wait in waits.values()]
+
+    def stir_due(self, time_ns: int) -> bool:
+        """Stir the combos in which some wait is over; whether any."""
+        due = {
+            number
+            for number, waits in self.waits.items()
+            if any(wait.due_ns <= time_ns for wait in waits.values())
+        }
+        self.stirred |= due
+        return bool(due)
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content: what waits for room, and what waits at a speed bump."""
+        waits = [(number, sorted(self.waits[number].items())) for number in sorted(self.waits)]
+        return sorted(self.stirred), self.turn, waits
 
 
 class Treasury:
@@ -427,7 +456,7 @@ class Venue:
                     self.links.state(),
                     self.ready,
                     self.bump.state(),
-                    (sorted(self.combos.stirred), self.combos.turn),
+                    self.combos.state(),
                 ),
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],

@@ -11,10 +11,11 @@ from heapq import heappop, heappush
 class SpeedBump:
     """Delays by instrument, and the orders that wait."""
 
-    __slots__ = ("_arrivals", "_delays", "_due", "_queue")
+    __slots__ = ("_arrivals", "_defaults", "_delays", "_due", "_queue")
 
     def __init__(self) -> None:
         self._delays: dict[int, int] = {}  # instrument_id: nanoseconds
+        self._defaults: dict[int, int] = {}  # underlying_id: nanoseconds, of what is listed later
         self._queue: list[tuple[int, int, int]] = []  # heap of (due, arrival, order_id)
         self._due: dict[int, tuple[int, int]] = {}  # order_id: (due, arrival), of those that wait
         self._arrivals = 0
@@ -29,6 +30,17 @@ class SpeedBump:
     def delay_ns(self, instrument_id: int) -> int:
         """How long takers wait there; 0: not at all."""
         return self._delays.get(instrument_id, 0)
+
+    def set_default(self, underlying_id: int, delay_ns: int) -> None:
+        """Let takers of what an underlying lists from now on wait so long; 0: not at all."""
+        assert delay_ns >= 0
+        self._defaults.pop(underlying_id, None)
+        if delay_ns:
+            self._defaults[underlying_id] = delay_ns
+
+    def default_ns(self, underlying_id: int) -> int:
+        """How long takers wait in what the underlying lists now; 0: not at all."""
+        return self._defaults.get(underlying_id, 0)
 
     def add(self, order_id: int, due_ns: int) -> None:
         """Let an order wait. Complexity: O(log n)."""
@@ -62,10 +74,11 @@ class SpeedBump:
         return len(self._due)
 
     def state(self) -> tuple[object, ...]:
-        """Canonical content: delays by instrument, and (due, order_id) in the order of release."""
+        """Canonical content: delays, defaults, and (due, order_id) in the order of release."""
         waiting = sorted((*when, order_id) for order_id, when in self._due.items())
         delays = tuple(sorted(self._delays.items()))
-        return delays, tuple((due_ns, order_id) for due_ns, _, order_id in waiting)
+        defaults = tuple(sorted(self._defaults.items()))
+        return delays, defaults, tuple((due_ns, order_id) for due_ns, _, order_id in waiting)
 
     def check(self) -> None:
         """Assert that each order that waits stands in the queue once."""
@@ -73,3 +86,4 @@ class SpeedBump:
         current = [row for row in standing if self._due.get(row[0]) == row[1:]]
         assert sorted(current) == sorted((key, *when) for key, when in self._due.items())
         assert all(self._delays.values())
+        assert all(self._defaults.values())

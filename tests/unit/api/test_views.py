@@ -15,11 +15,14 @@ from exchange.commands import (
     BatchSeen,
     CutBatch,
     ExpireInstruments,
+    ListCombo,
+    ReleaseOrders,
     SessionKeySeen,
+    SetSpeedBump,
     SubaccountSeen,
 )
 from exchange.events import Traded
-from exchange.model import OrderStatus, PriceSource, Side, TimeInForce, Trigger, TriggerKind
+from exchange.model import Leg, OrderStatus, PriceSource, Side, TimeInForce, Trigger, TriggerKind
 from exchange.signing import trigger_hash
 
 MAKER, TAKER, KEY = ("0x" + digit * 40 for digit in "123")
@@ -264,3 +267,22 @@ def test_a_novation_moves_positions_to_the_venue():
     for subaccount_id in (FEE_ID, 2, 3):
         held = {key: one.quantity for key, one in view.positions[subaccount_id].items()}
         assert {key: n for key, n in held.items() if n} == venue.engine.positions(subaccount_id)
+
+
+def test_an_order_that_waits_in_a_combo_stays_open():
+    """The bump of a leg holds back what it takes there, not the order."""
+    venue = market()
+    combo = venue.send(ListCombo(legs=(Leg(C, 1), Leg(P, 1))))[-1]
+    venue.send(SetSpeedBump(instrument_id=C, delay_ns=20))
+    for instrument_id in (C, P):
+        venue.sell(2, 1, 1_000 if instrument_id == C else 1_001, instrument_id=instrument_id)
+    hashed = venue.engine.instruments[combo.instrument_id].legs_hash
+    venue.order(3, Side.BUY, 1, 2_000, combo.instrument_id, legs_hash=hashed)
+    venue.time_ns += 20
+    venue.send(ReleaseOrders())
+    events = venue.sell(2, 1, 1_000, instrument_id=P)
+    assert type(events[-1]).__name__ == "OrderDelayed"
+    view, _ = followed(venue)
+    assert view.books[combo.instrument_id].levels(Side.BUY) != []
+    assert view.orders[events[-1].order_id].status is OrderStatus.OPEN
+    view.check()

@@ -4,6 +4,7 @@ import pytest
 from tests.venue import (
     C,
     P,
+    call,
     canceled,
     contracts,
     fills,
@@ -20,6 +21,7 @@ from exchange.commands import (
     CancelAll,
     ExpireInstruments,
     Halt,
+    ListCombo,
     PricedOrder,
     ReleaseOrders,
     Reprice,
@@ -34,6 +36,7 @@ from exchange.events import (
     SpeedBumpSet,
 )
 from exchange.model import (
+    Leg,
     OrderStatus,
     PriceSource,
     SelfTradePrevention,
@@ -275,4 +278,19 @@ def test_an_expired_instrument_has_no_bump(bumped):
         bumped.index()
         bumped.wait(30)
     bumped.send(ExpireInstruments(underlying_id=1, expiry=expiry))
-    assert bumped.engine._venue.bump.state() == ((), ())
+    assert bumped.engine._venue.bump.state()[0] == ()
+
+
+def test_what_an_underlying_lists_later_has_its_bump(venue):
+    """And no longer when it is turned off; the bump of one instrument is nobody else's."""
+    venue.send(SetSpeedBump(instrument_id=C, delay_ns=DELAY))
+    assert names(venue.list_instruments(call(111_000))) == ["InstrumentListed"]
+    venue.send(SetSpeedBump(underlying_id=1, delay_ns=DELAY))
+    listed, bump = venue.list_instruments(call(112_000))
+    assert listed.instrument.instrument_id == call(112_000)
+    assert bump == SpeedBumpSet(instrument_id=call(112_000), delay_ns=DELAY)
+    combo = venue.send(ListCombo(legs=(Leg(C, 1), Leg(P, -1))))
+    assert names(combo) == ["InstrumentListed", "SpeedBumpSet", "ComboListed"]
+    venue.send(SetSpeedBump(underlying_id=1, delay_ns=0))
+    assert names(venue.list_instruments(call(113_000))) == ["InstrumentListed"]
+    assert venue.engine._venue.bump.state() == ((), (), ())

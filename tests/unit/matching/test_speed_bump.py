@@ -17,20 +17,33 @@ def test_a_delay_is_kept_by_instrument():
     bump.set_delay(7, 20)
     assert (bump.delay_ns(7), bump.delay_ns(8)) == (20, 0)
     bump.set_delay(7, 30)
-    assert bump.state() == (((7, 30),), ())
+    assert bump.state() == (((7, 30),), (), ())
     bump.set_delay(7, 0)
-    assert bump.state() == ((), ())
+    assert bump.state() == ((), (), ())
     bump.check()
 
 
-def test_a_delay_is_no_less_than_zero():
+def test_an_underlying_keeps_a_delay_for_what_it_lists_later():
+    """It says nothing of the instruments that stand."""
+    bump = SpeedBump()
+    bump.set_default(1, 20)
+    assert (bump.default_ns(1), bump.default_ns(2), bump.delay_ns(1)) == (20, 0, 0)
+    assert bump.state() == ((), ((1, 20),), ())
+    bump.check()
+    bump.set_default(1, 0)
+    assert bump.state() == ((), (), ())
+    bump.check()
+
+
+@pytest.mark.parametrize("setting", [SpeedBump.set_delay, SpeedBump.set_default])
+def test_a_delay_is_no_less_than_zero(setting):
     with pytest.raises(AssertionError):
-        SpeedBump().set_delay(7, -1)
+        setting(SpeedBump(), 7, -1)
 
 
 def test_they_leave_when_due_and_together_as_they_came():
     bump = waiting((3, 20), (1, 10), (2, 10), (9, 15))
-    assert bump.state()[1] == ((10, 1), (10, 2), (15, 9), (20, 3))
+    assert bump.state()[2] == ((10, 1), (10, 2), (15, 9), (20, 3))
     assert bump.due_times_ns() == [10, 10, 15, 20]
     assert bump.release(9) == []
     assert bump.release(15) == [1, 2, 9]
@@ -60,3 +73,9 @@ def test_one_may_come_again_and_waits_anew():
     bump.add(1, 10)
     with pytest.raises(AssertionError, match="waits already"):
         bump.add(1, 20)
+
+
+def test_those_whose_waits_end_together_leave_as_they_came_whatever_their_numbers():
+    bump = waiting((9, 10), (2, 10), (5, 10))
+    assert bump.state()[2] == ((10, 9), (10, 2), (10, 5))
+    assert bump.release(10) == [9, 2, 5]
