@@ -81,3 +81,54 @@ class BookMachine(RuleBasedStateMachine):
 
 
 TestBookMachine = BookMachine.TestCase
+
+
+def commands(seed):
+    """A book that many random commands change, after each of them."""
+    rng = random.Random(seed)
+    for _ in range(COMMANDS // SHARDS // LIFETIME):
+        twins = Twins()
+        for _ in range(LIFETIME):
+            random_step(rng, twins)
+            yield twins
+
+
+def test_conservation_what_came_in_rests_traded_or_was_canceled():
+    """Counted from what the calls returned, against what the book shows."""
+    for twins in commands(SEED + 100):
+        levels = [level for side in (0, 1) for level in twins.book.levels(side, 0)]
+        orders = [order for side in (0, 1) for order in twins.book.orders(side)]
+        resting = sum(order.remaining_quantity for order in orders)
+        assert twins.quantity_in == resting + twins.traded + twins.canceled
+        assert sum(level[1] for level in levels) == sum(o.displayed_quantity for o in orders)
+
+
+def test_no_live_book_is_crossed():
+    """Only while an auction collects may a bid reach an ask."""
+    collected = 0
+    for twins in commands(SEED + 101):
+        bid, ask = twins.book.best_bid, twins.book.best_ask
+        if twins.collecting:
+            collected += 1
+        elif bid is not None and ask is not None:
+            assert bid < ask
+    assert collected > 0
+
+
+def test_priority_is_never_violated():
+    """A taker of one lot gets it from who waits first at the best price, and moves nobody else."""
+    taken = 0
+    terms = (1, TimeInForce.IOC, PostOnly.OFF, SelfTradePrevention.CANCEL_TAKER, 0)
+    for twins in commands(SEED + 102):
+        waiting = twins.book.orders(1)
+        if not waiting or twins.collecting:
+            continue
+        first = waiting[0]
+        assert first.price == min(order.price for order in waiting)
+        twins.place(99, 0, first.price, *terms)
+        others = [order for order in twins.book.orders(1) if order.order_id != first.order_id]
+        assert others == waiting[1:]
+        left = twins.book.get(first.order_id)
+        assert (left.remaining_quantity if left else 0) == first.remaining_quantity - 1
+        taken += 1
+    assert taken > 0

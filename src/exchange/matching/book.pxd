@@ -16,11 +16,9 @@ cdef tuple _NOTHING
 cdef Placement _placement(int64_t price)
 
 @cython.final
-cdef class OrderBook:
-    cdef int64_t _free, _used
-    cdef Index _index
-    cdef int64_t[::1] _records
+cdef class OrderBook(Index):
     cdef Ladder asks, bids
+    cdef int64_t _free, _used
     cdef readonly int64_t fills_max, price_min, tick_size
     @cython.locals(placement=Placement, left=int64_t, at=int64_t)
     cpdef Placement place(self, int64_t order_id, int64_t subaccount_id, int64_t owner_key, int side, int64_t price, int64_t quantity, int64_t word=*, int64_t max_show=*)

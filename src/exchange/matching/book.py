@@ -84,7 +84,7 @@ _RANK: Final = 0  # level: words shared with an order's
 _SIDE: Final = 1
 _COUNT: Final = 4
 
-_START: Final = 8  # records at first
+_START: Final = 32  # records at first: so that a book that is almost empty need not grow
 _NOTHING: Final[tuple[tuple[int, int, int], ...]] = ()
 
 
@@ -99,13 +99,14 @@ def _placement(price: int) -> Placement:
     return placement
 
 
-class OrderBook:
-    """The book of one instrument; see the module's docstring for its interface."""
+class OrderBook(Index):
+    """The book of one instrument; see the module's docstring for its interface.
+
+    It is the index of its own records: one object less to fetch for each call.
+    """
 
     __slots__ = (
         "_free",
-        "_index",
-        "_records",
         "_used",
         "asks",
         "bids",
@@ -116,13 +117,12 @@ class OrderBook:
 
     def __init__(self, tick_size: int, price_min: int, fills_max: int = 1 << 62) -> None:
         assert min(tick_size, fills_max) > 0
+        super().__init__(array("q", bytes(8 * _RECORD * _START)))
         self.tick_size = tick_size
         self.price_min = price_min
         self.fills_max = fills_max  # of one arriving order, whose rest is canceled
         self.bids = Ladder(1)
         self.asks = Ladder(-1)
-        self._records = array("q", bytes(8 * _RECORD * _START))
-        self._index = Index(self._records)
         self._used = _RECORD  # words of the array that hold records, free ones included
         self._free = 0  # first record of the free list, linked by _AFTER
 
@@ -143,7 +143,7 @@ class OrderBook:
         for all. Complexity: O(log L) to rest, O(1) for each fill.
         """
         assert order_id > 0
-        assert self._index.find(order_id) == 0, "order_id already rests"
+        assert self.find(order_id) == 0, "order_id already rests"
         self._assert_terms(side, price, quantity, max_show)
         placement = _placement(price)
         if word & NO_MATCH:
@@ -154,7 +154,7 @@ class OrderBook:
             left = self._match(placement, owner_key, side, quantity, word)
         if left and word & FIELD < IOC and placement.outcome != CUT_SHORT:
             at = self._append(order_id, owner_key, side, placement.price, left, max_show)
-            self._records[at + _SUBACCOUNT] = subaccount_id
+            self.records[at + _SUBACCOUNT] = subaccount_id
             placement.resting_quantity = left
             placement.outcome = RESTING
         elif left or placement.canceled_quantity:
@@ -204,26 +204,26 @@ class OrderBook:
         The hidden part of an iceberg goes first. 0 cancels. Complexity: O(1).
         """
         assert quantity >= 0
-        at = self._index.find(order_id)
-        if at == 0 or quantity >= self._records[at + _REMAINING]:
+        at = self.find(order_id)
+        if at == 0 or quantity >= self.records[at + _REMAINING]:
             return 0
         if quantity == 0:
             return self._remove(at)
-        removed = self._records[at + _REMAINING] - quantity
+        removed = self.records[at + _REMAINING] - quantity
         self._shrink(at, quantity)
         return removed
 
     def cancel(self, order_id: int) -> int:
         """Take an order out; returns what remained, 0 if it does not rest. Complexity: O(1)."""
-        at = self._index.find(order_id)
+        at = self.find(order_id)
         if at == 0:
             return 0
         return self._remove(at)
 
     def take(self, order_id: int, quantity: int) -> None:
         """Trade with one resting order as a taker at its price does, whoever is ahead of it."""
-        at = self._index.find(order_id)
-        assert 0 < quantity <= self._records[at + _DISPLAYED]
+        at = self.find(order_id)
+        assert 0 < quantity <= self.records[at + _DISPLAYED]
         self._take(at, quantity)
 
     def restore(  # noqa: PLR0913 -- the fields of a snapshot
@@ -239,31 +239,31 @@ class OrderBook:
     ) -> None:
         """Append an order from a snapshot as it was, without matching; call in priority order."""
         assert order_id > 0
-        assert self._index.find(order_id) == 0
+        assert self.find(order_id) == 0
         self._assert_terms(side, price, remaining_quantity, 0)
         assert 0 < displayed_quantity <= (max_show or remaining_quantity)
         at = self._append(order_id, owner_key, side, price, remaining_quantity, max_show)
-        self._records[at + _SUBACCOUNT] = subaccount_id
-        level = self._records[at + _LEVEL]
-        self._records[level + _DISPLAYED] += displayed_quantity - self._records[at + _DISPLAYED]
-        self._records[at + _DISPLAYED] = displayed_quantity
+        self.records[at + _SUBACCOUNT] = subaccount_id
+        level = self.records[at + _LEVEL]
+        self.records[level + _DISPLAYED] += displayed_quantity - self.records[at + _DISPLAYED]
+        self.records[at + _DISPLAYED] = displayed_quantity
 
     def get(self, order_id: int) -> Order | None:
         """The resting order as it is now, or None. Complexity: O(1)."""
-        at = self._index.find(order_id)
+        at = self.find(order_id)
         return self._order(at) if at else None
 
     @property
     def best_bid(self) -> int | None:
         """Highest price at which someone buys."""
         count = self.bids.count
-        return self.bids.ranks[count - 1] if count else None
+        return self.bids.words[count - 1] if count else None
 
     @property
     def best_ask(self) -> int | None:
         """Lowest price at which someone sells."""
         count = self.asks.count
-        return -self.asks.ranks[count - 1] if count else None
+        return -self.asks.words[count - 1] if count else None
 
     def levels(self, side: int, depth: int) -> list[tuple[int, int, int]]:
         """Levels best first, (price, displayed quantity, orders); `depth` 0 asks for all."""
@@ -272,9 +272,9 @@ class OrderBook:
         last = count - depth if 0 < depth < count else 0
         found = []
         for position in range(count - 1, last - 1, -1):
-            level = ladder.levels[position]
-            price = ladder.sign * ladder.ranks[position]
-            found.append((price, self._records[level + _DISPLAYED], self._records[level + _COUNT]))
+            level = ladder.words[ladder.room + position]
+            price = ladder.sign * ladder.words[position]
+            found.append((price, self.records[level + _DISPLAYED], self.records[level + _COUNT]))
         return found
 
     def orders(self, side: int, depth: int = 0) -> list[Order]:
@@ -283,36 +283,36 @@ class OrderBook:
         last = ladder.count - depth if 0 < depth < ladder.count else 0
         found = []
         for position in range(ladder.count - 1, last - 1, -1):
-            level = ladder.levels[position]
-            at = self._records[level + _AFTER]
+            level = ladder.words[ladder.room + position]
+            at = self.records[level + _AFTER]
             while at != level:
                 found.append(self._order(at))
-                at = self._records[at + _AFTER]
+                at = self.records[at + _AFTER]
         return found
 
     def __contains__(self, order_id: int) -> bool:
-        return self._index.find(order_id) != 0
+        return self.find(order_id) != 0
 
     def __len__(self) -> int:
         """Number of resting orders."""
-        return self._index.count
+        return self.count
 
     def _ladder(self, side: int) -> Ladder:
         return self.asks if side else self.bids
 
     def _order(self, at: int) -> Order:
-        level = self._records[at + _LEVEL]
-        side = self._records[level + _SIDE]
-        rank = self._records[level + _RANK]
+        level = self.records[at + _LEVEL]
+        side = self.records[level + _SIDE]
+        rank = self.records[level + _RANK]
         return Order(
-            self._records[at + _ORDER_ID],
-            self._records[at + _SUBACCOUNT],
-            self._records[at + _OWNER],
+            self.records[at + _ORDER_ID],
+            self.records[at + _SUBACCOUNT],
+            self.records[at + _OWNER],
             side,
             -rank if side else rank,
-            self._records[at + _REMAINING],
-            self._records[at + _DISPLAYED],
-            self._records[at + _MAX_SHOW],
+            self.records[at + _REMAINING],
+            self.records[at + _DISPLAYED],
+            self.records[at + _MAX_SHOW],
         )
 
     def _assert_terms(self, side: int, price: int, quantity: int, max_show: int) -> None:
@@ -327,17 +327,16 @@ class OrderBook:
     def _new_record(self) -> int:
         at = self._free
         if at:
-            self._free = self._records[at + _AFTER]
+            self._free = self.records[at + _AFTER]
             return at
         at = self._used
         self._used = at + _RECORD
-        if self._used > len(self._records):
-            self._records = doubled(self._records)
-            self._index.records = self._records
+        if self._used > len(self.records):
+            self.records = doubled(self.records)
         return at
 
     def _free_record(self, at: int) -> None:
-        self._records[at + _AFTER] = self._free
+        self.records[at + _AFTER] = self._free
         self._free = at
 
     def _append(
@@ -349,17 +348,17 @@ class OrderBook:
         displayed = quantity
         if 0 < max_show < quantity:
             displayed = max_show
-        self._records[at + _ORDER_ID] = order_id
-        self._records[at + _OWNER] = owner_key
-        self._records[at + _REMAINING] = quantity
-        self._records[at + _DISPLAYED] = displayed
-        self._records[at + _MAX_SHOW] = max_show
-        self._records[at + _LEVEL] = level
-        self._records[level + _REMAINING] += quantity
-        self._records[level + _DISPLAYED] += displayed
-        self._records[level + _COUNT] += 1
+        self.records[at + _ORDER_ID] = order_id
+        self.records[at + _OWNER] = owner_key
+        self.records[at + _REMAINING] = quantity
+        self.records[at + _DISPLAYED] = displayed
+        self.records[at + _MAX_SHOW] = max_show
+        self.records[at + _LEVEL] = level
+        self.records[level + _REMAINING] += quantity
+        self.records[level + _DISPLAYED] += displayed
+        self.records[level + _COUNT] += 1
         self._link(level, at)
-        self._index.put(order_id, at)
+        self.put(order_id, at)
         return at
 
     def _level(self, side: int, price: int) -> int:
@@ -367,56 +366,56 @@ class OrderBook:
         ladder = self._ladder(side)
         rank = ladder.sign * price
         position = ladder.seek(rank)
-        if position < ladder.count and ladder.ranks[position] == rank:
-            return ladder.levels[position]
+        if position < ladder.count and ladder.words[position] == rank:
+            return ladder.words[ladder.room + position]
         level = self._new_record()
-        self._records[level + _RANK] = rank
-        self._records[level + _SIDE] = side
-        self._records[level + _REMAINING] = 0
-        self._records[level + _DISPLAYED] = 0
-        self._records[level + _COUNT] = 0
-        self._records[level + _BEFORE] = level
-        self._records[level + _AFTER] = level
+        self.records[level + _RANK] = rank
+        self.records[level + _SIDE] = side
+        self.records[level + _REMAINING] = 0
+        self.records[level + _DISPLAYED] = 0
+        self.records[level + _COUNT] = 0
+        self.records[level + _BEFORE] = level
+        self.records[level + _AFTER] = level
         ladder.insert(position, rank, level)
         return level
 
     def _link(self, level: int, at: int) -> None:
-        last = self._records[level + _BEFORE]
-        self._records[at + _BEFORE] = last
-        self._records[at + _AFTER] = level
-        self._records[last + _AFTER] = at
-        self._records[level + _BEFORE] = at
+        last = self.records[level + _BEFORE]
+        self.records[at + _BEFORE] = last
+        self.records[at + _AFTER] = level
+        self.records[last + _AFTER] = at
+        self.records[level + _BEFORE] = at
 
     def _unlink(self, at: int) -> None:
-        before = self._records[at + _BEFORE]
-        after = self._records[at + _AFTER]
-        self._records[before + _AFTER] = after
-        self._records[after + _BEFORE] = before
+        before = self.records[at + _BEFORE]
+        after = self.records[at + _AFTER]
+        self.records[before + _AFTER] = after
+        self.records[after + _BEFORE] = before
 
     def _remove(self, at: int) -> int:
         """Take an order out, and its level if it was the last one there; returns what remained."""
-        level = self._records[at + _LEVEL]
-        remaining = self._records[at + _REMAINING]
-        self._records[level + _REMAINING] -= remaining
-        self._records[level + _DISPLAYED] -= self._records[at + _DISPLAYED]
-        self._records[level + _COUNT] -= 1
+        level = self.records[at + _LEVEL]
+        remaining = self.records[at + _REMAINING]
+        self.records[level + _REMAINING] -= remaining
+        self.records[level + _DISPLAYED] -= self.records[at + _DISPLAYED]
+        self.records[level + _COUNT] -= 1
         self._unlink(at)
-        self._index.remove(self._records[at + _ORDER_ID])
+        self.drop(self.records[at + _ORDER_ID])
         self._free_record(at)
-        if self._records[level + _COUNT] == 0:
-            ladder = self._ladder(self._records[level + _SIDE])
-            ladder.remove(ladder.seek(self._records[level + _RANK]))
+        if self.records[level + _COUNT] == 0:
+            ladder = self._ladder(self.records[level + _SIDE])
+            ladder.remove(ladder.seek(self.records[level + _RANK]))
             self._free_record(level)
         return remaining
 
     def _shrink(self, at: int, quantity: int) -> None:
         """Leave `quantity` of an order, hidden part first to go."""
-        level = self._records[at + _LEVEL]
-        self._records[level + _REMAINING] -= self._records[at + _REMAINING] - quantity
-        self._records[at + _REMAINING] = quantity
-        if self._records[at + _DISPLAYED] > quantity:
-            self._records[level + _DISPLAYED] -= self._records[at + _DISPLAYED] - quantity
-            self._records[at + _DISPLAYED] = quantity
+        level = self.records[at + _LEVEL]
+        self.records[level + _REMAINING] -= self.records[at + _REMAINING] - quantity
+        self.records[at + _REMAINING] = quantity
+        if self.records[at + _DISPLAYED] > quantity:
+            self.records[level + _DISPLAYED] -= self.records[at + _DISPLAYED] - quantity
+            self.records[at + _DISPLAYED] = quantity
 
     def _refuses(
         self, placement: Placement, owner_key: int, side: int, quantity: int, word: int
@@ -440,7 +439,7 @@ class OrderBook:
         opposite = self._ladder(1 - side)
         if opposite.count == 0:
             return False
-        best = opposite.ranks[opposite.count - 1]
+        best = opposite.words[opposite.count - 1]
         if best < opposite.sign * placement.price:
             return False
         price = opposite.sign * (best + self.tick_size)
@@ -457,23 +456,23 @@ class OrderBook:
         ladder = self._ladder(1 - side)
         position = ladder.count - 1
         fills = 0
-        while position >= 0 and ladder.ranks[position] >= ladder.sign * price:
-            level = ladder.levels[position]
-            total = self._records[level + _REMAINING]
+        while position >= 0 and ladder.words[position] >= ladder.sign * price:
+            level = ladder.words[ladder.room + position]
+            total = self.records[level + _REMAINING]
             ahead = slices = 0  # displayed before the first own order: reserves requeue behind it
-            at = self._records[level + _AFTER]
+            at = self.records[level + _AFTER]
             while at != level:
-                if self._records[at + _OWNER] == owner_key:
+                if self.records[at + _OWNER] == owner_key:
                     if prevention != CANCEL_MAKER:
                         return ahead >= quantity and fills <= self.fills_max
-                    total -= self._records[at + _REMAINING]
+                    total -= self.records[at + _REMAINING]
                 else:
                     if ahead < quantity:
                         fills += 1
-                    hidden = self._records[at + _REMAINING] - self._records[at + _DISPLAYED]
-                    slices += div_up(hidden, self._records[at + _MAX_SHOW] or 1)
-                    ahead += self._records[at + _DISPLAYED]
-                at = self._records[at + _AFTER]
+                    hidden = self.records[at + _REMAINING] - self.records[at + _DISPLAYED]
+                    slices += div_up(hidden, self.records[at + _MAX_SHOW] or 1)
+                    ahead += self.records[at + _DISPLAYED]
+                at = self.records[at + _AFTER]
             if ahead < quantity:
                 fills += slices
             quantity -= total
@@ -488,43 +487,43 @@ class OrderBook:
         """Trade down the opposite side; returns what may still rest."""
         ladder = self._ladder(1 - side)
         limit = ladder.sign * placement.price
-        if ladder.count == 0 or ladder.ranks[ladder.count - 1] < limit:
+        if ladder.count == 0 or ladder.words[ladder.count - 1] < limit:
             return quantity
         fills: list[tuple[int, int, int]] = []
         placement.fills = fills
-        while quantity and ladder.count and ladder.ranks[ladder.count - 1] >= limit:
-            price = ladder.sign * ladder.ranks[ladder.count - 1]
-            maker = self._records[ladder.levels[ladder.count - 1] + _AFTER]
-            if self._records[maker + _OWNER] == owner_key:
+        while quantity and ladder.count and ladder.words[ladder.count - 1] >= limit:
+            price = ladder.sign * ladder.words[ladder.count - 1]
+            maker = self.records[ladder.words[ladder.room + ladder.count - 1] + _AFTER]
+            if self.records[maker + _OWNER] == owner_key:
                 quantity = self._prevent(placement, maker, quantity, word)
             elif len(fills) == self.fills_max:
                 placement.outcome = CUT_SHORT
                 return quantity
             else:
-                traded = self._records[maker + _DISPLAYED]
+                traded = self.records[maker + _DISPLAYED]
                 if traded > quantity:
                     traded = quantity
-                fills.append((self._records[maker + _ORDER_ID], price, traded))
+                fills.append((self.records[maker + _ORDER_ID], price, traded))
                 quantity -= traded
                 self._take(maker, traded)
         return quantity
 
     def _take(self, maker: int, traded: int) -> None:
         """Remove a trade from a maker; an exhausted slice of an iceberg queues up again."""
-        if self._records[maker + _REMAINING] == traded:
+        if self.records[maker + _REMAINING] == traded:
             self._remove(maker)
             return
-        level = self._records[maker + _LEVEL]
-        self._records[maker + _REMAINING] -= traded
-        self._records[maker + _DISPLAYED] -= traded
-        self._records[level + _REMAINING] -= traded
-        self._records[level + _DISPLAYED] -= traded
-        if self._records[maker + _DISPLAYED] == 0:
-            displayed = self._records[maker + _MAX_SHOW]
-            if displayed > self._records[maker + _REMAINING]:
-                displayed = self._records[maker + _REMAINING]
-            self._records[maker + _DISPLAYED] = displayed
-            self._records[level + _DISPLAYED] += displayed
+        level = self.records[maker + _LEVEL]
+        self.records[maker + _REMAINING] -= traded
+        self.records[maker + _DISPLAYED] -= traded
+        self.records[level + _REMAINING] -= traded
+        self.records[level + _DISPLAYED] -= traded
+        if self.records[maker + _DISPLAYED] == 0:
+            displayed = self.records[maker + _MAX_SHOW]
+            if displayed > self.records[maker + _REMAINING]:
+                displayed = self.records[maker + _REMAINING]
+            self.records[maker + _DISPLAYED] = displayed
+            self.records[level + _DISPLAYED] += displayed
             self._unlink(maker)
             self._link(level, maker)
 
@@ -534,8 +533,8 @@ class OrderBook:
         if prevention == CANCEL_TAKER:
             placement.canceled_quantity += quantity
             return 0
-        order_id = self._records[maker + _ORDER_ID]
-        removed = self._records[maker + _REMAINING]
+        order_id = self.records[maker + _ORDER_ID]
+        removed = self.records[maker + _REMAINING]
         rests = 0
         if prevention > CANCEL_BOTH and quantity < removed:
             rests = removed - quantity
@@ -559,40 +558,42 @@ class OrderBook:
         at = self._free
         while at:
             spare += 1
-            at = self._records[at + _AFTER]
+            at = self.records[at + _AFTER]
         levels = self.bids.count + self.asks.count
         assert self._used == _RECORD * (1 + seen + levels + spare), "a record leaked"
 
     def _check_ladder(self, ladder: Ladder, side: int) -> int:
-        ranks = list(ladder.ranks)[: ladder.count]
+        ranks = list(ladder.words)[: ladder.count]
         assert ranks == sorted(set(ranks))
         assert len(ranks) == ladder.count
         seen = 0
         for position in range(ladder.count):
-            seen += self._check_level(ladder.levels[position], ladder.ranks[position], side)
+            seen += self._check_level(
+                ladder.words[ladder.room + position], ladder.words[position], side
+            )
         return seen
 
     def _check_level(self, level: int, rank: int, side: int) -> int:
-        assert (self._records[level + _RANK], self._records[level + _SIDE]) == (rank, side)
+        assert (self.records[level + _RANK], self.records[level + _SIDE]) == (rank, side)
         count = remaining = displayed = 0
         before = level
-        at = self._records[level + _AFTER]
+        at = self.records[level + _AFTER]
         while at != level:
-            assert self._records[at + _BEFORE] == before
-            assert self._records[at + _LEVEL] == level
-            assert self._index.find(self._records[at + _ORDER_ID]) == at
-            limit = self._records[at + _MAX_SHOW] or self._records[at + _REMAINING]
-            assert 0 < self._records[at + _DISPLAYED] <= min(limit, self._records[at + _REMAINING])
+            assert self.records[at + _BEFORE] == before
+            assert self.records[at + _LEVEL] == level
+            assert self.find(self.records[at + _ORDER_ID]) == at
+            limit = self.records[at + _MAX_SHOW] or self.records[at + _REMAINING]
+            assert 0 < self.records[at + _DISPLAYED] <= min(limit, self.records[at + _REMAINING])
             count += 1
-            remaining += self._records[at + _REMAINING]
-            displayed += self._records[at + _DISPLAYED]
+            remaining += self.records[at + _REMAINING]
+            displayed += self.records[at + _DISPLAYED]
             before = at
-            at = self._records[at + _AFTER]
-        assert self._records[level + _BEFORE] == before
+            at = self.records[at + _AFTER]
+        assert self.records[level + _BEFORE] == before
         totals = (
-            self._records[level + _COUNT],
-            self._records[level + _REMAINING],
-            self._records[level + _DISPLAYED],
+            self.records[level + _COUNT],
+            self.records[level + _REMAINING],
+            self.records[level + _DISPLAYED],
         )
         assert totals == (count, remaining, displayed)
         assert count > 0

@@ -5,18 +5,18 @@ cdef bint COMPILED
 cdef int64_t _SPREAD
 cdef int _WORD_BITS, _START_BITS, _BLOCK_BITS
 
-@cython.final
 cdef class Index:
-    cdef dict table
-    cdef int bits
     cdef int64_t count
     cdef int64_t mask
-    cdef int[::1] offsets, old
+    cdef int bits
+    cdef int[::1] offsets
     cdef int64_t[::1] records
+    cdef int[::1] old
+    cdef dict table
 
     cdef int64_t find(self, int64_t order_id) noexcept
     cdef int put(self, int64_t order_id, int64_t offset) except -1
-    cdef void remove(self, int64_t order_id) noexcept
+    cdef void drop(self, int64_t order_id) noexcept
     @cython.locals(block=int64_t)
     cdef int64_t _home(self, int64_t order_id) noexcept
     @cython.locals(entry=int64_t, at=int64_t)

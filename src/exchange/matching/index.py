@@ -46,7 +46,7 @@ class Index:
         else:
             self.table[order_id] = offset
 
-    def remove(self, order_id: int) -> None:
+    def drop(self, order_id: int) -> None:
         """Take a present order out, whose record still stands."""
         self.count -= 1
         if COMPILED:  # pragma: no cover

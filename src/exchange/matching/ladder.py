@@ -23,13 +23,13 @@ def doubled(words: "array[int]") -> "array[int]":
 class Ladder:
     """One side of a book: ranks ascending, the best last, and the record of each rank's level."""
 
-    __slots__ = ("count", "levels", "ranks", "sign")
+    __slots__ = ("count", "room", "sign", "words")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign  # +1 for bids, -1 for asks: rank = sign * price, higher is better
         self.count = 0
-        self.ranks = array("q", bytes(8 * _START))
-        self.levels = array("q", bytes(8 * _START))
+        self.room = _START
+        self.words = array("q", bytes(16 * _START))  # ranks, then from `room` on their levels
 
     def seek(self, rank: int) -> int:
         """Position of the first rank not below `rank`. Complexity: O(log L)."""
@@ -38,35 +38,41 @@ class Ladder:
             span = self.count
             while span > 0:  # without a branch to mispredict
                 half = (span + 1) >> 1
-                low += half * (self.ranks[low + half - 1] < rank)
+                low += half * (self.words[low + half - 1] < rank)
                 span -= half
             return low
-        return bisect_left(self.ranks, rank, 0, self.count)
+        return bisect_left(self.words, rank, 0, self.count)
 
     def insert(self, position: int, rank: int, level: int) -> None:
         """Complexity: O(L) words moved, those of better levels only."""
         count = self.count
-        if count == len(self.ranks):
-            self.ranks = doubled(self.ranks)
-            self.levels = doubled(self.levels)
+        if count == self.room:
+            self.words = doubled(self.words)
+            self.words[2 * count : 3 * count] = self.words[count : 2 * count]
+            self.room = 2 * count
+        room = self.room
         if COMPILED:  # pragma: no cover
             for at in range(count, position, -1):
-                self.ranks[at] = self.ranks[at - 1]
-                self.levels[at] = self.levels[at - 1]
+                self.words[at] = self.words[at - 1]
+                self.words[room + at] = self.words[room + at - 1]
         else:
-            self.ranks[position + 1 : count + 1] = self.ranks[position:count]
-            self.levels[position + 1 : count + 1] = self.levels[position:count]
-        self.ranks[position] = rank
-        self.levels[position] = level
+            self._move(position, position + 1, count - position)
+        self.words[position] = rank
+        self.words[room + position] = level
         self.count = count + 1
 
     def remove(self, position: int) -> None:
         """Complexity: as `insert`."""
+        room = self.room
         count = self.count = self.count - 1
         if COMPILED:  # pragma: no cover
             for at in range(position, count):
-                self.ranks[at] = self.ranks[at + 1]
-                self.levels[at] = self.levels[at + 1]
+                self.words[at] = self.words[at + 1]
+                self.words[room + at] = self.words[room + at + 1]
         else:
-            self.ranks[position:count] = self.ranks[position + 1 : count + 1]
-            self.levels[position:count] = self.levels[position + 1 : count + 1]
+            self._move(position + 1, position, count - position)
+
+    def _move(self, source: int, target: int, length: int) -> None:
+        for start in (0, self.room):
+            moved = self.words[start + source : start + source + length]
+            self.words[start + target : start + target + length] = moved

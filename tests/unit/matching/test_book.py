@@ -511,3 +511,26 @@ def test_slices_of_several_icebergs_add_up_where_they_are_needed(quantity, fills
     """Two of six in slices of three: what is shown comes first, then the second slice of each."""
     market = crowd(fills_max, (6, 6), max_show=3)
     assert Outcome(market.order(ALICE, BUY, 100, quantity, FOK).outcome) is outcome
+
+
+def test_take_trades_with_one_order_whoever_is_ahead(market):
+    """Up to what it displays; a whole order is gone, the next slice of an iceberg queues up."""
+    market.book.take(3, 4)
+    assert [(o.order_id, o.remaining_quantity) for o in market.book.orders(SELL)] == [
+        (1, 5),
+        (2, 5),
+        (3, 1),
+    ]
+    market.book.take(3, 1)
+    assert 3 not in market.book
+    market.order(CAROL, SELL, 90, 9, max_show=3)
+    market.order(BOB, SELL, 90, 1)
+    market.book.take(5, 3)
+    assert [order.order_id for order in market.book.orders(SELL, 1)] == [6, 5]
+    market.book.check()
+
+
+@pytest.mark.parametrize(("order_id", "quantity"), [(1, 0), (1, 6), (9, 1)])
+def test_take_is_given_no_more_than_is_displayed(market, order_id, quantity):
+    with pytest.raises(AssertionError):
+        market.book.take(order_id, quantity)

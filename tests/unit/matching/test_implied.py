@@ -216,3 +216,20 @@ def test_a_mark_outside_the_grid_is_brought_onto_it_and_an_empty_band_gives_noth
 
 def test_the_band_of_a_combo_is_the_sum_of_those_of_its_legs():
     assert net_band(SPREAD, [(10, 20), (3, 4)]) == (6, 17)
+
+
+def test_own_rivals_that_are_decremented_add_up():
+    own = (rival(7, 30, 200, is_own=True), rival(8, 31, 100, is_own=True))
+    mode = SelfTradePrevention.DECREMENT
+    found = plan(SPREAD, [view(), view()], BUY, 40, 500, own, prevention=mode)
+    assert (found.prevented, found.canceled, found.left) == (((7, 200, 0), (8, 100, 0)), 300, 200)
+
+
+def test_the_last_fill_that_is_allowed_is_made():
+    """With legs and with rivals, each of which costs a fill for each leg."""
+    views = [view(*[(50, 100)] * 4), view(*[(20, 100)] * 4)]
+    found = plan(SPREAD, views, BUY, 30, 400, fills_max=4)
+    assert (len(found.steps), found.left, found.stop) == (2, 200, Stop.FILLS)
+    rivals = tuple(rival(number, 30, 100) for number in (7, 8, 9))
+    found = plan(SPREAD, [view(), view()], BUY, 40, 300, rivals, fills_max=4)
+    assert (len(found.steps), found.left, found.stop) == (2, 100, Stop.FILLS)

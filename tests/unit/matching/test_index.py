@@ -25,7 +25,7 @@ def test_finds_what_a_dict_finds(monkeypatch, compiled):
         )
         assert found.find(order_id) == expected.get(order_id, 0)
         if order_id in expected:
-            found.remove(order_id)
+            found.drop(order_id)
             del expected[order_id]
         else:
             records[offset] = order_id

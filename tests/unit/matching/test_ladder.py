@@ -10,7 +10,7 @@ doubled = ladder.doubled
 
 
 def test_doubled_keeps_the_words_and_adds_zeros():
-    words = Ladder(1).ranks
+    words = Ladder(1).words
     words[3] = 7
     assert list(doubled(words)) == list(words) + [0] * len(words)
 
@@ -29,5 +29,7 @@ def test_levels_stay_in_order_through_random_inserts_and_removals():
             found.insert(position, rank, step)
             expected[rank] = step
         ranks = sorted(expected)
-        assert list(found.ranks)[: found.count] == ranks
-        assert list(found.levels)[: found.count] == [expected[rank] for rank in ranks]
+        words, count, room = list(found.words), found.count, found.room
+        assert words[:count] == ranks
+        assert words[room : room + count] == [expected[rank] for rank in ranks]
+        assert count <= room == len(words) // 2
