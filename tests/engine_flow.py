@@ -167,7 +167,8 @@ class Flow:
     def kinds(self) -> tuple[tuple[int, Callable[[], Events]], ...]:
         """What may happen, and how often."""
         return (
-            (36, self.place),
+            (30, self.place),
+            (12, self.meet),
             (4, self.link),
             (4, self.amend),
             (2, self.quote),
@@ -238,6 +239,17 @@ class Flow:
         """One order; some wait for a price."""
         trigger = self.trigger() if self.draw(0, 5) == 0 else None
         return self.venue.enter(self.order(self.pick(self.accounts), trigger))
+
+    def meet(self) -> Events:
+        """A plain order at the best price of the other side, if anything rests there."""
+        instrument_id, side = self.instrument_id(), self.pick(list(Side))
+        best = self.venue.engine.levels(instrument_id, side.opposite, 1)
+        if not best:
+            return self.place()
+        terms = self.venue.terms(self.pick(self.accounts), side, 1, 1, instrument_id)
+        quantity = self.draw(1, 40) * LOT
+        terms = msgspec.structs.replace(terms, quantity=quantity, limit_price=best[0][0])
+        return self.venue.enter(PlaceOrder(terms=terms, signature=b"", mmp=self.draw(0, 1) == 0))
 
     def link(self) -> Events:
         """Two or three orders of one subaccount that depend on each other."""
@@ -441,8 +453,9 @@ class Flow:
         return self.venue.send(command)
 
     def index(self) -> Events:
-        """A sample near the last one."""
-        return self.venue.index(100_000 + self.draw(-2_000, 2_000))
+        """A sample near the last one, sometimes one that halts."""
+        reach = 2_000 if self.rarely() else 700
+        return self.venue.index(100_000 + self.draw(-reach, reach))
 
     def mark(self) -> Events:
         """One instrument's mark moves, sometimes far."""
@@ -450,7 +463,7 @@ class Flow:
         if instrument_id in LINEAR:
             return self.venue.mark({instrument_id: 100_000 + self.draw(-5, 5) * 50})
         return self.venue.mark(
-            {instrument_id: self.pick((2_400, *range(2_420, 2_600, 20), 6_000, 500))}
+            {instrument_id: self.pick((6_000, 500) if self.rarely() else range(2_400, 2_600, 20))}
         )
 
     def fund(self) -> Events:

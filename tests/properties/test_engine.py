@@ -102,7 +102,7 @@ def test_the_flow_reaches_everything():
     """The generator is measured too: every kind of event and refusal that matters comes up."""
     rng = random.Random(SEED)
     missing = REASONS | THINGS
-    for _ in range(80):
+    for _ in range(200):
         flow = Flow(rng.randint)
         for _ in range(150):
             flow.step()
