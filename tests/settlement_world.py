@@ -16,6 +16,7 @@ from exchange.commands import (
     AmendOrder,
     AnyCommand,
     AnyObservation,
+    BatchSeen,
     CutBatch,
     DepositSeen,
     ExpireInstruments,
@@ -27,6 +28,7 @@ from exchange.commands import (
 )
 from exchange.events import (
     AnyEvent,
+    BatchConfirmed,
     BatchCut,
     BlocksObserved,
     ClockAdvanced,
@@ -285,6 +287,8 @@ def _event(seen: AnyObservation) -> AnyEvent | None:
             return SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner)
         case DepositSeen():
             return Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount, token=seen.token)
+        case BatchSeen():
+            return BatchConfirmed(number=seen.number, block=seen.block, transaction="")
         case _:
             return None
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import structlog
 
 from exchange.commands import HoldWithdrawals
-from exchange.events import AnyEvent
+from exchange.events import AnyEvent, BatchConfirmed, BatchCut
 from exchange.journal import JournalReader
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.settlement.chain import Chain
@@ -49,7 +49,8 @@ class Reconciler:
         self._holdings = Holdings()
         self._cursor = BlockCursor()
         self._seq = 0
-        self._batch = 0  # compared last
+        self._cuts: dict[int, int] = {}  # last seq of batches that are not final, by number
+        self._due = False
         self._unsettled: deque[tuple[int, AnyEvent]] = deque()  # by seq
         self._touched: set[int] = {FEE_SUBACCOUNT_ID}
         self._held: set[int] = set()  # by this process
@@ -63,16 +64,11 @@ class Reconciler:
         """Read on, and compare if a batch became final; whether there was something to do."""
         if self._read():
             return True
-        cursor, chain = self._cursor, self._chain
-        if not cursor.block or chain.block_hash(cursor.block) != cursor.block_hash:
+        cursor = self._cursor
+        if not self._due or self._chain.block_hash(cursor.block) != cursor.block_hash:
             return False  # a lost block is the watcher's to tell
-        tip = chain.last_batch(block=cursor.block)
-        if tip.number == self._batch or tip.last_seq > self._seq:
-            return False
-        while self._unsettled and self._unsettled[0][0] <= tip.last_seq:
-            self._holdings.apply_settled(self._touch(self._unsettled.popleft()[1]))
         self._compare(cursor.block)
-        self._batch = tip.number
+        self._due = False
         return True
 
     def _read(self) -> bool:
@@ -83,11 +79,25 @@ class Reconciler:
             self._cursor = follow_blocks(self._cursor, entry)
             for event in entry.events:
                 self._holdings.apply_custody(self._touch(event))
-                if isinstance(event, SETTLED):
-                    self._unsettled.append((entry.seq, event))
+                self._follow(entry.seq, event)
             self._seq = entry.seq
             count += 1
         return count == _ENTRIES_AT_ONCE
+
+    def _follow(self, seq: int, event: AnyEvent) -> None:
+        """Fold what a batch carries when it is final: its novations came before that."""
+        match event:
+            case BatchCut():
+                self._cuts[event.number] = event.last_seq
+            case BatchConfirmed():
+                last_seq = self._cuts.pop(event.number, 0)  # 0: confirmed once more
+                while self._unsettled and self._unsettled[0][0] <= last_seq:
+                    self._holdings.apply_settled(self._touch(self._unsettled.popleft()[1]))
+                self._due = True
+            case _ if isinstance(event, SETTLED):
+                self._unsettled.append((seq, event))
+            case _:
+                pass
 
     def _touch(self, event: AnyEvent) -> AnyEvent:
         known = self._holdings.cash

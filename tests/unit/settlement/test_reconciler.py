@@ -7,7 +7,7 @@ import pytest
 from tests.fake_chain import WETH, FakeChain
 from tests.settlement_world import Script
 
-from exchange.commands import DepositSeen, HoldWithdrawals, SubaccountSeen
+from exchange.commands import BatchSeen, DepositSeen, HoldWithdrawals, SubaccountSeen
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.settlement import reconciler as module
@@ -17,16 +17,12 @@ from exchange.settlement.watcher import ExchangeUnavailable, Watcher, WatcherOpt
 
 
 class Settling(FakeChain):
-    """Says how many batches it settled, what it holds, and who was asked for."""
+    """Says what it holds, and who was asked for."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tip = super().last_batch()
         self.asked: list[int] = []
         self.tokens: dict[int, int] = {}
-
-    def last_batch(self, block="latest"):
-        return self.tip
 
     def cash_and_positions(self, subaccount_id, instrument_ids, block="latest"):
         self.asked.append(subaccount_id)
@@ -61,8 +57,7 @@ class World:
     def settle(self) -> None:
         """The batch is cut, and final in the next block."""
         cut = self.script.cut()
-        self.chain.tip = type(self.chain.tip)(number=cut.number, last_seq=cut.last_seq)
-        self.observe(SubaccountSeen(subaccount_id=8 + cut.number, owner="0x"))
+        self.observe(BatchSeen(number=cut.number, batch_hash=bytes(32), block=1, transaction=""))
 
     def compared(self) -> list[int]:
         """Who was asked for, until nothing is left to do."""
