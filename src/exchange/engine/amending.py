@@ -129,6 +129,8 @@ def _take_terms(
     venue: Venue, order: Order, command: AmendOrder, shown: int = 0, *, in_place: bool = False
 ) -> None:
     terms = command.terms
+    if terms.deadline != order.terms.deadline:  # or amends alone would fill the memory
+        heapq.heappush(venue.deadlines, (terms.deadline, order.order_id))
     order.terms = terms
     order.volatility = command.volatility
     if command.max_show is not None:
@@ -137,7 +139,6 @@ def _take_terms(
     order.signed_seq = venue.seq
     order.canceled_quantity = 0
     order.updated_ns = venue.time_ns
-    heapq.heappush(venue.deadlines, (terms.deadline, order.order_id))
     venue.emit(
         OrderAmended(
             order_id=order.order_id,

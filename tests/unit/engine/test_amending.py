@@ -336,3 +336,14 @@ def test_a_refused_amend_keeps_its_nonce_known(venue, ann, canceled_first):
     venue.index()
     again = type(terms)(**{n: getattr(terms, n) for n in terms.__struct_fields__} | late)
     assert refusals(venue.place(again)) == [RejectReason.NONCE_USED]
+
+
+def test_amends_that_keep_the_deadline_cost_no_memory(venue, ann):
+    """One entry waits for the deadline, whatever else is signed; another deadline counts."""
+    order = venue.buy(ann, 1, 2_400)
+    for version in range(1, 9):
+        venue.amend(order, version=version, limit_price=usdc(2_400 - version))
+    assert len(venue.engine._venue.deadlines) == 1
+    venue.amend(order, deadline=venue.now_s + 60)
+    venue.wait(60)
+    assert canceled(venue.index()) == [(contracts(1), CancelReason.DEADLINE)]
