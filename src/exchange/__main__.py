@@ -152,14 +152,21 @@ def margin(
     input_file: Annotated[
         Path | None, typer.Option("--input", help="Portfolio, preset and market.")
     ] = None,
+    prove: Annotated[
+        int | None, typer.Option(help="A subaccount: prove its margin on the venue's chain.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002  a flag of the command line
 ) -> None:
-    """Margin of a portfolio, with every intermediate figure."""
+    """Margin of a portfolio, with every intermediate figure; or of a subaccount, on chain."""
     from exchange.bootstrap.margin_table import print_margin
     from exchange.margin.report import margin_report
 
     if context.invoked_subcommand is not None:
         return
+    if prove is not None:
+        from exchange.bootstrap.prove_command import run_prove
+
+        sys.exit(run_prove(_settings(), prove, as_json=as_json))
     if input_file is None:
         raise StartFailed("--input FILE names the portfolio, its preset and its market")
     try:

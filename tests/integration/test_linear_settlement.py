@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.settlement_world import FUNDS, Trader, World
@@ -27,10 +28,11 @@ PERPETUAL = pack_instrument_id(InstrumentTerms(Kind.PERPETUAL, 1))
 class Desk:
     """An engine over the accounts of a chain, with real signatures."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, **parameters: Any) -> None:
         script = world.script
         self.domain, self.traders = script.domain, (script.maker, script.taker)
-        self.venue = Venue(clearing=self.domain.clearing, fees=FEES, funding=FUNDING)
+        rules = {"fees": FEES, "funding": FUNDING} | parameters
+        self.venue = Venue(clearing=self.domain.clearing, **rules)
         self.venue.wait_until(max(self.venue.now_s, world.chain.block_time()))
         self.expiry = script.expiry
         self.future = pack_instrument_id(InstrumentTerms(Kind.FUTURE, 1, self.expiry))

@@ -7,8 +7,16 @@ that are there.
 import structlog
 
 from exchange.bootstrap import dev_keys
+from exchange.bootstrap.market_feed import simulated_underlyings
+from exchange.bootstrap.parameters import first_parameters
 from exchange.config import Settings
-from exchange.settlement.deploy import DeployOptions, open_or_deploy, project_artifacts
+from exchange.settlement.chain import Chain
+from exchange.settlement.deploy import (
+    DeployOptions,
+    furnish_margin,
+    open_or_deploy,
+    project_artifacts,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -16,10 +24,19 @@ log = structlog.get_logger(__name__)
 def run_deploy(settings: Settings) -> None:
     """Deploy to `rpc_url` unless that is done, and write deployment.json."""
     settings.state.mkdir(parents=True, exist_ok=True)
-    chain, fresh = open_or_deploy(
-        settings.rpc_url, settings.deployment_file, local_options(), project_artifacts()
-    )
+    chain, fresh = open_local(settings)
     log.info("deployed" if fresh else "already deployed", clearing=chain.deployment.clearing)
+
+
+def open_local(settings: Settings) -> tuple[Chain, bool]:
+    """The local venue's chain, with contracts and Margin's parameters; whether made now."""
+    options = local_options()
+    chain, fresh = open_or_deploy(
+        settings.rpc_url, settings.deployment_file, options, project_artifacts()
+    )
+    venue = first_parameters(chain.deployment, simulated_underlyings())
+    furnish_margin(chain, options.deployer_key, venue)
+    return chain, fresh
 
 
 def local_options() -> DeployOptions:

@@ -17,7 +17,7 @@ import msgspec
 from rich.console import Console
 
 from exchange.bootstrap import dev_keys
-from exchange.bootstrap.deploy_command import local_options
+from exchange.bootstrap.deploy_command import open_local
 from exchange.bootstrap.processes import (
     Child,
     StartFailed,
@@ -27,11 +27,7 @@ from exchange.bootstrap.processes import (
 from exchange.config import Settings, as_environment
 from exchange.settlement.anvil import Anvil
 from exchange.settlement.chain import Chain
-from exchange.settlement.deploy import (
-    REPOSITORY,
-    open_or_deploy,
-    project_artifacts,
-)
+from exchange.settlement.deploy import REPOSITORY
 
 READY_S: Final = 60.0
 _QUOTES_S: Final = 20.0
@@ -85,7 +81,6 @@ class Stack:
     def start_chain(self) -> bool:
         """Start Anvil and make sure the contracts are there; whether they were deployed now."""
         settings = self.settings
-        artifacts = project_artifacts()
         self.anvil = Anvil(
             REPOSITORY / ".venv" / "bin" / "anvil",
             port=settings.chain_port,
@@ -93,9 +88,7 @@ class Stack:
             log=settings.state / "anvil.log",
             options=("--accounts", str(_ACCOUNTS), "--mnemonic", dev_keys.MNEMONIC),
         )
-        self._chain, fresh = open_or_deploy(
-            settings.rpc_url, settings.deployment_file, local_options(), artifacts
-        )
+        self._chain, fresh = open_local(settings)
         return fresh
 
     def start(self, name: str) -> None:

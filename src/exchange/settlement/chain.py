@@ -53,6 +53,7 @@ LOCAL_CHAIN_ID: Final = 31_337
 _RPC_TIMEOUT_S: Final = 10.0
 _RECEIPT_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.02
+_PROOF_GAS: Final = 2**24  # what one transaction may use
 _LOG_SPAN: Final = 2_000  # blocks that every node answers for in one query
 # What nodes say of a transaction that they hold already, or whose nonce is mined.
 _ALREADY_KNOWN: Final = ("already known", "already imported", "nonce too low", "known transaction")
@@ -404,9 +405,21 @@ class Chain(Node):
                 return None
             raise
 
-    def risk_epoch(self) -> int:
+    def risk_epoch(self, block: BlockName = "latest") -> int:
         """The epoch whose root was posted last; 0 before the first."""
-        return int(self.call(self.oracle, "latestRiskRoot")[0])
+        return int(self.call(self.oracle, "latestRiskRoot", block=block)[0])
+
+    def parameters_hash(self, block: BlockName = "latest") -> bytes:
+        """Of the margin parameters in force; zeros before the first."""
+        return bytes(self.call(self.margin, "parametersHash", block=block))
+
+    def excess(self, data: bytes, block: BlockName = "latest") -> tuple[int, int]:
+        """(initial, maintenance) excess that `Margin` answers to this calldata."""
+        request: Any = {"to": self.deployment.margin, "data": data, "gas": _PROOF_GAS}
+        with self.translated():
+            answer = self.web3.eth.call(request, block)
+        initial, maintenance = abi_decode(["int256", "int256"], bytes(answer))
+        return initial, maintenance
 
     def usdc_balance(self, address: str) -> int:
         """USDC of an address, in micro-USDC."""

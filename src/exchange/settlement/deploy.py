@@ -1,4 +1,4 @@
-"""Deploying the contracts and giving the relayer its role."""
+"""Deploying the contracts, giving the relayer its role and Margin its parameters."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -6,12 +6,14 @@ from typing import Any, Final
 import msgspec
 from eth_abi.abi import encode
 
+from exchange.commands import Configure
 from exchange.model import SECONDS_PER_DAY
 from exchange.settlement.batch import SETTLE_SELECTOR, encode_call
 from exchange.settlement.chain import Chain, Node
 from exchange.settlement.compiler import Artifact, Artifacts, compile_contracts
 from exchange.settlement.deployment import Deployment, load_deployment, save_deployment
 from exchange.settlement.errors import ChainError
+from exchange.settlement.margin_proof import set_parameters_calldata
 from exchange.signing import address_of
 
 RELAYER_ROLE: Final = 1
@@ -89,6 +91,19 @@ def open_or_deploy(
     if fresh:
         save_deployment(path, deploy(url, options, artifacts))
     return open_chain(url, path, artifacts), fresh
+
+
+def furnish_margin(chain: Chain, key: bytes, venue: Configure) -> bool:
+    """Put the venue's parameters in force where Margin has none; whether it had none.
+
+    Others are left alone: to change them is governance's, and a difference is shown by
+    reconciliation and by whoever proves a margin.
+    """
+    margin = chain.deployment.margin
+    if not margin or any(chain.parameters_hash()):
+        return False
+    chain.transact(key, margin, set_parameters_calldata(venue.margin, venue.collaterals))
+    return True
 
 
 def open_chain(url: str, path: Path, artifacts: Artifacts) -> Chain:

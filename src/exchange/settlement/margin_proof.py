@@ -163,10 +163,22 @@ class EpochProver:
             merkle_multiproof(self._leaves, places),
         )
 
-    def excess_calldata(self, subaccount_id: int, instrument_ids: Iterable[int]) -> bytes:
+    def excess_calldata(
+        self, subaccount_id: int, instrument_ids: Iterable[int], expired: Iterable[int] = ()
+    ) -> bytes:
         """Calldata of `excess`: of what the subaccount holds on chain."""
-        types = ("uint64", PROOF_TYPE)
-        return encode_call("excess", types, (subaccount_id, self.proof(instrument_ids)))
+        return self.calldata("excess", subaccount_id, instrument_ids, expired)
+
+    def calldata(
+        self,
+        function: str,
+        subaccount_id: int,
+        instrument_ids: Iterable[int],
+        expired: Iterable[int] = (),
+    ) -> bytes:
+        """Calldata of any function that takes a subaccount and its proof."""
+        words = (subaccount_id, self.proof(instrument_ids, expired))
+        return encode_call(function, ("uint64", PROOF_TYPE), words)
 
     def excess_of_calldata(self, portfolio: Portfolio) -> bytes:
         """Calldata of `excessOf`: of any portfolio."""

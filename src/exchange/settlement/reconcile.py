@@ -6,11 +6,14 @@ chain says how many batches it had settled. Reports differences, repairs nothing
 
 import msgspec
 
+from exchange.commands import Configure
+from exchange.events import Configured
 from exchange.journal import JournalReader
 from exchange.settlement.chain import BlockName, Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.errors import ReorgDetected
 from exchange.settlement.holdings import Held, Holdings, expected_holdings
+from exchange.settlement.margin_proof import parameters_hash
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,13 +48,19 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     accounts: int
     figures: int
     differences: tuple[Difference, ...]
+    parameters_differ: bool = False  # Margin does not hold the engine's
 
 
 def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
     """Compare every subaccount of the journal with the chain."""
     cursor = BlockCursor()
+    venue: Configure | None = None
     for entry in reader.entries():
         cursor = follow_blocks(cursor, entry)
+        if isinstance(entry.command, Configure) and any(
+            isinstance(event, Configured) for event in entry.events
+        ):
+            venue = entry.command
     if cursor.block == 0:  # nothing was observed, so there is nothing to compare
         return Reconciliation(
             block=0, batch=0, settled_seq=0, accounts=0, figures=0, differences=()
@@ -65,7 +74,15 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
     found = _reconcile_at(block, cursor, reader, chain)
     if block == "latest" and chain.head() != cursor.block:  # it went on: ask for the very block
         found = _reconcile_at(cursor.block, cursor, reader, chain)
-    return found
+    differ = venue is not None and _parameters_differ(venue, chain)
+    return msgspec.structs.replace(found, parameters_differ=differ)
+
+
+def _parameters_differ(venue: Configure, chain: Chain) -> bool:
+    """Whether Margin, where the deployment names one, would refuse the engine's parameters."""
+    if not chain.deployment.margin:
+        return False
+    return chain.parameters_hash() != parameters_hash(venue.margin, venue.collaterals)
 
 
 def _reconcile_at(
