@@ -24,7 +24,7 @@ contract MarginTest is ClearingTest {
 
     IMargin internal margin;
 
-    function setUp() public override {
+    function setUp() public virtual override {
         super.setUp();
         bytes memory arguments =
             abi.encode(address(manager), address(clearing), address(oracle), ROOT_AGE);
