@@ -18,6 +18,7 @@ from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_taken
 from exchange.engine.state import Liquidation, Order, Subaccount, Venue
 from exchange.engine.takeover import (
+    begin,
     cover,
     fund,
     is_tradable,
@@ -35,7 +36,6 @@ from exchange.events import (
     LiquidationAuctionStarted,
     LiquidationEnded,
     LiquidationSliced,
-    LiquidationStarted,
     RejectReason,
 )
 from exchange.fixed import (
@@ -115,21 +115,7 @@ def _begin_if_due(venue: Venue, subaccount: Subaccount) -> None:
         return
     if why_suspended(venue, account) or account.maintenance_excess() >= 0:
         return
-    stage = MOVES[None, Cause.BELOW]
-    assert stage is not None
-    venue.liquidations[subaccount.subaccount_id] = Liquidation(
-        subaccount_id=subaccount.subaccount_id,
-        stage=stage,
-        started_ns=venue.time_ns,
-    )
-    venue.emit(
-        LiquidationStarted(
-            subaccount_id=subaccount.subaccount_id,
-            stage=stage,
-            equity=account.equity(),
-            maintenance_margin=account.maintenance_margin(),
-        )
-    )
+    begin(venue, subaccount, Cause.BELOW)
     for order in list(subaccount.open_orders.values()):
         cancel(venue, order, CancelReason.LIQUIDATION)
 

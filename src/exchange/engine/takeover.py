@@ -200,22 +200,23 @@ def take_over(venue: Venue, liquidation: Liquidation) -> None:
     transfer(venue, liquidation, taker, RATIO_SCALE, part, cost)
     cover(venue, liquidation)
     if taker.subaccount_id not in venue.liquidations:
-        _begin_unwinding(venue, taker)
+        begin(venue, taker, Cause.TAKEN_OVER)
 
 
-def _begin_unwinding(venue: Venue, taker: Subaccount) -> None:
-    stage = MOVES[None, Cause.TAKEN_OVER]
+def begin(venue: Venue, subaccount: Subaccount, cause: Cause) -> None:
+    """Start a liquidation, of an account below or of what the fund took."""
+    stage = MOVES[None, cause]
     assert stage is not None
-    venue.liquidations[taker.subaccount_id] = Liquidation(
-        subaccount_id=taker.subaccount_id,
+    venue.liquidations[subaccount.subaccount_id] = Liquidation(
+        subaccount_id=subaccount.subaccount_id,
         stage=stage,
         started_ns=venue.time_ns,
     )
     venue.emit(
         LiquidationStarted(
-            subaccount_id=taker.subaccount_id,
+            subaccount_id=subaccount.subaccount_id,
             stage=stage,
-            equity=taker.account.equity(),
-            maintenance_margin=taker.account.maintenance_margin(),
+            equity=subaccount.account.equity(),
+            maintenance_margin=subaccount.account.maintenance_margin(),
         )
     )
