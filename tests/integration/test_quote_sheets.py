@@ -116,7 +116,7 @@ def test_sheets_are_quoted_hit_and_settled(world: World, tmp_path: Path) -> None
     for _ in range(20):
         if not relayer.step():
             break
-    assert [job.state for job in outbox.jobs()] == [JobState.CONFIRMED] * 2
+    assert [job.state for job in outbox.jobs()] == [JobState.CONFIRMED] * 3  # and a root
     outbox.close()
     same_on_chain(world, desk, desk.maker)
     same_on_chain(world, desk, desk.taker)
