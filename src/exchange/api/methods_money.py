@@ -44,6 +44,7 @@ from exchange.commands import Collateral, MarginParameters, TransferFunds
 from exchange.commands import Withdraw as WithdrawCommand
 from exchange.fixed import RATIO_SCALE, mul_div_down
 from exchange.margin.account import MarginOrder
+from exchange.margin.collateral import stretched_spots
 from exchange.margin.scenarios import PRESETS, load_preset
 from exchange.model import TransferTerms, WithdrawalTerms
 from exchange.signing import transfer_digest, withdrawal_digest
@@ -279,6 +280,7 @@ def _simulated(
         },
         "epoch": view.marks.command.epoch if view.marks else 0,
         "scenarios": _scenarios(parameters.margin),
+        "scenario_spots": _stretched(gateway),
         "groups": [
             {
                 "underlyings": [view.underlying_name(member) for member in one.underlying_ids],
@@ -307,6 +309,21 @@ def _scenarios(parameters: MarginParameters) -> list[Result]:
         }
         for at, (spot, weight) in enumerate(zip(spots, parameters.weights, strict=True))
     ]
+
+
+def _stretched(gateway: Gateway) -> Result:
+    """By underlying, the spot of each scenario as `AdjustRisk` stretches it in this epoch."""
+    view = gateway.view
+    margin = gateway.configured().margin
+    if view.marks is None or not margin.spots:
+        return {}
+    return {
+        view.underlying_name(one.underlying_id): [
+            ratio_number(spot, RATIO_SCALE)
+            for spot in stretched_spots(margin.spots, margin.weights, one.scan)
+        ]
+        for one in view.marks.command.underlyings
+    }
 
 
 @cache

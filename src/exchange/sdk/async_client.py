@@ -10,53 +10,42 @@ import contextlib
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Literal
 
 import msgspec
-import structlog
 
 from exchange.fixed import CASH_SCALE, div_up, mul_div_up
 from exchange.model import (
     OrderTerms,
     SheetTerms,
     Side,
-    WithdrawalTerms,
     instrument_name,
     unpack_instrument_id,
 )
 from exchange.sdk import order_fields, types
 from exchange.sdk.book import BookMirror
 from exchange.sdk.combos import COMBO_KINDS, AskedLeg, Combo, created, trades, verified
-from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
+from exchange.sdk.errors import BadArgument, ConnectionLost
+from exchange.sdk.money import MoneyCalls
 from exchange.sdk.quotes import TwoSided
-from exchange.sdk.subscriptions import Stream, Subscriptions
-from exchange.sdk.transport import HttpTransport, WebSocketTransport
+from exchange.sdk.session import DEADLINE_S
+from exchange.sdk.subscriptions import Stream
+from exchange.sdk.transport import WebSocketTransport
 from exchange.sdk.triggers import trigger_of
 from exchange.sdk.wallet import (
-    NonceAllocator,
     Number,
-    Wallet,
     price_text,
-    sign_in_text,
     to_price,
     to_quantity,
 )
-from exchange.signing import Domain, trigger_hash
+from exchange.signing import trigger_hash
 
-T = TypeVar("T")
-
-UNAUTHORIZED: Final = 13009
-DEADLINE_S: Final = 3600  # how long a signature lives unless told otherwise
 FEE_MARGIN: Final = 2  # the default fee limit in multiples of the schedule: the index may rise
 FEE_INDEX_AGE_S: Final = 30.0
-SESSION_REFRESH: Final = 0.6  # of a session's life, then the client signs in again
 MIRROR_TIMEOUT_S: Final = 10.0
 
-_log: Final = structlog.get_logger("sdk")
 
-
-class AsyncClient:
+class AsyncClient(MoneyCalls):
     """One subaccount's client. `transport="http"` does without subscriptions."""
 
     def __init__(
@@ -67,139 +56,9 @@ class AsyncClient:
         subaccount_id: int | None = None,
         transport: Literal["websocket", "http"] = "websocket",
     ) -> None:
-        self.wallet = Wallet(private_key) if private_key is not None else None
-        self.nonces = NonceAllocator()
-        self._subaccount_id = subaccount_id
-        self._subscriptions = Subscriptions()
-        self._transport: HttpTransport | WebSocketTransport = (
-            HttpTransport(url)
-            if transport == "http"
-            else WebSocketTransport(url, self._on_connect, self._subscriptions.receive)
-        )
-        self._domain: types.SigningDomain | None = None
-        self._signing: Domain | None = None
+        super().__init__(url, private_key, subaccount_id=subaccount_id, transport=transport)
         self._instruments: dict[str, types.Instrument] = {}
         self._index_prices: dict[str, tuple[int, float]] = {}
-        self._tokens: types.Tokens | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-
-    # -- life -----------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
-    async def start(self) -> None:
-        """Connect, and sign in if there is a key."""
-        await self._transport.start()
-        if isinstance(self._transport, HttpTransport):
-            await self._transport.call("public/get_time", {})  # learns the venue's clock
-            if self.wallet is not None:
-                await self.sign_in()
-            return
-        self._tasks.append(asyncio.create_task(self._mend_gaps()))
-        if self.wallet is not None:
-            self._tasks.append(asyncio.create_task(self._keep_session()))
-
-    async def stop(self) -> None:
-        """Disconnect; open orders stay."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
-        await self._transport.stop()
-
-    async def _on_connect(self) -> None:
-        self._subscriptions.lost()
-        await self._call_now("public/hello", {"client_name": "exchange.sdk"})
-        if self.wallet is not None:
-            await self.sign_in()
-        channels = self._subscriptions.channels
-        if channels:
-            await self._join(channels)
-
-    async def _keep_session(self) -> None:
-        while True:
-            assert self._tokens is not None
-            await asyncio.sleep(self._tokens.expires_in * SESSION_REFRESH)
-            try:
-                await self.sign_in()
-            except SdkError as error:  # the next call or reconnection signs in again
-                _log.warning("could not renew the session", error=str(error))
-
-    async def _mend_gaps(self) -> None:
-        while True:
-            channel = await self._subscriptions.gaps.get()
-            try:
-                await self._transport.call("public/unsubscribe", {"channels": [channel]})
-                await self._transport.call("public/subscribe", {"channels": [channel]})
-            except SdkError as error:  # a reconnection brings a snapshot by itself
-                _log.info("gap not mended", channel=channel, error=str(error))
-
-    # -- calls ----------------------------------------------------------------------------------
-
-    async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
-        """Any method by name; signs in again when the session has ended."""
-        try:
-            return await self._transport.call(method, params or {})
-        except ApiError as error:
-            if error.code != UNAUTHORIZED or self.wallet is None:
-                raise
-        await self.sign_in()
-        return await self._transport.call(method, params or {})
-
-    async def _call_now(self, method: str, params: dict[str, Any]) -> Any:
-        if isinstance(self._transport, WebSocketTransport):
-            return await self._transport.call_now(method, params)
-        return await self._transport.call(method, params)
-
-    async def _typed(self, kind: type[T], method: str, params: dict[str, Any] | None = None) -> T:
-        return msgspec.convert(await self.call(method, params), kind, strict=False)
-
-    async def sign_in(self) -> types.Tokens:
-        """Open a session by Ethereum signature (EIP-4361)."""
-        wallet = self._wallet()
-        self._transport.use_token("")  # an ended one would be refused even here
-        asked = await self._call_now("public/get_sign_in_nonce", {})
-        text = sign_in_text(
-            domain=asked["domain"],
-            uri=asked["uri"],
-            address=wallet.address,
-            chain_id=asked["chain_id"],
-            nonce=asked["nonce"],
-            time_ms=asked["timestamp"],
-        )
-        answer = await self._call_now(
-            "public/auth",
-            {"grant_type": "eip4361", "message": text, "signature": wallet.sign_text(text)},
-        )
-        self._tokens = msgspec.convert(answer, types.Tokens)
-        self._transport.use_token(self._tokens.access_token)
-        return self._tokens
-
-    def _wallet(self) -> Wallet:
-        if self.wallet is None:
-            raise BadArgument("this client has no private key")
-        return self.wallet
-
-    async def subaccount_id(self) -> int:
-        """The subaccount that this client trades for: as given, or the signer's first."""
-        if self._subaccount_id is None:
-            tokens = self._tokens
-            if tokens is None or not tokens.subaccount_ids:
-                tokens = await self.sign_in()
-            if not tokens.subaccount_ids:
-                raise BadArgument(f"{tokens.address} has no subaccount: deposit first")
-            self._subaccount_id = tokens.subaccount_ids[0]
-        return self._subaccount_id
 
     # -- market data ----------------------------------------------------------------------------
 
@@ -465,19 +324,6 @@ class AsyncClient:
         params = {"subaccount_id": await self.subaccount_id()}
         return await self._typed(list[types.Order], "private/get_open_orders", params)
 
-    async def _signing_domain(self) -> Domain:
-        if self._signing is None:
-            found = await self.domain()
-            self._signing = Domain(found.chain_id, found.verifying_contract)
-        return self._signing
-
-    async def domain(self) -> types.SigningDomain:
-        """What orders are signed for, and the fee schedule."""
-        if self._domain is None:
-            answer = await self._call_now("public/get_signing_domain", {})
-            self._domain = msgspec.convert(answer, types.SigningDomain, strict=False)
-        return self._domain
-
     async def _max_fee(self, instrument: types.Instrument, given: Number | None) -> int:
         """The fee limit a contract: as given, or a multiple of the schedule at today's index."""
         if given is not None:
@@ -490,68 +336,6 @@ class AsyncClient:
         rate = to_price(max(instrument.maker_commission, instrument.taker_commission), "fee rate")
         cents = div_up(mul_div_up(price * FEE_MARGIN, rate, CASH_SCALE), 10_000)
         return cents * 10_000 * instrument.contracts
-
-    # -- positions and money --------------------------------------------------------------------
-
-    async def positions(self) -> list[types.Position]:
-        """Positions that are not flat."""
-        params = {"subaccount_id": await self.subaccount_id()}
-        return await self._typed(list[types.Position], "private/get_positions", params)
-
-    async def account(self) -> types.Account:
-        """Cash and margin."""
-        params = {"subaccount_id": await self.subaccount_id()}
-        return await self._typed(types.Account, "private/get_account_summary", params)
-
-    async def my_trades(self, name: str, count: int = 100) -> list[types.Trade]:
-        """Own trades in an instrument, the newest first."""
-        params = {
-            "instrument_name": name,
-            "count": count,
-            "subaccount_id": await self.subaccount_id(),
-        }
-        answer = await self.call("private/get_user_trades_by_instrument", params)
-        return msgspec.convert(answer["trades"], list[types.Trade], strict=False)
-
-    async def withdraw(
-        self,
-        amount: Number,
-        address: str | None = None,
-        *,
-        currency: str = "USDC",
-        deadline_s: int = DEADLINE_S,
-    ) -> types.WithdrawalReceipt:
-        """Take cash or a token out, to the signer's own address unless told otherwise."""
-        wallet = self._wallet()
-        token, units = order_fields.token_amount(await self.domain(), currency, amount)
-        terms = WithdrawalTerms(
-            subaccount_id=await self.subaccount_id(),
-            token=token,
-            amount=units,
-            recipient=address or wallet.address,
-            nonce=self.nonces.allocate(),
-            deadline=self._transport.clock.now_s() + deadline_s,
-            signer=wallet.address,
-        )
-        params = order_fields.withdrawal_fields(terms, currency)
-        params["signature"] = wallet.sign_withdrawal(await self._signing_domain(), terms)
-        return await self._typed(types.WithdrawalReceipt, "private/withdraw", params)
-
-    async def settlement(self, trade_id: str) -> types.Settlement:
-        """Where a trade stands on its way to the chain."""
-        params = {"trade_id": trade_id}
-        return await self._typed(types.Settlement, "private/get_settlement_status", params)
-
-    async def wait_settled(
-        self, trade_id: str, *, timeout_s: float = 60.0, every_s: float = 0.25
-    ) -> types.Settlement:
-        """Wait until a trade is confirmed on chain; raises TimeoutError."""
-        async with asyncio.timeout(timeout_s):
-            while True:
-                found = await self.settlement(trade_id)
-                if found.state == "confirmed":
-                    return found
-                await asyncio.sleep(every_s)
 
     # -- subscriptions --------------------------------------------------------------------------
 
@@ -591,9 +375,3 @@ class AsyncClient:
             async with asyncio.timeout(MIRROR_TIMEOUT_S):
                 await ready.wait()
         return mirror
-
-    async def _join(self, channels: list[str]) -> None:
-        for scope in ("public", "private"):
-            wanted = [c for c in channels if c.startswith("user.") == (scope == "private")]
-            if wanted:
-                await self._call_now(f"{scope}/subscribe", {"channels": wanted})

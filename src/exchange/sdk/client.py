@@ -5,7 +5,7 @@ Every call blocks until its reply; exceptions are the same. Not meant for severa
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -179,6 +179,20 @@ class Client:
     ) -> types.WithdrawalReceipt:
         """Take cash or a token out; options as in `AsyncClient.withdraw`."""
         return self._run(self._async.withdraw(amount, address, **options))
+
+    def transfer(self, amount: Number, destination: int, **options: Any) -> types.TransferReceipt:
+        """Move USDC or a token to another subaccount of the same owner."""
+        return self._run(self._async.transfer(amount, destination, **options))
+
+    def margins(self, name: str, amount: Number, price: Number) -> types.Margins:
+        """Initial margin that an order would take, bought or sold."""
+        return self._run(self._async.margins(name, amount, price))
+
+    def simulate_portfolio(
+        self, positions: Mapping[str, Number] | None = None, **options: Any
+    ) -> types.Simulation:
+        """Margin of what would be; options as in `AsyncClient.simulate_portfolio`."""
+        return self._run(self._async.simulate_portfolio(positions, **options))
 
     def settlement(self, trade_id: str) -> types.Settlement:
         """Where a trade stands on its way to the chain."""

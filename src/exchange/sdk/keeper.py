@@ -7,8 +7,9 @@ import msgspec
 from exchange.fixed import CASH_SCALE, RATIO_SCALE, format_decimal
 from exchange.model import BidTerms
 from exchange.sdk import types
-from exchange.sdk.async_client import DEADLINE_S, AsyncClient
+from exchange.sdk.async_client import AsyncClient
 from exchange.sdk.errors import BadArgument
+from exchange.sdk.session import DEADLINE_S
 from exchange.sdk.wallet import Number, scaled
 
 

@@ -127,6 +127,30 @@ class WithdrawalReceipt(msgspec.Struct, frozen=True, kw_only=True):
     journal_hash: str
 
 
+class TransferReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """An acknowledged transfer to another subaccount of the same owner."""
+
+    id: int
+    currency: str
+    amount: Decimal
+    source: int
+    other_side: int
+    state: str
+    nonce: int
+    seq: int
+    journal_hash: str
+
+
+class Margins(msgspec.Struct, frozen=True, kw_only=True):
+    """Initial margin that an order would take, and the prices it may have, in USDC."""
+
+    instrument_name: str
+    buy: Decimal
+    sell: Decimal
+    min_price: Decimal
+    max_price: Decimal
+
+
 class Ticker(msgspec.Struct, frozen=True, kw_only=True):
     """Best prices, mark and greeks of an instrument."""
 
@@ -194,6 +218,37 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     available_withdrawal_funds: Decimal
     initial_margin: Decimal
     maintenance_margin: Decimal
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of the grid; the spot as a multiple of the index, before any stretch."""
+
+    spot: Decimal
+    volatility: str
+    weight: Decimal
+
+
+class ScenarioGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """What each scenario takes from or gives to a group of underlyings, in USDC."""
+
+    underlyings: list[str]
+    scenarios: list[Decimal]
+    basis_contingency: Decimal
+    worst: Decimal
+
+
+class Simulation(Account, frozen=True, kw_only=True):
+    """An account as it would be, and the scenarios that say so."""
+
+    projected_initial_margin: Decimal
+    projected_maintenance_margin: Decimal
+    current_initial_margin: Decimal
+    current_maintenance_margin: Decimal
+    positions: dict[str, Decimal]
+    collateral: dict[str, Decimal]
+    scenarios: list[Scenario]
+    scenario_spots: dict[str, list[Decimal]]  # by underlying, as they are stretched now
+    groups: list[ScenarioGroup]
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, format_decimal, parse_decimal
 from exchange.merkle import merkle_root
-from exchange.model import BidTerms, OrderTerms, Quote, SheetTerms, WithdrawalTerms
+from exchange.model import BidTerms, OrderTerms, Quote, SheetTerms, TransferTerms, WithdrawalTerms
 from exchange.sdk.errors import BadArgument
 from exchange.signing import (
     Domain,
@@ -24,6 +24,7 @@ from exchange.signing import (
     sheet_digest,
     sheet_leaves,
     sign_digest,
+    transfer_digest,
     withdrawal_digest,
 )
 
@@ -33,13 +34,14 @@ _KEY_BYTES: Final = 32
 
 def scaled(number: Number, scale: int, name: str) -> int:
     """Exact scaled integer of a number; a float counts as the decimal that it prints."""
-    value = None if isinstance(number, bool) else parse_decimal(_text(number), scale)
+    value = None if isinstance(number, bool) else parse_decimal(decimal_text(number), scale)
     if value is None:
         raise BadArgument(f"{name}: {number!r} has no exact value in steps of 1/{scale}")
     return value
 
 
-def _text(number: Number) -> str:
+def decimal_text(number: Number) -> str:
+    """A number as the venue reads it: no exponent."""
     return format(number, "f") if isinstance(number, Decimal) else str(number)
 
 
@@ -106,6 +108,10 @@ class Wallet:
     def sign_withdrawal(self, domain: Domain, terms: WithdrawalTerms) -> str:
         """Hex signature of a withdrawal."""
         return "0x" + sign_digest(withdrawal_digest(domain, terms), self._key).hex()
+
+    def sign_transfer(self, domain: Domain, terms: TransferTerms) -> str:
+        """Hex signature of a transfer to another subaccount."""
+        return "0x" + sign_digest(transfer_digest(domain, terms), self._key).hex()
 
     def sign_bid(self, domain: Domain, terms: BidTerms) -> str:
         """Hex signature of a bid in a liquidation auction."""

@@ -9,7 +9,6 @@ from tests.unit.api.world import (
     CALL_NAME,
     MAKER_KEY,
     PUT_NAME,
-    STRANGER_KEY,
     TAKER,
     TAKER_ID,
     TAKER_KEY,
@@ -17,7 +16,6 @@ from tests.unit.api.world import (
 )
 
 from exchange.sdk import ApiError, AsyncClient, BadArgument, TwoSided
-from exchange.sdk import async_client as module
 
 
 @pytest.fixture(scope="module")
@@ -190,44 +188,6 @@ def test_http_cannot_subscribe(venue):
                 await client.mirror(CALL_NAME)
 
     run(steps())
-
-
-def test_an_address_without_a_subaccount_is_told_to_deposit(venue):
-    _, url = venue
-
-    async def steps():
-        async with AsyncClient(url, STRANGER_KEY) as client:
-            with pytest.raises(BadArgument, match="deposit"):
-                await client.account()
-
-    run(steps())
-
-
-def test_an_ended_session_is_opened_again(venue):
-    world, url = venue
-
-    async def steps(transport):
-        async with AsyncClient(url, TAKER_KEY, transport=transport) as client:
-            for table in (world.gateway.sessions._access,):
-                for session in table.values():
-                    session.ends_s = 0.0
-            return await client.account()
-
-    for transport in ("http", "websocket"):
-        assert run(steps(transport)).subaccount_id == TAKER_ID
-
-
-def test_a_websocket_session_is_renewed_before_it_ends(venue, monkeypatch):
-    world, url = venue
-    monkeypatch.setattr(module, "SESSION_REFRESH", 0.00001)
-    before = world.gateway.counters.requests["public/auth"]
-
-    async def steps():
-        async with AsyncClient(url, TAKER_KEY):
-            await asyncio.sleep(0.3)
-
-    run(steps())
-    assert world.gateway.counters.requests["public/auth"] > before + 1
 
 
 def test_a_stream_and_a_mirror_follow_and_survive_a_reconnection(venue):
