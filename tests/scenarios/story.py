@@ -375,6 +375,11 @@ def has_cash(story: Story, name: str, amount: str) -> None:
     assert said == amount, f"has {said}"
 
 
+def has_free(story: Story, name: str, amount: str) -> None:
+    said = grouped(story.venue.engine.margin(story.person(name)).initial_excess, CASH_SCALE)
+    assert said == amount, f"has {said} free"
+
+
 def is_worth(story: Story, name: str, amount: str) -> None:
     said = grouped(story.venue.engine.margin(story.person(name)).equity, CASH_SCALE)
     assert said == amount, f"is worth {said}"
@@ -426,6 +431,7 @@ ACTIONS: Final[list[tuple[str, Callable[..., Events | None]]]] = [
     (r"funding moves", fund),
     (r"a batch is cut", cut),
     (rf"(\S+) has {NUMBER}", has_cash),
+    (rf"(\S+) has {NUMBER} free", has_free),
     (rf"(\S+) is worth {NUMBER}", is_worth),
     (rf"(\S+) holds {NUMBER} {INSTRUMENT}", holds),
     (r"(\S+) holds nothing", holds_nothing),

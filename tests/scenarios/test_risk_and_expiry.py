@@ -1,6 +1,11 @@
 """Margin, withdrawals, expiry and settlement, told in traders' words."""
 
+import msgspec
 from tests.scenarios.story import check
+from tests.venue import MARGIN, usdc
+
+from exchange.commands import ConcentrationTerms
+from exchange.fixed import RATIO_SCALE
 
 
 def test_margin_stops_what_one_cannot_pay():
@@ -98,3 +103,40 @@ def test_fees_and_payoffs_leave_nothing_behind():
         fees=True,
     )
     assert story.venue.engine.total_cash() == 60 * 10**6
+
+
+def test_a_whale_pays_for_what_the_market_cannot_take_back():
+    """5 % of the index for each contract beyond five, or beyond a fifth of all that is open.
+
+    The market's size is counted when marks come. Whoever stays while others leave is asked for
+    more before a new trade, and is not liquidated for it.
+    """
+    whales = ConcentrationTerms(
+        rate=RATIO_SCALE // 20, share=RATIO_SCALE // 5, free_notional=usdc(500_000)
+    )
+    check(
+        """
+        whale deposits 1,000,000
+        bob deposits 10,000,000
+        ann deposits 10,000,000
+        bob offers 20 100k-call at 2,500                -> rests 20
+        whale bids 20 100k-call at 2,500                -> trades 20 at 2,500
+        whale has 900,000 free                          # 25,000 at worst, and 15 contracts beyond
+        bob offers 180 110k-call at 2,500               -> rests 180
+        ann bids 180 110k-call at 2,500                 -> trades 180 at 2,500
+        whale has 900,000 free                          # as it was when the marks came
+        100k-call is marked 2,500
+        whale has 975,000 free                          # 20 of 200 are not many
+        whale withdraws 940,000
+        ann offers 180 110k-call at 2,500               -> rests 180
+        bob bids 180 110k-call at 2,500                 -> trades 180 at 2,500
+        100k-call is marked 2,500
+        whale has -40,000 free
+        whale is not liquidatable
+        whale bids 1 100k-call at 2,500                 -> refused insufficient_margin
+        bob bids 20 100k-call at 2,500                  -> rests 20
+        whale offers 10 100k-call at 2,500 reduce-only  -> trades 10 at 2,500
+        whale has 22,500 free
+        """,
+        margin=msgspec.structs.replace(MARGIN, concentration=whales),
+    )
