@@ -243,6 +243,14 @@ class BatchBuilder:
                 self._collect(entry, event)
         return batch
 
+    def resume(self, entry: Entry) -> None:
+        """Take in what followed the tip's cut in the same entry: it belongs to the next batch."""
+        assert entry.seq == self._seq, "the entry that cut the tip"
+        events = iter(entry.events)
+        next(event for event in events if isinstance(event, BatchCut))
+        for event in events:
+            self._collect(entry, event)
+
     def _collect(self, entry: Entry, event: AnyEvent) -> None:
         match event:
             case Traded():

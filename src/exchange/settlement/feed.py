@@ -65,14 +65,20 @@ class Feed:
         self._root_due_s = last_root.time_s + HEARTBEAT_S if last_root else 0
         last = outbox.last_batch()
         tip = _tip_of(last) if last else Tip()
-        self._builder = BatchBuilder(self._signed, self._legs, tip)
         self._recent: dict[int, SignedCommand] = {}  # oldest first; spares reading them again
+        self._builder = self._builder_from(tip)
         self.seq = tip.last_seq
         self.jump: ClockJump | None = None
         self.cursor = BlockCursor(
             block=last.observed_block if last else 0,
             block_hash=last.observed_hash if last else "",
         )
+
+    def _builder_from(self, tip: Tip, novations: Novations | None = None) -> BatchBuilder:
+        builder = BatchBuilder(self._signed, self._legs, tip, novations)
+        if tip.last_seq:
+            builder.resume(self._reader.entry(tip.last_seq))
+        return builder
 
     def pull(self) -> int:
         """Take in what is new in the journal; the number of jobs added."""
@@ -113,9 +119,7 @@ class Feed:
 
     def build(self, material: Material, novations: Novations) -> Batch:
         """The first batch of the material with these novations besides its own."""
-        builder = BatchBuilder(
-            self._signed, self._legs, material.tip, {**material.novations, **novations}
-        )
+        builder = self._builder_from(material.tip, {**material.novations, **novations})
         return next(batch for entry in material.entries if (batch := builder.add(entry)))
 
     def _material(self, number: int, last_seq: int) -> Material:
@@ -134,7 +138,7 @@ class Feed:
         Every novation of any of them comes after the batch's cut, so after the first entry read.
         """
         material = self._material(number, last_seq)
-        builder = BatchBuilder(self._signed, self._legs, material.tip, material.novations)
+        builder = self._builder_from(material.tip, material.novations)
         batches = [batch for entry in material.entries if (batch := builder.add(entry))]
         self._outbox.amend(self._amended_job(batch) for batch in batches)
         self._builder = builder

@@ -277,6 +277,14 @@ def test_funding_belongs_to_the_batch_after_the_cut_at_its_seq(script: Script) -
     first, second = build(script)
     assert [(item.ordinal, item.index) for item in first.fundings] == [(1, 10_000), (2, 30_000)]
     assert [(item.ordinal, item.index) for item in second.fundings] == [(3, 20_000)]
+    last_seq = first.header.last_seq
+    tip = Tip(number=1, last_seq=last_seq, batch_hash=batch_hash(first))
+    signed = {entry.seq: entry.command for entry in script.entries}
+    resumed = BatchBuilder(signed.__getitem__, no_legs, tip)  # type: ignore[arg-type]
+    cut = next(entry for entry in script.entries if entry.seq == last_seq)
+    resumed.resume(cut)
+    later = [resumed.add(entry) for entry in script.entries if entry.seq > last_seq]
+    assert later[-1] == second
     [(*_, fundings, _, _)] = decode([BATCH_TYPE], encode_batch(first))
     assert fundings == ((script.perpetual_id, 2),)
     script.trade()
