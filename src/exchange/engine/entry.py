@@ -42,10 +42,10 @@ from exchange.fixed import (
 from exchange.matching.book import (
     ICEBERG_SLICES_MAX,
     Outcome,
-    Placement,
     PostOnly,
     instruction_word,
 )
+from exchange.matching.placement import Placement  # the compiled book does not hand it on
 from exchange.model import (
     InstrumentStatus,
     OrderStatus,
