@@ -222,7 +222,7 @@ async def simulate_portfolio(gateway: Gateway, caller: Caller, params: SimulateP
     collateral = _collateral(gateway, params.simulated_collateral)
     cash = parse_signed_usdc(params.simulated_cash, "simulated_cash")
     before, after = await gateway.sequencer.read(
-        partial(_simulate, subaccount_id, positions, collateral, cash, params.add_positions)
+        partial(_simulate, subaccount_id, positions, collateral, cash, added=params.add_positions)
     )
     return _simulated(gateway, subaccount_id, before, after)
 
@@ -249,8 +249,9 @@ def _simulate(
     positions: dict[int, int],
     collateral: dict[int, int],
     cash: int,
-    added: bool,  # noqa: FBT001
     engine: EngineState,
+    *,
+    added: bool,
 ) -> tuple[Simulation, Simulation]:
     before = engine.simulate(subaccount_id, {}, {}, 0)
     return before, engine.simulate(subaccount_id, positions, collateral, cash, added=added)

@@ -41,8 +41,8 @@ async def perpetual(world: World, report: Report) -> None:
     instrument = await taker.api.instrument(PERPETUAL)
     index = await taker.api.index_price("btc_usdc")
     bid, ask = (to_tick(index * part, instrument.tick_size, ROUND_DOWN) for part in _ABOVE)
-    for direction, price in (("sell", ask), ("buy", bid)):
-        await maker.api.place(direction, PERPETUAL, 5, price, post_only=True)  # type: ignore[arg-type]
+    await maker.api.place("sell", PERPETUAL, 5, ask, post_only=True)
+    await maker.api.place("buy", PERPETUAL, 5, bid, post_only=True)
     before = (await taker.api.account()).balance
     at_once = {"time_in_force": "immediate_or_cancel"}
     bought = await taker.api.buy(PERPETUAL, _BOUGHT, ask, **at_once)
