@@ -319,8 +319,8 @@ class Engine:
 
     def volatility_orders(self) -> list[OrderView]:
         """Open orders whose prices follow their volatilities, in order of entry."""
-        known = map(self._venue.orders.get, self._venue.volatility_orders)
-        return [order_view(order) for order in known if order and not order.is_over]
+        orders = self._venue.orders
+        return [order_view(orders[order_id]) for order_id in self._venue.volatility_orders]
 
     def positions(self, subaccount_id: int) -> dict[int, int]:
         """Signed quantity by instrument, without zeros."""

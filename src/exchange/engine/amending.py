@@ -167,11 +167,6 @@ def reprice(venue: Venue, command: Reprice) -> None:
         order = venue.orders[priced.order_id]
         if order.status is OrderStatus.OPEN and has_room(venue) and not _rests_on(venue, order):
             _move(venue, order, priced)
-    venue.volatility_orders = {
-        order_id: None
-        for order_id in venue.volatility_orders
-        if order_id in venue.orders and not venue.orders[order_id].is_over
-    }
 
 
 def _rests_on(venue: Venue, order: Order) -> bool:

@@ -207,7 +207,7 @@ def after_fill(venue: Venue, maker: Order) -> None:
     subaccount.account.reduce_order(maker.order_id, remaining)
     if remaining == 0:
         maker.status = OrderStatus.CANCELED if maker.canceled_quantity else OrderStatus.FILLED
-        subaccount.open_orders.pop(maker.order_id)
+        venue.close_order(maker)
 
 
 def shrink(venue: Venue, order: Order, removed: int, resting: int, reason: CancelReason) -> None:
@@ -217,7 +217,7 @@ def shrink(venue: Venue, order: Order, removed: int, resting: int, reason: Cance
     take_away(venue, order, removed, reason)
     if resting == 0:
         order.status = OrderStatus.CANCELED
-        subaccount.open_orders.pop(order.order_id)
+        venue.close_order(order)
 
 
 def take_away(
@@ -263,7 +263,7 @@ def end_wait(
     """Cancel an order that waits."""
     disarm(venue, order)
     order.status = OrderStatus.CANCELED
-    venue.subaccounts[order.terms.subaccount_id].open_orders.pop(order.order_id)
+    venue.close_order(order)
     take_away(venue, order, order.remaining_quantity, reason, reject_reason)
 
 

@@ -237,7 +237,7 @@ def settle_combo(venue: Venue, subaccount: Subaccount, order: Order, plan: Plan)
         )
         subaccount.account.place_order(order.order_id, margin_order(order.terms, rests))
     else:
-        subaccount.open_orders.pop(order.order_id)
+        venue.close_order(order)
     canceled = order.remaining_quantity - rests
     if canceled:
         reason = CancelReason.SELF_TRADE if plan.canceled else _CANCELED_BY[plan.stop]

@@ -257,7 +257,7 @@ def settle_placement(
             order.order_id, margin_order(order.terms, placement.resting_quantity)
         )
     else:
-        subaccount.open_orders.pop(order.order_id, None)
+        venue.close_order(order)
     if placement.canceled_quantity:
         outcome = Outcome(placement.outcome)
         reason = _CANCELED_BY_BOOK.get(outcome, CancelReason.SELF_TRADE)

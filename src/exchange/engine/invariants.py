@@ -35,6 +35,8 @@ def check_venue(venue: Venue) -> None:
     _check_combos(venue)
     volatile = {order.order_id for order in opened if order.volatility and not _is_waiting(order)}
     assert volatile <= set(venue.volatility_orders), "an order that nobody prices"
+    over = venue.volatility_orders.keys() - {order.order_id for order in opened}
+    assert not over, "an order that is priced for ever"
     for subaccount_id, liquidation in venue.liquidations.items():
         assert liquidation.subaccount_id == subaccount_id
         unwinds = liquidation.stage is LiquidationStage.UNWINDING

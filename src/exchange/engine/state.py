@@ -357,7 +357,7 @@ class Venue:
         self.protection = Protection()
         self.triggers, self.links, self.bump = TriggerBook(), LinkTable(), SpeedBump()
         self.ready: list[int] = []  # orders whose wait is over, until their instrument is live
-        # Volatility orders, some of them over: who prices them asks. Follows from `orders`.
+        # Volatility orders that entered: who prices them asks. Follows from `orders`.
         self.volatility_orders: dict[int, None] = {}
         # What this command did and nobody has followed up yet; empty between commands.
         self.new_prices: deque[tuple[PriceSource, int, int]] = deque()
@@ -404,6 +404,12 @@ class Venue:
         subaccount.owner = owner
         subaccount.owner_key = self.owner_key(owner)
         return subaccount
+
+    def close_order(self, order: Order) -> None:
+        """Forget an order among those that rest or wait, if it is there."""
+        self.subaccounts[order.terms.subaccount_id].open_orders.pop(order.order_id, None)
+        if self.volatility_orders:
+            self.volatility_orders.pop(order.order_id, None)
 
     def count_open_interest(self, underlying_id: int, before: int, after: int) -> None:
         """Note that one position of an underlying changed, both signed."""

@@ -234,6 +234,7 @@ def test_one_that_is_over_is_passed_over(venue, ann):
     """Between the question and the answer it was canceled; the others move."""
     gone, order = (follow(venue, ann, "buy", 1, 2_400, 2_600) for _ in range(2))
     venue.cancel(gone)
+    assert len(venue.engine._venue.volatility_orders) == 1, "not only after the next prices"
     assert len(reprice(venue, (gone, 2_450), (order, 2_450))) == 1
     assert [view.order_id for view in venue.engine.volatility_orders()] == [
         venue.view(order).order_id
