@@ -112,7 +112,11 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         reporter = Reporter(
             StatusReader(chain, outbox, relayer.address, balance_min=settings.balance_min),
             sink,
-            lambda: {"differences": reconciler.count, "novated": relayer.novated},
+            lambda: {
+                "differences": reconciler.count,
+                "parameters_differ": int(reconciler.parameters_differ),
+                "novated": relayer.novated,
+            },
         )
         if settings.metrics_port:
             stack.enter_context(reporter.listening(settings.metrics_host, settings.metrics_port))

@@ -74,11 +74,11 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
     found = _reconcile_at(block, cursor, reader, chain)
     if block == "latest" and chain.head() != cursor.block:  # it went on: ask for the very block
         found = _reconcile_at(cursor.block, cursor, reader, chain)
-    differ = venue is not None and _parameters_differ(venue, chain)
+    differ = venue is not None and compare_parameters(venue, chain)
     return msgspec.structs.replace(found, parameters_differ=differ)
 
 
-def _parameters_differ(venue: Configure, chain: Chain) -> bool:
+def compare_parameters(venue: Configure, chain: Chain) -> bool:
     """Whether Margin, where the deployment names one, would refuse the engine's parameters."""
     if not chain.deployment.margin:
         return False

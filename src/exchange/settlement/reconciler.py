@@ -10,14 +10,14 @@ from typing import Final, Protocol
 
 import structlog
 
-from exchange.commands import HoldWithdrawals
-from exchange.events import AnyEvent, BatchConfirmed, BatchCut
-from exchange.journal import JournalReader
+from exchange.commands import Configure, HoldWithdrawals
+from exchange.events import AnyEvent, BatchConfirmed, BatchCut, Configured
+from exchange.journal import Entry, JournalReader
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.holdings import SETTLED, Holdings
-from exchange.settlement.reconcile import Difference, compare_account
+from exchange.settlement.reconcile import Difference, compare_account, compare_parameters
 
 _ENTRIES_AT_ONCE: Final = 20_000  # a long journal must not keep the relayer from settling
 _PARTIES: Final = (
@@ -54,6 +54,9 @@ class Reconciler:
         self._unsettled: deque[tuple[int, AnyEvent]] = deque()  # by seq
         self._touched: set[int] = {FEE_SUBACCOUNT_ID}
         self._held: set[int] = set()  # by this process
+        self._venue: Configure | None = None  # parameters in force ...
+        self._judged = True  # ... and whether they were compared since they came
+        self.parameters_differ = False  # as last compared: no margin can be proven
 
     @property
     def count(self) -> int:
@@ -64,6 +67,8 @@ class Reconciler:
         """Read on, and compare if a batch became final; whether there was something to do."""
         if self._read():
             return True
+        if not self._judged:
+            self._compare_parameters()
         cursor = self._cursor
         if not self._due or self._chain.block_hash(cursor.block) != cursor.block_hash:
             return False  # a lost block is the watcher's to tell
@@ -77,6 +82,9 @@ class Reconciler:
         count = 0
         for entry in itertools.islice(entries, _ENTRIES_AT_ONCE):
             self._cursor = follow_blocks(self._cursor, entry)
+            if isinstance(entry.command, Configure):
+                self._venue = _in_force(entry, self._venue)
+                self._judged = False
             for event in entry.events:
                 self._holdings.apply_custody(self._touch(event))
                 self._follow(entry.seq, event)
@@ -107,6 +115,7 @@ class Reconciler:
 
     def _compare(self, block: int) -> None:
         """Everybody who changed or differed; nobody is forgotten before the exchange knows."""
+        self._compare_parameters()
         for subaccount_id in sorted(self._touched | self.differences.keys()):
             found = compare_account(self._holdings, self._chain, subaccount_id, block)
             self.differences.pop(subaccount_id, None)
@@ -115,6 +124,13 @@ class Reconciler:
                 self._hold(found[0])
             self._touched.discard(subaccount_id)
         self._touched.add(FEE_SUBACCOUNT_ID)
+
+    def _compare_parameters(self) -> None:
+        """Money is safe where they differ, so nothing is held: an alarm calls governance."""
+        differ = self._venue is not None and compare_parameters(self._venue, self._chain)
+        if differ and not self.parameters_differ:
+            log.error("Margin on chain does not hold the venue's parameters")
+        self.parameters_differ, self._judged = differ, True
 
     def _hold(self, difference: Difference) -> None:
         log.error("journal and chain differ", what=str(difference))
@@ -126,3 +142,9 @@ class Reconciler:
             )
         )
         self._held.add(difference.subaccount_id)
+
+
+def _in_force(entry: Entry, known: Configure | None) -> Configure | None:
+    """The parameters after a `Configure`, which may have been refused."""
+    accepted = any(isinstance(event, Configured) for event in entry.events)
+    return entry.command if accepted and isinstance(entry.command, Configure) else known

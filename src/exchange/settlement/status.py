@@ -39,6 +39,7 @@ class RelayerStatus(msgspec.Struct, frozen=True, kw_only=True):
     replacements: int  # transactions signed again for the same job
     novated: int = 0  # sides of fills that the venue took, since this process began
     differences: int = 0  # figures on which journal and chain disagree
+    parameters_differ: int = 0  # 1: Margin on chain does not hold the engine's parameters
     alarms: tuple[str, ...] = ()
 
 
@@ -60,8 +61,10 @@ class StatusReader:
         self._oldest = 0  # number of the batch that waits first, and since when
         self._oldest_since = 0.0
 
-    def read(self, *, differences: int = 0, novated: int = 0) -> RelayerStatus:
-        """The picture now; `differences` as the last reconciliation found them."""
+    def read(
+        self, *, differences: int = 0, novated: int = 0, parameters_differ: int = 0
+    ) -> RelayerStatus:
+        """The picture now; what differs as the last reconciliation found it."""
         totals = self._outbox.totals()
         status = RelayerStatus(
             address=self._address,
@@ -80,6 +83,7 @@ class StatusReader:
             replacements=totals.attempts - totals.attempted_jobs,
             novated=novated,
             differences=differences,
+            parameters_differ=parameters_differ,
         )
         return msgspec.structs.replace(status, alarms=self._alarms(status))
 
@@ -96,6 +100,7 @@ class StatusReader:
             "settlement_late": status.oldest_pending_s > PENDING_MAX_S,
             "fill_novated": status.novated > 0,
             "chain_differs": status.differences > 0,
+            "parameters_differ": status.parameters_differ > 0,
         }
         return tuple(name for name, holds in found.items() if holds)
 
@@ -110,6 +115,7 @@ _GAUGES: Final = {
     "confirmation_lag_s": "Seconds from cut to final of the last final batch",
     "novated": "Sides of fills that the venue took, since the relayer began",
     "differences": "Figures on which journal and chain disagree",
+    "parameters_differ": "Whether Margin on chain holds other parameters than the venue",
 }
 _COUNTERS: Final = {
     "settled_fills": "Fills in batches that are on chain",

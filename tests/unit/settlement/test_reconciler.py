@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.fake_chain import WETH, FakeChain
 from tests.settlement_world import Script
+from tests.venue import COLLATERALS, configuration
 
 from exchange.commands import BatchSeen, DepositSeen, HoldWithdrawals, SubaccountSeen
+from exchange.events import Configured, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.settlement import reconciler as module
 from exchange.settlement.cursor import BlockCursor, follow_blocks
+from exchange.settlement.margin_proof import parameters_hash
 from exchange.settlement.reconciler import Reconciler
 from exchange.settlement.watcher import ExchangeUnavailable, Watcher, WatcherOptions
 
@@ -23,11 +27,15 @@ class Settling(FakeChain):
         super().__init__()
         self.asked: list[int] = []
         self.tokens: dict[int, int] = {}
+        self.parameters = bytes(32)
 
     def cash_and_positions(self, subaccount_id, instrument_ids, block="latest"):
         self.asked.append(subaccount_id)
         assert block == self.head(), "the block that the journal observed"
         return self.cash.get(subaccount_id, 0), {}
+
+    def parameters_hash(self):
+        return self.parameters
 
     def collateral(self, subaccount_id, coin, block="latest"):
         return self.tokens.get(subaccount_id, 0)
@@ -164,3 +172,28 @@ def test_another_history_is_not_compared(world: World) -> None:
     world.settle()
     world.chain.reorganise(1)
     assert world.compared() == []
+
+
+def test_other_parameters_on_chain_raise_an_alarm(world: World) -> None:
+    """With a `Configure`, and again with each final batch; no money is held for it."""
+    reconciler, script, chain = world.reconciler, world.script, world.chain
+    first = configuration()
+    script.add(first, Configured(version=1))
+    world.compared()
+    assert not reconciler.parameters_differ, "a chain without Margin proves nothing"
+    chain.deployment = msgspec.structs.replace(chain.deployment, margin=chain.deployment.oracle)
+    other = msgspec.structs.replace(first, collaterals=COLLATERALS[:1])
+    script.add(other, Configured(version=2))
+    world.compared()
+    assert reconciler.parameters_differ
+    chain.parameters = parameters_hash(other.margin, other.collaterals)
+    script.withdraw(script.taker, 10)
+    world.settle()
+    chain.cash[3] -= 10
+    world.compared()
+    assert not reconciler.parameters_differ, "governance followed"
+    refused = Refused(reason=RejectReason.STALE_VERSION, detail="")
+    script.add(first, refused)
+    world.compared()
+    assert not reconciler.parameters_differ, "what was refused is not in force"
+    assert world.holds == []

@@ -105,7 +105,15 @@ def test_figures_follow_the_jobs(outbox: Outbox) -> None:
 
 
 @pytest.mark.parametrize(
-    "alarm", ["balance_low", "batch_refused", "settlement_late", "chain_differs", "fill_novated"]
+    "alarm",
+    [
+        "balance_low",
+        "batch_refused",
+        "settlement_late",
+        "chain_differs",
+        "fill_novated",
+        "parameters_differ",
+    ],
 )
 def test_each_alarm_has_its_cause(
     outbox: Outbox, alarm: str, monkeypatch: pytest.MonkeyPatch
@@ -114,7 +122,7 @@ def test_each_alarm_has_its_cause(
     now = [50.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     outbox.add([batch(1, fills=1)])
-    chain, differences, novated = StillChain(), 0, 0
+    chain, found = StillChain(), {}
     reader = reader_of(outbox, chain)
     reader.read()
     now[0] += PENDING_MAX_S
@@ -127,10 +135,12 @@ def test_each_alarm_has_its_cause(
         case "settlement_late":
             now[0] += 1
         case "chain_differs":
-            differences = 1
+            found = {"differences": 1}
         case "fill_novated":
-            novated = 1
-    assert reader.read(differences=differences, novated=novated).alarms == (alarm,)
+            found = {"novated": 1}
+        case "parameters_differ":
+            found = {"parameters_differ": 1}
+    assert reader.read(**found).alarms == (alarm,)
 
 
 def test_a_wait_ends_with_the_batch(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
