@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from typing import Final
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from exchange.api.admin import TOKEN_LENGTH_MIN, AdminHooks, create_admin_app
 from exchange.api.app import create_app, server_config
@@ -25,7 +26,7 @@ from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.clockwork import Clockwork
 from exchange.config import Settings
 from exchange.engine import Engine
-from exchange.journal import Journal
+from exchange.journal import Entry, Journal
 from exchange.liquidator import Liquidator
 from exchange.margin.scenarios import load_preset
 from exchange.oracle.loop import MarksLoop, Timing
@@ -99,8 +100,10 @@ async def _serve(
         if await sequencer.read(lambda engine: engine.parameters) is None:
             await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
         feed = MarketFeed(settings, sequencer, journal.reader.entry(1).time_ns)
+        steward = Steward(sequencer, feed.stress_rules())
+        public = _public_app(settings, sequencer, steward.follow(journal.reader.entries()))
         executor = fit_executor()
-        marks = await _open_market(settings, sequencer, feed, executor)
+        marks = await _open_market(settings, sequencer, feed, steward, executor)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
         running = [
             tasks.create_task(part)
@@ -112,7 +115,7 @@ async def _serve(
                 *(source.run() for source in feed.polled),
             )
         ]
-        servers = _listeners(settings, sequencer, journal, marks)
+        servers = _listeners(settings, sequencer, public, marks)
         serving = [tasks.create_task(server.serve()) for server in servers]
         await stop.wait()
         for server in servers:
@@ -128,7 +131,11 @@ async def _serve(
 
 
 async def _open_market(
-    settings: Settings, sequencer: Sequencer, feed: MarketFeed, executor: Executor
+    settings: Settings,
+    sequencer: Sequencer,
+    feed: MarketFeed,
+    steward: Steward,
+    executor: Executor,
 ) -> MarksLoop:
     """List the chains and mark them once, so that the first client finds a market."""
     await feed.list_chains()
@@ -141,17 +148,20 @@ async def _open_market(
             epoch_interval_ns=int(settings.marks_interval_s * 1e9),
         ),
         follower=SmileFollower(sequencer, executor=executor),
-        steward=Steward(sequencer, feed.stress_rules()),
+        steward=steward,
     )
     await marks.sample_now()
     return marks
 
 
-def _listeners(
-    settings: Settings, sequencer: Sequencer, journal: Journal, marks: MarksLoop
-) -> list[Server]:
+def _public_app(settings: Settings, sequencer: Sequencer, history: Iterable[Entry]) -> FastAPI:
     url = f"http://{settings.host}:{settings.port}"
-    public = create_app(sequencer, GatewaySettings(public_url=url), journal.reader.entries())
+    return create_app(sequencer, GatewaySettings(public_url=url), history)
+
+
+def _listeners(
+    settings: Settings, sequencer: Sequencer, public: FastAPI, marks: MarksLoop
+) -> list[Server]:
     admin = create_admin_app(
         sequencer,
         token=settings.token(),

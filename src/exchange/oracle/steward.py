@@ -4,14 +4,14 @@ Reads the engine and the journal's events; all judgement is in `stress`, all lim
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
 
 from exchange.commands import RiskBounds
 from exchange.engine import Engine
-from exchange.events import LiquidationStarted, Refused
+from exchange.events import IndexUpdated, LiquidationStarted, Refused
 from exchange.fixed import CASH_SCALE, VOL_SCALE
 from exchange.journal import Entry
 from exchange.margin.forecast import VolatilityTracker
@@ -43,6 +43,18 @@ class Steward:
         """Take an index sample in micro-USDC."""
         if underlying_id in self._trackers:
             self._trackers[underlying_id].note(time_ns // 10**9, index_price / CASH_SCALE)
+
+    def follow(self, history: Iterable[Entry]) -> Iterator[Entry]:
+        """The journal as it is read, index samples and liquidations noted: a restart forgets none.
+
+        What was refused changed no index, so events are what counts.
+        """
+        for entry in history:
+            for event in entry.events:
+                if isinstance(event, IndexUpdated):
+                    self.note(event.underlying_id, entry.time_ns, event.index_price)
+            self.on_entries((entry,))
+            yield entry
 
     def on_entries(self, entries: Sequence[Entry]) -> None:
         """Count liquidations."""

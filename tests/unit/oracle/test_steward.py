@@ -115,6 +115,28 @@ def _rest() -> dict[str, int]:
     return dict.fromkeys(names, 0)
 
 
+def test_a_restart_forecasts_from_the_journal(tmp_path: Path) -> None:
+    """Hourly prices and recent liquidations come back; nothing that was refused is among them."""
+
+    async def play() -> None:
+        async with venue(tmp_path) as stage:
+            loop = await open_stage(stage, None)
+            await loop.cycle()
+            await live(stage, loop, 30, 0.02)
+            started = LiquidationStarted(subaccount_id=5, **_rest())
+            last = stage.entries[-1]
+            stage.entries.append(msgspec.structs.replace(last, events=(*last.events, started)))
+            before, after = loop._steward, Steward(stage.sequencer, RULES)
+            assert before is not None
+            assert list(after.follow(stage.entries)) == stage.entries
+            for key in RULES:
+                assert after._trackers[key].forecast() == before._trackers[key].forecast()
+            assert after._trackers[1].forecast() > 2 * RULES[1].base_volatility
+            assert len(after._liquidations) == 1
+
+    asyncio.run(play())
+
+
 def test_an_entry_without_liquidations_counts_nothing(tmp_path: Path) -> None:
     async def play() -> None:
         async with venue(tmp_path) as stage:
