@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
+import {Payoffs} from "./Payoffs.sol";
 import {IClearing, Order, Position, QuoteSheet, Withdrawal} from "./interfaces/IClearing.sol";
 import {ICustody, ILedger} from "./interfaces/ICustody.sol";
 import {IHoldings} from "./interfaces/IMargin.sol";
@@ -14,67 +12,24 @@ import {InstrumentLib} from "./libraries/InstrumentLib.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 
-/// @title Accounts: the ledger's storage and what owners may do to it
-/// @dev Knows nothing of batches or prices. The layout is drawn in docs/contracts.md.
-abstract contract Accounts is IClearing, EIP712 {
+/// @title Accounts: what owners may do to the ledger, and what all may see of it
+/// @dev Knows nothing of batches.
+abstract contract Accounts is Payoffs, IClearing {
     using DelayedLib for Delayed;
+    using InstrumentLib for uint64;
+    using InstrumentLib for uint256;
     using OrderLib for Order;
     using OrderLib for QuoteSheet;
     using OrderLib for Withdrawal;
     using SafeCast for int256;
     using SafeCast for uint256;
 
-    struct Account {
-        address owner;
-        int80 cash;
-        uint16 positions; // that are not zero
-    }
-
-    struct FundingInForce {
-        uint64 ordinal;
-        int64 index;
-    }
-
-    uint64 internal constant FEE_ACCOUNT = 1;
-    int256 private constant QUANTITY_SCALE = 1e4;
-
-    address public immutable USDC;
     /// @inheritdoc IClearing
     ICustody public immutable CUSTODY;
-    /// @notice Seconds after which a batch can no longer settle a fill.
-    uint64 public immutable MAX_BATCH_AGE;
-    /// @notice Seconds between an owner's cancel and the contract's obedience. Not below
-    /// MAX_BATCH_AGE, so a second cancel cannot reach back to a fill that the first one still
-    /// allowed.
-    uint64 public immutable CANCEL_DELAY;
 
-    /// @inheritdoc IClearing
-    uint64 public subaccountCount;
-    mapping(uint64 subaccountId => Account) internal _accounts;
-    mapping(uint64 subaccountId => mapping(uint64 instrument => Position)) internal _positions;
-    mapping(uint64 subaccountId => mapping(uint256 slot => uint256 states)) internal _orderStates;
-    mapping(uint64 subaccountId => Delayed) internal _nonceFloors;
-    mapping(address owner => mapping(address key => Delayed)) internal _sessionKeys;
-    /// @inheritdoc IHoldings
-    mapping(uint64 subaccountId => mapping(address token => uint256 amount)) public collateralOf;
-    /// @inheritdoc IClearing
-    mapping(uint64 subaccountId => uint64 nonce) public sheetNonce;
-    mapping(uint64 subaccountId => mapping(uint256 window => uint256 marks)) internal _orderMarks;
-    /// @inheritdoc IClearing
-    mapping(uint64 instrument => FundingInForce) public funding;
-
-    constructor(
-        IERC20Metadata usdc,
-        ICustody custody,
-        address treasury,
-        uint64 maxBatchAge,
-        uint64 cancelDelay
-    ) EIP712("Hybrid Options Exchange", "1") {
+    constructor(ICustody custody, address treasury) {
         if (treasury == address(0)) revert ZeroAddress();
-        if (usdc.decimals() != 6) revert TokenNotSixDecimals();
-        if (cancelDelay < maxBatchAge) revert CancelDelayTooShort();
-        (USDC, CUSTODY) = (address(usdc), custody);
-        (MAX_BATCH_AGE, CANCEL_DELAY) = (maxBatchAge, cancelDelay);
+        CUSTODY = custody;
         _open(treasury);
     }
 
@@ -91,7 +46,7 @@ abstract contract Accounts is IClearing, EIP712 {
         _requireOpen(subaccountId);
 
         if (token == USDC) _accounts[subaccountId].cash += amount.toInt256().toInt80();
-        else collateralOf[subaccountId][token] += amount;
+        else _collateral[subaccountId][token] += amount;
         emit Deposited(subaccountId, token, amount);
     }
 
@@ -113,6 +68,24 @@ abstract contract Accounts is IClearing, EIP712 {
 
         delayed.schedule(floor, CANCEL_DELAY);
         emit NonceFloorRaised(subaccountId, floor, delayed.effectiveAt);
+    }
+
+    /// @inheritdoc IClearing
+    function realise(uint64 subaccountId, uint64[] calldata instruments) external {
+        _requireOpen(subaccountId);
+        int256 cash = _accounts[subaccountId].cash;
+        for (uint256 i = 0; i < instruments.length; i++) {
+            uint64 instrument = instruments[i];
+            if (!instrument.expiredAt(block.timestamp - 1 - MAX_BATCH_AGE)) {
+                revert InstrumentNotExpired();
+            }
+            Position memory held = _positions[subaccountId][instrument];
+            if (held.quantity == 0) continue;
+            delete _positions[subaccountId][instrument];
+            _accounts[subaccountId].positions--;
+            cash += _realise(subaccountId, instrument, held.quantity, held.cost);
+        }
+        _accounts[subaccountId].cash = cash.toInt80();
     }
 
     // ---- views
@@ -159,7 +132,7 @@ abstract contract Accounts is IClearing, EIP712 {
             netCash -= held.cost;
             if (!InstrumentLib.isPerpetual(instrument)) continue;
             // Exact: an index is a multiple of 1e4.
-            int256 due = int256(funding[instrument].index) - held.fundingIndex;
+            int256 due = int256(_fundings[instrument].index) - held.fundingIndex;
             netCash -= quantity * due / QUANTITY_SCALE;
         }
     }
@@ -197,6 +170,48 @@ abstract contract Accounts is IClearing, EIP712 {
     }
 
     /// @inheritdoc IClearing
+    function previewPayoff(uint64 subaccountId, uint64 instrument) external view returns (int256) {
+        Position memory held = _positions[subaccountId][instrument];
+        return _payoff(instrument, held.quantity, held.cost);
+    }
+
+    /// @inheritdoc IHoldings
+    function payoffOf(uint64 subaccountId, uint64 instrument)
+        external
+        view
+        returns (int256 quantity, int256 payoff)
+    {
+        Position memory held = _positions[subaccountId][instrument];
+        return (held.quantity, _payoff(instrument, held.quantity, held.cost));
+    }
+
+    /// @inheritdoc IClearing
+    function lastBatch() external view returns (uint64 number, bytes32 batchHash, uint64 lastSeq) {
+        return (_tip.number, _lastHash, _tip.lastSeq);
+    }
+
+    /// @inheritdoc IClearing
+    function subaccountCount() external view returns (uint64) {
+        return _subaccountCount;
+    }
+
+    /// @inheritdoc IHoldings
+    function collateralOf(uint64 subaccountId, address token) external view returns (uint256) {
+        return _collateral[subaccountId][token];
+    }
+
+    /// @inheritdoc IClearing
+    function sheetNonce(uint64 subaccountId) external view returns (uint64) {
+        return _sheetNonces[subaccountId];
+    }
+
+    /// @inheritdoc IClearing
+    function funding(uint64 instrument) external view returns (uint64 ordinal, int64 index) {
+        FundingInForce storage stored = _fundings[instrument];
+        return (stored.ordinal, stored.index);
+    }
+
+    /// @inheritdoc IClearing
     function hashOrder(Order calldata order) external view returns (bytes32) {
         return _hashTypedDataV4(order.hash());
     }
@@ -219,28 +234,8 @@ abstract contract Accounts is IClearing, EIP712 {
     // ---- inside
 
     function _open(address owner) private returns (uint64 subaccountId) {
-        subaccountId = ++subaccountCount;
+        subaccountId = ++_subaccountCount;
         _accounts[subaccountId].owner = owner;
         emit SubaccountOpened(subaccountId, owner);
-    }
-
-    function _requireOpen(uint64 subaccountId) internal view {
-        if (_accounts[subaccountId].owner == address(0)) revert UnknownSubaccount(subaccountId);
-    }
-
-    /// @dev 65 bytes, low s, v 27 or 28, signer not zero: OpenZeppelin refuses the rest.
-    function _requireSignature(bytes32 structHash, address signer, bytes calldata signature)
-        internal
-        view
-    {
-        bytes32 digest = _hashTypedDataV4(structHash);
-        (address recovered, ECDSA.RecoverError fault,) = ECDSA.tryRecoverCalldata(digest, signature);
-        if (fault != ECDSA.RecoverError.NoError || recovered != signer) {
-            revert InvalidSignature(digest);
-        }
-    }
-
-    function _authorised(address owner, address signer, uint256 time) internal view returns (bool) {
-        return signer == owner || _sessionKeys[owner][signer].valueAt(time) >= time;
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
@@ -9,17 +8,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
 import {Payoffs} from "./Payoffs.sol";
-import {
-    Batch,
-    Funding,
-    IClearing,
-    Leg,
-    Position,
-    QuoteSheet,
-    SignedSheet
-} from "./interfaces/IClearing.sol";
-import {ICustody} from "./interfaces/ICustody.sol";
-import {IOracle} from "./interfaces/IOracle.sol";
+import {Batch, Funding, Leg, Position, QuoteSheet, SignedSheet} from "./interfaces/IClearing.sol";
 import {ComboLib} from "./libraries/ComboLib.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {Index, IndexLib} from "./libraries/IndexLib.sol";
@@ -38,7 +27,7 @@ import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 import {PackedLib} from "./libraries/PackedLib.sol";
 
 /// @title Fills: signed orders and what their fills move
-/// @dev Loads a batch's orders into memory, each verified once, and moves fills there; Clearing
+/// @dev Loads a batch's orders into memory, each verified once, and moves fills there; Settler
 /// runs them in `seq` order and stores the outcome. Nothing here moves an account without a
 /// signature that is good for it, or creates cash or positions.
 abstract contract Fills is Payoffs {
@@ -76,20 +65,10 @@ abstract contract Fills is Payoffs {
     /// @notice Seconds by which a fill's time may be ahead of the block's.
     uint256 public constant MAX_CLOCK_SKEW = 60;
     int256 internal constant TICK = 1e4;
-    int256 internal constant QUANTITY_SCALE = 1e4;
     uint256 private constant NOT_LOADED = type(uint256).max;
     uint256 private constant KEY_SHIFT = 112; // above it: subaccountId, nonce, version
     uint256 private constant NONCE_SHIFT = 128;
     uint256 private constant SUBACCOUNT_SHIFT = 192;
-
-    constructor(
-        IOracle oracle,
-        IERC20Metadata usdc,
-        ICustody custody,
-        address treasury,
-        uint64 maxBatchAge,
-        uint64 cancelDelay
-    ) Payoffs(oracle, usdc, custody, treasury, maxBatchAge, cancelDelay) {}
 
     // ---- bring into memory
 
@@ -126,9 +105,9 @@ abstract contract Fills is Payoffs {
     function _applyFundings(Funding[] calldata fundings) private {
         for (uint256 i = 0; i < fundings.length; i++) {
             (uint64 instrument, uint64 ordinal) = (fundings[i].instrument, fundings[i].ordinal);
-            if (ordinal <= funding[instrument].ordinal) revert FundingNotNewer(instrument);
+            if (ordinal <= _fundings[instrument].ordinal) revert FundingNotNewer(instrument);
             int64 index = ORACLE.fundingIndex(instrument, ordinal);
-            funding[instrument] = FundingInForce(ordinal, index);
+            _fundings[instrument] = FundingInForce(ordinal, index);
             emit FundingApplied(instrument, ordinal, index);
         }
     }
@@ -167,7 +146,7 @@ abstract contract Fills is Payoffs {
         (address signer, uint256 sheet) =
             _verify(run, tails, sheets, i, _Signed(head, terms, instrument, usual));
         if (sheet != 0 && account.sheetStored == NOT_LOADED) {
-            account.sheetStored = sheetNonce[account.id];
+            account.sheetStored = _sheetNonces[account.id];
             account.sheet = account.sheetStored;
         }
         run.orders[i] = OrderNow({
@@ -317,7 +296,7 @@ abstract contract Fills is Payoffs {
         if (added) {
             Position memory stored = _positions[subaccountId][instrument];
             int256 index =
-                InstrumentLib.isPerpetual(instrument) ? funding[instrument].index : int64(0);
+                InstrumentLib.isPerpetual(instrument) ? _fundings[instrument].index : int64(0);
             ledger.positions[place] = PositionNow(
                 key, stored.quantity, stored.cost, stored.fundingIndex, index, stored.quantity != 0
             );
@@ -560,7 +539,7 @@ abstract contract Fills is Payoffs {
             _accounts[account.id] =
                 Account(account.owner, account.cash.toInt80(), account.positions.toUint16());
             if (account.sheet != 0 && account.sheet != account.sheetStored) {
-                sheetNonce[account.id] = account.sheet.toUint64();
+                _sheetNonces[account.id] = account.sheet.toUint64();
             }
         }
     }

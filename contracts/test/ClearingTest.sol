@@ -11,11 +11,13 @@ import {
     Header,
     IClearing,
     Leg,
+    Modules,
     Order,
     Payoff,
     Position,
     QuoteSheet,
     SignedSheet,
+    Terms,
     Withdraw,
     Withdrawal
 } from "../src/interfaces/IClearing.sol";
@@ -86,10 +88,14 @@ abstract contract ClearingTest is Test, Codec {
         internal
         returns (IClearing)
     {
-        bytes memory arguments = abi.encode(
-            address(manager), token, address(oracle), feeOwner, maxBatchAge, cancelDelay
-        );
+        Terms memory terms = Terms(token, oracle, maxBatchAge, cancelDelay);
+        Modules memory modules = modulesOf(terms);
+        bytes memory arguments = abi.encode(address(manager), feeOwner, terms, modules);
         return IClearing(vm.deployCode("Clearing.sol:Clearing", arguments));
+    }
+
+    function modulesOf(Terms memory terms) internal returns (Modules memory modules) {
+        modules.settler = vm.deployCode("Settler.sol:Settler", abi.encode(terms));
     }
 
     // ---- owners

@@ -6,7 +6,7 @@ import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
 import {Custody} from "../src/Custody.sol";
-import {IClearing, Withdraw, Withdrawal} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, Withdraw, Withdrawal} from "../src/interfaces/IClearing.sol";
 import {ICustody, ILedger, TokenRules} from "../src/interfaces/ICustody.sol";
 import {MockToken} from "../src/mocks/MockToken.sol";
 import {ClearingTest} from "./ClearingTest.sol";
@@ -62,7 +62,7 @@ contract CustodyTokensTest is CustodyTest {
         vm.prank(aliceAddress);
         token.approve(address(custody), amount);
         vm.expectEmit(address(clearing));
-        emit IClearing.Deposited(alice, address(token), amount / unit);
+        emit IClearingBase.Deposited(alice, address(token), amount / unit);
         vm.prank(aliceAddress);
         custody.deposit(alice, address(token), amount);
         assertEq(amount / unit, clearing.collateralOf(alice, address(token)), "credited");
@@ -103,9 +103,9 @@ contract CustodyTokensTest is CustodyTest {
     function test_only_what_is_there_is_withdrawn() public {
         MockToken token = listed(18);
         fundWith(token, aliceAddress, alice, 1e18);
-        refused(withdrawToken(token, 1e8 + 1, 5), IClearing.InsufficientCollateral.selector);
+        refused(withdrawToken(token, 1e8 + 1, 5), IClearingBase.InsufficientCollateral.selector);
         fundWith(token, bobAddress, bob, 1e18);
-        refused(withdrawToken(token, 1e8 + 1, 5), IClearing.InsufficientCollateral.selector);
+        refused(withdrawToken(token, 1e8 + 1, 5), IClearingBase.InsufficientCollateral.selector);
     }
 
     function test_a_token_that_returns_nothing_works() public {

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
-import {IClearing} from "../src/interfaces/IClearing.sol";
+import {IClearingBase} from "../src/interfaces/IClearing.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {ClearingTest} from "./ClearingTest.sol";
@@ -19,7 +19,7 @@ contract DepositTest is ClearingTest {
         usdc.approve(address(custody), amount);
 
         vm.expectEmit(address(clearing));
-        emit IClearing.Deposited(alice, address(usdc), amount);
+        emit IClearingBase.Deposited(alice, address(usdc), amount);
         vm.prank(aliceAddress);
         assertEq(amount, custody.deposit(alice, address(usdc), amount), "received");
         assertEq(before + int256(amount), cashOf(alice), "cash");
@@ -36,7 +36,7 @@ contract DepositTest is ClearingTest {
         vm.assume(id == 0 || id > clearing.subaccountCount());
         usdc.mint(address(this), 1);
         usdc.approve(address(custody), 1);
-        vm.expectPartialRevert(IClearing.UnknownSubaccount.selector);
+        vm.expectPartialRevert(IClearingBase.UnknownSubaccount.selector);
         custody.deposit(id, address(usdc), 1);
     }
 

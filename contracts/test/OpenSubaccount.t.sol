@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 
-import {IClearing} from "../src/interfaces/IClearing.sol";
+import {IClearingBase} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
 contract EighteenDecimals is ERC20("Other", "OTH") {}
@@ -20,7 +20,7 @@ contract OpenSubaccountTest is ClearingTest {
         uint64 last = clearing.subaccountCount();
         for (uint256 i = 0; i < count % 5; i++) {
             vm.expectEmit(address(clearing));
-            emit IClearing.SubaccountOpened(++last, caller);
+            emit IClearingBase.SubaccountOpened(++last, caller);
             vm.prank(caller);
             assertEq(last, clearing.openSubaccount(), "id");
             (address owner,) = clearing.account(last);
@@ -30,19 +30,19 @@ contract OpenSubaccountTest is ClearingTest {
     }
 
     function test_a_venue_needs_a_treasury() public {
-        vm.expectRevert(IClearing.ZeroAddress.selector);
+        vm.expectRevert(IClearingBase.ZeroAddress.selector);
         deployClearing(address(usdc), address(0), DAY, DAY);
     }
 
     function test_a_cancel_may_not_bind_before_the_oldest_batch(uint64 delay) public {
         delay = uint64(bound(delay, 0, DAY - 1));
-        vm.expectRevert(IClearing.CancelDelayTooShort.selector);
+        vm.expectRevert(IClearingBase.CancelDelayTooShort.selector);
         deployClearing(address(usdc), treasury, DAY, delay);
     }
 
     function test_cash_units_are_those_of_usdc() public {
         ERC20 other = new EighteenDecimals();
-        vm.expectRevert(IClearing.TokenNotSixDecimals.selector);
+        vm.expectRevert(IClearingBase.TokenNotSixDecimals.selector);
         deployClearing(address(other), treasury, DAY, DAY);
     }
 }

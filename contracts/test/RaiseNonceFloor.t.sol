@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IClearing} from "../src/interfaces/IClearing.sol";
+import {IClearingBase} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
 
@@ -9,14 +9,14 @@ contract RaiseNonceFloorTest is ClearingTest {
     function test_only_the_owner_raises(address caller) public {
         vm.assume(caller != aliceAddress);
         vm.prank(caller);
-        vm.expectRevert(IClearing.NotOwner.selector);
+        vm.expectRevert(IClearingBase.NotOwner.selector);
         clearing.raiseNonceFloor(alice, 1);
     }
 
     function test_the_old_floor_holds_until_the_delay_is_over(uint64 floor) public {
         vm.assume(floor != 0);
         vm.expectEmit(address(clearing));
-        emit IClearing.NonceFloorRaised(alice, floor, START + DAY);
+        emit IClearingBase.NonceFloorRaised(alice, floor, START + DAY);
         raise(floor);
         (uint64 current, uint64 next, uint64 effectiveAt) = clearing.nonceFloor(alice);
         assertEq(0, current, "current");
@@ -30,7 +30,7 @@ contract RaiseNonceFloorTest is ClearingTest {
         vm.warp(START + wait);
         second = uint64(bound(second, 0, first));
         vm.prank(aliceAddress);
-        vm.expectRevert(IClearing.FloorNotRaised.selector);
+        vm.expectRevert(IClearingBase.FloorNotRaised.selector);
         clearing.raiseNonceFloor(alice, second);
     }
 
@@ -49,7 +49,7 @@ contract RaiseNonceFloorTest is ClearingTest {
         raise(10);
         vm.warp(START + DAY + 1);
         settle(tradeAt(8, uint32(START + DAY)));
-        refused(tradeAt(9, uint32(START + DAY + 1)), IClearing.NonceBelowFloor.selector);
+        refused(tradeAt(9, uint32(START + DAY + 1)), IClearingBase.NonceBelowFloor.selector);
         settle(tradeAt(10, uint32(START + DAY + 1)));
     }
 
@@ -57,7 +57,8 @@ contract RaiseNonceFloorTest is ClearingTest {
         raise(10);
         vm.warp(START + DAY);
         refused(
-            withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 9)), IClearing.NonceBelowFloor.selector
+            withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 9)),
+            IClearingBase.NonceBelowFloor.selector
         );
         settle(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 10)));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IClearing, Payoff} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, Payoff} from "../src/interfaces/IClearing.sol";
 import {IOracle} from "../src/interfaces/IOracle.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
@@ -14,7 +14,7 @@ contract RealiseTest is ClearingTest {
         fixPrice(1, EXPIRY, 100_030 * USD);
         (int256 a, int256 b) = (cashOf(alice), cashOf(bob));
         vm.expectEmit(address(clearing));
-        emit IClearing.Realised(alice, call, 1e4, 30e6);
+        emit IClearingBase.Realised(alice, call, 1e4, 30e6);
         realise(caller, alice);
         realise(caller, bob);
         assertEq(a + 30e6, cashOf(alice), "long");
@@ -40,10 +40,10 @@ contract RealiseTest is ClearingTest {
         trade(call, ONE, 1e4, 1);
         vm.warp(EXPIRY + bound(wait, 0, DAY));
         fixPrice(1, EXPIRY, 100_030 * USD);
-        vm.expectRevert(IClearing.InstrumentNotExpired.selector);
+        vm.expectRevert(IClearingBase.InstrumentNotExpired.selector);
         clearing.realise(alice, both());
         vm.warp(EXPIRY + DAY); // the last second
-        vm.expectRevert(IClearing.InstrumentNotExpired.selector);
+        vm.expectRevert(IClearingBase.InstrumentNotExpired.selector);
         clearing.realise(alice, both());
     }
 
@@ -56,7 +56,7 @@ contract RealiseTest is ClearingTest {
 
     function test_an_unopened_subaccount_is_refused(uint64 id) public {
         vm.assume(id == 0 || id > clearing.subaccountCount());
-        vm.expectPartialRevert(IClearing.UnknownSubaccount.selector);
+        vm.expectPartialRevert(IClearingBase.UnknownSubaccount.selector);
         clearing.realise(id, both());
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IClearing, Order} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, Order} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
 
@@ -17,26 +17,26 @@ contract SetSessionKeyTest is ClearingTest {
     function test_setting_is_logged(address key, uint64 deadline) public {
         vm.assume(key != address(0));
         vm.expectEmit(address(clearing));
-        emit IClearing.SessionKeySet(aliceAddress, key, deadline);
+        emit IClearingBase.SessionKeySet(aliceAddress, key, deadline);
         vm.prank(aliceAddress);
         clearing.setSessionKey(key, deadline);
     }
 
     function test_an_unknown_key_is_refused() public {
-        refused(sessionTrade(START), IClearing.SignerNotAuthorised.selector);
+        refused(sessionTrade(START), IClearingBase.SignerNotAuthorised.selector);
     }
 
     function test_a_key_of_another_owner_is_refused() public {
         vm.prank(bobAddress);
         clearing.setSessionKey(sessionAddress, START + DAY);
-        refused(sessionTrade(START), IClearing.SignerNotAuthorised.selector);
+        refused(sessionTrade(START), IClearingBase.SignerNotAuthorised.selector);
     }
 
     function test_the_deadline_is_the_last_second() public {
         set(START + 100);
         vm.warp(START + 200);
         settle(sessionTrade(START + 100));
-        refused(sessionTrade(START + 101), IClearing.SignerNotAuthorised.selector);
+        refused(sessionTrade(START + 101), IClearingBase.SignerNotAuthorised.selector);
     }
 
     function test_a_revoked_key_is_refused_for_fills_after_the_delay() public {
@@ -45,7 +45,7 @@ contract SetSessionKeyTest is ClearingTest {
         set(0);
         vm.warp(START + 2 * DAY);
         settle(sessionTrade(START + 2 * DAY - 1)); // released before the engine saw the revocation
-        refused(sessionTrade(START + 2 * DAY), IClearing.SignerNotAuthorised.selector);
+        refused(sessionTrade(START + 2 * DAY), IClearingBase.SignerNotAuthorised.selector);
     }
 
     function test_a_longer_deadline_holds_at_once_and_a_shorter_one_after_the_delay(
@@ -61,7 +61,7 @@ contract SetSessionKeyTest is ClearingTest {
     }
 
     function test_the_zero_key_is_refused() public {
-        vm.expectRevert(IClearing.ZeroAddress.selector);
+        vm.expectRevert(IClearingBase.ZeroAddress.selector);
         clearing.setSessionKey(address(0), 1);
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IClearing, Leg, Order} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, Leg, Order} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch, Fill} from "./Codec.sol";
 
@@ -45,7 +45,7 @@ contract SettleCombosTest is ClearingTest {
         settle(again(implied(6 * ONE, NET), 100));
         (uint48 filled,) = clearing.orderState(alice, 7);
         assertEq(type(uint48).max, filled, "filled whole");
-        refused(again(implied(ONE, NET), 200), IClearing.Overfilled.selector);
+        refused(again(implied(ONE, NET), 200), IClearingBase.Overfilled.selector);
     }
 
     function test_a_seller_of_the_combo_gets_the_legs_the_other_way_round() public {
@@ -75,60 +75,60 @@ contract SettleCombosTest is ClearingTest {
         Fill[] memory fills = new Fill[](1);
         fills[0] = batch.fills[first ? 0 : 1];
         batch.fills = fills;
-        refused(batch, IClearing.PartialUnit.selector);
+        refused(batch, IClearingBase.PartialUnit.selector);
     }
 
     function test_legs_in_a_wrong_ratio_are_refused(uint8 leg, uint64 more) public {
         Batch memory batch = implied(ONE, NET);
         batch.fills[leg % 2].quantity += uint64(bound(more, 1, ONE));
-        refused(batch, IClearing.PartialUnit.selector);
+        refused(batch, IClearingBase.PartialUnit.selector);
     }
 
     function test_part_of_a_unit_is_refused() public {
         Batch memory batch = implied(ONE, NET);
         (batch.fills[0].quantity, batch.fills[1].quantity) = (2 * ONE + 1, ONE);
-        refused(batch, IClearing.PartialUnit.selector);
+        refused(batch, IClearingBase.PartialUnit.selector);
     }
 
     function test_legs_of_two_commands_make_no_unit() public {
         Batch memory batch = implied(ONE, NET);
         batch.fills[1].seqOffset = 1;
-        refused(batch, IClearing.PartialUnit.selector);
+        refused(batch, IClearingBase.PartialUnit.selector);
     }
 
     function test_the_same_leg_twice_makes_no_unit() public {
         Batch memory batch = implied(ONE, NET);
         batch.fills[1] = batch.fills[0];
-        refused(batch, IClearing.PartialUnit.selector);
+        refused(batch, IClearingBase.PartialUnit.selector);
     }
 
     function test_an_extra_leg_is_refused() public {
         Batch memory batch = implied(ONE, NET);
         batch.fills[1].leg = 2;
-        refused(batch, IClearing.UnknownLeg.selector);
+        refused(batch, IClearingBase.UnknownLeg.selector);
     }
 
     function test_a_plain_order_meets_its_own_leg_only() public {
         Batch memory batch = implied(ONE, NET);
         batch.fills[0].leg = 1; // the order in `low` for the leg `high`
-        refused(batch, IClearing.InstrumentMismatch.selector);
+        refused(batch, IClearingBase.InstrumentMismatch.selector);
         batch = implied(ONE, NET);
         batch.fills[0].taker = 2;
-        refused(batch, IClearing.InstrumentMismatch.selector);
+        refused(batch, IClearingBase.InstrumentMismatch.selector);
     }
 
     function test_a_leg_is_traded_on_its_own_side() public {
         Batch memory batch = implied(ONE, NET);
         batch.orders[2].order.side = SELL; // she sells this leg, too
         batch.orders[2] = signed(batch.orders[2].order, BOB_KEY);
-        refused(batch, IClearing.SameSide.selector);
+        refused(batch, IClearingBase.SameSide.selector);
     }
 
     // ---- price, fee, terms
 
     function test_a_worse_net_price_is_refused(uint64 worse) public {
         worse = uint64(bound(worse, 1, 1000)) * 1e4;
-        refused(implied(ONE, NET - int64(worse)), IClearing.LimitCrossed.selector);
+        refused(implied(ONE, NET - int64(worse)), IClearingBase.LimitCrossed.selector);
         settle(implied(ONE, NET + int64(worse)));
     }
 
@@ -140,7 +140,7 @@ contract SettleCombosTest is ClearingTest {
             if (i == 0) batch.orders[i].order.limitPrice = NET + int64(worse);
             batch.orders[i] = signed(batch.orders[i].order, i == 0 ? ALICE_KEY : BOB_KEY);
         }
-        refused(batch, IClearing.LimitCrossed.selector);
+        refused(batch, IClearingBase.LimitCrossed.selector);
     }
 
     function test_a_net_price_may_be_negative() public {
@@ -148,7 +148,8 @@ contract SettleCombosTest is ClearingTest {
         (list[0], list[1]) = (Leg(low, 1), Leg(high, -4));
         settle(impliedOf(list, ONE, LOW - 4 * HIGH));
         refused(
-            again(impliedOf(list, ONE, LOW - 4 * HIGH - 1e4), 100), IClearing.LimitCrossed.selector
+            again(impliedOf(list, ONE, LOW - 4 * HIGH - 1e4), 100),
+            IClearingBase.LimitCrossed.selector
         );
     }
 
@@ -158,14 +159,14 @@ contract SettleCombosTest is ClearingTest {
         batch.orders[0].order.maxFee = cap;
         batch.orders[0] = signed(batch.orders[0].order, ALICE_KEY);
         (batch.fills[0].makerFee, batch.fills[1].makerFee) = (cap, cap + 1);
-        refused(batch, IClearing.FeeAboveCap.selector);
+        refused(batch, IClearingBase.FeeAboveCap.selector);
         batch.fills[1].makerFee = cap;
         settle(batch);
         assertEq(2 * uint256(cap), uint256(cashOf(1)), "fees");
     }
 
     function test_more_units_than_signed_are_refused() public {
-        refused(implied(10 * ONE + 1, NET), IClearing.Overfilled.selector);
+        refused(implied(10 * ONE + 1, NET), IClearingBase.Overfilled.selector);
     }
 
     // ---- legs
@@ -179,13 +180,13 @@ contract SettleCombosTest is ClearingTest {
         batch.orders[0].order.instrument = legsHashOf(batch.combos[0]);
         assertTrue(was != bytes32(batch.orders[0].order.instrument), "another combo");
         batch.orders[0].signature = signature;
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_a_combo_that_is_not_revealed_is_refused() public {
         Batch memory batch = implied(ONE, NET);
         batch.combos = new Leg[][](0);
-        refused(batch, IClearing.UnknownCombo.selector);
+        refused(batch, IClearingBase.UnknownCombo.selector);
     }
 
     function test_legs_have_one_canonical_form() public {
@@ -220,7 +221,7 @@ contract SettleCombosTest is ClearingTest {
         Batch memory batch = batchOf(0, 0, 0, 0);
         batch.combos = new Leg[][](1);
         batch.combos[0] = list;
-        refused(batch, IClearing.InvalidCombo.selector);
+        refused(batch, IClearingBase.InvalidCombo.selector);
     }
 
     function implied(uint64 units, int64 limit) internal view returns (Batch memory) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IClearing, Order} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, Order} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch, Fill} from "./Codec.sol";
 
@@ -81,11 +81,11 @@ contract SettleFillsTest is ClearingTest {
 
     function test_an_off_tick_price_is_refused(int64 price) public {
         vm.assume(price % 1e4 != 0);
-        refused(simple(ONE, price), IClearing.PriceOffTick.selector);
+        refused(simple(ONE, price), IClearingBase.PriceOffTick.selector);
     }
 
     function test_a_fill_of_nothing_is_refused() public {
-        refused(simple(0, 1e4), IClearing.ZeroQuantity.selector);
+        refused(simple(0, 1e4), IClearingBase.ZeroQuantity.selector);
     }
 
     function test_an_index_beyond_the_orders_panics(uint32 taker) public {
@@ -100,7 +100,7 @@ contract SettleFillsTest is ClearingTest {
         Batch memory batch = simple(ONE, 1e4);
         batch.header.lastSeq = batch.header.firstSeq + span;
         batch.fills[0].seqOffset = offset;
-        if (offset > span) return refused(batch, IClearing.SeqOutOfRange.selector);
+        if (offset > span) return refused(batch, IClearingBase.SeqOutOfRange.selector);
         settle(batch);
     }
 
@@ -109,7 +109,7 @@ contract SettleFillsTest is ClearingTest {
         second = uint32(bound(second, 0, 1000 - 1));
         Batch memory batch = double();
         (batch.fills[0].seqOffset, batch.fills[1].seqOffset) = (first, second);
-        if (second < first) return refused(batch, IClearing.NotSortedBySeq.selector);
+        if (second < first) return refused(batch, IClearingBase.NotSortedBySeq.selector);
         settle(batch);
     }
 
@@ -119,15 +119,15 @@ contract SettleFillsTest is ClearingTest {
         time = uint32(bound(time, START - 2 * DAY, START + DAY));
         Batch memory batch = simple(ONE, 1e4);
         batch.fills[0].time = time;
-        if (time < START - DAY) return refused(batch, IClearing.TimeTooEarly.selector);
-        if (time > START + 60) return refused(batch, IClearing.TimeTooLate.selector);
+        if (time < START - DAY) return refused(batch, IClearingBase.TimeTooEarly.selector);
+        if (time > START + 60) return refused(batch, IClearingBase.TimeTooLate.selector);
         settle(batch);
     }
 
     function test_time_never_falls_within_a_batch() public {
         Batch memory batch = double();
         batch.fills[1].time--;
-        refused(batch, IClearing.TimeFell.selector);
+        refused(batch, IClearingBase.TimeFell.selector);
     }
 
     function test_time_never_falls_between_batches() public {
@@ -135,7 +135,7 @@ contract SettleFillsTest is ClearingTest {
         settle(batchOf(0, 0, 0, 0));
         Batch memory batch = simple(ONE, 1e4);
         batch.fills[0].time--;
-        refused(batch, IClearing.TimeFell.selector);
+        refused(batch, IClearingBase.TimeFell.selector);
     }
 
     function simple(uint64 quantity, int64 price) internal view returns (Batch memory) {

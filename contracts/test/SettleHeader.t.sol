@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
-import {IClearing} from "../src/interfaces/IClearing.sol";
+import {IClearingBase} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
 
@@ -25,7 +25,7 @@ contract SettleHeaderTest is ClearingTest {
         bytes32 expected = keccak256(abi.encode(packed(batch)));
 
         vm.expectEmit(address(clearing));
-        emit IClearing.BatchSettled(1, expected, 1, 1 + uint64(span), root);
+        emit IClearingBase.BatchSettled(1, expected, 1, 1 + uint64(span), root);
         settle(batch);
         (uint64 number, bytes32 hash, uint64 lastSeq) = clearing.lastBatch();
         assertEq(1, number, "number");
@@ -36,7 +36,7 @@ contract SettleHeaderTest is ClearingTest {
     function test_a_replayed_batch_is_refused() public {
         Batch memory batch = batchOf(0, 0, 0, 0);
         settle(batch);
-        refused(batch, IClearing.WrongNumber.selector);
+        refused(batch, IClearingBase.WrongNumber.selector);
     }
 
     function test_an_out_of_order_batch_is_refused(uint64 number) public {
@@ -44,7 +44,7 @@ contract SettleHeaderTest is ClearingTest {
         Batch memory batch = batchOf(0, 0, 0, 0);
         vm.assume(number != batch.header.number);
         batch.header.number = number;
-        refused(batch, IClearing.WrongNumber.selector);
+        refused(batch, IClearingBase.WrongNumber.selector);
     }
 
     function test_a_batch_on_another_chain_of_batches_is_refused(bytes32 hash) public {
@@ -52,7 +52,7 @@ contract SettleHeaderTest is ClearingTest {
         Batch memory batch = batchOf(0, 0, 0, 0);
         vm.assume(hash != batch.header.previousHash);
         batch.header.previousHash = hash;
-        refused(batch, IClearing.WrongPreviousHash.selector);
+        refused(batch, IClearingBase.WrongPreviousHash.selector);
     }
 
     function test_a_gap_or_overlap_in_seq_is_refused(uint64 firstSeq) public {
@@ -60,14 +60,14 @@ contract SettleHeaderTest is ClearingTest {
         Batch memory batch = batchOf(0, 0, 0, 0);
         vm.assume(firstSeq != batch.header.firstSeq);
         batch.header.firstSeq = firstSeq;
-        refused(batch, IClearing.WrongFirstSeq.selector);
+        refused(batch, IClearingBase.WrongFirstSeq.selector);
     }
 
     function test_a_range_that_ends_before_it_begins_is_refused() public {
         settle(batchOf(0, 0, 0, 0));
         Batch memory batch = batchOf(0, 0, 0, 0);
         batch.header.lastSeq = batch.header.firstSeq - 1;
-        refused(batch, IClearing.EmptySeqRange.selector);
+        refused(batch, IClearingBase.EmptySeqRange.selector);
     }
 
     function test_the_risk_epoch_never_falls(uint64 epoch) public {
@@ -77,6 +77,6 @@ contract SettleHeaderTest is ClearingTest {
         settle(batch);
         batch = batchOf(0, 0, 0, 0);
         batch.header.riskEpoch = epoch - 1;
-        refused(batch, IClearing.RiskEpochFell.selector);
+        refused(batch, IClearingBase.RiskEpochFell.selector);
     }
 }

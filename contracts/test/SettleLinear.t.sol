@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Funding, IClearing, Payoff, Position} from "../src/interfaces/IClearing.sol";
+import {Funding, IClearingBase, Payoff, Position} from "../src/interfaces/IClearing.sol";
 import {IOracle} from "../src/interfaces/IOracle.sol";
 import {InstrumentLib} from "../src/libraries/InstrumentLib.sol";
 import {ClearingTest} from "./ClearingTest.sol";
@@ -95,7 +95,7 @@ contract SettleLinearTest is ClearingTest {
         Batch memory batch = buy(perpetual, ONE, PRICE);
         batch.orders[0].order.reduceOnly = true;
         batch.orders[0] = signed(batch.orders[0].order, ALICE_KEY);
-        refused(batch, IClearing.NotReducing.selector);
+        refused(batch, IClearingBase.NotReducing.selector);
     }
 
     function test_a_perpetual_never_expires(uint32 wait) public {
@@ -104,11 +104,11 @@ contract SettleLinearTest is ClearingTest {
         fixPrice(1, 0, 5 * USD); // signers can, and it means nothing
         uint64[] memory list = new uint64[](1);
         list[0] = perpetual;
-        vm.expectRevert(IClearing.InstrumentNotExpired.selector);
+        vm.expectRevert(IClearingBase.InstrumentNotExpired.selector);
         clearing.realise(alice, list);
         Batch memory batch = batchOf(0, 0, 1, 0);
         batch.payoffs[0] = Payoff(0, alice, perpetual);
-        refused(batch, IClearing.InstrumentNotExpired.selector);
+        refused(batch, IClearingBase.InstrumentNotExpired.selector);
     }
 
     // ---- delivery
@@ -144,7 +144,7 @@ contract SettleLinearTest is ClearingTest {
 
     function test_an_expired_future_does_not_trade() public {
         vm.warp(EXPIRY);
-        refused(buy(future, ONE, PRICE), IClearing.InstrumentExpired.selector);
+        refused(buy(future, ONE, PRICE), IClearingBase.InstrumentExpired.selector);
     }
 
     // ---- funding
@@ -192,8 +192,8 @@ contract SettleLinearTest is ClearingTest {
         (uint64 ordinal, int64 index) = clearing.funding(perpetual);
         assertEq(2, ordinal, "ordinal");
         assertEq(20_000, index, "index");
-        refused(funded(batchOf(0, 0, 0, 0), 2), IClearing.FundingNotNewer.selector);
-        refused(funded(batchOf(0, 0, 0, 0), 1), IClearing.FundingNotNewer.selector);
+        refused(funded(batchOf(0, 0, 0, 0), 2), IClearingBase.FundingNotNewer.selector);
+        refused(funded(batchOf(0, 0, 0, 0), 1), IClearingBase.FundingNotNewer.selector);
     }
 
     function test_funding_sums_to_zero_and_equity_is_kept(uint256 seed) public {

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch as PackedBatch, IClearing, Order} from "../src/interfaces/IClearing.sol";
+import {
+    Batch as PackedBatch,
+    IClearing,
+    IClearingBase,
+    Order
+} from "../src/interfaces/IClearing.sol";
 import {InstrumentLib} from "../src/libraries/InstrumentLib.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch, SignedOrder} from "./Codec.sol";
@@ -40,14 +45,14 @@ contract SettleOrdersTest is ClearingTest {
         if (field == 9) order.deadline ^= change % (1 << 40);
         vm.assume(field != 3 || order.quantity != maker.quantity);
         vm.assume(field != 9 || order.deadline != maker.deadline);
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_an_altered_version_is_refused(uint16 version) public {
         vm.assume(version != 0);
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
         batch.orders[0].order.version = version;
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_a_signature_of_a_stranger_is_refused(uint256 key) public {
@@ -55,20 +60,20 @@ contract SettleOrdersTest is ClearingTest {
         vm.assume(key != ALICE_KEY);
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
         batch.orders[0] = signed(maker, key);
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_an_order_of_another_account_is_refused() public {
         Order memory order = maker;
         order.subaccountId = bob;
-        refused(tradeOf(order, taker, ONE, PRICE), IClearing.SignerNotAuthorised.selector);
+        refused(tradeOf(order, taker, ONE, PRICE), IClearingBase.SignerNotAuthorised.selector);
     }
 
     function test_the_zero_signer_is_refused(bytes32 r, bytes32 s, uint8 v) public {
         maker.signer = address(0);
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
         batch.orders[0].signature = abi.encodePacked(r, s, v);
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_a_high_s_signature_is_refused() public {
@@ -76,14 +81,14 @@ contract SettleOrdersTest is ClearingTest {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(ALICE_KEY, clearing.hashOrder(maker));
         bytes32 high = bytes32(CURVE_ORDER - uint256(s));
         batch.orders[0].signature = abi.encodePacked(r, high, v == 27 ? uint8(28) : uint8(27));
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_a_signature_with_v_of_zero_or_one_is_refused() public {
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(ALICE_KEY, clearing.hashOrder(maker));
         batch.orders[0].signature = abi.encodePacked(r, s, v - 27);
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_tails_that_are_too_long_or_too_short_are_refused(uint8 length) public {
@@ -96,8 +101,9 @@ contract SettleOrdersTest is ClearingTest {
             revert("settled");
         } catch (bytes memory why) {
             bytes4 found = bytes4(why);
-            bool known = found == IClearing.Malformed.selector
-                || found == IClearing.InvalidSignature.selector; // of what lies behind the tails
+            bool known = found == IClearingBase.Malformed.selector
+                || found == IClearingBase.InvalidSignature.selector; // of what lies behind the
+            // tails
             assertTrue(known, "refused");
         }
     }
@@ -117,14 +123,14 @@ contract SettleOrdersTest is ClearingTest {
         vm.assume(chain != block.chainid && chain != 0);
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
         vm.chainId(chain);
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_an_order_signed_for_another_clearing_is_refused() public {
         IClearing other = deployClearing(address(usdc), treasury, DAY, DAY);
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
         batch.orders[0].signature = signatureOf(ALICE_KEY, other.hashOrder(maker));
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     // ---- shape
@@ -135,7 +141,7 @@ contract SettleOrdersTest is ClearingTest {
         (orders[0], orders[1]) = (batch.orders[1], batch.orders[0]);
         PackedBatch memory unsorted = packedAsIs(batch, orders, batch.fills);
         vm.prank(relayer);
-        vm.expectPartialRevert(IClearing.OrdersNotSorted.selector);
+        vm.expectPartialRevert(IClearingBase.OrdersNotSorted.selector);
         clearing.settle(unsorted);
     }
 
@@ -160,7 +166,7 @@ contract SettleOrdersTest is ClearingTest {
 
     function test_an_unopened_subaccount_is_refused() public {
         maker.subaccountId = 1000;
-        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.UnknownSubaccount.selector);
+        refused(tradeOf(maker, taker, ONE, PRICE), IClearingBase.UnknownSubaccount.selector);
     }
 
     // ---- terms
@@ -171,7 +177,7 @@ contract SettleOrdersTest is ClearingTest {
         int64 worse = side == BUY ? limit + 1e4 : limit - 1e4;
         maker = orderOf(alice, side, ONE, limit, 7);
         taker = orderOf(bob, 1 - side, ONE, worse, 7);
-        refused(tradeOf(maker, taker, ONE, worse), IClearing.LimitCrossed.selector);
+        refused(tradeOf(maker, taker, ONE, worse), IClearingBase.LimitCrossed.selector);
         taker.limitPrice = limit;
         settle(tradeOf(maker, taker, ONE, limit));
     }
@@ -179,18 +185,18 @@ contract SettleOrdersTest is ClearingTest {
     function test_two_orders_of_one_side_are_refused(uint8 side) public {
         maker.side = side % 2;
         taker.side = side % 2;
-        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.SameSide.selector);
+        refused(tradeOf(maker, taker, ONE, PRICE), IClearingBase.SameSide.selector);
     }
 
     function test_an_order_cannot_fill_itself() public {
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
         batch.fills[0].taker = 0;
-        refused(batch, IClearing.SameSide.selector);
+        refused(batch, IClearingBase.SameSide.selector);
     }
 
     function test_two_instruments_do_not_match() public {
         taker.instrument = put;
-        refused(tradeOf(maker, taker, ONE, PRICE), IClearing.InstrumentMismatch.selector);
+        refused(tradeOf(maker, taker, ONE, PRICE), IClearingBase.InstrumentMismatch.selector);
     }
 
     function test_a_fee_above_the_cap_is_refused(uint64 maxFee, uint64 quantity, bool ofMaker)
@@ -203,7 +209,7 @@ contract SettleOrdersTest is ClearingTest {
         Batch memory batch = tradeOf(maker, taker, quantity, PRICE);
         (batch.fills[0].makerFee, batch.fills[0].takerFee) =
             ofMaker ? (cap + 1, cap) : (cap, cap + 1);
-        refused(batch, IClearing.FeeAboveCap.selector);
+        refused(batch, IClearingBase.FeeAboveCap.selector);
         (batch.fills[0].makerFee, batch.fills[0].takerFee) = (cap, cap);
         settle(batch);
         assertEq(int256(2 * uint256(cap)), cashOf(1), "fee account");
@@ -215,7 +221,7 @@ contract SettleOrdersTest is ClearingTest {
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
         vm.warp(START + late);
         batch.fills[0].time = uint32(START) + late;
-        refused(batch, IClearing.DeadlinePassed.selector);
+        refused(batch, IClearingBase.DeadlinePassed.selector);
         batch.fills[0].time = uint32(START);
         settle(batch);
     }
@@ -224,7 +230,7 @@ contract SettleOrdersTest is ClearingTest {
         vm.warp(EXPIRY);
         (maker.deadline, taker.deadline) = (EXPIRY, EXPIRY);
         Batch memory batch = tradeOf(maker, taker, ONE, PRICE);
-        refused(batch, IClearing.InstrumentExpired.selector);
+        refused(batch, IClearingBase.InstrumentExpired.selector);
         batch.fills[0].time = uint32(EXPIRY) - 1;
         settle(batch);
     }
@@ -234,7 +240,9 @@ contract SettleOrdersTest is ClearingTest {
     function test_an_order_fills_no_more_than_its_quantity_over_batches(uint64 first) public {
         first = uint64(bound(first, 1, 10 * ONE));
         settle(tradeOf(maker, taker, first, PRICE));
-        refused(tradeOf(maker, taker, 10 * ONE - first + 1, PRICE), IClearing.Overfilled.selector);
+        refused(
+            tradeOf(maker, taker, 10 * ONE - first + 1, PRICE), IClearingBase.Overfilled.selector
+        );
         (uint48 filled, uint16 version) = clearing.orderState(alice, 7);
         bool whole = first == 10 * ONE;
         assertEq(whole ? type(uint48).max : first, filled, "filled");
@@ -250,7 +258,7 @@ contract SettleOrdersTest is ClearingTest {
         batch.fills[0] = fillOf(10 * ONE, PRICE);
         batch.fills[1] = fillOf(1, PRICE);
         (batch.fills[1].maker, batch.fills[1].taker) = (2, 3);
-        refused(batch, IClearing.Overfilled.selector);
+        refused(batch, IClearingBase.Overfilled.selector);
     }
 
     function test_a_filled_version_voids_lower_ones_and_the_fills_count_on(uint16 version) public {
@@ -260,8 +268,8 @@ contract SettleOrdersTest is ClearingTest {
         (maker.version, old.version) = (version, version - 1);
         maker.quantity = 6 * ONE;
         settle(tradeOf(maker, taker, ONE, PRICE));
-        refused(tradeOf(old, taker, ONE, PRICE), IClearing.StaleVersion.selector);
-        refused(tradeOf(maker, taker, ONE + 1, PRICE), IClearing.Overfilled.selector);
+        refused(tradeOf(old, taker, ONE, PRICE), IClearingBase.StaleVersion.selector);
+        refused(tradeOf(maker, taker, ONE + 1, PRICE), IClearingBase.Overfilled.selector);
         (uint48 part, uint16 stored) = clearing.orderState(alice, 7);
         assertEq(5 * ONE, part, "filled");
         assertEq(version, stored, "version");
@@ -283,9 +291,9 @@ contract SettleOrdersTest is ClearingTest {
             (batch.fills[i].maker, batch.fills[i].taker) = (i == 0 ? 0 : 1, 2);
         }
         batch.fills[2].maker = 0;
-        refused(batch, IClearing.StaleVersion.selector);
+        refused(batch, IClearingBase.StaleVersion.selector);
         (batch.fills[2].maker, batch.fills[2].quantity) = (1, 4 * ONE + 1);
-        refused(batch, IClearing.Overfilled.selector);
+        refused(batch, IClearingBase.Overfilled.selector);
         batch.fills[2].quantity = 3 * ONE;
         settle(batch);
         (uint48 filled, uint16 stored) = clearing.orderState(alice, 7);
@@ -320,7 +328,7 @@ contract SettleOrdersTest is ClearingTest {
         taker = orderOf(bob, BUY, 10 * ONE, PRICE, 8);
         (maker.reduceOnly, taker.reduceOnly) = (true, true);
         Batch memory batch = tradeOf(maker, taker, quantity, PRICE);
-        if (quantity > held) return refused(batch, IClearing.NotReducing.selector);
+        if (quantity > held) return refused(batch, IClearingBase.NotReducing.selector);
         settle(batch);
         assertEq(int64(held - quantity), clearing.position(alice, call), "position");
     }
@@ -328,7 +336,7 @@ contract SettleOrdersTest is ClearingTest {
     function test_reduce_only_does_not_add(bool ofMaker) public {
         trade(call, ONE, PRICE, 1);
         (maker.reduceOnly, taker.reduceOnly) = (ofMaker, !ofMaker);
-        refused(tradeOf(maker, taker, 1, PRICE), IClearing.NotReducing.selector);
+        refused(tradeOf(maker, taker, 1, PRICE), IClearingBase.NotReducing.selector);
     }
 
     function test_reduce_only_counts_the_fills_of_its_own_batch() public {
@@ -341,12 +349,12 @@ contract SettleOrdersTest is ClearingTest {
         batch.orders[1] = signed(taker, BOB_KEY);
         batch.fills[0] = fillOf(ONE, PRICE);
         batch.fills[1] = fillOf(1, PRICE);
-        refused(batch, IClearing.NotReducing.selector);
+        refused(batch, IClearingBase.NotReducing.selector);
     }
 
     function malformed(PackedBatch memory batch) internal {
         vm.prank(relayer);
-        vm.expectRevert(IClearing.Malformed.selector);
+        vm.expectRevert(IClearingBase.Malformed.selector);
         clearing.settle(batch);
     }
 

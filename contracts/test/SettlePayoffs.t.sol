@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IClearing, Payoff} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, Payoff} from "../src/interfaces/IClearing.sol";
 import {IOracle} from "../src/interfaces/IOracle.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch, SignedOrder} from "./Codec.sol";
@@ -33,7 +33,7 @@ contract SettlePayoffsTest is ClearingTest {
         trade(call, 2 * ONE, 1e4, 1);
         expire(STRIKE + 50 * USD);
         vm.expectEmit(address(clearing));
-        emit IClearing.Realised(alice, call, 2e4, 100e6);
+        emit IClearingBase.Realised(alice, call, 2e4, 100e6);
         settle(payoffsOf(call));
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IClearing, Order, QuoteSheet, SignedSheet} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, Order, QuoteSheet, SignedSheet} from "../src/interfaces/IClearing.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
 
@@ -26,7 +26,7 @@ contract SettleSheetsTest is ClearingTest {
         assertEq(1, clearing.sheetNonce(alice), "sheet");
         (uint48 filled,) = clearing.orderState(alice, 100);
         assertEq(quantity == 10 * ONE ? type(uint48).max : quantity, filled, "filled");
-        refused(batchFor(1, 10 * ONE - quantity + 1), IClearing.Overfilled.selector);
+        refused(batchFor(1, 10 * ONE - quantity + 1), IClearingBase.Overfilled.selector);
     }
 
     function test_one_signature_serves_every_leaf_of_a_batch(uint8 count) public {
@@ -63,7 +63,7 @@ contract SettleSheetsTest is ClearingTest {
         if (field == 7) order.nonce ^= change;
         if (field == 8) order.version = uint16(change) | 1;
         vm.assume(field != 2 || order.quantity != 10 * ONE);
-        refused(batch, IClearing.NotInSheet.selector);
+        refused(batch, IClearingBase.NotInSheet.selector);
     }
 
     function test_account_deadline_and_signer_of_a_leaf_are_the_sheets() public {
@@ -76,7 +76,7 @@ contract SettleSheetsTest is ClearingTest {
             Batch memory batch = batchFor(1, ONE);
             batch.sheets = one(signedSheet(alice, 1, rootOf(tree), ALICE_KEY));
             batch.orders[0] = leaf(orders[0], 0, proofOf(tree, 0));
-            refused(batch, IClearing.NotInSheet.selector);
+            refused(batch, IClearingBase.NotInSheet.selector);
         }
     }
 
@@ -86,7 +86,7 @@ contract SettleSheetsTest is ClearingTest {
         SignedSheet[] memory sheets = new SignedSheet[](2);
         (sheets[0], sheets[1]) = (signedSheet(alice, 2, rootOf(other), ALICE_KEY), batch.sheets[0]);
         batch.sheets = sheets;
-        refused(batch, IClearing.NotInSheet.selector);
+        refused(batch, IClearingBase.NotInSheet.selector);
         batch.orders[0].signature = abi.encodePacked(uint256(1), tail(batch.orders[0].signature));
         settle(batch);
     }
@@ -96,7 +96,7 @@ contract SettleSheetsTest is ClearingTest {
         Batch memory batch = batchFor(1, ONE);
         batch.orders[0].signature =
             abi.encodePacked(uint256(place), tail(batch.orders[0].signature));
-        refused(batch, IClearing.UnknownSheet.selector);
+        refused(batch, IClearingBase.UnknownSheet.selector);
     }
 
     function test_an_altered_or_cut_proof_is_refused(uint256 change) public {
@@ -106,10 +106,10 @@ contract SettleSheetsTest is ClearingTest {
         bytes32[] memory proof = proofOf(tree, 0);
         Order memory order = batch.orders[0].order;
         batch.orders[0] = leaf(order, 0, new bytes32[](0));
-        refused(batch, IClearing.NotInSheet.selector);
+        refused(batch, IClearingBase.NotInSheet.selector);
         proof[1] = bytes32(uint256(proof[1]) ^ change);
         batch.orders[0] = leaf(order, 0, proof);
-        refused(batch, IClearing.NotInSheet.selector);
+        refused(batch, IClearingBase.NotInSheet.selector);
     }
 
     function test_a_single_order_is_a_tree_of_its_own() public {
@@ -132,7 +132,7 @@ contract SettleSheetsTest is ClearingTest {
         if (field == 2) sheet.deadline ^= change;
         if (field == 3) sheet.root ^= bytes32(uint256(change));
         if (field == 4) sheet.signer = bobAddress;
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_a_high_s_signature_of_a_sheet_is_refused() public {
@@ -141,7 +141,7 @@ contract SettleSheetsTest is ClearingTest {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(ALICE_KEY, digest);
         bytes32 high = bytes32(CURVE_ORDER - uint256(s));
         batch.sheets[0].signature = abi.encodePacked(r, high, v == 27 ? uint8(28) : uint8(27));
-        refused(batch, IClearing.InvalidSignature.selector);
+        refused(batch, IClearingBase.InvalidSignature.selector);
     }
 
     function test_a_sheet_signed_by_a_stranger_moves_nobody() public {
@@ -155,7 +155,7 @@ contract SettleSheetsTest is ClearingTest {
         (sheet.signer, sheet.root) = (bobAddress, rootOf(tree));
         batch.sheets[0].signature = signatureOf(BOB_KEY, clearing.hashQuoteSheet(sheet));
         batch.orders[0] = leaf(orders[0], 0, proofOf(tree, 0));
-        refused(batch, IClearing.SignerNotAuthorised.selector);
+        refused(batch, IClearingBase.SignerNotAuthorised.selector);
     }
 
     function test_a_session_key_signs_sheets() public {
@@ -178,7 +178,7 @@ contract SettleSheetsTest is ClearingTest {
         batch.orders[1] = signed(taker, BOB_KEY);
         vm.warp(START + DAY + late);
         batch.fills[0].time = uint32(START + DAY) + late;
-        refused(batch, IClearing.DeadlinePassed.selector);
+        refused(batch, IClearingBase.DeadlinePassed.selector);
         batch.fills[0].time = uint32(START + DAY);
         settle(batch);
     }
@@ -190,7 +190,7 @@ contract SettleSheetsTest is ClearingTest {
         settle(batch);
         vm.warp(START + DAY);
         batch = batchFor(1, ONE);
-        refused(batch, IClearing.NonceBelowFloor.selector);
+        refused(batch, IClearingBase.NonceBelowFloor.selector);
     }
 
     // ---- a higher sheet voids lower ones
@@ -200,7 +200,7 @@ contract SettleSheetsTest is ClearingTest {
         high = uint64(bound(high, low + 1, type(uint64).max));
         settle(batchFor(low, ONE));
         settle(batchFor(high, ONE));
-        refused(batchFor(low, ONE), IClearing.StaleSheet.selector);
+        refused(batchFor(low, ONE), IClearingBase.StaleSheet.selector);
         settle(batchFor(high, ONE));
         assertEq(high, clearing.sheetNonce(alice), "sheet");
         assertEq(0, clearing.sheetNonce(bob), "another account");
@@ -218,7 +218,7 @@ contract SettleSheetsTest is ClearingTest {
         (batch.fills[0], batch.fills[1]) = (fillOf(ONE, PRICE), fillOf(ONE, PRICE));
         (batch.fills[0].taker, batch.fills[1].taker) = (2, 2);
         batch.fills[0].maker = 1; // the newer sheet first
-        refused(batch, IClearing.StaleSheet.selector);
+        refused(batch, IClearingBase.StaleSheet.selector);
         (batch.fills[0].maker, batch.fills[1].maker) = (0, 1);
         settle(batch);
     }
@@ -233,7 +233,7 @@ contract SettleSheetsTest is ClearingTest {
     }
 
     function test_a_sheet_without_a_nonce_is_refused() public {
-        refused(batchFor(0, ONE), IClearing.StaleSheet.selector);
+        refused(batchFor(0, ONE), IClearingBase.StaleSheet.selector);
     }
 
     function test_orders_signed_by_themselves_know_no_sheet() public {

@@ -3,7 +3,13 @@ pragma solidity 0.8.37;
 
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
-import {IClearing, Order, Withdraw, Withdrawal} from "../src/interfaces/IClearing.sol";
+import {
+    IClearing,
+    IClearingBase,
+    Order,
+    Withdraw,
+    Withdrawal
+} from "../src/interfaces/IClearing.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {ClearingTest} from "./ClearingTest.sol";
@@ -21,7 +27,7 @@ contract SettleWithdrawalsTest is ClearingTest {
         request = resigned(request.withdrawal, ALICE_KEY);
 
         vm.expectEmit(address(clearing));
-        emit IClearing.Withdrawn(alice, address(usdc), amount, recipient, 5);
+        emit IClearingBase.Withdrawn(alice, address(usdc), amount, recipient, 5);
         settle(withdrawBatch(request));
         assertEq(amount, usdc.balanceOf(recipient), "arrived");
         assertEq(before - int256(amount), cashOf(alice), "cash");
@@ -30,12 +36,12 @@ contract SettleWithdrawalsTest is ClearingTest {
     function test_a_withdrawal_is_never_paid_twice() public {
         Withdraw memory request = withdrawOf(alice, ALICE_KEY, 1, 5);
         settle(withdrawBatch(request));
-        refused(withdrawBatch(request), IClearing.NonceUsed.selector);
+        refused(withdrawBatch(request), IClearingBase.NonceUsed.selector);
 
         Batch memory batch = batchOf(0, 0, 0, 2);
         batch.withdrawals[0] = withdrawOf(alice, ALICE_KEY, 1, 6);
         batch.withdrawals[1] = batch.withdrawals[0];
-        refused(batch, IClearing.NonceUsed.selector);
+        refused(batch, IClearingBase.NonceUsed.selector);
     }
 
     function test_a_withdrawal_and_an_order_never_share_a_nonce(uint16 version) public {
@@ -43,20 +49,20 @@ contract SettleWithdrawalsTest is ClearingTest {
         Order memory maker = orderOf(alice, BUY, (1 << 48) - 1, 1e4, 5);
         maker.version = version;
         Batch memory batch = tradeOf(maker, orderOf(bob, SELL, ONE, 1e4, 5), ONE, 1e4);
-        refused(batch, IClearing.Overfilled.selector);
+        refused(batch, IClearingBase.Overfilled.selector);
         trade(call, ONE, 1e4, 6);
-        refused(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 6)), IClearing.NonceUsed.selector);
+        refused(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 6)), IClearingBase.NonceUsed.selector);
         batch = tradeOf(orderOf(alice, BUY, ONE, 1e4, 7), orderOf(bob, SELL, ONE, 1e4, 7), ONE, 1e4);
         batch.withdrawals = new Withdraw[](1);
         batch.withdrawals[0] = withdrawOf(alice, ALICE_KEY, 1, 7);
-        refused(batch, IClearing.NonceUsed.selector); // in one batch neither
+        refused(batch, IClearingBase.NonceUsed.selector); // in one batch neither
     }
 
     function test_no_more_than_the_cash_leaves(uint256 amount) public {
         amount = bound(amount, uint256(cashOf(alice)) + 1, type(uint256).max);
         refused(
             withdrawBatch(withdrawOf(alice, ALICE_KEY, amount, 5)),
-            IClearing.InsufficientCash.selector
+            IClearingBase.InsufficientCash.selector
         );
     }
 
@@ -69,7 +75,7 @@ contract SettleWithdrawalsTest is ClearingTest {
         batch.withdrawals = new Withdraw[](1);
         batch.withdrawals[0] = withdrawOf(bob, BOB_KEY, cash + 1e6, 2);
         batch.withdrawals[0].seqOffset = withdrawSeq;
-        if (withdrawSeq < 10) return refused(batch, IClearing.InsufficientCash.selector);
+        if (withdrawSeq < 10) return refused(batch, IClearingBase.InsufficientCash.selector);
         settle(batch);
         assertEq(0, cashOf(bob), "cash");
     }
@@ -78,15 +84,15 @@ contract SettleWithdrawalsTest is ClearingTest {
         vm.prank(aliceAddress);
         clearing.setSessionKey(sessionAddress, type(uint64).max);
         Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
-        refused(withdrawBatch(resigned(w, SESSION_KEY)), IClearing.InvalidSignature.selector);
+        refused(withdrawBatch(resigned(w, SESSION_KEY)), IClearingBase.InvalidSignature.selector);
         w.signer = sessionAddress;
-        refused(withdrawBatch(resigned(w, SESSION_KEY)), IClearing.SignerNotAuthorised.selector);
+        refused(withdrawBatch(resigned(w, SESSION_KEY)), IClearingBase.SignerNotAuthorised.selector);
     }
 
     function test_a_withdrawal_from_another_account_is_refused() public {
         Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
         w.subaccountId = bob;
-        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.SignerNotAuthorised.selector);
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearingBase.SignerNotAuthorised.selector);
     }
 
     function test_an_altered_withdrawal_is_refused(uint8 field, uint160 change) public {
@@ -96,7 +102,7 @@ contract SettleWithdrawalsTest is ClearingTest {
         if (field == 0) request.withdrawal.amount = 101;
         if (field == 1) request.withdrawal.nonce ^= uint64(change) | 1;
         if (field == 2) request.withdrawal.deadline ^= 1;
-        refused(withdrawBatch(request), IClearing.InvalidSignature.selector);
+        refused(withdrawBatch(request), IClearingBase.InvalidSignature.selector);
     }
 
     function test_an_altered_recipient_is_refused(address recipient) public {
@@ -105,7 +111,7 @@ contract SettleWithdrawalsTest is ClearingTest {
         );
         Withdraw memory request = withdrawOf(alice, ALICE_KEY, 100, 5);
         request.withdrawal.recipient = recipient;
-        refused(withdrawBatch(request), IClearing.InvalidSignature.selector);
+        refused(withdrawBatch(request), IClearingBase.InvalidSignature.selector);
     }
 
     function test_the_deadline_is_the_last_second() public {
@@ -113,7 +119,7 @@ contract SettleWithdrawalsTest is ClearingTest {
         request.withdrawal.deadline = START;
         request = resigned(request.withdrawal, ALICE_KEY);
         request.time++;
-        refused(withdrawBatch(request), IClearing.DeadlinePassed.selector);
+        refused(withdrawBatch(request), IClearingBase.DeadlinePassed.selector);
         request.time--;
         settle(withdrawBatch(request));
     }
@@ -122,19 +128,21 @@ contract SettleWithdrawalsTest is ClearingTest {
         vm.assume(token != address(usdc));
         Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
         w.token = token;
-        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.InsufficientCollateral.selector);
+        refused(
+            withdrawBatch(resigned(w, ALICE_KEY)), IClearingBase.InsufficientCollateral.selector
+        );
         (w.token, w.amount) = (address(usdc), 0);
-        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.ZeroAmount.selector);
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearingBase.ZeroAmount.selector);
         (w.amount, w.recipient) = (1, address(0));
-        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.InvalidRecipient.selector);
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearingBase.InvalidRecipient.selector);
         w.recipient = address(clearing);
-        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.InvalidRecipient.selector);
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearingBase.InvalidRecipient.selector);
     }
 
     function test_an_unopened_subaccount_is_refused() public {
         Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 1, 5).withdrawal;
         w.subaccountId = 1000;
-        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearing.UnknownSubaccount.selector);
+        refused(withdrawBatch(resigned(w, ALICE_KEY)), IClearingBase.UnknownSubaccount.selector);
     }
 }
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ICustody, ILedger} from "./ICustody.sol";
 import {IHoldings} from "./IMargin.sol";
+import {IOracle} from "./IOracle.sol";
 
 /// @dev Units everywhere: cash, price and fee in 1e-6 USDC (price per contract), quantity in 1e-4
 /// contracts, times in UTC seconds. `instrument` is the packed id of InstrumentLib.
@@ -112,9 +113,23 @@ struct Position {
     int128 cost; // paid for a linear position and not yet released; 0 of options
 }
 
-/// @title Clearing: holds collateral, cash and positions, and believes only signatures
-/// @notice Subaccount 1 is the venue's fee account.
-interface IClearing is ILedger, IHoldings {
+/// @notice What Clearing and each of its modules are built with; they must agree.
+struct Terms {
+    address usdc;
+    IOracle oracle;
+    uint64 maxBatchAge; // seconds after which a batch can no longer settle a fill
+    /// Seconds between an owner's cancel and the contract's obedience. Not below maxBatchAge, so a
+    /// second cancel cannot reach back to a fill that the first one still allowed.
+    uint64 cancelDelay;
+}
+
+/// @notice Code that runs in Clearing's storage by delegatecall: one contract would be too large.
+struct Modules {
+    address settler;
+}
+
+/// @title What Clearing and its modules refuse and log
+interface IClearingBase {
     // ---- refusals of the owner's functions
 
     error ZeroAddress();
@@ -125,6 +140,7 @@ interface IClearing is ILedger, IHoldings {
     error NotCustody();
     error TokenNotSixDecimals();
     error CancelDelayTooShort();
+    error WrongModule(address module);
 
     // ---- refusals of settle, in the order of the checks
 
@@ -184,7 +200,11 @@ interface IClearing is ILedger, IHoldings {
     event Realised(
         uint64 indexed subaccountId, uint64 indexed instrument, int64 quantity, int256 payoff
     );
+}
 
+/// @title Clearing: holds collateral, cash and positions, and believes only signatures
+/// @notice Subaccount 1 is the venue's fee account.
+interface IClearing is IClearingBase, ILedger, IHoldings {
     // ---- owners
 
     /// @notice Opens the next subaccount; it belongs to the caller, for ever.

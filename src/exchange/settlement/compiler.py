@@ -20,6 +20,7 @@ from exchange.settlement.errors import ToolMissing
 
 _ROOTS: Final = {
     "Clearing": "src/Clearing.sol",
+    "Settler": "src/Settler.sol",
     "Custody": "src/Custody.sol",
     "Oracle": "src/Oracle.sol",
     "Margin": "src/Margin.sol",

@@ -17,6 +17,8 @@ from exchange.settlement.margin_proof import set_parameters_calldata
 from exchange.signing import address_of
 
 RELAYER_ROLE: Final = 1
+# In the order of `Modules` in IClearing.sol.
+CLEARING_MODULES: Final = ("Settler",)
 # Collateral of local chains: short name, name and decimals.
 _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))
 _ROOT_AGE_MAX_S: Final = 15 * 60
@@ -50,17 +52,9 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     usdc = _create(node, key, artifacts["MockUSDC"])
     oracle = _create(node, key, artifacts["Oracle"], signers, options.oracle_threshold)
     manager = _create(node, key, artifacts["AccessManager"], address_of(key))
-    clearing = _create(
-        node,
-        key,
-        artifacts["Clearing"],
-        manager,
-        usdc,
-        oracle,
-        options.treasury,
-        options.batch_age_max_s,
-        options.cancel_delay_s,
-    )
+    terms = (usdc, oracle, options.batch_age_max_s, options.cancel_delay_s)
+    modules = tuple(_create(node, key, artifacts[name], terms) for name in CLEARING_MODULES)
+    clearing = _create(node, key, artifacts["Clearing"], manager, options.treasury, terms, modules)
     _grant_settle(node, key, manager, clearing, options.relayer)
     genesis_hash = node.block_hash(0)
     assert genesis_hash is not None
@@ -125,7 +119,14 @@ def _constructor_words(artifact: Artifact, arguments: tuple[object, ...]) -> byt
     inputs: list[dict[str, Any]] = next(
         (item["inputs"] for item in artifact.abi if item["type"] == "constructor"), []
     )
-    return encode([item["type"] for item in inputs], arguments)
+    return encode([_type_of(item) for item in inputs], arguments)
+
+
+def _type_of(item: dict[str, Any]) -> str:
+    """A struct's type is written as its fields in brackets."""
+    if item["type"] != "tuple":
+        return str(item["type"])
+    return f"({','.join(map(_type_of, item['components']))})"
 
 
 def _grant_settle(node: Node, key: bytes, manager: str, clearing: str, relayer: str) -> None:

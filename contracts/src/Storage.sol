@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+
+import {IClearing, IClearingBase, Position, Terms} from "./interfaces/IClearing.sol";
+import {ICustody} from "./interfaces/ICustody.sol";
+import {IOracle} from "./interfaces/IOracle.sol";
+import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
+
+/// @title Storage: where the ledger lies, for Clearing and each module that runs in its place
+/// @dev Clearing and its modules inherit it first, and no module adds storage of its own: so all of
+/// them mean the same slots. The layout is drawn in docs/contracts.md. Immutables are in the code,
+/// so each has its own copy; Clearing refuses modules whose copies differ.
+abstract contract Storage is IClearingBase, EIP712 {
+    using DelayedLib for Delayed;
+
+    struct Account {
+        address owner;
+        int80 cash;
+        uint16 positions; // that are not zero
+    }
+
+    struct FundingInForce {
+        uint64 ordinal;
+        int64 index;
+    }
+
+    /// @dev Where the chain of batches ends.
+    struct Tip {
+        uint64 number;
+        uint64 lastSeq;
+        uint64 riskEpoch;
+        uint64 lastTime;
+    }
+
+    uint64 internal constant FEE_ACCOUNT = 1;
+    int256 internal constant QUANTITY_SCALE = 1e4;
+
+    address public immutable USDC;
+    IOracle public immutable ORACLE;
+    /// @notice See Terms.
+    uint64 public immutable MAX_BATCH_AGE;
+    /// @notice See Terms.
+    uint64 public immutable CANCEL_DELAY;
+
+    uint64 internal _subaccountCount;
+    mapping(uint64 subaccountId => Account) internal _accounts;
+    mapping(uint64 subaccountId => mapping(uint64 instrument => Position)) internal _positions;
+    mapping(uint64 subaccountId => mapping(uint256 slot => uint256 states)) internal _orderStates;
+    mapping(uint64 subaccountId => Delayed) internal _nonceFloors;
+    mapping(address owner => mapping(address key => Delayed)) internal _sessionKeys;
+    mapping(uint64 subaccountId => mapping(address token => uint256 amount)) internal _collateral;
+    mapping(uint64 subaccountId => uint64 nonce) internal _sheetNonces;
+    mapping(uint64 subaccountId => mapping(uint256 window => uint256 marks)) internal _orderMarks;
+    mapping(uint64 instrument => FundingInForce) internal _fundings;
+    Tip internal _tip;
+    bytes32 internal _lastHash;
+
+    constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
+        if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();
+        if (terms_.cancelDelay < terms_.maxBatchAge) revert CancelDelayTooShort();
+        (USDC, ORACLE) = (terms_.usdc, terms_.oracle);
+        (MAX_BATCH_AGE, CANCEL_DELAY) = (terms_.maxBatchAge, terms_.cancelDelay);
+    }
+
+    /// @notice What this contract was built with.
+    function terms() public view returns (Terms memory) {
+        return Terms(USDC, ORACLE, MAX_BATCH_AGE, CANCEL_DELAY);
+    }
+
+    /// @dev For modules, which are older than Custody: they run in Clearing's place, and it knows.
+    function _custody() internal view returns (ICustody) {
+        return IClearing(address(this)).CUSTODY();
+    }
+
+    function _requireOpen(uint64 subaccountId) internal view {
+        if (_accounts[subaccountId].owner == address(0)) revert UnknownSubaccount(subaccountId);
+    }
+
+    /// @dev 65 bytes, low s, v 27 or 28, signer not zero: OpenZeppelin refuses the rest.
+    function _requireSignature(bytes32 structHash, address signer, bytes calldata signature)
+        internal
+        view
+    {
+        bytes32 digest = _hashTypedDataV4(structHash);
+        (address recovered, ECDSA.RecoverError fault,) = ECDSA.tryRecoverCalldata(digest, signature);
+        if (fault != ECDSA.RecoverError.NoError || recovered != signer) {
+            revert InvalidSignature(digest);
+        }
+    }
+}
