@@ -78,6 +78,7 @@ from exchange.model import (
     TriggerKind,
 )
 from exchange.signing import trigger_hash
+from exchange.terms import INTEREST_RATE_MAX
 
 Draw = Callable[[int, int], int]  # an integer between two bounds, both possible
 Events = tuple[AnyEvent, ...]
@@ -117,7 +118,7 @@ MONEY: Final = {
         msgspec.structs.replace(asset, total_cap=tokens(4)) for asset in COLLATERALS
     ),
     "transfers": True,
-    "interest": InterestParameters(rate=10 * RATIO_SCALE, interval_ns=NS, debt_max=usdc(4_000)),
+    "interest": InterestParameters(rate=INTEREST_RATE_MAX, interval_ns=NS, debt_max=usdc(4_000)),
     "position_limits": (
         PositionLimit(underlying_id=1, contracts_max=contracts(9), open_interest_max=contracts(8)),
     ),

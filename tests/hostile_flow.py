@@ -26,7 +26,7 @@ from exchange.commands import (
 from exchange.fixed import RATIO_SCALE
 from exchange.journal import EntryEncoder
 from exchange.model import Leg, Side, TimeInForce
-from exchange.terms import InterestParameters, PositionLimit
+from exchange.terms import INTEREST_RATE_MAX, InterestParameters, PositionLimit
 
 TICK: Final = 10_000
 WIRE_MAX: Final = (1 << 63) - 1
@@ -55,7 +55,7 @@ class HostileFlow(Flow):
         return known | {
             "breaker": None,
             "interest": InterestParameters(
-                rate=RATIO_SCALE * 5, interval_ns=NS, debt_max=usdc(30_000)
+                rate=INTEREST_RATE_MAX, interval_ns=NS, debt_max=usdc(30_000)
             ),
             "limits": msgspec.structs.replace(known["limits"], combos_max=4),
             "liquidation": LIQUIDATION,

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
+import {Debts} from "./Debts.sol";
 import {Payoffs} from "./Payoffs.sol";
 import {IClearing, Order, Position, QuoteSheet, Withdrawal} from "./interfaces/IClearing.sol";
 import {ICustody, ILedger} from "./interfaces/ICustody.sol";
@@ -14,7 +15,7 @@ import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 
 /// @title Accounts: what owners may do to the ledger, and what all may see of it
 /// @dev Knows nothing of batches.
-abstract contract Accounts is Payoffs, IClearing {
+abstract contract Accounts is Payoffs, Debts, IClearing {
     using DelayedLib for Delayed;
     using InstrumentLib for uint64;
     using InstrumentLib for uint256;
@@ -30,6 +31,7 @@ abstract contract Accounts is Payoffs, IClearing {
     constructor(ICustody custody, address treasury) {
         if (treasury == address(0)) revert ZeroAddress();
         CUSTODY = custody;
+        _interestWindow.until = uint64(block.timestamp);
         _open(treasury);
     }
 
@@ -45,8 +47,12 @@ abstract contract Accounts is Payoffs, IClearing {
         if (msg.sender != address(CUSTODY)) revert NotCustody();
         _requireOpen(subaccountId);
 
-        if (token == USDC) _accounts[subaccountId].cash += amount.toInt256().toInt80();
-        else _collateral[subaccountId][token] += amount;
+        if (token == USDC) {
+            _accounts[subaccountId].cash += amount.toInt256().toInt80();
+            _remember(subaccountId, amount);
+        } else {
+            _collateral[subaccountId][token] += amount;
+        }
         emit Deposited(subaccountId, token, amount);
     }
 
@@ -73,7 +79,8 @@ abstract contract Accounts is Payoffs, IClearing {
     /// @inheritdoc IClearing
     function realise(uint64 subaccountId, uint64[] calldata instruments) external {
         _requireOpen(subaccountId);
-        int256 cash = _accounts[subaccountId].cash;
+        int256 before = _accounts[subaccountId].cash;
+        int256 cash = before;
         for (uint256 i = 0; i < instruments.length; i++) {
             uint64 instrument = instruments[i];
             if (!instrument.expiredAt(block.timestamp - 1 - MAX_BATCH_AGE)) {
@@ -86,6 +93,7 @@ abstract contract Accounts is Payoffs, IClearing {
             cash += _realise(subaccountId, instrument, held.quantity, held.cost);
         }
         _accounts[subaccountId].cash = cash.toInt80();
+        if (cash > before) _remember(subaccountId, (cash - before).toUint256());
     }
 
     // ---- views

@@ -15,6 +15,7 @@ import {Batch, IClearing, Modules, Terms} from "./interfaces/IClearing.sol";
 /// contract's storage. Nobody can exchange a module.
 contract Clearing is Accounts, AccessManaged, ReentrancyGuard {
     address public immutable SETTLER;
+    address public immutable PAYMENTS;
 
     constructor(address authority, address treasury, Terms memory terms_, Modules memory modules)
         Storage(terms_)
@@ -22,11 +23,13 @@ contract Clearing is Accounts, AccessManaged, ReentrancyGuard {
         AccessManaged(authority)
     {
         SETTLER = _sameTerms(modules.settler);
+        PAYMENTS = _sameTerms(modules.payments);
     }
 
     /// @inheritdoc IClearing
-    function settle(Batch calldata) external restricted nonReentrant {
+    function settle(Batch calldata batch) external restricted nonReentrant {
         _run(SETTLER);
+        if (batch.withdrawals.length != 0) _run(PAYMENTS);
     }
 
     // ---- inside

@@ -59,7 +59,8 @@ abstract contract Fills is Payoffs {
         uint256 checkedTime; // 0: none was
         uint256 nextPayoff;
         uint256 nextWithdrawal;
-        uint256 nextOtherSeq; // where the next payoff or withdrawal is
+        uint256 nextInterest;
+        uint256 nextOtherSeq; // where the next item that is no fill is
     }
 
     /// @notice Seconds by which a fill's time may be ahead of the block's.
@@ -79,7 +80,8 @@ abstract contract Fills is Payoffs {
         uint256 legFills =
             batch.combos.length == 0 ? 0 : 2 * (batch.fills.length / PackedLib.FILL_SIZE);
         run.ledger = LedgerLib.create(
-            1 + count + batch.payoffs.length + batch.withdrawals.length,
+            1 + count + batch.payoffs.length + 2 * batch.withdrawals.length
+                + batch.interests.length,
             count + batch.payoffs.length + legFills
         );
         run.orders = LedgerLib.emptyOrders(count);

@@ -3,25 +3,27 @@ pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
+import {Debts} from "./Debts.sol";
 import {Fills} from "./Fills.sol";
 import {Storage} from "./Storage.sol";
-import {Batch, Header, Payoff, Terms, Withdraw, Withdrawal} from "./interfaces/IClearing.sol";
-import {ICustody} from "./interfaces/ICustody.sol";
-import {DelayedLib} from "./libraries/DelayedLib.sol";
-import {Delayed} from "./libraries/DelayedLib.sol";
+import {
+    Batch,
+    Header,
+    Interest,
+    Payoff,
+    Terms,
+    Withdraw,
+    Withdrawal
+} from "./interfaces/IClearing.sol";
 import {AccountNow, Ledger, LedgerLib, PositionNow} from "./libraries/LedgerLib.sol";
-import {OrderLib} from "./libraries/OrderLib.sol";
-import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 import {PackedLib} from "./libraries/PackedLib.sol";
 
 /// @title Settler: a batch, checked and moved in memory in `seq` order, then stored
 /// @dev A module of Clearing, which checks the caller. The relayer chooses what to send, but
 /// nothing it sends can move an account without the owner's signature, or create cash or positions.
 /// Called by itself it moves nothing: nobody has anything in its own storage.
-contract Settler is Fills {
-    using DelayedLib for Delayed;
+contract Settler is Fills, Debts {
     using LedgerLib for AccountNow;
-    using OrderLib for Withdrawal;
     using PackedLib for bytes;
     using PackedLib for uint256;
     using SafeCast for int256;
@@ -47,7 +49,6 @@ contract Settler is Fills {
             batch.header.lastSeq,
             batch.header.stateRoot
         );
-        _pay(batch.withdrawals);
     }
 
     // ---- checks
@@ -74,7 +75,7 @@ contract Settler is Fills {
 
     // ---- replay in seq order
 
-    /// @dev Merges the three lists; on the same seq fills, then payoffs, then withdrawals.
+    /// @dev Merges the lists; on the same seq fills, then payoffs, withdrawals, interest.
     function _replay(Run memory run, Batch calldata batch) private {
         bytes calldata fills = batch.fills;
         uint256 count = fills.length / PackedLib.FILL_SIZE;
@@ -83,40 +84,44 @@ contract Settler is Fills {
             (uint256 match_, uint256 fees) = fills.record(i, PackedLib.FILL_SIZE);
             uint256 seqOffset = match_.seqOffsetOf();
             if (run.nextOtherSeq < seqOffset) {
-                _replayOthers(run, batch.payoffs, batch.withdrawals, seqOffset);
+                _replayOthers(run, batch, seqOffset);
             }
             if (seqOffset != run.seqOffset) _advance(run, seqOffset);
             _advanceTime(run, match_.timeOf());
             _fill(run, match_, fees);
         }
-        _replayOthers(run, batch.payoffs, batch.withdrawals, type(uint256).max);
+        _replayOthers(run, batch, type(uint256).max);
         _closeCombos(run);
     }
 
-    /// @dev Applies the payoffs and withdrawals that come before `seqOffset`.
-    function _replayOthers(
-        Run memory run,
-        Payoff[] calldata payoffs,
-        Withdraw[] calldata withdrawals,
-        uint256 seqOffset
-    ) private {
+    /// @dev Applies what is no fill and comes before `seqOffset`.
+    function _replayOthers(Run memory run, Batch calldata batch, uint256 seqOffset) private {
+        (Payoff[] calldata payoffs, Withdraw[] calldata withdrawals) =
+            (batch.payoffs, batch.withdrawals);
+        Interest[] calldata interests = batch.interests;
         while (true) {
-            (uint256 p, uint256 w) = (run.nextPayoff, run.nextWithdrawal);
+            (uint256 p, uint256 w, uint256 i) =
+                (run.nextPayoff, run.nextWithdrawal, run.nextInterest);
             uint256 payoffSeq = p < payoffs.length ? payoffs[p].seqOffset : type(uint256).max;
             uint256 withdrawSeq =
                 w < withdrawals.length ? withdrawals[w].seqOffset : type(uint256).max;
-            if (payoffSeq >= seqOffset && withdrawSeq >= seqOffset) {
-                run.nextOtherSeq = payoffSeq < withdrawSeq ? payoffSeq : withdrawSeq;
+            uint256 seq = i < interests.length ? interests[i].seqOffset : type(uint256).max;
+            if (withdrawSeq <= seq) seq = withdrawSeq;
+            if (payoffSeq <= seq) seq = payoffSeq;
+            if (seq >= seqOffset) {
+                run.nextOtherSeq = seq;
                 return;
             }
-            if (payoffSeq <= withdrawSeq) {
-                _advance(run, payoffSeq);
+            _advance(run, seq);
+            if (seq == payoffSeq) {
                 _applyPayoff(run.ledger, payoffs[p]);
                 run.nextPayoff = p + 1;
-            } else {
-                _advance(run, withdrawSeq);
-                _withdraw(run, withdrawals[w]);
+            } else if (seq == withdrawSeq) {
+                _moveCash(run, withdrawals[w]);
                 run.nextWithdrawal = w + 1;
+            } else {
+                _charge(run, interests[i]);
+                run.nextInterest = i + 1;
             }
         }
     }
@@ -139,64 +144,37 @@ contract Settler is Fills {
         (position.quantity, position.cost) = (0, 0);
     }
 
-    function _withdraw(Run memory run, Withdraw calldata request) private {
-        Withdrawal calldata w = request.withdrawal;
+    /// @dev The cash of a withdrawal or transfer, at its place. Whether it was signed, and all
+    /// else, Payments checks once the ledger is stored.
+    function _moveCash(Run memory run, Withdraw calldata request) private view {
         _advanceTime(run, request.time);
+        Withdrawal calldata w = request.withdrawal;
+        if (w.token != USDC) return;
         AccountNow memory holder = _loadAccount(run.ledger, w.subaccountId);
-        if (w.amount == 0) revert ZeroAmount();
-        if (w.recipient == address(0) || w.recipient == address(this)) revert InvalidRecipient();
-        if (w.deadline < request.time) revert DeadlinePassed();
-        if (w.nonce < holder.floor.loadedValueAt(request.time)) revert NonceBelowFloor();
-        if (w.signer != holder.owner) revert SignerNotAuthorised();
-        _requireSignature(w.hash(), w.signer, request.signature);
-
-        _debit(holder, w);
-        emit Withdrawn(w.subaccountId, w.token, w.amount, w.recipient, w.nonce);
-    }
-
-    /// @dev Collateral straight to storage: no fill moves it.
-    function _debit(AccountNow memory holder, Withdrawal calldata w) private {
-        if (w.token == USDC) {
-            if (holder.cash < 0 || w.amount > holder.cash.toUint256()) revert InsufficientCash();
-            holder.cash -= w.amount.toInt256();
-        } else {
-            uint256 balance = _collateral[w.subaccountId][w.token];
-            if (w.amount > balance) revert InsufficientCollateral();
-            _collateral[w.subaccountId][w.token] = balance - w.amount;
+        if (holder.cash < 0 || w.amount > holder.cash.toUint256()) revert InsufficientCash();
+        int256 amount = w.amount.toInt256();
+        holder.cash -= amount;
+        if (request.toSubaccountId != 0) {
+            _loadAccount(run.ledger, request.toSubaccountId).cash += amount;
         }
     }
 
-    // ---- write, then pay
+    function _charge(Run memory run, Interest calldata item) private {
+        _advanceTime(run, item.time);
+        AccountNow memory debtor = _loadAccount(run.ledger, item.subaccountId);
+        _boundInterest(item.subaccountId, debtor.cash, item.amount, item.time);
+        int256 amount = item.amount.toInt256();
+        debtor.cash -= amount;
+        run.ledger.accounts[0].cash += amount;
+    }
+
+    // ---- write
 
     function _store(Run memory run, Batch calldata batch, bytes32 batchHash) private {
         _storeFilled(run.orders);
-        _storeWithdrawn(batch.withdrawals);
         _storeLedger(run.ledger);
         Header calldata header = batch.header;
         _tip = Tip(header.number, header.lastSeq, header.riskEpoch, uint64(run.time));
         _lastHash = batchHash;
-    }
-
-    /// @dev After the orders' marks, so that a nonce which fills in the same batch counts as used.
-    function _storeWithdrawn(Withdraw[] calldata withdrawals) private {
-        for (uint256 i = 0; i < withdrawals.length; i++) {
-            uint64 nonce = withdrawals[i].withdrawal.nonce;
-            uint256 window = OrderStateLib.windowOf(nonce);
-            mapping(uint256 => uint256) storage stored =
-                _orderMarks[withdrawals[i].withdrawal.subaccountId];
-            uint256 marks = stored[window];
-            if (OrderStateLib.marksOf(marks, nonce) != 0) revert NonceUsed();
-            stored[window] = OrderStateLib.marked(marks, nonce, OrderStateLib.DONE);
-        }
-    }
-
-    /// @dev What cannot be paid now waits in Custody: nobody's refusal stops the venue.
-    function _pay(Withdraw[] calldata withdrawals) private {
-        if (withdrawals.length == 0) return;
-        ICustody custody = _custody();
-        for (uint256 i = 0; i < withdrawals.length; i++) {
-            Withdrawal calldata w = withdrawals[i].withdrawal;
-            custody.pay(w.token, w.recipient, w.amount);
-        }
     }
 }

@@ -36,6 +36,20 @@ abstract contract Storage is IClearingBase, EIP712 {
         uint64 lastTime;
     }
 
+    /// @dev USDC that came in by other ways than batches, lately.
+    struct Credits {
+        uint64 window; // of CANCEL_DELAY seconds
+        uint96 sum; // within it
+        uint96 before; // within the one before
+    }
+
+    /// @dev One accrual: each debt is charged once for the time since the one before.
+    struct InterestWindow {
+        uint64 since;
+        uint64 until;
+        uint64 subaccountId; // the last charged; they ascend
+    }
+
     uint64 internal constant FEE_ACCOUNT = 1;
     int256 internal constant QUANTITY_SCALE = 1e4;
 
@@ -58,6 +72,8 @@ abstract contract Storage is IClearingBase, EIP712 {
     mapping(uint64 instrument => FundingInForce) internal _fundings;
     Tip internal _tip;
     bytes32 internal _lastHash;
+    mapping(uint64 subaccountId => Credits) internal _credits;
+    InterestWindow internal _interestWindow;
 
     constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
         if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();

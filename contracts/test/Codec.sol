@@ -5,6 +5,7 @@ import {
     Batch as PackedBatch,
     Funding,
     Header,
+    Interest,
     Leg,
     Order,
     Payoff,
@@ -43,6 +44,7 @@ struct Batch {
     Funding[] fundings;
     Payoff[] payoffs;
     Withdraw[] withdrawals;
+    Interest[] interests;
 }
 
 /// @dev Packs batches as PackedLib reads them: the slow twin of settlement/packed.py.
@@ -75,7 +77,8 @@ abstract contract Codec {
             combos: batch.combos,
             fundings: batch.fundings,
             payoffs: batch.payoffs,
-            withdrawals: batch.withdrawals
+            withdrawals: batch.withdrawals,
+            interests: batch.interests
         });
     }
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {
     Funding,
+    Interest,
     Order,
     Payoff,
     Position,
@@ -30,11 +31,16 @@ contract Handler is ClearingTest {
     uint256 public trades;
     uint256 public quotes;
     uint256 public payoffs;
+    uint256 public transfers;
+    uint256 public charges;
     uint64 public ordinal;
     int64 internal lastIndex;
     bool public settledTwice;
     bool public floorFell;
     bool public sheetWentBack;
+    uint64[ACTORS] public others;
+    uint64[ACTORS] internal otherNonces;
+    uint64 internal lastCharge = START;
     uint64[ACTORS] internal floors;
     uint64[ACTORS] internal sheets;
 
@@ -116,6 +122,45 @@ contract Handler is ClearingTest {
         uint256 before = usdc.balanceOf(address(custody));
         settleOnce(batch);
         withdrawn += before - usdc.balanceOf(address(custody));
+    }
+
+    /// @dev To a second subaccount of the same owner, which is opened for it, or back.
+    function transfer(uint256 who, uint256 amount, bool back) public {
+        who %= ACTORS;
+        if (others[who] == 0) others[who] = open(vm.addr(ownerKey(who)), 0);
+        (uint64 from, uint64 to) = back ? (others[who], ids[who]) : (ids[who], others[who]);
+        int256 cash = cashOf(from);
+        if (cash <= 0) {
+            uint256 missing = uint256(1000 - cash);
+            fund(vm.addr(ownerKey(who)), from, missing);
+            (cash, deposited) = (1000, deposited + missing);
+        }
+        amount = bound(amount, 1, uint256(cash));
+        uint64 nonce = back ? ++otherNonces[who] : nonces[who]++;
+        settleOnce(withdrawBatch(transferOf(from, to, ownerKey(who), amount, nonce)));
+        transfers++;
+    }
+
+    /// @dev Every debtor pays as much as is allowed of what it owes.
+    function charge() public {
+        Batch memory batch = batchOf(0, 0, 0, 0);
+        uint64 now_ = uint64(block.timestamp);
+        if (now_ == lastCharge) return;
+        batch.interests = new Interest[](ACTORS);
+        uint256 count;
+        for (uint256 i = 0; i < ACTORS; i++) {
+            int256 cash = cashOf(ids[i]);
+            if (cash >= 0) continue;
+            uint256 amount = uint256(-cash) * (now_ - lastCharge) / (2 * 365 days);
+            batch.interests[count++] = Interest(0, uint32(now_), ids[i], amount);
+        }
+        Interest[] memory interests = batch.interests;
+        assembly ("memory-safe") {
+            mstore(interests, count) // the rest stays unused
+        }
+        if (count > 0) lastCharge = now_;
+        settleOnce(batch);
+        charges++;
     }
 
     /// @dev Pays one holder only: the others may wait for ever.

@@ -19,7 +19,7 @@ contract InvariantsTest is Test {
     }
 
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](10);
+        bytes4[] memory selectors = new bytes4[](12);
         selectors[0] = Handler.deposit.selector;
         selectors[1] = Handler.trade.selector;
         selectors[2] = Handler.withdraw.selector;
@@ -30,6 +30,8 @@ contract InvariantsTest is Test {
         selectors[7] = Handler.pass.selector;
         selectors[8] = Handler.quote.selector;
         selectors[9] = Handler.accrue.selector;
+        selectors[10] = Handler.transfer.selector;
+        selectors[11] = Handler.charge.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), selectors);
     }
@@ -103,6 +105,11 @@ contract InvariantsTest is Test {
         handler.trade(0, 1, 0, 5, 5);
         handler.quote(0, 1, 0, 5);
         handler.withdraw(1, 1);
+        uint256 transfers = handler.transfers();
+        handler.transfer(1, 5, false);
+        handler.transfer(1, 5, true);
+        assertEq(transfers + 2, handler.transfers(), "transfers");
+        handler.charge();
         handler.trade(0, 1, 6, 5, 7);
         handler.accrue(3);
         handler.trade(1, 0, 6, 9, 2);

@@ -13,6 +13,7 @@ import {
     RiskGroup,
     UnderlyingRisk
 } from "../src/interfaces/IMargin.sol";
+import {RiskRoot} from "../src/interfaces/IOracle.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
 /// @dev One underlying, one expiry, a call and a put of one strike, five scenarios: small enough to
@@ -76,7 +77,9 @@ contract MarginTest is ClearingTest {
     }
 
     function post(uint64 epoch, bytes32 root_) internal {
-        postEpoch(epoch, root_, indexOnly());
+        RiskRoot memory risk =
+            RiskRoot(epoch, uint64(block.timestamp), root_, uint64(block.timestamp));
+        oracle.postRiskRoot(risk, quorum(oracle.hashRiskRoot(risk)));
     }
 
     /// @dev Both options.

@@ -16,10 +16,11 @@ import {Batch} from "./Codec.sol";
 interface IModule {
     function terms() external view returns (Terms memory);
     function SETTLER() external view returns (address);
+    function PAYMENTS() external view returns (address);
 }
 
 contract ModulesTest is ClearingTest {
-    function test_a_module_of_other_terms_is_refused(uint256 which) public {
+    function test_a_module_of_other_terms_is_refused(uint256 which, bool last) public {
         Terms memory terms = IModule(address(clearing)).terms();
         Terms memory other = IModule(address(clearing)).terms();
         which %= 4;
@@ -27,8 +28,15 @@ contract ModulesTest is ClearingTest {
         if (which == 1) other.oracle = IOracle(address(1));
         if (which == 2) other.maxBatchAge--;
         if (which == 3) other.cancelDelay++;
-        Modules memory modules = modulesOf(other);
-        vm.expectRevert(abi.encodeWithSelector(IClearingBase.WrongModule.selector, modules.settler));
+        Modules memory modules = modulesOf(terms);
+        Modules memory wrong = modulesOf(other);
+        if (last) modules.payments = wrong.payments;
+        else modules.settler = wrong.settler;
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IClearingBase.WrongModule.selector, last ? wrong.payments : wrong.settler
+            )
+        );
         vm.deployCode(
             "Clearing.sol:Clearing", abi.encode(address(manager), treasury, terms, modules)
         );
@@ -38,16 +46,18 @@ contract ModulesTest is ClearingTest {
     function test_a_module_called_by_itself_settles_nothing(address caller) public {
         Batch memory fill =
             tradeOf(orderOf(alice, BUY, ONE, 1e6, 1), orderOf(bob, SELL, ONE, 1e6, 1), ONE, 1e6);
-        refusedAlone(caller, fill);
-        refusedAlone(caller, withdrawBatch(withdrawOf(alice, ALICE_KEY, USD, 1)));
-        refusedAlone(caller, batchOf(0, 0, 0, 0));
+        Batch memory withdrawal = withdrawBatch(withdrawOf(alice, ALICE_KEY, USD, 1));
+        address settler = IModule(address(clearing)).SETTLER();
+        refusedAlone(settler, caller, fill);
+        refusedAlone(settler, caller, withdrawal);
+        refusedAlone(settler, caller, batchOf(0, 0, 0, 0));
+        refusedAlone(IModule(address(clearing)).PAYMENTS(), caller, withdrawal);
     }
 
-    function refusedAlone(address caller, Batch memory batch) private {
-        IClearing settler = IClearing(IModule(address(clearing)).SETTLER());
+    function refusedAlone(address module, address caller, Batch memory batch) private {
         PackedBatch memory calldata_ = packed(batch);
         vm.prank(caller);
         vm.expectPartialRevert(IClearingBase.UnknownSubaccount.selector);
-        settler.settle(calldata_);
+        IClearing(module).settle(calldata_);
     }
 }

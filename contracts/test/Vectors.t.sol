@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
 import {IClearing, Order, QuoteSheet, Withdrawal} from "../src/interfaces/IClearing.sol";
 import {DeliveryPrice, IOracle, RiskRoot} from "../src/interfaces/IOracle.sol";
@@ -9,6 +10,16 @@ import {ClearingTest} from "./ClearingTest.sol";
 
 /// @dev The same file proves signing.py; its digests come from a third implementation.
 contract VectorsTest is ClearingTest {
+    struct Transfer {
+        uint64 subaccountId;
+        uint64 toSubaccountId;
+        address token;
+        uint256 amount;
+        uint64 nonce;
+        uint64 deadline;
+        address signer;
+    }
+
     string internal json = vm.readFile("../tests/vectors/eip712.json");
 
     function test_orders_hash_as_in_the_shared_vectors() public {
@@ -31,6 +42,25 @@ contract VectorsTest is ClearingTest {
         for (uint256 i = 0; i < count("Withdrawal"); i++) {
             Withdrawal memory w = abi.decode(words("Withdrawal", i), (Withdrawal));
             check("Withdrawal", i, there.hashWithdrawal(w));
+        }
+    }
+
+    function test_transfers_hash_as_in_the_shared_vectors() public {
+        IClearing there = IClearing(moved("Transfer", address(clearing)));
+        for (uint256 i = 0; i < count("Transfer"); i++) {
+            Transfer memory t = abi.decode(words("Transfer", i), (Transfer));
+            Withdrawal memory w = Withdrawal({
+                subaccountId: t.subaccountId,
+                token: t.token,
+                amount: t.amount,
+                recipient: address(0),
+                nonce: t.nonce,
+                deadline: t.deadline,
+                signer: t.signer
+            });
+            bytes32 domain = there.DOMAIN_SEPARATOR();
+            bytes32 hash = this.transferHash(w, t.toSubaccountId);
+            check("Transfer", i, MessageHashUtils.toTypedDataHash(domain, hash));
         }
     }
 

@@ -3,6 +3,8 @@
 Parts of `Configure`; `commands` passes them on.
 """
 
+from typing import Final
+
 import msgspec
 
 
@@ -23,6 +25,9 @@ class Collateral(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     account_cap: int
     total_cap: int
     isolated: bool = False  # a risk group of its own: its gains offset no position
+
+
+INTEREST_RATE_MAX: Final = 5 * 10**17  # a year, in 1e-18; Payments.sol takes no more
 
 
 class InterestParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):

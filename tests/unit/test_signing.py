@@ -212,6 +212,18 @@ def withdrawal_of(message: dict[str, str]) -> WithdrawalTerms:
     )
 
 
+def transfer_of(message: dict[str, str]) -> TransferTerms:
+    return TransferTerms(
+        subaccount_id=int(message["subaccountId"]),
+        to_subaccount_id=int(message["toSubaccountId"]),
+        token=message["token"],
+        amount=int(message["amount"]),
+        nonce=int(message["nonce"]),
+        deadline=int(message["deadline"]),
+        signer=message["signer"],
+    )
+
+
 def sheet_digest_of(domain: Domain, message: dict[str, str]) -> bytes:
     terms = SheetTerms(
         subaccount_id=int(message["subaccountId"]),
@@ -228,6 +240,7 @@ SIGNED = [
     ("QuoteSheet", signing.SHEET_TYPE, dict, sheet_digest_of),
     ("Order", signing.ORDER_TYPE, order_of, signing.order_digest),
     ("Withdrawal", signing.WITHDRAWAL_TYPE, withdrawal_of, signing.withdrawal_digest),
+    ("Transfer", signing.TRANSFER_TYPE, transfer_of, signing.transfer_digest),
 ]
 
 

@@ -2,7 +2,7 @@
 
 The digests come from eth_account's generic typed-data encoder, which shares no code with
 `signing.py` or the contracts; the tests of both read the file. `words` is the ABI-encoded struct,
-for Solidity to decode. Twenty random structs of each type, then each field at its edges.
+for Solidity to decode. Sixteen random structs of each type, then each field at its edges.
 """
 
 import json
@@ -16,7 +16,7 @@ from eth_account.messages import encode_typed_data
 from eth_utils import keccak, to_checksum_address
 
 SEED: Final = 712
-RANDOM_COUNT: Final = 20
+RANDOM_COUNT: Final = 16
 PRIVATE_KEY: Final = keccak(text="a key for test vectors only")
 CHAIN_ID: Final = 31337
 TYPES: Final = {
@@ -32,8 +32,12 @@ TYPES: Final = {
         "uint64 subaccountId,address token,uint256 amount,address recipient,uint64 nonce,"
         "uint64 deadline,address signer"
     ),
+    "Transfer": (
+        "uint64 subaccountId,uint64 toSubaccountId,address token,uint256 amount,uint64 nonce,"
+        "uint64 deadline,address signer"
+    ),
     "DeliveryPrice": "uint32 underlying,uint64 expiry,uint64 price,uint64 deadline",
-    "RiskRoot": "uint64 epoch,uint64 time,bytes32 root,bytes32 marksRoot,uint64 deadline",
+    "RiskRoot": "uint64 epoch,uint64 time,bytes32 root,uint64 deadline",
 }
 # Of the uint256 fields only `amount` uses its whole width; `instrument` holds an instrument_id.
 BITS: Final = {"instrument": 64}
@@ -41,7 +45,7 @@ BITS: Final = {"instrument": 64}
 
 def domain_of(type_name: str) -> dict[str, object]:
     """Clearing and Oracle have one domain each, at made-up addresses."""
-    contract = "Clearing" if type_name in {"Order", "QuoteSheet", "Withdrawal"} else "Oracle"
+    contract = "Oracle" if type_name in {"DeliveryPrice", "RiskRoot"} else "Clearing"
     return {
         "name": "Hybrid Options Exchange",
         "version": "1",

@@ -82,18 +82,29 @@ struct Payoff {
     uint64 instrument;
 }
 
-/// @notice Pay a signed withdrawal.
+/// @notice Pay a signed withdrawal, or make a signed transfer to another subaccount of the owner.
+/// @dev An owner signs a transfer as
+/// Transfer(subaccountId,toSubaccountId,token,amount,nonce,deadline,signer); it has no recipient.
 struct Withdraw {
     uint32 seqOffset;
     uint32 time;
+    uint64 toSubaccountId; // 0 of a withdrawal
     Withdrawal withdrawal;
     bytes signature;
 }
 
+/// @notice Charge a debt its interest, to the venue's own subaccount.
+struct Interest {
+    uint32 seqOffset;
+    uint32 time;
+    uint64 subaccountId;
+    uint256 amount;
+}
+
 /// @notice Everything the journal decided from firstSeq to lastSeq.
 /// @dev Orders and fills are most of a batch: they are packed, as PackedLib reads them. Fills,
-/// payoffs and withdrawals are sorted by seqOffset; within one seqOffset fills come before payoffs
-/// and payoffs before withdrawals. Orders ascend by (subaccountId, nonce, version).
+/// payoffs, withdrawals and interest are sorted by seqOffset; within one seqOffset they come in
+/// this order. Orders ascend by (subaccountId, nonce, version).
 struct Batch {
     Header header;
     bytes orders; // 56 bytes each
@@ -104,6 +115,7 @@ struct Batch {
     Funding[] fundings;
     Payoff[] payoffs;
     Withdraw[] withdrawals;
+    Interest[] interests;
 }
 
 /// @notice What a subaccount holds of an instrument; one word.
@@ -126,6 +138,7 @@ struct Terms {
 /// @notice Code that runs in Clearing's storage by delegatecall: one contract would be too large.
 struct Modules {
     address settler;
+    address payments;
 }
 
 /// @title What Clearing and its modules refuse and log
@@ -183,6 +196,8 @@ interface IClearingBase {
     error NonceUsed();
     error InsufficientCash();
     error InsufficientCollateral();
+    error InterestTwice(uint64 subaccountId);
+    error InterestAboveCap(uint64 subaccountId);
 
     // ---- logs
 
@@ -196,6 +211,14 @@ interface IClearingBase {
     event Withdrawn(
         uint64 indexed subaccountId, address token, uint256 amount, address recipient, uint64 nonce
     );
+    event Transferred(
+        uint64 indexed subaccountId,
+        uint64 indexed toSubaccountId,
+        address token,
+        uint256 amount,
+        uint64 nonce
+    );
+    event InterestPaid(uint64 indexed subaccountId, uint256 amount);
     event FundingApplied(uint64 indexed instrument, uint64 ordinal, int64 index);
     event Realised(
         uint64 indexed subaccountId, uint64 indexed instrument, int64 quantity, int256 payoff

@@ -17,6 +17,10 @@ library OrderLib {
         "Withdrawal(uint64 subaccountId,address token,uint256 amount,address recipient,uint64 nonce,"
         "uint64 deadline,address signer)"
     );
+    bytes32 internal constant TRANSFER_TYPEHASH = keccak256(
+        "Transfer(uint64 subaccountId,uint64 toSubaccountId,address token,uint256 amount,uint64 nonce,"
+        "uint64 deadline,address signer)"
+    );
 
     /// @dev Same as keccak256(abi.encode(ORDER_TYPEHASH, order)) at half of the gas and with no
     /// memory kept: the twelve static fields already lie in calldata as abi.encode would write
@@ -37,5 +41,21 @@ library OrderLib {
 
     function hash(Withdrawal calldata withdrawal) internal pure returns (bytes32) {
         return keccak256(abi.encode(WITHDRAWAL_TYPEHASH, withdrawal));
+    }
+
+    /// @dev Of a transfer: what a withdrawal says, but for its recipient.
+    function hashTo(Withdrawal calldata w, uint64 toSubaccountId) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                TRANSFER_TYPEHASH,
+                w.subaccountId,
+                toSubaccountId,
+                w.token,
+                w.amount,
+                w.nonce,
+                w.deadline,
+                w.signer
+            )
+        );
     }
 }

@@ -68,7 +68,7 @@ RISK_BOUNDS: Final = RiskBounds(
     interval_ns=60 * 10**9,
 )
 INTEREST: Final = InterestParameters(
-    rate=0,  # the contract does not take interest yet
+    rate=8 * 10**16,  # 8 % a year
     interval_ns=3_600 * 10**9,
     debt_max=10_000_000 * 10**6,  # USDC that the venue lends in all
 )
@@ -99,6 +99,7 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         risk_bounds=RISK_BOUNDS,
         collaterals=collateral_terms(preset, ids, tokens),
         interest=INTEREST,
+        transfers=True,
         position_limits=tuple(
             PositionLimit(
                 underlying_id=underlying_id,

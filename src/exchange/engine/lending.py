@@ -8,7 +8,13 @@ from typing import Final
 
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import InterestAccrued, InterestPaid
-from exchange.fixed import CASH_SCALE, RATIO_SCALE, format_decimal, mul_div_up
+from exchange.fixed import (
+    CASH_SCALE,
+    RATIO_SCALE,
+    format_decimal,
+    mul_div_up,
+    to_seconds_down,
+)
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.reasons import RejectReason
 
@@ -29,8 +35,10 @@ def accrue_interest(venue: Venue) -> None:
     if venue.parameters.interest is None:
         venue.refuse(RejectReason.NOT_OFFERED, "this venue charges no interest")
         return
-    accumulate(venue)
     treasury = venue.treasury
+    if to_seconds_down(treasury.interest_ns) == to_seconds_down(venue.time_ns):
+        return  # the contract takes one accrual a second
+    accumulate(venue)
     growth, treasury.interest_remainder = divmod(treasury.interest_remainder, YEAR_NS)
     if not growth:
         return

@@ -13,6 +13,7 @@ import msgspec
 
 from exchange.commands import Configure, MarginParameters
 from exchange.fixed import RATIO_SCALE
+from exchange.terms import INTEREST_RATE_MAX
 
 _LARGEST: Final = (1 << 64) - 1  # that the journal can hold
 _DAY_S: Final = 86_400
@@ -56,6 +57,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
         _COUNT,
     ),
     "delivery_window_s": (1, _DAY_S),
+    "interest.rate": (0, INTEREST_RATE_MAX),
     "liquidation.slice_rate": (1, RATIO_SCALE),
 }
 

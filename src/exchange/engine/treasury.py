@@ -222,7 +222,7 @@ def _check_recipient(venue: Venue, terms: WithdrawalTerms) -> Refusal | None:
 
 
 def _check_receiver(venue: Venue, terms: TransferTerms) -> Refusal | None:
-    """Money stays with its owner; settlement must know transfers."""
+    """Money stays with its owner."""
     assert venue.parameters is not None
     sender = venue.subaccounts[terms.subaccount_id]
     receiver = venue.subaccounts.get(terms.to_subaccount_id)

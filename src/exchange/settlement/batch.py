@@ -12,7 +12,7 @@ import msgspec
 from eth_abi.abi import encode
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
-from exchange.commands import MassQuote, SignedCommand
+from exchange.commands import MassQuote, SignedCommand, TransferFunds
 from exchange.commands import Withdraw as WithdrawCommand
 from exchange.events import (
     AnyEvent,
@@ -20,8 +20,10 @@ from exchange.events import (
     DeliveryPriceFixed,
     FundingAccrued,
     InstrumentListed,
+    InterestPaid,
     PositionExpired,
     Traded,
+    Transferred,
     Withdrawn,
 )
 from exchange.fixed import to_seconds_down
@@ -31,6 +33,7 @@ from exchange.model import (
     Legs,
     SheetTerms,
     Side,
+    TransferTerms,
     WithdrawalTerms,
     seq_and_place,
     sheet_orders,
@@ -44,14 +47,17 @@ _PAYOFF_TYPE: Final = "(uint32,uint64,uint64)"
 _FUNDING_TYPE: Final = "(uint64,uint64)"
 _LEG_TYPE: Final = "(uint64,int64)"
 _WITHDRAWAL_TYPE: Final = "(uint64,address,uint256,address,uint64,uint64,address)"
+_INTEREST_TYPE: Final = "(uint32,uint32,uint64,uint256)"
 _SHEET_TYPE: Final = "(uint64,uint64,uint64,bytes32,address)"
 BATCH_TYPE: Final = (
     f"({_HEADER_TYPE},bytes,bytes,bytes,({_SHEET_TYPE},bytes)[],{_LEG_TYPE}[][],"
-    f"{_FUNDING_TYPE}[],{_PAYOFF_TYPE}[],(uint32,uint32,{_WITHDRAWAL_TYPE},bytes)[])"
+    f"{_FUNDING_TYPE}[],{_PAYOFF_TYPE}[],(uint32,uint32,uint64,{_WITHDRAWAL_TYPE},bytes)[],"
+    f"{_INTEREST_TYPE}[])"
 )
 SETTLE_SELECTOR: Final = keccak(f"settle({BATCH_TYPE})".encode())[:4]
 
-_MOVES: Final = Traded | PositionExpired | Withdrawn
+_MOVES: Final = Traded | PositionExpired | Withdrawn | Transferred | InterestPaid
+_NOBODY: Final = "0x" + "0" * 40
 SignedLookup = Callable[[int], SignedCommand | MassQuote]  # by `model.numbered`
 LegsLookup = Callable[[int], Legs]  # of a combo, by its instrument_id
 
@@ -102,12 +108,21 @@ class Payoff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
-    """A signed withdrawal that the engine debited."""
+    """A signed withdrawal, or a transfer to another subaccount, that the engine debited."""
 
     seq_offset: int
     time: int
-    terms: WithdrawalTerms
+    terms: WithdrawalTerms | TransferTerms
     signature: bytes
+
+
+class Interest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a debt was charged, micro-USDC."""
+
+    seq_offset: int
+    time: int
+    subaccount_id: int
+    amount: int
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,15 +143,16 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     fundings: tuple[Funding, ...] = ()  # those accrued since the last batch; the last counts
     fills: tuple[Fill, ...] = ()
     payoffs: tuple[Payoff, ...] = ()
-    withdrawals: tuple[Withdrawal, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()  # and transfers
+    interests: tuple[Interest, ...] = ()
     deliveries: tuple[Delivery, ...] = ()  # not part of the struct on chain
     trades: tuple[Traded, ...] = ()  # of each fill, as acknowledged; nor are they
 
     @property
     def time_s(self) -> int:
-        """UTC second of the last fill or withdrawal; 0 without any."""
-        fills = [fill.time for fill in self.fills]
-        return max(fills + [withdrawal.time for withdrawal in self.withdrawals], default=0)
+        """UTC second of the last item that carries one; 0 without any."""
+        timed = (self.fills, self.withdrawals, self.interests)
+        return max((items[-1].time for items in timed if items), default=0)
 
     @property
     def tip(self) -> Tip:
@@ -166,12 +182,29 @@ def encode_batch(batch: Batch) -> bytes:
         batch.combos,
         sorted({item.instrument_id: item.ordinal for item in batch.fundings}.items()),
         [msgspec.structs.astuple(payoff) for payoff in batch.payoffs],
-        [
-            (item.seq_offset, item.time, msgspec.structs.astuple(item.terms), item.signature)
-            for item in batch.withdrawals
-        ],
+        [_withdraw_words(item) for item in batch.withdrawals],
+        [msgspec.structs.astuple(interest) for interest in batch.interests],
     )
     return encode([BATCH_TYPE], [value])
+
+
+def _withdraw_words(item: Withdrawal) -> tuple[object, ...]:
+    terms = item.terms
+    to, recipient = 0, _NOBODY
+    if isinstance(terms, TransferTerms):
+        to = terms.to_subaccount_id
+    else:
+        recipient = terms.recipient
+    words = (
+        terms.subaccount_id,
+        terms.token,
+        terms.amount,
+        recipient,
+        terms.nonce,
+        terms.deadline,
+        terms.signer,
+    )
+    return (item.seq_offset, item.time, to, words, item.signature)
 
 
 def _sheet_words(sheet: SignedSheet) -> tuple[object, ...]:
@@ -221,14 +254,15 @@ class BatchBuilder:
         self._seq = tip.last_seq
         self._trades: list[tuple[Entry, Traded]] = []
         self._payoffs: list[tuple[Entry, PositionExpired]] = []
-        self._withdrawals: list[tuple[Entry, Withdrawn]] = []
+        self._withdrawals: list[Entry] = []
+        self._interests: list[tuple[Entry, InterestPaid]] = []
         self._deliveries: list[Delivery] = []
         self._fundings: list[Funding] = []
 
     @property
     def pending(self) -> bool:
         """Whether something waits for the next cut."""
-        return bool(self._trades or self._payoffs or self._withdrawals)
+        return bool(self._trades or self._payoffs or self._withdrawals or self._interests)
 
     def add(self, entry: Entry) -> Batch | None:
         """Take the next entry in; the batch that it completes, if any."""
@@ -257,8 +291,10 @@ class BatchBuilder:
                 self._trades.append((entry, event))
             case PositionExpired():
                 self._payoffs.append((entry, event))
-            case Withdrawn():
-                self._withdrawals.append((entry, event))
+            case Withdrawn() | Transferred():
+                self._withdrawals.append(entry)
+            case InterestPaid():
+                self._interests.append((entry, event))
             case FundingAccrued():
                 assert not self.pending, "funding moves between batches"
                 self._fundings.append(_funding(entry, event))
@@ -301,7 +337,8 @@ class BatchBuilder:
                 for at, trade in trades
             ),
             payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
-            withdrawals=tuple(_withdrawal(at, cut.first_seq) for at, _ in self._withdrawals),
+            withdrawals=tuple(_withdrawal(at, cut.first_seq) for at in self._withdrawals),
+            interests=tuple(_interest(at, event, cut.first_seq) for at, event in self._interests),
             deliveries=tuple(self._deliveries),
             trades=tuple(trade for _, trade in self._trades),
         )
@@ -309,6 +346,7 @@ class BatchBuilder:
             self._trades,
             self._payoffs,
             self._withdrawals,
+            self._interests,
             self._deliveries,
             self._fundings,
         ):
@@ -404,7 +442,7 @@ def _funding(entry: Entry, event: FundingAccrued) -> Funding:
 
 def _withdrawal(entry: Entry, first_seq: int) -> Withdrawal:
     command = entry.command
-    assert isinstance(command, WithdrawCommand), f"seq {entry.seq} withdraws without a signature"
+    assert isinstance(command, WithdrawCommand | TransferFunds), f"seq {entry.seq} is not signed"
     return Withdrawal(
         seq_offset=entry.seq - first_seq,
         time=to_seconds_down(entry.time_ns),
@@ -427,7 +465,17 @@ def through(batch: Batch, seq_offset: int) -> Batch:
         ),
         payoffs=tuple(item for item in batch.payoffs if item.seq_offset <= seq_offset),
         withdrawals=tuple(item for item in batch.withdrawals if item.seq_offset <= seq_offset),
+        interests=tuple(item for item in batch.interests if item.seq_offset <= seq_offset),
         trades=batch.trades[: len(fills)],
+    )
+
+
+def _interest(entry: Entry, event: InterestPaid, first_seq: int) -> Interest:
+    return Interest(
+        seq_offset=entry.seq - first_seq,
+        time=to_seconds_down(entry.time_ns),
+        subaccount_id=event.subaccount_id,
+        amount=event.amount,
     )
 
 
@@ -436,7 +484,7 @@ def check_batch(batch: Batch) -> None:
     header = batch.header
     span = header.last_seq - header.first_seq
     assert span >= 0
-    for items in (batch.fills, batch.payoffs, batch.withdrawals):
+    for items in (batch.fills, batch.payoffs, batch.withdrawals, batch.interests):
         offsets = [item.seq_offset for item in items]
         assert offsets == sorted(offsets), "not in seq order"
         assert not offsets or (offsets[0] >= 0 and offsets[-1] <= span)

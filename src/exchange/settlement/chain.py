@@ -431,7 +431,10 @@ class Chain(Node):
 
     def collateral(self, subaccount_id: int, coin: str, block: BlockName = "latest") -> int:
         """Tokens of a subaccount, in ledger units."""
-        token = self.deployment.tokens[coin]
+        return self.token_held(subaccount_id, self.deployment.tokens[coin], block)
+
+    def token_held(self, subaccount_id: int, token: str, block: BlockName = "latest") -> int:
+        """The same by the token's address."""
         return int(self.call(self.clearing, "collateralOf", subaccount_id, token, block=block))
 
     # ---- logs

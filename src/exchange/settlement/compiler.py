@@ -21,6 +21,7 @@ from exchange.settlement.errors import ToolMissing
 _ROOTS: Final = {
     "Clearing": "src/Clearing.sol",
     "Settler": "src/Settler.sol",
+    "Payments": "src/Payments.sol",
     "Custody": "src/Custody.sol",
     "Oracle": "src/Oracle.sol",
     "Margin": "src/Margin.sol",

@@ -18,7 +18,7 @@ from exchange.signing import address_of
 
 RELAYER_ROLE: Final = 1
 # In the order of `Modules` in IClearing.sol.
-CLEARING_MODULES: Final = ("Settler",)
+CLEARING_MODULES: Final = ("Settler", "Payments")
 # Collateral of local chains: short name, name and decimals.
 _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))
 _ROOT_AGE_MAX_S: Final = 15 * 60

@@ -33,7 +33,7 @@ from tests.venue import (
     usdc,
 )
 
-from exchange.commands import ListInstruments, UpdateIndex
+from exchange.commands import InterestParameters, ListInstruments, UpdateIndex
 from exchange.events import (
     CancelReason,
     Configured,
@@ -48,6 +48,7 @@ from exchange.events import (
 from exchange.fixed import PRICE_QUANTUM, RATIO_SCALE
 from exchange.margin.merkle import samples_root
 from exchange.model import InstrumentStatus
+from exchange.terms import INTEREST_RATE_MAX
 
 R = RejectReason
 WINDOW_S = 1_800
@@ -93,6 +94,15 @@ def test_tokens_are_added_and_keep_their_place(venue):
         command = configuration(version=4, collaterals=tokens)
         assert refusals(venue.send(command)) == [R.BAD_COLLATERAL]
     assert refusals(venue.send(configuration(version=4, collaterals=(stricter, wbtc)))) == []
+
+
+def test_interest_is_what_the_contract_takes():
+    """A higher rate would make a batch that the chain refuses."""
+    venue = open_venue()
+    for rate, refused in ((-1, True), (INTEREST_RATE_MAX + 1, True), (INTEREST_RATE_MAX, False)):
+        terms = InterestParameters(rate=rate, interval_ns=NS, debt_max=0)
+        events = venue.send(configuration(version=2, interest=terms))
+        assert refusals(events) == [R.BAD_PARAMETERS] * refused
 
 
 def test_scenarios_may_change_before_the_first_epoch():

@@ -9,11 +9,18 @@ from tests.settlement_world import PRICE, Script, no_legs
 from tests.signed_venue import quoted_venue
 from tests.venue import C, call, open_venue
 
-from exchange.commands import AmendOrder, CutBatch, ListCombo, PlaceOrder
-from exchange.events import ComboListed
+from exchange.commands import (
+    AccrueInterest,
+    AmendOrder,
+    CutBatch,
+    ListCombo,
+    PlaceOrder,
+    TransferFunds,
+)
+from exchange.events import ComboListed, InterestAccrued, InterestPaid, Transferred
 from exchange.fixed import CASH_SCALE
 from exchange.journal import EntryEncoder
-from exchange.model import Leg, Legs, Side, combo_seq, seq_and_place
+from exchange.model import Leg, Legs, Side, TransferTerms, combo_seq, seq_and_place
 from exchange.settlement.batch import (
     BATCH_TYPE,
     SETTLE_SELECTOR,
@@ -154,11 +161,13 @@ def test_the_encoding_round_trips(script: Script) -> None:
     [batch] = build(script)
     data = settle_calldata(batch)
     assert data == SETTLE_SELECTOR + encode_batch(batch)
-    [(header, orders, tails, fills, *_, payoffs, withdrawals)] = decode([BATCH_TYPE], data[4:])
+    [(header, orders, tails, fills, *_, payoffs, withdrawals, interests)] = decode(
+        [BATCH_TYPE], data[4:]
+    )
     assert header[:4] == (1, 1, script.seq, 1)
     assert (orders, tails) == (pack_orders(batch.orders), pack_tails(batch.orders))
     assert fills == pack_fills(batch.fills)
-    assert (payoffs, len(withdrawals)) == ((), 1)
+    assert (payoffs, len(withdrawals), interests) == ((), 1, ())
 
 
 def test_sheets_are_encoded_beside_their_orders() -> None:
@@ -285,9 +294,37 @@ def test_funding_belongs_to_the_batch_after_the_cut_at_its_seq(script: Script) -
     resumed.resume(cut)
     later = [resumed.add(entry) for entry in script.entries if entry.seq > last_seq]
     assert later[-1] == second
-    [(*_, fundings, _, _)] = decode([BATCH_TYPE], encode_batch(first))
+    [(*_, fundings, _, _, _)] = decode([BATCH_TYPE], encode_batch(first))
     assert fundings == ((script.perpetual_id, 2),)
     script.trade()
     script.accrue(4, 10_000)
     with pytest.raises(AssertionError, match="between batches"):
         build(script)
+
+
+def test_transfers_and_interest_have_their_place(script: Script) -> None:
+    """A transfer is a withdrawal into a subaccount, without a recipient; interest is unsigned."""
+    script.withdraw(script.maker, 5)
+    terms = TransferTerms(
+        subaccount_id=3,
+        to_subaccount_id=4,
+        token=script.token,
+        amount=7,
+        nonce=9,
+        deadline=1,
+        signer=script.taker.address,
+    )
+    moved = Transferred(subaccount_id=3, to_subaccount_id=4, amount=7, nonce=9)
+    script.add(TransferFunds(terms=terms, signature=b"signed"), moved)
+    script.time_ns += 10**9
+    paid = tuple(InterestPaid(subaccount_id=number, amount=number) for number in (2, 3))
+    script.add(AccrueInterest(), InterestAccrued(index=1, growth=1), *paid)
+    script.cut()
+    [batch] = build(script)
+    now = script.time_ns // 10**9
+    [(*_, withdrawals, interests)] = decode([BATCH_TYPE], encode_batch(batch))
+    assert [(offset, to) for offset, _, to, _, _ in withdrawals] == [(0, 0), (1, 4)]
+    nobody, signer = "0x" + "0" * 40, script.taker.address.lower()
+    assert withdrawals[1][3:] == ((3, script.token.lower(), 7, nobody, 9, 1, signer), b"signed")
+    assert interests == ((2, now, 2, 2), (2, now, 3, 3))
+    assert batch.time_s == now == withdrawals[1][1] + 1
