@@ -23,7 +23,7 @@ from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import ChainUnavailable, NodeRefused, Reverted
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.holdings import Held
-from exchange.settlement.risk_root import RiskDesk
+from exchange.settlement.risk_root import ROOT_TYPES, RiskDesk
 from exchange.signing import address_of
 
 CLEARING: Final = "0x" + "aA" * 20
@@ -32,7 +32,6 @@ WETH: Final = "0x" + "eE" * 20
 GWEI: Final = 10**9
 DELIVERY_TYPES: Final = ("(uint32,uint64,uint64,uint64)", "bytes[]")
 FUNDING_TYPES: Final = ("(uint64,uint64,uint64,int64)", "bytes[]")
-ROOT_TYPES: Final = ("(uint64,uint64,bytes32,uint64)", "bytes[]")
 ROOT_SELECTOR: Final = keccak(f"postRiskRoot({','.join(ROOT_TYPES)})".encode())[:4]
 FUNDING_SELECTOR: Final = keccak(f"postFunding({','.join(FUNDING_TYPES)})".encode())[:4]
 
@@ -56,7 +55,7 @@ def batch_words(data: bytes) -> tuple[tuple[Any, ...], bytes]:
 def posted_words(data: bytes) -> tuple[int, int, int]:
     """(underlying, expiry, price), (instrument, ordinal, index), or (0, 0, epoch)."""
     if data[:4] == ROOT_SELECTOR:
-        [(epoch, *_), _] = decode(ROOT_TYPES, data[4:])
+        [(epoch, *_), *_] = decode(ROOT_TYPES, data[4:])
         return 0, 0, epoch
     if data[:4] == FUNDING_SELECTOR:
         [(instrument, ordinal, _, index), _] = decode(FUNDING_TYPES, data[4:])

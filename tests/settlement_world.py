@@ -23,6 +23,7 @@ from exchange.commands import (
     ObserveBlocks,
     PlaceOrder,
     SubaccountSeen,
+    UnderlyingRisk,
     UpdateMarks,
     Withdraw,
 )
@@ -41,7 +42,7 @@ from exchange.events import (
     Traded,
     Withdrawn,
 )
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
 from exchange.journal import Entry, EntryEncoder, Journal, JournalReader
 from exchange.journal.outbox import Outbox
 from exchange.model import (
@@ -266,9 +267,16 @@ class Script:
         return self.add(ExpireInstruments(underlying_id=1, expiry=self.expiry), *events)
 
     def mark(self, epoch: int, root: bytes = b"\x0e" * 32) -> None:
-        """An epoch of marks is in force; of what it says this journal knows only the root."""
+        """An epoch of marks is in force; it holds an index alone."""
         update = UpdateMarks(
-            epoch=epoch, root=root, underlyings=(), expiries=(), instrument_ids=(), rows=b""
+            epoch=epoch,
+            root=root,
+            underlyings=(
+                UnderlyingRisk(underlying_id=1, index_price=10**11, confidence=RATIO_SCALE),
+            ),
+            expiries=(),
+            instrument_ids=(),
+            rows=b"",
         )
         self.add(update, MarksUpdated(epoch=epoch, root=root))
 

@@ -7,6 +7,7 @@ import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
 import {DeliveryPrice, FundingIndex, IOracle, RiskRoot} from "./interfaces/IOracle.sol";
 import {InstrumentLib} from "./libraries/InstrumentLib.sol";
+import {MarksLib} from "./libraries/MarksLib.sol";
 
 /// @title Oracle: keeps what M of N signers agreed on
 /// @dev Knows no source of prices, no position and no administrator: the signer set is fixed at
@@ -18,11 +19,16 @@ contract Oracle is IOracle, EIP712 {
         int64 index;
     }
 
+    struct PostedMarks {
+        uint64 time; // of the epoch; 0: not posted
+        bytes32 root;
+    }
+
     bytes32 internal constant DELIVERY_PRICE_TYPEHASH =
         keccak256("DeliveryPrice(uint32 underlying,uint64 expiry,uint64 price,uint64 deadline)");
-    bytes32 internal constant RISK_ROOT_TYPEHASH =
-        keccak256("RiskRoot(uint64 epoch,uint64 time,bytes32 root,uint64 deadline)");
-
+    bytes32 internal constant RISK_ROOT_TYPEHASH = keccak256(
+        "RiskRoot(uint64 epoch,uint64 time,bytes32 root,bytes32 marksRoot,uint64 deadline)"
+    );
     bytes32 internal constant FUNDING_INDEX_TYPEHASH =
         keccak256("FundingIndex(uint64 instrument,uint64 ordinal,uint64 time,int64 index)");
 
@@ -43,8 +49,8 @@ contract Oracle is IOracle, EIP712 {
     mapping(address signer => bool) public isSigner;
     mapping(uint32 underlying => mapping(uint64 expiry => uint64 price)) internal _deliveryPrices;
     uint64 internal _epoch;
-    uint64 internal _time;
-    bytes32 internal _root;
+    bytes32 internal _root; // of the risk arrays of that epoch
+    mapping(uint64 epoch => PostedMarks) internal _marks;
 
     mapping(uint64 instrument => mapping(uint64 ordinal => PostedFunding)) internal _fundings;
 
@@ -80,15 +86,20 @@ contract Oracle is IOracle, EIP712 {
     }
 
     /// @inheritdoc IOracle
-    function postRiskRoot(RiskRoot calldata risk, bytes[] calldata signatures) external {
+    function postRiskRoot(RiskRoot calldata risk, bytes calldata marks, bytes[] calldata signatures)
+        external
+    {
         if (block.timestamp > risk.deadline) revert DeadlinePassed();
         if (risk.epoch <= _epoch) revert EpochNotNewer();
-        if (risk.time < _time) revert TimeFell();
+        if (risk.time < _marks[_epoch].time || risk.time == 0) revert TimeFell();
         if (risk.time > block.timestamp + MAX_CLOCK_SKEW) revert TimeTooLate();
+        if (MarksLib.rootOf(marks) != risk.marksRoot) revert WrongMarksRoot();
         _requireQuorum(hashRiskRoot(risk), signatures);
 
-        (_epoch, _time, _root) = (risk.epoch, risk.time, risk.root);
-        emit RiskRootPosted(risk.epoch, risk.time, risk.root);
+        (_epoch, _root) = (risk.epoch, risk.root);
+        _marks[risk.epoch] = PostedMarks(risk.time, risk.marksRoot);
+        emit RiskRootPosted(risk.epoch, risk.time, risk.root, risk.marksRoot);
+        emit MarksPosted(risk.epoch, marks);
     }
 
     /// @inheritdoc IOracle
@@ -128,7 +139,20 @@ contract Oracle is IOracle, EIP712 {
 
     /// @inheritdoc IOracle
     function latestRiskRoot() external view returns (uint64 epoch, uint64 time, bytes32 root) {
-        return (_epoch, _time, _root);
+        return (_epoch, _marks[_epoch].time, _root);
+    }
+
+    /// @inheritdoc IOracle
+    function latestMarks() external view returns (uint64 epoch, uint64 time, bytes32 marksRoot) {
+        PostedMarks memory posted = _marks[_epoch];
+        return (_epoch, posted.time, posted.root);
+    }
+
+    /// @inheritdoc IOracle
+    function marksOf(uint64 epoch) external view returns (uint64 time, bytes32 marksRoot) {
+        PostedMarks memory posted = _marks[epoch];
+        if (posted.time == 0) revert MarksNotPosted(epoch);
+        return (posted.time, posted.root);
     }
 
     /// @inheritdoc IOracle

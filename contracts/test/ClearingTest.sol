@@ -25,7 +25,8 @@ import {
     Withdrawal
 } from "../src/interfaces/IClearing.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
-import {DeliveryPrice, FundingIndex} from "../src/interfaces/IOracle.sol";
+import {DeliveryPrice, FundingIndex, RiskRoot} from "../src/interfaces/IOracle.sol";
+import {MarksLib, MarksProof} from "../src/libraries/MarksLib.sol";
 import {OrderLib} from "../src/libraries/OrderLib.sol";
 import {MockToken} from "../src/mocks/MockToken.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
@@ -160,6 +161,65 @@ abstract contract ClearingTest is Test, Codec {
     function postFunding(uint64 instrument, uint64 ordinal, uint64 time, int64 index) internal {
         FundingIndex memory next = FundingIndex(instrument, ordinal, time, index);
         oracle.postFunding(next, quorum(oracle.hashFundingIndex(next)));
+    }
+
+    /// @dev Packed marks that have no mark but an index of 100,000.
+    function indexOnly() internal pure returns (bytes memory) {
+        return abi.encodePacked(MarksLib.indexId(1), int64(100_000e6));
+    }
+
+    /// @dev The next epoch, now, with risk rows under `root` and these packed marks.
+    function postEpoch(bytes32 root, bytes memory marks) internal returns (uint64 epoch) {
+        (epoch,,) = oracle.latestRiskRoot();
+        postEpoch(++epoch, root, marks);
+    }
+
+    function postEpoch(uint64 epoch, bytes32 root, bytes memory marks) internal {
+        uint64 now_ = uint64(block.timestamp);
+        RiskRoot memory risk = RiskRoot(epoch, now_, root, marksRootOf(marks), now_);
+        oracle.postRiskRoot(risk, marks, quorum(oracle.hashRiskRoot(risk)));
+    }
+
+    function markLeaves(bytes memory marks) internal pure returns (bytes32[] memory level) {
+        level = new bytes32[](marks.length / 16);
+        for (uint256 i = 0; i < level.length; i++) {
+            level[i] = keccak256(
+                abi.encodePacked(bytes16(word(abi.encodePacked(marks, bytes16(0)), 16 * i)))
+            );
+        }
+    }
+
+    function marksRootOf(bytes memory marks) internal pure returns (bytes32) {
+        return rootOf(markLeaves(marks));
+    }
+
+    /// @dev A proof of the marks at these places, which ascend: the slow twin of
+    /// merkle_multiproof.
+    function marksProof(bytes memory marks, uint256[] memory places)
+        internal
+        pure
+        returns (MarksProof memory proof)
+    {
+        bytes32[] memory level = markLeaves(marks);
+        proof.leafCount = uint32(level.length);
+        bool[] memory known = new bool[](level.length);
+        bytes memory padded = abi.encodePacked(marks, bytes16(0));
+        for (uint256 i = 0; i < places.length; i++) {
+            known[places[i]] = true;
+            proof.marks = abi.encodePacked(proof.marks, bytes16(word(padded, 16 * places[i])));
+            proof.places = abi.encodePacked(proof.places, uint16(places[i]));
+        }
+        for (; level.length > 1; level = parents(level)) {
+            bool[] memory above = new bool[]((level.length + 1) / 2);
+            for (uint256 i = 0; i < level.length; i++) {
+                if (known[i]) above[i / 2] = true;
+                uint256 sibling = i ^ 1;
+                if (!known[i] && sibling < level.length && known[sibling]) {
+                    proof.nodes = appended(proof.nodes, level[i]);
+                }
+            }
+            known = above;
+        }
     }
 
     function positionOf(uint64 id, uint64 instrument) internal view returns (Position memory) {

@@ -13,7 +13,6 @@ import {
     RiskGroup,
     UnderlyingRisk
 } from "../src/interfaces/IMargin.sol";
-import {RiskRoot} from "../src/interfaces/IOracle.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
 /// @dev One underlying, one expiry, a call and a put of one strike, five scenarios: small enough to
@@ -77,9 +76,7 @@ contract MarginTest is ClearingTest {
     }
 
     function post(uint64 epoch, bytes32 root_) internal {
-        RiskRoot memory risk =
-            RiskRoot(epoch, uint64(block.timestamp), root_, uint64(block.timestamp));
-        oracle.postRiskRoot(risk, quorum(oracle.hashRiskRoot(risk)));
+        postEpoch(epoch, root_, indexOnly());
     }
 
     /// @dev Both options.

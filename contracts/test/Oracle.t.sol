@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Oracle} from "../src/Oracle.sol";
 import {DeliveryPrice, FundingIndex, IOracle, RiskRoot} from "../src/interfaces/IOracle.sol";
 import {InstrumentLib} from "../src/libraries/InstrumentLib.sol";
+import {MarksLib} from "../src/libraries/MarksLib.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
 contract OracleSignersTest is ClearingTest {
@@ -144,51 +145,113 @@ contract FixDeliveryPriceTest is ClearingTest {
 }
 
 contract PostRiskRootTest is ClearingTest {
+    bytes internal marks = indexOnly();
+    bytes32 internal marksRoot = marksRootOf(marks);
+
     function test_a_newer_root_replaces_the_last(uint64 epoch, uint32 age, bytes32 root) public {
         epoch = uint64(bound(epoch, 1, type(uint64).max));
-        uint64 time = START - uint64(bound(age, 0, START));
+        uint64 time = START - uint64(bound(age, 0, START - 1));
+        RiskRoot memory risk = RiskRoot(epoch, time, root, marksRoot, START);
+        bytes[] memory signatures = quorum(oracle.hashRiskRoot(risk));
         vm.expectEmit(address(oracle));
-        emit IOracle.RiskRootPosted(epoch, time, root);
-        post(RiskRoot(epoch, time, root, START));
+        emit IOracle.RiskRootPosted(epoch, time, root, marksRoot);
+        vm.expectEmit(address(oracle));
+        emit IOracle.MarksPosted(epoch, marks);
+        oracle.postRiskRoot(risk, marks, signatures);
         (uint64 e, uint64 t, bytes32 r) = oracle.latestRiskRoot();
         assertEq(epoch, e, "epoch");
         assertEq(time, t, "time");
         assertEq(root, r, "root");
+        (e, t, r) = oracle.latestMarks();
+        assertEq(epoch, e, "epoch of the marks");
+        assertEq(time, t, "time of the marks");
+        assertEq(marksRoot, r, "root of the marks");
+    }
+
+    /// @dev A batch names an epoch, which need not be the latest when it settles.
+    function test_marks_of_earlier_epochs_stay(uint64 other) public {
+        post(risk_(3, START));
+        marks = abi.encodePacked(marks, call, int64(5e6));
+        marksRoot = marksRootOf(marks);
+        vm.warp(START + 5);
+        post(risk_(7, START + 5));
+        (uint64 time, bytes32 root) = oracle.marksOf(3);
+        assertEq(START, time, "time");
+        assertEq(marksRootOf(indexOnly()), root, "root");
+        (time, root) = oracle.marksOf(7);
+        assertEq(START + 5, time, "later time");
+        assertEq(marksRoot, root, "later root");
+        vm.assume(other != 3 && other != 7);
+        vm.expectRevert(abi.encodeWithSelector(IOracle.MarksNotPosted.selector, other));
+        oracle.marksOf(other);
     }
 
     function test_an_epoch_that_is_not_newer_is_refused(uint64 first, uint64 second) public {
         first = uint64(bound(first, 1, type(uint64).max));
-        post(RiskRoot(first, START, "a", START));
-        refusedWith(
-            RiskRoot(uint64(bound(second, 0, first)), START, "b", START),
-            IOracle.EpochNotNewer.selector
-        );
+        post(risk_(first, START));
+        refusedWith(risk_(uint64(bound(second, 0, first)), START), IOracle.EpochNotNewer.selector);
     }
 
     function test_time_never_falls_nor_leads_the_block() public {
-        post(RiskRoot(1, START, "a", START));
-        refusedWith(RiskRoot(2, START - 1, "b", START), IOracle.TimeFell.selector);
-        refusedWith(RiskRoot(2, START + 61, "b", START), IOracle.TimeTooLate.selector);
-        post(RiskRoot(2, START + 60, "b", START));
+        refusedWith(risk_(1, 0), IOracle.TimeFell.selector);
+        post(risk_(1, START));
+        refusedWith(risk_(2, START - 1), IOracle.TimeFell.selector);
+        refusedWith(risk_(2, START + 61), IOracle.TimeTooLate.selector);
+        post(risk_(2, START + 60));
     }
 
     function test_a_late_post_is_refused() public {
-        refusedWith(RiskRoot(1, START, "a", START - 1), IOracle.DeadlinePassed.selector);
+        RiskRoot memory risk = risk_(1, START);
+        risk.deadline = START - 1;
+        refusedWith(risk, IOracle.DeadlinePassed.selector);
     }
 
     function test_too_few_signatures_are_refused() public {
         vm.expectRevert(IOracle.NotEnoughSignatures.selector);
-        oracle.postRiskRoot(RiskRoot(1, START, "a", START), new bytes[](0));
+        oracle.postRiskRoot(risk_(1, START), marks, new bytes[](0));
+    }
+
+    // ---- marks
+
+    function test_other_marks_than_the_signed_ones_are_refused(int64 price) public {
+        vm.assume(price != 100_000e6);
+        marks = abi.encodePacked(MarksLib.indexId(1), price);
+        refusedWith(risk_(1, START), IOracle.WrongMarksRoot.selector);
+    }
+
+    function test_the_root_over_any_number_of_marks_is_that_of_the_twin(uint8 count) public {
+        for (uint64 i = 0; i < count % 70; i++) {
+            marks = abi.encodePacked(marks, call + i, int64(i * 1e4) - 5e4);
+        }
+        marksRoot = marksRootOf(marks);
+        post(risk_(1, START));
+    }
+
+    function test_marks_ascend_and_are_whole() public {
+        bytes[4] memory wrong = [
+            bytes(""),
+            abi.encodePacked(marks, uint64(1)),
+            abi.encodePacked(marks, marks),
+            abi.encodePacked(call, int64(1), marks)
+        ];
+        for (uint256 i = 0; i < wrong.length; i++) {
+            marks = wrong[i];
+            refusedWith(risk_(1, START), MarksLib.MarksMalformed.selector);
+        }
+    }
+
+    function risk_(uint64 epoch, uint64 time) internal view returns (RiskRoot memory) {
+        return RiskRoot(epoch, time, "root", marksRoot, START + DAY);
     }
 
     function post(RiskRoot memory risk) internal {
-        oracle.postRiskRoot(risk, quorum(oracle.hashRiskRoot(risk)));
+        oracle.postRiskRoot(risk, marks, quorum(oracle.hashRiskRoot(risk)));
     }
 
     function refusedWith(RiskRoot memory risk, bytes4 selector) internal {
         bytes[] memory signatures = quorum(oracle.hashRiskRoot(risk));
         vm.expectRevert(selector);
-        oracle.postRiskRoot(risk, signatures);
+        oracle.postRiskRoot(risk, marks, signatures);
     }
 }
 

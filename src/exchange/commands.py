@@ -59,6 +59,12 @@ class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             return self.maker_rate if maker else self.taker_rate
         return self.linear_maker_rate if maker else self.linear_taker_rate
 
+    def rate_max(self, kind: Kind) -> int:
+        """The most that a fill of this kind of instrument is charged, on either side."""
+        if kind is Kind.OPTION:
+            return max(self.maker_rate, self.taker_rate)
+        return max(self.linear_maker_rate, self.linear_taker_rate)
+
 
 class StandardRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Margin of small accounts, each position by itself; rates of the index in 1e-18."""

@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     relayer_port: int = 0  # where the relayer shows its metrics; 0: only through the exchange
     relayer_balance_min: int = 5 * 10**16  # wei; below it the relayer raises an alarm
     chain_port: int = 8545
+    api_keys_secret: str = ""  # 64 hex digits that seal state_dir/api_keys; empty: no API keys
     relayer_key: str = ""  # hex private key of the account that sends batches
     oracle_keys: str = ""  # comma-separated hex private keys of this publisher's oracle signers
     house_key: str = ""  # hex key of the treasury, or of its session key: replaces refused fills
@@ -52,6 +53,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def token_file(self) -> Path:
         """Where the admin token lies when it is not given."""
         return self.state / "admin.token"
+
+    @property
+    def api_keys_file(self) -> Path:
+        """Where API keys lie, sealed."""
+        return self.state / "api_keys"
 
     @property
     def deployment_file(self) -> Path:

@@ -422,6 +422,12 @@ def unpack_instrument_id(instrument_id: int) -> InstrumentTerms:
     )
 
 
+def index_id(underlying_id: int) -> int:
+    """The id under which packed marks keep an underlying's index: of kind 0, so no instrument's."""
+    assert 0 < underlying_id < 1 << _UNDERLYING_BITS
+    return underlying_id << _UNDERLYING_SHIFT
+
+
 def is_instrument_id(value: int) -> bool:
     """Whether `pack_instrument_id` can give `value`: one id for one instrument."""
     if not (Kind.OPTION <= value >> _KIND_SHIFT <= Kind.FUTURE):

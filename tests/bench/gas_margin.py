@@ -22,7 +22,7 @@ from exchange.margin.risk_arrays import build_update
 from exchange.margin.scenarios import margin_parameters
 from exchange.settlement.chain import Chain
 from exchange.settlement.margin_proof import EpochProver, Portfolio, set_parameters_calldata
-from exchange.settlement.risk_root import RiskDesk
+from exchange.settlement.risk_root import Publication, RiskDesk
 
 LEGS: Final = (1, 16, 64, 100, 127)
 STRIKES: Final = {1: range(40_000, 240_000, 5_000), 2: range(1_000, 9_000, 250)}
@@ -61,6 +61,6 @@ def _epoch(chain: Chain) -> tuple[EpochProver, list[int]]:
     marks = build_update(preset(), market(), tuple(sorted(instruments)), 1)
     chain.transact(DEPLOYER_KEY, chain.deployment.margin, set_parameters_calldata(*terms))
     desk = RiskDesk(chain.deployment.chain_id, chain.deployment.oracle, ORACLE_KEYS[:2])
-    data = desk.calldata(1, chain.block_time(), marks.root)
+    data = desk.calldata(Publication.of(marks, chain.block_time()))
     chain.transact(DEPLOYER_KEY, chain.deployment.oracle, data)
     return EpochProver(marks, *terms), instruments

@@ -32,7 +32,7 @@ from exchange.settlement.margin_proof import (
     parameters_hash,
     set_parameters_calldata,
 )
-from exchange.settlement.risk_root import RiskDesk
+from exchange.settlement.risk_root import Publication, RiskDesk
 
 pytestmark = pytest.mark.integration
 Terms = tuple[MarginParameters, tuple[Collateral, ...]]
@@ -54,10 +54,8 @@ class Venue:
         margin = chain.deployment.margin
         chain.transact(DEPLOYER_KEY, margin, set_parameters_calldata(*terms))
         desk = RiskDesk(chain.deployment.chain_id, chain.deployment.oracle, ORACLE_KEYS[:2])
-        time_s = chain.block_time()
-        chain.transact(
-            DEPLOYER_KEY, chain.deployment.oracle, desk.calldata(Venue.epoch, time_s, root)
-        )
+        publication = Publication.of(self.marks, chain.block_time())
+        chain.transact(DEPLOYER_KEY, chain.deployment.oracle, desk.calldata(publication))
         self.book = MarksBook(self.parameters)
         self.book.set_collaterals(self.assets)
         self.book.update(self.marks)

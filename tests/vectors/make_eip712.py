@@ -37,7 +37,7 @@ TYPES: Final = {
         "uint64 deadline,address signer"
     ),
     "DeliveryPrice": "uint32 underlying,uint64 expiry,uint64 price,uint64 deadline",
-    "RiskRoot": "uint64 epoch,uint64 time,bytes32 root,uint64 deadline",
+    "RiskRoot": "uint64 epoch,uint64 time,bytes32 root,bytes32 marksRoot,uint64 deadline",
 }
 # Of the uint256 fields only `amount` uses its whole width; `instrument` holds an instrument_id.
 BITS: Final = {"instrument": 64}

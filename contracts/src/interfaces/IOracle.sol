@@ -9,11 +9,12 @@ struct DeliveryPrice {
     uint64 deadline; // last second in which it may be posted
 }
 
-/// @notice Merkle root of the risk arrays of one epoch.
+/// @notice Merkle roots of one epoch: of its risk arrays, and of its packed marks.
 struct RiskRoot {
     uint64 epoch;
     uint64 time;
     bytes32 root;
+    bytes32 marksRoot; // as MarksLib makes it
     uint64 deadline; // last second in which it may be posted
 }
 
@@ -43,20 +44,26 @@ interface IOracle {
     error OrdinalNotNext();
     error FundingTooFast();
     error FundingNotPosted(uint64 instrument, uint64 ordinal);
+    error WrongMarksRoot();
+    error MarksNotPosted(uint64 epoch);
     error TimeFell();
     error TimeTooLate();
 
     event DeliveryPriceFixed(uint32 indexed underlying, uint64 indexed expiry, uint64 price);
-    event RiskRootPosted(uint64 indexed epoch, uint64 time, bytes32 root);
+    event RiskRootPosted(uint64 indexed epoch, uint64 time, bytes32 root, bytes32 marksRoot);
+    event MarksPosted(uint64 indexed epoch, bytes marks);
     event FundingPosted(uint64 indexed instrument, uint64 ordinal, uint64 time, int64 index);
 
     /// @notice Fixes a delivery price, once and for all.
     /// @param signatures 65 bytes each, ordered by the signer's address
     function fixDeliveryPrice(DeliveryPrice calldata delivery, bytes[] calldata signatures) external;
 
-    /// @notice Replaces the latest risk root by one of a higher epoch.
+    /// @notice Replaces the latest roots by those of a higher epoch.
+    /// @param marks every mark under `marksRoot`, packed as MarksLib reads them; they are logged,
+    /// so that whoever has the chain can prove any of them
     /// @param signatures 65 bytes each, ordered by the signer's address
-    function postRiskRoot(RiskRoot calldata risk, bytes[] calldata signatures) external;
+    function postRiskRoot(RiskRoot calldata risk, bytes calldata marks, bytes[] calldata signatures)
+        external;
 
     /// @notice Adds the next funding index of a perpetual, for ever: it moves no faster than the
     /// contract's cap. Signatures as above.
@@ -69,6 +76,13 @@ interface IOracle {
     function deliveryPrice(uint32 underlying, uint64 expiry) external view returns (uint64 price);
 
     function latestRiskRoot() external view returns (uint64 epoch, uint64 time, bytes32 root);
+
+    /// @notice Root over the packed marks of the latest epoch; zeros before the first.
+    function latestMarks() external view returns (uint64 epoch, uint64 time, bytes32 marksRoot);
+
+    /// @notice The same of any epoch that was posted; reverts with MarksNotPosted.
+    function marksOf(uint64 epoch) external view returns (uint64 time, bytes32 marksRoot);
+
     function isSigner(address signer) external view returns (bool);
     function hashDeliveryPrice(DeliveryPrice calldata delivery)
         external

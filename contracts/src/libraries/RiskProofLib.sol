@@ -19,8 +19,31 @@ library RiskProofLib {
     /// @notice The root that the proof's rows lie under; reverts unless they ascend.
     function rootOf(MarginProof calldata proof, uint256 scenarios) internal pure returns (bytes32) {
         bytes32[] memory hashes = _leaves(proof, rowLength(scenarios));
-        uint256[] memory places = _places(proof.places, hashes.length);
-        return _climb(hashes, places, proof.leafCount, proof.nodes);
+        return climb(hashes, proof.places, proof.leafCount, proof.nodes);
+    }
+
+    /// @notice The root above some leaves of a tree `width` wide, by a multiproof.
+    /// @return root zero if hashes or nodes are left over
+    function climb(
+        bytes32[] memory hashes,
+        bytes calldata places,
+        uint256 width,
+        bytes32[] calldata nodes
+    ) internal pure returns (bytes32 root) {
+        uint256[] memory where = _places(places, hashes.length);
+        uint256 count = hashes.length;
+        uint256 cursor;
+        assembly ("memory-safe") {
+            cursor := nodes.offset
+        }
+        for (; width > 1; width = (width + 1) >> 1) {
+            (count, cursor) = _level(hashes, where, count, width, cursor);
+        }
+        assembly ("memory-safe") {
+            cursor := shr(5, sub(cursor, nodes.offset))
+        }
+        if (count != 1 || cursor != nodes.length) return 0;
+        return hashes[0];
     }
 
     function _leaves(MarginProof calldata proof, uint256 length)
@@ -103,56 +126,47 @@ library RiskProofLib {
         }
     }
 
-    /// @dev Level by level; every hash given takes part, for at the end only one may be left.
-    /// @return root zero if hashes or nodes are left over
-    function _climb(
+    /// @dev One level, in place: every hash given takes part, for at the end only one may be left.
+    /// @param cursor of the next node in calldata; beyond the nodes lies another argument, but the
+    /// caller counts them
+    function _level(
         bytes32[] memory hashes,
         uint256[] memory places,
+        uint256 count,
         uint256 width,
-        bytes32[] calldata nodes
-    ) private pure returns (bytes32 root) {
-        uint256 left;
-        uint256 used;
+        uint256 cursor
+    ) private pure returns (uint256 left, uint256 next) {
         assembly ("memory-safe") {
-            let hs := add(hashes, 0x20)
+            let write := add(hashes, 0x20)
             let step := sub(places, hashes) // from a hash to its place
-            let count := shl(5, mload(hashes))
-            for {} gt(width, 1) { width := shr(1, add(width, 1)) } {
-                let write := hs
-                let end := add(hs, count)
-                for { let read := hs } lt(read, end) {} {
-                    let hash := mload(read)
-                    let place := mload(add(read, step))
-                    let sibling := xor(place, 1)
-                    read := add(read, 0x20)
-                    if lt(sibling, width) {
-                        let other
-                        let joined := lt(read, end)
-                        if joined { joined := eq(mload(add(read, step)), sibling) }
-                        switch joined
-                        case 1 {
+            let read := write
+            for { let end := add(read, shl(5, count)) } lt(read, end) {} {
+                let hash := mload(read)
+                let place := mload(add(read, step))
+                read := add(read, 0x20)
+                if lt(xor(place, 1), width) {
+                    let other := 0
+                    if lt(read, end) {
+                        if eq(mload(add(read, step)), xor(place, 1)) {
                             other := mload(read)
                             read := add(read, 0x20)
                         }
-                        default {
-                            // Beyond the end it is calldata of another argument: used is checked.
-                            other := calldataload(add(nodes.offset, shl(5, used)))
-                            used := add(used, 1)
-                        }
-                        let larger := shl(5, gt(hash, other))
-                        mstore(larger, hash)
-                        mstore(xor(larger, 0x20), other)
-                        hash := keccak256(0, 0x40)
                     }
-                    mstore(write, hash)
-                    mstore(add(write, step), shr(1, place))
-                    write := add(write, 0x20)
+                    if iszero(other) {
+                        other := calldataload(cursor)
+                        cursor := add(cursor, 0x20)
+                    }
+                    let larger := shl(5, gt(hash, other))
+                    mstore(larger, hash)
+                    mstore(xor(larger, 0x20), other)
+                    hash := keccak256(0, 0x40)
                 }
-                count := sub(write, hs)
+                mstore(write, hash)
+                mstore(add(write, step), shr(1, place))
+                write := add(write, 0x20)
             }
-            left := shr(5, count)
-            root := mload(hs)
+            left := shr(5, sub(sub(write, hashes), 0x20))
+            next := cursor
         }
-        if (left != 1 || used != nodes.length) return 0;
     }
 }

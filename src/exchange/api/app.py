@@ -33,10 +33,13 @@ from exchange.api.errors import (
     TooManyRequests,
 )
 from exchange.api.gateway import Caller, Gateway
+from exchange.api.key_auth import SignedRequest
+from exchange.api.key_store import KeyStore
 from exchange.api.listener import bounded_protocol
 from exchange.api.methods_combos import COMBOS
 from exchange.api.methods_disconnect import DISCONNECT
 from exchange.api.methods_funding import FUNDING
+from exchange.api.methods_keys import KEYS
 from exchange.api.methods_liquidations import LIQUIDATIONS
 from exchange.api.methods_money import MONEY
 from exchange.api.methods_private import PRIVATE, SIGNED
@@ -61,6 +64,7 @@ METHODS: Final[list[Method[Any]]] = [
     *PROTECTION,
     *QUOTES,
     *DISCONNECT,
+    *KEYS,
     *LIQUIDATIONS,
 ]
 _MESSAGE_TOO_BIG: Final = 1009
@@ -71,12 +75,13 @@ def create_app(
     sequencer: Sequencer,
     settings: GatewaySettings | None = None,
     history: Iterable[Entry] = (),
+    key_store: KeyStore | None = None,
 ) -> FastAPI:
     """The public application, which follows the sequencer from now on.
 
     `history` must be every entry that the journal holds when this is called.
     """
-    gateway = Gateway(sequencer, settings or GatewaySettings(), history)
+    gateway = Gateway(sequencer, settings or GatewaySettings(), history, key_store=key_store)
     gateway.start()
     return app_of(Dispatcher(gateway, METHODS))
 
@@ -191,7 +196,8 @@ class HttpEndpoints:
     async def json_rpc(self, request: Request) -> Response:
         """Any method as a JSON-RPC 2.0 request."""
         try:
-            caller, body = self._caller(request), await self._body(request)
+            body = await self._body(request)
+            caller = self._caller(request, body)
         except ExchangeError as error:
             return _response(self._dispatcher.refuse(error))
         return _response(await self._dispatcher.call_text(body, caller))
@@ -201,7 +207,7 @@ class HttpEndpoints:
 
         async def endpoint(request: Request) -> Response:
             try:
-                caller = self._caller(request)
+                caller = self._caller(request, b"")
                 params = _query(request, method.params, self._body_max)
             except ExchangeError as error:
                 return _response(self._dispatcher.refuse(error))
@@ -214,7 +220,8 @@ class HttpEndpoints:
 
         async def endpoint(request: Request) -> Response:
             try:
-                caller, body = self._caller(request), await self._body(request)
+                body = await self._body(request)
+                caller = self._caller(request, body)
             except ExchangeError as error:
                 return _response(self._dispatcher.refuse(error))
             if _is_envelope(body):
@@ -223,9 +230,17 @@ class HttpEndpoints:
 
         return endpoint
 
-    def _caller(self, request: Request) -> Caller:
-        session = self._dispatcher.gateway.sessions.of_header(request.headers.get("authorization"))
-        return Caller(address=request.client.host if request.client else "", session=session)
+    def _caller(self, request: Request, body: bytes) -> Caller:
+        address = request.client.host if request.client else ""
+        query = request.scope["query_string"]
+        signed = SignedRequest(
+            authorization=request.headers.get("authorization", ""),
+            method=request.method,
+            target=request.scope["raw_path"] + (b"?" + query if query else b""),
+            body=body,
+            address=address,
+        )
+        return Caller(address=address, session=self._dispatcher.gateway.session_of(signed))
 
     async def _body(self, request: Request) -> bytes:
         parts = bytearray()

@@ -1,4 +1,4 @@
-"""Who is calling: sign-in with Ethereum (EIP-4361), sessions and their tokens.
+"""Who is calling: sign-in with Ethereum (EIP-4361), API keys, sessions and their tokens.
 
 The text names our domain, our chain and a nonce that we issued; each nonce serves once. Tokens are
 random, kept only as hashes, and die with the process: a restart asks everybody to sign in again.
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
+from exchange.api.api_keys import OWNER_SCOPE, ApiKey, ApiKeys, narrowed
 from exchange.api.errors import InvalidCredentials, Unauthorized
 from exchange.api.schemas import parse_address, parse_hex
 from exchange.api.settings import GatewaySettings
@@ -56,11 +57,20 @@ class SignInText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """A signed-in address; it may touch what it owns or holds a session key for."""
+    """A signed-in address; it may touch what it owns or holds a session key for.
+
+    With an API key the address is the key's owner, and the key says how much of that is open.
+    """
 
     address: str
     scope: str
     ends_s: float  # of the machine's monotonic clock
+    key: ApiKey | None = None
+
+    @property
+    def account(self) -> str:
+        """Whose settings for a whole account these are: the address's, or its API key's."""
+        return f"{self.address}/{self.key.client_id}" if self.key else self.address
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +126,14 @@ def _token_hash(token: str) -> bytes:
 class Sessions:
     """Nonces, sessions and tokens; everything bounded, the oldest leaves first."""
 
-    def __init__(self, settings: GatewaySettings, monotonic_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        monotonic_s: Callable[[], float],
+        keys: ApiKeys | None = None,
+    ) -> None:
         self._settings = settings
+        self._keys = keys or ApiKeys()
         self._monotonic_s = monotonic_s
         self._nonces: OrderedDict[str, float] = OrderedDict()
         self._access: OrderedDict[bytes, Session] = OrderedDict()
@@ -137,7 +153,9 @@ class Sessions:
             self._nonces.popitem(last=False)
         return nonce
 
-    def sign_in(self, message: str, signature: str, chain_id: int, time_s: float) -> Grant:
+    def sign_in(
+        self, message: str, signature: str, chain_id: int, time_s: float, scope: str = ""
+    ) -> Grant:
         """Check an EIP-4361 text and its signature; returns a new session's tokens."""
         text = parse_sign_in(message)
         if text.domain not in self._domains:
@@ -152,22 +170,35 @@ class Sessions:
         if signer != text.address:
             raise InvalidCredentials("not signed by the address in the message", "signature")
         del self._nonces[text.nonce]
-        return self._grant(text.address)
+        return self._grant(text.address, narrowed(OWNER_SCOPE, scope))
 
-    def refresh(self, token: str) -> Grant:
+    def open(self, key: ApiKey, scope: str = "") -> Grant:
+        """A session of an API key that has proved itself."""
+        return self._grant(key.owner, narrowed(key.scope, scope), key)
+
+    def once(self, key: ApiKey) -> Session:
+        """A session for one call, without tokens."""
+        ends_s = self._monotonic_s() + self._settings.session_s
+        return Session(address=key.owner, scope=key.scope, ends_s=ends_s, key=key)
+
+    def refresh(self, token: str, address: str = "") -> Grant:
         """Exchange a refresh token, once, for new tokens."""
         found = self._refresh.pop(_token_hash(token), None)
         if found is None or found[1] < self._monotonic_s():
             raise InvalidCredentials("unknown, used or late refresh token", "refresh_token")
-        found[0].ends_s = 0.0  # the old access token ends with it
-        return self._grant(found[0].address)
+        old = found[0]
+        if old.key is not None and not self._admits(old.key, address):
+            raise InvalidCredentials("the API key was changed, or is not for here", "refresh_token")
+        old.ends_s = 0.0  # the old access token ends with it
+        return self._grant(old.address, old.scope, old.key)
 
-    def _grant(self, address: str) -> Grant:
+    def _admits(self, key: ApiKey, address: str) -> bool:
+        return self._keys.is_current(key) and key.admits(address)
+
+    def _grant(self, address: str, scope: str, key: ApiKey | None = None) -> Grant:
         now_s = self._monotonic_s()
         session = Session(
-            address=address,
-            scope="account:read trade:read_write wallet:read_write",
-            ends_s=now_s + self._settings.session_s,
+            address=address, scope=scope, ends_s=now_s + self._settings.session_s, key=key
         )
         access_token, refresh_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self._access[_token_hash(access_token)] = session
@@ -182,8 +213,8 @@ class Sessions:
             expires_in_s=int(self._settings.session_s),
         )
 
-    def of_header(self, authorization: str | None) -> Session | None:
-        """The session of an `Authorization` header; None without one."""
+    def of_header(self, authorization: str | None, address: str = "") -> Session | None:
+        """The session of an `Authorization` header from a network address; None without one."""
         if not authorization:
             return None
         scheme, _, token = authorization.partition(" ")
@@ -192,11 +223,15 @@ class Sessions:
         session = self._access.get(_token_hash(token.strip()))
         if session is None or not self.is_live(session):
             raise Unauthorized("unknown or ended access token; call public/auth")
+        if session.key is not None and not session.key.admits(address):
+            raise Unauthorized("this key is not for this network address")
         return session
 
     def is_live(self, session: Session) -> bool:
-        """Whether the session has time left."""
-        return session.ends_s > self._monotonic_s()
+        """Whether the session has time left, and its API key is what it was."""
+        key = session.key
+        known = key is None or self._keys.is_current(key)
+        return known and session.ends_s > self._monotonic_s()
 
     def end(self, session: Session) -> None:
         """End a session: its tokens stop at once."""

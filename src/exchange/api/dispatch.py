@@ -39,6 +39,7 @@ class Method(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
     handler: Handler[P]
     summary: str
     matching: bool = False  # spends credits of the matching pool
+    scope: str = ""  # what a session, if there is one, must be allowed
 
     @property
     def private(self) -> bool:
@@ -51,19 +52,29 @@ def public_method(handler: Handler[P], params: type[P]) -> Method[P]:
     return _method("public", handler, params, matching=False)
 
 
-def private_method(handler: Handler[P], params: type[P], *, matching: bool = False) -> Method[P]:
-    """The method private/ that bears its handler's name, summed up by its docstring."""
-    return _method("private", handler, params, matching=matching)
+def private_method(
+    handler: Handler[P], params: type[P], *, matching: bool = False, scope: str | None = None
+) -> Method[P]:
+    """The method private/ that bears its handler's name, summed up by its docstring.
+
+    Its scope is trade:read_write if it spends matching credits, else trade:read, or as said.
+    """
+    if scope is None:
+        scope = "trade:read_write" if matching else "trade:read"
+    return _method("private", handler, params, matching=matching, scope=scope)
 
 
-def _method(scope: str, handler: Handler[P], params: type[P], *, matching: bool) -> Method[P]:
+def _method(
+    area: str, handler: Handler[P], params: type[P], *, matching: bool, scope: str = ""
+) -> Method[P]:
     assert handler.__doc__, "the summary in the API's description"
     return Method(
-        name=f"{scope}/{handler.__name__}",
+        name=f"{area}/{handler.__name__}",
         params=params,
         handler=handler,
         summary=handler.__doc__.strip(),
         matching=matching,
+        scope=scope,
     )
 
 
@@ -135,6 +146,8 @@ class Dispatcher:
         if not self.gateway.healthy:
             raise Unavailable("this gateway lost its view and must be restarted")
         self.gateway.limits.take(caller.pool, matching=method.matching)
+        if method.scope:
+            self.gateway.require(caller, method.scope)
         text = bytes(params)
         decoded = decode(b"{}" if text in _NO_PARAMS else text, method.params)
         return await method.handler(self.gateway, caller, decoded)

@@ -100,13 +100,13 @@ class Unauthorized(ExchangeError):
 
 
 class InvalidCredentials(ExchangeError):
-    """The sign-in message, nonce or signature does not hold."""
+    """The sign-in message, key, secret, nonce, time or signature does not hold."""
 
     code, message, http_status = 13004, "invalid_credentials", 401
 
 
 class Forbidden(ExchangeError):
-    """The session may not touch this subaccount."""
+    """The session may not touch this subaccount, or its scope lacks this."""
 
     code, message, http_status = 13021, "forbidden", 403
 

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from exchange.api import results
+from exchange.api.api_keys import ApiKeys, allows
 from exchange.api.auth import Session, Sessions
 from exchange.api.channels import Channels, notification
 from exchange.api.connection import Connection
@@ -27,6 +28,8 @@ from exchange.api.errors import (
     Unavailable,
     UnknownInstrument,
 )
+from exchange.api.key_auth import KeyProofs, SignedRequest, is_key_header
+from exchange.api.key_store import KeyStore
 from exchange.api.limits import RateLimits
 from exchange.api.ports import EngineState, Entry, Liquidation, Margin, Reply, Sequencer, Token
 from exchange.api.schemas import cash_number
@@ -35,6 +38,7 @@ from exchange.api.signatures import SignatureRecovery
 from exchange.api.views import Touched, VenueView
 from exchange.commands import AnyCommand, CancelAll, Configure
 from exchange.events import OrderArmed, OrderPlaced, Refused, RejectReason
+from exchange.fixed import to_milliseconds_down, to_seconds_down
 from exchange.model import Instrument, OrderStatus, seq_and_place
 from exchange.sequencer import SequencerBusy, SequencerStopped
 from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, Domain
@@ -90,16 +94,20 @@ class Gateway:
         history: Iterable[Entry] = (),
         *,
         monotonic_s: Callable[[], float] = time.monotonic,
+        key_store: KeyStore | None = None,
     ) -> None:
         self.sequencer = sequencer
         self.settings = settings
         self.view = VenueView()
-        self.sessions = Sessions(settings, monotonic_s)
+        self.keys = ApiKeys(key_store)
+        self.proofs = KeyProofs(self.keys, self.now_ms)
+        self.sessions = Sessions(settings, monotonic_s, self.keys)
+        self.order_nonces: dict[int, int] = {}  # the last that we gave, by subaccount
         self.limits = RateLimits(settings, monotonic_s)
         self.signatures = SignatureRecovery(settings.signature_workers)
         self.channels = Channels(self.view, self._may_see)
         self.connections: set[Connection] = set()
-        self.account_cancels: set[str] = set()  # addresses whose every line cancels all
+        self.account_cancels: set[str] = set()  # whose every line cancels all: Session.account
         self.counters = Counters()
         self._entering: dict[int, asyncio.Future[None]] = {}  # orders at a speed bump, by id
         self._broken = False
@@ -217,6 +225,16 @@ class Gateway:
 
     # -- sessions -------------------------------------------------------------------------------
 
+    def now_ms(self) -> int:
+        """Venue time in milliseconds."""
+        return to_milliseconds_down(self.sequencer.now_ns())
+
+    def session_of(self, request: SignedRequest) -> Session | None:
+        """The session that an HTTP request's `Authorization` header shows; None without one."""
+        if is_key_header(request.authorization):
+            return self.sessions.once(self.proofs.of_request(request))
+        return self.sessions.of_header(request.authorization, request.address)
+
     def session(self, caller: Caller) -> Session:
         """The caller's live session."""
         session = caller.current_session
@@ -237,8 +255,30 @@ class Gateway:
 
     def subaccounts(self, caller: Caller) -> list[int]:
         """All that the session may touch, ascending."""
-        session = self.session(caller)
-        return self.view.subaccounts_of(session.address, self.sequencer.now_ns())
+        return self.subaccounts_of(self.session(caller))
+
+    def subaccounts_of(self, session: Session) -> list[int]:
+        """All that a live session may touch; of a trading API key while the chain allows it."""
+        found = self.view.subaccounts_of(session.address, self.sequencer.now_ns())
+        return [number for number in found if self._reaches(session, number)]
+
+    def _reaches(self, session: Session, subaccount_id: int) -> bool:
+        """Whether a session's API key, if it has one, reaches this subaccount of its address."""
+        key = session.key
+        if key is None:
+            return True
+        deadline = self.view.session_keys.get(key.signer, {}).get(key.owner, 0)
+        return (
+            self.view.owners[subaccount_id] == key.owner
+            and key.subaccount_id in (0, subaccount_id)
+            and (not key.trades or deadline > to_seconds_down(self.sequencer.now_ns()))
+        )
+
+    def require(self, caller: Caller, scope: str) -> None:
+        """Refuse a call that the session's scope does not cover."""
+        session = caller.current_session
+        if session is not None and not allows(session.scope, scope):
+            raise Forbidden(f"the session's scope lacks {scope}")
 
     def _may_see(self, connection: Connection, subaccount_id: int) -> bool:
         session = connection.session
@@ -246,6 +286,7 @@ class Gateway:
             session is not None
             and self.sessions.is_live(session)
             and self.view.may_access(subaccount_id, session.address, self.sequencer.now_ns())
+            and self._reaches(session, subaccount_id)
         )
 
     # -- to the sequencer -----------------------------------------------------------------------
@@ -293,16 +334,16 @@ class Gateway:
         session = connection.session
         if session is None:
             return
-        if not connection.cancel_on_disconnect and session.address not in self.account_cancels:
+        if not connection.cancel_on_disconnect and session.account not in self.account_cancels:
             return
-        await self._cancel_for(connection, session.address)
+        await self._cancel_for(connection, session)
         if connection.calls:
             await asyncio.wait(connection.calls)
-            await self._cancel_for(connection, session.address)
+            await self._cancel_for(connection, session)
 
-    async def _cancel_for(self, connection: Connection, address: str) -> None:
-        if address in self.account_cancels:
-            subaccounts = self.view.subaccounts_of(address, self.sequencer.now_ns())
+    async def _cancel_for(self, connection: Connection, session: Session) -> None:
+        if session.account in self.account_cancels:
+            subaccounts = self.subaccounts_of(session)
             commands = [CancelAll(subaccount_id=number) for number in subaccounts]
         else:
             commands = list(self._cancels_of(connection))

@@ -35,13 +35,13 @@ async def disable_cancel_on_disconnect(
 
 
 def _switch(gateway: Gateway, caller: Caller, params: DisconnectParams, *, on: bool) -> str:
-    address = gateway.session(caller).address
+    account = gateway.session(caller).account
     if params.scope == "connection":
         connection_of(caller).cancel_on_disconnect = on
     elif on:
-        gateway.account_cancels.add(address)
+        gateway.account_cancels.add(account)
     else:
-        gateway.account_cancels.discard(address)
+        gateway.account_cancels.discard(account)
     return "ok"
 
 
@@ -51,14 +51,14 @@ async def get_cancel_on_disconnect(
     """Whether it is on in one scope."""
     session = gateway.session(caller)
     if params.scope == "account":
-        enabled = session.address in gateway.account_cancels
+        enabled = session.account in gateway.account_cancels
     else:
         enabled = connection_of(caller).cancel_on_disconnect
     return {"enabled": enabled, "scope": params.scope}
 
 
 DISCONNECT: Final[list[Method[Any]]] = [
-    private_method(enable_cancel_on_disconnect, DisconnectParams),
-    private_method(disable_cancel_on_disconnect, DisconnectParams),
+    private_method(enable_cancel_on_disconnect, DisconnectParams, scope="trade:read_write"),
+    private_method(disable_cancel_on_disconnect, DisconnectParams, scope="trade:read_write"),
     private_method(get_cancel_on_disconnect, DisconnectParams),
 ]

@@ -335,8 +335,13 @@ def _volatilities(preset: str) -> tuple[str, ...]:
 
 
 MONEY: Final[list[Method[Any]]] = [
-    private_method(withdraw, WithdrawParams, matching=True),
-    private_method(submit_transfer_between_subaccounts, TransferParams, matching=True),
+    private_method(withdraw, WithdrawParams, matching=True, scope="wallet:read_write"),
+    private_method(
+        submit_transfer_between_subaccounts,
+        TransferParams,
+        matching=True,
+        scope="wallet:read_write",
+    ),
     private_method(get_margins, MarginsParams),
-    private_method(simulate_portfolio, SimulateParams),
+    private_method(simulate_portfolio, SimulateParams, scope="account:read"),
 ]

@@ -36,23 +36,24 @@ from exchange.events import (
 from exchange.fixed import to_milliseconds_down
 from exchange.model import Instrument, Side
 
+_CHANNEL_SCOPES: Final = {"portfolio": "account:read"}
 LOOKED_OVER: Final = 1_000  # orders of one label and subaccount that one call may look over
 
 # -- orders -------------------------------------------------------------------------------------
 
 
 async def buy(gateway: Gateway, caller: Caller, params: EntryParams) -> Result:
-    """Places a signed order to buy; needs no session, since it is signed."""
+    """Places an order to buy; needs no session if it is signed."""
     return await _place(gateway, caller, params, Side.BUY)
 
 
 async def sell(gateway: Gateway, caller: Caller, params: EntryParams) -> Result:
-    """Places a signed order to sell; needs no session, since it is signed."""
+    """Places an order to sell; needs no session if it is signed."""
     return await _place(gateway, caller, params, Side.SELL)
 
 
 async def _place(gateway: Gateway, caller: Caller, params: EntryParams, side: Side) -> Result:
-    reply = await gateway.submit(await entry_command(gateway, params, side))
+    reply = await gateway.submit(await entry_command(gateway, caller, params, side))
     gateway.note_placed(caller, reply)
     linked = [event.order_ids for event in reply.events if isinstance(event, OrdersLinked)]
     receipt = await _order_reply(gateway, reply)
@@ -84,12 +85,12 @@ async def _order_reply(gateway: Gateway, reply: Reply) -> Result:
     return receipt | results.receipt(reply)
 
 
-async def edit(gateway: Gateway, _: Caller, params: EditParams) -> Result:
-    """Signs an order's nonce again with a higher version; needs no session, since it is signed."""
+async def edit(gateway: Gateway, caller: Caller, params: EditParams) -> Result:
+    """Signs an order's nonce again with a higher version; needs no session if it is signed."""
     order = gateway.view.orders.get(int(params.order_id))
     if order is None:
         raise Rejected(RejectReason.UNKNOWN_ORDER, "no such order")
-    reply = await gateway.submit(await amend_command(gateway, order, params))
+    reply = await gateway.submit(await amend_command(gateway, caller, order, params))
     return await _order_reply(gateway, reply)
 
 
@@ -426,6 +427,9 @@ async def get_settlement_status(
 async def subscribe(gateway: Gateway, caller: Caller, params: schemas.ChannelsParams) -> list[str]:
     """Joins channels, those of the user included."""
     gateway.session(caller)
+    for channel in params.channels:
+        if channel.startswith("user."):
+            gateway.require(caller, _CHANNEL_SCOPES.get(channel.split(".")[1], "trade:read"))
     return join(gateway, connection_of(caller), caller, params.channels)
 
 
@@ -474,17 +478,17 @@ PRIVATE: Final[list[Method[Any]]] = [
     private_method(get_open_orders_by_instrument, schemas.OpenByInstrumentParams),
     private_method(get_position, schemas.PositionParams),
     private_method(get_positions, schemas.PositionsParams),
-    private_method(get_account_summary, schemas.AccountParams),
-    private_method(get_account_summaries, schemas.AccountParams),
-    private_method(get_subaccounts, schemas.Empty),
+    private_method(get_account_summary, schemas.AccountParams, scope="account:read"),
+    private_method(get_account_summaries, schemas.AccountParams, scope="account:read"),
+    private_method(get_subaccounts, schemas.Empty, scope="account:read"),
     private_method(get_user_trades_by_instrument, schemas.UserTradesByInstrumentParams),
     private_method(get_user_trades_by_currency, schemas.UserTradesByCurrencyParams),
     private_method(get_user_trades_by_order, schemas.OrderIdParams),
     private_method(get_settlement_status, schemas.SettlementParams),
-    private_method(subscribe, schemas.ChannelsParams),
-    private_method(unsubscribe, schemas.ChannelsParams),
-    private_method(unsubscribe_all, schemas.Empty),
-    private_method(logout, schemas.LogoutParams),
+    private_method(subscribe, schemas.ChannelsParams, scope=""),
+    private_method(unsubscribe, schemas.ChannelsParams, scope=""),
+    private_method(unsubscribe_all, schemas.Empty, scope=""),
+    private_method(logout, schemas.LogoutParams, scope=""),
 ]
 SIGNED: Final = frozenset(
     {

@@ -16,25 +16,22 @@ from exchange.api.errors import (
     MustBeWebSocket,
 )
 from exchange.api.gateway import Caller, Gateway
-from exchange.api.order_types import OrderHashParams, OrderParams, trigger_of
+from exchange.api.order_signing import given_fields, order_terms
+from exchange.api.order_types import OrderHashParams
 from exchange.api.records import Trade
 from exchange.api.results import Result
 from exchange.api.schemas import (
     cash_number,
-    parse_address,
-    parse_fee,
-    parse_quantity,
     ratio_number,
 )
 from exchange.api.volatility import limit_price_of
 from exchange.fixed import RATIO_SCALE, to_milliseconds_down
-from exchange.model import OrderTerms, Side
+from exchange.model import Side
 from exchange.signing import (
     DOMAIN_NAME,
     DOMAIN_VERSION,
     order_stages,
     signed_instrument,
-    trigger_hash,
 )
 
 VERSION: Final = version("exchange")
@@ -104,19 +101,38 @@ async def get_sign_in_nonce(gateway: Gateway, _: Caller, _params: schemas.Empty)
 
 async def auth(gateway: Gateway, caller: Caller, params: schemas.AuthParams) -> Result:
     """Opens a session; on a WebSocket it holds for the connection."""
-    if params.grant_type == "refresh_token":
-        grant = gateway.sessions.refresh(params.refresh_token)
-    else:
-        chain_id = gateway.configured().chain_id
-        time_s = gateway.sequencer.now_ns() / 1e9
-        grant = gateway.sessions.sign_in(params.message, params.signature, chain_id, time_s)
+    grant = _granted(gateway, caller.address, params)
     if caller.connection is not None:
         caller.connection.session = grant.session
     return _grant_result(gateway, grant, params.state)
 
 
+def _granted(gateway: Gateway, address: str, params: schemas.AuthParams) -> Grant:
+    sessions = gateway.sessions
+    match params.grant_type:
+        case "refresh_token":
+            return sessions.refresh(params.refresh_token, address)
+        case "client_credentials":
+            key = gateway.keys.by_secret(params.client_id, params.client_secret, address)
+            return sessions.open(key, params.scope)
+        case "client_signature":
+            key = gateway.proofs.of_signature(
+                params.client_id,
+                (params.timestamp, params.nonce),
+                params.data.encode(),
+                params.signature,
+                address,
+            )
+            return sessions.open(key, params.scope)
+        case "eip4361":
+            chain_id = gateway.configured().chain_id
+            time_s = gateway.sequencer.now_ns() / 1e9
+            return sessions.sign_in(
+                params.message, params.signature, chain_id, time_s, params.scope
+            )
+
+
 def _grant_result(gateway: Gateway, grant: Grant, state: str) -> Result:
-    address = grant.session.address
     return {
         "access_token": grant.access_token,
         "refresh_token": grant.refresh_token,
@@ -124,8 +140,8 @@ def _grant_result(gateway: Gateway, grant: Grant, state: str) -> Result:
         "scope": grant.session.scope,
         "token_type": "bearer",
         "state": state,
-        "address": address,
-        "subaccount_ids": gateway.view.subaccounts_of(address, gateway.sequencer.now_ns()),
+        "address": grant.session.address,
+        "subaccount_ids": gateway.subaccounts_of(grant.session),
     }
 
 
@@ -270,7 +286,9 @@ async def debug_order_hash(
     gateway: Gateway, _: Caller, params: OrderHashParams
 ) -> dict[str, object]:
     """Each stage of an order's EIP-712 hash, for people who debug their own signing."""
-    terms = order_terms(gateway, params, SIDES[params.direction], params.instrument_name)
+    fields = given_fields(params, params.subaccount_id, params.nonce)
+    side = SIDES[params.direction]
+    terms = order_terms(gateway, params, side, fields, limit_price_of(params))
     stages: dict[str, object] = dict(order_stages(gateway.domain(), terms))
     message = {
         "subaccountId": terms.subaccount_id,
@@ -287,31 +305,6 @@ async def debug_order_hash(
         "signer": terms.signer,
     }
     return stages | {"message": message}
-
-
-def order_terms(
-    gateway: Gateway,
-    params: OrderHashParams | OrderParams,
-    side: Side,
-    instrument_name: str,
-) -> OrderTerms:
-    """The signed struct that a request's decimals mean."""
-    instrument = gateway.instrument(instrument_name)
-    return OrderTerms(
-        subaccount_id=params.subaccount_id,
-        instrument_id=instrument.instrument_id,
-        legs_hash=instrument.legs_hash,
-        side=side,
-        quantity=parse_quantity(params.amount),
-        limit_price=limit_price_of(params),
-        max_fee=parse_fee(params.max_fee),
-        reduce_only=params.reduce_only,
-        trigger_hash=trigger_hash(trigger_of(params)),
-        nonce=params.nonce,
-        version=params.version,
-        deadline=params.deadline,
-        signer=parse_address(params.signer, "signer"),
-    )
 
 
 async def get_rate_limits(gateway: Gateway, caller: Caller, _: schemas.Empty) -> Result:

@@ -8,23 +8,20 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from exchange.api.errors import BadRequest
-from exchange.api.gateway import Gateway
-from exchange.api.methods_public import order_terms
+from exchange.api.gateway import Caller, Gateway
+from exchange.api.order_signing import price_words, signed_amendment, signed_order
 from exchange.api.order_types import (
     EditParams,
     OrderParams,
-    TypeParams,
     is_market,
     max_show_of,
     trigger_of,
 )
 from exchange.api.records import OrderRecord
 from exchange.api.results import TIMES_IN_FORCE
-from exchange.api.schemas import parse_address, parse_fee, parse_hex, parse_quantity
-from exchange.api.volatility import limit_price_of, price_now, volatility_of
+from exchange.api.volatility import price_now, volatility_of
 from exchange.commands import AmendOrder, PlaceLinked, PlaceOrder
 from exchange.model import HitCondition, LinkKind, OrderTerms, Side, TimeInForce
-from exchange.signing import order_digest, trigger_hash
 
 _TIMES: Final = {name: value for value, name in TIMES_IN_FORCE.items()}
 _LINKS: Final = {
@@ -55,18 +52,18 @@ class EntryParams(OrderParams, frozen=True, kw_only=True):
 
 
 async def entry_command(
-    gateway: Gateway, params: EntryParams, side: Side
+    gateway: Gateway, caller: Caller, params: EntryParams, side: Side
 ) -> PlaceOrder | PlaceLinked:
     """The command that a request means; refuses it for a signature that does not hold."""
     if (params.linked_order_type is None) is not (params.otoco_config == ()):
         raise BadRequest("linked_order_type and otoco_config come together", "otoco_config")
-    first = await _signed_order(gateway, params, side)
+    first = await _entered(gateway, caller, params, side)
     if params.linked_order_type is None:
         return first
     if any(order.advanced for order in (params, *params.otoco_config)):
         raise BadRequest("linked orders have prices of their own", "advanced")
     others = [
-        await _signed_order(gateway, other, Side[other.direction.upper()])
+        await _entered(gateway, caller, other, Side[other.direction.upper()])
         for other in params.otoco_config
     ]
     return PlaceLinked(
@@ -76,11 +73,8 @@ async def entry_command(
     )
 
 
-async def _signed_order(gateway: Gateway, params: OrderParams, side: Side) -> PlaceOrder:
-    terms = order_terms(gateway, params, side, params.instrument_name)
-    signature = parse_hex(params.signature, "signature")
-    digest = order_digest(gateway.domain(), terms)
-    await gateway.check_signature(digest, signature, terms.signer)
+async def _entered(gateway: Gateway, caller: Caller, params: OrderParams, side: Side) -> PlaceOrder:
+    terms, signature = await signed_order(gateway, caller, params, side)
     volatility = volatility_of(params)
     return PlaceOrder(
         terms=terms,
@@ -105,29 +99,14 @@ def _worth(gateway: Gateway, terms: OrderTerms, volatility: int) -> int:
     return price_now(gateway.view, instrument, terms.side, volatility, terms.limit_price)
 
 
-async def amend_command(gateway: Gateway, order: OrderRecord, params: EditParams) -> AmendOrder:
+async def amend_command(
+    gateway: Gateway, caller: Caller, order: OrderRecord, params: EditParams
+) -> AmendOrder:
     """The command that an edit means."""
-    words = TypeParams(price=params.price, advanced=params.advanced, limit_price=params.limit_price)
     if (params.advanced is not None) is not (order.volatility > 0):
         raise BadRequest("advanced stays what it was when the order was placed", "advanced")
-    terms = OrderTerms(
-        subaccount_id=order.subaccount_id,
-        instrument_id=order.instrument_id,
-        legs_hash=gateway.view.instruments[order.instrument_id].legs_hash,
-        side=order.side,
-        quantity=parse_quantity(params.amount),
-        limit_price=limit_price_of(words),
-        max_fee=parse_fee(params.max_fee),
-        reduce_only=order.reduce_only,
-        trigger_hash=trigger_hash(order.trigger),
-        nonce=order.nonce,
-        version=params.version,
-        deadline=params.deadline,
-        signer=parse_address(params.signer, "signer"),
-    )
-    signature = parse_hex(params.signature, "signature")
-    await gateway.check_signature(order_digest(gateway.domain(), terms), signature, terms.signer)
-    volatility = volatility_of(words)
+    terms, signature = await signed_amendment(gateway, caller, order, params)
+    volatility = volatility_of(price_words(params))
     return AmendOrder(
         terms=terms,
         signature=signature,

@@ -76,7 +76,7 @@ class TypeParams(Params, frozen=True, kw_only=True):
     trigger: Literal["index_price", "mark_price", "last_price"] | None = None
     trigger_price: Price = msgspec.field(default_factory=absent)
     trigger_offset: Price = msgspec.field(default_factory=absent)
-    price: Price
+    price: Price = msgspec.field(default_factory=absent)
     advanced: Literal["implv"] | None = None
     limit_price: Price = msgspec.field(default_factory=absent)
 
@@ -99,6 +99,7 @@ class OrderHashParams(TypeParams, frozen=True, kw_only=True):
 class OrderParams(TypeParams, frozen=True, kw_only=True):
     """A signed order. `price` is the limit; for market orders and trailing stops the worst price.
 
+    An API key's session may leave out the worst price and everything about the signature.
     A post-only order that would trade rests one tick away, or with `reject_post_only` is refused.
     An iceberg shows `max_show` at a time; `display_amount` is its newer name.
     """
@@ -113,30 +114,33 @@ class OrderParams(TypeParams, frozen=True, kw_only=True):
     reduce_only: bool = False
     mmp: bool = False
     label: Label = ""
-    subaccount_id: SubaccountId
-    nonce: Nonce
-    version: Version = 0
-    deadline: Deadline
-    max_fee: Price
-    signer: Address
-    signature: Signature
+    subaccount_id: SubaccountId | None = None
+    nonce: Nonce | None = None
+    version: Version | None = None
+    deadline: Deadline | None = None
+    max_fee: Price = msgspec.field(default_factory=absent)
+    signer: Address | None = None
+    signature: Signature | None = None
 
 
 class EditParams(Params, frozen=True, kw_only=True):
-    """New terms of an order: its nonce signed again with a higher version."""
+    """New terms of an order: its nonce signed again with a higher version.
+
+    An API key's session may leave out the signed fields, and the price to keep it.
+    """
 
     order_id: OrderId
     amount: Contracts
-    price: Price
+    price: Price = msgspec.field(default_factory=absent)
     advanced: Literal["implv"] | None = None
     limit_price: Price = msgspec.field(default_factory=absent)
     max_show: Contracts = msgspec.field(default_factory=absent)
     display_amount: Contracts = msgspec.field(default_factory=absent)
-    version: Version
-    deadline: Deadline
-    max_fee: Price
-    signer: Address
-    signature: Signature
+    version: Version | None = None
+    deadline: Deadline | None = None
+    max_fee: Price = msgspec.field(default_factory=absent)
+    signer: Address | None = None
+    signature: Signature | None = None
 
 
 def is_market(params: TypeParams) -> bool:

@@ -143,11 +143,19 @@ class TestParams(Params, frozen=True, kw_only=True):
 
 
 class AuthParams(Params, frozen=True, kw_only=True):
-    """Sign in with Ethereum, or renew a session."""
+    """Sign in with Ethereum or an API key, or renew a session.
 
-    grant_type: Literal["eip4361", "refresh_token"]
+    `signature` is over the message; of client_signature HMAC-SHA256, as hex.
+    """
+
+    grant_type: Literal["eip4361", "client_credentials", "client_signature", "refresh_token"]
     message: Annotated[str, Meta(max_length=4096, description="EIP-4361 text")] = ""
-    signature: Signature = "0x"
+    signature: Annotated[str, Meta(max_length=514, pattern="^(0x)?([0-9a-fA-F]{2})*$")] = ""
+    client_id: Annotated[str, Meta(max_length=64)] = ""
+    client_secret: Annotated[str, Meta(max_length=128)] = ""
+    timestamp: Milliseconds = 0
+    nonce: Annotated[str, Meta(max_length=128)] = ""
+    data: Annotated[str, Meta(max_length=1024)] = ""
     refresh_token: Annotated[str, Meta(max_length=128)] = ""
     scope: Annotated[str, Meta(max_length=256)] = ""
     state: Annotated[str, Meta(max_length=256)] = ""

@@ -6,7 +6,7 @@ order can trade on arrival; from then on the marks loop moves it.
 
 from typing import Any, Final
 
-from exchange.api.errors import BadRequest
+from exchange.api.errors import BadRequest, InvalidParams
 from exchange.api.order_types import TypeParams, is_absent
 from exchange.api.records import OrderRecord
 from exchange.api.schemas import cash_number, parse_percent, parse_price, vol_percent_number
@@ -21,6 +21,8 @@ _PLAIN: Final = "limit"
 def limit_price_of(params: TypeParams) -> int:
     """The signed price: that of the request, or of a volatility order its worst one."""
     _check_fields(params)
+    if is_absent(params.price):
+        raise InvalidParams("needed, and signed", "price")
     if params.advanced is None:
         return parse_price(params.price)
     return parse_price(params.limit_price, "limit_price")

@@ -42,10 +42,15 @@ def local_settings(settings: Settings) -> Settings:
     if not settings.token():
         settings.token_file.write_text(secrets.token_urlsafe(24))
         settings.token_file.chmod(0o600)
+    secret_file = settings.state / "api_keys.secret"
+    if not settings.api_keys_secret and not secret_file.exists():
+        secret_file.touch(0o600)
+        secret_file.write_text(secrets.token_hex(32))
     keys = [f"0x{signer.key.hex()}" for signer in dev_keys.oracle_signers()]
     return msgspec.structs.replace(
         settings,
         admin_token=settings.token(),
+        api_keys_secret=settings.api_keys_secret or secret_file.read_text().strip(),
         rpc_url=f"http://127.0.0.1:{settings.chain_port}",
         relayer_key=f"0x{dev_keys.relayer().key.hex()}",
         house_key=f"0x{dev_keys.treasury().key.hex()}",

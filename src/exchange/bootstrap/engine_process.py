@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from exchange.api.admin import TOKEN_LENGTH_MIN, AdminHooks, create_admin_app
 from exchange.api.app import create_app, server_config
+from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_key
 from exchange.api.settings import GatewaySettings
 from exchange.bootstrap.fit_process import fit_executor
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings
@@ -156,7 +157,7 @@ async def _open_market(
 
 def _public_app(settings: Settings, sequencer: Sequencer, history: Iterable[Entry]) -> FastAPI:
     url = f"http://{settings.host}:{settings.port}"
-    return create_app(sequencer, GatewaySettings(public_url=url), history)
+    return create_app(sequencer, GatewaySettings(public_url=url), history, key_store(settings))
 
 
 def _listeners(
@@ -174,6 +175,20 @@ def _listeners(
         Server(server_config(app, settings.host, port))
         for app, port in ((public, settings.port), (admin, settings.admin_port))
     ]
+
+
+def key_store(settings: Settings) -> KeyStore | None:
+    """Where API keys are kept; None where nothing seals them."""
+    if not settings.api_keys_secret:
+        return None
+    try:
+        store = SealedFile(settings.api_keys_file, sealing_key(settings.api_keys_secret))
+        store.load()
+    except ValueError:
+        raise StartFailed("EXCHANGE_API_KEYS_SECRET needs 64 hex digits") from None
+    except StoreBroken as error:
+        raise StartFailed(f"{error}: give the EXCHANGE_API_KEYS_SECRET that sealed it") from None
+    return store
 
 
 async def _list_for_ever(feed: MarketFeed) -> None:

@@ -117,8 +117,9 @@ class Engine:
         venue.time_ns = time_ns
         venue.events = []
         venue.combos.noted = venue.combos.tries = 0
-        entry.sweep_deadlines(venue, to_seconds_down(time_ns))
-        quoting.sweep_sheets(venue, to_seconds_down(time_ns))
+        now_s = to_seconds_down(time_ns)
+        entry.sweep_deadlines(venue, now_s)
+        quoting.sweep_sheets(venue, now_s)
         phases.sweep_phases(venue)
         if bump.release_due(venue):
             follow_up(venue)

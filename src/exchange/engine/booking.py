@@ -153,8 +153,8 @@ def book_match(
 
 
 def _traded(trade_id: int, maker: Party, taker: Party, what: Price) -> Traded:
-    in_combo = [one.order.terms.instrument_id != what.instrument_id for one in (maker, taker)]
-    combos = [one.order.terms.instrument_id for one in (maker, taker)]
+    made, taken = maker.order.terms.instrument_id, taker.order.terms.instrument_id
+    maker_combo, taker_combo = made != what.instrument_id, taken != what.instrument_id
     return Traded(
         trade_id=trade_id,
         instrument_id=what.instrument_id,
@@ -170,9 +170,9 @@ def _traded(trade_id: int, maker: Party, taker: Party, what: Price) -> Traded:
         maker_fee=maker.fee,
         taker_fee=taker.fee,
         liquidation=taker.order.signed_seq == 0,
-        combo_id=combos[1] if in_combo[1] else combos[0] if in_combo[0] else 0,
-        maker_combo=in_combo[0],
-        taker_combo=in_combo[1],
+        combo_id=taken if taker_combo else made if maker_combo else 0,
+        maker_combo=maker_combo,
+        taker_combo=taker_combo,
     )
 
 
@@ -273,7 +273,7 @@ def limit_reduce_only(venue: Venue, subaccount: Subaccount, instrument_id: int) 
     A taker may sweep several orders of one owner at once, best price first. So the position is
     shared out in that order; at one price other orders count before reduce-only ones.
     """
-    if not any(order.terms.reduce_only for order in subaccount.open_orders.values()):
+    if not subaccount.reducing:
         return
     position = subaccount.account.position(instrument_id)
     for side in (Side.BUY, Side.SELL):

@@ -44,7 +44,9 @@ def inherit_bump(venue: Venue, instrument: Instrument) -> None:
 
 def must_wait(venue: Venue, order: Order) -> bool:
     """Whether an order that is about to enter would take, and has not waited yet."""
-    return not order.waited and takes_late(venue, order, entry_price(venue, order))
+    if order.waited or not venue.bump.is_on:
+        return False
+    return takes_late(venue, order, entry_price(venue, order))
 
 
 def takes_late(venue: Venue, order: Order, price: int) -> bool:
@@ -111,6 +113,8 @@ def withdraw(venue: Venue, order: Order) -> None:
 
 def release_due(venue: Venue) -> bool:
     """Let the orders whose wait is over enter, before the command that comes now; whether any."""
+    if not venue.bump and not venue.combos.waits:
+        return False
     due = venue.bump.release(venue.time_ns)
     venue.ready += due
     return venue.combos.stir_due(venue.time_ns) or bool(due)

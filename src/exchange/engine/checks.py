@@ -522,14 +522,16 @@ def _check_margin(
     venue: Venue, subaccount: Subaccount, terms: OrderTerms, quantity: int, price: int
 ) -> Refusal | None:
     """Limits, initial margin and debt after the worst fill, unless the order only reduces risk."""
+    assert venue.parameters is not None
     order = MarginOrder(terms.instrument_id, terms.side.sign, quantity, price, terms.max_fee)
     refusal = check_limits(venue, subaccount, order)
     if refusal is not None:
         return refusal
     excess = subaccount.account.initial_excess_with(order)
     if excess >= 0:
-        spent = subaccount.account.spends(order)
-        return None if terms.reduce_only else check_debt(venue, subaccount, spent)
+        if terms.reduce_only or venue.parameters.interest is None:
+            return None
+        return check_debt(venue, subaccount, subaccount.account.spends(order))
     if terms.reduce_only and subaccount.account.risk_reducing(order):
         return None
     text = format_decimal(-excess, CASH_SCALE)

@@ -174,7 +174,7 @@ def match_combo(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal |
         remember(venue, subaccount, order)
     order.status = OrderStatus.OPEN
     order.updated_ns = venue.time_ns
-    subaccount.open_orders[order.order_id] = order
+    subaccount.open(order)
     venue.emit(placed_event(order, order.price))
     settle_combo(venue, subaccount, order, entry.plan)
     return None
@@ -362,11 +362,10 @@ def _fees(
 
 def note_legs(venue: Venue) -> None:
     """See which combos the newest events concern: those may trade with their legs now."""
-    events = venue.events[venue.combos.noted :]
-    venue.combos.noted = len(venue.events)
+    noted, venue.combos.noted = venue.combos.noted, len(venue.events)
     if not venue.combos.by_hash:
         return
-    for event in events:
+    for event in venue.events[noted:]:
         match event:
             case (
                 Traded(instrument_id=instrument_id)

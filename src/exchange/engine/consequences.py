@@ -31,7 +31,7 @@ def follow_up(venue: Venue) -> None:
             meet_price(venue)
         elif may_follow(venue) and has_room(venue):
             follow_legs(venue)
-        elif has_room(venue) and (order := next_ready(venue)) is not None:
+        elif venue.ready and has_room(venue) and (order := next_ready(venue)) is not None:
             _enter_ready(venue, order)
         else:
             return

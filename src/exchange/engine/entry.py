@@ -135,7 +135,7 @@ def wait(venue: Venue, subaccount: Subaccount, order: Order) -> None:
     """Accept an order that does not enter the book yet."""
     terms = order.terms
     remember(venue, subaccount, order)
-    subaccount.open_orders[order.order_id] = order
+    subaccount.open(order)
     venue.emit(
         OrderArmed(
             order_id=order.order_id,
@@ -206,7 +206,7 @@ def match_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal |
     venue.emit(placed_event(order, placement.price, shown))
     if order.volatility:
         venue.volatility_orders[order.order_id] = None
-    subaccount.open_orders[order.order_id] = order
+    subaccount.open(order)
     give_up_excess(venue, order, quantity)
     settle_placement(venue, subaccount, order, placement)
     return None

@@ -21,11 +21,9 @@ def schedule_fee_per_contract(venue: Venue, instrument: Instrument, price: int) 
             * schedule_fee_per_contract(venue, venue.instruments[leg.instrument_id], mark)
             for leg, mark in _marked(venue, instrument)
         )
-    kind = instrument.kind
-    rate = max(fees.rate(kind, maker=True), fees.rate(kind, maker=False))
     index_price = venue.marks.index_price(instrument.underlying_id)
-    by_index = mul_div_up(rate, index_price, RATIO_SCALE)
-    if kind is not Kind.OPTION:
+    by_index = mul_div_up(fees.rate_max(instrument.kind), index_price, RATIO_SCALE)
+    if instrument.kind is not Kind.OPTION:
         return by_index
     return min(by_index, mul_div_up(fees.premium_cap, price, RATIO_SCALE))
 

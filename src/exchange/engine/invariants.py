@@ -37,6 +37,8 @@ def check_venue(venue: Venue) -> None:
     assert volatile <= set(venue.volatility_orders), "an order that nobody prices"
     over = venue.volatility_orders.keys() - {order.order_id for order in opened}
     assert not over, "an order that is priced for ever"
+    breakers = (*venue.index_breakers.values(), *venue.mark_breakers.values())
+    assert all(one.due_ns == 0 or venue.phase_due_ns <= one.due_ns for one in breakers)
     for subaccount_id, liquidation in venue.liquidations.items():
         assert liquidation.subaccount_id == subaccount_id
         unwinds = liquidation.stage is LiquidationStage.UNWINDING
@@ -133,6 +135,8 @@ def _waits(venue: Venue, order: Order) -> bool:
 
 
 def _check_reduce_only(subaccount: Subaccount) -> None:
+    reducing = {key for key, order in subaccount.open_orders.items() if order.terms.reduce_only}
+    assert subaccount.reducing == reducing
     for order in subaccount.open_orders.values():
         if order.terms.reduce_only and order.status is OrderStatus.OPEN:
             position = subaccount.account.position(order.terms.instrument_id)

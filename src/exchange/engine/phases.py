@@ -5,12 +5,12 @@ instrument, an underlying or all. The strictest of an instrument's breakers deci
 every order; cancels work in each phase. Before an instrument goes live its book is uncrossed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from exchange.commands import Halt, Resume
 from exchange.engine.booking import book_auction_fill, cancel, limit_reduce_only
 from exchange.engine.combos import combo_status
-from exchange.engine.state import Venue, breaker_rules
+from exchange.engine.state import NEVER_NS, Venue, breaker_rules
 from exchange.events import (
     AuctionUncrossed,
     CancelReason,
@@ -26,15 +26,16 @@ from exchange.model import Instrument, InstrumentStatus, Side, arrival, number_a
 
 def sweep_phases(venue: Venue) -> None:
     """Move on every phase whose time is over."""
-    due = [
-        breaker
-        for breaker in (*venue.index_breakers.values(), *venue.mark_breakers.values())
-        if breaker.due_ns and breaker.due_ns <= venue.time_ns
-    ]
-    for breaker in due:
+    if venue.time_ns < venue.phase_due_ns and not venue.uncrossing:
+        return
+    for breaker in _all_breakers(venue):
         breaker.on_time(venue.time_ns)
-    if due or venue.uncrossing:
-        _refresh(venue)
+    _refresh(venue)
+
+
+def _all_breakers(venue: Venue) -> Iterator[Breaker]:
+    yield from venue.index_breakers.values()
+    yield from venue.mark_breakers.values()
 
 
 def watch_index(venue: Venue, underlying_id: int, index_price: int) -> None:
@@ -130,6 +131,8 @@ def _refresh(venue: Venue) -> None:
     auction that has more fills than the settlement batch has room goes on with the next command.
     """
     venue.uncrossing = False
+    ends = (breaker.due_ns for breaker in _all_breakers(venue) if breaker.due_ns)
+    venue.phase_due_ns = min(ends, default=NEVER_NS)
     for instrument in list(venue.live_instruments()):
         if instrument.expiry and to_nanoseconds(instrument.expiry) <= venue.time_ns:
             continue

@@ -126,7 +126,7 @@ def _standing(order: Order) -> StandingQuote:
 
 
 def _reduces(subaccount: Subaccount) -> bool:
-    return any(order.terms.reduce_only for order in subaccount.open_orders.values())
+    return bool(subaccount.reducing)
 
 
 def _keep(
@@ -207,7 +207,7 @@ def _rest(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
     assert subaccount.sheet is not None
     subaccount.sheet.order_ids.append(order.order_id)
     subaccount.orders[terms.nonce] = order
-    subaccount.open_orders[order.order_id] = order
+    subaccount.open(order)
     venue.orders[order.order_id] = order
     subaccount.account.place_order(order.order_id, margin_order(terms, terms.quantity))
     venue.emit(placed_event(order, terms.limit_price))

@@ -82,7 +82,8 @@ class Order(msgspec.Struct, kw_only=True):
     @property
     def remaining_quantity(self) -> int:
         """What of an accepted order may still trade, in 1e-4 contracts."""
-        return self.quantity - self.filled_quantity - self.canceled_quantity
+        whole = self.terms.quantity + self.filled_before
+        return whole - self.filled_quantity - self.canceled_quantity
 
     @property
     def quantity(self) -> int:
@@ -108,6 +109,7 @@ class Subaccount:
         "orders",
         "owner",
         "owner_key",
+        "reducing",
         "sheet",
         "subaccount_id",
         "used_nonces",
@@ -123,6 +125,7 @@ class Subaccount:
         self.nonce_floor = 0
         self.orders: dict[int, Order] = {}  # by nonce, until some time after the deadline
         self.open_orders: dict[int, Order] = {}  # by order_id, resting and waiting, as entered
+        self.reducing: set[int] = set()  # of them those that are reduce-only
         self.sheet: Sheet | None = None
         self.used_nonces: set[int] = set()  # forgotten orders that filled, and withdrawals
 
@@ -130,6 +133,12 @@ class Subaccount:
     def cash(self) -> int:
         """Cash in micro-USDC; may be negative."""
         return self.account.cash
+
+    def open(self, order: Order) -> None:
+        """Know an order that rests or waits; it may be known already."""
+        self.open_orders[order.order_id] = order
+        if order.terms.reduce_only:
+            self.reducing.add(order.order_id)
 
     def state(self) -> tuple[object, ...]:
         """Canonical content for the state hash."""
@@ -313,6 +322,9 @@ class Batches:
         return (self.number, self.last_seq, self.pending, self.confirmed, novated)
 
 
+NEVER_NS: Final = 1 << 63
+
+
 class RiskScale(msgspec.Struct, frozen=True, kw_only=True):
     """How an underlying's scenarios are scaled; ratios in 1e-18."""
 
@@ -325,10 +337,11 @@ class RiskScale(msgspec.Struct, frozen=True, kw_only=True):
 class Venue:
     """The whole state. One instance per shard; only the engine's modules mutate it."""
 
+    marks: MarksBook  # risk arrays in force; exists once the venue is configured
+
     def __init__(self) -> None:
         self.seq = self.time_ns = self.clock_offset_ns = 0
         self.parameters: Configure | None = None
-        self._marks: MarksBook | None = None
         self.instruments: dict[int, Instrument] = {}
         self.statuses: dict[int, InstrumentStatus] = {}
         self.books: dict[int, OrderBook] = {}
@@ -365,23 +378,18 @@ class Venue:
         self.tripped: list[tuple[int, int]] = []  # makers that this command froze
         # Whether some auction has more to trade than its batch had room for; follows from the rest.
         self.uncrossing = False
+        self.phase_due_ns = NEVER_NS  # no breaker's phase ends before; follows from the breakers
         self.last_block, self.last_block_hash = 0, ""
         self.events: list[AnyEvent] = []  # of the command being applied
 
-    @property
-    def marks(self) -> MarksBook:
-        """Risk arrays in force; exists once the venue is configured."""
-        assert self._marks is not None
-        return self._marks
-
     def configure(self, parameters: Configure) -> None:
         """Put `parameters` in force."""
-        self.parameters = parameters
-        if self._marks is None:
-            self._marks = MarksBook(parameters.margin)
+        if self.parameters is None:
+            self.marks = MarksBook(parameters.margin)
         else:
-            self._marks.configure(parameters.margin)
-        self._marks.set_collaterals(parameters.collaterals)
+            self.marks.configure(parameters.margin)
+        self.parameters = parameters
+        self.marks.set_collaterals(parameters.collaterals)
         for underlying in parameters.underlyings:
             self.samples.setdefault(underlying.underlying_id, Samples())
             breaker = self.index_breakers.setdefault(
@@ -407,7 +415,9 @@ class Venue:
 
     def close_order(self, order: Order) -> None:
         """Forget an order among those that rest or wait, if it is there."""
-        self.subaccounts[order.terms.subaccount_id].open_orders.pop(order.order_id, None)
+        subaccount = self.subaccounts[order.terms.subaccount_id]
+        subaccount.open_orders.pop(order.order_id, None)
+        subaccount.reducing.discard(order.order_id)
         if self.volatility_orders:
             self.volatility_orders.pop(order.order_id, None)
 
@@ -451,7 +461,7 @@ class Venue:
         return _encoder.encode(
             (
                 (self.seq, self.time_ns, self.clock_offset_ns, self.parameters),
-                self._marks.state() if self._marks else (),
+                self.marks.state() if self.parameters else (),
                 [self.instruments[key] for key in sorted(self.instruments)],
                 sorted(self.statuses.items()),
                 [(key, self.index_breakers[key].state()) for key in sorted(self.index_breakers)],

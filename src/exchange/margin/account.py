@@ -58,6 +58,7 @@ class MarginAccount:
         "_lows",
         "_marks",
         "_order_sums",
+        "_spent",
         "_totals",
         "cash",
         "holdings",
@@ -79,6 +80,7 @@ class MarginAccount:
         self.holdings = Holdings()
         self._generation = marks.generation
         self._effects: dict[int, Vector] = {}  # by order_id
+        self._spent: dict[int, int] = {}  # by order_id, of `spending`
         self._order_sums: dict[int, Vector] = {}  # by risk group
         self._totals: dict[int, Vector] | None = None  # positions and orders, by risk group
         self._lows: dict[int, int] = {}  # the worst of each group's totals
@@ -190,7 +192,8 @@ class MarginAccount:
         self._follow_marks()
         row = self._marks.order_row(order.instrument_id)
         self.orders[order_id] = order
-        self.spending += _spends(order, row)
+        spent = self._spent[order_id] = _spends(order, row)
+        self.spending += spent
         self._open(order, row, order.quantity)
         self._add_effect(order_id, row.group, self._effect(order, row))
 
@@ -207,7 +210,7 @@ class MarginAccount:
         self._follow_marks()
         order = self.orders.pop(order_id)
         row = self._marks.order_row(order.instrument_id)
-        self.spending -= _spends(order, row)
+        self.spending -= self._spent.pop(order_id)
         group = row.group
         self._open(order, row, -order.quantity)
         effect = self._effects.pop(order_id)

@@ -6,14 +6,17 @@ node. docs/margin.md gives the layout.
 
 import struct
 from collections.abc import Sequence
+from typing import Final
 
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.commands import ExpiryRisk, UnderlyingRisk, UpdateMarks
 from exchange.fixed import RATIO_SCALE, div_exact
 from exchange.merkle import merkle_root
+from exchange.model import index_id
 
-_NODE_SIZE = 64
+MARK_SIZE: Final = 16  # bytes of a packed mark
+_NODE_SIZE: Final = 64
 
 
 def header_leaf(epoch: int, stablecoin_price: int) -> bytes:
@@ -69,6 +72,31 @@ def leaves(update: UpdateMarks) -> list[bytes]:
 def update_root(update: UpdateMarks) -> bytes:
     """The root that `update` must carry."""
     return merkle_root(leaves(update))
+
+
+def packed_marks(update: UpdateMarks) -> bytes:
+    """Every index and mark of an epoch, ascending: uint64 id, int64 price, as the chain keeps them.
+
+    An underlying's index goes by `model.index_id`, so indices come first.
+    """
+    prices = {index_id(risk.underlying_id): risk.index_price for risk in update.underlyings}
+    if update.instrument_ids:
+        size = div_exact(len(update.rows), len(update.instrument_ids))
+        for at, instrument_id in enumerate(update.instrument_ids):
+            prices[instrument_id] = int.from_bytes(
+                update.rows[at * size : at * size + 8], "little", signed=True
+            )
+    return b"".join(struct.pack(">Qq", key, prices[key]) for key in sorted(prices))
+
+
+def marks_leaves(marks: bytes) -> list[bytes]:
+    """The leaves over packed marks, twins of `MarksLib`."""
+    return [keccak(marks[at : at + MARK_SIZE]) for at in range(0, len(marks), MARK_SIZE)]
+
+
+def marks_root(marks: bytes) -> bytes:
+    """The root over packed marks."""
+    return merkle_root(marks_leaves(marks))
 
 
 def _u64(value: int) -> bytes:

@@ -27,6 +27,11 @@ class SpeedBump:
         if delay_ns:
             self._delays[instrument_id] = delay_ns
 
+    @property
+    def is_on(self) -> bool:
+        """Whether takers wait anywhere."""
+        return bool(self._delays)
+
     def delay_ns(self, instrument_id: int) -> int:
         """How long takers wait there; 0: not at all."""
         return self._delays.get(instrument_id, 0)

@@ -10,7 +10,14 @@ from typing import Final
 import msgspec
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
-from exchange.commands import AdvanceClock, MassQuote, Novate, SignedCommand, signed_commands
+from exchange.commands import (
+    AdvanceClock,
+    MassQuote,
+    Novate,
+    SignedCommand,
+    UpdateMarks,
+    signed_commands,
+)
 from exchange.events import ClockAdvanced, MarksUpdated
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry, JournalReader
@@ -21,7 +28,7 @@ from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.novation import Novations, is_novated, novations_in
-from exchange.settlement.risk_root import HEARTBEAT_S, RiskDesk
+from exchange.settlement.risk_root import HEARTBEAT_S, Publication, RiskDesk
 
 _SELECTOR_BYTES: Final = 4
 _RECENT_MAX: Final = 20_000  # signed orders kept in memory, about 20 MB
@@ -83,15 +90,14 @@ class Feed:
     def pull(self) -> int:
         """Take in what is new in the journal; the number of jobs added."""
         added = 0
-        marks: tuple[int, MarksUpdated] | None = None  # the newest, and its second
+        marks: tuple[int, UpdateMarks] | None = None  # the newest in force, and its second
         for entry in self._reader.entries(after_seq=self.seq):
             self.cursor = follow_blocks(self.cursor, entry)
             self._remember(entry)
             batch = self._builder.add(entry)
             self._follow_clock(entry)
-            for event in entry.events:
-                if isinstance(event, MarksUpdated):
-                    marks = (to_seconds_down(entry.time_ns), event)
+            if isinstance(entry.command, UpdateMarks) and _is_in_force(entry):
+                marks = (to_seconds_down(entry.time_ns), entry.command)
             if batch is not None:
                 jobs = [
                     *map(self._desk.job, batch.deliveries),
@@ -105,12 +111,12 @@ class Feed:
             self.seq = entry.seq
         return added + self._post_root(*marks) if marks else added
 
-    def _post_root(self, time_s: int, marks: MarksUpdated) -> int:
+    def _post_root(self, time_s: int, marks: UpdateMarks) -> int:
         """Add the root of these marks if the heartbeat asks for one; the number of jobs added."""
-        if time_s < self._root_due_s:
+        if time_s < self._root_due_s or not marks.underlyings:
             return 0
         self._root_due_s = time_s + HEARTBEAT_S
-        self._outbox.add([self._risk_desk.job(marks.epoch, time_s, marks.root)])
+        self._outbox.add([self._risk_desk.job(Publication.of(marks, time_s))])
         return 1
 
     def material(self, number: int) -> Material:
@@ -195,6 +201,10 @@ class Feed:
 
     def _legs(self, combo_id: int) -> Legs:
         return listed_legs(self._reader.entry(combo_seq(combo_id)), combo_id)
+
+
+def _is_in_force(entry: Entry) -> bool:
+    return any(isinstance(event, MarksUpdated) for event in entry.events)
 
 
 def _tip_of(job: Job) -> Tip:

@@ -1,4 +1,4 @@
-"""Risk roots as the Oracle contract wants them: signed by M of N keys. Pure.
+"""Risk roots and packed marks as the Oracle contract wants them: signed by M of N keys. Pure.
 
 The EIP-712 twin of `RiskRoot` in `contracts/src/Oracle.sol`. Not each epoch goes on chain: one in
 `HEARTBEAT_S`, so that there is always a root younger than `Margin` demands.
@@ -7,16 +7,34 @@ The EIP-712 twin of `RiskRoot` in `contracts/src/Oracle.sol`. Not each epoch goe
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
+from exchange.commands import UpdateMarks
 from exchange.journal.outbox import Job, JobKind
+from exchange.margin.merkle import marks_root, packed_marks
 from exchange.settlement.batch import encode_call
 from exchange.signing import Domain, address_of, sign_digest
 
-_TYPEHASH: Final = keccak(b"RiskRoot(uint64 epoch,uint64 time,bytes32 root,uint64 deadline)")
-_STRUCT: Final = "(uint64,uint64,bytes32,uint64)"
+_TYPE: Final = "RiskRoot(uint64 epoch,uint64 time,bytes32 root,bytes32 marksRoot,uint64 deadline)"
+_TYPEHASH: Final = keccak(_TYPE.encode())
+ROOT_TYPES: Final = ("(uint64,uint64,bytes32,bytes32,uint64)", "bytes", "bytes[]")
 _POSTABLE_FOR_S: Final = 600  # after that a newer epoch is worth more
 HEARTBEAT_S: Final = 300  # a third of the age that `Margin` accepts
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes on chain of one epoch."""
+
+    epoch: int
+    time_s: int
+    root: bytes  # of the risk arrays
+    marks: bytes  # packed
+
+    @classmethod
+    def of(cls, update: UpdateMarks, time_s: int) -> "Publication":
+        """Of an epoch that came into force at `time_s`."""
+        return cls(epoch=update.epoch, time_s=time_s, root=update.root, marks=packed_marks(update))
 
 
 class RiskDesk:
@@ -28,32 +46,54 @@ class RiskDesk:
         # The contract wants signatures in ascending order of signer.
         self._keys = sorted(keys, key=lambda key: address_of(key).lower())
 
-    def digest(self, epoch: int, time_s: int, root: bytes) -> bytes:
+    def digest(self, publication: Publication) -> bytes:
         """The 32 bytes that oracle keys sign."""
-        numbers = [value.to_bytes(32, "big") for value in (epoch, time_s)]
-        deadline = (time_s + _POSTABLE_FOR_S).to_bytes(32, "big")
-        words = b"".join([*numbers, root, deadline])
-        return keccak(b"\x19\x01" + self._domain.separator + keccak(_TYPEHASH + words))
+        return risk_digest(self._domain, *_words(publication))
 
-    def calldata(self, epoch: int, time_s: int, root: bytes) -> bytes:
+    def calldata(self, publication: Publication) -> bytes:
         """Calldata of `postRiskRoot`."""
-        digest = self.digest(epoch, time_s, root)
+        digest = self.digest(publication)
         signatures = [sign_digest(digest, key) for key in self._keys]
-        words = (epoch, time_s, root, time_s + _POSTABLE_FOR_S)
-        return encode_call("postRiskRoot", (_STRUCT, "bytes[]"), (words, signatures))
+        return encode_call(
+            "postRiskRoot", ROOT_TYPES, (_words(publication), publication.marks, signatures)
+        )
 
-    def job(self, epoch: int, time_s: int, root: bytes) -> Job:
-        """The job that posts this root."""
+    def job(self, publication: Publication) -> Job:
+        """The job that posts this epoch."""
         return Job(
-            key=f"{JobKind.ROOT}:{epoch}",
+            key=f"{JobKind.ROOT}:{publication.epoch}",
             kind=JobKind.ROOT,
-            number=epoch,
+            number=publication.epoch,
             last_seq=0,
             batch_hash=b"",
-            time_s=time_s,
+            time_s=publication.time_s,
             to=self._oracle,
-            data=self.calldata(epoch, time_s, root),
+            data=self.calldata(publication),
         )
+
+
+def risk_digest(
+    domain: Domain, epoch: int, time_s: int, root: bytes, marks_root: bytes, deadline: int
+) -> bytes:
+    """The EIP-712 digest of the struct with these fields; `domain` names the Oracle contract."""
+    words = (
+        epoch.to_bytes(32, "big"),
+        time_s.to_bytes(32, "big"),
+        root,
+        marks_root,
+        deadline.to_bytes(32, "big"),
+    )
+    return keccak(b"\x19\x01" + domain.separator + keccak(_TYPEHASH + b"".join(words)))
+
+
+def _words(publication: Publication) -> tuple[int, int, bytes, bytes, int]:
+    return (
+        publication.epoch,
+        publication.time_s,
+        publication.root,
+        marks_root(publication.marks),
+        publication.time_s + _POSTABLE_FOR_S,
+    )
 
 
 def deadline_of(job: Job) -> int:

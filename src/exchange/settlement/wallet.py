@@ -42,6 +42,10 @@ class OwnerWallet:
         self.mint(amount, coin)
         self.deposit(subaccount_id, amount, coin)
 
+    def set_session_key(self, key: str, deadline: int) -> None:
+        """Let a key trade until a UTC second; 0 revokes it."""
+        self._clearing("setSessionKey", key, deadline)
+
     def raise_nonce_floor(self, subaccount_id: int, floor: int) -> None:
         """Void every nonce below `floor`."""
         self._clearing("raiseNonceFloor", subaccount_id, floor)

@@ -1,6 +1,7 @@
 """The listener: sizes, shapes, connections, slow readers; over real sockets where it matters."""
 
 import contextlib
+import hmac
 import json
 import time
 
@@ -12,6 +13,7 @@ from tests.unit.api.world import (
     MAKER_KEY,
     TAKER_KEY,
     World,
+    api_key,
     serving,
     session_of,
 )
@@ -89,7 +91,7 @@ def test_a_bearer_token_is_a_session(url, world):
     assert http(url, "GET", path).status_code == 401
     good = http(url, "GET", path, headers={"Authorization": f"Bearer {token}"})
     assert good.json()["result"][0]["id"] == 3
-    for header in ("Bearer nonsense", "Basic abc", token):
+    for header in ("Bearer nonsense", "Digest abc", token):
         reply = http(url, "GET", path, headers={"Authorization": header})
         assert (reply.status_code, reply.json()["error"]["code"]) == (401, 13009)
 
@@ -309,3 +311,37 @@ def test_orders_over_sockets_settle_in_the_book(url, world):
     assert sell["result"]["order"]["order_state"] == "open"
     assert buy["result"]["order"]["order_state"] == "filled"
     assert len(world.gateway.view.trades) == before + 1
+
+
+def signed_header(key, world, method, target, body=""):
+    ts = str(world.gateway.now_ms())
+    text = f"{ts}\nn\n{method}\n{target}\n{body}\n"
+    sig = hmac.digest(key.client_secret.encode(), text.encode(), "sha256").hex()
+    return {"Authorization": f"deri-hmac-sha256 id={key.client_id},ts={ts},sig={sig},nonce=n"}
+
+
+def test_a_request_signed_with_a_secret_needs_no_token(url, world):
+    """GET as stock clients sign it, POST with its body; each once, and nothing may be changed."""
+    key = api_key(world)
+    target = "/api/v2/private/buy?instrument_name=BTC_USDC-25DEC26-100000-C&amount=0.1&price=900"
+    header = signed_header(key, world, "GET", target)
+    assert http(url, "GET", target + "1", headers=header).json()["error"]["code"] == 13004
+    placed = http(url, "GET", target, headers=header).json()["result"]["order"]
+    assert placed["order_state"] == "open"
+    assert http(url, "GET", target, headers=header).json()["error"]["code"] == 13004
+
+    body = '{"jsonrpc":"2.0","id":1,"method":"private/cancel_all","params":{}}'
+    header = signed_header(key, world, "POST", "/api/v2", body)
+    reply = http(url, "POST", "/api/v2", content=body + " ", headers=header)
+    assert reply.json()["error"]["code"] == 13004
+    assert http(url, "POST", "/api/v2", content=body, headers=header).json()["result"] >= 1
+
+
+def test_a_key_for_another_network_opens_nothing_here(url, world):
+    key = api_key(world, ip_whitelist=("10.0.0.0/8",))
+    target = "/api/v2/private/get_positions"
+    header = signed_header(key, world, "GET", target)
+    assert http(url, "GET", target, headers=header).json()["error"]["code"] == 13004
+    token = world.gateway.sessions.open(key).access_token  # given elsewhere
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert http(url, "GET", target, headers=bearer).json()["error"]["code"] == 13009

@@ -116,7 +116,7 @@ def test_a_bad_order_names_its_field_and_never_reaches_the_engine(world, changes
 @pytest.mark.parametrize(
     "field",
     ["instrument_name", "amount", "price", "subaccount_id", "nonce", "deadline", "max_fee",
-     "signer", "signature"],
+     "signer"],
 )  # fmt: skip
 def test_a_missing_field_is_named(world, field):
     order = world.order("buy")

@@ -41,6 +41,7 @@ from exchange.model import (
     TriggerKind,
     WithdrawalTerms,
 )
+from exchange.observations import SessionKeySeen
 from exchange.sequencer import Reply
 from exchange.signing import (
     Domain,
@@ -122,6 +123,22 @@ def _entry(seq: int, time_ns: int, command: Any, events: Any) -> Entry:
     return Entry(seq=seq, time_ns=time_ns, command=command, events=events, chain_hash=chain_hash)
 
 
+class MemoryStore:
+    """A store without a disk; `fails` as a full one does."""
+
+    def __init__(self):
+        self.text = b""
+        self.fails = False
+
+    def load(self):
+        return self.text
+
+    def save(self, text):
+        if self.fails:
+            raise OSError("no space left")
+        self.text = text
+
+
 class World:
     """A venue with a chain of options, two funded subaccounts, and a gateway before it."""
 
@@ -135,7 +152,10 @@ class World:
         self.sequencer = FakeSequencer(self.venue)
         quiet = {"requests_burst": 1e9, "orders_burst": 1e9}
         self.settings = GatewaySettings(**(quiet | settings))
-        self.gateway = Gateway(self.sequencer, self.settings, self.sequencer.entries())
+        self.key_store = MemoryStore()
+        self.gateway = Gateway(
+            self.sequencer, self.settings, self.sequencer.entries(), key_store=self.key_store
+        )
         self.gateway.start()
         self.dispatcher = Dispatcher(self.gateway, METHODS)
         self.nonce = 0
@@ -254,6 +274,21 @@ def session_of(world: World, key: bytes = TAKER_KEY) -> Any:
     signature = hexed(sign_digest(personal_digest(text), key))
     time_s = world.venue.time_ns / NS
     return world.gateway.sessions.sign_in(text, signature, 31_337, time_s)
+
+
+def api_key(world: World, key: bytes = TAKER_KEY, **terms: Any) -> Any:
+    """An API key of an address, allowed on chain for an hour."""
+    owner = address_of(key)
+    scope = terms.pop("scope", "account:read trade:read_write")
+    made = world.gateway.keys.create(owner, "bot", scope, world.gateway.now_ms(), **terms)
+    allow(world, made.signer, world.venue.now_s + 3600, owner)
+    return made
+
+
+def allow(world: World, key: str, deadline: int, owner: str = TAKER) -> None:
+    """The owner lets a session key trade until `deadline` on chain; 0 revokes it."""
+    seen = SessionKeySeen(owner=owner, key=key, deadline=deadline)
+    world.do(lambda venue: venue.observe(seen))
 
 
 async def call(

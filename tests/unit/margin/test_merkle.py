@@ -12,10 +12,15 @@ from exchange.margin.merkle import (
     expiry_leaf,
     header_leaf,
     leaves,
+    marks_leaves,
+    marks_root,
+    packed_marks,
     row_leaf,
     underlying_leaf,
     update_root,
 )
+from exchange.merkle import merkle_proof, merkle_root, verify_proof
+from exchange.model import index_id
 
 
 def test_an_update_carries_the_root_of_all_its_numbers():
@@ -51,8 +56,27 @@ def test_leaves_are_packed_big_endian():
     assert row_leaf(5, struct.pack("<2q", -1, 2)) == keccak(struct.pack(">Q2q", 5, -1, 2))
 
 
+def test_marks_are_packed_indices_first():
+    """Sixteen bytes each, ascending by id, and every one lies under the root."""
+    good = update()
+    marks = packed_marks(good)
+    pairs = list(struct.iter_unpack(">Qq", marks))
+    indices = [(index_id(one.underlying_id), one.index_price) for one in good.underlyings]
+    size = len(good.rows) // len(good.instrument_ids)
+    rows = [struct.unpack_from("<q", good.rows, at * size)[0] for at in range(len(pairs) - 2)]
+    assert pairs == sorted(indices) + list(zip(good.instrument_ids, rows, strict=True))
+    assert pairs == sorted(pairs)
+    places = [0, 3, len(pairs) - 1]
+    tree = marks_leaves(marks)
+    assert tree[3] == keccak(struct.pack(">Qq", *pairs[3]))
+    assert marks_root(marks) == merkle_root(tree)
+    for at in places:
+        assert verify_proof(marks_root(marks), tree[at], merkle_proof(tree, at))
+
+
 def test_an_epoch_without_instruments_has_a_root():
     nothing = UpdateMarks(
         epoch=1, root=bytes(32), underlyings=(), expiries=(), instrument_ids=(), rows=b""
     )
+    assert packed_marks(nothing) == b""
     assert update_root(nothing) == header_leaf(1, nothing.stablecoin_price)

@@ -15,11 +15,11 @@ def waiting(*orders):
 def test_a_delay_is_kept_by_instrument():
     bump = SpeedBump()
     bump.set_delay(7, 20)
-    assert (bump.delay_ns(7), bump.delay_ns(8)) == (20, 0)
+    assert (bump.delay_ns(7), bump.delay_ns(8), bump.is_on) == (20, 0, True)
     bump.set_delay(7, 30)
     assert bump.state() == (((7, 30),), (), ())
     bump.set_delay(7, 0)
-    assert bump.state() == ((), (), ())
+    assert (bump.state(), bump.is_on) == (((), (), ()), False)
     bump.check()
 
 

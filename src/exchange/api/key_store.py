@@ -1,0 +1,74 @@
+"""API keys at rest: one file, sealed with AES-256-GCM, replaced whole and atomically.
+
+Knows bytes alone. Whoever has the file without the sealing key learns nothing and can change
+nothing unseen; whoever has both can sign as every session key in it, until its owner revokes it.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+_CONTEXT: Final = b"exchange api keys 1"  # binds the seal to this use and layout
+
+
+class StoreBroken(Exception):
+    """The file does not open with this key: another key sealed it, or somebody changed it."""
+
+
+class KeyStore(Protocol):
+    """Where the registry keeps its text."""
+
+    def load(self) -> bytes:
+        """What was saved last; empty at first."""
+
+    def save(self, text: bytes) -> None:
+        """Replace it durably."""
+
+
+class SealedFile:
+    """The real store."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        assert len(key) == KEY_BYTES
+        self._path = path
+        self._cipher = AESGCM(key)
+
+    def load(self) -> bytes:
+        """What was saved last; empty at first; `StoreBroken` if it does not open."""
+        if not self._path.exists():
+            return b""
+        sealed = self._path.read_bytes()
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _CONTEXT)
+        except (InvalidTag, ValueError):
+            raise StoreBroken(f"{self._path} does not open with this key") from None
+
+    def save(self, text: bytes) -> None:
+        """Replace it durably: written beside, synced, renamed, and the folder synced."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        beside = self._path.with_suffix(".new")
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(nonce + self._cipher.encrypt(nonce, text, _CONTEXT))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def sealing_key(hexed: str) -> bytes:
+    """The sealing key of a setting: 64 hex digits."""
+    key = bytes.fromhex(hexed.removeprefix("0x"))
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a sealing key has {KEY_BYTES} bytes")
+    return key
