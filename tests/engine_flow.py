@@ -385,7 +385,8 @@ class Flow:
             old,
             version=old.version + (0 if self.rarely() else self.draw(1, 2)),
             quantity=self.draw(0, 400) * LOT,
-            limit_price=old.limit_price + self.draw(-3, 3) * usdc(10),
+            # no further than the wire reaches
+            limit_price=min(old.limit_price + self.draw(-3, 3) * usdc(10), (1 << 63) - 1),
             side=old.side.opposite if self.rarely() else old.side,
             deadline=self.venue.now_s + self.pick((5, 600)),
         )

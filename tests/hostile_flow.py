@@ -20,6 +20,7 @@ from exchange.commands import (
     DepositSeen,
     ListCombo,
     PlaceOrder,
+    PublicationParameters,
     SubaccountSeen,
     SweepLiquidations,
 )
@@ -37,6 +38,19 @@ CONCENTRATION: Final = ConcentrationTerms(
 HALVED: Final = tuple(
     msgspec.structs.replace(one, total_cap=0, initial_haircut=RATIO_SCALE // 2)
     for one in COLLATERALS
+)
+
+
+# Published bands that marks cross all the time, and narrower ones that an operator may set.
+PUBLICATION: Final = PublicationParameters(
+    heartbeat_ns=20 * NS,
+    move_rate=PERCENT,
+    age_max_ns=60 * NS,
+    band_rate=3 * PERCENT,
+    linear_band_rate=2 * PERCENT,
+)
+NARROW: Final = msgspec.structs.replace(
+    PUBLICATION, move_rate=5 * PERCENT, band_rate=PERCENT, linear_band_rate=PERCENT // 10
 )
 
 
@@ -60,6 +74,7 @@ class HostileFlow(Flow):
             "limits": msgspec.structs.replace(known["limits"], combos_max=4),
             "liquidation": LIQUIDATION,
             "margin": msgspec.structs.replace(MARGIN, concentration=CONCENTRATION),
+            "publication": PUBLICATION,
             "position_limits": (
                 PositionLimit(
                     underlying_id=1, contracts_max=3_000 * LOT, open_interest_max=9_000 * LOT
@@ -171,6 +186,8 @@ class HostileFlow(Flow):
                 {"breaker": BREAKER},
                 {"funding": None},
                 {"risk_bounds": None},
+                {"publication": None},
+                {"publication": NARROW},
                 {"collaterals": HALVED},
                 {"limits": msgspec.structs.replace(old.limits, combos_max=self.draw(0, 4))},
                 {"limits": msgspec.structs.replace(old.limits, batch_items_max=self.draw(1, 60))},

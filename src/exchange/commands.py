@@ -34,6 +34,7 @@ from exchange.observations import NonceFloorSeen as NonceFloorSeen
 from exchange.observations import Observation as Observation
 from exchange.observations import SessionKeySeen as SessionKeySeen
 from exchange.observations import SubaccountSeen as SubaccountSeen
+from exchange.publications import PublicationParameters as PublicationParameters
 from exchange.remedies import NovatedFill as NovatedFill
 from exchange.terms import Collateral as Collateral
 from exchange.terms import InterestParameters as InterestParameters
@@ -203,6 +204,7 @@ class Configure(Command, frozen=True, kw_only=True):
     interest: InterestParameters | None = None  # None: debts are free and without a cap
     position_limits: tuple[PositionLimit, ...] = ()
     transfers: bool = False  # between an owner's subaccounts
+    publication: PublicationParameters | None = None  # None: the chain is shown no marks
 
 
 class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):

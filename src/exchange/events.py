@@ -15,6 +15,8 @@ from exchange.model import (
     TimeInForce,
     Trigger,
 )
+from exchange.publications import BatchConfirmed as BatchConfirmed
+from exchange.publications import BatchCut as BatchCut
 from exchange.reasons import CancelReason as CancelReason
 from exchange.reasons import Event as Event
 from exchange.reasons import RejectReason as RejectReason
@@ -97,10 +99,11 @@ class IndexUpdated(Event, frozen=True, kw_only=True):
 
 
 class MarksUpdated(Event, frozen=True, kw_only=True):
-    """A new epoch of risk arrays is in force."""
+    """A new epoch of risk arrays is in force; a `published` one goes on chain."""
 
     epoch: int
     root: bytes
+    published: bool = False
 
 
 class RiskAdjusted(Event, frozen=True, kw_only=True):
@@ -510,24 +513,6 @@ class PositionExpired(Event, frozen=True, kw_only=True):
     instrument_id: int
     quantity: int
     payoff: int
-
-
-class BatchCut(Event, frozen=True, kw_only=True):
-    """Commands `first_seq..last_seq` form settlement batch `number`."""
-
-    number: int
-    first_seq: int
-    last_seq: int
-    risk_epoch: int
-    state_hash: bytes
-
-
-class BatchConfirmed(Event, frozen=True, kw_only=True):
-    """A settlement batch is final on chain."""
-
-    number: int
-    block: int
-    transaction: str
 
 
 class BlocksObserved(Event, frozen=True, kw_only=True):

@@ -103,4 +103,5 @@ class CancelReason(StrEnum):
     LEG_BAND = "leg_band"  # next in the combo's book is a price that the bands of its legs exclude
     TOO_MANY_FILLS = "too_many_fills"  # it traded with as many orders as one command may
     LIQUIDATION = "liquidation"
+    PRICE_BAND = "price_band"  # the chain takes no fill at its price any more
     REFUSED = "refused"  # the wait was over, but a new order like it would be refused

@@ -210,7 +210,8 @@ class Engine:
             case UpdateIndex():
                 expiry.update_index(self._venue, command)
             case UpdateMarks():
-                expiry.update_marks(self._venue, command)
+                follow_up(self._venue)  # of the sweeps: the epoch may end a batch
+                expiry.update_marks(self._venue, command, self.state_hash)
             case AdjustRisk():
                 adjusting.adjust_risk(self._venue, command)
             case _:

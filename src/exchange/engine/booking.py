@@ -14,6 +14,7 @@ import msgspec
 from exchange.engine.armed import disarm, note_price
 from exchange.engine.fees import fee_limit, schedule_fee
 from exchange.engine.positions import move_position
+from exchange.engine.published import allows
 from exchange.engine.state import LinkNews, Order, Subaccount, Venue
 from exchange.events import (
     CancelReason,
@@ -144,6 +145,7 @@ def book_match(
     venue.last_prices[what.instrument_id] = what.price
     note_price(venue, PriceSource.LAST, what.instrument_id, what.price)
     venue.batches.pending += 1
+    assert allows(venue, what.instrument_id, what.price), "the chain would refuse this price"
     traded = _traded(venue.last_trade_id, maker, taker, what)
     venue.emit(
         msgspec.structs.replace(traded, auction=auction, combo_trade_id=combo_trade_id)

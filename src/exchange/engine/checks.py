@@ -9,6 +9,7 @@ from exchange.engine.armed import watched_price
 from exchange.engine.fees import schedule_fee_per_contract
 from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_limits
+from exchange.engine.published import is_published, is_stale, legs_of, narrowed, overlaps
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.fixed import (
@@ -407,10 +408,12 @@ def _check_market(venue: Venue, terms: OrderTerms, *, follows: bool) -> Refusal 
     instrument = venue.instruments[terms.instrument_id]
     if index_is_stale(venue, terms.instrument_id):
         return RejectReason.STALE_INDEX, "no fresh index price; new orders wait for one"
-    if not venue.marks.has(terms.instrument_id):
+    if not (venue.marks.has(terms.instrument_id) and is_published(venue, terms.instrument_id)):
         return RejectReason.NO_MARK, f"{instrument.name} has no mark yet; try again"
     if marks_are_stale(venue):
         return RejectReason.STALE_MARKS, "no fresh risk arrays; new orders wait for them"
+    if not _published_marks_near(venue, terms.instrument_id):
+        return RejectReason.PRICE_OUTSIDE_BAND, "the market left the published marks; try again"
     if follows:
         fits = instrument.legs or bounded_price(venue, terms, terms.limit_price) > 0
         return None if fits else (RejectReason.PRICE_OUTSIDE_BAND, "the band leaves no price now")
@@ -418,10 +421,10 @@ def _check_market(venue: Venue, terms: OrderTerms, *, follows: bool) -> Refusal 
 
 
 def marks_are_stale(venue: Venue) -> bool:
-    """Whether the risk arrays in force are older than allowed."""
+    """Whether the risk arrays in force, or those that the chain knows, are older than allowed."""
     assert venue.parameters is not None
     oldest = venue.parameters.limits.marks_age_ns_max
-    return 0 < oldest < venue.time_ns - venue.marks_time_ns
+    return 0 < oldest < venue.time_ns - venue.marks_time_ns or is_stale(venue)
 
 
 def _check_fee(venue: Venue, terms: OrderTerms) -> Refusal | None:
@@ -442,17 +445,31 @@ def _band_edge(venue: Venue, terms: OrderTerms) -> int:
 
 def price_band(venue: Venue, instrument_id: int) -> tuple[int, int]:
     """The lowest and the highest price at which an instrument may trade now."""
-    assert venue.parameters is not None
-    limits, instrument = venue.parameters.limits, venue.instruments[instrument_id]
+    instrument = venue.instruments[instrument_id]
     if instrument.legs:
         bands = [price_band(venue, leg.instrument_id) for leg in instrument.legs]
         return net_band(instrument.legs, bands)
+    return narrowed(venue, instrument_id, _live_band(venue, instrument_id))
+
+
+def _live_band(venue: Venue, instrument_id: int) -> tuple[int, int]:
+    """The band around the mark in force."""
+    assert venue.parameters is not None
+    limits, instrument = venue.parameters.limits, venue.instruments[instrument_id]
     rate = limits.band_rate
     if instrument.kind is not Kind.OPTION and limits.linear_band_rate:
         rate = limits.linear_band_rate
     band = mul_div_down(rate, venue.marks.index_price(instrument.underlying_id), RATIO_SCALE)
     mark = venue.marks.mark_price(instrument_id)
     return mark - band, mark + band
+
+
+def _published_marks_near(venue: Venue, instrument_id: int) -> bool:
+    """Whether some price is in the band of the mark in force and in that of the published one."""
+    return all(
+        overlaps(venue, number, _live_band(venue, number))
+        for number in legs_of(venue, instrument_id)
+    )
 
 
 def _check_band(venue: Venue, terms: OrderTerms) -> Refusal | None:

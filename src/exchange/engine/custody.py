@@ -121,13 +121,15 @@ def _cut(venue: Venue, state_hash: Callable[[], bytes]) -> None:
     batches.number += 1
     batches.last_seq = venue.seq
     batches.pending = 0
+    published = venue.published
     venue.emit(
         BatchCut(
             number=batches.number,
             first_seq=first_seq,
             last_seq=venue.seq,
-            risk_epoch=venue.marks.epoch,
+            risk_epoch=published.epoch if published else venue.marks.epoch,
             state_hash=state_hash(),
+            marks_seq=published.seq if published else 0,
         )
     )
 

@@ -5,6 +5,7 @@ step function (a sample holds until the next), rounded half-even to 0.01 USDC so
 is exact and the payoffs of an instrument sum to zero.
 """
 
+from collections.abc import Callable
 from itertools import zip_longest
 from typing import Final
 
@@ -26,6 +27,7 @@ from exchange.engine.funding import accumulate, set_rates
 from exchange.engine.parameters import wrong_parameters
 from exchange.engine.phases import status_now, watch_index, watch_marks
 from exchange.engine.positions import move_position
+from exchange.engine.publishing import keep_books_in_band, publish_if_due
 from exchange.engine.state import Funding, Venue
 from exchange.engine.treasury import fill_room
 from exchange.events import (
@@ -86,6 +88,7 @@ def configure(venue: Venue, command: Configure) -> None:
     set_rates(venue)
     fill_room(venue)
     venue.emit(Configured(version=command.version))
+    keep_books_in_band(venue)
     keep_in_bounds(venue)
     if FEE_SUBACCOUNT_ID not in venue.subaccounts:
         venue.open_subaccount(FEE_SUBACCOUNT_ID, "")
@@ -197,8 +200,8 @@ def _needed_since_ns(venue: Venue, underlying_id: int) -> int:
     return min(end_ns, venue.time_ns) - to_nanoseconds(venue.parameters.delivery_window_s)
 
 
-def update_marks(venue: Venue, command: UpdateMarks) -> None:
-    """Put an epoch of risk arrays in force."""
+def update_marks(venue: Venue, command: UpdateMarks, state_hash: Callable[[], bytes]) -> None:
+    """Put an epoch of risk arrays in force, and publish it if that is due."""
     if command.epoch <= venue.marks.epoch or not _covers_positions(venue, command):
         venue.refuse(
             RejectReason.STALE_VERSION,
@@ -209,7 +212,10 @@ def update_marks(venue: Venue, command: UpdateMarks) -> None:
     venue.marks.update(command, venue.open_interest)
     venue.marks_time_ns = venue.time_ns
     set_rates(venue)
-    venue.emit(MarksUpdated(epoch=command.epoch, root=command.root))
+    published = publish_if_due(venue, state_hash)
+    venue.emit(MarksUpdated(epoch=command.epoch, root=command.root, published=published))
+    if published:
+        keep_books_in_band(venue)
     for instrument_id in command.instrument_ids:
         mark_price = venue.marks.mark_price(instrument_id)
         note_price(venue, PriceSource.MARK, instrument_id, mark_price)

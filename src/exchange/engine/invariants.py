@@ -4,6 +4,7 @@ from collections import Counter
 
 from exchange.engine.combo_trading import implied, may_follow
 from exchange.engine.entry import has_room
+from exchange.engine.published import published_band
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.fixed import is_multiple
 from exchange.model import InstrumentStatus, LiquidationStage, OrderStatus, Side, sheet_orders
@@ -32,6 +33,7 @@ def check_venue(venue: Venue) -> None:
     waiting = sum(order.status is OrderStatus.UNTRIGGERED for order in opened)
     assert resting + waiting == len(opened), "books and subaccounts disagree on what is open"
     _check_waiting(venue, waiting)
+    _check_published(venue)
     _check_combos(venue)
     volatile = {order.order_id for order in opened if order.volatility and not _is_waiting(order)}
     assert volatile <= set(venue.volatility_orders), "an order that nobody prices"
@@ -43,6 +45,15 @@ def check_venue(venue: Venue) -> None:
         assert liquidation.subaccount_id == subaccount_id
         unwinds = liquidation.stage is LiquidationStage.UNWINDING
         assert unwinds or not venue.subaccounts[subaccount_id].open_orders
+
+
+def _check_published(venue: Venue) -> None:
+    """Nothing rests where the chain would refuse it to trade."""
+    for instrument_id, book in venue.books.items():
+        band = published_band(venue, instrument_id)
+        if band is not None:
+            assert book.best_ask is None or book.best_ask >= band[0], "an offer below the band"
+            assert book.best_bid is None or book.best_bid <= band[1], "a bid above the band"
 
 
 def _check_combos(venue: Venue) -> None:

@@ -16,6 +16,7 @@ from exchange.engine.entry import has_room
 from exchange.engine.fees import schedule_fee
 from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_taken
+from exchange.engine.published import allows
 from exchange.engine.state import Liquidation, Order, Subaccount, Venue
 from exchange.engine.takeover import (
     begin,
@@ -266,7 +267,8 @@ def _offer(venue: Venue, instrument: Instrument, wanted: int) -> Offer:
     side = Side.SELL if sign > 0 else Side.BUY
     for price, quantity, orders in book.levels(side, _LEVELS):
         makers += orders
-        if sign * (price - mark) > band or makers > FILLS_MAX:
+        beyond = sign * (price - mark) > band or not allows(venue, instrument.instrument_id, price)
+        if beyond or makers > FILLS_MAX:
             break
         levels.append((price, quantity))
         standing = book.orders(side, len(levels))

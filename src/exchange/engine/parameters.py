@@ -34,6 +34,8 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
             "liquidation.discount_start",
             "liquidation.discount_end",
             "liquidation.fund_rate_max",
+            "publication.band_rate",
+            "publication.linear_band_rate",
         ),
         _SHARE,
     ),
@@ -53,6 +55,8 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
             "liquidation.fund_subaccount_id",
             "risk_bounds.scan_min",
             "risk_bounds.volatility_min",
+            "publication.heartbeat_ns",
+            "publication.move_rate",
         ),
         _COUNT,
     ),
@@ -118,6 +122,9 @@ def _wrong_order(given: Configure) -> str:
         return "risk_bounds.volatility_min lies above volatility_max"
     if rules and rules.discount_start > rules.discount_end:
         return "liquidation.discount_start lies above discount_end"
+    shown = given.publication
+    if shown and shown.heartbeat_ns >= shown.age_max_ns:
+        return "publication.heartbeat_ns must be shorter than age_max_ns"
     return ""
 
 

@@ -8,6 +8,7 @@ every order; cancels work in each phase. Before an instrument goes live its book
 from collections.abc import Iterable, Iterator
 
 from exchange.commands import Halt, Resume
+from exchange.engine import published
 from exchange.engine.booking import book_auction_fill, cancel, limit_reduce_only
 from exchange.engine.combos import combo_status
 from exchange.engine.state import NEVER_NS, Venue, breaker_rules
@@ -152,8 +153,10 @@ def _refresh(venue: Venue) -> None:
 
 
 def _room(venue: Venue) -> int:
-    """How many more fills the settlement batch can take."""
+    """How many more fills the settlement batch can take: none by an epoch that is too old."""
     assert venue.parameters is not None
+    if venue.batches.last_seq == venue.seq or published.is_stale(venue):
+        return 0
     return max(0, venue.parameters.limits.batch_items_max - venue.batches.pending)
 
 

@@ -182,6 +182,23 @@ class Samples:
             self.samples.popleft()
 
 
+class Published:
+    """The epoch of marks that the chain was shown last; the root stands for its prices."""
+
+    __slots__ = ("epoch", "prices", "root", "seq", "time_ns")
+
+    def __init__(self, epoch: int, root: bytes, seq: int, time_ns: int) -> None:
+        self.epoch = epoch
+        self.root = root
+        self.seq = seq  # of the command that brought it
+        self.time_ns = time_ns
+        self.prices: dict[int, int] = {}  # indices and marks, by the chain's ids
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content."""
+        return (self.epoch, self.root, self.seq, self.time_ns)
+
+
 class Funding:
     """What a perpetual's holders owe each other; the index itself is among the marks."""
 
@@ -359,6 +376,7 @@ class Venue:
         self.index_times_ns: dict[int, int] = {}
         self.open_interest: dict[int, int] = {}  # by underlying_id: sum of long positions
         self.risk_scales: dict[int, RiskScale] = {}  # by underlying_id, once adjusted
+        self.published: Published | None = None
         self.marks_time_ns = 0  # when the epoch of risk arrays in force came
         self.samples: dict[int, Samples] = {}
         self.delivery_prices: dict[tuple[int, int], int] = {}  # (underlying_id, expiry)
@@ -389,6 +407,8 @@ class Venue:
         else:
             self.marks.configure(parameters.margin)
         self.parameters = parameters
+        if parameters.publication is None:
+            self.published = None
         self.marks.set_collaterals(parameters.collaterals)
         for underlying in parameters.underlyings:
             self.samples.setdefault(underlying.underlying_id, Samples())
@@ -480,6 +500,7 @@ class Venue:
                 sorted((*key, deadline) for key, deadline in self.session_keys.items()),
                 [(key, tuple(self.samples[key].samples)) for key in sorted(self.samples)],
                 (sorted(self.index_times_ns.items()), self.marks_time_ns),
+                self.published.state() if self.published else (),
                 sorted(self.open_interest.items()),
                 sorted(self.risk_scales.items()),
                 sorted((*key, price) for key, price in self.delivery_prices.items()),

@@ -8,6 +8,7 @@ each exactly its share. Cash is conserved to the last unit by each function here
 from exchange.commands import LiquidationParameters
 from exchange.engine.booking import limit_reduce_only
 from exchange.engine.positions import move_position
+from exchange.engine.published import is_published, is_stale
 from exchange.engine.state import Liquidation, Subaccount, Venue
 from exchange.events import (
     InsuranceUsed,
@@ -46,9 +47,11 @@ def fund(venue: Venue) -> Subaccount:
 
 
 def is_tradable(venue: Venue, instrument_id: int) -> bool:
-    """Whether an instrument is live and has time left."""
+    """Whether an instrument is live, has time left and a mark on chain that is not too old."""
     expiry = venue.instruments[instrument_id].expiry
     if expiry and to_nanoseconds(expiry) <= venue.time_ns:
+        return False
+    if not is_published(venue, instrument_id) or is_stale(venue):
         return False
     return venue.statuses[instrument_id] is InstrumentStatus.LIVE
 

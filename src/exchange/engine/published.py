@@ -1,0 +1,84 @@
+"""The epoch of marks that the chain was shown last, and the band that it leaves for every fill.
+
+Only looks. The chain proves each fill's price against the published epoch of its batch, so nothing
+may trade outside the band around it, whatever the marks in force say.
+"""
+
+from collections.abc import Iterable
+
+from exchange.engine.state import Venue
+from exchange.fixed import RATIO_SCALE, mul_div_down
+from exchange.margin.marks import MarksBook
+from exchange.model import Kind, index_id
+
+
+def is_published(venue: Venue, instrument_id: int) -> bool:
+    """Whether the chain knows a mark of this instrument, or of all legs of a combo."""
+    assert venue.parameters is not None
+    if venue.parameters.publication is None:
+        return True
+    if venue.published is None:
+        return False
+    prices = venue.published.prices
+    return all(number in prices for number in legs_of(venue, instrument_id))
+
+
+def is_stale(venue: Venue) -> bool:
+    """Whether the published epoch is too old for the chain to take a fill by it."""
+    assert venue.parameters is not None
+    rules = venue.parameters.publication
+    if rules is None:
+        return False
+    known = venue.published
+    return known is None or venue.time_ns - known.time_ns > rules.age_max_ns
+
+
+def published_band(venue: Venue, instrument_id: int) -> tuple[int, int] | None:
+    """The lowest and the highest price that the chain takes; None where nothing is published."""
+    assert venue.parameters is not None
+    rules = venue.parameters.publication
+    if rules is None or venue.published is None:
+        return None
+    instrument = venue.instruments[instrument_id]
+    prices = venue.published.prices
+    mark = prices.get(instrument_id)
+    if mark is None:
+        return None
+    rate = rules.band_rate if instrument.kind is Kind.OPTION else rules.linear_band_rate
+    band = mul_div_down(rate, prices[index_id(instrument.underlying_id)], RATIO_SCALE)
+    return mark - band, mark + band
+
+
+def narrowed(venue: Venue, instrument_id: int, band: tuple[int, int]) -> tuple[int, int]:
+    """What the published band leaves of a band; its nearest edge where that is nothing."""
+    bounds = published_band(venue, instrument_id)
+    if bounds is None:
+        return band
+    lowest, highest = bounds
+    return min(max(band[0], lowest), highest), max(min(band[1], highest), lowest)
+
+
+def overlaps(venue: Venue, instrument_id: int, band: tuple[int, int]) -> bool:
+    """Whether the published band leaves anything of a band."""
+    bounds = published_band(venue, instrument_id)
+    return bounds is None or (band[0] <= bounds[1] and bounds[0] <= band[1])
+
+
+def allows(venue: Venue, instrument_id: int, price: int) -> bool:
+    """Whether the chain takes a fill at this price."""
+    bounds = published_band(venue, instrument_id)
+    return bounds is None or bounds[0] <= price <= bounds[1]
+
+
+def legs_of(venue: Venue, instrument_id: int) -> Iterable[int]:
+    """The instruments in which an order trades: its own, or the legs of a combo."""
+    legs = venue.instruments[instrument_id].legs
+    return (leg.instrument_id for leg in legs) if legs else (instrument_id,)
+
+
+def prices_in_force(marks: MarksBook) -> dict[int, int]:
+    """Index and mark prices of the epoch in force by the ids that the chain keeps them under."""
+    prices = {row.instrument_id: row.mark_price for row in marks.rows().values()}
+    for underlying_id in {row.underlying_id for row in marks.rows().values()}:
+        prices[index_id(underlying_id)] = marks.underlying_risk(underlying_id).index_price
+    return prices
