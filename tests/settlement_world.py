@@ -22,6 +22,7 @@ from exchange.commands import (
     ExpireInstruments,
     ObserveBlocks,
     PlaceOrder,
+    RevertBlocks,
     SubaccountSeen,
     UnderlyingRisk,
     UpdateMarks,
@@ -54,8 +55,10 @@ from exchange.model import (
     WithdrawalTerms,
     pack_instrument_id,
 )
+from exchange.reversals import BlocksReverted
 from exchange.settlement.anvil import Anvil
 from exchange.settlement.chain import Chain, Node
+from exchange.settlement.cursor import BlockCursor, trail
 from exchange.settlement.deploy import (
     REPOSITORY,
     DeployOptions,
@@ -285,6 +288,16 @@ class Script:
         seen = [event for item in command.observations if (event := _event(item))]
         self.add(command, *seen, BlocksObserved(last_block=command.last_block))
 
+    def revert(self, command: RevertBlocks, *undone: AnyEvent) -> Entry:
+        """What the exchange does where the chain has lost blocks."""
+        last = next(
+            entry.command.last_block
+            for entry in reversed(self.entries)
+            if isinstance(entry.command, ObserveBlocks)
+        )
+        reverted = BlocksReverted(last_block=command.last_block, lost_block=last)
+        return self.add(command, *undone, reverted)
+
     def close(self) -> None:
         self._journal.close()
 
@@ -339,7 +352,10 @@ class World:
             assert wallet.open_subaccount() == trader.subaccount_id
             wallet.fund(trader.subaccount_id, FUNDS)
         self.reader = JournalReader(str(self.script.path))
-        self.watcher = Watcher(self.chain, self.script, WatcherOptions())
+        self.watcher = Watcher(self.chain, self.script, WatcherOptions(), self._trail)
+
+    def _trail(self) -> list[BlockCursor]:
+        return trail(self.script.entries)
 
     def _start_node(self) -> Anvil:
         return Anvil(

@@ -30,6 +30,7 @@ from exchange.commands import (
     MarginParameters,
     ObserveBlocks,
     PlaceOrder,
+    RevertBlocks,
     SubaccountSeen,
     TradingLimits,
     TransferFunds,
@@ -64,6 +65,7 @@ from exchange.model import (
     WithdrawalTerms,
     pack_instrument_id,
 )
+from exchange.reversals import DepositReverted
 from exchange.signing import trigger_hash
 
 Number = int | str
@@ -291,7 +293,7 @@ class Venue:
         events = self.engine.apply(seq, self.time_ns, command)
         self.entries.append((seq, self.time_ns, command, events))
         for event in events:
-            if isinstance(event, Deposited | Withdrawn):
+            if isinstance(event, Deposited | Withdrawn | DepositReverted):
                 amount = event.amount if isinstance(event, Deposited) else -event.amount
                 self.external[event.token] += amount
         if self.checking:
@@ -366,6 +368,15 @@ class Venue:
                 observations=observations,
             )
         )
+
+    def block(self) -> tuple[int, str]:
+        """The newest block that was observed, and its hash: where a reorganisation goes back to."""
+        block = self.engine.last_block
+        return block, f"0x{block:064x}"
+
+    def revert(self, to: tuple[int, str]) -> tuple[AnyEvent, ...]:
+        """The chain has lost every block after this one."""
+        return self.send(RevertBlocks(last_block=to[0], last_hash=to[1]))
 
     def fund(self, owner: str, cash: Number = 1_000_000) -> int:
         """A new subaccount of `owner` with cash; returns its id."""

@@ -526,6 +526,13 @@ class ObserveBlocks(Command, frozen=True, kw_only=True):
     observations: tuple[AnyObservation, ...] = ()
 
 
+class RevertBlocks(Command, frozen=True, kw_only=True):
+    """The chain has lost what was observed after this block: undo it, the newest first."""
+
+    last_block: int
+    last_hash: str
+
+
 SignedCommand = PlaceOrder | AmendOrder
 
 
@@ -568,4 +575,5 @@ AnyCommand = (
     | HoldWithdrawals
     | AdvanceClock
     | ObserveBlocks
+    | RevertBlocks
 )

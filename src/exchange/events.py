@@ -15,6 +15,7 @@ from exchange.model import (
     TimeInForce,
     Trigger,
 )
+from exchange.observations import BlocksObserved as BlocksObserved
 from exchange.publications import BatchConfirmed as BatchConfirmed
 from exchange.publications import BatchCut as BatchCut
 from exchange.reasons import CancelReason as CancelReason
@@ -22,6 +23,7 @@ from exchange.reasons import Event as Event
 from exchange.reasons import RejectReason as RejectReason
 from exchange.remedies import FillNovated as FillNovated
 from exchange.remedies import WithdrawalsHeld as WithdrawalsHeld
+from exchange.reversals import ReversalEvent
 
 
 class Refused(Event, frozen=True, kw_only=True):
@@ -515,12 +517,6 @@ class PositionExpired(Event, frozen=True, kw_only=True):
     payoff: int
 
 
-class BlocksObserved(Event, frozen=True, kw_only=True):
-    """The chain was read up to this block."""
-
-    last_block: int
-
-
 class ClockAdvanced(Event, frozen=True, kw_only=True):
     """The venue's clock stands this far ahead of the machine's."""
 
@@ -575,6 +571,7 @@ AnyEvent = (
     | InterestPaid
     | FillNovated
     | WithdrawalsHeld
+    | ReversalEvent
     | DeliveryPriceFixed
     | InstrumentExpired
     | PositionExpired

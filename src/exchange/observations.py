@@ -1,6 +1,11 @@
-"""What the watcher reads from confirmed logs; `commands.ObserveBlocks` carries it to the engine."""
+"""What the watcher reads from confirmed logs; `commands.ObserveBlocks` carries it to the engine.
+
+And the event that says so, which `events` passes on.
+"""
 
 import msgspec
+
+from exchange.reasons import Event
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
@@ -47,3 +52,9 @@ class BatchSeen(Observation, frozen=True, kw_only=True):
 
 
 AnyObservation = SubaccountSeen | DepositSeen | SessionKeySeen | NonceFloorSeen | BatchSeen
+
+
+class BlocksObserved(Event, frozen=True, kw_only=True):
+    """The chain was read up to this block."""
+
+    last_block: int

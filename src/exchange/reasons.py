@@ -21,6 +21,8 @@ class RejectReason(StrEnum):
     BAD_PARAMETERS = "bad_parameters"  # no venue can live with these parameters
     BAD_COLLATERAL = "bad_collateral"  # the terms of a token besides USDC cannot bind
     BLOCK_GAP = "block_gap"  # the observed blocks do not follow the last ones
+    UNKNOWN_BLOCK = "unknown_block"  # no block that was observed and is remembered, or the newest
+    SUBACCOUNT_TAKEN = "subaccount_taken"  # another owner's, and what the lost one had is not gone
     BAD_LINK = "bad_link"  # these orders cannot depend on each other
     BAD_SHEET = "bad_sheet"  # these quotes form no sheet
     UNKNOWN_SUBACCOUNT = "unknown_subaccount"  # no such subaccount was opened on chain
@@ -104,4 +106,5 @@ class CancelReason(StrEnum):
     TOO_MANY_FILLS = "too_many_fills"  # it traded with as many orders as one command may
     LIQUIDATION = "liquidation"
     PRICE_BAND = "price_band"  # the chain takes no fill at its price any more
+    REVERTED = "subaccount_reverted"  # the chain lost the block that opened its subaccount
     REFUSED = "refused"  # the wait was over, but a new order like it would be refused

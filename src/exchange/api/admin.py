@@ -41,6 +41,7 @@ from exchange.commands import (
     Novate,
     ObserveBlocks,
     Resume,
+    RevertBlocks,
     SetSpeedBump,
 )
 from exchange.fixed import to_nanoseconds
@@ -155,6 +156,10 @@ class AdminEndpoints:
         """Journal what the watcher read from confirmed blocks."""
         return await self._submit(_decode(await _body(request), ObserveBlocks))
 
+    async def revert_blocks(self, request: Request) -> Response:
+        """Undo what blocks brought that the chain has lost."""
+        return await self._submit(_decode(await _body(request), RevertBlocks))
+
     async def novate(self, request: Request) -> Response:
         """Journal that the venue takes sides of trades which the chain refuses."""
         return await self._submit(_decode(await _body(request), Novate))
@@ -258,6 +263,7 @@ def create_admin_app(
     for path, act in (
         ("/admin/list_instruments", endpoints.list_instruments),
         ("/admin/observe_blocks", endpoints.observe_blocks),
+        ("/admin/revert_blocks", endpoints.revert_blocks),
         ("/admin/novate", endpoints.novate),
         ("/admin/hold_withdrawals", endpoints.hold_withdrawals),
         ("/admin/advance_clock", endpoints.advance_clock),

@@ -161,6 +161,8 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.BAD_PARAMETERS: (11050, "bad_request", "configure"),
     RejectReason.BAD_COLLATERAL: (11050, "bad_request", "collaterals"),
     RejectReason.BLOCK_GAP: (11050, "bad_request", "first_block"),
+    RejectReason.UNKNOWN_BLOCK: (11050, "bad_request", "last_block"),
+    RejectReason.SUBACCOUNT_TAKEN: (11050, "bad_request", "observations"),
     RejectReason.BAD_LINK: (11049, "bad_arguments", "orders"),
     RejectReason.BAD_SHEET: (11049, "bad_arguments", "quotes"),
     RejectReason.UNKNOWN_SUBACCOUNT: (13007, "user_not_found", "subaccount_id"),

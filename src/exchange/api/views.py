@@ -14,6 +14,7 @@ import msgspec
 from exchange import events as ev
 from exchange.api.book_view import BookDelta, BookView
 from exchange.api.funding_view import FundingView
+from exchange.api.owners import Owners
 from exchange.api.ports import Entry
 from exchange.api.records import (
     Batch,
@@ -44,9 +45,10 @@ from exchange.commands import (
     UpdateMarks,
     signed_commands,
 )
-from exchange.fixed import notional, to_seconds_down
+from exchange.fixed import notional
 from exchange.margin.linear import funding_rate
 from exchange.model import Instrument, InstrumentStatus, OrderStatus, Side, sheet_orders
+from exchange.reversals import BatchReverted, DepositReverted, SubaccountReverted
 
 TRADES_PER_INSTRUMENT: Final = 1_000
 TRADES_PER_SUBACCOUNT: Final = 1_000
@@ -95,9 +97,8 @@ class VenueView:
         self.subaccount_trades: dict[int, deque[Trade]] = {}
         self.positions: dict[int, dict[int, Position]] = {}
         self.open_interest: dict[int, int] = {}  # sum of long positions
-        self.owners: dict[int, str] = {}
-        self.owned: dict[str, set[int]] = {}  # subaccounts by owner
-        self.session_keys: dict[str, dict[str, int]] = {}  # key: owner: deadline
+        self._access = Owners()
+        self.owners = self._access.owners
         self.index_prices: dict[int, tuple[int, int]] = {}  # price, time_ns
         self.marks: Marks | None = None
         self.funding = FundingView()
@@ -121,9 +122,11 @@ class VenueView:
             ev.IndexUpdated: self._on_index,
             ev.MarksUpdated: self._on_marks,
             ev.Configured: self._on_configured,
-            ev.SubaccountOpened: self._on_subaccount,
-            ev.SessionKeySet: self._on_session_key,
+            ev.SubaccountOpened: self._access.on_subaccount,
+            SubaccountReverted: self._access.on_reverted,
+            ev.SessionKeySet: self._access.on_session_key,
             ev.Deposited: self._on_cash,
+            DepositReverted: self._on_cash,
             ev.Withdrawn: self._on_withdrawn,
             ev.ProtectionSet: self._on_protection,
             ev.ProtectionTripped: self._on_tripped,
@@ -146,6 +149,7 @@ class VenueView:
             ev.DeliveryPriceFixed: self._on_delivery,
             ev.BatchCut: self._on_batch_cut,
             ev.BatchConfirmed: self._on_batch_confirmed,
+            BatchReverted: self._on_batch_reverted,
         }
 
     def apply(self, entry: Entry) -> Touched:
@@ -185,20 +189,11 @@ class VenueView:
 
     def may_access(self, subaccount_id: int, address: str, time_ns: int) -> bool:
         """Whether `address` owns the subaccount or holds a live session key of its owner."""
-        owner = self.owners.get(subaccount_id)
-        if owner is None:
-            return False
-        deadline = self.session_keys.get(address, {}).get(owner, 0)
-        return owner == address or deadline > to_seconds_down(time_ns)
+        return self._access.may_access(subaccount_id, address, time_ns)
 
     def subaccounts_of(self, address: str, time_ns: int) -> list[int]:
         """Subaccounts that `address` may touch, ascending."""
-        owners = {address} | {
-            owner
-            for owner, deadline in self.session_keys.get(address, {}).items()
-            if deadline > to_seconds_down(time_ns)
-        }
-        return sorted(number for owner in owners for number in self.owned.get(owner, ()))
+        return self._access.subaccounts_of(address, time_ns)
 
     def batch_of(self, seq: int) -> Batch | None:
         """The settlement batch that contains a command, once cut."""
@@ -256,17 +251,7 @@ class VenueView:
         self.marks = Marks(self._command, self.time_ns)
         self._touched.marks = True
 
-    def _on_subaccount(self, event: ev.SubaccountOpened) -> None:
-        self.owners[event.subaccount_id] = event.owner
-        self.owned.setdefault(event.owner, set()).add(event.subaccount_id)
-
-    def _on_session_key(self, event: ev.SessionKeySet) -> None:
-        if event.deadline:
-            self.session_keys.setdefault(event.key, {})[event.owner] = event.deadline
-        else:
-            self.session_keys.get(event.key, {}).pop(event.owner, None)
-
-    def _on_cash(self, event: ev.Deposited) -> None:
+    def _on_cash(self, event: ev.Deposited | DepositReverted) -> None:
         self._touched.subaccounts.add(event.subaccount_id)
 
     def _on_withdrawn(self, event: ev.Withdrawn) -> None:
@@ -537,6 +522,9 @@ class VenueView:
             if batch.number == event.number:
                 batch.block, batch.transaction = event.block, event.transaction
                 return
+
+    def _on_batch_reverted(self, event: BatchReverted) -> None:
+        self._on_batch_confirmed(ev.BatchConfirmed(number=event.number, block=0, transaction=""))
 
     def _notify(self, subaccount_id: int, notice: Notice) -> None:
         kept = self.notices.setdefault(subaccount_id, deque(maxlen=NOTICES_PER_SUBACCOUNT))

@@ -39,6 +39,7 @@ from exchange.events import (
 from exchange.journal import Entry, JournalCorrupt, JournalReader
 from exchange.margin.merkle import update_root
 from exchange.merkle import merkle_root
+from exchange.reversals import DepositReverted
 from exchange.signing import (
     Domain,
     bid_digest,
@@ -187,7 +188,7 @@ class Replay:
     def _check_cash(self, entry: Entry) -> None:
         """Cash and tokens come by deposits and leave by withdrawals, to the last unit."""
         for event in entry.events:
-            if isinstance(event, Deposited | Withdrawn):
+            if isinstance(event, Deposited | Withdrawn | DepositReverted):
                 amount = event.amount if isinstance(event, Deposited) else -event.amount
                 if event.token:
                     self._tokens[event.token] += amount

@@ -36,6 +36,7 @@ from exchange.commands import (
     Reprice,
     ResetProtection,
     Resume,
+    RevertBlocks,
     SetProtection,
     SetSpeedBump,
     SweepLiquidations,
@@ -59,6 +60,7 @@ from exchange.engine import (
     phases,
     quoting,
     remedies,
+    reverting,
     shield,
     treasury,
 )
@@ -150,8 +152,8 @@ class Engine:
                 entry.cancel_all(venue, command)
             case UpdateIndex() | UpdateMarks() | AdjustRisk():
                 self._price(command)
-            case ObserveBlocks():
-                custody.observe_blocks(venue, command)
+            case ObserveBlocks() | RevertBlocks():
+                self._follow_chain(command)
             case Withdraw() | TransferFunds() | AccrueInterest() | Novate() | HoldWithdrawals():
                 self._move_money(command)
             case SweepLiquidations() | BidLiquidation():
@@ -181,6 +183,12 @@ class Engine:
                 self._cut(command)
             case _:
                 assert_never(command)
+
+    def _follow_chain(self, command: ObserveBlocks | RevertBlocks) -> None:
+        if isinstance(command, ObserveBlocks):
+            custody.observe_blocks(self._venue, command)
+        else:
+            reverting.revert_blocks(self._venue, command)
 
     def _move_money(
         self, command: Withdraw | TransferFunds | AccrueInterest | Novate | HoldWithdrawals
@@ -255,7 +263,7 @@ class Engine:
     @property
     def last_block(self) -> int:
         """The newest block observed; 0 before the first."""
-        return self._venue.last_block
+        return self._venue.chain.last_block
 
     @property
     def epoch(self) -> int:
@@ -421,12 +429,14 @@ class Engine:
         return sum(sub.account.net_cash() for sub in self._venue.subaccounts.values())
 
     def total_tokens(self) -> dict[str, int]:
-        """Sum of each token besides USDC, idle ones included, in 1e-8 of it, by address."""
+        """Each token besides USDC, idle ones included, less what lost deposits left missing."""
         totals: Counter[str] = Counter()
         for (token, _), amount in self._venue.treasury.idle.items():
             totals[token] += amount
         for asset in self._venue.parameters.collaterals if self._venue.parameters else ():
             totals[asset.token] += self._venue.treasury.counted.get(asset.asset_id, 0)
+        for (token, _), amount in self._venue.chain.missing.items():
+            totals[token] -= amount
         return {token: amount for token, amount in sorted(totals.items()) if amount}
 
     def tokens(self, subaccount_id: int) -> dict[str, int]:

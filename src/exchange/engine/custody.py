@@ -18,6 +18,8 @@ from exchange.commands import (
     SubaccountSeen,
 )
 from exchange.engine.booking import cancel
+from exchange.engine.chain_memory import Span, Undo
+from exchange.engine.reverting import check_reopened
 from exchange.engine.state import Subaccount, Venue
 from exchange.engine.treasury import deposit
 from exchange.events import (
@@ -37,38 +39,49 @@ LOCAL_CHAIN_IDS = frozenset({1337, 31337})
 
 def observe_blocks(venue: Venue, command: ObserveBlocks) -> None:
     """Take in confirmed blocks that follow the last ones."""
-    follows = venue.last_block == 0 or command.first_block == venue.last_block + 1
+    known = venue.chain.last_block
+    follows = known == 0 or command.first_block == known + 1
     if not follows or command.last_block < command.first_block:
         venue.refuse(
             RejectReason.BLOCK_GAP,
-            f"blocks {command.first_block}..{command.last_block} do not follow {venue.last_block}",
+            f"blocks {command.first_block}..{command.last_block} do not follow {known}",
         )
         return
-    for observation in command.observations:
-        _observe(venue, observation)
-    venue.last_block = command.last_block
-    venue.last_block_hash = command.last_hash
+    refusal = check_reopened(venue, command)
+    if refusal is not None:
+        venue.refuse(*refusal)
+        return
+    undos = tuple(_observe(venue, seen) for seen in command.observations)
+    venue.chain.spans.append(Span(command.last_block, command.last_hash, undos))
     venue.emit(BlocksObserved(last_block=command.last_block))
 
 
-def _observe(venue: Venue, seen: AnyObservation) -> None:
+def _observe(venue: Venue, seen: AnyObservation) -> Undo:
+    """Act on an observation; what would undo it."""
+    before = 0
+    novated: tuple[tuple[int, bool, int], ...] = ()
     match seen:
         case SubaccountSeen():
+            venue.chain.orphans.pop(seen.subaccount_id, None)
             venue.open_subaccount(seen.subaccount_id, seen.owner)
             venue.emit(SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner))
         case DepositSeen():
             deposit(venue, venue.subaccounts[seen.subaccount_id], seen.token, seen.amount)
         case SessionKeySeen():
+            before = venue.session_keys.get((seen.owner, seen.key), 0)
             _set_session_key(venue, seen)
         case NonceFloorSeen():
+            before = venue.subaccounts[seen.subaccount_id].nonce_floor
             _raise_nonce_floor(venue, venue.subaccounts[seen.subaccount_id], seen.floor)
         case BatchSeen():
-            venue.batches.confirm(seen.number)
+            before = venue.batches.confirmed
+            novated = venue.batches.confirm(seen.number)
             venue.emit(
                 BatchConfirmed(number=seen.number, block=seen.block, transaction=seen.transaction)
             )
         case _:
             assert_never(seen)
+    return Undo(seen=seen, before=before, novated=novated)
 
 
 def _set_session_key(venue: Venue, seen: SessionKeySeen) -> None:

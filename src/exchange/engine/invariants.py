@@ -26,6 +26,8 @@ def check_venue(venue: Venue) -> None:
         tokens.update(subaccount.account.collateral)
     assert tokens == Counter(venue.treasury.counted), "tokens counted wrongly"
     assert all(amount > 0 for amount in venue.treasury.idle.values())
+    assert all(amount > 0 for amount in venue.chain.missing.values())
+    assert all(venue.subaccounts[orphan].owner == "" for orphan in venue.chain.orphans)
     assert not any(net.values()), f"positions do not net to zero: {net}"
     assert +longs == +Counter(venue.open_interest), "open interest is the sum of long positions"
     resting = sum(len(book) for book in venue.books.values())

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from exchange.commands import Configure
+from exchange.engine.chain_memory import ChainMemory
 from exchange.events import AnyEvent, Refused, RejectReason
 from exchange.fixed import RATIO_SCALE
 from exchange.margin.account import MarginAccount
@@ -328,10 +329,12 @@ class Batches:
         # Sides of trades that were replaced, (trade_id, maker), and the batch that is not final.
         self.novated: dict[tuple[int, bool], int] = {}
 
-    def confirm(self, number: int) -> None:
-        """A batch is final, and with it all before."""
+    def confirm(self, number: int) -> tuple[tuple[int, bool, int], ...]:
+        """A batch is final, and with it all before; what was novated of them is let go."""
         self.confirmed = max(self.confirmed, number)
+        gone = [(*key, at) for key, at in self.novated.items() if at <= self.confirmed]
         self.novated = {key: at for key, at in self.novated.items() if at > self.confirmed}
+        return tuple(gone)
 
     def state(self) -> tuple[object, ...]:
         """Canonical content."""
@@ -397,7 +400,7 @@ class Venue:
         # Whether some auction has more to trade than its batch had room for; follows from the rest.
         self.uncrossing = False
         self.phase_due_ns = NEVER_NS  # no breaker's phase ends before; follows from the breakers
-        self.last_block, self.last_block_hash = 0, ""
+        self.chain = ChainMemory()
         self.events: list[AnyEvent] = []  # of the command being applied
 
     def configure(self, parameters: Configure) -> None:
@@ -507,7 +510,7 @@ class Venue:
                 [(key, self.fundings[key].state()) for key in sorted(self.fundings)],
                 (self.last_trade_id, sorted(self.last_prices.items())),
                 self.batches.state(),
-                (self.last_block, self.last_block_hash),
+                self.chain.state(),
                 [self.liquidations[key] for key in sorted(self.liquidations)],
             )
         )

@@ -26,6 +26,26 @@ def deposit(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> No
     venue.emit(Deposited(subaccount_id=subaccount.subaccount_id, amount=amount, token=token))
 
 
+def take_back(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> int:
+    """Debit a deposit that never was; what of a token is not there any more."""
+    if not token:
+        subaccount.account.add_cash(-amount)
+        return 0
+    key = (token, subaccount.subaccount_id)
+    idle = venue.treasury.idle.get(key, 0)
+    _set_idle(venue, key, max(0, idle - amount))
+    rest = max(0, amount - idle)
+    asset = asset_of(venue, token)
+    counted = min(rest, subaccount.account.collateral.get(asset.asset_id, 0)) if asset else 0
+    if asset is not None and counted:
+        _count(venue, subaccount, asset, -counted)
+        fill_room(venue)
+    missing = rest - counted
+    if missing:
+        venue.chain.missing[key] = venue.chain.missing.get(key, 0) + missing
+    return missing
+
+
 def move_money(venue: Venue, command: Withdraw | TransferFunds) -> None:
     """Debit cash or a token; a transfer credits it, a withdrawal is paid by this batch."""
     terms = command.terms
@@ -104,7 +124,10 @@ def _take(venue: Venue, terms: Terms) -> str:
 
 def _credit(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> None:
     key = (token, subaccount.subaccount_id)
-    venue.treasury.idle[key] = venue.treasury.idle.get(key, 0) + amount
+    owed = venue.chain.missing.pop(key, 0)
+    if owed > amount:
+        venue.chain.missing[key] = owed - amount
+    _set_idle(venue, key, venue.treasury.idle.get(key, 0) + max(0, amount - owed))
     fill_room(venue)
 
 

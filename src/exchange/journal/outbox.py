@@ -36,7 +36,8 @@ MOVES: Final[dict[JobState, frozenset[JobState]]] = {
     JobState.MINED: frozenset({JobState.CONFIRMED, JobState.SENT, JobState.BUILT}),
     # A new start of the relayer asks the chain once more.
     JobState.REVERTED: frozenset({JobState.BUILT}),
-    JobState.CONFIRMED: frozenset(),
+    # The chain was reorganised deeper than its confirmations (`reopen`).
+    JobState.CONFIRMED: frozenset({JobState.SENT, JobState.BUILT}),
 }
 
 
@@ -192,6 +193,19 @@ class Outbox:
                     "failures": 0,
                 }
                 connection.execute(sa.update(_jobs).where(changed).values(values))
+
+    def reopen(self, after_block: int) -> int:
+        """Take back what was final in blocks after this one, which are lost; how many jobs.
+
+        What was sent from here is looked for again; what somebody else sent is not known.
+        """
+        lost = self._select(
+            (_jobs.c.state == JobState.CONFIRMED.value) & (_jobs.c.block > after_block)
+        )
+        for job in lost:
+            sent = bool(self.attempts(job.key))
+            self.move(job, JobState.SENT if sent else JobState.BUILT)
+        return len(lost)
 
     def unfinished(self) -> list[Job]:
         """Jobs that are not confirmed, in the order in which they must be done."""

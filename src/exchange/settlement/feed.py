@@ -8,6 +8,7 @@ import itertools
 from typing import Final
 
 import msgspec
+import structlog
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.commands import (
@@ -24,11 +25,13 @@ from exchange.journal import Entry, JournalReader
 from exchange.journal.outbox import Job, JobKind, Outbox
 from exchange.model import Legs, combo_seq, numbered, seq_and_place
 from exchange.settlement.batch import Batch, BatchBuilder, Tip, listed_legs, settle_calldata
-from exchange.settlement.cursor import BlockCursor, follow_blocks
+from exchange.settlement.cursor import BlockCursor, follow_blocks, is_reverted
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.novation import Novations, is_novated, novations_in
 from exchange.settlement.risk_root import HEARTBEAT_S, Publication, RiskDesk
+
+log = structlog.get_logger(__name__)
 
 _SELECTOR_BYTES: Final = 4
 _RECENT_MAX: Final = 20_000  # signed orders kept in memory, about 20 MB
@@ -76,6 +79,7 @@ class Feed:
         self._builder = self._builder_from(tip)
         self.seq = tip.last_seq
         self.jump: ClockJump | None = None
+        self.reverted_blocks = 0  # times that final blocks were lost, read by this process
         self.cursor = BlockCursor(
             block=last.observed_block if last else 0,
             block_hash=last.observed_hash if last else "",
@@ -106,10 +110,18 @@ class Feed:
                 ]
                 self._outbox.add(jobs)
                 added += len(jobs)
+            if is_reverted(entry):
+                self._reopen(entry)
             if isinstance(entry.command, Novate) and is_novated(entry):
                 self._rebuild(entry.command.batch, entry.seq)
             self.seq = entry.seq
         return added + self._post_root(*marks) if marks else added
+
+    def _reopen(self, entry: Entry) -> None:
+        """What was final in blocks that are lost has to go on chain again."""
+        self.reverted_blocks += 1
+        jobs = self._outbox.reopen(self.cursor.block)
+        log.error("the chain lost final blocks", after=self.cursor.block, seq=entry.seq, jobs=jobs)
 
     def _post_root(self, time_s: int, marks: UpdateMarks) -> int:
         """Add the root of these marks if the heartbeat asks for one; the number of jobs added."""

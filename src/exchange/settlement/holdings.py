@@ -23,6 +23,7 @@ from exchange.events import (
 from exchange.fixed import QUANTITY_SCALE, div_exact, mul_div_up, notional
 from exchange.journal import Entry
 from exchange.model import FEE_SUBACCOUNT_ID, Kind, Side, unpack_instrument_id
+from exchange.reversals import DepositReverted
 from exchange.settlement.novation import amended
 
 
@@ -54,7 +55,7 @@ class Holdings:
         self.withdrawn = 0
 
     def apply_custody(self, event: AnyEvent) -> None:
-        """Fold what the chain did first: subaccounts and deposits."""
+        """Fold what the chain did first, and what it took back: subaccounts and deposits."""
         match event:
             case SubaccountOpened():
                 self.cash.setdefault(event.subaccount_id, 0)
@@ -63,6 +64,11 @@ class Holdings:
             case Deposited():
                 self._pay(event.subaccount_id, event.amount)
                 self.deposited += event.amount
+            case DepositReverted() if event.token:
+                self._keep(event.subaccount_id, event.token, -event.amount)
+            case DepositReverted():
+                self._pay(event.subaccount_id, -event.amount)
+                self.deposited -= event.amount
             case FillNovated():  # the chain settles the trade later, and then like this
                 self.novated.add((event.trade_id, event.maker))
             case _:

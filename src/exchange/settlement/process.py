@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from exchange.journal import JournalReader, JournalUnavailable
 from exchange.journal.outbox import Outbox
 from exchange.settlement.chain import Chain
+from exchange.settlement.cursor import trail
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.errors import ChainError, ChainUnavailable, NodeRefused
 from exchange.settlement.feed import Feed
@@ -107,7 +108,8 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
             contextlib.closing(AdminSink(settings.admin_url, settings.admin_token))
         )
         feed, relayer = build_relayer(settings, chain, reader, outbox, sink)
-        watcher = Watcher(chain, sink, WatcherOptions(confirmations=settings.confirmations))
+        watching_options = WatcherOptions(confirmations=settings.confirmations)
+        watcher = Watcher(chain, sink, watching_options, lambda: trail(reader.entries()))
         reconciler = Reconciler(reader, chain, sink)
         reporter = Reporter(
             StatusReader(chain, outbox, relayer.address, balance_min=settings.balance_min),
@@ -116,6 +118,7 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
                 "differences": reconciler.count,
                 "parameters_differ": int(reconciler.parameters_differ),
                 "novated": relayer.novated,
+                "reorganisations": feed.reverted_blocks,
             },
         )
         if settings.metrics_port:

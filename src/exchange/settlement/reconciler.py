@@ -14,6 +14,7 @@ from exchange.commands import Configure, HoldWithdrawals
 from exchange.events import AnyEvent, BatchConfirmed, BatchCut, Configured
 from exchange.journal import Entry, JournalReader
 from exchange.model import FEE_SUBACCOUNT_ID
+from exchange.reversals import BatchReverted
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.holdings import SETTLED, Holdings
@@ -49,7 +50,8 @@ class Reconciler:
         self._holdings = Holdings()
         self._cursor = BlockCursor()
         self._seq = 0
-        self._cuts: dict[int, int] = {}  # last seq of batches that are not final, by number
+        self._cuts: dict[int, int] = {}  # last seq of batches, by number
+        self._lost: set[int] = set()  # batches that were final, and are not any more
         self._due = False
         self._unsettled: deque[tuple[int, AnyEvent]] = deque()  # by seq
         self._touched: set[int] = {FEE_SUBACCOUNT_ID}
@@ -90,6 +92,8 @@ class Reconciler:
                 self._follow(entry.seq, event)
             self._seq = entry.seq
             count += 1
+            if self._lost:
+                self._start_over()
         return count == _ENTRIES_AT_ONCE
 
     def _follow(self, seq: int, event: AnyEvent) -> None:
@@ -97,15 +101,33 @@ class Reconciler:
         match event:
             case BatchCut():
                 self._cuts[event.number] = event.last_seq
+            case BatchReverted():
+                self._lost.add(event.number)
             case BatchConfirmed():
-                last_seq = self._cuts.pop(event.number, 0)  # 0: confirmed once more
-                while self._unsettled and self._unsettled[0][0] <= last_seq:
-                    self._holdings.apply_settled(self._touch(self._unsettled.popleft()[1]))
+                self._settle_through(self._cuts[event.number])
                 self._due = True
             case _ if isinstance(event, SETTLED):
                 self._unsettled.append((seq, event))
             case _:
                 pass
+
+    def _start_over(self) -> None:
+        """Fold anew without the batches that the chain lost: novations may change them yet."""
+        settled_seq = self._cuts.get(min(self._lost) - 1, 0)
+        self._lost.clear()
+        self._holdings, self._unsettled = Holdings(), deque()
+        entries = itertools.takewhile(lambda one: one.seq <= self._seq, self._reader.entries())
+        for entry in entries:
+            for event in entry.events:
+                self._holdings.apply_custody(event)
+                if isinstance(event, SETTLED):
+                    self._unsettled.append((entry.seq, event))
+        self._settle_through(settled_seq)
+        self._touched |= self._holdings.cash.keys()
+
+    def _settle_through(self, last_seq: int) -> None:
+        while self._unsettled and self._unsettled[0][0] <= last_seq:
+            self._holdings.apply_settled(self._touch(self._unsettled.popleft()[1]))
 
     def _touch(self, event: AnyEvent) -> AnyEvent:
         known = self._holdings.cash

@@ -20,7 +20,6 @@ from exchange.settlement.errors import (
     BatchRefused,
     ChainUnavailable,
     NodeRefused,
-    ReorgDetected,
     Reverted,
 )
 from exchange.settlement.feed import Feed
@@ -208,15 +207,15 @@ class Relayer:
         return self._novator.replace(job.number)
 
     def _predecessor_lost(self, job: Job) -> bool:
-        """Whether the batch before this one is gone; that a final one is gone stops the relayer."""
+        """Whether the batch before this one is gone; if it was final, the journal must say so."""
         settled = self._chain.last_batch().number
         if job.kind is not JobKind.BATCH or settled >= job.number - 1:
             return False
         lost = self._outbox.job(f"{JobKind.BATCH}:{settled + 1}")
         if lost is not None and lost.state is JobState.CONFIRMED:
-            raise ReorgDetected(
+            raise ChainUnavailable(
                 f"{lost.key} was final and is not on the chain any more: the chain was "
-                "reorganised deeper than its confirmations, or lost its state"
+                "reorganised deeper than its confirmations; the watcher has to tell the exchange"
             )
         return True
 

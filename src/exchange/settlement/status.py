@@ -40,6 +40,7 @@ class RelayerStatus(msgspec.Struct, frozen=True, kw_only=True):
     novated: int = 0  # sides of fills that the venue took, since this process began
     differences: int = 0  # figures on which journal and chain disagree
     parameters_differ: int = 0  # 1: Margin on chain does not hold the engine's parameters
+    reorganisations: int = 0  # times that final blocks were lost, since this process began
     alarms: tuple[str, ...] = ()
 
 
@@ -62,7 +63,12 @@ class StatusReader:
         self._oldest_since = 0.0
 
     def read(
-        self, *, differences: int = 0, novated: int = 0, parameters_differ: int = 0
+        self,
+        *,
+        differences: int = 0,
+        novated: int = 0,
+        parameters_differ: int = 0,
+        reorganisations: int = 0,
     ) -> RelayerStatus:
         """The picture now; what differs as the last reconciliation found it."""
         totals = self._outbox.totals()
@@ -84,6 +90,7 @@ class StatusReader:
             novated=novated,
             differences=differences,
             parameters_differ=parameters_differ,
+            reorganisations=reorganisations,
         )
         return msgspec.structs.replace(status, alarms=self._alarms(status))
 
@@ -101,6 +108,7 @@ class StatusReader:
             "fill_novated": status.novated > 0,
             "chain_differs": status.differences > 0,
             "parameters_differ": status.parameters_differ > 0,
+            "chain_reorganised": status.reorganisations > 0,
         }
         return tuple(name for name, holds in found.items() if holds)
 
@@ -116,6 +124,7 @@ _GAUGES: Final = {
     "novated": "Sides of fills that the venue took, since the relayer began",
     "differences": "Figures on which journal and chain disagree",
     "parameters_differ": "Whether Margin on chain holds other parameters than the venue",
+    "reorganisations": "Times that the chain lost final blocks, since the relayer began",
 }
 _COUNTERS: Final = {
     "settled_fills": "Fills in batches that are on chain",

@@ -1,16 +1,19 @@
 """Reads confirmed blocks and tells the exchange what happened in them, each block exactly once.
 
 Holds no cursor of its own: the journal says which block came last, and the engine refuses any other
-than the next. A block that the journal observed and the chain no longer has stops the watcher.
+than the next. Where the chain has lost that block, the exchange is told to go back to the newest
+that is still there.
 """
 
+import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import httpx
 import msgspec
 import structlog
 
-from exchange.commands import HoldWithdrawals, Novate, ObserveBlocks
+from exchange.commands import HoldWithdrawals, Novate, ObserveBlocks, RevertBlocks
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ChainError, ChainUnavailable, ReorgDetected
@@ -32,6 +35,9 @@ class ObservationSink(Protocol):
     def post(self, command: ObserveBlocks) -> None:
         """Deliver; returns once the journal holds it. Raises `ExchangeUnavailable`."""
 
+    def revert(self, command: RevertBlocks) -> None:
+        """The same."""
+
 
 class AdminSink:
     """The exchange's admin listener."""
@@ -45,6 +51,11 @@ class AdminSink:
         """Deliver by HTTP."""
         what = f"blocks {command.first_block}..{command.last_block}"
         self._post("/admin/observe_blocks", msgspec.json.encode(command), what)
+
+    def revert(self, command: RevertBlocks) -> None:
+        """Undo what lost blocks brought."""
+        what = f"to go back to block {command.last_block}"
+        self._post("/admin/revert_blocks", msgspec.json.encode(command), what)
 
     def novate(self, command: Novate) -> None:
         """Let the venue take sides of trades that the chain refuses."""
@@ -80,20 +91,33 @@ class WatcherOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     confirmations: int = 1  # 1: the newest block counts
     quiet_blocks: int = 32  # blocks without a log are reported this many at a time
+    behind_s: float = 30.0  # how long a chain may be shorter than it was before that is a loss
 
 
 class Watcher:
     """Turns logs into `ObserveBlocks`. Call `step` with the journal's cursor."""
 
-    def __init__(self, chain: Chain, sink: ObservationSink, options: WatcherOptions) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        sink: ObservationSink,
+        options: WatcherOptions,
+        trail: Callable[[], list[BlockCursor]] = list,
+    ) -> None:
+        """`trail` is every cursor that the journal stands on, oldest first (`cursor.trail`)."""
         self._chain = chain
+        self._trail = trail
+        self._behind_since: float | None = None  # monotonic seconds
         self._sink = sink
         self._options = options
         self._posted_from = 0
 
     def step(self, cursor: BlockCursor) -> bool:
         """Report the next blocks if there is something to say; whether it did."""
-        self._refuse_reorg(cursor)
+        if cursor.block and self._is_lost(cursor):
+            self._go_back(cursor)
+            return True
+        self._behind_since = None
         first = cursor.block + 1 if cursor.block else self._chain.deployment.block
         final = self._chain.head() - self._options.confirmations + 1
         last = min(final, first + _BLOCKS_AT_ONCE - 1)
@@ -111,12 +135,33 @@ class Watcher:
         log.info("observed", first=first, last=command.last_block, logs=len(command.observations))
         return True
 
-    def _refuse_reorg(self, cursor: BlockCursor) -> None:
-        if cursor.block and self._chain.block_hash(cursor.block) != cursor.block_hash:
-            raise ReorgDetected(
-                f"block {cursor.block} is not the one that the exchange acted on: the chain was "
-                "reorganised deeper than its confirmations, or lost its state"
-            )
+    def _is_lost(self, cursor: BlockCursor) -> bool:
+        """Whether the chain has another block there, with as many on top as made ours count.
+
+        A node that is behind, or between two branches, is waited for; but not for ever.
+        """
+        if self._chain.block_hash(cursor.block) == cursor.block_hash:
+            return False
+        if self._chain.head() - cursor.block + 1 >= self._options.confirmations:
+            return True
+        now = time.monotonic()
+        self._behind_since = self._behind_since or now
+        if now - self._behind_since >= self._options.behind_s:
+            return True
+        raise ChainUnavailable(f"the chain ends before block {cursor.block}, which it had")
+
+    def _go_back(self, cursor: BlockCursor) -> None:
+        """Tell the exchange which of the blocks that it acted on is the newest still there."""
+        log.error("the chain was reorganised too deep", block=cursor.block)
+        for known in reversed(self._trail()):
+            if self._chain.block_hash(known.block) == known.block_hash:
+                self._sink.revert(RevertBlocks(last_block=known.block, last_hash=known.block_hash))
+                self._posted_from = 0
+                return
+        raise ReorgDetected(
+            f"block {cursor.block} is not the one that the exchange acted on, nor is any before "
+            "it: the chain lost its state, or is another one"
+        )
 
     def _read(self, first: int, last: int) -> ObserveBlocks:
         tip_hash = self._chain.block_hash(last)

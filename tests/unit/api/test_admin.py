@@ -163,6 +163,27 @@ def test_blocks_are_observed(world):
     assert (gap.status_code, gap.json()["error"]["data"]["reject_reason"]) == (409, "block_gap")
 
 
+def test_lost_blocks_are_undone(world):
+    """The deposit is debited, the subaccount is nobody's; an unknown block is refused."""
+    first = world.sequencer.engine.last_block + 1
+    for block, seen in ((first, ()), (first + 1, (SubaccountSeen(subaccount_id=4, owner="0x4"),))):
+        command = ObserveBlocks(
+            first_block=block, last_block=block, last_hash=f"0x{block}", observations=seen
+        )
+        ask(world, "POST", "/admin/observe_blocks", content=msgspec.json.encode(command))
+    assert world.gateway.view.owners[4] == "0x4"
+    body = {"last_block": first, "last_hash": f"0x{first}"}
+    reply = ask(world, "POST", "/admin/revert_blocks", json=body)
+    assert [event["type"] for event in reply.json()["events"]] == [
+        "SubaccountReverted",
+        "BlocksReverted",
+    ]
+    assert world.gateway.view.owners[4] == ""
+    assert ask(world, "GET", "/admin/status").json()["last_block"] == first
+    again = ask(world, "POST", "/admin/revert_blocks", json=body)
+    assert again.json()["error"]["data"]["reject_reason"] == "unknown_block"
+
+
 def test_withdrawals_are_held_and_released(world):
     """The status names the subaccounts; a novation of nothing is refused."""
     for held, shown in ((True, [2]), (False, [])):

@@ -146,3 +146,18 @@ def test_an_unusable_place_gives_one_line(tmp_path: Path) -> None:
     """The path is named."""
     with pytest.raises(JournalUnavailable, match=r"the outbox at .* cannot be opened"):
         Outbox(str(tmp_path / "missing" / "relayer.db"))
+
+
+def test_lost_blocks_take_final_jobs_back(outbox: Outbox) -> None:
+    """Those after the block that is still there: what was signed here is sent, the rest built."""
+    outbox.add([job(1), job(2), job(3)])
+    for number, item in enumerate(outbox.jobs(), start=1):
+        if number != 3:
+            item = outbox.send(item, attempt(f"0x{number}", tx_nonce=number, number=number))
+        mined = outbox.move(item, JobState.MINED, Outcome(tx_hash=f"0x{number}", block=number))
+        outbox.move(mined, JobState.CONFIRMED)
+    assert outbox.reopen(1) == 2
+    found = [item.state for item in outbox.jobs()]
+    assert found == [JobState.CONFIRMED, JobState.SENT, JobState.BUILT]
+    assert outbox.reopen(1) == 0
+    outbox.check()

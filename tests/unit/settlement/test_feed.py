@@ -10,11 +10,18 @@ from tests.fake_chain import CLEARING, oracle_desks
 from tests.settlement_world import NS, Script
 from tests.signed_venue import quoted_venue, write_journal
 
-from exchange.commands import AdvanceClock, CutBatch, ObserveBlocks, PlaceLinked, UpdateMarks
+from exchange.commands import (
+    AdvanceClock,
+    CutBatch,
+    ObserveBlocks,
+    PlaceLinked,
+    RevertBlocks,
+    UpdateMarks,
+)
 from exchange.events import ClockAdvanced, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
-from exchange.journal.outbox import JobKind, Outbox
+from exchange.journal.outbox import JobKind, JobState, Outbox, Outcome
 from exchange.model import HitCondition, LinkKind, numbered
 from exchange.settlement import feed as module
 from exchange.settlement.cursor import BlockCursor
@@ -188,3 +195,23 @@ def test_a_trade_without_a_signed_order_is_a_bug(parts: Parts) -> None:
     parts.script.cut()
     with pytest.raises(AssertionError, match="seq 1 carries no signed order"):
         parts.feed().pull()
+
+
+def test_lost_blocks_reopen_what_was_final_in_them(parts: Parts) -> None:
+    """The cursor goes back, jobs of later blocks have to be done again, and it is counted."""
+    feed = parts.feed()
+    for block in (5, 6):
+        parts.script.post(
+            ObserveBlocks(first_block=block, last_block=block, last_hash=f"0x{block}")
+        )
+        parts.script.trade()
+        parts.script.cut()
+    feed.pull()
+    for block, job in zip((5, 6), parts.outbox.jobs(), strict=True):
+        mined = parts.outbox.move(job, JobState.MINED, Outcome(tx_hash="", block=block))
+        parts.outbox.move(mined, JobState.CONFIRMED)
+    entry = parts.script.revert(RevertBlocks(last_block=5, last_hash="0x5"))
+    assert feed.pull() == 0
+    assert feed.cursor == BlockCursor(block=5, block_hash="0x5", seq=entry.seq)
+    assert [job.state for job in parts.outbox.jobs()] == [JobState.CONFIRMED, JobState.BUILT]
+    assert feed.reverted_blocks == 1

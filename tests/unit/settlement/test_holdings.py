@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from tests.settlement_world import PRICE, Script
 
-from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
+from exchange.commands import DepositSeen, ObserveBlocks, RevertBlocks, SubaccountSeen
 from exchange.events import InterestPaid, Transferred, Withdrawn
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.model import FEE_SUBACCOUNT_ID
+from exchange.reversals import DepositReverted
 from exchange.settlement.holdings import Held, Holdings, expected_holdings
 
 
@@ -106,3 +107,15 @@ def test_cash_out_of_nowhere_is_caught() -> None:
     holdings.positions[2, 5] = Held(1)
     with pytest.raises(AssertionError, match="positions"):
         holdings.check()
+
+
+def test_a_deposit_that_never_was_is_taken_back(script: Script) -> None:
+    """Cash and tokens, and the sum of what came in."""
+    taken = (
+        DepositReverted(subaccount_id=2, amount=10_000 * CASH_SCALE),
+        DepositReverted(subaccount_id=3, amount=5, token="0xee", missing=5),
+    )
+    script.revert(RevertBlocks(last_block=1, last_hash=""), *taken)
+    holdings = fold(script)
+    assert (holdings.cash[2], holdings.deposited) == (0, 10_000 * CASH_SCALE)
+    assert holdings.tokens == {(3, "0xee"): -5}

@@ -9,10 +9,11 @@ from tests.fake_chain import WETH, FakeChain
 from tests.settlement_world import Script
 from tests.venue import COLLATERALS, configuration
 
-from exchange.commands import BatchSeen, DepositSeen, HoldWithdrawals, SubaccountSeen
+from exchange.commands import BatchSeen, DepositSeen, HoldWithdrawals, RevertBlocks, SubaccountSeen
 from exchange.events import Configured, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
+from exchange.reversals import BatchReverted
 from exchange.settlement import reconciler as module
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.margin_proof import parameters_hash
@@ -197,3 +198,25 @@ def test_other_parameters_on_chain_raise_an_alarm(world: World) -> None:
     world.compared()
     assert not reconciler.parameters_differ, "what was refused is not in force"
     assert world.holds == []
+
+
+def test_a_batch_that_is_lost_is_folded_again_when_it_is_final_again(world: World) -> None:
+    """Until then it is as if it had not settled, and everybody is looked at once more."""
+    world.script.withdraw(world.script.maker, 3)
+    world.settle()
+    world.chain.cash[2] -= 3
+    kept = world.chain.head()
+    world.script.withdraw(world.script.taker, 10)
+    world.settle()
+    world.chain.cash[3] -= 10
+    world.compared()
+    world.chain.reorganise(1)
+    back = RevertBlocks(last_block=kept, last_hash=world.chain.block_hash(kept) or "")
+    world.script.revert(back, BatchReverted(number=2))
+    world.compared()
+    holdings = world.reconciler._holdings
+    assert holdings.cash[3] == 100 * CASH_SCALE
+    world.observe(BatchSeen(number=2, batch_hash=bytes(32), block=1, transaction=""))
+    assert world.compared() == [1, 2, 3, 4]
+    assert holdings.cash[3] == 100 * CASH_SCALE - 10
+    assert (world.reconciler.differences, world.holds) == ({}, [])

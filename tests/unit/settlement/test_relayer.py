@@ -12,12 +12,12 @@ import pytest
 from tests.fake_chain import CLEARING, GWEI, FakeChain, Faulty, oracle_desks
 from tests.settlement_world import NS, RELAYER_KEY, Script
 
-from exchange.commands import AdvanceClock
+from exchange.commands import AdvanceClock, ObserveBlocks, RevertBlocks
 from exchange.events import ClockAdvanced
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.journal.outbox import Job, JobKind, JobState, Outbox
-from exchange.settlement.errors import BatchRefused, ChainUnavailable, ReorgDetected, Reverted
+from exchange.settlement.errors import BatchRefused, ChainUnavailable, Reverted
 from exchange.settlement.feed import Feed
 from exchange.settlement.relayer import FAILURES_MAX, Relayer, RelayerOptions
 from exchange.settlement.risk_root import HEARTBEAT_S
@@ -239,15 +239,23 @@ def test_a_refusal_is_final_until_a_restart(bench: Bench) -> None:
     assert bench.states() == [JobState.CONFIRMED]
 
 
-def test_a_final_batch_that_is_gone_stops_the_relayer(bench: Bench) -> None:
+def test_a_final_batch_that_is_gone_waits_for_the_journal(bench: Bench) -> None:
     """The chain forgot what was confirmed: the line names the first batch that is missing."""
     bench.batch(2)
     bench.relayer.step()
     bench.chain.reorganise(2)
     bench.batch()
-    with pytest.raises(ReorgDetected, match="batch:1 was final and is not on the chain"):
+    with pytest.raises(ChainUnavailable, match="batch:1 was final and is not on the chain"):
         bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED, JobState.CONFIRMED, JobState.BUILT]
+    # The watcher tells the exchange, the journal tells the relayer: all of them settle again.
+    script = bench.script
+    script.post(ObserveBlocks(first_block=1, last_block=1, last_hash="0x1"))
+    script.revert(RevertBlocks(last_block=0, last_hash=""))
+    for _ in range(4):
+        bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED] * 3
+    assert bench.chain.last_batch().number == 3
 
 
 def test_a_batch_waits_for_a_lost_predecessor(slow: Bench) -> None:

@@ -113,6 +113,7 @@ def test_figures_follow_the_jobs(outbox: Outbox) -> None:
         "chain_differs",
         "fill_novated",
         "parameters_differ",
+        "chain_reorganised",
     ],
 )
 def test_each_alarm_has_its_cause(
@@ -140,6 +141,8 @@ def test_each_alarm_has_its_cause(
             found = {"novated": 1}
         case "parameters_differ":
             found = {"parameters_differ": 1}
+        case "chain_reorganised":
+            found = {"reorganisations": 1}
     assert reader.read(**found).alarms == (alarm,)
 
 

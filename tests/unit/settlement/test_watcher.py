@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.fake_chain import FakeChain
 
-from exchange.commands import DepositSeen, ObserveBlocks
+from exchange.commands import DepositSeen, ObserveBlocks, RevertBlocks
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ChainUnavailable, ReorgDetected
 from exchange.settlement.watcher import AdminSink, ExchangeUnavailable, Watcher, WatcherOptions
@@ -21,12 +21,21 @@ class Exchange:
     def __init__(self) -> None:
         self.cursor = BlockCursor()
         self.commands: list[ObserveBlocks] = []
+        self.reverted: list[RevertBlocks] = []
+        self.trail: list[BlockCursor] = []
         self.deaf = False
 
     def post(self, command: ObserveBlocks) -> None:
         self.commands.append(command)
         if not self.deaf:
             self.cursor = BlockCursor(block=command.last_block, block_hash=command.last_hash)
+            self.trail.append(self.cursor)
+
+    def revert(self, command: RevertBlocks) -> None:
+        self.reverted.append(command)
+        self.trail = [known for known in self.trail if known.block < command.last_block]
+        self.cursor = BlockCursor(block=command.last_block, block_hash=command.last_hash)
+        self.trail.append(self.cursor)
 
 
 def deposit(amount: int) -> DepositSeen:
@@ -34,7 +43,7 @@ def deposit(amount: int) -> DepositSeen:
 
 
 def watch(chain: FakeChain, exchange: Exchange, **options: int) -> Watcher:
-    return Watcher(chain, exchange, WatcherOptions(**options))  # type: ignore[arg-type]
+    return Watcher(chain, exchange, WatcherOptions(**options), lambda: exchange.trail)  # type: ignore[arg-type]
 
 
 def spans(exchange: Exchange) -> list[tuple[int, int]]:
@@ -131,14 +140,68 @@ def test_a_chain_that_changes_while_it_is_read_is_read_again(asked_max: int) -> 
     assert exchange.commands == []
 
 
-def test_a_reorganised_block_stops_the_watcher() -> None:
-    """What the exchange acted on is gone: never silent."""
+def test_the_exchange_goes_back_to_the_newest_block_that_is_still_there() -> None:
+    """What it acted on is gone: it is told so, and then what the chain holds instead."""
+    chain, exchange = FakeChain(), Exchange()
+    watcher = watch(chain, exchange)
+    for amount in range(1, 6):
+        chain.observe(deposit(amount))
+        watcher.step(exchange.cursor)
+    chain.reorganise(3)
+    assert watcher.step(exchange.cursor)
+    assert exchange.reverted == [RevertBlocks(last_block=2, last_hash=chain.block_hash(2) or "")]
+    chain.observe(deposit(9))
+    while watcher.step(exchange.cursor):
+        pass
+    assert amounts(exchange) == [1, 2, 3, 4, 5, 9]
+    assert spans(exchange)[-1] == (3, 6)
+
+
+def test_without_any_block_in_common_the_watcher_stops() -> None:
+    """Then it is another chain, or one that lost its state: a person must look."""
     chain, exchange = FakeChain(), Exchange()
     watcher = watch(chain, exchange)
     chain.observe(deposit(1))
     watcher.step(exchange.cursor)
     chain.reorganise(1)
     with pytest.raises(ReorgDetected, match="block 1 is not the one"):
+        watcher.step(exchange.cursor)
+    assert exchange.reverted == []
+
+
+def test_a_chain_that_is_shorter_is_waited_for() -> None:
+    """A node that is behind is no reorganisation, until it stays so for too long."""
+    chain, exchange = FakeChain(), Exchange()
+    patient, quick = watch(chain, exchange), watch(chain, exchange, behind_s=0)
+    for amount in (1, 2):
+        chain.observe(deposit(amount))
+        patient.step(exchange.cursor)
+    kept = chain.blocks.pop()
+    for _ in range(2):
+        with pytest.raises(ChainUnavailable, match="ends before block 2"):
+            patient.step(exchange.cursor)
+    chain.blocks.append(kept)
+    assert not patient.step(exchange.cursor)
+    chain.blocks.pop()
+    assert quick.step(exchange.cursor)
+    assert [command.last_block for command in exchange.reverted] == [1]
+
+
+def test_another_block_counts_once_as_many_follow_it() -> None:
+    """With a depth of three a branch that is one block long settles nothing yet."""
+    chain, exchange = FakeChain(), Exchange()
+    watcher = watch(chain, exchange, confirmations=3)
+    for amount in (1, 2):
+        chain.observe(deposit(amount))
+    chain.mine(2)
+    for _ in range(2):
+        watcher.step(exchange.cursor)
+    chain.reorganise(3)
+    chain.blocks.pop()
+    with pytest.raises(ChainUnavailable, match="ends before"):
+        watcher.step(exchange.cursor)
+    chain.mine()
+    with pytest.raises(ReorgDetected):  # both were observed together, so nothing is known before
         watcher.step(exchange.cursor)
 
 
@@ -197,6 +260,17 @@ def test_the_command_arrives_with_the_token(listener: str) -> None:
     [(path, authorization, body)] = Listener.requests
     assert (path, authorization) == ("/admin/observe_blocks", "Bearer secret")
     assert msgspec.json.decode(body, type=ObserveBlocks) == COMMAND
+
+
+def test_a_reversal_goes_to_a_route_of_its_own(listener: str) -> None:
+    """With the block that is still there."""
+    sink = AdminSink(listener, "secret")
+    command = RevertBlocks(last_block=7, last_hash="0x07")
+    sink.revert(command)
+    sink.close()
+    [(path, _, body)] = Listener.requests
+    assert path == "/admin/revert_blocks"
+    assert msgspec.json.decode(body, type=RevertBlocks) == command
 
 
 def test_a_refusal_and_silence_are_unavailable(listener: str) -> None:

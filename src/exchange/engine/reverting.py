@@ -1,0 +1,125 @@
+"""Undoes what lost blocks brought: the chain was reorganised deeper than its confirmations.
+
+Nothing acknowledged is rewritten: orders and trades stand, only what the chain itself had shown is
+taken back, the newest first. A deposit that never was may leave debts; then nothing may leave.
+"""
+
+from typing import assert_never
+
+from exchange.commands import (
+    BatchSeen,
+    DepositSeen,
+    NonceFloorSeen,
+    ObserveBlocks,
+    RevertBlocks,
+    SessionKeySeen,
+    SubaccountSeen,
+)
+from exchange.engine.booking import cancel
+from exchange.engine.chain_memory import Undo
+from exchange.engine.checks import Refusal
+from exchange.engine.state import Subaccount, Venue
+from exchange.engine.treasury import take_back
+from exchange.events import CancelReason, RejectReason, SessionKeySet, WithdrawalsHeld
+from exchange.reversals import (
+    BatchReverted,
+    BlocksReverted,
+    DepositReverted,
+    NonceFloorReverted,
+    SubaccountReverted,
+)
+
+
+def revert_blocks(venue: Venue, command: RevertBlocks) -> None:
+    """Go back to a block that was observed and is still there."""
+    lost = venue.chain.lost_after(command.last_block, command.last_hash)
+    if lost is None:
+        venue.refuse(
+            RejectReason.UNKNOWN_BLOCK,
+            f"block {command.last_block} is not among the last that were observed, or the newest",
+        )
+        return
+    lost_block = venue.chain.last_block
+    for span in lost:
+        venue.chain.spans.pop()
+        for undo in reversed(span.undos):
+            _undo(venue, undo)
+    venue.emit(BlocksReverted(last_block=command.last_block, lost_block=lost_block))
+
+
+def check_reopened(venue: Venue, command: ObserveBlocks) -> Refusal | None:
+    """A subaccount that the chain lost may come to another owner only when it is empty."""
+    for seen in command.observations:
+        if not isinstance(seen, SubaccountSeen):
+            continue
+        former = venue.chain.orphans.get(seen.subaccount_id, seen.owner)
+        if former != seen.owner and not _is_empty(venue, seen.subaccount_id):
+            text = f"subaccount {seen.subaccount_id} was {former}'s and still holds something"
+            return RejectReason.SUBACCOUNT_TAKEN, text
+    return None
+
+
+def _is_empty(venue: Venue, subaccount_id: int) -> bool:
+    account = venue.subaccounts[subaccount_id].account
+    holders = {holder for _, holder in (*venue.treasury.idle, *venue.chain.missing)}
+    holds = account.cash or account.positions or account.collateral
+    return not holds and subaccount_id not in holders
+
+
+def _undo(venue: Venue, undo: Undo) -> None:
+    seen = undo.seen
+    match seen:
+        case SubaccountSeen():
+            _disown(venue, venue.subaccounts[seen.subaccount_id])
+        case DepositSeen():
+            _take_deposit(venue, seen)
+        case SessionKeySeen():
+            _restore_key(venue, seen, undo.before)
+        case NonceFloorSeen():
+            venue.subaccounts[seen.subaccount_id].nonce_floor = undo.before
+            venue.emit(NonceFloorReverted(subaccount_id=seen.subaccount_id, floor=undo.before))
+        case BatchSeen():
+            venue.batches.confirmed = undo.before
+            venue.batches.novated |= {(trade, maker): at for trade, maker, at in undo.novated}
+            venue.emit(BatchReverted(number=seen.number))
+        case _:
+            assert_never(seen)
+
+
+def _take_deposit(venue: Venue, seen: DepositSeen) -> None:
+    subaccount_id = seen.subaccount_id
+    missing = take_back(venue, venue.subaccounts[subaccount_id], seen.token, seen.amount)
+    venue.emit(
+        DepositReverted(
+            subaccount_id=subaccount_id, amount=seen.amount, token=seen.token, missing=missing
+        )
+    )
+    venue.treasury.held.add(subaccount_id)
+    detail = "the chain lost a deposit in a reorganisation"
+    venue.emit(WithdrawalsHeld(subaccount_id=subaccount_id, held=True, detail=detail))
+
+
+def _disown(venue: Venue, subaccount: Subaccount) -> None:
+    """Its orders could not settle; its positions are for novations, batch by batch."""
+    for order in list(subaccount.open_orders.values()):
+        cancel(venue, order, CancelReason.REVERTED)
+    subaccount_id, owner = subaccount.subaccount_id, subaccount.owner
+    venue.chain.orphans[subaccount_id] = owner
+    venue.owned[owner].discard(subaccount_id)
+    subaccount.owner = ""
+    subaccount.owner_key = venue.owner_key("")
+    venue.emit(SubaccountReverted(subaccount_id=subaccount_id, owner=owner))
+
+
+def _restore_key(venue: Venue, seen: SessionKeySeen, deadline: int) -> None:
+    """A grant that never was takes the key's orders along; a lost revocation brings none back."""
+    pair = (seen.owner, seen.key)
+    if deadline:
+        venue.session_keys[pair] = deadline
+    else:
+        venue.session_keys.pop(pair, None)
+    venue.emit(SessionKeySet(owner=seen.owner, key=seen.key, deadline=deadline))
+    for subaccount_id in sorted(venue.owned.get(seen.owner, ())):
+        for order in list(venue.subaccounts[subaccount_id].open_orders.values()):
+            if order.terms.signer == seen.key and order.terms.deadline > deadline:
+                cancel(venue, order, CancelReason.SESSION_KEY)

@@ -1,0 +1,69 @@
+"""The chain loses blocks that the exchange had acted on; real processes on a real Anvil."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.live_venue import LiveVenue, eventually
+
+from exchange.events import Deposited, Traded
+from exchange.fixed import CASH_SCALE
+from exchange.reversals import BatchReverted, BlocksReverted, DepositReverted, SubaccountReverted
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def venue(tmp_path: Path) -> Iterator[LiveVenue]:
+    venue = LiveVenue(tmp_path)
+    yield venue
+    venue.close()
+
+
+def test_a_deep_reorganisation_is_undone_and_settles_again(venue: LiveVenue) -> None:
+    """A deposit and final batches vanish: alarm, debit, hold; then chain = engine again."""
+    ann, bob = venue.join(), venue.join()
+    name = venue.option()
+    venue.trade(ann, bob, name)
+    venue.settled()
+    venue.observed()
+    kept = venue.chain.head()
+    bob.wallet.fund(bob.subaccount_id, 777 * CASH_SCALE)
+    venue.observed()
+    for _ in range(3):
+        venue.trade(ann, bob, name)
+        venue.settled()
+    lost = venue.chain.last_batch().number
+    venue.chain.rpc("anvil_reorg", venue.chain.head() - kept, [])
+    assert venue.chain.last_batch().number < lost
+    eventually(lambda: venue.events(BlocksReverted), "the reversal")
+    assert [(e.subaccount_id, e.amount) for e in venue.events(DepositReverted)] == [
+        (bob.subaccount_id, 777 * CASH_SCALE)
+    ]
+    assert venue.events(BatchReverted)
+    eventually(lambda: "chain_reorganised" in venue.alarms(), "the alarm")
+    assert venue.admin("/admin/status")["withdrawals_held"] == [bob.subaccount_id]
+    venue.trade(ann, bob, name)
+    venue.require_agreement()
+    assert len(venue.events(Traded)) == 5
+
+
+def test_a_subaccount_that_vanished_and_comes_again(venue: LiveVenue) -> None:
+    """Its number goes to nobody else's trades: its owner opens and funds it anew, and goes on."""
+    ann = venue.join()
+    venue.settled()
+    venue.observed()
+    kept = venue.chain.head()
+    bob = venue.join()
+    name = venue.option()
+    venue.trade(ann, bob, name)
+    venue.settled()
+    venue.chain.rpc("anvil_reorg", venue.chain.head() - kept, [])
+    eventually(lambda: venue.events(SubaccountReverted), "the reversal")
+    assert bob.wallet.open_subaccount() == bob.subaccount_id
+    bob.wallet.fund(bob.subaccount_id, 1_000_000 * CASH_SCALE)
+    venue.observed()
+    venue.trade(ann, bob, name)
+    venue.require_agreement()
+    deposits = [e for e in venue.events(Deposited) if e.subaccount_id == bob.subaccount_id]
+    assert len(deposits) == 2
