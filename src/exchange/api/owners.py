@@ -10,39 +10,39 @@ class Owners:
 
     def __init__(self) -> None:
         self.owners: dict[int, str] = {}
-        self._owned: dict[str, set[int]] = {}  # subaccounts by owner
-        self._session_keys: dict[str, dict[str, int]] = {}  # key: owner: deadline
+        self.owned: dict[str, set[int]] = {}  # subaccounts by owner
+        self.session_keys: dict[str, dict[str, int]] = {}  # key: owner: deadline
 
     def may_access(self, subaccount_id: int, address: str, time_ns: int) -> bool:
         """Whether `address` owns the subaccount or holds a live session key of its owner."""
         owner = self.owners.get(subaccount_id)
         if not owner:
             return False
-        deadline = self._session_keys.get(address, {}).get(owner, 0)
+        deadline = self.session_keys.get(address, {}).get(owner, 0)
         return owner == address or deadline > to_seconds_down(time_ns)
 
     def subaccounts_of(self, address: str, time_ns: int) -> list[int]:
         """Subaccounts that `address` may touch, ascending."""
         owners = {address} | {
             owner
-            for owner, deadline in self._session_keys.get(address, {}).items()
+            for owner, deadline in self.session_keys.get(address, {}).items()
             if deadline > to_seconds_down(time_ns)
         }
-        return sorted(number for owner in owners for number in self._owned.get(owner, ()))
+        return sorted(number for owner in owners for number in self.owned.get(owner, ()))
 
     def on_subaccount(self, event: SubaccountOpened) -> None:
         """The chain opened one, or named the owner of the venue's own."""
         self.owners[event.subaccount_id] = event.owner
-        self._owned.setdefault(event.owner, set()).add(event.subaccount_id)
+        self.owned.setdefault(event.owner, set()).add(event.subaccount_id)
 
     def on_reverted(self, event: SubaccountReverted) -> None:
         """The chain lost the block that opened it."""
         self.owners[event.subaccount_id] = ""
-        self._owned[event.owner].discard(event.subaccount_id)
+        self.owned[event.owner].discard(event.subaccount_id)
 
     def on_session_key(self, event: SessionKeySet) -> None:
         """An owner granted a key, or revoked it."""
         if event.deadline:
-            self._session_keys.setdefault(event.key, {})[event.owner] = event.deadline
+            self.session_keys.setdefault(event.key, {})[event.owner] = event.deadline
         else:
-            self._session_keys.get(event.key, {}).pop(event.owner, None)
+            self.session_keys.get(event.key, {}).pop(event.owner, None)

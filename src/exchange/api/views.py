@@ -98,7 +98,8 @@ class VenueView:
         self.positions: dict[int, dict[int, Position]] = {}
         self.open_interest: dict[int, int] = {}  # sum of long positions
         self._access = Owners()
-        self.owners = self._access.owners
+        self.owners, self.owned = self._access.owners, self._access.owned
+        self.session_keys = self._access.session_keys
         self.index_prices: dict[int, tuple[int, int]] = {}  # price, time_ns
         self.marks: Marks | None = None
         self.funding = FundingView()
