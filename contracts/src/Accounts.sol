@@ -31,7 +31,7 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     constructor(ICustody custody, address treasury) {
         if (treasury == address(0)) revert ZeroAddress();
         CUSTODY = custody;
-        _interestWindow.until = uint64(block.timestamp);
+        _interestWindow = InterestWindow(uint64(block.timestamp), uint64(block.timestamp), 0);
         _open(treasury);
     }
 

@@ -7,7 +7,8 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Storage} from "./Storage.sol";
 
 /// @title Debts: the bound on what a debt may be charged
-/// @dev Bounds interest by the rate, the time since the accrual before, and what is owed. What came
+/// @dev Bounds interest by the rate, the time since the accrual before, and what is owed; one
+/// accrual may take several batches. What came
 /// in lately by other ways than batches counts as owed still: the journal may not have seen it
 /// where it charged, and a debtor who pays back must not stop the batch.
 abstract contract Debts is Storage {
@@ -24,10 +25,12 @@ abstract contract Debts is Storage {
         internal
     {
         InterestWindow memory window = _interestWindow;
-        if (time != window.until) {
-            // before the first accrual the chain's clock may be ahead of the journal's
-            uint64 since = time < window.until ? time : window.until;
-            window = InterestWindow(since, time, 0);
+        if (time > window.until) {
+            window = InterestWindow(window.until, time, 0);
+        } else if (time < window.until) {
+            // before the first charge the chain's clock may be ahead of the journal's
+            if (window.subaccountId != 0) revert TimeFell();
+            window = InterestWindow(time, time, 0);
         }
         if (subaccountId <= window.subaccountId) revert InterestTwice(subaccountId);
         window.subaccountId = subaccountId;

@@ -329,9 +329,13 @@ abstract contract Fills is Payoffs {
     function _advanceTime(Run memory run, uint256 time) internal view {
         if (time == run.checkedTime) return;
         if (time < run.time) revert TimeFell();
+        _requireRecent(time);
+        (run.time, run.checkedTime) = (time, time);
+    }
+
+    function _requireRecent(uint256 time) internal view {
         if (time + MAX_BATCH_AGE < block.timestamp) revert TimeTooEarly();
         if (time > block.timestamp + MAX_CLOCK_SKEW) revert TimeTooLate();
-        (run.time, run.checkedTime) = (time, time);
     }
 
     function _fill(Run memory run, uint256 match_, uint256 fees) internal view {

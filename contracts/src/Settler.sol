@@ -159,8 +159,9 @@ contract Settler is Fills, Debts {
         }
     }
 
+    /// @dev Its time is that of the accrual, which may go on while others trade.
     function _charge(Run memory run, Interest calldata item) private {
-        _advanceTime(run, item.time);
+        _requireRecent(item.time);
         AccountNow memory debtor = _loadAccount(run.ledger, item.subaccountId);
         _boundInterest(item.subaccountId, debtor.cash, item.amount, item.time);
         int256 amount = item.amount.toInt256();

@@ -80,6 +80,24 @@ contract SettleInterestTest is ClearingTest {
         settle(batch);
     }
 
+    /// @dev The rest of a large venue's debtors, while others trade and time goes on.
+    function test_one_accrual_may_take_several_batches() public {
+        vm.warp(start + DAY);
+        settle(charging(alice, 1));
+        vm.warp(start + DAY + 100);
+        int64 price = int64(6_000_000 * USD);
+        Order memory maker = orderOf(alice, SELL, ONE, price, 2);
+        settle(tradeOf(maker, orderOf(bob, BUY, ONE, price, 2), ONE, price));
+        int256 owed = -cashOf(bob);
+        assertTrue(owed > 0, "bob owes");
+        Batch memory batch = charging(bob, capOf(uint256(owed), DAY) + 1);
+        batch.interests[0].time = uint32(start + DAY);
+        refused(batch, IClearingBase.InterestAboveCap.selector);
+        batch.interests[0].amount--;
+        settle(batch);
+        assertEq(owed + int256(batch.interests[0].amount), -cashOf(bob), "charged");
+    }
+
     function test_what_is_owed_counts_at_its_place() public {
         vm.warp(start + DAY);
         int64 price = int64(3_000_000 * USD);
@@ -110,8 +128,10 @@ contract SettleInterestTest is ClearingTest {
 
     function test_a_batchs_age_and_place_bind_interest_too() public {
         Batch memory batch = charging(alice, 0);
-        batch.interests[0].time = uint32(block.timestamp - DAY - 1);
+        batch.interests[0].time = uint32(block.timestamp - 1);
         refused(batch, IClearingBase.TimeFell.selector);
+        batch.interests[0].time = uint32(block.timestamp + 61);
+        refused(batch, IClearingBase.TimeTooLate.selector);
         vm.warp(block.timestamp + 3 * DAY);
         batch = charging(alice, 0);
         batch.interests[0].time -= uint32(DAY + 1);
@@ -134,5 +154,43 @@ contract SettleInterestTest is ClearingTest {
     /// @dev Half of what is owed for a year, rounded up; the journal's seconds are rounded down.
     function capOf(uint256 owed, uint256 elapsed) internal pure returns (uint256) {
         return (owed * (elapsed + 1) + 2 * YEAR - 1) / (2 * YEAR);
+    }
+}
+
+/// @dev Before anybody was ever charged; deposits of today count as owed still.
+contract FirstInterestTest is ClearingTest {
+    uint256 internal constant DEBT = 3_000_000 * uint256(USD);
+
+    function setUp() public override {
+        super.setUp();
+        int64 price = int64(3_000_000 * USD);
+        Order memory maker = orderOf(alice, BUY, ONE, price, 1);
+        settle(tradeOf(maker, orderOf(bob, SELL, ONE, price, 1), ONE, price));
+    }
+
+    function test_nothing_is_owed_for_the_time_before_the_venue() public {
+        Batch memory batch = charging(START, secondsInterest() + 1);
+        refused(batch, IClearingBase.InterestAboveCap.selector);
+        settle(charging(START, secondsInterest()));
+    }
+
+    /// @dev The chain's clock may be ahead of the journal's, but not twice.
+    function test_the_first_accrual_may_be_older_than_the_chains_clock(uint32 ahead) public {
+        uint64 time = START - uint64(bound(ahead, 1, DAY));
+        Batch memory batch = charging(time, secondsInterest() + 1);
+        refused(batch, IClearingBase.InterestAboveCap.selector);
+        settle(charging(time, secondsInterest()));
+        vm.warp(START + 1);
+        refused(charging(time - 1, 0), IClearingBase.TimeFell.selector);
+    }
+
+    function secondsInterest() private pure returns (uint256) {
+        return (DEBT + 2 * 365 days - 1) / (2 * 365 days); // at 50 % a year
+    }
+
+    function charging(uint64 time, uint256 amount) private view returns (Batch memory batch) {
+        batch = batchOf(0, 0, 0, 0);
+        batch.interests = new Interest[](1);
+        batch.interests[0] = Interest(0, uint32(time), alice, amount);
     }
 }

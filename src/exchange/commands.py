@@ -422,7 +422,7 @@ class ExpireInstruments(Command, frozen=True, kw_only=True):
 
 
 class AccrueInterest(Command, frozen=True, kw_only=True):
-    """Charge debts the interest that accrued."""
+    """Charge debts the interest that accrued; what a full batch leaves, the next one charges."""
 
 
 class AccrueFunding(Command, frozen=True, kw_only=True):

@@ -483,10 +483,14 @@ class InterestAccrued(Event, frozen=True, kw_only=True):
 
 
 class InterestPaid(Event, frozen=True, kw_only=True):
-    """A debtor paid `amount` (micro-USDC, > 0) to the venue's own subaccount."""
+    """A debtor paid `amount` (micro-USDC, > 0) to the venue's own subaccount.
+
+    `accrued_s` is the second of the accrual that it belongs to; 0: that of this command.
+    """
 
     subaccount_id: int
     amount: int
+    accrued_s: int = 0
 
 
 class DeliveryPriceFixed(Event, frozen=True, kw_only=True):

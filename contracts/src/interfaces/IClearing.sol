@@ -96,7 +96,7 @@ struct Withdraw {
 /// @notice Charge a debt its interest, to the venue's own subaccount.
 struct Interest {
     uint32 seqOffset;
-    uint32 time;
+    uint32 time; // of the accrual, all of whose charges have one; never falls
     uint64 subaccountId;
     uint256 amount;
 }

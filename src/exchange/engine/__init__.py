@@ -451,10 +451,12 @@ class Engine:
 
     def interest_is_due(self, time_ns: int) -> bool:
         """Whether debts should be charged at `time_ns`."""
-        parameters = self._venue.parameters
+        parameters, treasury = self._venue.parameters, self._venue.treasury
+        if treasury.interest_growth:
+            return True  # an accrual is under way
         if parameters is None or parameters.interest is None:
             return False
-        return time_ns - self._venue.treasury.interest_ns >= parameters.interest.interval_ns
+        return time_ns - treasury.interest_ns >= parameters.interest.interval_ns
 
     def state_hash(self) -> bytes:
         """sha256 of the canonical state, 32 bytes."""

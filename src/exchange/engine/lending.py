@@ -19,6 +19,8 @@ from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.reasons import RejectReason
 
 YEAR_NS: Final = 365 * 86_400 * 10**9
+# An accrual that could not end sooner ends there: the contract takes no charge of an old one.
+CHARGE_WITHIN_S: Final = 3_600
 
 
 def accumulate(venue: Venue) -> None:
@@ -30,30 +32,61 @@ def accumulate(venue: Venue) -> None:
 
 
 def accrue_interest(venue: Venue) -> None:
-    """Charge what accrued since the last time to every debt."""
+    """Charge every debt what accrued, or go on with it: a full batch leaves the rest to the next.
+
+    Complexity: O(subaccounts), and at most as many charges as a batch has room for.
+    """
     assert venue.parameters is not None
-    if venue.parameters.interest is None:
-        venue.refuse(RejectReason.NOT_OFFERED, "this venue charges no interest")
-        return
     treasury = venue.treasury
-    if to_seconds_down(treasury.interest_ns) == to_seconds_down(venue.time_ns):
+    if treasury.interest_growth and _now_s(venue) - treasury.charged_s > CHARGE_WITHIN_S:
+        treasury.interest_growth = treasury.charged_id = 0
+    if not treasury.interest_growth:
+        if venue.parameters.interest is None:
+            venue.refuse(RejectReason.NOT_OFFERED, "this venue charges no interest")
+            return
+        _begin_accrual(venue)
+    if treasury.interest_growth:
+        _charge_debts(venue)
+
+
+def _begin_accrual(venue: Venue) -> None:
+    treasury = venue.treasury
+    if treasury.charged_s == _now_s(venue):
         return  # the contract takes one accrual a second
     accumulate(venue)
     growth, treasury.interest_remainder = divmod(treasury.interest_remainder, YEAR_NS)
     if not growth:
         return
+    treasury.interest_growth, treasury.charged_s = growth, _now_s(venue)
     treasury.interest_index += growth
     venue.emit(InterestAccrued(index=treasury.interest_index, growth=growth))
+
+
+def _charge_debts(venue: Venue) -> None:
+    """Ascending, as the contract demands, from whom the last command charged last."""
+    assert venue.parameters is not None
+    treasury, batches = venue.treasury, venue.batches
     lender = venue.subaccounts[FEE_SUBACCOUNT_ID].account
-    for subaccount_id in sorted(venue.subaccounts):
+    waiting = (one for one in venue.subaccounts if one > treasury.charged_id)
+    for subaccount_id in sorted(waiting):
         account = venue.subaccounts[subaccount_id].account
         if account.cash >= 0 or account is lender:
             continue
-        amount = mul_div_up(-account.cash, growth, RATIO_SCALE)
+        if batches.pending >= venue.parameters.limits.batch_items_max:
+            return
+        amount = mul_div_up(-account.cash, treasury.interest_growth, RATIO_SCALE)
         account.add_cash(-amount)
         lender.add_cash(amount)
-        venue.batches.pending += 1
-        venue.emit(InterestPaid(subaccount_id=subaccount_id, amount=amount))
+        batches.pending += 1
+        treasury.charged_id = subaccount_id
+        venue.emit(
+            InterestPaid(subaccount_id=subaccount_id, amount=amount, accrued_s=treasury.charged_s)
+        )
+    treasury.interest_growth = treasury.charged_id = 0
+
+
+def _now_s(venue: Venue) -> int:
+    return to_seconds_down(venue.time_ns)
 
 
 def total_debt(venue: Venue) -> int:

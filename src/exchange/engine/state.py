@@ -284,11 +284,14 @@ class Treasury:
     """Tokens besides USDC, in 1e-8 of each, and the interest that debts pay."""
 
     __slots__ = (
+        "charged_id",
+        "charged_s",
         "counted",
         "debt",
         "debt_seq",
         "held",
         "idle",
+        "interest_growth",
         "interest_index",
         "interest_ns",
         "interest_remainder",
@@ -298,6 +301,9 @@ class Treasury:
         self.interest_index = 0  # what a unit of debt has been charged since the start, 1e-18
         self.interest_ns = 0  # up to when the remainder accrued
         self.interest_remainder = 0  # 1e-18 of a year's rate times nanoseconds, not charged yet
+        self.charged_s = 0  # UTC second of the last accrual
+        # While that is under way: its growth, and the last who was charged; else 0.
+        self.interest_growth, self.charged_id = 0, 0
         self.held: set[int] = set()  # subaccounts that no money may leave
         self.debt, self.debt_seq = 0, 0  # of all subaccounts, when that command came
         # What counts nothing yet, by token and subaccount, the longest idle first.
@@ -312,6 +318,9 @@ class Treasury:
             self.interest_index,
             self.interest_ns,
             str(self.interest_remainder),
+            self.charged_s,
+            str(self.interest_growth),
+            self.charged_id,
             sorted(self.held),
         )
 

@@ -473,7 +473,7 @@ def through(batch: Batch, seq_offset: int) -> Batch:
 def _interest(entry: Entry, event: InterestPaid, first_seq: int) -> Interest:
     return Interest(
         seq_offset=entry.seq - first_seq,
-        time=to_seconds_down(entry.time_ns),
+        time=event.accrued_s or to_seconds_down(entry.time_ns),
         subaccount_id=event.subaccount_id,
         amount=event.amount,
     )

@@ -8,10 +8,12 @@ from tests.liquidation_world import bid, rules
 from tests.venue import (
     COLLATERALS,
     FEE_ID,
+    LIMITS,
     NS,
     WBTC,
     C,
     configuration,
+    limits,
     names,
     open_venue,
     refusals,
@@ -19,8 +21,14 @@ from tests.venue import (
     usdc,
 )
 
-from exchange.commands import AccrueInterest, InterestParameters, SweepLiquidations
-from exchange.engine.lending import YEAR_NS
+from exchange.commands import (
+    AccrueInterest,
+    CutBatch,
+    DepositSeen,
+    InterestParameters,
+    SweepLiquidations,
+)
+from exchange.engine.lending import CHARGE_WITHIN_S, YEAR_NS
 from exchange.events import InterestAccrued, InterestPaid
 from exchange.fixed import RATIO_SCALE
 from exchange.reasons import RejectReason
@@ -31,10 +39,14 @@ HOUR_S = 3_600
 RATE = RATIO_SCALE // 10  # 10 % a year
 
 
-def lend(**changes):
+def lend(batch_items_max=LIMITS.batch_items_max, **changes):
     """A venue that lends at 10 % a year, up to 100,000 USDC."""
     fields = {"rate": RATE, "interval_ns": HOUR_S * NS, "debt_max": usdc(100_000)} | changes
-    return open_venue(collaterals=COLLATERALS, interest=InterestParameters(**fields))
+    return open_venue(
+        collaterals=COLLATERALS,
+        interest=InterestParameters(**fields),
+        limits=limits(batch_items_max=batch_items_max),
+    )
 
 
 def indebted(venue, premium=25_000):
@@ -57,7 +69,8 @@ def test_a_debt_pays_its_interest_to_the_venue():
     accrued, paid = venue.send(AccrueInterest())
     growth = RATE * HOUR_S * NS // YEAR_NS
     assert accrued == InterestAccrued(index=growth, growth=growth)
-    assert paid == InterestPaid(subaccount_id=ann, amount=-(-debt * growth // RATIO_SCALE))
+    amount = -(-debt * growth // RATIO_SCALE)
+    assert paid == InterestPaid(subaccount_id=ann, amount=amount, accrued_s=venue.now_s)
     assert venue.cash(ann) == -debt - paid.amount
     assert venue.cash(FEE_ID) == paid.amount == usdc("0.285389")
 
@@ -91,6 +104,82 @@ def test_interest_moves_cash_and_makes_none(waits, rate):
         paid += sum(event.amount for event in events if isinstance(event, InterestPaid))
     assert venue.cash(FEE_ID) == paid
     assert venue.cash(ann) == -usdc(25_000) - paid
+
+
+def many_debtors(count, batch_items_max):
+    """Who owe less and less, in a venue whose batches hold so many items."""
+    venue = lend(batch_items_max, debt_max=usdc(10**6))
+    debtors = []
+    for n in range(count):
+        debtor, seller = venue.fund(f"debtor{n}", 0), venue.fund(f"seller{n}")
+        venue.give(debtor, WBTC, 2)
+        venue.sell(seller, count - n, 2_500)
+        venue.buy(debtor, count - n, 2_500)
+        debtors.append(debtor)
+    venue.send(AccrueInterest())
+    while venue.engine.interest_is_due(venue.time_ns):
+        venue.send(AccrueInterest())
+    venue.send(CutBatch())
+    return venue, debtors
+
+
+def charges(events):
+    return [event for event in events if isinstance(event, InterestPaid)]
+
+
+def test_what_a_full_batch_leaves_the_next_command_charges():
+    """Seven debtors, three to a batch: everybody once, at one growth, and each batch ends full."""
+    venue, debtors = many_debtors(7, 3)
+    venue.wait(HOUR_S)
+    owed = {debtor: -venue.cash(debtor) for debtor in debtors}
+    begun_s, commands, paid = venue.now_s, 0, []
+    while venue.engine.interest_is_due(venue.time_ns):
+        events = venue.send(AccrueInterest())
+        assert len(charges(events)) <= 3
+        assert ("InterestAccrued" in names(events)) == (commands == 0)
+        paid += charges(events)
+        commands += 1
+        venue.wait(1)
+        assert venue.twin().state_hash() == venue.engine.state_hash()
+    assert [one.subaccount_id for one in paid] == debtors
+    assert {one.accrued_s for one in paid} == {begun_s}
+    growth = RATE * HOUR_S * NS // YEAR_NS
+    hours = [abs(one.amount - owed[one.subaccount_id] * growth / RATIO_SCALE) for one in paid]
+    assert max(hours) < owed[debtors[0]] * 10**9 / RATIO_SCALE, "an hour's, and a second's at most"
+    assert commands == 3
+
+
+def test_whoever_pays_back_before_his_turn_is_not_charged():
+    venue, debtors = many_debtors(3, 2)
+    venue.wait(HOUR_S)
+    venue.send(AccrueInterest())
+    venue.observe(DepositSeen(subaccount_id=debtors[2], amount=usdc(100_000)))
+    assert charges(venue.send(AccrueInterest())) == []
+    assert not venue.engine.interest_is_due(venue.time_ns)
+
+
+def test_an_accrual_ends_where_the_venue_stops_lending():
+    """What is under way is charged; the next one is not offered."""
+    venue, debtors = many_debtors(3, 2)
+    venue.wait(HOUR_S)
+    venue.send(AccrueInterest())
+    off = {"interest": None, "limits": limits(batch_items_max=2)}
+    venue.send(configuration(version=2, collaterals=COLLATERALS, **off))
+    assert [one.subaccount_id for one in charges(venue.send(AccrueInterest()))] == debtors[2:]
+    venue.wait(HOUR_S)
+    assert refusals(venue.send(AccrueInterest())) == [R.NOT_OFFERED]
+
+
+def test_an_accrual_that_waited_too_long_is_forgiven():
+    """The contract would take no charge of it; a new accrual begins with what came since."""
+    venue, debtors = many_debtors(3, 2)
+    venue.wait(HOUR_S)
+    assert len(charges(venue.send(AccrueInterest()))) == 2
+    venue.wait(CHARGE_WITHIN_S + 1)
+    events = venue.send(AccrueInterest())
+    assert names(events)[0] == "InterestAccrued"
+    assert [one.subaccount_id for one in charges(events)] == debtors[:2]
+    assert [one.subaccount_id for one in charges(venue.send(AccrueInterest()))] == debtors[2:]
 
 
 def test_a_new_rate_holds_from_its_configuration_on():
