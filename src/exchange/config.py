@@ -50,6 +50,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.journal or str(self.state / "journal.db")
 
     @property
+    def history_location(self) -> str:
+        """Path of the read model; it may be deleted, and is built anew from the journal."""
+        return str(self.state / "history.db")
+
+    @property
     def token_file(self) -> Path:
         """Where the admin token lies when it is not given."""
         return self.state / "admin.token"

@@ -39,15 +39,17 @@ from exchange.api.listener import bounded_protocol
 from exchange.api.methods_combos import COMBOS
 from exchange.api.methods_disconnect import DISCONNECT
 from exchange.api.methods_funding import FUNDING
+from exchange.api.methods_history import HISTORY
 from exchange.api.methods_keys import KEYS
 from exchange.api.methods_liquidations import LIQUIDATIONS
+from exchange.api.methods_market import MARKET
 from exchange.api.methods_money import MONEY
 from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
 from exchange.api.methods_quotes import QUOTES
 from exchange.api.methods_risk import RISK
-from exchange.api.ports import Entry, Sequencer
+from exchange.api.ports import Entry, History, Sequencer
 from exchange.api.schemas import Params, query_to_json
 from exchange.api.settings import GatewaySettings
 
@@ -56,6 +58,7 @@ CONNECTIONS_MAX: Final = 8_192  # sockets of every kind; beyond it the server an
 CLOSE_TIMEOUT_S: Final = 1.0
 METHODS: Final[list[Method[Any]]] = [
     *PUBLIC,
+    *MARKET,
     *FUNDING,
     *RISK,
     *PRIVATE,
@@ -65,6 +68,7 @@ METHODS: Final[list[Method[Any]]] = [
     *QUOTES,
     *DISCONNECT,
     *KEYS,
+    *HISTORY,
     *LIQUIDATIONS,
 ]
 _MESSAGE_TOO_BIG: Final = 1009
@@ -76,12 +80,15 @@ def create_app(
     settings: GatewaySettings | None = None,
     history: Iterable[Entry] = (),
     key_store: KeyStore | None = None,
+    past: History | None = None,
 ) -> FastAPI:
     """The public application, which follows the sequencer from now on.
 
     `history` must be every entry that the journal holds when this is called.
     """
-    gateway = Gateway(sequencer, settings or GatewaySettings(), history, key_store=key_store)
+    gateway = Gateway(
+        sequencer, settings or GatewaySettings(), history, key_store=key_store, past=past
+    )
     gateway.start()
     return app_of(Dispatcher(gateway, METHODS))
 

@@ -28,10 +28,20 @@ from exchange.api.errors import (
     Unavailable,
     UnknownInstrument,
 )
+from exchange.api.history_feed import rows_of
 from exchange.api.key_auth import KeyProofs, SignedRequest, is_key_header
 from exchange.api.key_store import KeyStore
 from exchange.api.limits import RateLimits
-from exchange.api.ports import EngineState, Entry, Liquidation, Margin, Reply, Sequencer, Token
+from exchange.api.ports import (
+    EngineState,
+    Entry,
+    History,
+    Liquidation,
+    Margin,
+    Reply,
+    Sequencer,
+    Token,
+)
 from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
@@ -95,8 +105,10 @@ class Gateway:
         *,
         monotonic_s: Callable[[], float] = time.monotonic,
         key_store: KeyStore | None = None,
+        past: History | None = None,
     ) -> None:
         self.sequencer = sequencer
+        self.history = past
         self.settings = settings
         self.view = VenueView()
         self.keys = ApiKeys(key_store)
@@ -113,7 +125,7 @@ class Gateway:
         self._broken = False
         self._unsubscribe: Callable[[], None] | None = None
         for entry in history:
-            self.view.apply(entry)
+            self._take(entry)
         self._drain_books()
 
     # -- life -----------------------------------------------------------------------------------
@@ -139,12 +151,18 @@ class Gateway:
         try:
             for entry in entries:
                 if entry.seq > self.view.seq:
-                    touched = self.view.apply(entry)
+                    touched = self._take(entry)
                     self.channels.publish(touched)
                     self._tell_entered(touched)
         except Exception:  # noqa: BLE001  a bug here must not stop the writer that called us
             self._broken = True
             _log.exception("the view failed; this gateway must be restarted", seq=self.view.seq)
+
+    def _take(self, entry: Entry) -> Touched:
+        touched = self.view.apply(entry)
+        if self.history is not None and entry.seq > self.history.last_seq:
+            self.history.append(entry.seq, rows_of(self.view, entry, touched))
+        return touched
 
     async def run_ticks(self) -> None:
         """Speak on the 100 ms channels until cancelled."""

@@ -19,9 +19,7 @@ from exchange.api.order_types import EditParams, is_of_type
 from exchange.api.ports import Reply
 from exchange.api.records import OrderRecord, Position, Trade
 from exchange.api.results import Result
-from exchange.api.schemas import (
-    OrderType,
-)
+from exchange.api.schemas import OrderType, ratio_number
 from exchange.commands import CancelAll, CancelOrder
 from exchange.events import (
     OrderAmended,
@@ -33,8 +31,8 @@ from exchange.events import (
     OrdersLinked,
     RejectReason,
 )
-from exchange.fixed import to_milliseconds_down
-from exchange.model import Instrument, Side
+from exchange.fixed import RATIO_SCALE, to_milliseconds_down
+from exchange.model import Instrument, Kind, Side
 
 _CHANNEL_SCOPES: Final = {"portfolio": "account:read"}
 LOOKED_OVER: Final = 1_000  # orders of one label and subaccount that one call may look over
@@ -318,8 +316,22 @@ async def get_account_summary(
     wanted = "USDC" if params.currency.upper() == "ANY" else params.currency.upper()
     for row in rows:
         if row["currency"] == wanted:
-            return row
+            return row | ({"fees": _fees(gateway)} if params.extended else {})
     raise InvalidParams(f"accounts are in {', '.join(r['currency'] for r in rows)}", "currency")
+
+
+def _fees(gateway: Gateway) -> list[Result]:
+    fees = gateway.configured().fees
+    kinds = {"option": Kind.OPTION, "future": Kind.FUTURE, "perpetual": Kind.PERPETUAL}
+    return [
+        {
+            "instrument_type": name,
+            "fee_type": "relative",
+            "maker_fee": ratio_number(fees.rate(kind, maker=True), RATIO_SCALE),
+            "taker_fee": ratio_number(fees.rate(kind, maker=False), RATIO_SCALE),
+        }
+        for name, kind in kinds.items()
+    ]
 
 
 async def get_account_summaries(

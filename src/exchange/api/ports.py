@@ -4,7 +4,7 @@ The sequencer and its engine satisfy them as they are; unit tests satisfy them w
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from exchange.commands import AnyCommand, Configure, UpdateMarks
 from exchange.events import AnyEvent
@@ -18,6 +18,8 @@ __all__ = [
     "EngineState",
     "Entry",
     "Group",
+    "History",
+    "HistoryRow",
     "Leg",
     "Liquidation",
     "Margin",
@@ -28,6 +30,43 @@ __all__ = [
     "SoldToken",
     "Token",
 ]
+
+
+class HistoryRow(NamedTuple):
+    """Something that happened to a subaccount, as the wire shows it."""
+
+    seq: int  # of the command that caused it
+    place: int  # among the rows of that command
+    subaccount_id: int
+    topic: str
+    instrument_id: int  # 0: none
+    time_ms: int
+    body: bytes  # JSON
+
+
+class History(Protocol):
+    """The read model."""
+
+    @property
+    def last_seq(self) -> int:
+        """The entry that it took last."""
+
+    def append(self, seq: int, rows: Sequence[HistoryRow]) -> None:
+        """Take what became of an entry; one that it has seen adds nothing."""
+
+    async def page(  # noqa: PLR0913  a question has so many parts
+        self,
+        subaccount_ids: Sequence[int],
+        topics: Sequence[str],
+        *,
+        instrument_ids: frozenset[int] | None = None,
+        since_ms: int = 0,
+        until_ms: int = 2**62,
+        after: tuple[int, int] | None = None,
+        ascending: bool = False,
+        count: int = 100,
+    ) -> tuple[list[bytes], tuple[int, int] | None]:
+        """Bodies, the newest first unless ascending, and where the next page begins, if any."""
 
 
 class Reply(Protocol):

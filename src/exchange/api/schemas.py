@@ -232,6 +232,7 @@ class LastTradesParams(Params, frozen=True, kw_only=True):
     instrument_name: InstrumentName
     start_seq: Uint63 | None = None
     end_seq: Uint63 | None = None
+    include_old: bool = False
     start_timestamp: Milliseconds | None = None
     end_timestamp: Milliseconds | None = None
     count: Count = 10
@@ -333,6 +334,8 @@ class PositionsParams(SubaccountParams, frozen=True, kw_only=True):
 class UserTradesParams(SubaccountParams, frozen=True, kw_only=True):
     """Your trades, the newest first unless sorted otherwise."""
 
+    include_old: bool = False
+    historical: bool = False
     start_timestamp: Milliseconds | None = None
     end_timestamp: Milliseconds | None = None
     count: Count = 10

@@ -27,6 +27,7 @@ from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.clockwork import Clockwork
 from exchange.config import Settings
 from exchange.engine import Engine
+from exchange.history.store import HistoryStore
 from exchange.journal import Entry, Journal
 from exchange.liquidator import Liquidator
 from exchange.margin.scenarios import load_preset
@@ -102,7 +103,8 @@ async def _serve(
             await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
         feed = MarketFeed(settings, sequencer, journal.reader.entry(1).time_ns)
         steward = Steward(sequencer, feed.stress_rules())
-        public = _public_app(settings, sequencer, steward.follow(journal.reader.entries()))
+        past = open_history(settings, sequencer)
+        public = _public_app(settings, sequencer, steward.follow(journal.reader.entries()), past)
         executor = fit_executor()
         marks = await _open_market(settings, sequencer, feed, steward, executor)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
@@ -126,6 +128,7 @@ async def _serve(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         executor.shutdown(wait=False, cancel_futures=True)
+        past.close()
         await feed.close()
         await sequencer.read(lambda _: None)  # no commit is under way when the writer ends
         writing.cancel()
@@ -155,9 +158,23 @@ async def _open_market(
     return marks
 
 
-def _public_app(settings: Settings, sequencer: Sequencer, history: Iterable[Entry]) -> FastAPI:
+def open_history(settings: Settings, sequencer: Sequencer) -> HistoryStore:
+    """The read model of this journal."""
+    past = HistoryStore(settings.history_location)
+    if past.last_seq > sequencer.last_seq:
+        past.close()
+        raise StartFailed(
+            f"{settings.history_location} is ahead of the journal: delete it, it is built anew"
+        )
+    return past
+
+
+def _public_app(
+    settings: Settings, sequencer: Sequencer, history: Iterable[Entry], past: HistoryStore
+) -> FastAPI:
     url = f"http://{settings.host}:{settings.port}"
-    return create_app(sequencer, GatewaySettings(public_url=url), history, key_store(settings))
+    own = GatewaySettings(public_url=url)
+    return create_app(sequencer, own, history, key_store(settings), past)
 
 
 def _listeners(

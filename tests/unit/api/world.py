@@ -15,6 +15,7 @@ from tests.liquidation_world import rules
 from tests.venue import (
     CHAIN,
     CLEARING,
+    EXPIRY_S,
     FEES,
     FUNDING,
     NS,
@@ -32,6 +33,7 @@ from exchange.api.dispatch import Dispatcher
 from exchange.api.gateway import Gateway
 from exchange.api.settings import GatewaySettings
 from exchange.engine import Engine
+from exchange.history.store import HistoryStore
 from exchange.journal import Entry
 from exchange.model import (
     OrderTerms,
@@ -61,6 +63,7 @@ DOMAIN: Final = Domain(31_337, CLEARING)
 CALL_NAME: Final = "BTC_USDC-25DEC26-100000-C"
 PUT_NAME: Final = "BTC_USDC-25DEC26-100000-P"
 PERPETUAL_NAME: Final = "BTC_USDC-PERPETUAL"
+WINDOW_S: Final = 1_800  # of the delivery price
 NAMES: Final = {CALL_NAME: C, PUT_NAME: P, PERPETUAL_NAME: PERP}
 
 
@@ -153,8 +156,13 @@ class World:
         quiet = {"requests_burst": 1e9, "orders_burst": 1e9}
         self.settings = GatewaySettings(**(quiet | settings))
         self.key_store = MemoryStore()
+        self.past = HistoryStore("sqlite://")  # in memory: one connection serves its one thread
         self.gateway = Gateway(
-            self.sequencer, self.settings, self.sequencer.entries(), key_store=self.key_store
+            self.sequencer,
+            self.settings,
+            self.sequencer.entries(),
+            key_store=self.key_store,
+            past=self.past,
         )
         self.gateway.start()
         self.dispatcher = Dispatcher(self.gateway, METHODS)
@@ -186,6 +194,17 @@ class World:
             "signer": address_of(key),
         } | changes
         return params | {"signature": sign_order(params, side, key)}
+
+    def deliver(self) -> None:
+        """Let the options expire and fix their delivery price."""
+
+        def pass_time(venue: Venue) -> None:
+            for before_s in range(WINDOW_S, -1, -30):
+                venue.wait_until(EXPIRY_S - before_s)
+                venue.index()
+            venue.expire()
+
+        self.do(pass_time)
 
     def withdrawal(self, *, key: bytes = TAKER_KEY, **changes: Any) -> dict[str, Any]:
         """Parameters of a signed withdrawal."""

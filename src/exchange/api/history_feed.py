@@ -1,0 +1,138 @@
+"""What of a released entry history keeps: finished orders, trades, and all that moved money.
+
+Rows are the wire's own objects, made when it happened, so a question years later needs no state.
+Quotes that nobody traded with leave no row: makers replace thousands a second.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from exchange import events as ev
+from exchange.api import results
+from exchange.api.ports import Entry, HistoryRow
+from exchange.api.records import OrderRecord, Trade
+from exchange.api.results import Result
+from exchange.api.schemas import cash_number, quantity_number, token_number
+from exchange.api.views import Touched, VenueView
+from exchange.fixed import to_milliseconds_down
+from exchange.model import OrderStatus
+from exchange.remedies import FillNovated
+
+ORDER, UNFILLED, TRADE = "order", "unfilled", "trade"
+MONEY: Final = ("deposit", "withdrawal", "transfer", "settlement", "delivery", "interest")
+LOG: Final = (TRADE, *MONEY, "correction")
+_LIVE: Final = (OrderStatus.OPEN, OrderStatus.UNTRIGGERED)
+
+Found = tuple[int, str, int, Result]  # subaccount, topic, instrument, body
+
+
+def rows_of(view: VenueView, entry: Entry, touched: Touched) -> list[HistoryRow]:
+    """The rows of one entry that `view` has just taken, in the order of its effects."""
+    time_ms = to_milliseconds_down(entry.time_ns)
+    found = [
+        *(one for trade in touched.trades for one in _trade(view, trade)),
+        *(one for order in touched.orders.values() for one in _order(view, order)),
+        *(one for event in entry.events for one in _money(view, event)),
+    ]
+    stamp = {"timestamp": time_ms, "seq": entry.seq}
+    return [
+        HistoryRow(
+            entry.seq,
+            place,
+            subaccount_id,
+            topic,
+            instrument_id,
+            time_ms,
+            msgspec.json.encode(stamp | body | {"id": f"{entry.seq}.{place}"}),
+        )
+        for place, (subaccount_id, topic, instrument_id, body) in enumerate(found)
+    ]
+
+
+def _trade(view: VenueView, trade: Trade) -> Iterator[Found]:
+    for subaccount_id in sorted({trade.maker_subaccount_id, trade.taker_subaccount_id}):
+        for row in results.user_trade_result(view, trade, subaccount_id):
+            yield subaccount_id, TRADE, trade.instrument_id, {"type": "trade"} | row
+
+
+def _order(view: VenueView, order: OrderRecord) -> Iterator[Found]:
+    if order.status in _LIVE or (order.is_quote and not order.filled_quantity):
+        return
+    topic = ORDER if order.filled_quantity else UNFILLED
+    yield order.subaccount_id, topic, order.instrument_id, results.order_result(view, order)
+
+
+def _money(view: VenueView, event: ev.AnyEvent) -> Iterator[Found]:
+    match event:
+        case ev.Deposited():
+            body = _moved(view, "deposit", event, 1) | {"state": "completed"}
+            yield event.subaccount_id, "deposit", 0, body
+        case ev.Withdrawn():
+            body = _moved(view, "withdrawal", event, -1) | {"state": "unconfirmed", "fee": 0}
+            body |= {"address": event.recipient, "nonce": event.nonce}
+            yield event.subaccount_id, "withdrawal", 0, body
+        case ev.Transferred():
+            yield from _transfer(view, event)
+        case ev.FundingPaid():
+            yield _cash(view, "settlement", event, event.amount)
+        case ev.PositionExpired():
+            found = _cash(view, "delivery", event, event.payoff)
+            yield (*found[:3], found[3] | {"position": quantity_number(event.quantity)})
+        case ev.InterestPaid():
+            body = {"type": "interest", "currency": "USDC", "change": cash_number(-event.amount)}
+            yield event.subaccount_id, "interest", 0, body
+        case FillNovated():
+            yield event.subaccount_id, "correction", event.instrument_id, _novated(view, event)
+        case _:
+            return
+
+
+def _transfer(view: VenueView, event: ev.Transferred) -> Iterator[Found]:
+    sides = (
+        (event.subaccount_id, event.to_subaccount_id, "payment", -1),
+        (event.to_subaccount_id, event.subaccount_id, "income", 1),
+    )
+    for own, other, direction, sign in sides:
+        body = _moved(view, "transfer", event, sign) | {"state": "confirmed"}
+        yield own, "transfer", 0, body | {"direction": direction, "other_side": str(other)}
+
+
+def _moved(
+    view: VenueView, kind: str, event: ev.Deposited | ev.Withdrawn | ev.Transferred, sign: int
+) -> Result:
+    assert view.parameters is not None
+    names = {asset.token: asset.name for asset in view.parameters.collaterals}
+    number = token_number if event.token else cash_number
+    return {
+        "type": kind,
+        "currency": names.get(event.token, event.token) if event.token else "USDC",
+        "amount": number(event.amount),
+        "change": number(sign * event.amount),
+    }
+
+
+def _cash(
+    view: VenueView, kind: str, event: ev.FundingPaid | ev.PositionExpired, amount: int
+) -> Found:
+    body: dict[str, Any] = {
+        "type": kind,
+        "currency": "USDC",
+        "instrument_name": view.instruments[event.instrument_id].name,
+        "change": cash_number(amount),
+        "session_profit_loss": cash_number(amount),
+    }
+    return event.subaccount_id, kind, event.instrument_id, body
+
+
+def _novated(view: VenueView, event: FillNovated) -> Result:
+    """The chain refused a side of a trade; the venue's own subaccount took it over."""
+    return {
+        "type": "correction",
+        "currency": "USDC",
+        "instrument_name": view.instruments[event.instrument_id].name,
+        "trade_id": str(event.trade_id),
+        "amount": quantity_number(-event.quantity),
+        "price": cash_number(event.price),
+    }
