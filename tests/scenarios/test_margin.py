@@ -1,11 +1,13 @@
 """Margin in traders' words."""
 
+import msgspec
 import pytest
 from tests.margin_world import (
     EXPIRIES,
     WBTC,
     WETH,
     account,
+    collaterals,
     market,
     marks_book,
     option,
@@ -172,6 +174,32 @@ def test_wbtc_covers_no_eth_call():
     own = account(calls, tokens={WETH: 10})
     assert other.equity() == own.equity()
     assert other.initial_margin() > 1.5 * own.initial_margin()
+
+
+def test_an_isolated_token_hedges_nothing_not_even_its_own_underlying():
+    """The same ten WETH and ten calls, once WETH is a risk group of its own: both ask for all."""
+    calls = {option(4_000, "C", NEAR, 2): -10.0}
+    alone = marks_book(assets=collaterals(isolated=True))
+    covered, apart = (
+        account(calls, tokens={WETH: 10}),
+        account(calls, tokens={WETH: 10}, marks=alone),
+    )
+    naked, tokens = account(calls), account(tokens={WETH: 10})
+    apart.check()
+    assert apart.equity() == covered.equity()
+    parts = naked.initial_margin() + tokens.initial_margin()
+    assert abs(apart.initial_margin() - parts) <= CASH_SCALE
+    assert apart.initial_margin() > covered.initial_margin()
+
+
+def test_asset_classes_may_share_their_scenarios_or_not():
+    """Short ETH and long BTC futures of one size: hedged where both move together, else not."""
+    hedged = {perpetual(1): 1.0, perpetual(2): -25.0}
+    two_groups = account(hedged)
+    together = msgspec.structs.replace(two_groups._marks.parameters, risk_groups=((1, 0), (2, 0)))
+    one_group = account(hedged, marks=marks_book(parameters=together))
+    one_group.check()
+    assert one_group.initial_margin() < 0.5 * two_groups.initial_margin()
 
 
 def test_calls_bought_with_weth_leave_a_debt_that_tokens_back():

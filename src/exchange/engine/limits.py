@@ -24,7 +24,7 @@ def check_limits(
         growth = subaccount.account.growth_with(order)
         if growth <= 0:
             return None
-        held = subaccount.account.holdings.totals.get(underlying_id, 0)
+        held = subaccount.account.reach.totals.get(underlying_id, 0)
         if held + growth > limit.contracts_max:
             most = format_decimal(limit.contracts_max, QUANTITY_SCALE)
             return (
@@ -48,14 +48,14 @@ def check_taken(
     They were held before, so the open interest is no larger.
     """
     assert venue.parameters is not None
-    holdings = subaccount.account.holdings
+    reach = subaccount.account.reach
     for limit in venue.parameters.position_limits:
         growth = sum(
-            holdings.growth(instrument_id, 1 if quantity > 0 else -1, abs(quantity))
+            reach.growth(instrument_id, 1 if quantity > 0 else -1, abs(quantity))
             for instrument_id, quantity in moves.items()
             if venue.instruments[instrument_id].underlying_id == limit.underlying_id
         )
-        held = holdings.totals.get(limit.underlying_id, 0)
+        held = reach.totals.get(limit.underlying_id, 0)
         if growth > 0 and held + growth > limit.contracts_max:
             most = format_decimal(limit.contracts_max, QUANTITY_SCALE)
             return RejectReason.POSITION_LIMIT, f"positions may come to {most} contracts; take less"

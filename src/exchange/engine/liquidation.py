@@ -31,6 +31,7 @@ from exchange.engine.takeover import (
     why_not_for_sale,
     why_suspended,
 )
+from exchange.engine.treasury import count_all
 from exchange.engine.views import ForSale, LiquidationView
 from exchange.events import (
     CancelReason,
@@ -126,6 +127,8 @@ def _go_on(venue: Venue, liquidation: Liquidation) -> None:
     liquidation.swept_ns = venue.time_ns
     account = venue.subaccounts[liquidation.subaccount_id].account
     if why_suspended(venue, account):
+        return
+    if account.equity() < 0 and not count_all(venue, venue.subaccounts[liquidation.subaccount_id]):
         return
     if liquidation.stage is LiquidationStage.UNWINDING:
         _unwind(venue, liquidation, account)

@@ -118,12 +118,12 @@ def token_views(venue: Venue, subaccount_id: int) -> tuple[TokenView, ...]:
     """Each configured token of a subaccount, and what of it may surely leave."""
     assert venue.parameters is not None
     account = venue.subaccounts[subaccount_id].account
-    holdings = account.portfolio.holdings() if account.collateral_value() >= 0 else {}
+    tokens = account.portfolio.tokens() if account.collateral_value() >= 0 else {}
     views = []
     for asset in venue.parameters.collaterals:
         counted = account.collateral.get(asset.asset_id, 0)
         idle = venue.treasury.idle.get((asset.token, subaccount_id), 0)
-        value = holdings[asset.asset_id].value if counted else 0
+        value = tokens[asset.asset_id].value if counted else 0
         views.append(
             TokenView(
                 asset_id=asset.asset_id,

@@ -97,6 +97,27 @@ def fill_room(venue: Venue) -> None:
             _set_idle(venue, (token, subaccount_id), amount - counted)
 
 
+def count_all(venue: Venue, subaccount: Subaccount) -> bool:
+    """Let all tokens of a debtor count, caps or not: they are sold before others pay for it.
+
+    Not while the index of one is old; whether it could be done.
+    """
+    assert venue.parameters is not None
+    waiting = [
+        (asset, amount)
+        for asset in venue.parameters.collaterals
+        if (amount := venue.treasury.idle.get((asset.token, subaccount.subaccount_id), 0))
+    ]
+    for asset, _ in waiting:
+        age_ns = venue.time_ns - venue.index_times_ns.get(asset.underlying_id, 0)
+        if age_ns > venue.parameters.limits.index_age_ns_max:
+            return False
+    for asset, amount in waiting:
+        _set_idle(venue, (asset.token, subaccount.subaccount_id), 0)
+        _count(venue, subaccount, asset, amount)
+    return True
+
+
 def asset_of(venue: Venue, token: str) -> Collateral | None:
     """The configured collateral with this address."""
     assert venue.parameters is not None

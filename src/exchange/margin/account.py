@@ -22,7 +22,7 @@ from exchange.fixed import (
     mul_div_up,
     notional,
 )
-from exchange.margin.concentration import Holdings
+from exchange.margin.concentration import Reach
 from exchange.margin.linear import LinearPosition
 from exchange.margin.marks import UNIT_SCALE, InstrumentRisk, MarksBook
 from exchange.margin.package import PackageRisk
@@ -61,10 +61,10 @@ class MarginAccount:
         "_spent",
         "_totals",
         "cash",
-        "holdings",
         "linear",
         "orders",
         "portfolio",
+        "reach",
         "spending",
         "subaccount_id",
     )
@@ -77,7 +77,7 @@ class MarginAccount:
         self.spending = 0  # cash that open orders take at most, micro-USDC; see `spends`
         self._marks = marks
         self.portfolio = Portfolio(marks)
-        self.holdings = Holdings()
+        self.reach = Reach()
         self._generation = marks.generation
         self._effects: dict[int, Vector] = {}  # by order_id
         self._spent: dict[int, int] = {}  # by order_id, of `spending`
@@ -267,7 +267,7 @@ class MarginAccount:
 
         With `more` as it would be were that order open too. Micro-USDC, >= 0.
         """
-        rates, totals = self._marks.concentration, self.holdings.totals
+        rates, totals = self._marks.concentration, self.reach.totals
         if not rates.free:
             return 0
         if more is None:
@@ -347,8 +347,8 @@ class MarginAccount:
         assert fresh.spending == self.spending
         assert fresh.portfolio.caches() == self.portfolio.caches()
         assert fresh._effects == self._effects
-        assert fresh.holdings.state() == self.holdings.state()
-        assert fresh.holdings.totals == self.holdings.totals
+        assert fresh.reach.state() == self.reach.state()
+        assert fresh.reach.totals == self.reach.totals
         assert _without_zeros(fresh._order_sums) == _without_zeros(self._order_sums)
         assert self.initial_margin() >= 0
         assert self.maintenance_margin() >= 0
@@ -366,7 +366,7 @@ class MarginAccount:
         self._follow_marks()
         self.portfolio.change(instrument_id, signed_quantity)
         underlying_id = self._marks.row(instrument_id).underlying_id
-        self.holdings.fill(instrument_id, underlying_id, signed_quantity)
+        self.reach.fill(instrument_id, underlying_id, signed_quantity)
         self._totals = None
 
     def _asked_with(
@@ -386,16 +386,16 @@ class MarginAccount:
 
     def _open(self, order: MarginOrder, row: InstrumentRisk | PackageRisk, quantity: int) -> None:
         """Count what an order may come to hold, or with a negative quantity no longer."""
-        holdings, underlying_id = self.holdings, row.underlying_id
+        reach, underlying_id = self.reach, row.underlying_id
         if not isinstance(row, PackageRisk):
-            holdings.open(order.instrument_id, underlying_id, order.sign, quantity)
+            reach.open(order.instrument_id, underlying_id, order.sign, quantity)
             return
         for part, ratio in row.parts:
             sign = order.sign if ratio > 0 else -order.sign
-            holdings.open(part.instrument_id, underlying_id, sign, abs(ratio) * quantity)
+            reach.open(part.instrument_id, underlying_id, sign, abs(ratio) * quantity)
 
     def _growth(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:
-        growth = self.holdings.growth
+        growth = self.reach.growth
         if not isinstance(row, PackageRisk):
             return growth(order.instrument_id, order.sign, order.quantity)
         return sum(

@@ -13,7 +13,7 @@ _Held = tuple[int, int, int]  # position, open to buy, open to sell
 _NOTHING: Final[_Held] = (0, 0, 0)
 
 
-class Holdings:
+class Reach:
     """By underlying the sum over instruments of the largest |position| that any fills leave."""
 
     __slots__ = ("_instruments", "totals")

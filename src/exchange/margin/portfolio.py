@@ -49,10 +49,10 @@ class Portfolio:
         "_buckets",
         "_changed",
         "_group_results",
-        "_holdings",
         "_linear",
         "_marks",
         "_strikes",
+        "_tokens",
         "collateral",
         "naked",
         "positions",
@@ -73,7 +73,7 @@ class Portfolio:
         self._strikes: dict[int, int] = {}  # calls + puts per strike, 1e-4 contracts
         self.naked: dict[int, int] = {}  # naked short options per underlying, 1e-4 contracts
         self._linear: dict[int, int] = {}  # perpetuals and futures
-        self._holdings: dict[int, Holding] = {}  # by asset_id
+        self._tokens: dict[int, Holding] = {}  # by asset_id
         self._addons: tuple[int, int] | None = None
         self._group_results: dict[int, Vector] = {}
         self._changed: dict[tuple[int, int], Bucket] = {}  # since its results were added
@@ -112,12 +112,12 @@ class Portfolio:
 
     def collateral_value(self) -> int:
         """What tokens count at the index before haircuts, micro-USDC, each rounded down."""
-        held = self._holdings
+        held = self._tokens
         return sum(one.value for one in held.values()) if held else 0
 
-    def holdings(self) -> dict[int, Holding]:
+    def tokens(self) -> dict[int, Holding]:
         """What each token counts, by asset_id; read only."""
-        return self._holdings
+        return self._tokens
 
     def mark_value(self) -> int:
         """Signed value at the marks, micro-USDC, rounded down."""
@@ -146,7 +146,7 @@ class Portfolio:
             linear_initial, linear_maintenance = self._linear_addons()
             initial += linear_initial
             maintenance += linear_maintenance
-            for held in self._holdings.values():
+            for held in self._tokens.values():
                 initial += held.initial_addon
                 maintenance += held.maintenance_addon
             self._addons = (initial, maintenance)
@@ -165,14 +165,14 @@ class Portfolio:
             for key, b in self._buckets.items()
         }
         held = [_without_zeros(part) for part in (self._strikes, self.naked, self._linear)]
-        return (self.value, buckets, held, groups, self.addons(), self._holdings)
+        return (self.value, buckets, held, groups, self.addons(), self._tokens)
 
     def _hold(self, asset_id: int, amount: int) -> None:
-        before = self._holdings.pop(asset_id, None)
+        before = self._tokens.pop(asset_id, None)
         if before is not None:
             self._add_results(before.group, [-result for result in before.results])
         if amount:
-            held = self._holdings[asset_id] = holding(self._marks, asset_id, amount)
+            held = self._tokens[asset_id] = holding(self._marks, asset_id, amount)
             self._add_results(held.group, held.results)
         self._addons = None
 

@@ -304,7 +304,7 @@ def _collateral_bound(marks: MarksBook, account: MarginAccount) -> int:
     factor = marks.parameters.maintenance_factor
     return sum(
         held.value - held.maintenance_addon + mul_div_down(min(held.results), factor, RATIO_SCALE)
-        for held in account.portfolio.holdings().values()
+        for held in account.portfolio.tokens().values()
     )
 
 

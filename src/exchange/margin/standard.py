@@ -74,7 +74,7 @@ class StandardAccount(MarginAccount):
         marks = self._marks
         factor = (marks.initial_factor, marks.parameters.maintenance_factor)[which]
         kept = 0
-        for held in self.portfolio.holdings().values():
+        for held in self.portfolio.tokens().values():
             kept += held.value + mul_div_down(min(held.results), factor, RATIO_SCALE)
             kept -= held.maintenance_addon + (0 if which else held.initial_addon)
         return kept

@@ -123,8 +123,6 @@ def _look(engine: Engine, underlying_id: int) -> tuple[float, float, float]:
             depth += sum(quantity for _, quantity in engine.levels(instrument_id, side, _LEVELS))
     volatilities.sort()
     implied = volatilities[len(volatilities) // 2] / VOL_SCALE if volatilities else 0.0
-    held = [
-        sub.account.holdings.totals.get(underlying_id, 0) for sub in engine.subaccounts.values()
-    ]
+    held = [sub.account.reach.totals.get(underlying_id, 0) for sub in engine.subaccounts.values()]
     everything = sum(held)
     return float(depth), implied, max(held) / everything if everything else 0.0

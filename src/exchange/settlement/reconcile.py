@@ -105,14 +105,18 @@ def _reconcile_at(
 
 
 def _compare(holdings: Holdings, chain: Chain, block: BlockName) -> tuple[list[Difference], int]:
-    """Differences and the number of figures compared, positions that should be zero included."""
+    """Differences and the number of figures compared, those that should be zero included."""
     instrument_ids = sorted({instrument_id for _, instrument_id in holdings.positions})
     differences = [
         difference
         for subaccount_id in sorted(holdings.cash)
-        for difference in _compare_cash(holdings, chain, subaccount_id, instrument_ids, block)
+        for difference in (
+            *_compare_cash(holdings, chain, subaccount_id, instrument_ids, block),
+            *_compare_tokens(holdings, chain, subaccount_id, block),
+        )
     ]
-    return differences, len(holdings.cash) * (1 + len(Held._fields) * len(instrument_ids))
+    each = 1 + len(Held._fields) * len(instrument_ids) + len(_names(holdings, chain))
+    return differences, len(holdings.cash) * each
 
 
 def compare_account(
@@ -152,12 +156,11 @@ def _compare_cash(
 def _compare_tokens(
     holdings: Holdings, chain: Chain, subaccount_id: int, block: BlockName
 ) -> list[Difference]:
+    """Of all tokens: what nobody should have is a difference as well."""
     found = []
-    for coin, token in sorted(chain.deployment.tokens.items()):
-        if (subaccount_id, token) not in holdings.tokens:
-            continue
-        expected = holdings.tokens[subaccount_id, token]
-        on_chain = chain.collateral(subaccount_id, coin, block=block)
+    for token, name in _names(holdings, chain).items():
+        expected = holdings.tokens.get((subaccount_id, token), 0)
+        on_chain = chain.token_held(subaccount_id, token, block)
         if expected != on_chain:
             found.append(
                 Difference(
@@ -165,10 +168,16 @@ def _compare_tokens(
                     instrument_id=0,
                     expected=expected,
                     on_chain=on_chain,
-                    figure=coin,
+                    figure=name,
                 )
             )
     return found
+
+
+def _names(holdings: Holdings, chain: Chain) -> dict[str, str]:
+    """Tokens that the deployment or the journal knows, by address; else the address is the name."""
+    known = {token: coin for coin, token in sorted(chain.deployment.tokens.items())}
+    return known | {token: token for _, token in sorted(holdings.tokens) if token not in known}
 
 
 def _figures(cash: int, positions: dict[int, Held]) -> dict[tuple[int, str], int]:

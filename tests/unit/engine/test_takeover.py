@@ -1,5 +1,6 @@
 """What changes hands, and who pays: the fund, then everybody, to the last unit."""
 
+import msgspec
 import pytest
 from tests.liquidation_world import PERCENT, bid, liquidating_venue, rules, short_call, sweep
 from tests.venue import (
@@ -14,7 +15,7 @@ from tests.venue import (
     usdc,
 )
 
-from exchange.commands import DepositSeen, SubaccountSeen
+from exchange.commands import DepositSeen, SubaccountSeen, SweepLiquidations
 from exchange.events import (
     CancelReason,
     InsuranceUsed,
@@ -26,6 +27,7 @@ from exchange.events import (
 )
 from exchange.fixed import RATIO_SCALE
 from exchange.model import LiquidationStage, OrderStatus
+from exchange.reasons import RejectReason
 
 
 def of_kind(events, kind):
@@ -254,3 +256,51 @@ def test_the_fund_takes_tokens_over_too():
     assert (tokens(venue, debtor), tokens(venue, FEE_ID)) == (0, 9 * 10**6)
     assert venue.cash(debtor) == 0
     assert venue.engine.margin(FEE_ID).equity == usdc(50_000 - 800)
+
+
+def whale(amount):
+    """Who owes 9,800 and holds WBTC that the venue's cap keeps from counting."""
+    wbtc = msgspec.structs.replace(COLLATERALS[1], total_cap=0)
+    venue = liquidating_venue(collaterals=(COLLATERALS[0], wbtc))
+    venue.mark({})
+    fill_fund(venue, 50_000)
+    debtor = indebted(venue, amount)
+    assert tokens(venue, debtor) == 0
+    return venue, debtor
+
+
+def test_idle_tokens_pay_a_debt_before_the_fund_does():
+    """Beyond the cap they count nothing; in a bankruptcy they are sold like all else."""
+    venue, debtor = whale("0.1")
+    keeper = venue.fund("carol")
+    events = [event for _ in range(12) for event in sweep(venue, 1)]
+    assert tokens(venue, debtor) == 10**7
+    (sold,) = bid(venue, keeper, debtor)
+    assert sold.tokens[0].amount > 0
+    assert not of_kind([*events, *sweep(venue, 1)], InsuranceUsed)
+    assert tokens(venue, keeper) + tokens(venue, debtor) == 10**7
+    assert venue.cash(FEE_ID) == usdc(50_000)
+    venue.engine.check()
+
+
+def test_idle_tokens_may_restore_an_account_and_then_back_its_debt():
+    """Nine WBTC against 9,800: nobody sells them, and the owner cannot run with them."""
+    venue, debtor = whale(9)
+    events = [event for _ in range(3) for event in sweep(venue, 1)]
+    assert "LiquidationEnded" in names(events)
+    assert tokens(venue, debtor) == 9 * 10**8
+    all_of_it = venue.withdrawal(debtor, 0, token=COLLATERALS[1].token)
+    terms = msgspec.structs.replace(all_of_it.terms, amount=9 * 10**8)
+    (refused,) = venue.send(msgspec.structs.replace(all_of_it, terms=terms))
+    assert refused.reason is RejectReason.INSUFFICIENT_CASH
+
+
+def test_idle_tokens_wait_for_a_fresh_index():
+    """Nobody pays for the debtor meanwhile."""
+    venue, debtor = whale(9)
+    venue.wait(31)
+    events = [event for _ in range(3) for event in venue.send(SweepLiquidations())]
+    assert names(events) == ["LiquidationStarted"]
+    assert (venue.cash(FEE_ID), tokens(venue, debtor)) == (usdc(50_000), 0)
+    sweep(venue, 1)
+    assert tokens(venue, debtor) == 9 * 10**8

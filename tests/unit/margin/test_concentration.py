@@ -12,7 +12,7 @@ from exchange.commands import ConcentrationTerms
 from exchange.events import RejectReason
 from exchange.fixed import CASH_SCALE, RATIO_SCALE
 from exchange.margin.account import MarginOrder
-from exchange.margin.concentration import Holdings
+from exchange.margin.concentration import Reach
 from exchange.margin.risk_arrays import build_update
 from exchange.margin.scenarios import margin_parameters
 from exchange.margin.standard import StandardAccount
@@ -75,7 +75,7 @@ def test_no_subset_of_fills_costs_more_than_was_promised():
     """Brute force: every subset, in every company."""
     rng = random.Random(7)
     for _ in range(200):
-        held = Holdings()
+        held = Reach()
         legs = {1: rng.randint(-9, 9), 2: rng.randint(-9, 9)}
         for instrument_id, quantity in legs.items():
             held.fill(instrument_id, 1, quantity)
@@ -98,7 +98,7 @@ def test_no_subset_of_fills_costs_more_than_was_promised():
 
 def test_everything_undone_is_nothing():
     """No instrument is remembered for its zeros."""
-    held = Holdings()
+    held = Reach()
     held.fill(1, 1, 5)
     held.open(1, 1, 1, 3)
     held.open(1, 1, 1, -3)

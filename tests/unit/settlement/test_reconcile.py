@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.fake_chain import FakeChain
+from tests.fake_chain import WETH, FakeChain
 from tests.settlement_world import Script
 
 from exchange.commands import DepositSeen, SubaccountSeen
@@ -46,7 +46,7 @@ def test_equal_books_have_no_difference(script: Script) -> None:
     chain = observed(script)
     chain.cash = {2: 100}
     found = compare(script, chain)
-    assert (found.accounts, found.figures, found.block, found.batch) == (2, 2, 1, 0)
+    assert (found.accounts, found.figures, found.block, found.batch) == (2, 4, 1, 0)
     assert found.differences == ()
 
 
@@ -90,6 +90,23 @@ def test_a_chain_that_goes_on_is_asked_for_the_observed_block(script: Script) ->
     chain.cash = {2: 100}
     found = compare(script, chain)
     assert (chain.head(), found.block, found.differences) == (2, 1, ())
+
+
+def test_tokens_are_compared_too(script: Script) -> None:
+    """Of everybody, by name: what nobody should have, and what no deployment knows."""
+    chain, other = FakeChain(), "0x" + "77" * 20
+    seen = [DepositSeen(subaccount_id=2, amount=5, token=token) for token in (WETH, other)]
+    chain.observe(SubaccountSeen(subaccount_id=2, owner="0x"), *seen)
+    Watcher(chain, script, WatcherOptions()).step(BlockCursor())  # type: ignore[arg-type]
+    chain.held = {(2, WETH): 5, (2, other): 5}
+    found = compare(script, chain)
+    assert (found.figures, found.differences) == (6, ())
+    chain.held = {(2, WETH): 4, (1, WETH): 1, (2, other): 6}
+    assert [str(one) for one in compare(script, chain).differences] == [
+        "subaccount 1: WETH should be 0, the chain has 1",
+        "subaccount 2: WETH should be 5, the chain has 4",
+        f"subaccount 2: {other} should be 5, the chain has 6",
+    ]
 
 
 def test_a_journal_that_saw_no_block_has_nothing_to_compare(script: Script) -> None:

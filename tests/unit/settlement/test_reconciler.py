@@ -38,8 +38,8 @@ class Settling(FakeChain):
     def parameters_hash(self):
         return self.parameters
 
-    def collateral(self, subaccount_id, coin, block="latest"):
-        return self.tokens.get(subaccount_id, 0)
+    def token_held(self, subaccount_id, token, block="latest"):
+        return self.tokens.get(subaccount_id, 0) if token == WETH else 0
 
 
 class World:
