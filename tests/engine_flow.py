@@ -134,7 +134,9 @@ class Flow:
         self.venue.list_instruments(*NEAR)
         self.venue.mark(dict.fromkeys(NEAR_OPTIONS, 2_500) | {NEAR_FUTURE: 100_000})
         self.accounts = [
-            self.venue.fund(owner, cash) for owner in OWNERS for cash in (15_000, 400_000)
+            self.venue.fund(owner, cash, standard=owner == OWNERS[2])
+            for owner in OWNERS
+            for cash in (15_000, 400_000)
         ]
         self.borrow()
         self.terms: list[OrderTerms] = []  # everything signed, also what was refused

@@ -90,6 +90,7 @@ class Trader(msgspec.Struct):
     key: bytes
     subaccount_id: int
     next_nonce: int = 1
+    standard: bool = False
 
     @property
     def address(self) -> str:
@@ -117,7 +118,7 @@ class Script:
         self.time_ns = start_s * NS
         self.entries: list[Entry] = []
         self.maker = Trader(MAKER_KEY, 2)
-        self.taker = Trader(TAKER_KEY, 3)
+        self.taker = Trader(TAKER_KEY, 3, standard=True)
         self.list_call(days=2)
         self._encoder = EntryEncoder()
         self._journal = Journal(str(path))
@@ -305,7 +306,9 @@ class Script:
 def _event(seen: AnyObservation) -> AnyEvent | None:
     match seen:
         case SubaccountSeen():
-            return SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner)
+            return SubaccountOpened(
+                subaccount_id=seen.subaccount_id, owner=seen.owner, standard=seen.standard
+            )
         case DepositSeen():
             return Deposited(subaccount_id=seen.subaccount_id, amount=seen.amount, token=seen.token)
         case BatchSeen():
@@ -349,7 +352,8 @@ class World:
         )
         for trader in (self.script.maker, self.script.taker):
             wallet = OwnerWallet(self.chain, trader.key)
-            assert wallet.open_subaccount() == trader.subaccount_id
+            opened = wallet.open_subaccount(standard=trader.standard)
+            assert opened == trader.subaccount_id
             wallet.fund(trader.subaccount_id, FUNDS)
         self.reader = JournalReader(str(self.script.path))
         self.watcher = Watcher(self.chain, self.script, WatcherOptions(), self._trail)

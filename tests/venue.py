@@ -31,6 +31,7 @@ from exchange.commands import (
     ObserveBlocks,
     PlaceOrder,
     RevertBlocks,
+    StandardRates,
     SubaccountSeen,
     TradingLimits,
     TransferFunds,
@@ -93,6 +94,13 @@ MARGIN: Final = MarginParameters(
     perpetual_maintenance_rate=0,
     confidence_floor=0,
     spots=(RATIO_SCALE * 3 // 2, RATIO_SCALE // 2, RATIO_SCALE * 11 // 10),
+    standard=StandardRates(
+        option_initial=15 * 10**16,
+        option_initial_min=10 * 10**16,
+        option_maintenance=75 * 10**15,
+        perpetual_initial=10 * 10**16,
+        perpetual_maintenance=65 * 10**15,
+    ),
 )
 WETH, WBTC = 1, 2
 COLLATERALS: Final = tuple(
@@ -378,11 +386,11 @@ class Venue:
         """The chain has lost every block after this one."""
         return self.send(RevertBlocks(last_block=to[0], last_hash=to[1]))
 
-    def fund(self, owner: str, cash: Number = 1_000_000) -> int:
+    def fund(self, owner: str, cash: Number = 1_000_000, *, standard: bool = False) -> int:
         """A new subaccount of `owner` with cash; returns its id."""
         subaccount_id = max(self.engine.subaccounts) + 1
         self.observe(
-            SubaccountSeen(subaccount_id=subaccount_id, owner=owner),
+            SubaccountSeen(subaccount_id=subaccount_id, owner=owner, standard=standard),
             DepositSeen(subaccount_id=subaccount_id, amount=usdc(cash)),
         )
         return subaccount_id

@@ -32,14 +32,19 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
         if (treasury == address(0)) revert ZeroAddress();
         CUSTODY = custody;
         _interestWindow = InterestWindow(uint64(block.timestamp), uint64(block.timestamp), 0);
-        _open(treasury);
+        _open(treasury, false);
     }
 
     // ---- owners
 
     /// @inheritdoc IClearing
     function openSubaccount() external returns (uint64 subaccountId) {
-        return _open(msg.sender);
+        return _open(msg.sender, false);
+    }
+
+    /// @inheritdoc IClearing
+    function openStandardSubaccount() external returns (uint64 subaccountId) {
+        return _open(msg.sender, true);
     }
 
     /// @inheritdoc ILedger
@@ -204,6 +209,11 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     }
 
     /// @inheritdoc IHoldings
+    function isStandard(uint64 subaccountId) external view returns (bool) {
+        return _standard[subaccountId];
+    }
+
+    /// @inheritdoc IHoldings
     function collateralOf(uint64 subaccountId, address token) external view returns (uint256) {
         return _collateral[subaccountId][token];
     }
@@ -241,9 +251,10 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
 
     // ---- inside
 
-    function _open(address owner) private returns (uint64 subaccountId) {
+    function _open(address owner, bool standard) private returns (uint64 subaccountId) {
         subaccountId = ++_subaccountCount;
         _accounts[subaccountId].owner = owner;
-        emit SubaccountOpened(subaccountId, owner);
+        if (standard) _standard[subaccountId] = true;
+        emit SubaccountOpened(subaccountId, owner, standard);
     }
 }

@@ -9,7 +9,8 @@ import {
     IMargin,
     MarginParameters,
     MarginProof,
-    Portfolio
+    Portfolio,
+    StandardRates
 } from "./interfaces/IMargin.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
 import {MarginLib} from "./libraries/MarginLib.sol";
@@ -81,6 +82,7 @@ contract Margin is IMargin, AccessManaged {
             if (portfolio.quantities[i] == 0) revert NotHeld(instruments[i]);
         }
         portfolio.netCash += _payoffs(subaccountId, proof.expired);
+        portfolio.standard = CLEARING.isStandard(subaccountId);
         if (count != instruments.length + proof.expired.length) revert PositionMissing(count);
         CollateralTerms[] calldata terms = parameters.collaterals;
         portfolio.amounts = new uint256[](terms.length);
@@ -189,11 +191,21 @@ contract Margin is IMargin, AccessManaged {
         uint256 rates = uint256(p.shortOptionInitialRate) + p.shortOptionMaintenanceRate;
         rates += uint256(p.perpetualInitialRate) + p.perpetualMaintenanceRate;
         if (rates > ONE || p.confidenceFloor > ONE) return false;
+        if (!_standardWithinBounds(p.standard)) return false;
         for (uint256 i = 0; i < p.collaterals.length; i++) {
             uint256 haircut =
                 uint256(p.collaterals[i].initialHaircut) + p.collaterals[i].maintenanceHaircut;
             if (haircut > ONE) return false;
         }
         return true;
+    }
+
+    /// @dev Who may open a position must not be liquidated for it at once.
+    function _standardWithinBounds(StandardRates calldata rates) private pure returns (bool) {
+        if (rates.optionMaintenance == 0 || rates.perpetualMaintenance == 0) return false;
+        if (rates.optionInitial > ONE || rates.perpetualInitial > ONE) return false;
+        if (rates.optionMaintenance > rates.optionInitialMin) return false;
+        if (rates.optionInitialMin > rates.optionInitial) return false;
+        return rates.perpetualMaintenance <= rates.perpetualInitial;
     }
 }

@@ -74,6 +74,7 @@ abstract contract Storage is IClearingBase, EIP712 {
     bytes32 internal _lastHash;
     mapping(uint64 subaccountId => Credits) internal _credits;
     InterestWindow internal _interestWindow;
+    mapping(uint64 subaccountId => bool) internal _standard; // margined position by position
 
     constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
         if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();

@@ -11,6 +11,7 @@ import {
     MarginProof,
     Portfolio,
     RiskGroup,
+    StandardRates,
     UnderlyingRisk
 } from "../src/interfaces/IMargin.sol";
 import {ClearingTest} from "./ClearingTest.sol";
@@ -44,6 +45,7 @@ contract MarginTest is ClearingTest {
         (p.shortOptionInitialRate, p.shortOptionMaintenanceRate) = (2e15, 3e15);
         p.groups = new RiskGroup[](0);
         p.collaterals = new CollateralTerms[](0);
+        p.standard = StandardRates(15e16, 10e16, 75e15, 10e16, 65e15);
     }
 
     /// @dev The call gains what the put loses: 10, 20, ... 50 thousand and back.
@@ -140,6 +142,16 @@ contract MarginTest is ClearingTest {
         int256 value = 6e6 * quantity;
         assertEq(value - naked * 20_000 - naked * 30_000, initial, "initial");
         assertEq(value - naked * 30_000, maintenance, "maintenance");
+    }
+
+    /// @dev At the money: 15 % of the index beyond the mark, 7.5 % for maintenance. The put that
+    /// would hedge it in scenarios is paid for and counts nothing.
+    function test_a_standard_account_by_hand() public view {
+        Portfolio memory portfolio = holding(int256(uint256(60_000 * USD)), -1e4, 1e4);
+        portfolio.standard = true;
+        (int256 initial, int256 maintenance) = margin.excessOf(portfolio, whole());
+        assertEq(60_000e6 - 30_000e6 - 15_000e6, initial, "initial");
+        assertEq(60_000e6 - 30_000e6 - 7_500e6, maintenance, "maintenance");
     }
 
     // ---- proofs

@@ -15,16 +15,19 @@ contract OpenSubaccountTest is ClearingTest {
         assertEq(0, cash, "cash");
     }
 
-    function test_ids_count_up_and_belong_to_the_caller(address caller, uint8 count) public {
+    function test_ids_count_up_and_belong_to_the_caller(address caller, uint8 kinds) public {
         vm.assume(caller != address(0));
         uint64 last = clearing.subaccountCount();
-        for (uint256 i = 0; i < count % 5; i++) {
+        for (uint256 i = 0; i < 8; i++) {
+            bool standard = kinds >> i & 1 == 1;
             vm.expectEmit(address(clearing));
-            emit IClearingBase.SubaccountOpened(++last, caller);
+            emit IClearingBase.SubaccountOpened(++last, caller, standard);
             vm.prank(caller);
-            assertEq(last, clearing.openSubaccount(), "id");
+            uint64 id = standard ? clearing.openStandardSubaccount() : clearing.openSubaccount();
+            assertEq(last, id, "id");
             (address owner,) = clearing.account(last);
             assertEq(caller, owner, "owner");
+            assertTrue(standard == clearing.isStandard(id), "how it is margined");
         }
         assertEq(last, clearing.subaccountCount(), "count");
     }

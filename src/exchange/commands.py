@@ -36,9 +36,11 @@ from exchange.observations import SessionKeySeen as SessionKeySeen
 from exchange.observations import SubaccountSeen as SubaccountSeen
 from exchange.publications import PublicationParameters as PublicationParameters
 from exchange.remedies import NovatedFill as NovatedFill
+from exchange.terms import FULLY_SECURED
 from exchange.terms import Collateral as Collateral
 from exchange.terms import InterestParameters as InterestParameters
 from exchange.terms import PositionLimit as PositionLimit
+from exchange.terms import StandardRates as StandardRates
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True):
@@ -65,16 +67,6 @@ class FeeSchedule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if kind is Kind.OPTION:
             return max(self.maker_rate, self.taker_rate)
         return max(self.linear_maker_rate, self.linear_taker_rate)
-
-
-class StandardRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Margin of small accounts, each position by itself; rates of the index in 1e-18."""
-
-    option_initial: int  # less what the option is out of the money ...
-    option_initial_min: int  # ... but at least this
-    option_maintenance: int
-    perpetual_initial: int
-    perpetual_maintenance: int
 
 
 class ConcentrationTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -113,6 +105,11 @@ class MarginParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # What each scenario multiplies the price by, in 1e-18; collateral is shocked with it.
     spots: tuple[int, ...] = ()
     concentration: ConcentrationTerms | None = None  # None: nobody holds too much
+
+    @property
+    def standard_rates(self) -> StandardRates:
+        """Of subaccounts that are margined position by position."""
+        return self.standard or FULLY_SECURED
 
 
 class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -16,6 +16,7 @@ from exchange.model import (
     Trigger,
 )
 from exchange.observations import BlocksObserved as BlocksObserved
+from exchange.observations import SubaccountOpened as SubaccountOpened
 from exchange.publications import BatchConfirmed as BatchConfirmed
 from exchange.publications import BatchCut as BatchCut
 from exchange.reasons import CancelReason as CancelReason
@@ -116,13 +117,6 @@ class RiskAdjusted(Event, frozen=True, kw_only=True):
     scan: int
     volatility: int
     reason: str
-
-
-class SubaccountOpened(Event, frozen=True, kw_only=True):
-    """A subaccount can trade."""
-
-    subaccount_id: int
-    owner: str
 
 
 class Deposited(Event, frozen=True, kw_only=True):

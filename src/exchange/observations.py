@@ -1,6 +1,6 @@
 """What the watcher reads from confirmed logs; `commands.ObserveBlocks` carries it to the engine.
 
-And the event that says so, which `events` passes on.
+Parts of `commands` and `events`, which pass them on.
 """
 
 import msgspec
@@ -17,6 +17,15 @@ class SubaccountSeen(Observation, frozen=True, kw_only=True):
 
     subaccount_id: int
     owner: str
+    standard: bool = False  # margined position by position, for good
+
+
+class SubaccountOpened(Event, frozen=True, kw_only=True):
+    """A subaccount can trade; a `standard` one is margined position by position."""
+
+    subaccount_id: int
+    owner: str
+    standard: bool = False
 
 
 class DepositSeen(Observation, frozen=True, kw_only=True):

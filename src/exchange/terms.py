@@ -1,4 +1,4 @@
-"""What a venue takes beside cash, what it lends, and how much anybody may hold.
+"""What a venue takes beside cash, what it lends, what small accounts need, how much all may hold.
 
 Parts of `Configure`; `commands` passes them on.
 """
@@ -6,6 +6,8 @@ Parts of `Configure`; `commands` passes them on.
 from typing import Final
 
 import msgspec
+
+from exchange.fixed import RATIO_SCALE
 
 
 class Collateral(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -48,3 +50,22 @@ class PositionLimit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     underlying_id: int
     contracts_max: int  # of one subaccount, long and short added
     open_interest_max: int  # of all together
+
+
+class StandardRates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Margin of small accounts, each position by itself; rates of the index in 1e-18."""
+
+    option_initial: int  # less what the option is out of the money ...
+    option_initial_min: int  # ... but at least this
+    option_maintenance: int
+    perpetual_initial: int
+    perpetual_maintenance: int
+
+
+FULLY_SECURED: Final = StandardRates(  # without rates a position is as good as what secures it
+    option_initial=RATIO_SCALE,
+    option_initial_min=RATIO_SCALE,
+    option_maintenance=RATIO_SCALE,
+    perpetual_initial=RATIO_SCALE,
+    perpetual_maintenance=RATIO_SCALE,
+)

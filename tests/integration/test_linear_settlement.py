@@ -42,7 +42,9 @@ class Desk:
         for trader in self.traders:
             subaccount_id = trader.subaccount_id
             self.venue.observe(
-                SubaccountSeen(subaccount_id=subaccount_id, owner=trader.address),
+                SubaccountSeen(
+                    subaccount_id=subaccount_id, owner=trader.address, standard=trader.standard
+                ),
                 DepositSeen(subaccount_id=subaccount_id, amount=FUNDS),
             )
 

@@ -24,6 +24,7 @@ from exchange.commands import Collateral, MarginParameters, UpdateMarks
 from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
 from exchange.margin.scenarios import margin_parameters
+from exchange.margin.standard import StandardAccount
 from exchange.settlement.chain import Chain
 from exchange.settlement.errors import Reverted
 from exchange.settlement.margin_proof import (
@@ -68,7 +69,7 @@ class Venue:
         return initial, maintenance
 
     def engine(self, portfolio: Portfolio) -> tuple[int, int]:
-        account = MarginAccount(7, self.book)
+        account = (StandardAccount if portfolio.standard else MarginAccount)(7, self.book)
         account.add_cash(portfolio.net_cash)
         for instrument_id, quantity in portfolio.positions.items():
             account.apply_fill(instrument_id, quantity)
@@ -111,6 +112,7 @@ VENUES: dict[str, tuple[Terms, UpdateMarks]] = {
     "scans held by the tails": (isolated(), update(scan=3.1)),
     "isolated tokens": (isolated(), update(confidence=0.5)),
     "capped tokens": (capped(), update()),
+    "no standard rates": (changed(standard=None), update()),
 }
 
 
@@ -131,16 +133,17 @@ def random_portfolio(chance: random.Random) -> Portfolio:
 
 @pytest.mark.parametrize("name", VENUES)
 def test_the_contract_margins_as_the_engine(world: World, name: str) -> None:
-    """Fifty portfolios of 0 to 88 legs under each set of parameters and marks."""
+    """Fifty portfolios of 0 to 88 legs under each set of parameters and marks, in both modes."""
     terms, marks = VENUES[name]
     venue = Venue(world.chain, terms, marks)
     stored = world.chain.call(world.chain.margin, "parametersHash")
     assert stored == parameters_hash(*terms)
     chance = random.Random(name)
     for _ in range(50):
-        portfolio = random_portfolio(chance)
-        data = venue.prover.excess_of_calldata(portfolio)
-        assert venue.call(data) == venue.engine(portfolio), portfolio
+        found = random_portfolio(chance)
+        for portfolio in (found, msgspec.structs.replace(found, standard=True)):
+            data = venue.prover.excess_of_calldata(portfolio)
+            assert venue.call(data) == venue.engine(portfolio), portfolio
 
 
 def test_a_proof_of_other_marks_or_parameters_is_refused(world: World) -> None:

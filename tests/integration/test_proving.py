@@ -119,7 +119,10 @@ def desk(world: World) -> MarginDesk:
 def test_chain_and_engine_agree_on_every_account(
     world: World, desk: MarginDesk, tmp_path: Path, seed: int
 ) -> None:
-    """Options, a perpetual that owes funding and a future; what is not settled does not count."""
+    """Options, a perpetual that owes funding and a future; what is not settled does not count.
+
+    One of them is a portfolio, the other margined position by position, as Clearing remembers.
+    """
     rng = random.Random(seed)
     desk.random_trades(rng, 15)
     desk.venue.wait(25)

@@ -201,7 +201,8 @@ interface IClearingBase {
 
     // ---- logs
 
-    event SubaccountOpened(uint64 indexed subaccountId, address indexed owner);
+    /// @param standard whether each position is margined by itself
+    event SubaccountOpened(uint64 indexed subaccountId, address indexed owner, bool standard);
     event Deposited(uint64 indexed subaccountId, address token, uint256 amount);
     event SessionKeySet(address indexed owner, address indexed key, uint64 deadline);
     event NonceFloorRaised(uint64 indexed subaccountId, uint64 floor, uint64 effectiveAt);
@@ -232,6 +233,9 @@ interface IClearing is IClearingBase, ILedger, IHoldings {
 
     /// @notice Opens the next subaccount; it belongs to the caller, for ever.
     function openSubaccount() external returns (uint64 subaccountId);
+
+    /// @notice The same, but each position is margined by itself: for small accounts, for ever.
+    function openStandardSubaccount() external returns (uint64 subaccountId);
 
     /// @notice Lets `key` sign orders, never withdrawals, for every subaccount of the caller until
     /// `deadline`. @dev A later deadline holds at once, an earlier one (0 revokes) after

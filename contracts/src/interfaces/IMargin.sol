@@ -20,6 +20,15 @@ struct RiskGroup {
     uint32 group; // not 0
 }
 
+/// @notice What a subaccount needs that is margined position by position, of the index.
+struct StandardRates {
+    uint64 optionInitial; // of a short option, less what it is out of the money ...
+    uint64 optionInitialMin; // ... but at least this
+    uint64 optionMaintenance;
+    uint64 perpetualInitial;
+    uint64 perpetualMaintenance;
+}
+
 /// @notice The integer half of a margin preset.
 struct MarginParameters {
     uint64[] weights; // of each scenario
@@ -38,6 +47,7 @@ struct MarginParameters {
     uint64 depegFactor;
     RiskGroup[] groups; // of others each stands alone
     CollateralTerms[] collaterals;
+    StandardRates standard;
 }
 
 struct UnderlyingRisk {
@@ -75,6 +85,7 @@ struct Portfolio {
     int256 netCash; // cash less entry costs and unrealised funding
     int256[] quantities; // in the order of the rows, none zero
     uint256[] amounts;
+    bool standard; // each position is margined by itself
 }
 
 /// @title IHoldings: what a subaccount holds, as Clearing knows it
@@ -94,6 +105,10 @@ interface IHoldings {
         external
         view
         returns (int256 quantity, int256 payoff);
+
+    /// @return standard whether each position is margined by itself, as its owner chose when it was
+    /// opened
+    function isStandard(uint64 subaccountId) external view returns (bool standard);
 
     /// @return amount of a token other than USDC, in ledger units
     function collateralOf(uint64 subaccountId, address token) external view returns (uint256 amount);

@@ -12,6 +12,7 @@ import {
 } from "../interfaces/IMargin.sol";
 import {RiskProofLib} from "./RiskProofLib.sol";
 import {SpotLib} from "./SpotLib.sol";
+import {StandardLib} from "./StandardLib.sol";
 
 /// @title MarginLib: scenario margin in the engine's integers
 /// @dev The twin of margin/portfolio.py, account.py and collateral.py, to the last unit. Knows
@@ -68,10 +69,14 @@ library MarginLib {
         MarginProof calldata proof
     ) internal pure returns (int256 initial, int256 maintenance) {
         Work memory work = _start(parameters, proof);
-        _addPositions(work, portfolio.quantities, parameters, proof);
-        _addShortOptions(work, parameters, proof);
-        _addResults(work, proof);
-        _addCollateral(work, portfolio.amounts, parameters, proof);
+        if (portfolio.standard) {
+            _addSeparate(work, portfolio.quantities, parameters, proof);
+        } else {
+            _addPositions(work, portfolio.quantities, parameters, proof);
+            _addShortOptions(work, parameters, proof);
+            _addResults(work, proof);
+        }
+        _addCollateral(work, portfolio, parameters, proof);
         return _finish(work, portfolio.netCash);
     }
 
@@ -162,6 +167,19 @@ library MarginLib {
     }
 
     // ---- positions
+
+    /// @dev `_finish` takes both add-ons from the initial excess.
+    function _addSeparate(
+        Work memory work,
+        int256[] memory quantities,
+        MarginParameters calldata parameters,
+        MarginProof calldata proof
+    ) private pure {
+        int256 initial;
+        (work.value, initial, work.maintenanceAddon) =
+            StandardLib.requirements(quantities, parameters.standard, proof, work.scenarios);
+        work.initialAddon = initial - work.maintenanceAddon;
+    }
 
     /// @dev Rows ascend by instrument, so the two options of a strike are neighbours, and those of
     /// an expiry stand together, options apart from the rest.
@@ -417,10 +435,11 @@ library MarginLib {
 
     function _addCollateral(
         Work memory work,
-        uint256[] memory amounts,
+        Portfolio memory portfolio,
         MarginParameters calldata parameters,
         MarginProof calldata proof
     ) private pure {
+        uint256[] memory amounts = portfolio.amounts;
         for (uint256 i = 0; i < amounts.length; i++) {
             CollateralTerms calldata terms = parameters.collaterals[i];
             uint256 amount = amounts[i] < terms.accountCap ? amounts[i] : terms.accountCap;
@@ -435,7 +454,8 @@ library MarginLib {
             rate = int256(uint256(terms.maintenanceHaircut));
             work.maintenanceAddon += _up(notional * rate, ASSET_SCALE * RATIO_SCALE);
             int256[] memory spots = SpotLib.stretched(parameters, risk.scan);
-            _addMoves(work, spots, notional, terms.isolated ? NONE : work.leaderOf[place]);
+            bool alone = terms.isolated || portfolio.standard;
+            _addMoves(work, spots, notional, alone ? NONE : work.leaderOf[place]);
         }
     }
 

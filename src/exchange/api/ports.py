@@ -120,6 +120,10 @@ class Margin(Protocol):
     def collateral_value(self) -> int:
         """Tokens besides USDC at the index, as far as they count."""
 
+    @property
+    def standard(self) -> bool:
+        """Whether each position is margined by itself."""
+
 
 class Token(Protocol):
     """One collateral token of a subaccount; amounts in 1e-8 of it."""

@@ -458,9 +458,9 @@ def token_summary(account: Result, token: Token, index_price: int) -> Result:
         "available_withdrawal_funds": token_number(token.withdrawable),
         "index_price": cash_number(index_price),
         "collateral_value": cash_number(token.value),
-        "portfolio_margining_enabled": True,
+        "portfolio_margining_enabled": account["portfolio_margining_enabled"],
         "cross_collateral_enabled": True,
-        "margin_model": "cross_pm",
+        "margin_model": account["margin_model"],
     }
 
 
@@ -489,7 +489,7 @@ def summary_of_account(view: VenueView, subaccount_id: int, margin: Margin) -> R
         "collateral_value": cash_number(margin.collateral_value),
         "session_upl": cash_number(floating),
         "total_pl": cash_number(floating + sum(p.realized for p in positions)),
-        "portfolio_margining_enabled": True,
+        "portfolio_margining_enabled": not margin.standard,
         "cross_collateral_enabled": True,
-        "margin_model": "cross_pm",
+        "margin_model": "cross_sm" if margin.standard else "cross_pm",
     }

@@ -63,8 +63,12 @@ def _observe(venue: Venue, seen: AnyObservation) -> Undo:
     match seen:
         case SubaccountSeen():
             venue.chain.orphans.pop(seen.subaccount_id, None)
-            venue.open_subaccount(seen.subaccount_id, seen.owner)
-            venue.emit(SubaccountOpened(subaccount_id=seen.subaccount_id, owner=seen.owner))
+            venue.open_subaccount(seen.subaccount_id, seen.owner, standard=seen.standard)
+            venue.emit(
+                SubaccountOpened(
+                    subaccount_id=seen.subaccount_id, owner=seen.owner, standard=seen.standard
+                )
+            )
         case DepositSeen():
             deposit(venue, venue.subaccounts[seen.subaccount_id], seen.token, seen.amount)
         case SessionKeySeen():

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.commands import Configure, MarginParameters
+from exchange.commands import Configure, MarginParameters, StandardRates
 from exchange.fixed import RATIO_SCALE
 from exchange.terms import INTEREST_RATE_MAX
 
@@ -60,6 +60,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
         ),
         _COUNT,
     ),
+    **{f"margin.standard.{name}": (1, RATIO_SCALE) for name in StandardRates.__struct_fields__},
     "delivery_window_s": (1, _DAY_S),
     "interest.rate": (0, INTEREST_RATE_MAX),
     "liquidation.slice_rate": (1, RATIO_SCALE),
@@ -125,6 +126,15 @@ def _wrong_order(given: Configure) -> str:
     shown = given.publication
     if shown and shown.heartbeat_ns >= shown.age_max_ns:
         return "publication.heartbeat_ns must be shorter than age_max_ns"
+    return _wrong_standard(given.margin.standard_rates)
+
+
+def _wrong_standard(rates: StandardRates) -> str:
+    """Who may open a position must not be liquidated for it at once."""
+    if not rates.option_maintenance <= rates.option_initial_min <= rates.option_initial:
+        return "margin.standard: option_maintenance <= option_initial_min <= option_initial"
+    if rates.perpetual_maintenance > rates.perpetual_initial:
+        return "margin.standard.perpetual_maintenance lies above perpetual_initial"
     return ""
 
 

@@ -59,14 +59,14 @@ def simulate(venue: Venue, subaccount_id: int, asked: Hypothesis) -> Simulation:
     for instrument_id, quantity in asked.positions.items():
         account.apply_fill(instrument_id, quantity)
         account.add_cash(-_value(venue.marks.mark_price(instrument_id), quantity))
-    initial, maintenance = account.portfolio.addons()
+    initial, maintenance = account.addons()
     return Simulation(
         summary=margin_summary(account),
         positions=dict(account.positions),
         collateral=dict(account.collateral),
         groups=tuple(
             _group_view(venue, group, vector)
-            for group, vector in sorted(account.portfolio.group_results().items(), reverse=True)
+            for group, vector in sorted(account.group_results().items(), reverse=True)
         ),
         initial_addons=initial,
         maintenance_addons=maintenance,

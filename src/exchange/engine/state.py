@@ -17,6 +17,7 @@ from exchange.events import AnyEvent, Refused, RejectReason
 from exchange.fixed import RATIO_SCALE
 from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
+from exchange.margin.standard import StandardAccount
 from exchange.matching.book import OrderBook
 from exchange.matching.breaker import Breaker, BreakerRules
 from exchange.matching.linked import LinkTable
@@ -431,13 +432,18 @@ class Venue:
         for breaker in self.mark_breakers.values():
             breaker.rules = breaker_rules(parameters, of_mark=True)
 
-    def open_subaccount(self, subaccount_id: int, owner: str) -> Subaccount:
+    def open_subaccount(
+        self, subaccount_id: int, owner: str, *, standard: bool = False
+    ) -> Subaccount:
         """Create a subaccount, or name the owner of the venue's own one."""
+        kind = StandardAccount if standard else MarginAccount
         subaccount = self.subaccounts.get(subaccount_id)
         if subaccount is None:
-            account = MarginAccount(subaccount_id, self.marks)
+            account = kind(subaccount_id, self.marks)
             subaccount = Subaccount(subaccount_id, owner, self.owner_key(owner), account)
             self.subaccounts[subaccount_id] = subaccount
+        elif subaccount.account.standard is not standard:  # the chain opened it anew
+            subaccount.account = subaccount.account.under(self.marks, kind)
         assert subaccount.owner in ("", owner), "a subaccount never changes hands"
         if owner:
             self.owned.setdefault(owner, set()).add(subaccount_id)

@@ -51,6 +51,7 @@ class MarginSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     initial_excess: int
     maintenance_excess: int
     collateral_value: int = 0  # of tokens besides USDC, as far as they count
+    standard: bool = False  # whether each position is margined by itself
 
 
 class TokenView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -142,4 +143,5 @@ def margin_summary(account: MarginAccount) -> MarginSummary:
         initial_excess=account.initial_excess(),
         maintenance_excess=account.maintenance_excess(),
         collateral_value=account.collateral_value(),
+        standard=account.standard,
     )

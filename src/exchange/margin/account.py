@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import repeat
 from operator import add, floordiv, mul, sub
 from types import MappingProxyType
-from typing import Final, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple
 
 from exchange.fixed import (
     QUANTITY_SCALE,
@@ -51,6 +51,8 @@ class MarginOrder(NamedTuple):
 
 class MarginAccount:
     """Cash, positions, open orders, and the excess that they leave."""
+
+    standard: ClassVar[bool] = False  # whether each position is margined by itself
 
     __slots__ = (
         "_effects",
@@ -308,6 +310,24 @@ class MarginAccount:
         """Maintenance requirement, >= 0."""
         return self.equity() - self.maintenance_excess()
 
+    def group_results(self) -> Mapping[int, Vector]:
+        """Profit or loss of each risk group in each scenario and the basis, micro-USDC."""
+        self._follow_marks()
+        return self.portfolio.group_results()
+
+    def addons(self) -> tuple[int, int]:
+        """(initial, maintenance) requirement of positions and tokens beyond `group_results`."""
+        self._follow_marks()
+        return self.portfolio.addons()
+
+    def relief(self, row: InstrumentRisk, signed_quantity: int) -> int:
+        """About how much requirement a trade at the mark would release: it only ranks trades."""
+        results = self.group_results().get(row.group)
+        if results is None:
+            return 0
+        scenario = min(range(self._marks.scenario_count), key=results.__getitem__)
+        return signed_quantity * (row.shocked[scenario] - row.mark_price)
+
     def risk_reducing(self, order: MarginOrder) -> bool:
         """Whether any fill of this reduce-only order leaves no less excess than there is now."""
         held = self.position(order.instrument_id)
@@ -318,9 +338,9 @@ class MarginAccount:
         most = order._replace(quantity=quantity)
         return all(self._excess_after(most, part) >= before for part in self._turns(most))
 
-    def under(self, marks: MarksBook) -> Self:
-        """The same content against other marks, computed from scratch."""
-        fresh = type(self)(self.subaccount_id, marks)
+    def under(self, marks: MarksBook, kind: "type[MarginAccount] | None" = None) -> "MarginAccount":
+        """The same content against other marks, or in another mode, computed from scratch."""
+        fresh = (kind or type(self))(self.subaccount_id, marks)
         for instrument_id, quantity in self.positions.items():
             fresh._move(instrument_id, quantity)
         fresh.linear.update(self.linear)

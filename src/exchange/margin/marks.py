@@ -53,6 +53,7 @@ class InstrumentRisk:
         "mark_iv",
         "mark_price",
         "shocked",
+        "standard_units",
         "strike_key",
         "underlying_id",
         "unit_addons",
@@ -76,6 +77,7 @@ class InstrumentRisk:
 
     def forget_units(self) -> None:
         """Drop what was derived from parameters; see `MarksBook.unit_effects`, `unit_addon`."""
+        self.standard_units: tuple[int, int] | None = None  # see `margin.standard`
         self.units: dict[int, tuple[int, ...]] = {}  # by sign
         self.unit_addons: dict[int, int] = {}
 

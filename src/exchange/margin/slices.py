@@ -89,19 +89,13 @@ def best_slice(
 def _promising(
     account: MarginAccount, offers: Sequence[Offer], marks: MarksBook
 ) -> Sequence[Offer]:
-    """The offers that gain most in the scenario where their risk group now loses most."""
+    """The offers that relieve the account most where it loses most."""
     if len(offers) <= TRIALS_MAX:
         return offers
-    count = marks.scenario_count
-    worst = {
-        group: min(range(count), key=results.__getitem__)
-        for group, results in account.portfolio.group_results().items()
-    }
 
     def gain(offer: Offer) -> int:
         row = marks.row(offer.instrument_id)
-        shocked = row.shocked[worst.get(row.group, 0)]
-        return offer.sign * offer.quantity_max * (shocked - row.mark_price)
+        return account.relief(row, offer.sign * offer.quantity_max)
 
     return sorted(offers, key=gain, reverse=True)[:TRIALS_MAX]
 

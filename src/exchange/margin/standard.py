@@ -1,10 +1,12 @@
 """The standard mode: each position margined by itself, for small accounts.
 
 Integers only. A long option is paid for and counts nothing; a short one needs its mark and a share
-of the index, a perpetual a share of the index. Nothing offsets, so every bound is exact.
+of the index, a perpetual or a future a share of the index. Nothing offsets: every bound is exact.
+`contracts/src/libraries/StandardLib.sol` is the twin, to the last unit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from exchange.fixed import (
     QUANTITY_SCALE,
@@ -24,8 +26,14 @@ from exchange.model import OptionKind
 
 def unit_requirements(marks: MarksBook, row: InstrumentRisk) -> tuple[int, int]:
     """(initial, maintenance) of one contract, short if an option, beyond its mark; times 1e18."""
-    rates = marks.parameters.standard
-    assert rates is not None, "the venue was configured without standard rates"
+    units = row.standard_units
+    if units is None:
+        units = row.standard_units = _unit_requirements(marks, row)
+    return units
+
+
+def _unit_requirements(marks: MarksBook, row: InstrumentRisk) -> tuple[int, int]:
+    rates = marks.parameters.standard_rates
     index_price = marks.underlying_risk(row.underlying_id).index_price
     if not row.is_option:
         return index_price * rates.perpetual_initial, index_price * rates.perpetual_maintenance
@@ -41,10 +49,13 @@ class StandardAccount(MarginAccount):
     """`MarginAccount` with the standard requirement; the same questions, the same promises."""
 
     __slots__ = ()
+    standard: ClassVar[bool] = True
 
     def maintenance_excess(self) -> int:
-        """Cash, less what is owed, beyond the maintenance requirement of each position."""
-        self._follow_marks()
+        """Cash, less what is owed, beyond the maintenance requirement of each position.
+
+        Complexity: O(legs), whether marks are new or not.
+        """
         return self._excess(1)
 
     def initial_excess_with(self, order: MarginOrder) -> int:
@@ -52,6 +63,25 @@ class StandardAccount(MarginAccount):
         effect = self._effect(order, self._marks.order_row(order.instrument_id))
         more = self.concentration(order) - self.concentration()
         return self.initial_excess() + div_down(effect[0], SCALE) - more
+
+    def group_results(self) -> Mapping[int, Vector]:
+        """None: no scenario counts."""
+        return {}
+
+    def addons(self) -> tuple[int, int]:
+        """The whole requirement of positions and tokens; long options need what they are worth."""
+        equity = self.equity()
+        return equity - self._excess(0), equity - self._excess(1)
+
+    def relief(self, row: InstrumentRisk, signed_quantity: int) -> int:
+        """What maintenance asks for a contract, for each that the trade closes."""
+        held = self.position(row.instrument_id)
+        closed = abs(held) - abs(held + signed_quantity)
+        return closed * unit_requirements(self._marks, row)[1]
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content, which says how it is margined."""
+        return (*super().state(), "standard")
 
     def _equity_beyond_addons(self) -> int:
         return self._excess(0)
@@ -67,10 +97,12 @@ class StandardAccount(MarginAccount):
             value += quantity * row.mark_price
             requirement += abs(quantity) * unit_requirements(marks, row)[which]
         rounded = div_up(requirement, QUANTITY_SCALE * RATIO_SCALE)
-        return self.net_cash() + self._kept(which) + div_down(value, QUANTITY_SCALE) - rounded
+        kept = self._kept(which) if self.collateral else 0
+        return self.net_cash() + kept + div_down(value, QUANTITY_SCALE) - rounded
 
     def _kept(self, which: int) -> int:
         """What of each token stays after its own worst scenario and its haircuts."""
+        self._follow_marks()
         marks = self._marks
         factor = (marks.initial_factor, marks.parameters.maintenance_factor)[which]
         kept = 0

@@ -520,7 +520,9 @@ def _batch_seen(data: EventData) -> BatchSeen:
 
 _OBSERVERS: Final[dict[str, Callable[[EventData], AnyObservation]]] = {
     "SubaccountOpened": lambda data: SubaccountSeen(
-        subaccount_id=data["args"]["subaccountId"], owner=data["args"]["owner"]
+        subaccount_id=data["args"]["subaccountId"],
+        owner=data["args"]["owner"],
+        standard=data["args"]["standard"],
     ),
     "Deposited": lambda data: DepositSeen(
         subaccount_id=data["args"]["subaccountId"],

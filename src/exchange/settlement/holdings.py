@@ -51,6 +51,7 @@ class Holdings:
         self.indices: dict[int, int] = {}  # funding index in force, by perpetual
         self.tokens: dict[tuple[int, str], int] = {}  # 1e-8 of a token, by (subaccount, address)
         self.novated: set[tuple[int, bool]] = set()  # sides of trades that the venue took
+        self.standard: set[int] = set()  # subaccounts that are margined position by position
         self.deposited = 0
         self.withdrawn = 0
 
@@ -59,6 +60,8 @@ class Holdings:
         match event:
             case SubaccountOpened():
                 self.cash.setdefault(event.subaccount_id, 0)
+                if event.standard:
+                    self.standard.add(event.subaccount_id)
             case Deposited() if event.token:
                 self._keep(event.subaccount_id, event.token, event.amount)
             case Deposited():

@@ -21,7 +21,8 @@ from exchange.settlement.batch import encode_call
 
 PARAMETERS_TYPE: Final = (
     "(uint64[],uint64[],uint256,uint16,uint16,uint64,uint64,uint64,uint64,uint64,uint64,uint64,"
-    "uint64,uint64,(uint32,uint32)[],(address,uint32,bool,uint64,uint64,uint80)[])"
+    "uint64,uint64,(uint32,uint32)[],(address,uint32,bool,uint64,uint64,uint80)[],"
+    "(uint64,uint64,uint64,uint64,uint64))"
 )
 _UNDERLYING_TYPE: Final = "(uint32,uint64,uint128,uint128)"
 _EXPIRY_TYPE: Final = "(uint32,uint64,uint64,uint128,uint128,uint128)"
@@ -29,7 +30,7 @@ PROOF_TYPE: Final = (
     f"(bytes,uint64,uint128,{_UNDERLYING_TYPE}[],{_EXPIRY_TYPE}[],bytes,uint64[],"
     "uint32,bytes,bytes32[])"
 )
-PORTFOLIO_TYPE: Final = "(int256,int256[],uint256[])"
+PORTFOLIO_TYPE: Final = "(int256,int256[],uint256[],bool)"
 _CAP_MAX: Final = 2**80 - 1
 
 
@@ -39,6 +40,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     net_cash: int
     positions: dict[int, int]
     collateral: dict[int, int] = {}  # by asset_id
+    standard: bool = False  # each position margined by itself
 
 
 def parameters_words(
@@ -72,6 +74,7 @@ def parameters_words(
             )
             for asset in collaterals
         ],
+        msgspec.structs.astuple(parameters.standard_rates),
     )
 
 
@@ -187,6 +190,7 @@ class EpochProver:
             portfolio.net_cash,
             [portfolio.positions[number] for number in ids],
             [portfolio.collateral.get(asset_id, 0) for asset_id in self._assets],
+            portfolio.standard,
         )
         return encode_call("excessOf", (PORTFOLIO_TYPE, PROOF_TYPE), (words, self.proof(ids)))
 

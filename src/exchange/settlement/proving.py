@@ -16,6 +16,7 @@ from exchange.fixed import QUANTITY_SCALE, div_exact
 from exchange.journal import Entry, JournalReader
 from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
+from exchange.margin.standard import StandardAccount
 from exchange.model import Kind, OptionKind, unpack_instrument_id
 from exchange.settlement.chain import BlockName, Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
@@ -138,7 +139,8 @@ class _Portfolio:
         marks = MarksBook(margin)
         marks.set_collaterals(configured.collaterals)
         marks.update(update)
-        account = MarginAccount(self._subaccount_id, marks)
+        standard = self._subaccount_id in self._holdings.standard
+        account = (StandardAccount if standard else MarginAccount)(self._subaccount_id, marks)
         account.add_cash(self._net_cash() + self._payoffs(chain))
         for number, held in self.live.items():
             account.apply_fill(number, held.quantity)

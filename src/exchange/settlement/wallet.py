@@ -17,9 +17,9 @@ class OwnerWallet:
         self.address = address_of(key)
         self._key = key
 
-    def open_subaccount(self) -> int:
-        """Open the next subaccount; its id."""
-        receipt = self._clearing("openSubaccount")
+    def open_subaccount(self, *, standard: bool = False) -> int:
+        """Open the next subaccount, `standard` if each position shall be margined by itself."""
+        receipt = self._clearing("openStandardSubaccount" if standard else "openSubaccount")
         for _, seen in self.chain.observations(receipt.block, receipt.block):
             if isinstance(seen, SubaccountSeen) and seen.owner == self.address:
                 return seen.subaccount_id

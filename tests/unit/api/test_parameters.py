@@ -100,7 +100,7 @@ def test_liquidations_must_be_confirmed_by_their_number(world, confirm, status):
         ({"configure": {"breaker": {"speed": 1}}}, "missing required field"),
         ({"configure": {"clearing": "0x"}}, "bound to the chain"),
         ({"configure": {"delivery_window_s": "1"}}, "Expected `int`"),
-        ({"configure": {"margin": {"standard": {"x": 1}}}}, "missing required field"),
+        ({"configure": {"margin": {"concentration": {"x": 1}}}}, "missing required field"),
         ({"configure": {"margin": {"weights": [1], "absolute": [False]}}}, "number of scenarios"),
         ({"adjust_risk": [{"underlying_id": 1, "scan": 1.2}]}, "no oracle"),
         ({"adjust_risk": [{"underlying_id": 1, "scan": 0}]}, "> 0.0"),

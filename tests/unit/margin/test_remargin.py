@@ -29,6 +29,7 @@ from exchange.margin.remargin import (
     liquidatable,
 )
 from exchange.margin.scenarios import margin_parameters
+from exchange.margin.standard import StandardAccount
 
 CALL = option(110_000, "C")
 
@@ -37,7 +38,8 @@ def population(marks, count, rng, legs=12, *, tokens=False):
     """Accounts whose cash puts them near the edge, on it, or far from it."""
     accounts = []
     for subaccount_id in range(1, count + 1):
-        account = MarginAccount(subaccount_id, marks)
+        kind = StandardAccount if rng.random() < 0.2 else MarginAccount
+        account = kind(subaccount_id, marks)
         for instrument_id in rng.sample(instruments(), rng.randint(0, legs)):
             account.apply_fill(instrument_id, rng.randint(-(10 ** rng.randint(1, 9)), 10**6))
         if tokens and rng.random() < 0.4:

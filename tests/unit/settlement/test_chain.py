@@ -68,7 +68,9 @@ CLEARING_ABI = [
         ],
     ),
     item(
-        "event", "SubaccountOpened", [("uint64", "subaccountId", True), ("address", "owner", True)]
+        "event",
+        "SubaccountOpened",
+        [("uint64", "subaccountId", True), ("address", "owner", True), ("bool", "standard", False)],
     ),
     item(
         "event",

@@ -62,7 +62,7 @@ def test_calldata_carries_quantities_in_the_order_of_rows() -> None:
     portfolio = Portfolio(net_cash=-3, positions=positions, collateral={WBTC: 4})
     data = prover().excess_of_calldata(portfolio)
     words, _ = decode([PORTFOLIO_TYPE, PROOF_TYPE], data[4:])
-    assert words == (-3, tuple(positions[one] for one in sorted(LEGS)), (0, 4))
+    assert words == (-3, tuple(positions[one] for one in sorted(LEGS)), (0, 4), False)
     data = prover().excess_calldata(12, LEGS)
     assert decode(["uint64", PROOF_TYPE], data[4:])[0] == 12
 

@@ -64,6 +64,8 @@ def test_the_new_subaccount_is_the_owners(chain: Notebook, wallet: OwnerWallet) 
         SubaccountSeen(subaccount_id=8, owner=OWNER),
     ]
     assert wallet.open_subaccount() == 8
+    assert wallet.open_subaccount(standard=True) == 8
+    assert [name for _, name, *_ in chain.done] == ["openSubaccount", "openStandardSubaccount"]
     chain.opened = []
     with pytest.raises(ChainError, match="without saying so"):
         wallet.open_subaccount()
