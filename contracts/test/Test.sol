@@ -15,6 +15,7 @@ interface Vm {
     function addr(uint256 privateKey) external pure returns (address);
     function assume(bool condition) external pure;
     function chainId(uint256 id) external;
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function deployCode(string calldata artifact, bytes calldata arguments)
         external
         returns (address);
@@ -22,6 +23,7 @@ interface Vm {
     function expectPartialRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
     function expectRevert(bytes4 selector) external;
+    function getNonce(address account) external view returns (uint64);
     function lastCallGas() external view returns (Gas memory);
     function etch(address target, bytes calldata code) external;
     function parseJsonAddress(string calldata json, string calldata key)
