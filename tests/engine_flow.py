@@ -44,8 +44,10 @@ from exchange.commands import (
     DepositSeen,
     Halt,
     InterestParameters,
+    KeyScopeSeen,
     MassQuote,
     NonceFloorSeen,
+    NonceVoidSeen,
     PlaceLinked,
     PlaceOrder,
     PositionLimit,
@@ -59,6 +61,7 @@ from exchange.commands import (
     SessionKeySeen,
     SetProtection,
     SetSpeedBump,
+    SheetFloorSeen,
     SweepLiquidations,
 )
 from exchange.events import AnyEvent, OrderArmed, OrderPlaced, Refused
@@ -66,6 +69,9 @@ from exchange.fixed import RATIO_SCALE
 from exchange.model import (
     HitCondition,
     InstrumentStatus,
+    KeyLimit,
+    KeyScope,
+    Kind,
     LinkKind,
     OrderTerms,
     PriceSource,
@@ -142,6 +148,7 @@ class Flow:
         self.terms: list[OrderTerms] = []  # everything signed, also what was refused
         self.orders: list[tuple[int, int]] = []  # (subaccount_id, order_id)
         self.sheets: list[MassQuote] = []
+        self.bounded: set[str] = set()  # owners whose second key has a scope
         self.seen: Counter[str] = Counter()
 
     def borrow(self) -> None:
@@ -295,6 +302,7 @@ class Flow:
                 (
                     {"signer": "key"},
                     {"signer": "key"},
+                    {"signer": "bounded"},
                     {"signer": "mallory"},
                     {"nonce": self.draw(1, self.venue.next_nonce)},
                     {"deadline": self.venue.now_s + self.pick((0, 10**7))},
@@ -526,7 +534,7 @@ class Flow:
         return self.venue.move(who, to, self.draw(0, usdc(5_000)))
 
     def chain(self) -> Events:
-        """Logs: cash, keys, floors, confirmations."""
+        """Logs: cash, keys, floors, cancels, confirmations."""
         who = self.pick(self.accounts)
         owner = self.venue.engine.subaccounts[who].owner
         deadline = self.pick((0, self.venue.now_s + 600, self.venue.now_s + 10**6))
@@ -536,7 +544,11 @@ class Flow:
                 DepositSeen(subaccount_id=who, amount=self.draw(1, 10**9)),
                 SessionKeySeen(owner=owner, key="key", deadline=deadline),
                 SessionKeySeen(owner=owner, key="key", deadline=deadline),
+                SessionKeySeen(owner=owner, key="bounded", deadline=deadline),
+                SessionKeySeen(owner=owner, key="bounded", deadline=deadline),
                 NonceFloorSeen(subaccount_id=who, floor=floor),
+                NonceVoidSeen(subaccount_id=who, nonce=floor + self.draw(0, 40)),
+                SheetFloorSeen(subaccount_id=who, floor=floor),
                 BatchSeen(
                     number=self.venue.engine.batch_number,
                     batch_hash=bytes(32),
@@ -545,7 +557,17 @@ class Flow:
                 ),
             )
         )
+        if getattr(seen, "key", "") == "bounded" and owner not in self.bounded:
+            self.bounded.add(owner)  # the chain scopes a key once, before its first grant
+            scope = KeyScopeSeen(owner=owner, key="bounded", scope=self.key_scope())
+            return self.venue.observe(scope, seen)
         return self.venue.observe(seen)
+
+    def key_scope(self) -> KeyScope:
+        """Options on BTC, a few contracts a day, near the mark or not."""
+        limit = KeyLimit(underlying_id=1, daily_quantity=contracts(self.draw(0, 30)))
+        band = (0, RATIO_SCALE // 50)[self.draw(0, 1)]
+        return KeyScope(kinds=(Kind.OPTION,), limits=(limit,), band_rate=band)
 
     def batch(self) -> Events:
         """A settlement batch is cut."""

@@ -27,12 +27,17 @@ from exchange.model import (
     Underlying,
     WithdrawalTerms,
 )
+from exchange.observations import AccessSeen as AccessSeen
 from exchange.observations import AnyObservation as AnyObservation
 from exchange.observations import BatchSeen as BatchSeen
 from exchange.observations import DepositSeen as DepositSeen
+from exchange.observations import KeyScopeSeen as KeyScopeSeen
 from exchange.observations import NonceFloorSeen as NonceFloorSeen
+from exchange.observations import NonceVoidSeen as NonceVoidSeen
 from exchange.observations import Observation as Observation
+from exchange.observations import PauseSeen as PauseSeen
 from exchange.observations import SessionKeySeen as SessionKeySeen
+from exchange.observations import SheetFloorSeen as SheetFloorSeen
 from exchange.observations import SubaccountSeen as SubaccountSeen
 from exchange.publications import PublicationParameters as PublicationParameters
 from exchange.remedies import NovatedFill as NovatedFill
@@ -202,6 +207,7 @@ class Configure(Command, frozen=True, kw_only=True):
     position_limits: tuple[PositionLimit, ...] = ()
     transfers: bool = False  # between an owner's subaccounts
     publication: PublicationParameters | None = None  # None: the chain is shown no marks
+    access_pass: bool = False  # whether owners need one on chain to take new risk
 
 
 class InstrumentListing(msgspec.Struct, frozen=True, kw_only=True, gc=False):

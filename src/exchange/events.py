@@ -5,6 +5,13 @@ Events are all that everybody outside learns. Each belongs to the command with t
 
 import msgspec
 
+from exchange.controls import AccessChanged as AccessChanged
+from exchange.controls import KeyScoped as KeyScoped
+from exchange.controls import NonceFloorRaised as NonceFloorRaised
+from exchange.controls import NonceVoided as NonceVoided
+from exchange.controls import RiskPaused as RiskPaused
+from exchange.controls import SessionKeySet as SessionKeySet
+from exchange.controls import SheetFloorRaised as SheetFloorRaised
 from exchange.model import (
     HitCondition,
     Instrument,
@@ -125,21 +132,6 @@ class Deposited(Event, frozen=True, kw_only=True):
     subaccount_id: int
     amount: int
     token: str = ""  # address; none: USDC
-
-
-class SessionKeySet(Event, frozen=True, kw_only=True):
-    """A session key was granted until `deadline`, or revoked (0)."""
-
-    owner: str
-    key: str
-    deadline: int
-
-
-class NonceFloorRaised(Event, frozen=True, kw_only=True):
-    """Nonces below `floor` are void."""
-
-    subaccount_id: int
-    floor: int
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True):
@@ -537,7 +529,12 @@ AnyEvent = (
     | SubaccountOpened
     | Deposited
     | SessionKeySet
+    | KeyScoped
     | NonceFloorRaised
+    | NonceVoided
+    | SheetFloorRaised
+    | AccessChanged
+    | RiskPaused
     | OrderPlaced
     | OrderArmed
     | OrdersLinked

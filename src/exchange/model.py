@@ -53,6 +53,25 @@ class Kind(IntEnum):
     COMBO = 4  # legs that trade together; its id is `combo_number`
 
 
+class KeyLimit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a session key may trade of one underlying within a UTC day, in 1e-4 contracts."""
+
+    underlying_id: int
+    daily_quantity: int
+
+
+class KeyScope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a session key may trade; given with its grant, for ever.
+
+    Underlyings without a limit here are not its to trade. `band_rate` (1e-18 of the index) is how
+    far past the mark its orders may go; 0: as far as anybody's.
+    """
+
+    kinds: tuple[Kind, ...]
+    limits: tuple[KeyLimit, ...]
+    band_rate: int = 0
+
+
 class OptionKind(IntEnum):
     """Call or put; the lowest bit of an option's id."""
 

@@ -5,6 +5,7 @@ Parts of `commands` and `events`, which pass them on.
 
 import msgspec
 
+from exchange.model import KeyScope
 from exchange.reasons import Event
 
 
@@ -44,11 +45,46 @@ class SessionKeySeen(Observation, frozen=True, kw_only=True):
     deadline: int
 
 
+class KeyScopeSeen(Observation, frozen=True, kw_only=True):
+    """An owner bounds what a key may trade, just before granting it."""
+
+    owner: str
+    key: str
+    scope: KeyScope
+
+
 class NonceFloorSeen(Observation, frozen=True, kw_only=True):
     """An owner voided every nonce below `floor`."""
 
     subaccount_id: int
     floor: int
+
+
+class NonceVoidSeen(Observation, frozen=True, kw_only=True):
+    """An owner canceled whatever is signed under this nonce, for ever."""
+
+    subaccount_id: int
+    nonce: int
+
+
+class SheetFloorSeen(Observation, frozen=True, kw_only=True):
+    """An owner voided every quote sheet whose nonce is below `floor`."""
+
+    subaccount_id: int
+    floor: int
+
+
+class AccessSeen(Observation, frozen=True, kw_only=True):
+    """An owner may take new risk until this second; 0: not any more."""
+
+    owner: str
+    until: int
+
+
+class PauseSeen(Observation, frozen=True, kw_only=True):
+    """The guardian stopped new risk until this second; 0: no longer."""
+
+    until: int
 
 
 class BatchSeen(Observation, frozen=True, kw_only=True):
@@ -60,7 +96,18 @@ class BatchSeen(Observation, frozen=True, kw_only=True):
     transaction: str
 
 
-AnyObservation = SubaccountSeen | DepositSeen | SessionKeySeen | NonceFloorSeen | BatchSeen
+AnyObservation = (
+    SubaccountSeen
+    | DepositSeen
+    | SessionKeySeen
+    | KeyScopeSeen
+    | NonceFloorSeen
+    | NonceVoidSeen
+    | SheetFloorSeen
+    | AccessSeen
+    | PauseSeen
+    | BatchSeen
+)
 
 
 class BlocksObserved(Event, frozen=True, kw_only=True):

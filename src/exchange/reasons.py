@@ -60,6 +60,9 @@ class RejectReason(StrEnum):
     NOT_PROTECTED = "not_protected"  # a protected order needs protection limits
     PROTECTION_FROZEN = "protection_frozen"  # market-maker protection took this maker off
     TOO_MANY_ORDERS = "too_many_orders"  # the subaccount's open orders are at their limit
+    OUTSIDE_KEY_SCOPE = "outside_key_scope"  # the session key may not trade this
+    KEY_LIMIT = "key_limit"  # the session key's open orders and fills would exceed its day's limit
+    ACCESS_DENIED = "access_denied"  # new risk needs an access pass that outlives the deadline
     REDUCE_ONLY_INCREASES = "reduce_only_increases"  # there is no position to reduce that way
     LIQUIDATION_OFF = "liquidation_off"  # the venue is configured to liquidate nobody
     NO_AUCTION = "no_auction"  # no part of this subaccount is for sale now
@@ -83,6 +86,7 @@ class RejectReason(StrEnum):
     NOTHING_TO_SETTLE = "nothing_to_settle"  # a batch would be empty
     NOT_NOVATABLE = "not_novatable"  # no unsettled fill of an option that could be replaced so
     NOT_LOCAL = "not_local"  # the clock moves only on a local chain
+    PAUSED = "paused"  # the guardian stopped new risk on chain
     RISK_OUT_OF_BOUNDS = "risk_out_of_bounds"  # outside the bounds of adjustments, or none are set
     RISK_TOO_FAST = "risk_too_fast"  # too large a step, or too soon after the last
 
@@ -99,6 +103,8 @@ class CancelReason(StrEnum):
     PROTECTION = "market_maker_protection"
     AUCTION_SELF_TRADE = "auction_self_trade"
     SESSION_KEY = "session_key_revoked"
+    ON_CHAIN = "canceled_on_chain"  # its nonce, or its sheet
+    ACCESS = "access_pass_ended"
     REDUCE_ONLY = "reduce_only"
     LINKED = "linked_order"
     REPLACED = "quote_replaced"

@@ -204,6 +204,9 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.NOT_PROTECTED: (11049, "bad_arguments", "mmp"),
     RejectReason.PROTECTION_FROZEN: (11030, "other_reject", "mmp"),
     RejectReason.TOO_MANY_ORDERS: (10013, "max_total_open_orders", "subaccount_id"),
+    RejectReason.OUTSIDE_KEY_SCOPE: (13021, "forbidden", "signer"),
+    RejectReason.KEY_LIMIT: (13021, "forbidden", "amount"),
+    RejectReason.ACCESS_DENIED: (13021, "forbidden", "subaccount_id"),
     RejectReason.REDUCE_ONLY_INCREASES: (11030, "other_reject", "reduce_only"),
     RejectReason.LIQUIDATION_OFF: (11050, "bad_request", ""),
     RejectReason.NO_AUCTION: (11050, "bad_request", "liquidated_id"),
@@ -227,6 +230,7 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.NOTHING_TO_SETTLE: (11050, "bad_request", ""),
     RejectReason.NOT_NOVATABLE: (11050, "bad_request", ""),
     RejectReason.NOT_LOCAL: (11042, "permission_denied", ""),
+    RejectReason.PAUSED: (10012, "book_closed", ""),
     RejectReason.RISK_OUT_OF_BOUNDS: (11050, "bad_request", "scan"),
     RejectReason.RISK_TOO_FAST: (10040, "retry", "scan"),
 }

@@ -46,6 +46,7 @@ from exchange.commands import (
     Withdraw,
 )
 from exchange.engine import (
+    access,
     adjusting,
     amending,
     bump,
@@ -64,7 +65,6 @@ from exchange.engine import (
     shield,
     treasury,
 )
-from exchange.engine.checks import may_sign
 from exchange.engine.combo_trading import leg_prices
 from exchange.engine.consequences import follow_up
 from exchange.engine.invariants import check_venue
@@ -298,7 +298,7 @@ class Engine:
         subaccount = self._venue.subaccounts.get(subaccount_id)
         if subaccount is None:
             return False
-        return may_sign(self._venue, subaccount, signer, to_seconds_down(time_ns))
+        return access.may_sign(self._venue, subaccount, signer, to_seconds_down(time_ns))
 
     def open_orders(self, subaccount_id: int, instrument_id: int = 0) -> list[OrderView]:
         """Open orders in order of entry; all instruments for 0."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from exchange.engine.access import note_use
 from exchange.engine.armed import disarm, note_price
 from exchange.engine.fees import fee_limit, schedule_fee
 from exchange.engine.positions import move_position
@@ -137,6 +138,8 @@ def book_match(
         venue.subaccounts[order.terms.subaccount_id].account.add_cash(-fee)
         if order.terms.instrument_id == what.instrument_id:
             note_fill(venue, order, what.quantity, notional(what.price, what.quantity))
+        if venue.access.scopes:
+            note_use(venue, order, what.instrument_id, what.quantity)
         if order.mmp:
             _count_protected(venue, order, side, what)
     maker, taker = parties

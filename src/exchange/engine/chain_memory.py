@@ -19,7 +19,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     """An observation, and what was before it."""
 
     seen: AnyObservation
-    before: int = 0  # deadline of a key (0: none), nonce floor, batch that was confirmed
+    before: int = 0  # batch that was confirmed, or as `engine.controls.obey` returns it
     novated: tuple[tuple[int, bool, int], ...] = ()  # (trade_id, maker, batch) that it let go
 
 

@@ -5,6 +5,9 @@ words that name the value and the bound, so that the sender knows what to change
 """
 
 from exchange.commands import AmendOrder, Reprice
+from exchange.engine.access import Refusal as Refusal
+from exchange.engine.access import band_rate_of, check_access, check_terms
+from exchange.engine.access import may_sign as may_sign
 from exchange.engine.armed import watched_price
 from exchange.engine.fees import schedule_fee_per_contract
 from exchange.engine.lending import check_debt
@@ -41,8 +44,6 @@ from exchange.model import (
     TriggerKind,
 )
 from exchange.signing import trigger_hash
-
-Refusal = tuple[RejectReason, str]
 
 
 def check_authority(venue: Venue, terms: OrderTerms | BidTerms) -> Subaccount | None:
@@ -88,13 +89,6 @@ def check_not_liquidated(venue: Venue, subaccount_id: int) -> Refusal | None:
     return RejectReason.IN_LIQUIDATION, "equity must cover maintenance and the buffer first"
 
 
-def may_sign(venue: Venue, subaccount: Subaccount, signer: str, deadline: int) -> bool:
-    """Whether `signer` may sign until `deadline` for this subaccount."""
-    if signer == subaccount.owner:
-        return True
-    return venue.session_keys.get((subaccount.owner, signer), -1) >= deadline
-
-
 def nonce_is_used(subaccount: Subaccount, nonce: int) -> bool:
     """Whether an order, or money that moved, has this nonce."""
     return nonce in subaccount.orders or nonce in subaccount.used_nonces
@@ -119,6 +113,7 @@ def check_order(
         or _check_market(venue, terms, follows=order.market or order.volatility > 0)
         or _check_protection(venue, order)
         or _check_count(venue, subaccount, more)
+        or check_access(venue, subaccount, [order])
         or _check_reduce_only(subaccount, terms, order.time_in_force)
         or _check_margin(
             venue,
@@ -169,6 +164,7 @@ def check_waiting(
         or _check_grid(venue, order.terms, order.terms.quantity)
         or _check_slice(venue, order.terms, order.max_show)
         or _check_count(venue, subaccount, more)
+        or check_access(venue, subaccount, [order])
     )
 
 
@@ -210,6 +206,7 @@ def check_kept(
         _check_grid(venue, terms, terms.quantity)
         or _check_fee(venue, terms)
         or _check_protection(venue, order)
+        or check_terms(venue, subaccount, [(order.order_id, terms, 0)])
         or _check_margin(venue, subaccount, terms, terms.quantity, terms.limit_price)
     )
     account.place_order(order.order_id, standing)
@@ -241,6 +238,7 @@ def check_amend(
             _check_changes(order.terms, terms)
             or _check_grid(venue, terms, terms.quantity - order.filled_quantity)
             or _check_slice(venue, terms, command.max_show or 0)
+            or check_terms(venue, subaccount, [(order.order_id, terms, order.filled_quantity)])
         )
     refusal = _check_phase(venue, terms, order.time_in_force)
     if refusal is not None:
@@ -275,6 +273,7 @@ def _check_amended(
         )
         or _check_slice(venue, terms, command.max_show or 0)
         or _check_market(venue, terms, follows=command.volatility > 0)
+        or check_terms(venue, subaccount, [(order.order_id, terms, order.filled_quantity)])
         or _check_reduce_only(subaccount, terms, order.time_in_force)
     )
     if refusal is not None:
@@ -439,26 +438,35 @@ def _check_fee(venue: Venue, terms: OrderTerms) -> Refusal | None:
 
 def _band_edge(venue: Venue, terms: OrderTerms) -> int:
     """The highest price that a buyer may bid, or the lowest that a seller may offer."""
-    low, high = price_band(venue, terms.instrument_id)
+    low, high = price_band(venue, terms.instrument_id, terms)
     return high if terms.side is Side.BUY else low
 
 
-def price_band(venue: Venue, instrument_id: int) -> tuple[int, int]:
-    """The lowest and the highest price at which an instrument may trade now."""
+def price_band(
+    venue: Venue, instrument_id: int, terms: OrderTerms | None = None
+) -> tuple[int, int]:
+    """The lowest and the highest price at which an instrument may trade now.
+
+    With terms, for their signer: a session key may be kept nearer to the mark.
+    """
     instrument = venue.instruments[instrument_id]
     if instrument.legs:
-        bands = [price_band(venue, leg.instrument_id) for leg in instrument.legs]
+        bands = [price_band(venue, leg.instrument_id, terms) for leg in instrument.legs]
         return net_band(instrument.legs, bands)
-    return narrowed(venue, instrument_id, _live_band(venue, instrument_id))
+    return narrowed(venue, instrument_id, _live_band(venue, instrument_id, terms))
 
 
-def _live_band(venue: Venue, instrument_id: int) -> tuple[int, int]:
+def _live_band(
+    venue: Venue, instrument_id: int, terms: OrderTerms | None = None
+) -> tuple[int, int]:
     """The band around the mark in force."""
     assert venue.parameters is not None
     limits, instrument = venue.parameters.limits, venue.instruments[instrument_id]
     rate = limits.band_rate
     if instrument.kind is not Kind.OPTION and limits.linear_band_rate:
         rate = limits.linear_band_rate
+    if terms is not None:
+        rate = band_rate_of(venue, terms, rate)
     band = mul_div_down(rate, venue.marks.index_price(instrument.underlying_id), RATIO_SCALE)
     mark = venue.marks.mark_price(instrument_id)
     return mark - band, mark + band

@@ -5,32 +5,26 @@ their logs are facts, so nothing here refuses a log.
 """
 
 from collections.abc import Callable
-from typing import assert_never
 
 from exchange.commands import (
     AdvanceClock,
     AnyObservation,
     BatchSeen,
     DepositSeen,
-    NonceFloorSeen,
     ObserveBlocks,
-    SessionKeySeen,
     SubaccountSeen,
 )
-from exchange.engine.booking import cancel
 from exchange.engine.chain_memory import Span, Undo
+from exchange.engine.controls import obey
 from exchange.engine.reverting import check_reopened
-from exchange.engine.state import Subaccount, Venue
+from exchange.engine.state import Venue
 from exchange.engine.treasury import deposit
 from exchange.events import (
     BatchConfirmed,
     BatchCut,
     BlocksObserved,
-    CancelReason,
     ClockAdvanced,
-    NonceFloorRaised,
     RejectReason,
-    SessionKeySet,
     SubaccountOpened,
 )
 
@@ -71,12 +65,6 @@ def _observe(venue: Venue, seen: AnyObservation) -> Undo:
             )
         case DepositSeen():
             deposit(venue, venue.subaccounts[seen.subaccount_id], seen.token, seen.amount)
-        case SessionKeySeen():
-            before = venue.session_keys.get((seen.owner, seen.key), 0)
-            _set_session_key(venue, seen)
-        case NonceFloorSeen():
-            before = venue.subaccounts[seen.subaccount_id].nonce_floor
-            _raise_nonce_floor(venue, venue.subaccounts[seen.subaccount_id], seen.floor)
         case BatchSeen():
             before = venue.batches.confirmed
             novated = venue.batches.confirm(seen.number)
@@ -84,31 +72,8 @@ def _observe(venue: Venue, seen: AnyObservation) -> Undo:
                 BatchConfirmed(number=seen.number, block=seen.block, transaction=seen.transaction)
             )
         case _:
-            assert_never(seen)
+            before = obey(venue, seen)
     return Undo(seen=seen, before=before, novated=novated)
-
-
-def _set_session_key(venue: Venue, seen: SessionKeySeen) -> None:
-    pair = (seen.owner, seen.key)
-    if seen.deadline:
-        venue.session_keys[pair] = seen.deadline
-    else:
-        venue.session_keys.pop(pair, None)
-    venue.emit(SessionKeySet(owner=seen.owner, key=seen.key, deadline=seen.deadline))
-    for subaccount_id in sorted(venue.owned.get(seen.owner, ())):
-        for order in list(venue.subaccounts[subaccount_id].open_orders.values()):
-            if order.terms.signer == seen.key and order.terms.deadline > seen.deadline:
-                cancel(venue, order, CancelReason.SESSION_KEY)
-
-
-def _raise_nonce_floor(venue: Venue, subaccount: Subaccount, floor: int) -> None:
-    subaccount.nonce_floor = max(subaccount.nonce_floor, floor)
-    venue.emit(
-        NonceFloorRaised(subaccount_id=subaccount.subaccount_id, floor=subaccount.nonce_floor)
-    )
-    for order in list(subaccount.open_orders.values()):
-        if order.terms.nonce < subaccount.nonce_floor:
-            cancel(venue, order, CancelReason.NONCE_FLOOR)
 
 
 def cut_batch(venue: Venue, state_hash: Callable[[], bytes]) -> None:

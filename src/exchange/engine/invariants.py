@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from exchange.engine.access import check_reaches
 from exchange.engine.combo_trading import implied, may_follow
 from exchange.engine.entry import has_room
 from exchange.engine.published import published_band
@@ -29,6 +30,7 @@ def check_venue(venue: Venue) -> None:
     assert all(amount > 0 for amount in venue.chain.missing.values())
     assert all(venue.subaccounts[orphan].owner == "" for orphan in venue.chain.orphans)
     assert not any(net.values()), f"positions do not net to zero: {net}"
+    check_reaches(venue)
     assert +longs == +Counter(venue.open_interest), "open interest is the sum of long positions"
     resting = sum(len(book) for book in venue.books.values())
     opened = [order for sub in venue.subaccounts.values() for order in sub.open_orders.values()]
@@ -99,6 +101,7 @@ def _check_subaccount(venue: Venue, subaccount: Subaccount) -> None:
         assert venue.orders[order_id] is order
         assert subaccount.orders[order.terms.nonce] is order
         assert order.terms.nonce >= subaccount.nonce_floor
+        assert order.terms.nonce not in subaccount.used_nonces
     resting_orders = {
         order_id: order
         for order_id, order in subaccount.open_orders.items()
@@ -125,6 +128,7 @@ def _check_quotes(venue: Venue, subaccount: Subaccount) -> None:
     if sheet is None:
         assert not quotes
         return
+    assert not quotes or sheet.terms.sheet_nonce >= subaccount.sheet_floor
     assert {order.order_id for order in quotes} <= set(sheet.order_ids)
     signed = sheet_orders(sheet.terms, sheet.quotes)
     for order_id in sheet.order_ids:

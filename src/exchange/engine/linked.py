@@ -5,6 +5,7 @@ orders of a link are of one subaccount, and each is checked before the first is 
 """
 
 from exchange.commands import PlaceLinked
+from exchange.engine.access import check_access
 from exchange.engine.armed import arm
 from exchange.engine.booking import cancel, margin_order
 from exchange.engine.checks import (
@@ -103,6 +104,9 @@ def _first_refused(
             margined.append(order.order_id)
     for order_id in margined:
         account.remove_order(order_id)
+    if found is None:
+        refusal = check_access(venue, subaccount, orders)
+        found = (orders[0], refusal) if refusal is not None else None
     return found
 
 

@@ -398,6 +398,8 @@ def _check_bid(venue: Venue, subaccount: Subaccount, terms: BidTerms) -> Refusal
     assert venue.parameters is not None
     if terms.nonce in subaccount.orders or terms.nonce in subaccount.used_nonces:
         return RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken"
+    if (subaccount.owner, terms.signer) in venue.access.scopes:
+        return RejectReason.OUTSIDE_KEY_SCOPE, "a key with a scope takes over no portfolios"
     if not 0 < terms.fraction <= RATIO_SCALE:
         return RejectReason.QUANTITY_NOT_POSITIVE, "a fraction lies above 0 and is at most 1"
     if venue.parameters.liquidation is None:

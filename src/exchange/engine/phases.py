@@ -18,7 +18,7 @@ from exchange.events import (
     InstrumentStatusChanged,
     RejectReason,
 )
-from exchange.fixed import to_nanoseconds
+from exchange.fixed import to_nanoseconds, to_seconds_down
 from exchange.matching.auction import AuctionOrder, AuctionPrices, Uncrossing, uncross
 from exchange.matching.book import OrderBook
 from exchange.matching.breaker import Breaker, strictest
@@ -84,7 +84,11 @@ def halt(venue: Venue, command: Halt) -> None:
 
 
 def resume(venue: Venue, command: Resume) -> None:
-    """Let what the command names go into its auction."""
+    """Let what the command names go into its auction, unless the guardian forbids it on chain."""
+    until = venue.access.paused_until
+    if to_seconds_down(venue.time_ns) < until:
+        venue.refuse(RejectReason.PAUSED, f"the guardian stopped new risk until {until}")
+        return
     breakers = _breakers(venue, command)
     for breaker in breakers:
         breaker.resume(venue.time_ns)

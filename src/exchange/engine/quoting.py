@@ -67,6 +67,8 @@ def _check_nonces(
     subaccount: Subaccount, terms: SheetTerms, orders: tuple[OrderTerms, ...]
 ) -> Refusal | None:
     newest = subaccount.sheet.terms.sheet_nonce if subaccount.sheet else 0
+    if terms.sheet_nonce < subaccount.sheet_floor:
+        return RejectReason.STALE_SHEET, f"sheets below {subaccount.sheet_floor} are void on chain"
     if terms.sheet_nonce < max(1, newest):
         return RejectReason.STALE_SHEET, f"sheet {terms.sheet_nonce} came after sheet {newest}"
     if terms.sheet_nonce == newest:

@@ -4,28 +4,24 @@ Nothing acknowledged is rewritten: orders and trades stand, only what the chain 
 taken back, the newest first. A deposit that never was may leave debts; then nothing may leave.
 """
 
-from typing import assert_never
-
 from exchange.commands import (
     BatchSeen,
     DepositSeen,
-    NonceFloorSeen,
     ObserveBlocks,
     RevertBlocks,
-    SessionKeySeen,
     SubaccountSeen,
 )
 from exchange.engine.booking import cancel
 from exchange.engine.chain_memory import Undo
 from exchange.engine.checks import Refusal
+from exchange.engine.controls import take_back as take_back_control
 from exchange.engine.state import Subaccount, Venue
 from exchange.engine.treasury import take_back
-from exchange.events import CancelReason, RejectReason, SessionKeySet, WithdrawalsHeld
+from exchange.events import CancelReason, RejectReason, WithdrawalsHeld
 from exchange.reversals import (
     BatchReverted,
     BlocksReverted,
     DepositReverted,
-    NonceFloorReverted,
     SubaccountReverted,
 )
 
@@ -73,17 +69,12 @@ def _undo(venue: Venue, undo: Undo) -> None:
             _disown(venue, venue.subaccounts[seen.subaccount_id])
         case DepositSeen():
             _take_deposit(venue, seen)
-        case SessionKeySeen():
-            _restore_key(venue, seen, undo.before)
-        case NonceFloorSeen():
-            venue.subaccounts[seen.subaccount_id].nonce_floor = undo.before
-            venue.emit(NonceFloorReverted(subaccount_id=seen.subaccount_id, floor=undo.before))
         case BatchSeen():
             venue.batches.confirmed = undo.before
             venue.batches.novated |= {(trade, maker): at for trade, maker, at in undo.novated}
             venue.emit(BatchReverted(number=seen.number))
         case _:
-            assert_never(seen)
+            take_back_control(venue, seen, undo.before)
 
 
 def _take_deposit(venue: Venue, seen: DepositSeen) -> None:
@@ -109,17 +100,3 @@ def _disown(venue: Venue, subaccount: Subaccount) -> None:
     subaccount.owner = ""
     subaccount.owner_key = venue.owner_key("")
     venue.emit(SubaccountReverted(subaccount_id=subaccount_id, owner=owner))
-
-
-def _restore_key(venue: Venue, seen: SessionKeySeen, deadline: int) -> None:
-    """A grant that never was takes the key's orders along; a lost revocation brings none back."""
-    pair = (seen.owner, seen.key)
-    if deadline:
-        venue.session_keys[pair] = deadline
-    else:
-        venue.session_keys.pop(pair, None)
-    venue.emit(SessionKeySet(owner=seen.owner, key=seen.key, deadline=deadline))
-    for subaccount_id in sorted(venue.owned.get(seen.owner, ())):
-        for order in list(venue.subaccounts[subaccount_id].open_orders.values()):
-            if order.terms.signer == seen.key and order.terms.deadline > deadline:
-                cancel(venue, order, CancelReason.SESSION_KEY)

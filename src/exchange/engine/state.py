@@ -27,6 +27,7 @@ from exchange.matching.triggers import TriggerBook
 from exchange.model import (
     Instrument,
     InstrumentStatus,
+    KeyScope,
     LiquidationStage,
     OrderStatus,
     OrderTerms,
@@ -113,6 +114,7 @@ class Subaccount:
         "owner_key",
         "reducing",
         "sheet",
+        "sheet_floor",
         "subaccount_id",
         "used_nonces",
     )
@@ -129,7 +131,9 @@ class Subaccount:
         self.open_orders: dict[int, Order] = {}  # by order_id, resting and waiting, as entered
         self.reducing: set[int] = set()  # of them those that are reduce-only
         self.sheet: Sheet | None = None
-        self.used_nonces: set[int] = set()  # forgotten orders that filled, and withdrawals
+        self.sheet_floor = 0  # lower sheets are void
+        # Of forgotten orders that filled, of withdrawals, and those that were canceled on chain.
+        self.used_nonces: set[int] = set()
 
     @property
     def cash(self) -> int:
@@ -151,7 +155,7 @@ class Subaccount:
             self.nonce_floor,
             self.account.state(),
             orders,
-            self.sheet,
+            (self.sheet, self.sheet_floor),
             sorted(self.used_nonces),
         )
 
@@ -326,6 +330,30 @@ class Treasury:
         )
 
 
+class Access:
+    """Who may act for whom and within which bounds, as the chain has it."""
+
+    __slots__ = ("keys", "passes", "paused_until", "scopes", "used")
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[str, str], int] = {}  # (owner, key): deadline
+        self.scopes: dict[tuple[str, str], KeyScope] = {}
+        # (owner, key, underlying_id): UTC day and what traded in it, of scoped keys
+        self.used: dict[tuple[str, str, int], tuple[int, int]] = {}
+        self.passes: dict[str, int] = {}  # owner: until
+        self.paused_until = 0
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content."""
+        return (
+            sorted((*key, deadline) for key, deadline in self.keys.items()),
+            [(*key, self.scopes[key]) for key in sorted(self.scopes)],
+            sorted((*key, *used) for key, used in self.used.items()),
+            sorted(self.passes.items()),
+            self.paused_until,
+        )
+
+
 class Batches:
     """Where the next settlement batch begins and what it would hold."""
 
@@ -381,7 +409,7 @@ class Venue:
         self.subaccounts: dict[int, Subaccount] = {}
         self.owner_keys: dict[str, int] = {}
         self.owned: dict[str, set[int]] = {}  # subaccounts by owner
-        self.session_keys: dict[tuple[str, str], int] = {}  # (owner, key): deadline
+        self.access = Access()
         self.treasury = Treasury()
         self.orders: dict[int, Order] = {}  # by order_id
         self.deadlines: list[tuple[int, int]] = []  # heap of (UTC second, order_id)
@@ -515,7 +543,7 @@ class Venue:
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],
                 self.treasury.state(),
-                sorted((*key, deadline) for key, deadline in self.session_keys.items()),
+                self.access.state(),
                 [(key, tuple(self.samples[key].samples)) for key in sorted(self.samples)],
                 (sorted(self.index_times_ns.items()), self.marks_time_ns),
                 self.published.state() if self.published else (),

@@ -5,12 +5,10 @@ from tests.venue import (
     FEE_ID,
     NS,
     START_S,
-    canceled,
     configuration,
     limits,
     names,
     open_venue,
-    placed_in,
     refusals,
 )
 
@@ -19,9 +17,7 @@ from exchange.commands import (
     BatchSeen,
     CutBatch,
     DepositSeen,
-    NonceFloorSeen,
     ObserveBlocks,
-    SessionKeySeen,
     SubaccountSeen,
 )
 from exchange.engine import Engine
@@ -29,12 +25,9 @@ from exchange.events import (
     BatchConfirmed,
     BatchCut,
     BlocksObserved,
-    CancelReason,
     ClockAdvanced,
     Deposited,
-    NonceFloorRaised,
     RejectReason,
-    SessionKeySet,
     SubaccountOpened,
 )
 
@@ -114,69 +107,6 @@ def test_a_subaccount_never_changes_hands(venue, ann):
     """The contract cannot say so; if a log did, stopping is better than believing it."""
     with pytest.raises(AssertionError, match="changes hands"):
         venue.observe(SubaccountSeen(subaccount_id=ann, owner="mallory"))
-
-
-# --- session keys and floors ---
-
-
-def test_a_session_key_trades_until_revoked(venue, ann):
-    """Revoking cancels what the key signed, and the key signs no more."""
-    deadline = venue.now_s + 7_200
-    (granted, _) = venue.observe(SessionKeySeen(owner="ann", key="key", deadline=deadline))
-    assert granted == SessionKeySet(owner="ann", key="key", deadline=deadline)
-    by_key = venue.sell(ann, 1, 2_500, signer="key")
-    by_owner = venue.sell(ann, 1, 2_510)
-    events = venue.observe(SessionKeySeen(owner="ann", key="key", deadline=0))
-    assert canceled(events) == [(10_000, CancelReason.SESSION_KEY)]
-    assert [o.order_id for o in venue.engine.open_orders(ann)] == [placed_in(by_owner).order_id]
-    assert venue.view(by_key).status.name == "CANCELED"
-    assert refusals(venue.sell(ann, 1, 2_500, signer="key")) == [R.UNAUTHORIZED_SIGNER]
-
-
-def test_a_shorter_grant_cancels_what_outlives_it(venue, ann):
-    """Orders whose deadline the key still covers stay."""
-    now = venue.now_s
-    venue.observe(SessionKeySeen(owner="ann", key="key", deadline=now + 7_200))
-    venue.sell(ann, 1, 2_500, signer="key", deadline=now + 600)
-    venue.sell(ann, 2, 2_500, signer="key", deadline=now + 601)
-    events = venue.observe(SessionKeySeen(owner="ann", key="key", deadline=now + 600))
-    assert canceled(events) == [(20_000, CancelReason.SESSION_KEY)]
-
-
-def test_revoking_touches_all_subaccounts_of_the_owner_only(venue, ann, bob):
-    """Keys belong to owners: bob's grant of the same key is his."""
-    also_ann = venue.fund("ann")
-    for owner in ("ann", "bob"):
-        venue.observe(SessionKeySeen(owner=owner, key="key", deadline=venue.now_s + 7_200))
-    for who in (ann, also_ann, bob):
-        venue.sell(who, 1, 2_500, signer="key")
-    events = venue.observe(SessionKeySeen(owner="ann", key="key", deadline=0))
-    assert len(canceled(events)) == 2
-    assert len(venue.engine.open_orders(bob)) == 1
-
-
-def test_revoking_an_unknown_key_is_a_fact_too(venue, ann):
-    """The chain allows it, so it changes nothing and stops nothing."""
-    events = venue.observe(SessionKeySeen(owner="ann", key="none", deadline=0))
-    assert names(events) == ["SessionKeySet", "BlocksObserved"]
-
-
-def test_a_nonce_floor_voids_orders_below_it(venue, ann):
-    """Resting ones are canceled, new ones refused; at the floor all is well."""
-    venue.sell(ann, 1, 2_500, nonce=10)
-    venue.sell(ann, 2, 2_500, nonce=20)
-    events = venue.observe(NonceFloorSeen(subaccount_id=ann, floor=20))
-    assert NonceFloorRaised(subaccount_id=ann, floor=20) in events
-    assert canceled(events) == [(10_000, CancelReason.NONCE_FLOOR)]
-    assert refusals(venue.sell(ann, 1, 2_500, nonce=19)) == [R.STALE_NONCE]
-    assert refusals(venue.sell(ann, 1, 2_500, nonce=21)) == []
-
-
-def test_a_nonce_floor_never_falls(venue, ann):
-    """An older log cannot lower it."""
-    venue.observe(NonceFloorSeen(subaccount_id=ann, floor=20))
-    events = venue.observe(NonceFloorSeen(subaccount_id=ann, floor=5))
-    assert NonceFloorRaised(subaccount_id=ann, floor=20) in events
 
 
 # --- batches ---

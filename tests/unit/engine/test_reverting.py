@@ -200,7 +200,7 @@ def test_what_comes_again_leaves_no_trace(data):
         if venue.block() != marks[-1]:
             marks.append(venue.block())
     cash = {number: venue.cash(number) for number in venue.engine.subaccounts}
-    keys, confirmed = dict(venue.engine._venue.session_keys), venue.engine.confirmed_batch
+    keys, confirmed = dict(venue.engine._venue.access.keys), venue.engine.confirmed_batch
     floors = {n: one.nonce_floor for n, one in venue.engine.subaccounts.items()}
     to = data.draw(st.sampled_from(marks))
     spans = [span for span in venue.engine._venue.chain.spans if span.last_block > to[0]]
@@ -211,7 +211,7 @@ def test_what_comes_again_leaves_no_trace(data):
     for span in spans:
         assert refusals(venue.observe(*(undo.seen for undo in span.undos))) == []
     assert {number: venue.cash(number) for number in venue.engine.subaccounts} == cash
-    assert venue.engine._venue.session_keys == keys
+    assert venue.engine._venue.access.keys == keys
     assert venue.engine.confirmed_batch == confirmed
     assert {n: one.nonce_floor for n, one in venue.engine.subaccounts.items()} == floors
     assert venue.twin().state_hash() == venue.engine.state_hash()

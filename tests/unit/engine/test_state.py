@@ -18,7 +18,7 @@ def test_the_encoding_does_not_depend_on_the_order_of_dicts():
     for venue in (one, other):
         venue.fund("ann")
     state = other.engine._venue
-    for name in ("instruments", "statuses", "books", "subaccounts", "samples", "session_keys"):
+    for name in ("instruments", "statuses", "books", "subaccounts", "samples"):
         held = getattr(state, name)
         setattr(state, name, dict(reversed(held.items())))
     assert one.engine._venue.encoded() == state.encoded()
