@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from exchange.bootstrap.keeper_app import keeper
 from exchange.bootstrap.logs import configure_logs
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings, SettingsInvalid, load_settings
@@ -114,6 +115,8 @@ def bench(
 
     run_bench(name, json_file)
 
+
+app.add_typer(keeper, name="keeper")
 
 admin = typer.Typer(help="An operator's actions on a running venue.", no_args_is_help=True)
 parameters = typer.Typer(help="Parameters as one versioned object.", no_args_is_help=True)

@@ -28,6 +28,7 @@ from exchange.api.errors import (
     Unauthorized,
 )
 from exchange.api.gateway import Gateway, submit
+from exchange.api.methods_settlement import PendingPostsBody
 from exchange.api.parameters import ApplyBody, ChangeBody, DrawMarks
 from exchange.api.ports import EngineState, Sequencer
 from exchange.api.schemas import check_json, param_of
@@ -143,6 +144,13 @@ class AdminEndpoints:
         figures = _decode(await _body(request), dict[str, Any])
         self._relayer = RelayerReport(received_ns=self._sequencer.now_ns(), figures=figures)
         return _answer({"received_ns": self._relayer.received_ns})
+
+    async def pending_posts(self, request: Request) -> Response:
+        """Take what the relayer cannot get in, to be shown to keepers."""
+        found = _decode(await _body(request), PendingPostsBody).posts
+        if self._gateway is not None:
+            self._gateway.pending_posts = found
+        return _answer({"posts": len(found)})
 
     async def liquidations(self, _: Request) -> Response:
         """Every liquidation that runs, with all figures; amounts in micro-USDC."""
@@ -273,6 +281,7 @@ def create_admin_app(
         ("/admin/set_speed_bump", endpoints.set_speed_bump),
         ("/admin/reset_index", endpoints.reset_index),
         ("/admin/relayer", endpoints.relayer),
+        ("/admin/pending_posts", endpoints.pending_posts),
         ("/admin/parameters/preview", endpoints.preview_parameters),
         ("/admin/parameters/apply", endpoints.apply_parameters),
     ):

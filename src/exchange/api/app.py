@@ -49,6 +49,7 @@ from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
 from exchange.api.methods_quotes import QUOTES
 from exchange.api.methods_risk import RISK
+from exchange.api.methods_settlement import SETTLEMENT
 from exchange.api.ports import Entry, History, Sequencer
 from exchange.api.schemas import Params, query_to_json
 from exchange.api.settings import GatewaySettings
@@ -61,6 +62,7 @@ METHODS: Final[list[Method[Any]]] = [
     *MARKET,
     *FUNDING,
     *RISK,
+    *SETTLEMENT,
     *PRIVATE,
     *COMBOS,
     *MONEY,

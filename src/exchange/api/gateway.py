@@ -121,6 +121,7 @@ class Gateway:
         self.connections: set[Connection] = set()
         self.account_cancels: set[str] = set()  # whose every line cancels all: Session.account
         self.counters = Counters()
+        self.pending_posts: tuple[msgspec.Struct, ...] = ()  # what the relayer cannot get in
         self._entering: dict[int, asyncio.Future[None]] = {}  # orders at a speed bump, by id
         self._broken = False
         self._unsubscribe: Callable[[], None] | None = None

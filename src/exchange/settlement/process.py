@@ -25,6 +25,7 @@ from exchange.settlement.errors import ChainError, ChainUnavailable, NodeRefused
 from exchange.settlement.feed import Feed
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.novator import NovationSink, Novator
+from exchange.settlement.pending import PendingPost, PendingPosts
 from exchange.settlement.reconciler import Reconciler
 from exchange.settlement.relayer import Relayer, RelayerOptions
 from exchange.settlement.risk_root import RiskDesk
@@ -120,6 +121,7 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
                 "novated": relayer.novated,
                 "reorganisations": feed.reverted_blocks,
             },
+            PendingPosts(outbox).read,
         )
         if settings.metrics_port:
             stack.enter_context(reporter.listening(settings.metrics_host, settings.metrics_port))
@@ -145,9 +147,12 @@ class Reporter:
         reader: StatusReader,
         sink: AdminSink,
         figures: Callable[[], Mapping[str, int]] = dict,
+        waiting: Callable[[], tuple[PendingPost, ...]] = tuple,
     ) -> None:
         self._reader = reader
         self._figures = figures  # what other parts of the process found
+        self._waiting = waiting  # what keepers may post
+        self._shown: tuple[PendingPost, ...] = ()
         self._sink = sink
         self._metrics = RelayerMetrics()
         self._next = 0.0
@@ -165,6 +170,10 @@ class Reporter:
             self._alarms = status.alarms
         self._next = time.monotonic() + _REPORT_S
         self._sink.report(status)
+        waiting = self._waiting()
+        if waiting or self._shown:
+            self._sink.show(waiting)
+        self._shown = waiting
         return True
 
     @contextlib.contextmanager

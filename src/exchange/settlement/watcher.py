@@ -17,6 +17,7 @@ from exchange.commands import HoldWithdrawals, Novate, ObserveBlocks, RevertBloc
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ChainError, ChainUnavailable, ReorgDetected
+from exchange.settlement.pending import PendingPost
 
 _POST_TIMEOUT_S: Final = 10.0
 _BLOCKS_AT_ONCE: Final = 500  # nodes bound the span of a log query
@@ -66,6 +67,10 @@ class AdminSink:
         """Let no money leave a subaccount on which journal and chain disagree."""
         what = f"to hold withdrawals of subaccount {command.subaccount_id}"
         self._post("/admin/hold_withdrawals", msgspec.json.encode(command), what)
+
+    def show(self, posts: tuple[PendingPost, ...]) -> None:
+        """Show keepers what waits for the chain."""
+        self._post("/admin/pending_posts", msgspec.json.encode({"posts": posts}), "pending posts")
 
     def report(self, status: msgspec.Struct) -> None:
         """Show operators where settlement stands."""

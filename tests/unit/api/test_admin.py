@@ -57,6 +57,8 @@ ROUTES = [
     ("POST", "/admin/resume"),
     ("POST", "/admin/reset_index"),
     ("POST", "/admin/relayer"),
+    ("POST", "/admin/pending_posts"),
+    ("POST", "/admin/revert_blocks"),
     ("POST", "/admin/parameters/preview"),
     ("POST", "/admin/parameters/apply"),
     ("GET", "/nothing"),

@@ -12,6 +12,7 @@ import pytest
 from exchange.journal import Journal, JournalUnavailable
 from exchange.settlement import process
 from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable
+from exchange.settlement.pending import PendingPost
 from exchange.settlement.process import Backoff, Reporter
 from exchange.settlement.status import RelayerStatus
 
@@ -101,6 +102,7 @@ class Pictures:
     def __init__(self) -> None:
         self.alarms: tuple[str, ...] = ()
         self.reported: list[RelayerStatus] = []
+        self.shown: list[int] = []
 
     def read(self) -> RelayerStatus:
         numbers = dict.fromkeys(RelayerStatus.__struct_fields__, 7)
@@ -109,6 +111,9 @@ class Pictures:
 
     def report(self, status: RelayerStatus) -> None:
         self.reported.append(status)
+
+    def show(self, posts: tuple[PendingPost, ...]) -> None:
+        self.shown.append(len(posts))
 
 
 def test_operators_get_a_picture_every_other_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +125,18 @@ def test_operators_get_a_picture_every_other_second(monkeypatch: pytest.MonkeyPa
     clock.now += 2.0
     assert reporter.step()
     assert [status.alarms for status in pictures.reported] == [(), ("balance_low",)]
+
+
+def test_keepers_are_shown_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While something does, and once more when nothing does any more."""
+    clock, pictures = Clock(monkeypatch), Pictures()
+    post = PendingPost(key="batch:1", kind="batch", to="0x", data="0x", waiting_s=11)
+    rounds = iter([(), (post,), (post,), (), ()])
+    reporter = Reporter(pictures, pictures, waiting=lambda: next(rounds))  # type: ignore[arg-type]
+    for _ in range(5):
+        clock.now += 2.0
+        assert reporter.step()
+    assert pictures.shown == [1, 1, 0]
 
 
 def test_the_listener_serves_and_ends() -> None:

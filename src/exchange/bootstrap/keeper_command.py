@@ -1,0 +1,164 @@
+"""`exchange keeper ...`: reads what a keeper needs, runs it, prints its books.
+
+Nothing here knows the venue from inside: a URL, a node, a key from EXCHANGE_KEEPER_KEY.
+"""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from exchange.bootstrap.processes import StartFailed
+from exchange.keepers.ethereum import Ethereum, GasLimits
+from exchange.keepers.force_exit import ExitOrder, ForceExitKeeper
+from exchange.keepers.liquidate import BidRules, LiquidateKeeper
+from exchange.keepers.posts import PostKeeper, RealiseKeeper
+from exchange.keepers.runner import Books, Limits, Runner, Several
+from exchange.keepers.runner import Keeper as AnyKeeper
+from exchange.keepers.strategy import StepKeeper, StrategyKeeper, read_step, read_strategy
+from exchange.sdk import AsyncClient, Keeper, SdkError
+from exchange.signing import address_of
+
+KEY_VARIABLE: Final = "EXCHANGE_KEEPER_KEY"
+
+
+class KeeperSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the venue and the node are, whose key signs, and what bounds the run."""
+
+    url: str
+    rpc_url: str
+    limits: Limits
+    fee_cap_gwei: int = 200
+    subaccount_id: int = 0
+    json_file: Path | None = None
+
+
+Build = Callable[[KeeperSettings, AsyncClient, Ethereum], Awaitable[AnyKeeper]]
+
+
+def run_posts(settings: KeeperSettings, name: str, patience_s: int) -> int:
+    """Put on chain what waits: `settle`, `funding`, `expire` (which pays positions off too)."""
+
+    async def build(_: KeeperSettings, client: AsyncClient, chain: Ethereum) -> AnyKeeper:
+        posts = PostKeeper(name, client, patience_s=patience_s)
+        if name != "expire":
+            return posts
+        only = (settings.subaccount_id,) if settings.subaccount_id else ()
+        return Several("expire", (posts, RealiseKeeper(client, chain, subaccount_ids=only)))
+
+    return run_keeper(settings, build, signs_in=False)
+
+
+def run_liquidate(settings: KeeperSettings, rules: BidRules) -> int:
+    """Bid in liquidation auctions."""
+
+    async def build(_: KeeperSettings, client: AsyncClient, __: Ethereum) -> AnyKeeper:
+        assert isinstance(client, Keeper)
+        return LiquidateKeeper(client, rules)
+
+    return run_keeper(settings, build)
+
+
+def run_force_exit(settings: KeeperSettings, coin: str, amount: int, recipient: str) -> int:
+    """Ask for money on chain, and end the venue where nobody pays it."""
+
+    async def build(_: KeeperSettings, client: AsyncClient, chain: Ethereum) -> AnyKeeper:
+        domain = await client.domain()
+        tokens = {"USDC": domain.collateral, **domain.collaterals}
+        if coin not in tokens:
+            raise StartFailed(f"no token {coin}: there are {', '.join(tokens)}")
+        order = ExitOrder(
+            clearing=domain.verifying_contract,
+            subaccount_id=settings.subaccount_id,
+            token=tokens[coin],
+            amount=amount,
+            recipient=recipient or chain.address,
+        )
+        return ForceExitKeeper(chain, order)
+
+    return run_keeper(settings, build, signs_in=False)
+
+
+def run_strategy(settings: KeeperSettings, file: Path) -> int:
+    """Trade by a user's own strategy."""
+    python = file.suffix == ".py"
+    strategy = None if python else read_strategy(file)
+    if strategy is not None:
+        settings = msgspec.structs.replace(settings, subaccount_id=strategy.subaccount_id)
+
+    async def build(_: KeeperSettings, client: AsyncClient, __: Ethereum) -> AnyKeeper:
+        if strategy is None:
+            return StepKeeper(client, read_step(file))
+        return StrategyKeeper(client, strategy, file.with_suffix(".fired.json"))
+
+    return run_keeper(settings, build)
+
+
+def run_keeper(settings: KeeperSettings, build: Build, *, signs_in: bool = True) -> int:
+    """Run until its limits or SIGTERM end it; 0 unless it cannot even start."""
+    try:
+        books = asyncio.run(_run(settings, build, signs_in=signs_in))
+    except SdkError as error:
+        raise StartFailed(str(error)) from error
+    _show(books, settings.json_file)
+    return 0
+
+
+async def _run(settings: KeeperSettings, build: Build, *, signs_in: bool) -> Books:
+    key = _key(needed=signs_in or not settings.limits.dry_run)
+    limits = GasLimits(fee_cap=settings.fee_cap_gwei * 10**9)
+    chain = Ethereum(settings.rpc_url, key, limits)
+    client = Keeper(
+        settings.url,
+        key if signs_in else None,
+        subaccount_id=settings.subaccount_id or None,
+        transport="http",
+    )
+
+    async def ether_price() -> Decimal:
+        return await client.index_price("eth_usdc")
+
+    await client.start()
+    runner = Runner(await build(settings, client, chain), settings.limits, chain, ether_price)
+    running = asyncio.create_task(runner.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        pass
+    finally:
+        await client.stop()
+        await chain.stop()
+    return runner.books
+
+
+def _key(*, needed: bool) -> bytes:
+    text = os.environ.get(KEY_VARIABLE, "").removeprefix("0x")
+    if not text and not needed:
+        return b""
+    try:
+        key = bytes.fromhex(text)
+        address_of(key)
+    except ValueError:
+        raise StartFailed(f"{KEY_VARIABLE} holds no private key in hex") from None
+    return key
+
+
+def _show(books: Books, json_file: Path | None) -> None:
+    figures: dict[str, Any] = msgspec.to_builtins(books) | {"profit": str(books.profit)}
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
+    table = Table(title="keeper", show_header=False)
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), str(value))
+    Console().print(table)
