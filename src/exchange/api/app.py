@@ -36,6 +36,7 @@ from exchange.api.gateway import Caller, Gateway
 from exchange.api.key_auth import SignedRequest
 from exchange.api.key_store import KeyStore
 from exchange.api.listener import bounded_protocol
+from exchange.api.methods_charts import CHARTS
 from exchange.api.methods_combos import COMBOS
 from exchange.api.methods_disconnect import DISCONNECT
 from exchange.api.methods_funding import FUNDING
@@ -60,6 +61,7 @@ CLOSE_TIMEOUT_S: Final = 1.0
 METHODS: Final[list[Method[Any]]] = [
     *PUBLIC,
     *MARKET,
+    *CHARTS,
     *FUNDING,
     *RISK,
     *SETTLEMENT,

@@ -226,6 +226,13 @@ class Gateway:
                 return underlying.underlying_id
         raise UnknownInstrument(f"no index {name}", "index_name")
 
+    def underlying_of(self, currency: str) -> int:
+        """The underlying that a currency names."""
+        for underlying in self.configured().underlyings:
+            if underlying.name == currency.upper():
+                return underlying.underlying_id
+        raise UnknownInstrument(f"no currency {currency}", "currency")
+
     def select(
         self, currency: str, kind: str = "any", *, expired: bool = False
     ) -> list[Instrument]:

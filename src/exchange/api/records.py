@@ -5,6 +5,7 @@ lives on (orders, positions), frozen where it happened (trades).
 """
 
 import struct
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Final
 
@@ -262,6 +263,10 @@ class Marks(msgspec.Struct, frozen=True, dict=True):
     def _row(self) -> struct.Struct:
         count = len(self.command.instrument_ids)
         return struct.Struct(f"<{len(self.command.rows) // _INT64_BYTES // count}q")
+
+    def mark_prices(self) -> Iterator[int]:
+        """Mark prices in the order of `command.instrument_ids`, micro-USDC."""
+        return (row[0] for row in self._row.iter_unpack(self.command.rows))
 
     def mark(self, instrument_id: int) -> Mark | None:
         """The row of an instrument, or None where this epoch has none."""

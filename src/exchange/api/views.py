@@ -16,6 +16,7 @@ from exchange.api.book_view import BookDelta, BookView
 from exchange.api.funding_view import FundingView
 from exchange.api.owners import Owners
 from exchange.api.ports import Entry
+from exchange.api.price_history import PriceHistory
 from exchange.api.records import (
     Batch,
     Delivery,
@@ -103,6 +104,7 @@ class VenueView:
         self.index_prices: dict[int, tuple[int, int]] = {}  # price, time_ns
         self.marks: Marks | None = None
         self.funding = FundingView()
+        self.history = PriceHistory()
         self.deliveries: list[Delivery] = []
         self.batches: list[Batch] = []
         self.withdrawals: dict[tuple[int, int], PaidWithdrawal] = {}
@@ -245,11 +247,13 @@ class VenueView:
 
     def _on_index(self, event: ev.IndexUpdated) -> None:
         self.index_prices[event.underlying_id] = (event.index_price, self.time_ns)
+        self.history.note_index(self.time_ns, event.underlying_id, event.index_price)
         self._touched.indices.add(event.underlying_id)
 
     def _on_marks(self, _: ev.MarksUpdated) -> None:
         assert isinstance(self._command, UpdateMarks)
         self.marks = Marks(self._command, self.time_ns)
+        self.history.note_marks(self.marks)
         self._touched.marks = True
 
     def _on_cash(self, event: ev.Deposited | DepositReverted) -> None:
