@@ -53,10 +53,10 @@ def batch_words(data: bytes) -> tuple[tuple[Any, ...], bytes]:
 
 @cache
 def posted_words(data: bytes) -> tuple[int, int, int]:
-    """(underlying, expiry, price), (instrument, ordinal, index), or (0, 0, epoch)."""
+    """(underlying, expiry, price), (instrument, ordinal, index), or (0, epoch, time)."""
     if data[:4] == ROOT_SELECTOR:
-        [(epoch, *_), *_] = decode(ROOT_TYPES, data[4:])
-        return 0, 0, epoch
+        [(epoch, time_s, *_), *_] = decode(ROOT_TYPES, data[4:])
+        return 0, epoch, time_s
     if data[:4] == FUNDING_SELECTOR:
         [(instrument, ordinal, _, index), _] = decode(FUNDING_TYPES, data[4:])
         return instrument, ordinal, index
@@ -168,10 +168,6 @@ class FakeChain:
     ) -> bool:
         if tx.data[:4] != SETTLE_SELECTOR:
             *key, price = posted_words(tx.data)
-            if tx.data[:4] == ROOT_SELECTOR:
-                newer = price > prices.get((0, 0), 0)
-                prices[0, 0] = max(price, prices.get((0, 0), 0))
-                return newer
             fresh = tuple(key) not in prices
             prices.setdefault((key[0], key[1]), price)
             return fresh
@@ -283,7 +279,10 @@ class FakeChain:
         return self._replay()[1].get((instrument_id, ordinal))
 
     def risk_epoch(self) -> int:
-        return self._replay()[1].get((0, 0), 0)
+        return max((epoch for number, epoch in self._replay()[1] if number == 0), default=0)
+
+    def marks_time(self, epoch: int) -> int | None:
+        return self._replay()[1].get((0, epoch))
 
     def token_held(self, subaccount_id: int, token: str, block: object = "latest") -> int:
         return self.held.get((subaccount_id, token), 0)

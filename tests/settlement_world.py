@@ -271,7 +271,7 @@ class Script:
         return self.add(ExpireInstruments(underlying_id=1, expiry=self.expiry), *events)
 
     def mark(self, epoch: int, root: bytes = b"\x0e" * 32) -> None:
-        """An epoch of marks is in force; it holds an index alone."""
+        """An epoch of marks is published; it holds an index alone."""
         update = UpdateMarks(
             epoch=epoch,
             root=root,
@@ -282,7 +282,7 @@ class Script:
             instrument_ids=(),
             rows=b"",
         )
-        self.add(update, MarksUpdated(epoch=epoch, root=root))
+        self.add(update, MarksUpdated(epoch=epoch, root=root, published=True))
 
     def post(self, command: ObserveBlocks) -> None:
         """What the exchange does with the watcher's blocks."""

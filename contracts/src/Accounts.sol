@@ -5,7 +5,14 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {Debts} from "./Debts.sol";
 import {Payoffs} from "./Payoffs.sol";
-import {IClearing, Order, Position, QuoteSheet, Withdrawal} from "./interfaces/IClearing.sol";
+import {
+    IClearing,
+    Order,
+    Position,
+    PriceBands,
+    QuoteSheet,
+    Withdrawal
+} from "./interfaces/IClearing.sol";
 import {ICustody, ILedger} from "./interfaces/ICustody.sol";
 import {IHoldings} from "./interfaces/IMargin.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
@@ -102,6 +109,11 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     }
 
     // ---- views
+
+    /// @inheritdoc IClearing
+    function priceBands() external view returns (PriceBands memory) {
+        return _priceBands;
+    }
 
     /// @inheritdoc IClearing
     function account(uint64 subaccountId) external view returns (address owner, int96 cash) {

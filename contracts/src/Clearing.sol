@@ -8,7 +8,8 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 import {Accounts} from "./Accounts.sol";
 import {Custody} from "./Custody.sol";
 import {Storage} from "./Storage.sol";
-import {Batch, IClearing, Modules, Terms} from "./interfaces/IClearing.sol";
+import {Batch, IClearing, Modules, PriceBands, Terms} from "./interfaces/IClearing.sol";
+import {BandLib} from "./libraries/BandLib.sol";
 
 /// @title Clearing: the ledger and its doors
 /// @dev A door decides who may enter; the work behind it is a module's, whose code runs in this
@@ -30,6 +31,13 @@ contract Clearing is Accounts, AccessManaged, ReentrancyGuard {
     function settle(Batch calldata batch) external restricted nonReentrant {
         _run(SETTLER);
         if (batch.withdrawals.length != 0) _run(PAYMENTS);
+    }
+
+    /// @inheritdoc IClearing
+    function setPriceBands(PriceBands calldata bands) external restricted {
+        if (!BandLib.withinBounds(bands)) revert BandsOutOfBounds();
+        _priceBands = bands;
+        emit PriceBandsSet(bands);
     }
 
     // ---- inside

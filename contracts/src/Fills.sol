@@ -9,6 +9,7 @@ import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
 import {Payoffs} from "./Payoffs.sol";
 import {Batch, Funding, Leg, Position, QuoteSheet, SignedSheet} from "./interfaces/IClearing.sol";
+import {BandLib, BandsNow} from "./libraries/BandLib.sol";
 import {ComboLib} from "./libraries/ComboLib.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {Index, IndexLib} from "./libraries/IndexLib.sol";
@@ -31,6 +32,7 @@ import {PackedLib} from "./libraries/PackedLib.sol";
 /// runs them in `seq` order and stores the outcome. Nothing here moves an account without a
 /// signature that is good for it, or creates cash or positions.
 abstract contract Fills is Payoffs {
+    using BandLib for BandsNow;
     using DelayedLib for Delayed;
     using IndexLib for Index;
     using LedgerLib for AccountNow;
@@ -50,6 +52,7 @@ abstract contract Fills is Payoffs {
         uint256[] legsHashes; // by combo
         uint256[] touched; // combo orders that the command under way fills
         uint256 touchedCount;
+        BandsNow bands; // zero where none are in force
         Delayed always; // the owner's authority
         PositionNow noPosition; // of combo orders
         ComboNow noCombo; // of plain orders
@@ -88,6 +91,9 @@ abstract contract Fills is Payoffs {
         run.domain = _domainSeparatorV4();
         run.always = Delayed(type(uint64).max, type(uint64).max, 0);
 
+        if (batch.fills.length != 0 && _priceBands.optionRate != 0) {
+            run.bands = BandLib.load(_priceBands, ORACLE, batch.header.riskEpoch, batch.marks);
+        }
         _applyFundings(batch.fundings);
         _loadAccount(run.ledger, FEE_ACCOUNT); // always at place 0
         _loadCombos(run, batch.combos, count);
@@ -350,6 +356,8 @@ abstract contract Fills is Payoffs {
         if (instrument != wanted) revert InstrumentMismatch();
         if (makerSells == takerSells) revert SameSide();
         if (InstrumentLib.expiredAt(instrument, match_.timeOf())) revert InstrumentExpired();
+        BandsNow bands = run.bands;
+        if (BandsNow.unwrap(bands) != 0) bands.check(instrument, price, match_.timeOf());
 
         // forge-lint: disable-next-line(unsafe-typecast)
         int256 signed = makerSells ? -int256(quantity) : int256(quantity);

@@ -90,13 +90,16 @@ contract Oracle is IOracle, EIP712 {
         external
     {
         if (block.timestamp > risk.deadline) revert DeadlinePassed();
-        if (risk.epoch <= _epoch) revert EpochNotNewer();
-        if (risk.time < _marks[_epoch].time || risk.time == 0) revert TimeFell();
+        if (_marks[risk.epoch].time != 0) revert EpochPosted(risk.epoch);
+        bool newest = risk.epoch > _epoch;
+        uint64 last = _marks[_epoch].time;
+        bool inOrder = newest ? risk.time >= last : risk.time <= last;
+        if (!inOrder || risk.time == 0) revert TimeFell();
         if (risk.time > block.timestamp + MAX_CLOCK_SKEW) revert TimeTooLate();
         if (MarksLib.rootOf(marks) != risk.marksRoot) revert WrongMarksRoot();
         _requireQuorum(hashRiskRoot(risk), signatures);
 
-        (_epoch, _root) = (risk.epoch, risk.root);
+        if (newest) (_epoch, _root) = (risk.epoch, risk.root);
         _marks[risk.epoch] = PostedMarks(risk.time, risk.marksRoot);
         emit RiskRootPosted(risk.epoch, risk.time, risk.root, risk.marksRoot);
         emit MarksPosted(risk.epoch, marks);

@@ -5,7 +5,7 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
-import {IClearing, IClearingBase, Position, Terms} from "./interfaces/IClearing.sol";
+import {IClearing, IClearingBase, Position, PriceBands, Terms} from "./interfaces/IClearing.sol";
 import {ICustody} from "./interfaces/ICustody.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
@@ -75,6 +75,7 @@ abstract contract Storage is IClearingBase, EIP712 {
     mapping(uint64 subaccountId => Credits) internal _credits;
     InterestWindow internal _interestWindow;
     mapping(uint64 subaccountId => bool) internal _standard; // margined position by position
+    PriceBands internal _priceBands;
 
     constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
         if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();

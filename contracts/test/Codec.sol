@@ -12,6 +12,7 @@ import {
     SignedSheet,
     Withdraw
 } from "../src/interfaces/IClearing.sol";
+import {MarksProof} from "../src/libraries/MarksLib.sol";
 import {PackedLib} from "../src/libraries/PackedLib.sol";
 
 /// @dev An order with its 65 byte signature r, s, v; or, for a leaf of a quote sheet, with one word
@@ -45,6 +46,7 @@ struct Batch {
     Payoff[] payoffs;
     Withdraw[] withdrawals;
     Interest[] interests;
+    MarksProof marks;
 }
 
 /// @dev Packs batches as PackedLib reads them: the slow twin of settlement/packed.py.
@@ -78,7 +80,8 @@ abstract contract Codec {
             fundings: batch.fundings,
             payoffs: batch.payoffs,
             withdrawals: batch.withdrawals,
-            interests: batch.interests
+            interests: batch.interests,
+            marks: batch.marks
         });
     }
 

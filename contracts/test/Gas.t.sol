@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Batch as PackedBatch, Order, SignedSheet} from "../src/interfaces/IClearing.sol";
+import {
+    Batch as PackedBatch,
+    Order,
+    PriceBands,
+    SignedSheet
+} from "../src/interfaces/IClearing.sol";
+import {RiskRoot} from "../src/interfaces/IOracle.sol";
+import {MarksLib} from "../src/libraries/MarksLib.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch, Fill, SignedOrder} from "./Codec.sol";
 
@@ -40,6 +47,38 @@ contract GasTest is ClearingTest {
             emit log_named_uint("  of it calldata", calldataGas(abi.encode(batch)) / sizes[i]);
         }
         assertTrue(perFill <= 60_000, "gas per fill of a batch of 200");
+    }
+
+    /// @dev The marks of 20 instruments among 432, each batch with one multiproof.
+    /// forge-config: default.isolate = true
+    function test_price_bands_are_logged() public {
+        bytes memory marks = abi.encodePacked(MarksLib.indexId(1), int64(100_000e6));
+        uint256[] memory places = new uint256[](1 + INSTRUMENTS);
+        for (uint64 i = 0; i < 431; i++) {
+            uint64 id = option(1, EXPIRY, 50_000_00 + 100_00 * i, false);
+            if (i % 10 == 0 && i / 10 < INSTRUMENTS) places[1 + i / 10] = 1 + i;
+            marks = abi.encodePacked(marks, id, int64(10_000e6));
+        }
+        uint64 now_ = uint64(block.timestamp);
+        RiskRoot memory risk = RiskRoot(1, now_, "rows", marksRootOf(marks), now_);
+        bytes[] memory signatures = quorum(oracle.hashRiskRoot(risk));
+        oracle.postRiskRoot(risk, marks, signatures);
+        emit log_named_uint("gas of a root with 432 marks", vm.lastCallGas().gasTotalUsed);
+        PackedBatch memory without = packed(randomBatch(200));
+        vm.prank(relayer);
+        clearing.settle(without);
+        emit log_named_uint(
+            "gas per fill, fills=200, without bands", vm.lastCallGas().gasTotalUsed / 200
+        );
+        clearing.setPriceBands(PriceBands(2e17, 2e17, 900));
+        Batch memory loose = randomBatch(200);
+        (loose.header.riskEpoch, loose.marks) = (1, marksProof(marks, places));
+        PackedBatch memory batch = packed(loose);
+        vm.prank(relayer);
+        clearing.settle(batch);
+        uint256 perFill = vm.lastCallGas().gasTotalUsed / 200;
+        emit log_named_uint("gas per fill, fills=200, with bands", perFill);
+        assertTrue(perFill <= 60_000, "gas per fill with bands");
     }
 
     /// @dev Each maker has one sheet with both sides of every instrument; takers sign each order.

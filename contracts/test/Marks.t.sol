@@ -25,14 +25,16 @@ contract MarksTest is ClearingTest {
     }
 
     /// @dev Another price, another instrument, another place: each gives another root.
-    function test_a_changed_proof_leads_elsewhere(uint8 count, uint256 chosen, uint16 at, bytes1 to)
-        public
-        view
-    {
+    function test_a_changed_proof_leads_elsewhere(
+        uint8 count,
+        uint256 chosen,
+        uint16 which,
+        bytes1 to
+    ) public view {
         bytes memory marks = marksOf(2 + count % 60);
         MarksProof memory proof = marksProof(marks, placesOf(marks, chosen));
         // the price of one mark: ids keep ascending
-        uint256 place = 16 * (at % (proof.marks.length / 16)) + 8 + at % 8;
+        uint256 place = 16 * (which % (proof.marks.length / 16)) + 8 + which % 8;
         vm.assume(proof.marks[place] != to);
         proof.marks[place] = to;
         assertTrue(reader.rootOf(proof) != marksRootOf(marks), "another price");

@@ -186,10 +186,37 @@ contract PostRiskRootTest is ClearingTest {
         oracle.marksOf(other);
     }
 
-    function test_an_epoch_that_is_not_newer_is_refused(uint64 first, uint64 second) public {
+    function test_an_epoch_is_posted_once(uint64 first, uint64 second) public {
         first = uint64(bound(first, 1, type(uint64).max));
         post(risk_(first, START));
-        refusedWith(risk_(uint64(bound(second, 0, first)), START), IOracle.EpochNotNewer.selector);
+        bytes memory error_ = abi.encodeWithSelector(IOracle.EpochPosted.selector, first);
+        bytes[] memory signatures = quorum(oracle.hashRiskRoot(risk_(first, START)));
+        vm.expectRevert(error_);
+        oracle.postRiskRoot(risk_(first, START), marks, signatures);
+        second = uint64(bound(second, 0, type(uint64).max));
+        vm.assume(second != first);
+        post(risk_(second, START));
+        (uint64 epoch,,) = oracle.latestRiskRoot();
+        assertEq(first > second ? first : second, epoch, "the latest is the highest");
+    }
+
+    /// @dev A reorganisation may bring a later epoch first; the batch before it still needs its
+    /// own.
+    function test_a_lower_epoch_adds_its_marks_and_changes_nothing_else() public {
+        vm.warp(START + 10);
+        post(risk_(9, START + 10));
+        RiskRoot memory late = risk_(4, START + 11);
+        refusedWith(late, IOracle.TimeFell.selector);
+        late.time = START + 5;
+        late.root = "another";
+        post(late);
+        (uint64 time, bytes32 root) = oracle.marksOf(4);
+        assertEq(START + 5, time, "time");
+        assertEq(marksRoot, root, "marks");
+        (uint64 epoch, uint64 latest, bytes32 rows) = oracle.latestRiskRoot();
+        assertEq(9, epoch, "epoch");
+        assertEq(START + 10, latest, "time of the latest");
+        assertEq(bytes32("root"), rows, "rows");
     }
 
     function test_time_never_falls_nor_leads_the_block() public {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {MarksProof} from "../libraries/MarksLib.sol";
 import {ICustody, ILedger} from "./ICustody.sol";
 import {IHoldings} from "./IMargin.sol";
 import {IOracle} from "./IOracle.sol";
@@ -116,6 +117,14 @@ struct Batch {
     Payoff[] payoffs;
     Withdraw[] withdrawals;
     Interest[] interests;
+    MarksProof marks; // of riskEpoch: each instrument that fills, with the indices it needs
+}
+
+/// @notice How far from a proven mark a fill may trade; one word.
+struct PriceBands {
+    uint64 optionRate; // 1e-18 of the index; 0 before governance set it: no bands
+    uint64 linearRate; // of perpetuals and futures
+    uint64 maxAge; // seconds between an epoch and the last fill by it
 }
 
 /// @notice What a subaccount holds of an instrument; one word.
@@ -198,6 +207,10 @@ interface IClearingBase {
     error InsufficientCollateral();
     error InterestTwice(uint64 subaccountId);
     error InterestAboveCap(uint64 subaccountId);
+    error WrongMarks();
+    error MarksOfAnotherTime();
+    error PriceOutsideBand(uint64 instrument, int256 price);
+    error BandsOutOfBounds();
 
     // ---- logs
 
@@ -219,6 +232,7 @@ interface IClearingBase {
         uint256 amount,
         uint64 nonce
     );
+    event PriceBandsSet(PriceBands bands);
     event InterestPaid(uint64 indexed subaccountId, uint256 amount);
     event FundingApplied(uint64 indexed instrument, uint64 ordinal, int64 index);
     event Realised(
@@ -260,7 +274,16 @@ interface IClearing is IClearingBase, ILedger, IHoldings {
     /// this version.
     function settle(Batch calldata batch) external;
 
+    // ---- governance
+
+    /// @notice Sets how far from a proven mark fills may trade, inside hard bounds. Once set, bands
+    /// can be moved but never lifted.
+    function setPriceBands(PriceBands calldata bands) external;
+
     // ---- views
+
+    /// @notice The bands in force; zeros before the first.
+    function priceBands() external view returns (PriceBands memory);
 
     function account(uint64 subaccountId) external view returns (address owner, int96 cash);
     function position(uint64 subaccountId, uint64 instrument) external view returns (int64 quantity);

@@ -39,7 +39,7 @@ interface IOracle {
     error PriceOffTick();
     error AlreadyFixed();
     error NotFixed(uint32 underlying, uint64 expiry);
-    error EpochNotNewer();
+    error EpochPosted(uint64 epoch);
     error NotPerpetual(uint64 instrument);
     error OrdinalNotNext();
     error FundingTooFast();
@@ -58,7 +58,8 @@ interface IOracle {
     /// @param signatures 65 bytes each, ordered by the signer's address
     function fixDeliveryPrice(DeliveryPrice calldata delivery, bytes[] calldata signatures) external;
 
-    /// @notice Replaces the latest roots by those of a higher epoch.
+    /// @notice Posts the roots of an epoch, once. A lower one than the latest adds its marks, for
+    /// batches that keep to it; the latest stays.
     /// @param marks every mark under `marksRoot`, packed as MarksLib reads them; they are logged,
     /// so that whoever has the chain can prove any of them
     /// @param signatures 65 bytes each, ordered by the signer's address

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from exchange.audit.differences import Difference
-from exchange.commands import MassQuote, SignedCommand, signed_commands
-from exchange.events import InstrumentListed
+from exchange.commands import MassQuote, SignedCommand, UpdateMarks, signed_commands
+from exchange.events import InstrumentListed, MarksUpdated
 from exchange.journal import Entry
 from exchange.model import Legs, numbered, seq_and_place
 from exchange.settlement.batch import Batch, BatchBuilder, Tip, batch_hash
@@ -20,7 +20,10 @@ class BatchAudit:
         self._signed: dict[int, SignedCommand] = {}
         self._sheets: dict[int, MassQuote] = {}
         self._legs: dict[int, Legs] = {}  # by combo
-        self._builder = BatchBuilder(self._look_up, self._legs.__getitem__, Tip(), novations)
+        self._marks: dict[int, UpdateMarks] = {}  # the published ones that a batch may name
+        self._builder = BatchBuilder(
+            self._look_up, self._legs.__getitem__, Tip(), novations, self._marks_of
+        )
 
     def __call__(self, entry: Entry) -> None:
         """Take in one replayed entry."""
@@ -28,6 +31,8 @@ class BatchAudit:
             self._signed[numbered(entry.seq, place)] = signed
         if isinstance(entry.command, MassQuote):
             self._sheets[entry.seq] = entry.command
+        if isinstance(entry.command, UpdateMarks):
+            self._published(entry, entry.command)
         for event in entry.events:
             if isinstance(event, InstrumentListed) and event.instrument.legs:
                 self._legs[event.instrument.instrument_id] = event.instrument.legs
@@ -37,6 +42,15 @@ class BatchAudit:
             raise Difference(entry.seq, f"no valid batch can be built: {error}") from error
         if batch is not None:
             self.batches.append(batch)
+
+    def _published(self, entry: Entry, command: UpdateMarks) -> None:
+        """Keep the newest and the one before it, which a batch cut in this entry names."""
+        if any(isinstance(event, MarksUpdated) and event.published for event in entry.events):
+            self._marks = {seq: self._marks[seq] for seq in list(self._marks)[-1:]}
+            self._marks[entry.seq] = command
+
+    def _marks_of(self, seq: int) -> UpdateMarks:
+        return self._marks[seq]
 
     def _look_up(self, number: int) -> SignedCommand | MassQuote:
         sheet = self._sheets.get(seq_and_place(number)[0])

@@ -13,6 +13,7 @@ from exchange.config import Settings
 from exchange.settlement.chain import Chain
 from exchange.settlement.deploy import (
     DeployOptions,
+    furnish_bands,
     furnish_margin,
     open_or_deploy,
     project_artifacts,
@@ -36,6 +37,7 @@ def open_local(settings: Settings) -> tuple[Chain, bool]:
     )
     venue = first_parameters(chain.deployment, simulated_underlyings())
     furnish_margin(chain, options.deployer_key, venue)
+    furnish_bands(chain, options.deployer_key, venue)
     return chain, fresh
 
 

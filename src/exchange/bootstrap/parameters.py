@@ -12,6 +12,7 @@ from exchange.commands import (
     FundingParameters,
     InterestParameters,
     PositionLimit,
+    PublicationParameters,
     RiskBounds,
     TradingLimits,
 )
@@ -52,6 +53,13 @@ BREAKER: Final = BreakerParameters(
     cool_off_ns=60 * 10**9,
     auction_ns=60 * 10**9,
     mark_move_rate=10**17,  # the width of the price band
+)
+PUBLICATION: Final = PublicationParameters(
+    heartbeat_ns=300 * 10**9,  # a third of the age that `Margin` accepts
+    move_rate=10**16,  # 1 % of the index
+    age_max_ns=600 * 10**9,  # the contract takes fills of 15 minutes
+    band_rate=LIMITS.band_rate,  # wide enough for the band of the moment
+    linear_band_rate=LIMITS.linear_band_rate,
 )
 CONCENTRATION: Final = ConcentrationTerms(
     rate=10**16,  # 1 % of the index
@@ -97,6 +105,7 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         breaker=BREAKER,
         funding=FUNDING,
         risk_bounds=RISK_BOUNDS,
+        publication=PUBLICATION,
         collaterals=collateral_terms(preset, ids, tokens),
         interest=INTEREST,
         transfers=True,

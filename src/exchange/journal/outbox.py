@@ -222,19 +222,16 @@ class Outbox:
 
     def last_batch(self) -> Job | None:
         """The batch built last: where a restarted relayer resumes."""
-        return self._last(JobKind.BATCH)
+        of_batches = sa.select(_jobs).where(_jobs.c.kind == JobKind.BATCH.value)
+        return self._one(of_batches.order_by(_jobs.c.number.desc()).limit(1))
 
-    def last_root(self) -> Job | None:
-        """The root of the newest epoch that was to go on chain."""
-        return self._last(JobKind.ROOT)
+    def next_of(self, job: Job, kinds: Iterable[JobKind]) -> Job | None:
+        """The first job of these kinds that comes after this one."""
+        wanted = [kind.value for kind in kinds]
+        after = _jobs.c.kind.in_(wanted) & (_jobs.c.position > job.position)
+        return self._one(sa.select(_jobs).where(after).order_by(_jobs.c.position).limit(1))
 
-    def _last(self, kind: JobKind) -> Job | None:
-        query = (
-            sa.select(_jobs)
-            .where(_jobs.c.kind == kind.value)
-            .order_by(_jobs.c.number.desc())
-            .limit(1)
-        )
+    def _one(self, query: sa.Select[Any]) -> Job | None:
         with self._database.connect() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return _job(row) if row else None

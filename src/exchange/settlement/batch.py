@@ -38,6 +38,7 @@ from exchange.model import (
     seq_and_place,
     sheet_orders,
 )
+from exchange.settlement.marks_proof import MARKS_TYPE, MarksLookup, MarksProof, prove_marks
 from exchange.settlement.novation import Novations, amended, check_novation, house_order
 from exchange.settlement.packed import Fill, SignedOrder, pack_fills, pack_orders, pack_tails
 from exchange.signing import order_struct_hash
@@ -52,7 +53,7 @@ _SHEET_TYPE: Final = "(uint64,uint64,uint64,bytes32,address)"
 BATCH_TYPE: Final = (
     f"({_HEADER_TYPE},bytes,bytes,bytes,({_SHEET_TYPE},bytes)[],{_LEG_TYPE}[][],"
     f"{_FUNDING_TYPE}[],{_PAYOFF_TYPE}[],(uint32,uint32,uint64,{_WITHDRAWAL_TYPE},bytes)[],"
-    f"{_INTEREST_TYPE}[])"
+    f"{_INTEREST_TYPE}[],{MARKS_TYPE})"
 )
 SETTLE_SELECTOR: Final = keccak(f"settle({BATCH_TYPE})".encode())[:4]
 
@@ -145,6 +146,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     payoffs: tuple[Payoff, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()  # and transfers
     interests: tuple[Interest, ...] = ()
+    marks: MarksProof = MarksProof()  # of what fills
     deliveries: tuple[Delivery, ...] = ()  # not part of the struct on chain
     trades: tuple[Traded, ...] = ()  # of each fill, as acknowledged; nor are they
 
@@ -184,6 +186,7 @@ def encode_batch(batch: Batch) -> bytes:
         [msgspec.structs.astuple(payoff) for payoff in batch.payoffs],
         [_withdraw_words(item) for item in batch.withdrawals],
         [msgspec.structs.astuple(interest) for interest in batch.interests],
+        msgspec.structs.astuple(batch.marks),
     )
     return encode([BATCH_TYPE], [value])
 
@@ -246,8 +249,10 @@ class BatchBuilder:
         legs: LegsLookup,
         tip: Tip,
         novations: Novations | None = None,
+        marks: MarksLookup | None = None,
     ) -> None:
         self._novations: Novations = {} if novations is None else novations
+        self._marks = marks  # None: of journals that publish none
         self.tip = tip
         self._signed = signed
         self._legs = legs
@@ -339,6 +344,7 @@ class BatchBuilder:
             payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
             withdrawals=tuple(_withdrawal(at, cut.first_seq) for at in self._withdrawals),
             interests=tuple(_interest(at, event, cut.first_seq) for at, event in self._interests),
+            marks=self._prove_marks(cut, [trade.instrument_id for _, trade in trades]),
             deliveries=tuple(self._deliveries),
             trades=tuple(trade for _, trade in self._trades),
         )
@@ -354,6 +360,12 @@ class BatchBuilder:
         check_batch(batch)
         self.tip = batch.tip
         return batch
+
+    def _prove_marks(self, cut: BatchCut, filled: list[int]) -> MarksProof:
+        if not filled or not cut.marks_seq:
+            return MarksProof()
+        assert self._marks is not None, "who builds batches of a venue that publishes needs marks"
+        return prove_marks(self._marks(cut.marks_seq), filled)
 
     def _amend(self, trade: Traded) -> Traded:
         for maker in (True, False):

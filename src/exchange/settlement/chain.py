@@ -409,6 +409,20 @@ class Chain(Node):
         """The epoch whose root was posted last; 0 before the first."""
         return int(self.call(self.oracle, "latestRiskRoot", block=block)[0])
 
+    def marks_time(self, epoch: int) -> int | None:
+        """The UTC second of a posted epoch of marks, if it is there."""
+        try:
+            return int(self.call(self.oracle, "marksOf", epoch)[0])
+        except Reverted as refusal:
+            if refusal.error == "MarksNotPosted":
+                return None
+            raise
+
+    def price_bands(self) -> tuple[int, int, int]:
+        """Rates of options and of the rest in 1e-18, seconds; zeros before governance set them."""
+        option_rate, linear_rate, max_age = self.call(self.clearing, "priceBands")
+        return int(option_rate), int(linear_rate), int(max_age)
+
     def parameters_hash(self, block: BlockName = "latest") -> bytes:
         """Of the margin parameters in force; zeros before the first."""
         return bytes(self.call(self.margin, "parametersHash", block=block))

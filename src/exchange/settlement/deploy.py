@@ -22,6 +22,7 @@ CLEARING_MODULES: Final = ("Settler", "Payments")
 # Collateral of local chains: short name, name and decimals.
 _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))
 _ROOT_AGE_MAX_S: Final = 15 * 60
+_BAND_AGE_MAX_S: Final = 15 * 60  # three heartbeats
 _NO_CAP: Final = 2**80 - 1
 REPOSITORY: Final = Path(__file__).parents[3]
 
@@ -97,6 +98,20 @@ def furnish_margin(chain: Chain, key: bytes, venue: Configure) -> bool:
     if not margin or any(chain.parameters_hash()):
         return False
     chain.transact(key, margin, set_parameters_calldata(venue.margin, venue.collaterals))
+    return True
+
+
+def furnish_bands(chain: Chain, key: bytes, venue: Configure) -> bool:
+    """Put the venue's price bands in force where Clearing has none; whether it had none.
+
+    Later ones are governance's. A venue that publishes no marks has none to prove.
+    """
+    rules = venue.publication
+    if rules is None or any(chain.price_bands()):
+        return False
+    bands = (rules.band_rate, rules.linear_band_rate, _BAND_AGE_MAX_S)
+    data = encode_call("setPriceBands", ("(uint64,uint64,uint64)",), (bands,))
+    chain.transact(key, chain.deployment.clearing, data)
     return True
 
 

@@ -29,7 +29,7 @@ from exchange.settlement.cursor import BlockCursor, follow_blocks, is_reverted
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.novation import Novations, is_novated, novations_in
-from exchange.settlement.risk_root import HEARTBEAT_S, Publication, RiskDesk
+from exchange.settlement.risk_root import Publication, RiskDesk
 
 log = structlog.get_logger(__name__)
 
@@ -71,8 +71,6 @@ class Feed:
         self._desk = desk
         self._funding_desk = funding_desk
         self._risk_desk = risk_desk
-        last_root = outbox.last_root()
-        self._root_due_s = last_root.time_s + HEARTBEAT_S if last_root else 0
         last = outbox.last_batch()
         tip = _tip_of(last) if last else Tip()
         self._recent: dict[int, SignedCommand] = {}  # oldest first; spares reading them again
@@ -86,7 +84,7 @@ class Feed:
         )
 
     def _builder_from(self, tip: Tip, novations: Novations | None = None) -> BatchBuilder:
-        builder = BatchBuilder(self._signed, self._legs, tip, novations)
+        builder = BatchBuilder(self._signed, self._legs, tip, novations, self._marks)
         if tip.last_seq:
             builder.resume(self._reader.entry(tip.last_seq))
         return builder
@@ -94,20 +92,13 @@ class Feed:
     def pull(self) -> int:
         """Take in what is new in the journal; the number of jobs added."""
         added = 0
-        marks: tuple[int, UpdateMarks] | None = None  # the newest in force, and its second
         for entry in self._reader.entries(after_seq=self.seq):
             self.cursor = follow_blocks(self.cursor, entry)
             self._remember(entry)
             batch = self._builder.add(entry)
             self._follow_clock(entry)
-            if isinstance(entry.command, UpdateMarks) and _is_in_force(entry):
-                marks = (to_seconds_down(entry.time_ns), entry.command)
-            if batch is not None:
-                jobs = [
-                    *map(self._desk.job, batch.deliveries),
-                    *map(self._funding_desk.job, batch.fundings),
-                    self._batch_job(batch, to_seconds_down(entry.time_ns)),
-                ]
+            jobs = self._jobs(entry, batch)
+            if jobs:
                 self._outbox.add(jobs)
                 added += len(jobs)
             if is_reverted(entry):
@@ -115,7 +106,7 @@ class Feed:
             if isinstance(entry.command, Novate) and is_novated(entry):
                 self._rebuild(entry.command.batch, entry.seq)
             self.seq = entry.seq
-        return added + self._post_root(*marks) if marks else added
+        return added
 
     def _reopen(self, entry: Entry) -> None:
         """What was final in blocks that are lost has to go on chain again."""
@@ -123,13 +114,17 @@ class Feed:
         jobs = self._outbox.reopen(self.cursor.block)
         log.error("the chain lost final blocks", after=self.cursor.block, seq=entry.seq, jobs=jobs)
 
-    def _post_root(self, time_s: int, marks: UpdateMarks) -> int:
-        """Add the root of these marks if the heartbeat asks for one; the number of jobs added."""
-        if time_s < self._root_due_s or not marks.underlyings:
-            return 0
-        self._root_due_s = time_s + HEARTBEAT_S
-        self._outbox.add([self._risk_desk.job(Publication.of(marks, time_s))])
-        return 1
+    def _jobs(self, entry: Entry, batch: Batch | None) -> list[Job]:
+        """What an entry asks for: the batch that it ended, then the epoch that it published."""
+        jobs: list[Job] = []
+        if batch is not None:
+            jobs += map(self._desk.job, batch.deliveries)
+            jobs += map(self._funding_desk.job, batch.fundings)
+            jobs.append(self._batch_job(batch, to_seconds_down(entry.time_ns)))
+        if isinstance(entry.command, UpdateMarks) and _is_published(entry):
+            publication = Publication.of(entry.command, to_seconds_down(entry.time_ns))
+            jobs.append(self._risk_desk.job(publication))
+        return jobs
 
     def material(self, number: int) -> Material:
         """What a batch that was cut is built of; read again from the journal."""
@@ -211,12 +206,17 @@ class Feed:
         assert signed, f"seq {seq} carries no signed order"
         return signed[place]
 
+    def _marks(self, seq: int) -> UpdateMarks:
+        command = self._reader.entry(seq).command
+        assert isinstance(command, UpdateMarks), f"seq {seq} brought no marks"
+        return command
+
     def _legs(self, combo_id: int) -> Legs:
         return listed_legs(self._reader.entry(combo_seq(combo_id)), combo_id)
 
 
-def _is_in_force(entry: Entry) -> bool:
-    return any(isinstance(event, MarksUpdated) for event in entry.events)
+def _is_published(entry: Entry) -> bool:
+    return any(isinstance(event, MarksUpdated) and event.published for event in entry.events)
 
 
 def _tip_of(job: Job) -> Tip:

@@ -6,7 +6,6 @@ this process or the next, continues from whatever the last one left.
 """
 
 import time
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -32,8 +31,6 @@ FAILURES_MAX: Final = 5  # mined and reverted attempts of one job before a perso
 _BUMP_PERCENT: Final = 113  # geth wants 10 % more for a replacement, some nodes 12.5 %
 _GAS_MARGIN: Final = (5, 4)  # limit over estimate
 _SETTLED: Final = (JobState.MINED, JobState.CONFIRMED)
-# A risk root that waited for so long behind batches goes first, but not for ever.
-_ROOT_FIRST_S: Final = range(60, 120)
 _EARLY: Final = ("TimeTooLate", "NotExpired")  # the chain's clock is behind the venue's
 
 log = structlog.get_logger(__name__)
@@ -76,37 +73,28 @@ class Relayer:
     def step(self) -> bool:
         """Read the journal and push every job as far as it goes now; whether anything moved."""
         moved = self._feed.pull() > 0
-        for job in self._in_turn(self._outbox.unfinished()):
+        for job in self._outbox.unfinished():
             self._follow_clock()
             after = self._attempt_one(job)
             moved |= after.state is not job.state
-            if after.state not in _SETTLED and after.state is not JobState.REVERTED:
+            if after.state not in _SETTLED:
                 break
         self._follow_clock()
         return moved
 
-    def _in_turn(self, jobs: list[Job]) -> Iterable[Job]:
-        """Batches and what they need in order, then roots, the newest first.
-
-        A batch takes over the tx_nonce of a root that is under way; under constant load a root that
-        waited goes once before the next batch, unless one is under way.
-        """
-        roots = [job for job in reversed(jobs) if job.kind is JobKind.ROOT]
-        others = [job for job in jobs if job.kind is not JobKind.ROOT]
-        if not roots or any(job.state is JobState.SENT for job in others):
-            return others
-        if self._chain.block_time() - roots[0].time_s in _ROOT_FIRST_S:
-            return roots[:1] + others
-        return others + roots
-
     def _attempt_one(self, job: Job) -> Job:
-        """The job after this step. A root that the chain refuses stops nothing."""
+        """The job after this step.
+
+        A root that the chain refuses is asked for again, and all that comes after it waits: no fill
+        settles by marks that nobody posted.
+        """
         try:
             return self._advance(job)
         except BatchRefused as refusal:
             if job.kind is not JobKind.ROOT:
                 raise
-            log.error("risk root refused", job=job.key, why=str(refusal))  # noqa: TRY400  no trace
+            if job.state is not JobState.REVERTED:
+                log.error("risk root refused", job=job.key, why=str(refusal))  # noqa: TRY400
             return self._outbox.job(job.key) or job
 
     def _follow_clock(self) -> None:
@@ -121,8 +109,6 @@ class Relayer:
     def _advance(self, job: Job) -> Job:
         """The job as far as it can go without waiting."""
         if job.state is JobState.REVERTED:
-            if job.kind is JobKind.ROOT and self._done(job) is None:
-                return job  # refused, and no newer one is there yet
             job = self._outbox.move(job, JobState.BUILT)
         if job.state is JobState.BUILT:
             job = self._start(job)
@@ -171,11 +157,16 @@ class Relayer:
         return Outcome(tx_hash="", block=self._chain.head())
 
     def _overtaken(self, job: Job) -> Outcome | None:
-        """Where a root is posted, or worth nothing any more: a newer one is, or its time is up."""
+        """Where a root is posted, or nobody needs it: the next comes before any batch."""
         late = self._chain.block_time() > deadline_of(job)
-        if not late and self._chain.risk_epoch() < job.number:
-            return None
-        return Outcome(tx_hash="", block=self._chain.head())
+        posted = self._chain.marks_time(job.number) is not None
+        if posted or late or self._is_passed_over(job):
+            return Outcome(tx_hash="", block=self._chain.head())
+        return None
+
+    def _is_passed_over(self, job: Job) -> bool:
+        after = self._outbox.next_of(job, (JobKind.ROOT, JobKind.BATCH))
+        return after is not None and after.kind is JobKind.ROOT
 
     def _posted(self, job: Job) -> int | None:
         if job.kind is JobKind.DELIVERY:
@@ -221,7 +212,7 @@ class Relayer:
 
     def _wait_for_clock(self, job: Job) -> None:
         log.info("the chain's clock is behind the venue's", job=job.key)
-        if self._chain_id == LOCAL_CHAIN_ID and job.kind is not JobKind.ROOT:
+        if self._chain_id == LOCAL_CHAIN_ID:
             self._chain.advance_time(job.time_s)
 
     def _refuse(self, job: Job, why: str) -> BatchRefused:

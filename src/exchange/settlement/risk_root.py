@@ -1,7 +1,7 @@
 """Risk roots and packed marks as the Oracle contract wants them: signed by M of N keys. Pure.
 
-The EIP-712 twin of `RiskRoot` in `contracts/src/Oracle.sol`. Not each epoch goes on chain: one in
-`HEARTBEAT_S`, so that there is always a root younger than `Margin` demands.
+The EIP-712 twin of `RiskRoot` in `contracts/src/Oracle.sol`. Not each epoch goes on chain: those
+that the journal published, each before the batches whose fills keep to it.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 from exchange.commands import UpdateMarks
 from exchange.journal.outbox import Job, JobKind
 from exchange.margin.merkle import marks_root, packed_marks
+from exchange.model import SECONDS_PER_DAY
 from exchange.settlement.batch import encode_call
 from exchange.signing import Domain, address_of, sign_digest
 
 _TYPE: Final = "RiskRoot(uint64 epoch,uint64 time,bytes32 root,bytes32 marksRoot,uint64 deadline)"
 _TYPEHASH: Final = keccak(_TYPE.encode())
 ROOT_TYPES: Final = ("(uint64,uint64,bytes32,bytes32,uint64)", "bytes", "bytes[]")
-_POSTABLE_FOR_S: Final = 600  # after that a newer epoch is worth more
-HEARTBEAT_S: Final = 300  # a third of the age that `Margin` accepts
+_POSTABLE_FOR_S: Final = SECONDS_PER_DAY  # as long as a batch that keeps to it may settle
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from exchange.commands import (
     RevertBlocks,
     UpdateMarks,
 )
-from exchange.events import ClockAdvanced, Refused, RejectReason
+from exchange.events import ClockAdvanced, MarksUpdated, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.journal.outbox import JobKind, JobState, Outbox, Outcome
@@ -26,7 +26,6 @@ from exchange.model import HitCondition, LinkKind, numbered
 from exchange.settlement import feed as module
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.feed import ClockJump, Feed
-from exchange.settlement.risk_root import HEARTBEAT_S
 
 
 class Parts:
@@ -127,34 +126,31 @@ def test_a_sheet_is_read_from_the_journal(parts: Parts, tmp_path: Path) -> None:
     write_journal(venue, path)
     parts.reader.close()
     parts.reader = JournalReader(str(path))
-    assert parts.feed().pull() == 2
-    assert [job.kind for job in parts.outbox.jobs()] == [JobKind.BATCH, JobKind.ROOT]
+    assert parts.feed().pull() == 1
+    assert [job.kind for job in parts.outbox.jobs()] == [JobKind.BATCH]
 
 
-def test_the_newest_root_is_posted_once_a_heartbeat(parts: Parts) -> None:
-    """However many epochs were read at once, and across restarts."""
-    feed = parts.feed()
-    start_s = parts.script.time_ns // NS
-    for epoch, after_s in ((1, 0), (2, 5), (3, HEARTBEAT_S + 4), (4, HEARTBEAT_S + 5)):
-        parts.script.time_ns = (start_s + after_s) * NS
-        parts.script.mark(epoch)
-        if epoch > 1:
-            added = feed.pull()
-            assert added == (epoch != 3)
-            feed = parts.feed() if added else feed
-    jobs = [(job.key, job.number, job.time_s) for job in parts.outbox.jobs()]
-    assert jobs == [("root:2", 2, start_s + 5), ("root:4", 4, start_s + HEARTBEAT_S + 5)]
-    assert parts.feed().pull() == 0
+def test_published_epochs_become_jobs_between_the_batches(parts: Parts) -> None:
+    """Each once, in the order of the journal, and across restarts."""
+    parts.script.mark(1)
+    parts.script.trade()
+    parts.script.cut()
+    parts.script.mark(2)
+    assert parts.feed().pull() == 3
+    parts.script.mark(3)
+    assert parts.feed().pull() == 2, "the second is read again, and left alone"
+    keys = [job.key for job in parts.outbox.jobs()]
+    assert keys == ["root:1", "batch:1", "root:2", "root:3"]
+    assert parts.outbox.jobs()[0].time_s == parts.script.entries[0].time_ns // NS
 
 
-def test_an_epoch_that_was_refused_has_no_root(parts: Parts) -> None:
-    """Only what is in force is posted."""
-    parts.script.add(
-        UpdateMarks(
-            epoch=1, root=bytes(32), underlyings=(), expiries=(), instrument_ids=(), rows=b""
-        ),
-        Refused(reason=RejectReason.STALE_MARKS),
+def test_an_epoch_that_is_not_published_has_no_root(parts: Parts) -> None:
+    """Refused, or in force for the engine alone."""
+    update = UpdateMarks(
+        epoch=1, root=bytes(32), underlyings=(), expiries=(), instrument_ids=(), rows=b""
     )
+    parts.script.add(update, Refused(reason=RejectReason.STALE_MARKS))
+    parts.script.add(update, MarksUpdated(epoch=1, root=bytes(32)))
     assert parts.feed().pull() == 0
 
 

@@ -20,11 +20,12 @@ from exchange.journal.outbox import Job, JobKind, JobState, Outbox
 from exchange.settlement.errors import BatchRefused, ChainUnavailable, Reverted
 from exchange.settlement.feed import Feed
 from exchange.settlement.relayer import FAILURES_MAX, Relayer, RelayerOptions
-from exchange.settlement.risk_root import HEARTBEAT_S
 from exchange.signing import address_of
 
 RIVAL_KEY = b"\x61" * 32
 RELAYER = address_of(RELAYER_KEY)
+
+BEAT_S = 300  # between two publications
 
 
 class Bench:
@@ -52,7 +53,7 @@ class Bench:
             self.script.trade()
             self.script.cut()
 
-    def root(self, after_s: int = HEARTBEAT_S) -> None:
+    def root(self, after_s: int = BEAT_S) -> None:
         """An epoch of marks, so much later."""
         self.epoch += 1
         self.script.time_ns += after_s * NS
@@ -388,7 +389,7 @@ def misfortune(bench: Bench, faulty: Faulty, rng: random.Random) -> None:
         case 5:
             bench.start(faulty, confirmations=4, stuck_after_s=rng.choice((0.0, 1_000.0)))
         case 6:
-            bench.root(rng.randrange(2) * HEARTBEAT_S)
+            bench.root(rng.randrange(2) * BEAT_S)
             chain.time_s = bench.script.time_ns // NS + rng.choice((0, 90, 700))
 
 
@@ -405,7 +406,7 @@ def test_any_mixture_of_faults_settles_each_batch_once(tmp_path: Path, seed: int
         with contextlib.suppress(ChainUnavailable):
             bench.relayer.step()
     bench.batch()
-    bench.root(HEARTBEAT_S)
+    bench.root(BEAT_S)
     chain.time_s = bench.script.time_ns // NS
     bench.start(confirmations=4)
     for _ in range(40):
@@ -425,56 +426,69 @@ def posted(bench: Bench, late_s: int = 0) -> None:
     bench.chain.time_s = bench.script.time_ns // NS + late_s
 
 
-def test_a_root_is_posted_after_the_batches(bench: Bench) -> None:
-    """Batches first, though the root was there before them."""
+def test_a_root_is_posted_before_the_batches_that_keep_to_it(bench: Bench) -> None:
+    """And after those before it."""
+    bench.batch()
     bench.root()
+    bench.batch()
     posted(bench)
-    bench.relayer._feed.pull()
-    bench.batch(2)
     assert bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED] * 3
-    assert bench.chain.risk_epoch() == 1
-    sent = [bench.outbox.attempts(job.key)[0].tx_nonce for job in bench.outbox.jobs()]
-    assert sent == [2, 0, 1]
+    jobs = bench.outbox.jobs()
+    assert [job.kind for job in jobs] == [JobKind.BATCH, JobKind.ROOT, JobKind.BATCH]
+    assert [bench.outbox.attempts(job.key)[0].tx_nonce for job in jobs] == [0, 1, 2]
 
 
-def test_a_batch_takes_the_place_of_a_root_under_way(slow: Bench) -> None:
-    """It outbids the root on its nonce; the root follows with the next."""
+def test_a_batch_waits_for_its_root(slow: Bench) -> None:
+    """The contract would refuse it."""
     slow.root()
+    slow.batch()
     posted(slow)
     slow.relayer.step()
-    slow.batch()
-    slow.relayer.step()
-    assert {tx.tx_nonce for tx in slow.chain.pool.values()} == {0}
+    assert slow.states() == [JobState.SENT, JobState.BUILT]
     slow.chain.mine()
-    assert slow.chain.last_batch().number == 1
-    assert slow.chain.risk_epoch() == 0
-    for _ in range(3):
-        slow.relayer.step()
-        slow.chain.mine()
     slow.relayer.step()
-    assert slow.chain.risk_epoch() == 1
+    slow.chain.mine()
+    slow.relayer.step()
     assert slow.states() == [JobState.CONFIRMED] * 2
 
 
-def test_a_root_that_waited_goes_once_before_the_next_batch(slow: Bench) -> None:
-    """Under constant load it would never have its turn; but it is no longer first for ever."""
-    slow.root()
-    posted(slow, 60)
+def test_a_root_that_no_batch_keeps_to_is_passed_over(slow: Bench) -> None:
+    """Once a later one is published; the newest is posted, whether a batch comes or not."""
+    for _ in range(3):
+        slow.root()
     slow.batch()
+    for _ in range(2):
+        slow.root()
+    posted(slow)
+    for _ in range(4):
+        slow.relayer.step()
+        slow.chain.mine()
     slow.relayer.step()
-    assert slow.states() == [JobState.BUILT, JobState.SENT]  # the batch was added first
-    posted(slow, 120)
+    assert slow.states() == [JobState.CONFIRMED] * 6
+    known = [epoch for epoch in range(1, 6) if slow.chain.marks_time(epoch)]
+    assert known == [3, 5]
+
+
+def test_a_root_under_way_that_is_passed_over_gives_its_place_up(slow: Bench) -> None:
+    """The next takes over its nonce; both on chain do no harm."""
+    slow.root()
+    posted(slow)
     slow.relayer.step()
-    assert slow.states() == [JobState.SENT, JobState.SENT]
+    slow.root()
+    posted(slow)
+    slow.relayer.step()
+    assert {tx.tx_nonce for tx in slow.chain.pool.values()} == {0}
     slow.chain.mine()
-    assert slow.chain.last_batch().number == 1
+    slow.relayer.step()
+    assert slow.chain.risk_epoch() == 2
+    assert slow.states() == [JobState.CONFIRMED] * 2
 
 
-def test_a_root_that_was_overtaken_is_not_posted(bench: Bench) -> None:
-    """By a newer one, or by its deadline; and a rival's post is as good."""
+def test_a_root_whose_time_is_up_is_not_posted(bench: Bench) -> None:
+    """And a rival's post is as good."""
     bench.root()
-    posted(bench, 601)
+    posted(bench, 86_401)
     assert bench.relayer.step()
     assert (bench.states(), bench.chain.sent) == ([JobState.CONFIRMED], [])
     bench.root()
@@ -485,31 +499,31 @@ def test_a_root_that_was_overtaken_is_not_posted(bench: Bench) -> None:
     assert (bench.states(), bench.chain.sent) == ([JobState.CONFIRMED] * 2, [])
 
 
-def test_a_root_that_the_chain_refuses_stops_nothing(bench: Bench) -> None:
-    """It is alarmed and left, batches settle, and the next root is tried afresh."""
+def test_what_comes_after_a_refused_root_waits(bench: Bench) -> None:
+    """It is alarmed and asked for again; what came before it settles."""
+    bench.batch()
+    bench.relayer.step()
     bench.root()
+    bench.batch()
     posted(bench)
     bench.chain.refusal = Reverted("UnknownSigner", ())
     bench.relayer.step()
-    assert bench.states() == [JobState.REVERTED]
+    assert bench.states() == [JobState.CONFIRMED, JobState.REVERTED, JobState.BUILT]
     assert not bench.relayer.step()
     bench.chain.refusal = None
-    bench.batch()
-    bench.root()
-    posted(bench)
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED] * 3
-    assert bench.chain.risk_epoch() == 2
+    assert bench.chain.risk_epoch() == 1
 
 
 def test_a_root_waits_for_the_chains_clock(bench: Bench) -> None:
-    """It does not move a local chain's clock: batches before it would be too old."""
+    """On a local chain it moves it: all that comes before it is in."""
     bench.root()
-    before = bench.chain.time_s = bench.script.time_ns // NS - 90
+    bench.chain.time_s = bench.script.time_ns // NS - 90
     bench.chain.refusal = Reverted("TimeTooLate", ())
     bench.relayer.step()
     assert bench.states() == [JobState.BUILT]
-    assert bench.chain.time_s == before
+    assert bench.chain.time_s == bench.script.time_ns // NS
     bench.chain.refusal = None
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED]

@@ -45,7 +45,7 @@ def test_signatures_ascend_by_signer() -> None:
         desk = RiskDesk(31_337, ORACLE, keys)
         words, marks, signatures = decode(ROOT_TYPES, desk.calldata(PUBLICATION)[4:])
         root = marks_root(PUBLICATION.marks)
-        assert words == (1, 1_800_000_000, PUBLICATION.root, root, 1_800_000_600)
+        assert words == (1, 1_800_000_000, PUBLICATION.root, root, 1_800_086_400)
         assert marks == PUBLICATION.marks
         digest = desk.digest(PUBLICATION)
         assert digest == risk_digest(Domain(31_337, ORACLE), *words)
@@ -59,7 +59,7 @@ def test_a_job_carries_the_post() -> None:
     job = desk.job(PUBLICATION)
     assert (job.key, job.kind, job.number, job.to) == ("root:1", JobKind.ROOT, 1, ORACLE)
     assert job.data == desk.calldata(PUBLICATION)
-    assert deadline_of(job) == 1_800_000_600
+    assert deadline_of(job) == 1_800_086_400
 
 
 def _raw(text: str) -> bytes:
