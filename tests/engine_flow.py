@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+from tests.block_flow import trade_block
 from tests.liquidation_world import bid, rules
 from tests.venue import (
     COLLATERALS,
@@ -180,6 +181,7 @@ class Flow:
             (30, self.place),
             (12, self.meet),
             (4, self.link),
+            (3, lambda: trade_block(self)),
             (4, self.amend),
             (2, self.quote),
             (2, self.reprice),

@@ -128,6 +128,7 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     batch_items_max: int = 150  # trades, payoffs and withdrawals that end a settlement batch
     marks_age_ns_max: int = 0  # an older epoch of risk arrays halts new risk; 0: no limit
     linear_band_rate: int = 0  # of perpetuals and futures; 0: as for options
+    block_quantity_min: int = 0  # of a block, 1e-4 contracts or units
     combos_max: int = 1000  # listed at one time; with more, those without orders make room
 
 
@@ -329,6 +330,13 @@ class PlaceLinked(Command, frozen=True, kw_only=True):
     kind: LinkKind
     condition: HitCondition
     orders: tuple[PlaceOrder, ...]
+
+
+class TradeBlock(Command, frozen=True, kw_only=True):
+    """Trade two orders with each other outside the book, at the maker's price, or neither."""
+
+    maker: PlaceOrder
+    taker: PlaceOrder
 
 
 class AmendOrder(Command, frozen=True, kw_only=True):
@@ -543,6 +551,8 @@ def signed_commands(command: Command) -> tuple[SignedCommand, ...]:
     """The orders that a command carries with their signatures: one, several or none."""
     if isinstance(command, PlaceLinked):
         return command.orders
+    if isinstance(command, TradeBlock):
+        return command.maker, command.taker
     return (command,) if isinstance(command, PlaceOrder | AmendOrder) else ()
 
 
@@ -555,6 +565,7 @@ AnyCommand = (
     | AdjustRisk
     | PlaceOrder
     | PlaceLinked
+    | TradeBlock
     | AmendOrder
     | Reprice
     | MassQuote

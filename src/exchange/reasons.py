@@ -25,6 +25,7 @@ class RejectReason(StrEnum):
     SUBACCOUNT_TAKEN = "subaccount_taken"  # another owner's, and what the lost one had is not gone
     BAD_LINK = "bad_link"  # these orders cannot depend on each other
     BAD_SHEET = "bad_sheet"  # these quotes form no sheet
+    BAD_BLOCK = "bad_block"  # these two orders cannot trade as a block
     UNKNOWN_SUBACCOUNT = "unknown_subaccount"  # no such subaccount was opened on chain
     UNAUTHORIZED_SIGNER = "unauthorized_signer"  # neither the owner nor a live session key
     DEADLINE_PASSED = "deadline_passed"  # the signature's deadline is over
@@ -50,6 +51,7 @@ class RejectReason(StrEnum):
     QUANTITY_OFF_LOT = "quantity_off_lot"  # not a multiple of the lot size
     QUANTITY_TOO_SMALL = "quantity_too_small"  # below the instrument's minimum
     QUANTITY_TOO_LARGE = "quantity_too_large"  # above the largest order
+    BLOCK_TOO_SMALL = "block_too_small"  # below the smallest block
     PRICE_NOT_POSITIVE = "price_not_positive"  # a limit price is at least one tick
     PRICE_OFF_TICK = "price_off_tick"  # not a multiple of the tick size
     MAX_FEE_TOO_LOW = "max_fee_too_low"  # the signed fee limit is below the schedule

@@ -3,17 +3,25 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.settlement_world import FUNDS, Trader, World
 from tests.signed_venue import write_journal
 from tests.venue import FEES, FUNDING, Venue, call
 
 from exchange.audit import BatchAudit, Replay
-from exchange.commands import CutBatch, DepositSeen, ListCombo, PlaceOrder, SubaccountSeen
+from exchange.commands import (
+    CutBatch,
+    DepositSeen,
+    ListCombo,
+    PlaceOrder,
+    SubaccountSeen,
+    TradeBlock,
+)
 from exchange.events import ComboListed, ComboTraded, Refused, Traded
 from exchange.journal import JournalReader
 from exchange.journal.outbox import JobState
-from exchange.model import InstrumentTerms, Kind, Leg, Side, pack_instrument_id
+from exchange.model import InstrumentTerms, Kind, Leg, Side, TimeInForce, pack_instrument_id
 from exchange.settlement.holdings import Held, expected_holdings
 from exchange.signing import order_digest, sign_digest
 
@@ -53,6 +61,15 @@ class Desk:
         self, trader: Trader, side: Side, instrument_id: int, contracts: float, price: float
     ) -> list[object]:
         """A signed order; the trades that it makes."""
+        order = self.sign(trader, side, instrument_id, contracts, price)
+        events = self.venue.send(msgspec.structs.replace(order, time_in_force=TimeInForce.GTC))
+        assert not any(isinstance(event, Refused) for event in events), events
+        return [event for event in events if isinstance(event, Traded | ComboTraded)]
+
+    def sign(
+        self, trader: Trader, side: Side, instrument_id: int, contracts: float, price: float
+    ) -> PlaceOrder:
+        """A signed order, fill or kill."""
         legs_hash = self.venue.engine.instruments[instrument_id].legs_hash
         terms = self.venue.terms(
             trader.subaccount_id,
@@ -64,9 +81,7 @@ class Desk:
             legs_hash=legs_hash,
         )
         signature = sign_digest(order_digest(self.domain, terms), trader.key)
-        events = self.venue.send(PlaceOrder(terms=terms, signature=signature))
-        assert not any(isinstance(event, Refused) for event in events), events
-        return [event for event in events if isinstance(event, Traded | ComboTraded)]
+        return PlaceOrder(terms=terms, signature=signature, time_in_force=TimeInForce.FOK)
 
 
 @pytest.fixture
@@ -131,6 +146,19 @@ def test_combos_settle_against_leg_books_and_against_combos(world: World, tmp_pa
     )
     desk.venue.send(CutBatch())
     settle(world, desk, tmp_path / "engine.db")
+
+
+def test_blocks_settle_like_matches(world: World, tmp_path: Path) -> None:
+    """Two signed orders in one command: in a spread, then in an option of its own."""
+    desk = Desk(world)
+    spread = desk.combo((0, 1), (1, -1))
+    for instrument_id, price in ((spread, 1_000), (desk.ids[0], 2_500)):
+        maker = desk.sign(desk.maker, Side.SELL, instrument_id, 1, price)
+        taker = desk.sign(desk.taker, Side.BUY, instrument_id, 1, price)
+        events = desk.venue.send(TradeBlock(maker=maker, taker=taker))
+        assert any(isinstance(event, Traded) for event in events), events
+    desk.venue.send(CutBatch())
+    settle(world, desk, tmp_path / "journal.db")
 
 
 def test_a_ratio_with_a_perpetual_at_a_negative_net_price_settles(

@@ -49,6 +49,7 @@ from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
 from exchange.api.methods_quotes import QUOTES
+from exchange.api.methods_rfq import RFQ
 from exchange.api.methods_risk import RISK
 from exchange.api.methods_settlement import SETTLEMENT
 from exchange.api.ports import Entry, History, Sequencer
@@ -73,6 +74,7 @@ METHODS: Final[list[Method[Any]]] = [
     *DISCONNECT,
     *KEYS,
     *HISTORY,
+    *RFQ,
     *LIQUIDATIONS,
 ]
 _MESSAGE_TOO_BIG: Final = 1009

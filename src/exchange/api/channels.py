@@ -42,6 +42,7 @@ PATTERNS: Final = {
     "user.orders": re.compile(rf"user\.orders\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
     "user.trades": re.compile(rf"user\.trades\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
     "liquidations": re.compile(r"liquidations\.(?P<currency>[A-Za-z]+)"),
+    "block_rfq": re.compile(r"block_rfq\.(?:maker|taker)\.(?P<currency>[A-Za-z]+)"),
     "user.liquidations": re.compile(r"user\.liquidations"),
     "user.portfolio": re.compile(r"user\.portfolio\.(?P<currency>[A-Za-z]+)"),
 }
@@ -97,7 +98,7 @@ class Channels:
                 raise InvalidParams(f"{channel}: not a perpetual", "channels")
             if "index" in parts and parts["index"] not in self._index_names():
                 raise UnknownInstrument(f"{channel}: no such index", "channels")
-            if family.startswith("user.") and connection.session is None:
+            if family.startswith(("user.", "block_rfq")) and connection.session is None:
                 raise Unauthorized(f"{channel} needs a session: call public/auth", "channels")
             return
         raise InvalidParams(f"{channel[:64]}: no such channel", "channels")

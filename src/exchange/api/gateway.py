@@ -42,6 +42,7 @@ from exchange.api.ports import (
     Sequencer,
     Token,
 )
+from exchange.api.rfq import Rfq, Rfqs
 from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
@@ -114,6 +115,7 @@ class Gateway:
         self.keys = ApiKeys(key_store)
         self.proofs = KeyProofs(self.keys, self.now_ms)
         self.sessions = Sessions(settings, monotonic_s, self.keys)
+        self.rfqs = Rfqs()
         self.order_nonces: dict[int, int] = {}  # the last that we gave, by subaccount
         self.limits = RateLimits(settings, monotonic_s)
         self.signatures = SignatureRecovery(settings.signature_workers)
@@ -334,6 +336,29 @@ class Gateway:
         """Send a command; returns when it is durable, raises `Rejected` when it was refused."""
         return await submit(self.sequencer, command)
 
+    async def sequence(self, command: AnyCommand) -> Reply:
+        """Send a command; the reply may be a refusal."""
+        return await sequence(self.sequencer, command)
+
+    def tell_rfq(self, rfq: Rfq, for_makers: object, for_taker: object) -> None:
+        """Speak of a request on its channels; None has nothing to say."""
+        base = self.view.underlying_name(self.view.instruments[rfq.instrument_id].underlying_id)
+        for currency in (base, base.lower(), "USDC", "usdc", "any"):
+            for role, data in (("maker", for_makers), ("taker", for_taker)):
+                channel = f"block_rfq.{role}.{currency}"
+                members = self.channels.members(channel) if data is not None else ()
+                for connection in members:
+                    if self._hears_rfq(connection, rfq, role):
+                        connection.outbox.put(notification(channel, data))
+
+    def _hears_rfq(self, connection: Connection, rfq: Rfq, role: str) -> bool:
+        session = connection.session
+        if session is None or not self.sessions.is_live(session):
+            return False
+        if role == "maker":
+            return rfq.invites(session.address)
+        return self._may_see(connection, rfq.subaccount_id)
+
     async def entered(self, order_id: int) -> None:
         """Return once an order that a speed bump held has entered, or is over; or after a while."""
         order = self.view.orders.get(order_id)
@@ -452,16 +477,21 @@ class Gateway:
 
 async def submit(sequencer: Sequencer, command: AnyCommand) -> Reply:
     """The reply to a command that took effect; everything else is an `ExchangeError`."""
-    try:
-        reply = await sequencer.submit(command)
-    except SequencerBusy as error:
-        raise Busy(str(error)) from None
-    except SequencerStopped:
-        raise Unavailable("the exchange is stopping; ask again after its restart") from None
+    reply = await sequence(sequencer, command)
     for event in reply.events:
         if isinstance(event, Refused):
             raise Rejected(event.reason, event.detail)
     return reply
+
+
+async def sequence(sequencer: Sequencer, command: AnyCommand) -> Reply:
+    """The reply to a command that was sequenced, a refusal too."""
+    try:
+        return await sequencer.submit(command)
+    except SequencerBusy as error:
+        raise Busy(str(error)) from None
+    except SequencerStopped:
+        raise Unavailable("the exchange is stopping; ask again after its restart") from None
 
 
 def _trigger_prices(order_ids: tuple[int, ...], engine: EngineState) -> dict[int, int]:

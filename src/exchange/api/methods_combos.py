@@ -4,6 +4,7 @@ A combo is listed in one form (ADR 0010); `direction` tells whoever created it t
 that buying what he meant is selling this.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from math import gcd
 from typing import Annotated, Any, Final, Literal
@@ -96,7 +97,7 @@ def combo_result(gateway: Gateway, combo: Instrument) -> Result:
     }
 
 
-def _ratios(gateway: Gateway, given: ComboLegs) -> list[Leg]:
+def ratios_of(gateway: Gateway, given: Sequence[ComboLeg]) -> list[Leg]:
     """The legs that amounts and directions mean, in lowest terms."""
     amounts = [parse_quantity(leg.amount) for leg in given]
     if not all(amounts):
@@ -114,7 +115,7 @@ def _ratios(gateway: Gateway, given: ComboLegs) -> list[Leg]:
 async def create_combo(gateway: Gateway, caller: Caller, params: CreateComboParams) -> Result:
     """Lists a combo, or finds the one that has these legs; anybody with a session may."""
     gateway.session(caller)
-    reply = await gateway.submit(ListCombo(legs=tuple(_ratios(gateway, params.trades))))
+    reply = await gateway.submit(ListCombo(legs=tuple(ratios_of(gateway, params.trades))))
     listed = next(event for event in reply.events if isinstance(event, ComboListed))
     combo = gateway.view.instruments[listed.instrument_id]
     return combo_result(gateway, combo) | {
@@ -127,7 +128,7 @@ async def create_combo(gateway: Gateway, caller: Caller, params: CreateComboPara
 async def get_leg_prices(gateway: Gateway, caller: Caller, params: LegPricesParams) -> Result:
     """Prices of the legs that two orders in a combo would trade at for a net price, from marks."""
     gateway.session(caller)
-    given = _ratios(gateway, params.legs)
+    given = ratios_of(gateway, params.legs)
     fault = check_legs(given)
     if fault is not None or any(gateway.view.mark(leg.instrument_id) is None for leg in given):
         raise BadRequest(fault.value if fault else "a leg has no mark", "legs")

@@ -41,6 +41,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mark_price: int
     tick_direction: int
     liquidation: bool = False  # the taker was liquidated
+    block: bool = False  # agreed outside the book
     combo_id: int = 0  # of a leg of a combo's trade
     combo_trade_id: int = 0
 

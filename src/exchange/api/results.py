@@ -158,6 +158,8 @@ def trade_result(view: VenueView, trade: Trade) -> Result:
         "tick_direction": trade.tick_direction,
         **({"liquidation": "T"} if trade.liquidation else {}),
     }
+    if trade.block:
+        result["block_trade_id"] = f"BLOCK-{trade.seq}"
     if trade.combo_id:
         result["combo_id"] = view.instruments[trade.combo_id].name
         result["combo_trade_id"] = str(trade.combo_trade_id)

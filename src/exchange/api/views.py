@@ -43,6 +43,7 @@ from exchange.commands import (
     ProtectionParameters,
     SetProtection,
     SweepLiquidations,
+    TradeBlock,
     UpdateMarks,
     signed_commands,
 )
@@ -297,18 +298,19 @@ class VenueView:
         self._display(order, order.fresh_display)
         self._touch(order)
 
-    def _signed(self, nonce: int) -> PlaceOrder | MassQuote:
+    def _signed(self, subaccount_id: int, nonce: int) -> PlaceOrder | MassQuote:
         """What of the command at work carries the signature of the order with this nonce."""
         if isinstance(self._command, MassQuote):
             return self._command
         return next(
             command
             for command in signed_commands(self._command)
-            if isinstance(command, PlaceOrder) and command.terms.nonce == nonce
+            if isinstance(command, PlaceOrder)
+            and (command.terms.subaccount_id, command.terms.nonce) == (subaccount_id, nonce)
         )
 
     def _remember(self, event: ev.OrderPlaced | ev.OrderArmed, status: OrderStatus) -> OrderRecord:
-        signed = self._signed(event.nonce)
+        signed = self._signed(event.subaccount_id, event.nonce)
         order = record_of(event, signed, self.seq, self.time_ns, status)
         self.orders[order.order_id] = order
         self.nonces[order.subaccount_id, order.nonce] = order.order_id
@@ -454,12 +456,14 @@ class VenueView:
         mark = self.mark(event.instrument_id)
         index_price = self.index_prices.get(instrument.underlying_id, (0, 0))[0]
         earlier = self.instrument_trades[event.instrument_id]
-        return trade_of(
+        trade = trade_of(
             event,
             (self.seq, self.time_ns),
             (index_price, mark.mark_price if mark else 0),
             earlier[-1] if earlier else None,
         )
+        is_block = isinstance(self._command, TradeBlock)
+        return msgspec.structs.replace(trade, block=True) if is_block else trade
 
     def _fill(self, order: OrderRecord, trade: Trade, fee: int) -> None:
         order.filled_quantity += trade.quantity

@@ -42,6 +42,7 @@ LIMITS: Final = TradingLimits(
     linear_band_rate=3 * 10**16,
     open_orders_max=5_000,
     quantity_max=10_000 * 10**4,
+    block_quantity_min=10**4,  # a contract
     deadline_seconds_max=90 * _DAY_S,
     index_age_ns_max=30 * 10**9,
     marks_age_ns_max=60 * 10**9,  # twelve epochs

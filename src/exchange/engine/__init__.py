@@ -40,6 +40,7 @@ from exchange.commands import (
     SetProtection,
     SetSpeedBump,
     SweepLiquidations,
+    TradeBlock,
     TransferFunds,
     UpdateIndex,
     UpdateMarks,
@@ -49,6 +50,7 @@ from exchange.engine import (
     access,
     adjusting,
     amending,
+    blocks,
     bump,
     combos,
     custody,
@@ -138,8 +140,8 @@ class Engine:
         match command:
             case PlaceOrder():
                 entry.place_order(venue, command)
-            case PlaceLinked():
-                linked.place_linked(venue, command)
+            case PlaceLinked() | TradeBlock():
+                self._enter_together(command)
             case MassQuote():
                 quoting.mass_quote(venue, command)
             case CancelOrder():
@@ -183,6 +185,12 @@ class Engine:
                 self._cut(command)
             case _:
                 assert_never(command)
+
+    def _enter_together(self, command: PlaceLinked | TradeBlock) -> None:
+        if isinstance(command, PlaceLinked):
+            linked.place_linked(self._venue, command)
+        else:
+            blocks.trade_block(self._venue, command)
 
     def _follow_chain(self, command: ObserveBlocks | RevertBlocks) -> None:
         if isinstance(command, ObserveBlocks):

@@ -269,22 +269,28 @@ def _carry_out(venue: Venue, taker: Order, plan: Plan) -> None:
 def _trade_combo(venue: Venue, combo: Instrument, taker: Order, step: Match) -> int:
     """Units with an order in the combo's own book; returns its subaccount."""
     maker = venue.orders[step.order_id]
-    prices = leg_prices(venue, combo.legs, step.price)
-    assert prices is not None, "the plan stops there"
+    book = venue.books[combo.instrument_id]
+    book.reduce(maker.order_id, maker.remaining_quantity - step.quantity)
+    return trade_units(venue, taker, maker, step.price, step.quantity)
+
+
+def trade_units(venue: Venue, taker: Order, maker: Order, price: int, quantity: int) -> int:
+    """Units between two orders in a combo; returns the maker's subaccount."""
+    combo = venue.instruments[taker.terms.instrument_id]
+    prices = leg_prices(venue, combo.legs, price)
+    assert prices is not None, "checked before"
     side = taker.terms.side
     fills = [
         LegFill(
             leg.instrument_id,
             side if leg.ratio > 0 else side.opposite,
             maker.order_id,
-            price,
-            abs(leg.ratio) * step.quantity,
+            leg_price,
+            abs(leg.ratio) * quantity,
         )
-        for leg, price in zip(combo.legs, prices, strict=True)
+        for leg, leg_price in zip(combo.legs, prices, strict=True)
     ]
-    book = venue.books[combo.instrument_id]
-    book.reduce(maker.order_id, maker.remaining_quantity - step.quantity)
-    _book_units(venue, taker, step.price * step.quantity, step.quantity, fills)
+    _book_units(venue, taker, price * quantity, quantity, fills)
     after_fill(venue, maker)
     return maker.terms.subaccount_id
 

@@ -10,6 +10,7 @@ from exchange.sdk.client import Client
 from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
 from exchange.sdk.keeper import Keeper
 from exchange.sdk.quotes import TwoSided
+from exchange.sdk.rfq import RfqClient
 from exchange.sdk.wallet import Wallet
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Client",
     "ConnectionLost",
     "Keeper",
+    "RfqClient",
     "SdkError",
     "TwoSided",
     "Wallet",
