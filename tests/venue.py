@@ -66,6 +66,7 @@ from exchange.model import (
     WithdrawalTerms,
     pack_instrument_id,
 )
+from exchange.remedies import MoveRefused
 from exchange.reversals import DepositReverted
 from exchange.signing import trigger_hash
 
@@ -301,8 +302,11 @@ class Venue:
         events = self.engine.apply(seq, self.time_ns, command)
         self.entries.append((seq, self.time_ns, command, events))
         for event in events:
-            if isinstance(event, Deposited | Withdrawn | DepositReverted):
-                amount = event.amount if isinstance(event, Deposited) else -event.amount
+            if isinstance(event, MoveRefused) and event.to_subaccount_id:
+                continue
+            if isinstance(event, Deposited | Withdrawn | DepositReverted | MoveRefused):
+                comes = isinstance(event, Deposited | MoveRefused)
+                amount = event.amount if comes else -event.amount
                 self.external[event.token] += amount
         if self.checking:
             self.engine.check()

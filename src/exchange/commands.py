@@ -41,6 +41,8 @@ from exchange.observations import SheetFloorSeen as SheetFloorSeen
 from exchange.observations import SubaccountSeen as SubaccountSeen
 from exchange.publications import PublicationParameters as PublicationParameters
 from exchange.remedies import NovatedFill as NovatedFill
+from exchange.remedies import RebuiltPosition as RebuiltPosition
+from exchange.remedies import RefusedMove as RefusedMove
 from exchange.terms import FULLY_SECURED
 from exchange.terms import Collateral as Collateral
 from exchange.terms import InterestParameters as InterestParameters
@@ -502,13 +504,15 @@ class CutBatch(Command, frozen=True, kw_only=True):
 
 
 class Novate(Command, frozen=True, kw_only=True):
-    """Replace sides of trades in a cut batch that the chain refuses; the other sides stand.
+    """Replace sides of trades in a cut batch that the chain refuses, or money that moves.
 
     What it says of the trades is the relayer's, from the journal: whoever builds the batch checks.
     """
 
     batch: int
     fills: tuple[NovatedFill, ...]
+    rebuilt: tuple[RebuiltPosition, ...] = ()  # of fills of perpetuals and futures that live
+    moves: tuple[RefusedMove, ...] = ()  # withdrawals and transfers that do not happen
 
 
 class HoldWithdrawals(Command, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ from exchange.reasons import CancelReason as CancelReason
 from exchange.reasons import Event as Event
 from exchange.reasons import RejectReason as RejectReason
 from exchange.remedies import FillNovated as FillNovated
+from exchange.remedies import MoveRefused as MoveRefused
 from exchange.remedies import WithdrawalsHeld as WithdrawalsHeld
 from exchange.reversals import ReversalEvent
 
@@ -565,6 +566,7 @@ AnyEvent = (
     | InterestAccrued
     | InterestPaid
     | FillNovated
+    | MoveRefused
     | WithdrawalsHeld
     | ReversalEvent
     | DeliveryPriceFixed

@@ -224,11 +224,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def payoff(self, delivery_price: int) -> int:
         """What one contract is worth at `delivery_price`, in micro-USDC, >= 0."""
-        assert self.kind is not Kind.PERPETUAL
-        if self.kind is Kind.FUTURE:
-            return delivery_price
-        difference = delivery_price - self.strike
-        return max(0, difference if self.option_kind is OptionKind.CALL else -difference)
+        terms = InstrumentTerms(
+            self.kind, self.underlying_id, self.expiry, self.strike, self.option_kind
+        )
+        return terms.payoff(delivery_price)
 
 
 class InstrumentTerms(msgspec.Struct, frozen=True, gc=False):
@@ -239,6 +238,14 @@ class InstrumentTerms(msgspec.Struct, frozen=True, gc=False):
     expiry: int = 0
     strike: int = 0
     option_kind: OptionKind = OptionKind.CALL
+
+    def payoff(self, delivery_price: int) -> int:
+        """What one contract is worth at `delivery_price`, in micro-USDC, >= 0."""
+        assert self.kind is not Kind.PERPETUAL
+        if self.kind is Kind.FUTURE:
+            return delivery_price
+        difference = delivery_price - self.strike
+        return max(0, difference if self.option_kind is OptionKind.CALL else -difference)
 
 
 def combo_number(seq: int) -> int:

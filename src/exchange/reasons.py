@@ -86,7 +86,7 @@ class RejectReason(StrEnum):
     ALREADY_EXPIRED = "already_expired"  # the expiry was delivered before
     SAMPLES_MISSING = "samples_missing"  # the delivery window has a hole in its index samples
     NOTHING_TO_SETTLE = "nothing_to_settle"  # a batch would be empty
-    NOT_NOVATABLE = "not_novatable"  # no unsettled fill of an option that could be replaced so
+    NOT_NOVATABLE = "not_novatable"  # nothing unsettled that could be replaced so
     NOT_LOCAL = "not_local"  # the clock moves only on a local chain
     PAUSED = "paused"  # the guardian stopped new risk on chain
     RISK_OUT_OF_BOUNDS = "risk_out_of_bounds"  # outside the bounds of adjustments, or none are set

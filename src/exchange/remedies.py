@@ -29,6 +29,49 @@ class NovatedFill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.trade_id, self.maker
 
 
+class RebuiltPosition(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A linear position before and after fills of it are replaced: (quantity, cost, funding index).
+
+    What it cost and the funding that it paid depend on the order of its fills, so whoever replaces
+    some tells what the chain will hold; `cash` is by how much the subaccount's differs then, fees
+    apart. The engine takes it only where `before` is what it has, and nothing is made or lost.
+    """
+
+    subaccount_id: int
+    instrument_id: int
+    before: tuple[int, int, int]
+    after: tuple[int, int, int]
+    cash: int
+
+
+class RefusedMove(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A withdrawal or transfer that the chain refused, by the `seq` of its command."""
+
+    seq: int
+
+    @property
+    def key(self) -> tuple[int, bool]:
+        """Beside those of fills: no trade has a number below zero."""
+        return -self.seq, False
+
+
+class MoveRefused(Event, frozen=True, kw_only=True):
+    """Money that the chain did not let go is back where it was, and held there.
+
+    Of a withdrawal `to_subaccount_id` is 0. `missing` is what of a token the receiver of a transfer
+    has not got any more; the next tokens that arrive pay that first.
+    """
+
+    batch: int
+    seq: int
+    subaccount_id: int
+    to_subaccount_id: int
+    amount: int
+    nonce: int
+    token: str = ""
+    missing: int = 0
+
+
 class FillNovated(Event, frozen=True, kw_only=True):
     """The venue's own subaccount took a failing side of a trade, at its price and without a fee.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.live_venue import LiveVenue, eventually
 
-from exchange.events import Deposited, Traded
+from exchange.events import Deposited, FillNovated, Traded
 from exchange.fixed import CASH_SCALE
 from exchange.reversals import BatchReverted, BlocksReverted, DepositReverted, SubaccountReverted
 
@@ -67,3 +67,30 @@ def test_a_subaccount_that_vanished_and_comes_again(venue: LiveVenue) -> None:
     venue.require_agreement()
     deposits = [e for e in venue.events(Deposited) if e.subaccount_id == bob.subaccount_id]
     assert len(deposits) == 2
+
+
+def test_fills_of_somebody_who_vanished_are_the_venues(venue: LiveVenue) -> None:
+    """Novations of an option and a perpetual: who is left stands, the venue holds the rest."""
+    ann, bob = venue.join(), venue.join()
+    names = (venue.option(), "BTC_USDC-PERPETUAL")
+    venue.settled()
+    venue.observed()
+    kept = venue.chain.head()
+    cat = venue.join()
+    for name in names:
+        venue.trade(ann, cat, name, "0.2")
+        venue.trade(ann, bob, name)
+        venue.trade(cat, bob, name)
+    venue.settled()
+    stands = {one.instrument_name: one.size for one in ann.client.positions()}
+    venue.chain.rpc("anvil_reorg", venue.chain.head() - kept, [])
+    eventually(lambda: venue.events(SubaccountReverted), "the reversal")
+    novated = eventually(lambda: venue.events(FillNovated), "a novation")
+    venue.require_agreement()
+    novated = venue.events(FillNovated)
+    assert {one.subaccount_id for one in novated} == {cat.subaccount_id}
+    assert len(novated) == 4
+    assert {one.instrument_name: one.size for one in ann.client.positions()} == stands
+    assert "fill_novated" in venue.alarms()
+    house = venue.chain.cash_and_positions(1, sorted({one.instrument_id for one in novated}))
+    assert [held.quantity for held in house[1].values()] == [1_000, 1_000]

@@ -15,14 +15,14 @@ from tests.settlement_world import (
     Trader,
     World,
 )
+from tests.unit.settlement.test_novator import refused_moves
 
 from exchange.audit import BatchAudit, Difference
 from exchange.commands import Novate
-from exchange.events import FillNovated
+from exchange.events import FillNovated, PositionExpired
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.journal.outbox import JobState, Outbox
 from exchange.model import FEE_SUBACCOUNT_ID, Side
-from exchange.settlement.errors import BatchRefused
 from exchange.settlement.holdings import Held
 from exchange.settlement.novation import novations_in
 from exchange.settlement.novator import Novator
@@ -45,8 +45,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 class Exchange:
     """Journals novations with the events that the engine gives them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, payoff: int) -> None:
         self.script = world.script
+        self.payoff = payoff  # a contract, where the options have expired; 0: they live
         self.commands: list[Novate] = []
 
     def novate(self, command: Novate) -> None:
@@ -65,12 +66,23 @@ class Exchange:
             )
             for fill in command.fills
         ]
-        self.script.add(command, *events)
+        moves = refused_moves(self.script, command)
+        paid = [
+            PositionExpired(
+                subaccount_id=FEE_SUBACCOUNT_ID,
+                instrument_id=event.instrument_id,
+                quantity=event.quantity,
+                payoff=event.quantity // QUANTITY_SCALE * self.payoff,
+            )
+            for event in events
+            if self.payoff
+        ]
+        self.script.add(command, *events, *moves, *paid)
 
 
-def settle(world: World, outbox: str = "relayer.db") -> tuple[Exchange, Outbox]:
+def settle(world: World, outbox: str = "relayer.db", payoff: int = 0) -> tuple[Exchange, Outbox]:
     """Run a relayer that may sign for the venue until nothing moves any more."""
-    exchange = Exchange(world)
+    exchange = Exchange(world, payoff)
     feed, _, store = world.relayer(outbox=outbox)
     novator = Novator(feed, world.chain, exchange, key=DEPLOYER_KEY, sender=address_of(RELAYER_KEY))
     relayer = Relayer(feed, store, world.chain, world.options(), novator)
@@ -78,7 +90,8 @@ def settle(world: World, outbox: str = "relayer.db") -> tuple[Exchange, Outbox]:
         before = len(exchange.commands)
         if not relayer.step() and len(exchange.commands) == before:
             break
-    assert novator.novated == sum(len(command.fills) for command in exchange.commands)
+    done = [len(command.fills) + len(command.moves) for command in exchange.commands]
+    assert novator.novated == sum(done)
     store.check()
     return exchange, store
 
@@ -183,15 +196,69 @@ def test_a_relayer_that_lost_its_outbox_builds_the_amended_batches(world: World)
     in_agreement(world, 3)
 
 
-def test_a_refused_withdrawal_waits_for_a_person(world: World) -> None:
-    """Nobody's cash is the venue's to give: the batch is refused as before."""
+def test_a_refused_withdrawal_does_not_stop_the_batch(world: World) -> None:
+    """It does not happen; trades before and after it do, and so does the next withdrawal."""
     script = world.script
     world.watch()
     script.trade(1)
     script.withdraw(script.taker, 2 * FUNDS)
+    script.trade(1)
     script.cut()
-    with pytest.raises(BatchRefused, match="InsufficientCash"):
-        settle(world)
+    script.withdraw(script.taker, 5 * CASH_SCALE)
+    script.cut()
+    exchange, outbox = settle(world)
+    assert [job.state for job in outbox.jobs()] == [JobState.CONFIRMED] * 2
+    outbox.close()
+    [command] = exchange.commands
+    assert (command.fills, len(command.moves)) == ((), 1)
+    in_agreement(world, 2)
+    assert world.chain.usdc_balance(script.taker.address) == 5 * CASH_SCALE
+
+
+def test_a_fill_of_a_perpetual_is_replaced(world: World) -> None:
+    """Costs of all three are those of the fills that are left, and later batches build on them."""
+    script = world.script
+    world.watch()
+    script.instrument_id = script.perpetual_id
+    script.trade(3)
+    stranger = Trader(b"\x77" * 32, script.taker.subaccount_id, next_nonce=900)
+    ask = script.place(script.maker, Side.SELL, 2)
+    script.place(stranger, Side.BUY, 2, script.traded(ask.seq, script.seq + 1, 2))
+    script.cut()
+    script.trade(1)
+    script.cut()
+    exchange, outbox = settle(world)
+    outbox.close()
+    [command] = exchange.commands
+    assert [one.subaccount_id for one in command.rebuilt] == [1, 3]
+    in_agreement(world, 2)
+    for rebuilt in command.rebuilt:
+        _, held = world.chain.cash_and_positions(rebuilt.subaccount_id, [script.perpetual_id])
+        assert held[script.perpetual_id][:2] == rebuilt.after[:2]
+
+
+def test_a_fill_of_an_option_that_expired_is_replaced(world: World) -> None:
+    """Found out only after the expiry: the venue's payoff comes with a later batch."""
+    script = world.script
+    script.time_ns = (script.expiry - 300) * NS
+    world.chain.advance_time(script.expiry - 300)
+    world.watch()
+    script.trade(1)
+    stranger = Trader(b"\x77" * 32, script.maker.subaccount_id, next_nonce=900)
+    ask = script.place(stranger, Side.SELL, 2)
+    script.place(script.taker, Side.BUY, 2, script.traded(ask.seq, script.seq + 1, 2))
+    script.cut()
+    world.chain.advance_time(script.expiry + 60)
+    script.expire(3, 103_000 * CASH_SCALE)
+    script.cut()
+    exchange, outbox = settle(world, payoff=3_000 * CASH_SCALE)
+    outbox.close()
+    assert [fill.maker for fill in exchange.commands[0].fills] == [True]
+    script.cut()
+    settle(world)[1].close()
+    in_agreement(world, 3)
+    house, _ = world.chain.cash_and_positions(FEE_SUBACCOUNT_ID, [script.instrument_id])
+    assert house == 2 * PRICE - 2 * 3_000 * CASH_SCALE + (3 + 4) * CASH_SCALE
 
 
 def test_a_novation_of_another_trade_builds_no_batch(world: World) -> None:

@@ -28,6 +28,7 @@ from exchange.events import (
     BatchCut,
     Deposited,
     MarksUpdated,
+    MoveRefused,
     OrderAmended,
     OrderArmed,
     OrderPlaced,
@@ -188,8 +189,11 @@ class Replay:
     def _check_cash(self, entry: Entry) -> None:
         """Cash and tokens come by deposits and leave by withdrawals, to the last unit."""
         for event in entry.events:
-            if isinstance(event, Deposited | Withdrawn | DepositReverted):
-                amount = event.amount if isinstance(event, Deposited) else -event.amount
+            if isinstance(event, MoveRefused) and event.to_subaccount_id:
+                continue
+            if isinstance(event, Deposited | Withdrawn | DepositReverted | MoveRefused):
+                comes = isinstance(event, Deposited | MoveRefused)
+                amount = event.amount if comes else -event.amount
                 if event.token:
                     self._tokens[event.token] += amount
                 else:

@@ -15,12 +15,28 @@ from exchange.observations import AnyObservation
 SPANS_MAX: Final = 256
 
 
+class Move(NamedTuple):
+    """Money that moved by a signed command and is not final on chain yet."""
+
+    batch: int
+    subaccount_id: int
+    to_subaccount_id: int  # 0: out
+    token: str  # none: cash
+    amount: int
+    nonce: int
+
+
+Novated = tuple[tuple[int, bool, int], ...]  # (trade_id, maker, batch)
+Moved = tuple[tuple[int, Move], ...]  # by seq
+
+
 class Undo(msgspec.Struct, frozen=True, kw_only=True):
     """An observation, and what was before it."""
 
     seen: AnyObservation
     before: int = 0  # batch that was confirmed, or as `engine.controls.obey` returns it
-    novated: tuple[tuple[int, bool, int], ...] = ()  # (trade_id, maker, batch) that it let go
+    novated: Novated = ()  # what a final batch let go
+    moves: Moved = ()
 
 
 class Span(NamedTuple):

@@ -14,7 +14,7 @@ from exchange.commands import (
     ObserveBlocks,
     SubaccountSeen,
 )
-from exchange.engine.chain_memory import Span, Undo
+from exchange.engine.chain_memory import Moved, Novated, Span, Undo
 from exchange.engine.controls import obey
 from exchange.engine.reverting import check_reopened
 from exchange.engine.state import Venue
@@ -53,7 +53,8 @@ def observe_blocks(venue: Venue, command: ObserveBlocks) -> None:
 def _observe(venue: Venue, seen: AnyObservation) -> Undo:
     """Act on an observation; what would undo it."""
     before = 0
-    novated: tuple[tuple[int, bool, int], ...] = ()
+    novated: Novated = ()
+    moves: Moved = ()
     match seen:
         case SubaccountSeen():
             venue.chain.orphans.pop(seen.subaccount_id, None)
@@ -67,13 +68,13 @@ def _observe(venue: Venue, seen: AnyObservation) -> Undo:
             deposit(venue, venue.subaccounts[seen.subaccount_id], seen.token, seen.amount)
         case BatchSeen():
             before = venue.batches.confirmed
-            novated = venue.batches.confirm(seen.number)
+            novated, moves = venue.batches.confirm(seen.number)
             venue.emit(
                 BatchConfirmed(number=seen.number, block=seen.block, transaction=seen.transaction)
             )
         case _:
             before = obey(venue, seen)
-    return Undo(seen=seen, before=before, novated=novated)
+    return Undo(seen=seen, before=before, novated=novated, moves=moves)
 
 
 def cut_batch(venue: Venue, state_hash: Callable[[], bytes]) -> None:

@@ -1,17 +1,28 @@
-"""What operators and the relayer correct: sides of trades that the chain refuses, and holds.
+"""What operators and the relayer correct: what the chain refuses of a batch, and holds.
 
 A novation gives the failing side back what it paid and takes from it what it got, at the trade's
 own price; the venue's subaccount steps in (design.md §11.7). The trade itself stays as it was
-acknowledged, and so does its other side.
+acknowledged, and so does its other side. Money that the chain does not let go comes back, held.
 """
 
-from exchange.commands import HoldWithdrawals, Novate, NovatedFill
+from collections import Counter
+from collections.abc import Iterable
+
+from exchange.commands import HoldWithdrawals, Novate, NovatedFill, RebuiltPosition
 from exchange.engine.booking import limit_reduce_only
 from exchange.engine.checks import Refusal, may_sign, nonce_is_used
 from exchange.engine.positions import move_position
 from exchange.engine.state import Venue
-from exchange.events import FillNovated, RejectReason, WithdrawalsHeld
-from exchange.fixed import to_seconds_down
+from exchange.engine.treasury import give_back
+from exchange.events import (
+    FillNovated,
+    MoveRefused,
+    PositionExpired,
+    RejectReason,
+    WithdrawalsHeld,
+)
+from exchange.fixed import notional, to_seconds_down
+from exchange.margin.linear import LinearPosition
 from exchange.model import FEE_SUBACCOUNT_ID, NO_TRIGGER, InstrumentStatus, Kind
 
 
@@ -39,15 +50,20 @@ def _hold_withdrawals(venue: Venue, command: HoldWithdrawals) -> None:
 
 
 def _novate(venue: Venue, command: Novate) -> None:
-    """All of the fills or none."""
+    """All of it or nothing."""
     refusal = _check_batch(venue, command)
     for fill in command.fills:
         refusal = refusal or _check_fill(venue, fill) or _check_terms(venue, fill)
+    refusal = refusal or _check_rebuilt(venue, command) or _check_moves(venue, command)
     if refusal is not None:
         venue.refuse(*refusal)
         return
+    for rebuilt in command.rebuilt:
+        _rebuild(venue, rebuilt)
     for fill in command.fills:
         _replace_side(venue, fill, command.batch)
+    for move in command.moves:
+        _refuse_move(venue, move.seq)
     for fill in command.fills:
         for subaccount_id in (fill.subaccount_id, FEE_SUBACCOUNT_ID):
             subaccount = venue.subaccounts[subaccount_id]
@@ -58,10 +74,11 @@ def _check_batch(venue: Venue, command: Novate) -> Refusal | None:
     batches = venue.batches
     if not batches.confirmed < command.batch <= batches.number:
         return RejectReason.NOT_NOVATABLE, f"batch {command.batch} is not cut, or final"
-    keys = {fill.key for fill in command.fills}
+    keys = {fill.key for fill in command.fills} | {move.key for move in command.moves}
     nonces = {fill.terms.nonce for fill in command.fills}
-    if not len(keys) == len(nonces) == len(command.fills) > 0:
-        return RejectReason.NOT_NOVATABLE, "no fills, or one of them twice"
+    count = len(command.fills) + len(command.moves)
+    if not (len(keys) == count > 0 and len(nonces) == len(command.fills)):
+        return RejectReason.NOT_NOVATABLE, "nothing, or something twice"
     return None
 
 
@@ -71,10 +88,53 @@ def _check_fill(venue: Venue, fill: NovatedFill) -> Refusal | None:
     if fill.subaccount_id not in venue.subaccounts or fill.subaccount_id == FEE_SUBACCOUNT_ID:
         return RejectReason.UNKNOWN_SUBACCOUNT, f"subaccount {fill.subaccount_id}"
     instrument = venue.instruments.get(fill.terms.instrument_id)
-    if instrument is None or instrument.kind is not Kind.OPTION:
-        return RejectReason.NOT_NOVATABLE, "only fills of options are replaced"
-    if venue.statuses[instrument.instrument_id] is InstrumentStatus.EXPIRED:
-        return RejectReason.NOT_NOVATABLE, "the instrument has expired"
+    if instrument is None or instrument.legs:
+        return RejectReason.NOT_NOVATABLE, "a fill is of a single instrument"
+    return None
+
+
+def _check_rebuilt(venue: Venue, command: Novate) -> Refusal | None:
+    """Each linear position that changes is named once, as it is now, and nothing is made."""
+    changes = _linear_changes(venue, command.fills)
+    named = [(one.subaccount_id, one.instrument_id) for one in command.rebuilt]
+    if sorted(named) != sorted(changes):
+        return RejectReason.NOT_NOVATABLE, "not the linear positions of these fills"
+    made: Counter[int] = Counter()
+    for one, key in zip(command.rebuilt, named, strict=True):
+        account = venue.subaccounts[one.subaccount_id].account
+        before, after = LinearPosition(*one.before), LinearPosition(*one.after)
+        held = account.linear.get(one.instrument_id, LinearPosition(0, 0, 0))
+        if before != held or after.quantity - before.quantity != changes[key]:
+            text = f"subaccount {one.subaccount_id} holds {tuple(held)} now: build it again"
+            return RejectReason.NOT_NOVATABLE, text
+        index = venue.marks.funding_index(one.instrument_id)
+        made[one.instrument_id] += one.cash - after.cost - after.funding_due(index)
+        made[one.instrument_id] += before.cost + before.funding_due(index)
+    if any(made.values()):
+        return RejectReason.NOT_NOVATABLE, "cash, cost and funding do not add up"
+    return None
+
+
+def _linear_changes(venue: Venue, fills: Iterable[NovatedFill]) -> Counter[tuple[int, int]]:
+    """By how much each live linear position changes, by (subaccount, instrument)."""
+    changes: Counter[tuple[int, int]] = Counter()
+    for fill in fills:
+        instrument_id = fill.terms.instrument_id
+        option = venue.instruments[instrument_id].kind is Kind.OPTION
+        if option or venue.statuses[instrument_id] is InstrumentStatus.EXPIRED:
+            continue
+        quantity = fill.terms.side.sign * fill.terms.quantity
+        changes[fill.subaccount_id, instrument_id] -= quantity
+        changes[FEE_SUBACCOUNT_ID, instrument_id] += quantity
+    return changes
+
+
+def _check_moves(venue: Venue, command: Novate) -> Refusal | None:
+    for move in command.moves:
+        known = venue.batches.moves.get(move.seq)
+        if known is None or known.batch != command.batch:
+            text = f"seq {move.seq} moved nothing in that batch, or was refused before"
+            return RejectReason.NOT_NOVATABLE, text
     return None
 
 
@@ -97,13 +157,25 @@ def _check_terms(venue: Venue, fill: NovatedFill) -> Refusal | None:
     return None
 
 
+def _rebuild(venue: Venue, rebuilt: RebuiltPosition) -> None:
+    account = venue.subaccounts[rebuilt.subaccount_id].account
+    instrument = venue.instruments[rebuilt.instrument_id]
+    held = LinearPosition(*rebuilt.after)
+    before = account.position(rebuilt.instrument_id)
+    account.rebuild(rebuilt.instrument_id, held, rebuilt.cash)
+    venue.count_open_interest(instrument.underlying_id, before, held.quantity)
+
+
 def _replace_side(venue: Venue, fill: NovatedFill, batch: int) -> None:
     terms = fill.terms
     house, failing = venue.subaccounts[FEE_SUBACCOUNT_ID], venue.subaccounts[fill.subaccount_id]
     instrument = venue.instruments[terms.instrument_id]
     quantity = terms.side.sign * terms.quantity
-    move_position(venue, fill.subaccount_id, instrument, -quantity, terms.limit_price)
-    move_position(venue, FEE_SUBACCOUNT_ID, instrument, quantity, terms.limit_price)
+    if venue.statuses[instrument.instrument_id] is InstrumentStatus.EXPIRED:
+        _replace_delivered(venue, fill, quantity)
+    elif instrument.kind is Kind.OPTION:
+        move_position(venue, fill.subaccount_id, instrument, -quantity, terms.limit_price)
+        move_position(venue, FEE_SUBACCOUNT_ID, instrument, quantity, terms.limit_price)
     failing.account.add_cash(fill.fee)
     house.account.add_cash(-fill.fee)
     house.used_nonces.add(terms.nonce)
@@ -121,3 +193,44 @@ def _replace_side(venue: Venue, fill: NovatedFill, batch: int) -> None:
             fee=fill.fee,
         )
     )
+
+
+def _replace_delivered(venue: Venue, fill: NovatedFill, quantity: int) -> None:
+    """Of an expired instrument all is cash; the next batch pays the venue's position off."""
+    instrument = venue.instruments[fill.terms.instrument_id]
+    delivery_price = venue.delivery_prices[instrument.underlying_id, instrument.expiry]
+    value = notional(instrument.payoff(delivery_price), quantity)
+    paid = notional(fill.terms.limit_price, quantity)
+    venue.subaccounts[fill.subaccount_id].account.add_cash(paid - value)
+    venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(value - paid)
+    venue.batches.pending += 1
+    venue.emit(
+        PositionExpired(
+            subaccount_id=FEE_SUBACCOUNT_ID,
+            instrument_id=instrument.instrument_id,
+            quantity=quantity,
+            payoff=value if instrument.kind is Kind.OPTION else value - paid,
+        )
+    )
+
+
+def _refuse_move(venue: Venue, seq: int) -> None:
+    """Its nonce stays used; who moved and who received may move nothing until somebody looked."""
+    move = venue.batches.moves.pop(seq)
+    missing = give_back(venue, move)
+    venue.emit(
+        MoveRefused(
+            batch=move.batch,
+            seq=seq,
+            subaccount_id=move.subaccount_id,
+            to_subaccount_id=move.to_subaccount_id,
+            amount=move.amount,
+            nonce=move.nonce,
+            token=move.token,
+            missing=missing,
+        )
+    )
+    detail = f"the chain refused the move of seq {seq}"
+    for subaccount_id in filter(None, (move.subaccount_id, move.to_subaccount_id)):
+        venue.treasury.held.add(subaccount_id)
+        venue.emit(WithdrawalsHeld(subaccount_id=subaccount_id, held=True, detail=detail))

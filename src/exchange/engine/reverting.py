@@ -72,6 +72,7 @@ def _undo(venue: Venue, undo: Undo) -> None:
         case BatchSeen():
             venue.batches.confirmed = undo.before
             venue.batches.novated |= {(trade, maker): at for trade, maker, at in undo.novated}
+            venue.batches.moves |= dict(undo.moves)
             venue.emit(BatchReverted(number=seen.number))
         case _:
             take_back_control(venue, seen, undo.before)

@@ -6,6 +6,7 @@ there is room.
 """
 
 from exchange.commands import Collateral, TransferFunds, Withdraw
+from exchange.engine.chain_memory import Move
 from exchange.engine.checks import Refusal, check_not_liquidated, marks_are_stale, nonce_is_used
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import Deposited, RejectReason, Transferred, Withdrawn
@@ -24,6 +25,19 @@ def deposit(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> No
     else:
         subaccount.account.add_cash(amount)
     venue.emit(Deposited(subaccount_id=subaccount.subaccount_id, amount=amount, token=token))
+
+
+def give_back(venue: Venue, move: Move) -> int:
+    """Undo a move that the chain refused; what of a token its receiver has not got any more."""
+    sender, missing = venue.subaccounts[move.subaccount_id], 0
+    if move.to_subaccount_id:
+        receiver = venue.subaccounts[move.to_subaccount_id]
+        missing = take_back(venue, receiver, move.token, move.amount)
+    if move.token:
+        _credit(venue, sender, move.token, move.amount)
+    else:
+        sender.account.add_cash(move.amount)
+    return missing
 
 
 def take_back(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> int:
@@ -54,6 +68,15 @@ def move_money(venue: Venue, command: Withdraw | TransferFunds) -> None:
         venue.refuse(*refusal, subaccount_id=terms.subaccount_id, nonce=terms.nonce)
         return
     token = _take(venue, terms)
+    to = terms.to_subaccount_id if isinstance(terms, TransferTerms) else 0
+    venue.batches.moves[venue.seq] = Move(
+        batch=venue.batches.number + 1,
+        subaccount_id=terms.subaccount_id,
+        to_subaccount_id=to,
+        token=token,
+        amount=terms.amount,
+        nonce=terms.nonce,
+    )
     if isinstance(terms, TransferTerms):
         _transfer(venue, terms, token)
         return

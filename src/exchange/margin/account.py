@@ -158,6 +158,15 @@ class MarginAccount:
         self._move(instrument_id, signed_quantity)
         return paid
 
+    def rebuild(self, instrument_id: int, held: LinearPosition, cash: int) -> None:
+        """Put another position in the place of a linear one, and move cash. O(scenarios)."""
+        change = held.quantity - self.position(instrument_id)
+        self.linear.pop(instrument_id, None)
+        if held.quantity:
+            self.linear[instrument_id] = held
+        self.cash += cash
+        self._move(instrument_id, change)
+
     def realise_funding(self, instrument_id: int) -> int:
         """Settle what a position owes in funding; returns the signed change of cash."""
         held = self.linear.get(instrument_id)

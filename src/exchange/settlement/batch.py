@@ -12,7 +12,13 @@ import msgspec
 from eth_abi.abi import encode
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
-from exchange.commands import MassQuote, SignedCommand, TransferFunds
+from exchange.commands import (
+    MassQuote,
+    NovatedFill,
+    RefusedMove,
+    SignedCommand,
+    TransferFunds,
+)
 from exchange.commands import Withdraw as WithdrawCommand
 from exchange.events import (
     AnyEvent,
@@ -342,7 +348,11 @@ class BatchBuilder:
                 for at, trade in trades
             ),
             payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
-            withdrawals=tuple(_withdrawal(at, cut.first_seq) for at in self._withdrawals),
+            withdrawals=tuple(
+                _withdrawal(at, cut.first_seq)
+                for at in self._withdrawals
+                if RefusedMove(seq=at.seq).key not in self._novations
+            ),
             interests=tuple(_interest(at, event, cut.first_seq) for at, event in self._interests),
             marks=self._prove_marks(cut, [trade.instrument_id for _, trade in trades]),
             deliveries=tuple(self._deliveries),
@@ -370,7 +380,7 @@ class BatchBuilder:
     def _amend(self, trade: Traded) -> Traded:
         for maker in (True, False):
             fill = self._novations.get((trade.trade_id, maker))
-            if fill is not None:
+            if isinstance(fill, NovatedFill):
                 check_novation(trade, fill)
         return amended(trade, self._novations)
 

@@ -15,6 +15,8 @@ from exchange.commands import (
     AdvanceClock,
     MassQuote,
     Novate,
+    NovatedFill,
+    RebuiltPosition,
     SignedCommand,
     UpdateMarks,
     signed_commands,
@@ -29,6 +31,7 @@ from exchange.settlement.cursor import BlockCursor, follow_blocks, is_reverted
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.novation import Novations, is_novated, novations_in
+from exchange.settlement.rebuilding import rebuilt_positions
 from exchange.settlement.risk_root import Publication, RiskDesk
 
 log = structlog.get_logger(__name__)
@@ -129,6 +132,10 @@ class Feed:
     def material(self, number: int) -> Material:
         """What a batch that was cut is built of; read again from the journal."""
         return self._material(number, self.seq)
+
+    def rebuilt(self, fills: tuple[NovatedFill, ...]) -> tuple[RebuiltPosition, ...]:
+        """What replacing these fills makes of linear positions, once all of the journal settled."""
+        return rebuilt_positions(self._reader.entries, self.seq, fills)
 
     def build(self, material: Material, novations: Novations) -> Batch:
         """The first batch of the material with these novations besides its own."""

@@ -10,10 +10,12 @@ from typing import Final, NamedTuple
 
 from exchange.events import (
     AnyEvent,
+    DeliveryPriceFixed,
     Deposited,
     FillNovated,
     FundingAccrued,
     InterestPaid,
+    MoveRefused,
     PositionExpired,
     SubaccountOpened,
     Traded,
@@ -39,7 +41,15 @@ class Held(NamedTuple):
 
 
 _NOTHING = Held(0)
-SETTLED: Final = (Traded, FundingAccrued, PositionExpired, Withdrawn, Transferred, InterestPaid)
+SETTLED: Final = (
+    Traded,
+    FundingAccrued,
+    PositionExpired,
+    Withdrawn,
+    Transferred,
+    InterestPaid,
+    DeliveryPriceFixed,
+)
 
 
 class Holdings:
@@ -52,6 +62,8 @@ class Holdings:
         self.tokens: dict[tuple[int, str], int] = {}  # 1e-8 of a token, by (subaccount, address)
         self.novated: set[tuple[int, bool]] = set()  # sides of trades that the venue took
         self.standard: set[int] = set()  # subaccounts that are margined position by position
+        self.refused: set[tuple[int, int]] = set()  # (subaccount, nonce) of such moves
+        self.deliveries: dict[tuple[int, int], int] = {}  # price by (underlying, expiry)
         self.deposited = 0
         self.withdrawn = 0
 
@@ -72,6 +84,8 @@ class Holdings:
             case DepositReverted():
                 self._pay(event.subaccount_id, -event.amount)
                 self.deposited -= event.amount
+            case MoveRefused():  # the chain never sees the move
+                self.refused.add((event.subaccount_id, event.nonce))
             case FillNovated():  # the chain settles the trade later, and then like this
                 self.novated.add((event.trade_id, event.maker))
             case _:
@@ -84,9 +98,21 @@ class Holdings:
                 self._trade(amended(event, self.novated))
             case FundingAccrued():
                 self.indices[event.instrument_id] = event.index
+            case DeliveryPriceFixed():
+                self.deliveries[event.underlying_id, event.expiry] = event.price
             case PositionExpired():
-                self._pay(event.subaccount_id, event.payoff)
-                self.positions[event.subaccount_id, event.instrument_id] = _NOTHING
+                self._expire(event)
+            case InterestPaid():
+                self._pay(event.subaccount_id, -event.amount)
+                self._pay(FEE_SUBACCOUNT_ID, event.amount)
+            case Withdrawn() | Transferred():
+                if (event.subaccount_id, event.nonce) not in self.refused:
+                    self._move(event)
+            case _:
+                pass
+
+    def _move(self, event: Withdrawn | Transferred) -> None:
+        match event:
             case Withdrawn() if event.token:
                 self._keep(event.subaccount_id, event.token, -event.amount)
             case Withdrawn():
@@ -98,11 +124,6 @@ class Holdings:
             case Transferred():
                 self._pay(event.subaccount_id, -event.amount)
                 self._pay(event.to_subaccount_id, event.amount)
-            case InterestPaid():
-                self._pay(event.subaccount_id, -event.amount)
-                self._pay(FEE_SUBACCOUNT_ID, event.amount)
-            case _:
-                pass
 
     def positions_of(self, subaccount_id: int) -> dict[int, Held]:
         """Positions of one subaccount that are not zero, by instrument."""
@@ -135,6 +156,15 @@ class Holdings:
         self._pay(trade.maker_subaccount_id, -trade.maker_fee)
         self._pay(trade.taker_subaccount_id, -trade.taker_fee)
         self._pay(FEE_SUBACCOUNT_ID, trade.maker_fee + trade.taker_fee)
+
+    def _expire(self, event: PositionExpired) -> None:
+        """What the position brings, which a novation may have changed since."""
+        key = (event.subaccount_id, event.instrument_id)
+        terms, held = unpack_instrument_id(event.instrument_id), self.positions.get(key, _NOTHING)
+        price = self.deliveries[terms.underlying_id, terms.expiry]
+        value = notional(terms.payoff(price), held.quantity)
+        self._pay(event.subaccount_id, value - held.cost)
+        self.positions[key] = _NOTHING
 
     def _pay(self, subaccount_id: int, amount: int) -> None:
         self.cash[subaccount_id] = self.cash.get(subaccount_id, 0) + amount
@@ -169,9 +199,19 @@ class Holdings:
         return div_exact(held.quantity * move, QUANTITY_SCALE)
 
 
-def expected_holdings(entries: Iterable[Entry], *, settled_seq: int, observed_seq: int) -> Holdings:
-    """What the chain shows once it settled up to `settled_seq`, at the block of `observed_seq`."""
+def expected_holdings(
+    entries: Iterable[Entry],
+    *,
+    settled_seq: int,
+    observed_seq: int,
+    novated: Iterable[tuple[int, bool]] = (),
+) -> Holdings:
+    """What the chain shows once it settled up to `settled_seq`, at the block of `observed_seq`.
+
+    With `novated`, what it would show if these sides of trades were replaced besides.
+    """
     holdings = Holdings()
+    holdings.novated |= set(novated)
     settled: list[AnyEvent] = []  # after all novations, which come later in the journal
     for entry in entries:
         if entry.seq > max(settled_seq, observed_seq):

@@ -9,28 +9,31 @@ from typing import Final
 
 import msgspec
 
-from exchange.commands import Novate, NovatedFill
-from exchange.events import FillNovated, Traded
+from exchange.commands import Novate, NovatedFill, RefusedMove
+from exchange.events import FillNovated, MoveRefused, Traded
 from exchange.journal import Entry
 from exchange.model import FEE_SUBACCOUNT_ID, OrderTerms
 
-Novations = Mapping[tuple[int, bool], NovatedFill]  # by trade_id and whether it is the maker's side
+# By trade_id and whether it is the maker's side; of moves by their own keys.
+Novations = Mapping[tuple[int, bool], NovatedFill | RefusedMove]
 
 _NONCE_BASE: Final = 1 << 63  # people count from below, so these meet none of theirs
 
 
-def novations_in(entries: Iterable[Entry]) -> dict[tuple[int, bool], NovatedFill]:
-    """The sides of trades that accepted novations in these entries replaced."""
-    found: dict[tuple[int, bool], NovatedFill] = {}
+def novations_in(entries: Iterable[Entry]) -> dict[tuple[int, bool], NovatedFill | RefusedMove]:
+    """What accepted novations in these entries replaced, or let not happen."""
+    found: dict[tuple[int, bool], NovatedFill | RefusedMove] = {}
     for entry in entries:
-        if isinstance(entry.command, Novate) and is_novated(entry):
-            found |= {fill.key: fill for fill in entry.command.fills}
+        command = entry.command
+        if isinstance(command, Novate) and is_novated(entry):
+            found |= {fill.key: fill for fill in command.fills}
+            found |= {move.key: move for move in command.moves}
     return found
 
 
 def is_novated(entry: Entry) -> bool:
-    """Whether the entry replaced sides of trades."""
-    return any(isinstance(event, FillNovated) for event in entry.events)
+    """Whether the entry replaced sides of trades, or undid moves of money."""
+    return any(isinstance(event, FillNovated | MoveRefused) for event in entry.events)
 
 
 def amended(trade: Traded, novated: Container[tuple[int, bool]]) -> Traded:
@@ -64,7 +67,9 @@ def house_number(trade_id: int, *, maker: bool) -> int:
 
 def house_order(number: int, novations: Novations) -> NovatedFill:
     """The venue's order with this number."""
-    return novations[-number // 2, bool(-number % 2)]
+    found = novations[-number // 2, bool(-number % 2)]
+    assert isinstance(found, NovatedFill)
+    return found
 
 
 def house_terms(trade: Traded, *, maker: bool, deadline: int, signer: str) -> OrderTerms:

@@ -1,4 +1,4 @@
-"""Finds the fills for which the chain refuses a batch, and lets the venue take their failing sides.
+"""Finds what of a batch the chain refuses: the venue takes sides of fills, money stays put.
 
 Asks the contract itself: first how far into the batch it would settle, then without which of the
 orders in the command where it stops. So no error needs to be understood, and none can mislead.
@@ -10,9 +10,8 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from exchange.commands import Novate, NovatedFill
-from exchange.fixed import to_seconds_down
-from exchange.model import FEE_SUBACCOUNT_ID, Kind, unpack_instrument_id
+from exchange.commands import Novate, NovatedFill, RefusedMove
+from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.settlement.batch import Batch, settle_calldata, through
 from exchange.settlement.chain import Chain
 from exchange.settlement.feed import Feed, Material
@@ -37,7 +36,7 @@ class Novator:
     def __init__(
         self, feed: Feed, chain: Chain, sink: NovationSink, *, key: bytes, sender: str
     ) -> None:
-        self.novated = 0  # fills, by this process
+        self.novated = 0  # sides of fills, and moves, by this process
         self._feed = feed
         self._chain = chain
         self._sink = sink
@@ -53,7 +52,9 @@ class Novator:
         for fill in command.fills:
             log.error("the venue takes a side of a fill", batch=number, trade=fill.trade_id)
         self._sink.novate(command)
-        self.novated += len(command.fills)
+        for move in command.moves:
+            log.error("money that the chain does not let go", batch=number, seq=move.seq)
+        self.novated += len(command.fills) + len(command.moves)
         return True
 
     def _examine(self, number: int, material: Material) -> Novate | None:
@@ -70,12 +71,19 @@ class Novator:
 
         failing = _smallest(sorted(sides), settles)
         if not failing:
+            return self._without_move(batch, material, stop)
+        fills = tuple(fill for order in failing for fill in sides[order])
+        return Novate(batch=number, fills=fills, rebuilt=self._feed.rebuilt(fills))
+
+    def _without_move(self, batch: Batch, material: Material, stop: int) -> Novate | None:
+        """The withdrawal or transfer of that command does not happen, if that is what fails."""
+        if all(item.seq_offset != stop for item in batch.withdrawals):
             return None
-        fills = [fill for order in failing for fill in sides[order]]
-        now_s = to_seconds_down(material.entries[-1].time_ns)
-        if not all(_can_be_replaced(fill, now_s) for fill in fills):
+        move = RefusedMove(seq=batch.header.first_seq + stop)
+        amended = self._feed.build(material, {move.key: move})
+        if self._refused(through(amended, stop)):
             return None
-        return Novate(batch=number, fills=tuple(fills))
+        return Novate(batch=batch.header.number, fills=(), moves=(move,))
 
     def _first_refused(self, batch: Batch) -> int | None:
         """The first command with which the batch is refused; None if it is without any."""
@@ -114,12 +122,6 @@ class Novator:
     def _refused(self, batch: Batch) -> bool:
         data = settle_calldata(msgspec.structs.replace(batch, trades=()))
         return self._chain.refusal(self._sender, self._chain.deployment.clearing, data) is not None
-
-
-def _can_be_replaced(fill: NovatedFill, now_s: int) -> bool:
-    """Whether the engine takes it: an option that has not expired."""
-    terms = unpack_instrument_id(fill.terms.instrument_id)
-    return terms.kind is Kind.OPTION and now_s < terms.expiry
 
 
 def _smallest(orders: list[int], settles: Callable[[list[int]], bool]) -> list[int]:

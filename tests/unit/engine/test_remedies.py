@@ -5,23 +5,51 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine_flow import Flow
-from tests.venue import EXPIRY_S, FEE_ID, C, contracts, refusals, usdc
+from tests.venue import (
+    COLLATERALS,
+    EXPIRY_S,
+    FEE_ID,
+    FEES,
+    FUNDING,
+    C,
+    contracts,
+    linear_venue,
+    open_venue,
+    perpetual,
+    refusals,
+    tokens,
+    usdc,
+)
 
 from exchange.commands import (
+    AccrueFunding,
     BatchSeen,
     CutBatch,
     DepositSeen,
     HoldWithdrawals,
     Novate,
     NovatedFill,
+    RefusedMove,
     SessionKeySeen,
     SubaccountSeen,
 )
-from exchange.events import FillNovated, OrderCanceled, RejectReason, Traded, WithdrawalsHeld
+from exchange.events import (
+    FillNovated,
+    MoveRefused,
+    OrderCanceled,
+    PositionExpired,
+    RejectReason,
+    Traded,
+    WithdrawalsHeld,
+)
+from exchange.journal import Entry
 from exchange.model import Kind, OrderTerms, unpack_instrument_id
+from exchange.settlement.holdings import Held, expected_holdings
+from exchange.settlement.rebuilding import rebuilt_positions
 
 R = RejectReason
 HOUSE = "house"
+PERP = perpetual()
 
 
 @pytest.fixture
@@ -167,14 +195,160 @@ def test_a_session_key_signs_for_the_venue(venue, traded):
     assert refusals(novate(venue, fill)) == []
 
 
-def test_an_expired_instrument_is_too_late(venue, traded):
-    """Its payoffs are settled by another batch."""
-    fill = novated(venue, traded, maker=True, deadline=2**40 - 1)
+def expire(venue, index=101_000):
+    """The day comes, at this index; the delivery price is fixed and positions are paid off."""
     for second in range(EXPIRY_S - 1_800, EXPIRY_S + 1, 30):
         venue.wait_until(second)
-        venue.index()
+        venue.index(index)
     assert refusals(venue.expire()) == []
-    assert refusals(novate(venue, fill)) == [R.NOT_NOVATABLE]
+
+
+@pytest.mark.parametrize("maker", [True, False])
+def test_a_fill_of_an_option_that_expired_is_replaced_with_its_payoff(
+    venue, ann, bob, traded, maker
+):
+    """Who failed never traded; the venue has premium and payoff, which its next batch pays."""
+    failing, sign = (ann, -1) if maker else (bob, 1)
+    fill = novated(venue, traded, maker=maker, deadline=2**40 - 1)
+    expire(venue)
+    house = venue.cash(FEE_ID)
+    events = novate(venue, fill)
+    assert refusals(events) == []
+    [paid] = [event for event in events if isinstance(event, PositionExpired)]
+    assert (paid.subaccount_id, paid.quantity) == (FEE_ID, sign * contracts(3))
+    assert paid.payoff == sign * usdc(3_000)
+    assert (venue.cash(failing), venue.engine.positions(failing)) == (usdc(1_000_000), {})
+    assert venue.cash(FEE_ID) - house == sign * usdc(3_000 - 7_500) - fill.fee
+    assert venue.engine.pending > 0, "its payoff is for the next batch"
+
+
+@pytest.fixture
+def linear():
+    """A venue with a perpetual; Ann sold three to Bob, who closed one of them."""
+    venue = linear_venue(fees=FEES, funding=FUNDING)
+    appoint(venue)
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    venue.sell(ann, 3, 100_000, instrument_id=PERP)
+    events = venue.buy(bob, 3, 100_000, instrument_id=PERP)
+    venue.send(CutBatch())
+    trade = next(event for event in events if isinstance(event, Traded))
+    venue.buy(ann, 1, 100_010, instrument_id=PERP)
+    venue.sell(bob, 1, 100_010, instrument_id=PERP)
+    venue.mark({PERP: 100_400})
+    venue.wait(3_600)
+    venue.index()
+    venue.mark({PERP: 100_400})
+    venue.send(AccrueFunding())
+    return venue, trade, ann, bob
+
+
+def entry_of(seq, time_ns, command, events):
+    return Entry(seq=seq, time_ns=time_ns, command=command, events=events, chain_hash=bytes(32))
+
+
+def rebuilt_for(venue, *fills):
+    """As the relayer makes them of the journal."""
+    entries = [entry_of(*one) for one in venue.entries]
+    return rebuilt_positions(lambda: entries, len(entries), fills)
+
+
+@pytest.mark.parametrize("maker", [True, False])
+def test_a_fill_of_a_perpetual_is_replaced_as_if_it_had_never_been(linear, maker):
+    """Cost, realised profit and funding are those of the fills that are left, to the last unit."""
+    venue, trade, ann, bob = linear
+    failing, innocent = (ann, bob) if maker else (bob, ann)
+    fill = novated(venue, trade, maker=maker, deadline=2**40 - 1)
+    rebuilt = rebuilt_for(venue, fill)
+    stands = venue.cash(innocent), venue.engine.positions(innocent)
+    total = venue.engine.total_cash()
+    events = venue.send(Novate(batch=1, fills=(fill,), rebuilt=rebuilt))
+    assert refusals(events) == []
+    assert (venue.cash(innocent), venue.engine.positions(innocent)) == stands
+    assert venue.engine.total_cash() == total
+    sign = 1 if maker else -1
+    assert venue.engine.positions(failing) == {PERP: sign * contracts(1)}
+    assert venue.engine.positions(FEE_ID) == {PERP: -sign * contracts(3)}
+    account = venue.engine.subaccounts[failing].account
+    assert account.linear[PERP].cost == sign * usdc(100_010), "what it did afterwards, alone"
+    entries = [entry_of(*one) for one in venue.entries]
+    folded = expected_holdings(entries, settled_seq=len(entries), observed_seq=len(entries))
+    for number in (FEE_ID, ann, bob):
+        held = venue.engine.subaccounts[number].account.linear.get(PERP)
+        assert folded.cash[number] == venue.cash(number)
+        assert folded.positions_of(number).get(PERP) == (held and Held(*held))
+    assert venue.twin().state_hash() == venue.engine.state_hash()
+
+
+def test_positions_that_moved_meanwhile_are_built_again(linear):
+    """So are such that were left out, or that would make money."""
+    venue, trade, ann, bob = linear
+    fill = novated(venue, trade, maker=True, deadline=2**40 - 1)
+    rebuilt = rebuilt_for(venue, fill)
+    house, failing = rebuilt
+    richer = msgspec.structs.replace(failing, cash=failing.cash + 1)
+    larger = msgspec.structs.replace(failing, after=(10**9, *failing.after[1:]))
+    for wrong in ((), (house,), (house, richer), (house, larger), (house, failing, failing)):
+        events = venue.send(Novate(batch=1, fills=(fill,), rebuilt=wrong))
+        assert refusals(events) == [R.NOT_NOVATABLE]
+    venue.mark({PERP: 100_000})
+    venue.sell(ann, 1, 100_000, instrument_id=PERP)
+    venue.buy(bob, 1, 100_000, instrument_id=PERP)
+    events = venue.send(Novate(batch=1, fills=(fill,), rebuilt=rebuilt))
+    assert refusals(events) == [R.NOT_NOVATABLE]
+    again = rebuilt_for(venue, fill)
+    assert refusals(venue.send(Novate(batch=1, fills=(fill,), rebuilt=again))) == []
+
+
+def test_a_withdrawal_that_the_chain_refuses_comes_back_and_is_held(venue, ann):
+    """Its nonce stays used; once more, or of another batch, it is refused."""
+    before = venue.cash(ann)
+    venue.withdraw(ann, 70, nonce=500)
+    seq = len(venue.entries)
+    venue.send(CutBatch())
+    move = RefusedMove(seq=seq)
+    for batch, moves in ((2, (move,)), (1, (move, move)), (1, (RefusedMove(seq=seq - 1),))):
+        assert refusals(venue.send(Novate(batch=batch, fills=(), moves=moves))) == [R.NOT_NOVATABLE]
+    events = venue.send(Novate(batch=1, fills=(), moves=(move,)))
+    assert events[0] == MoveRefused(
+        batch=1, seq=seq, subaccount_id=ann, to_subaccount_id=0, amount=usdc(70), nonce=500
+    )
+    assert (venue.cash(ann), venue.engine.held) == (before, [ann])
+    assert refusals(venue.send(Novate(batch=1, fills=(), moves=(move,)))) == [R.NOT_NOVATABLE]
+    venue.send(HoldWithdrawals(subaccount_id=ann, held=False, detail="looked at"))
+    assert refusals(venue.withdraw(ann, 70, nonce=500)) == [R.NONCE_USED]
+
+
+@pytest.mark.parametrize("token", ["", COLLATERALS[0].token])
+def test_a_transfer_that_the_chain_refuses_is_undone(token):
+    """Both ends are held; what of a token is not there any more is missing."""
+    venue = open_venue(collaterals=COLLATERALS, transfers=True)
+    ann, other = venue.fund("ann"), venue.fund("ann")
+    venue.give(ann, 1, 5)
+    amount = tokens(2) if token else usdc(30)
+    venue.move(ann, other, amount, **({"token": token} if token else {}))
+    seq = len(venue.entries)
+    venue.send(CutBatch())
+    held = venue.cash(ann), venue.cash(other)
+    [undone, *_] = venue.send(Novate(batch=1, fills=(), moves=(RefusedMove(seq=seq),)))
+    assert (undone.to_subaccount_id, undone.missing) == (other, 0)
+    assert venue.engine.held == [ann, other]
+    moved = 0 if token else amount
+    assert (venue.cash(ann), venue.cash(other)) == (held[0] + moved, held[1] - moved)
+    assert venue.engine.tokens(ann) == {COLLATERALS[0].token: tokens(5)}
+
+
+def test_what_a_final_batch_moved_stays(venue, ann):
+    """Unless the chain loses that batch again."""
+    venue.observe()
+    venue.withdraw(ann, 70)
+    seq = len(venue.entries)
+    venue.send(CutBatch())
+    before = venue.block()
+    venue.observe(BatchSeen(number=1, batch_hash=bytes(32), block=1, transaction="0x"))
+    refused = Novate(batch=1, fills=(), moves=(RefusedMove(seq=seq),))
+    assert refusals(venue.send(refused)) == [R.NOT_NOVATABLE]
+    venue.revert(before)
+    assert refusals(venue.send(refused)) == []
 
 
 def test_reduce_only_orders_shrink_with_the_position(venue, ann, bob, traded):

@@ -4,7 +4,8 @@ import pytest
 from tests.settlement_world import CLEARING, Script, Trader
 from tests.unit.settlement.test_feed import Parts
 
-from exchange.events import FillNovated
+from exchange.commands import Novate, RefusedMove
+from exchange.events import FillNovated, MoveRefused
 from exchange.model import FEE_SUBACCOUNT_ID, Side
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import Reverted
@@ -29,6 +30,24 @@ class Contract:
         return Reverted("Some") if any(key in data for key in self.refused) else None
 
 
+def refused_moves(script: Script, command: Novate) -> list[MoveRefused]:
+    """What the engine says of moves."""
+    found = []
+    for move in command.moves:
+        terms = script.entries[move.seq - 1].command.terms
+        found.append(
+            MoveRefused(
+                batch=command.batch,
+                seq=move.seq,
+                subaccount_id=terms.subaccount_id,
+                to_subaccount_id=0,
+                amount=terms.amount,
+                nonce=terms.nonce,
+            )
+        )
+    return found
+
+
 class Sink:
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -50,7 +69,7 @@ class Sink:
             )
             for fill in command.fills
         ]
-        self.script.add(command, *events)
+        self.script.add(command, *events, *refused_moves(self.script, command))
 
 
 @pytest.fixture
@@ -94,39 +113,77 @@ def test_the_failing_order_is_found_among_many(parts):
     assert parts.outbox.jobs() == after
 
 
+def test_a_refused_withdrawal_does_not_happen(parts):
+    """It is named by its command; the rest of the batch settles, and later ones follow."""
+    script = parts.script
+    script.trade()
+    script.taker.next_nonce = 7_777_777
+    withdrawal = script.withdraw(script.taker, 5)
+    script.cut()
+    script.trade()
+    script.cut()
+    contract = Contract()
+    contract.refused = [withdrawal.command.terms.nonce.to_bytes(32, "big")]
+    feed, sink, found = novator(parts, contract)
+    assert found.replace(1)
+    [command] = sink.commands
+    assert (command.fills, command.moves) == ((), (RefusedMove(seq=withdrawal.seq),))
+    assert (found.novated, feed.pull()) == (1, 0)
+    first, _ = parts.outbox.jobs()
+    assert contract.refusal("", "", first.data) is None
+    assert feed.build(feed.material(2), {}).header.previous_hash == first.batch_hash
+
+
 def test_a_batch_refused_for_another_reason_is_left_alone(parts):
-    """A withdrawal, or the batch itself without any item."""
+    """The batch itself without any item, or a command that nothing mends."""
     script = parts.script
     script.withdraw(script.taker, 5)
     script.cut()
-    nonce = script.taker.next_nonce
     contract = Contract()
-    contract.refused = [nonce.to_bytes(32, "big")]
-    _, sink, found = novator(parts, contract)
-    assert not found.replace(1)
     contract.refused = [b""]
-    assert not found.replace(1)
-    assert sink.commands == []
-
-
-def test_only_live_options_are_replaced(parts):
-    """The engine would refuse a future's fill, and one of an expired option."""
-    script = parts.script
-    script.trade()
-    script.cut()
-    contract = Contract((2, 2))
-    for change in (script.perpetual_id, script.instrument_id):
-        kept, script.instrument_id = script.instrument_id, change
-        script.trade()
-        script.instrument_id = kept
-    script.cut()
-    _, sink, found = novator(parts, Contract((2, 3)))
-    assert not found.replace(2)
-    script.time_ns = script.expiry * 10**9
-    script.cut()
     _, sink, found = novator(parts, contract)
     assert not found.replace(1)
     assert sink.commands == []
+
+
+class Stubborn(Contract):
+    """Takes nothing that holds an item."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.empty = 0
+
+    def refusal(self, sender, to, data):
+        self.empty = self.empty or len(data)  # the first question is about no item at all
+        return None if len(data) <= self.empty else Reverted("Some")
+
+
+def test_where_nothing_helps_a_person_must_look(parts):
+    """Neither side of the fill can be spared, and there is no withdrawal in its command."""
+    parts.script.trade()
+    parts.script.cut()
+    _, sink, found = novator(parts, Stubborn())
+    assert not found.replace(1)
+    assert sink.commands == []
+
+
+def test_linear_positions_are_rebuilt(parts):
+    """Of the failing side and of the venue, as all of the journal leaves them."""
+    script = parts.script
+    script.instrument_id = script.perpetual_id
+    script.trade(2)
+    script.cut()
+    script.trade(3)
+    _, sink, found = novator(parts, Contract((2, 2)))
+    assert found.replace(1)
+    house, failing = sink.commands[0].rebuilt
+    per_contract = 2_500 * 10**6
+    assert (house.subaccount_id, house.before, house.after[0]) == (1, (0, 0, 0), -20_000)
+    assert (failing.before[:2], failing.after[:2]) == (
+        (-50_000, -5 * per_contract),
+        (-30_000, -3 * per_contract),
+    )
+    assert house.cash == failing.cash == 0
 
 
 def test_no_order_is_replaced_that_can_be_spared():
