@@ -428,6 +428,8 @@ async def get_settlement_status(
         if paid is None or params.subaccount_id not in allowed:
             raise NotFound("no withdrawal under this nonce", "nonce")
         seq = paid.seq
+        if (params.subaccount_id, params.nonce) in gateway.view.refused:
+            return results.settlement_result(seq, None) | {"state": "refused"}
     else:
         raise InvalidParams("give trade_id, or subaccount_id and nonce", "trade_id")
     return results.settlement_result(seq, gateway.view.batch_of(seq))

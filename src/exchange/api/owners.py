@@ -1,6 +1,6 @@
 """Who owns which subaccount, and whose keys may act for them; a part of the gateway's view."""
 
-from exchange.events import SessionKeySet, SubaccountOpened
+from exchange.events import MoveRefused, SessionKeySet, SubaccountOpened
 from exchange.fixed import to_seconds_down
 from exchange.reversals import SubaccountReverted
 
@@ -10,8 +10,13 @@ class Owners:
 
     def __init__(self) -> None:
         self.owners: dict[int, str] = {}
+        self.refused: set[tuple[int, int]] = set()  # (subaccount, nonce) of moves that are undone
         self.owned: dict[str, set[int]] = {}  # subaccounts by owner
         self.session_keys: dict[str, dict[str, int]] = {}  # key: owner: deadline
+
+    def on_move_refused(self, event: MoveRefused) -> None:
+        """The chain let no money go: it is back."""
+        self.refused.add((event.subaccount_id, event.nonce))
 
     def may_access(self, subaccount_id: int, address: str, time_ns: int) -> bool:
         """Whether `address` owns the subaccount or holds a live session key of its owner."""

@@ -109,6 +109,7 @@ class VenueView:
         self.deliveries: list[Delivery] = []
         self.batches: list[Batch] = []
         self.withdrawals: dict[tuple[int, int], PaidWithdrawal] = {}
+        self.refused = self._access.refused
         # By (subaccount, underlying): limits in force, and until when (ns; 0: a reset) frozen.
         self.protections: dict[tuple[int, int], ProtectionParameters] = {}
         self.frozen: dict[tuple[int, int], int] = {}
@@ -147,6 +148,7 @@ class VenueView:
             ev.Traded: self._on_traded,
             ev.PortfolioTransferred: self._on_transferred,
             ev.FillNovated: self._on_novated,
+            ev.MoveRefused: self._access.on_move_refused,
             ev.FundingAccrued: self._on_funding_accrued,
             ev.FundingPaid: self._on_funding_paid,
             ev.PositionExpired: self._on_position_expired,

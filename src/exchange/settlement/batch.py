@@ -348,11 +348,7 @@ class BatchBuilder:
                 for at, trade in trades
             ),
             payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
-            withdrawals=tuple(
-                _withdrawal(at, cut.first_seq)
-                for at in self._withdrawals
-                if RefusedMove(seq=at.seq).key not in self._novations
-            ),
+            withdrawals=self._moves(cut.first_seq),
             interests=tuple(_interest(at, event, cut.first_seq) for at, event in self._interests),
             marks=self._prove_marks(cut, [trade.instrument_id for _, trade in trades]),
             deliveries=tuple(self._deliveries),
@@ -376,6 +372,14 @@ class BatchBuilder:
             return MarksProof()
         assert self._marks is not None, "who builds batches of a venue that publishes needs marks"
         return prove_marks(self._marks(cut.marks_seq), filled)
+
+    def _moves(self, first_seq: int) -> tuple[Withdrawal, ...]:
+        """Withdrawals and transfers but for those that the chain refused."""
+        return tuple(
+            _withdrawal(at, first_seq)
+            for at in self._withdrawals
+            if RefusedMove(seq=at.seq).key not in self._novations
+        )
 
     def _amend(self, trade: Traded) -> Traded:
         for maker in (True, False):

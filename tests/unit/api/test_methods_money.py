@@ -33,6 +33,7 @@ from tests.venue import (
 
 from exchange.api.methods_money import MONEY
 from exchange.api.methods_private import SIGNED
+from exchange.commands import CutBatch, Novate, RefusedMove
 from exchange.model import TransferTerms, WithdrawalTerms
 from exchange.signing import sign_digest, transfer_digest, withdrawal_digest
 
@@ -124,6 +125,12 @@ def test_what_a_row_says_may_leave_does_leave(world):
     assert 0 <= row(world, "USDC")["available_funds"] < before
     asked = {"subaccount_id": TAKER_ID, "nonce": 900}
     assert result(world, "get_settlement_status", asked, TAKER_KEY)["state"] == "sequenced"
+    seq = world.sequencer.last_seq
+    world.do(lambda venue: venue.send(CutBatch()))
+    number = world.sequencer.engine.batch_number
+    refused = Novate(batch=number, fills=(), moves=(RefusedMove(seq=seq),))
+    world.do(lambda venue: venue.send(refused))
+    assert result(world, "get_settlement_status", asked, TAKER_KEY)["state"] == "refused"
     unknown = params | {"currency": "DOGE"}
     assert ask(world, "withdraw", unknown)["error"]["data"]["param"] == "currency"
 
