@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 7  # of the simulated market and its agents
     seed_chain: str = ""  # file of a recorded chain that seeds listings, index and surface
     index_sources: str = ""  # BTC=kraken:BTC/USDC,bitstamp:BTC/USDC;ETH=... as ccxt names them
+    recorded_sources: str = ""  # BTC=NAME:FILE,NAME:FILE;ETH=... of rows time,price
+    volatility_sources: str = ""  # BTC=deribit:BTC;ETH=... as ccxt names exchanges and coins
     log_level: str = "info"
 
     @property

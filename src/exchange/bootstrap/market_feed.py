@@ -10,16 +10,24 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from exchange.bootstrap.processes import StartFailed
 from exchange.commands import ListInstruments
 from exchange.config import Settings
 from exchange.events import InstrumentListed
-from exchange.fixed import to_seconds_down
+from exchange.fixed import div_down, to_seconds_down
 from exchange.model import Kind, Underlying, unpack_instrument_id
-from exchange.oracle.ccxt_source import CcxtMarket, ccxt_source, parse_index_sources
+from exchange.oracle.ccxt_source import (
+    CcxtChain,
+    CcxtMarket,
+    ccxt_chain,
+    ccxt_source,
+    parse_index_sources,
+)
 from exchange.oracle.chain_data import RecordedChain, read_chain
 from exchange.oracle.dev_market import DevMarket, dev_feeds, load_dev_market
 from exchange.oracle.loop import Feed
-from exchange.oracle.polling import PolledSource
+from exchange.oracle.polling import PolledChain, PolledSource
+from exchange.oracle.sources import RecordedSource, Source, read_recorded
 from exchange.oracle.stress import StressRules
 from exchange.sequencer import Sequencer
 
@@ -54,8 +62,9 @@ class MarketFeed:
         self._settings = settings
         self._sequencer = sequencer
         self._market: DevMarket = load_dev_market()
-        self._exchanges: list[CcxtMarket] = []
-        self.polled: list[PolledSource] = []  # to be run beside the cycle
+        self._first_ns = first_time_ns
+        self._exchanges: list[CcxtMarket | CcxtChain] = []
+        self.polled: list[PolledSource | PolledChain] = []  # to be run beside the cycle
         self._chain = recorded_chain(settings.seed_chain, first_time_ns)
         for line in self._chain.report() if self._chain else ():
             log.info("recorded_chain", line=line)
@@ -75,22 +84,57 @@ class MarketFeed:
             last_prices=last_prices,
             chain=self._chain,
         )
-        return tuple(self._with_exchanges(feed) for feed in feeds)
+        return tuple(self._with_chains(self._with_sources(feed)) for feed in feeds)
 
-    def _with_exchanges(self, feed: Feed) -> Feed:
-        """The feed with real exchanges in place of simulated sources, where they are configured."""
+    def _name(self, feed: Feed) -> str:
         names = {item.underlying_id: name for name, item in self._market.underlyings.items()}
-        wanted = parse_index_sources(self._settings.index_sources).get(names[feed.underlying_id])
+        return names[feed.underlying_id]
+
+    def _with_sources(self, feed: Feed) -> Feed:
+        """The feed with real exchanges or recorded prices in place of simulated ones, if any."""
+        name = self._name(feed)
+        polled = [
+            self._polled(CcxtMarket(exchange, pair), exchange)
+            for exchange, pair in parse_index_sources(self._settings.index_sources).get(name, ())
+        ]
+        recorded = [
+            self._recorded(source, file)
+            for source, file in parse_index_sources(self._settings.recorded_sources).get(name, ())
+        ]
+        sources: tuple[Source, ...] = (*polled, *recorded)
+        if not sources:
+            return feed
+        rules = msgspec.structs.replace(feed.rules, quorum=div_down(len(sources), 2) + 1)
+        # Simulated chains stand on the simulated price: without real ones the model stays.
+        return msgspec.structs.replace(feed, sources=sources, rules=rules, chains=())
+
+    def _polled(self, market: CcxtMarket, exchange: str) -> PolledSource:
+        self._exchanges.append(market)
+        source = ccxt_source(market, exchange, self._sequencer.now_ns)
+        self.polled.append(source)
+        return source
+
+    def _recorded(self, name: str, file: str) -> RecordedSource:
+        """Its first row is true when the journal begins: a restart finds the same prices."""
+        try:
+            rows = read_recorded(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StartFailed(f"EXCHANGE_RECORDED_SOURCES: {file}: {error}") from error
+        shift_ns = self._first_ns - rows[0].time_ns if rows else 0
+        return RecordedSource(name, rows, shift_ns=shift_ns)
+
+    def _with_chains(self, feed: Feed) -> Feed:
+        """The feed with the option chains of real exchanges as its reference, if any."""
+        wanted = parse_index_sources(self._settings.volatility_sources).get(self._name(feed))
         if not wanted:
             return feed
-        polled = []
-        for exchange, pair in wanted:
-            market = CcxtMarket(exchange, pair)
+        chains = []
+        for exchange, coin in wanted:
+            market = CcxtChain(exchange, coin)
             self._exchanges.append(market)
-            polled.append(ccxt_source(market, exchange, self._sequencer.now_ns))
-        self.polled += polled
-        rules = msgspec.structs.replace(feed.rules, quorum=len(polled) // 2 + 1)
-        return msgspec.structs.replace(feed, sources=tuple(polled), rules=rules)
+            chains.append(ccxt_chain(market, exchange, self._sequencer.now_ns))
+        self.polled += chains
+        return msgspec.structs.replace(feed, chains=tuple(chains))
 
     async def close(self) -> None:
         """Leave the exchanges that were polled."""

@@ -6,7 +6,7 @@ listings. A venue with other sources needs nothing from here.
 
 import tomllib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 
 import msgspec
@@ -24,10 +24,13 @@ from exchange.matching.listing import (
     parse_rules,
     to_listing,
 )
+from exchange.model import Kind
 from exchange.oracle.chain_data import Grid, RecordedChain
 from exchange.oracle.index import IndexRules
 from exchange.oracle.loop import Feed
 from exchange.oracle.marks import MarkModel, recorded_model
+from exchange.oracle.references import ChainSource
+from exchange.oracle.simulated_chain import CarryModel, SimulatedChain
 from exchange.oracle.sources import MarketModel, SimulatedMarket, SimulatedSource, Source
 
 
@@ -42,6 +45,8 @@ class DevUnderlying(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recorded_tick: str
     lot_size: str
     min_quantity: str
+    carry: float
+    rate: float
 
     def grid(self) -> Grid:
         """Where the options of a chain seeded from a file are listed."""
@@ -58,6 +63,8 @@ class DevMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[str, ...]
     source_noise: float
     quorum: int
+    chains: tuple[str, ...]
+    chain_noise: float
     underlyings: dict[str, DevUnderlying]
 
     def start_price(self, underlying: str) -> int:
@@ -73,23 +80,52 @@ class DevMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             quorum=self.quorum,
         )
 
-    def simulated_sources(
+    def simulated_market(
         self, underlying: str, *, seed: int, start_price: int, start_ns: int
-    ) -> tuple[Source, ...]:
-        """Sources that watch one simulated market; a restart begins at the last journaled index."""
+    ) -> SimulatedMarket:
+        """One simulated market; a restart begins at the last journaled index."""
         assert start_price > 0
-        market_seed = _derived_seed(seed, underlying)
-        market = SimulatedMarket(
+        return SimulatedMarket(
             MarketModel(volatility=self.underlyings[underlying].volatility),
-            seed=market_seed,
+            seed=_derived_seed(seed, underlying),
             start_price=start_price / CASH_SCALE,
             start_ns=start_ns,
         )
+
+    def simulated_sources(
+        self, underlying: str, market: SimulatedMarket, seed: int
+    ) -> tuple[Source, ...]:
+        """Sources that watch its price."""
+        market_seed = _derived_seed(seed, underlying)
         return tuple(
             SimulatedSource(
                 name, market, seed=_derived_seed(market_seed, name), noise=self.source_noise
             )
             for name in self.sources
+        )
+
+    def simulated_chains(
+        self, underlying: str, market: SimulatedMarket, seed: int
+    ) -> tuple[ChainSource, ...]:
+        """Venues that trade options on it, those that our own rules would list."""
+        settings = self.underlyings[underlying]
+        rules = packaged_rules(settings.underlying_id)
+
+        def listed(second: int, index_price: float) -> Iterator[tuple[int, float]]:
+            for terms in due_instruments(rules, second, round(index_price * CASH_SCALE), {}, ()):
+                if terms.kind is Kind.OPTION:
+                    yield terms.expiry, terms.strike / CASH_SCALE
+
+        return tuple(
+            SimulatedChain(
+                name,
+                market,
+                listed,
+                CarryModel(carry=settings.carry, rate=settings.rate),
+                seed=_derived_seed(seed, f"{underlying}/{name}/chain"),
+                noise=self.chain_noise,
+            )
+            for name in self.chains
         )
 
     def chain_command(self, underlying: str, index_price: int, now_s: int) -> ListInstruments:
@@ -125,13 +161,13 @@ def dev_feeds(
 
     `last_prices` holds the journal's index by underlying_id (0 or absent: a new venue), where a
     restart goes on. A recorded chain gives its underlyings the opening index, volatilities and
-    forwards; the others have one flat volatility, that of their simulated path.
+    forwards; the others read them from the chains of simulated venues.
     """
     feeds = []
     for name, settings in market.underlyings.items():
         underlying_id = settings.underlying_id
         recorded_price = chain.index_price(underlying_id) if chain else 0
-        sources = market.simulated_sources(
+        simulated = market.simulated_market(
             name,
             seed=seed,
             start_price=(
@@ -139,13 +175,20 @@ def dev_feeds(
             ),
             start_ns=now_ns,
         )
-        model = (
-            recorded_model(chain, underlying_id)
-            if chain and recorded_price
-            else MarkModel(surface=FlatSurface(settings.volatility))
+        recorded = chain if recorded_price else None
+        feeds.append(
+            Feed(
+                underlying_id=underlying_id,
+                sources=market.simulated_sources(name, simulated, seed),
+                rules=market.index_rules(name),
+                model=(
+                    recorded_model(recorded, underlying_id)
+                    if recorded
+                    else MarkModel(surface=FlatSurface(settings.volatility))
+                ),
+                chains=() if recorded else market.simulated_chains(name, simulated, seed),
+            )
         )
-        rules = market.index_rules(name)
-        feeds.append(Feed(underlying_id=underlying_id, sources=sources, rules=rules, model=model))
     return tuple(feeds)
 
 

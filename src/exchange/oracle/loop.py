@@ -19,13 +19,15 @@ import structlog
 from exchange.commands import UpdateIndex, UpdateMarks
 from exchange.engine import Engine
 from exchange.events import AnyEvent, InstrumentListed, Refused
-from exchange.fixed import RATIO_SCALE, to_nanoseconds
+from exchange.fixed import CASH_SCALE, RATIO_SCALE, to_nanoseconds
 from exchange.journal import Entry
 from exchange.margin.scenarios import Preset
 from exchange.model import Instrument, InstrumentStatus
 from exchange.oracle.index import IndexCalculator, IndexReading, IndexRules, Verdict, moved_up
 from exchange.oracle.marks import IndexState, MarkModel, Moment, build_marks, forward_now
 from exchange.oracle.perpetual import Premium, perpetual_middle
+from exchange.oracle.reference_follower import ReferenceFollower
+from exchange.oracle.references import ChainSource
 from exchange.oracle.repricing import Repricer, followed
 from exchange.oracle.smile_follower import SmileFollower
 from exchange.oracle.sources import Sample, Source
@@ -42,7 +44,8 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     underlying_id: int
     sources: tuple[Source, ...]
     rules: IndexRules
-    model: MarkModel
+    model: MarkModel  # where no chain is configured
+    chains: tuple[ChainSource, ...] = ()  # reference volatilities, forwards and rates
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +84,7 @@ class MarksLoop:
         """Without a follower smiles are fitted in a thread, without a steward nothing is scaled."""
         self._sequencer = sequencer
         self._feeds = {feed.underlying_id: feed for feed in feeds}
-        self._models = {feed.underlying_id: feed.model for feed in feeds}
+        chains = {feed.underlying_id: feed.chains for feed in feeds}
         self._preset = preset
         self._timing = timing or Timing()
         self._calculators: dict[int, IndexCalculator] = {}
@@ -93,6 +96,7 @@ class MarksLoop:
         self._premiums: dict[int, Premium] = {}
         self._repricer = Repricer()
         self._follower = follower or SmileFollower(sequencer)
+        self._references = ReferenceFollower(sequencer, chains, executor=self._follower.executor)
         self._steward = steward
         self._listed = asyncio.Event()
         self._cycling = asyncio.Lock()
@@ -123,6 +127,7 @@ class MarksLoop:
                     pass
         finally:
             self._follower.stop()
+            self._references.stop()
             self._unsubscribe()
 
     async def sample_now(self) -> None:
@@ -171,6 +176,7 @@ class MarksLoop:
         premium = self._premiums.setdefault(feed.underlying_id, Premium())
         middle = await self._sequencer.read(partial(perpetual_middle, feed.underlying_id))
         premium.note(now_ns, reading.index_price, middle)
+        await self._references.look_if_due(feed.underlying_id, reading.index_price / CASH_SCALE)
         self._states[feed.underlying_id] = IndexState(
             index_price=reading.index_price,
             confidence=reading.confidence,
@@ -207,6 +213,8 @@ class MarksLoop:
         if any(key not in self._states for key in underlying_ids):
             return  # a price is not fresh yet
         now_ns = self._sequencer.now_ns()
+        if any(self._references.is_missing(key, now_ns) for key in underlying_ids):
+            return  # marks never come from our own book alone
         update = self._draw(picture, now_ns, picture.scales)
         if update is None:
             return
@@ -226,7 +234,8 @@ class MarksLoop:
             key = instrument.underlying_id
             if key not in self._states:
                 return None
-            return forward_now(self._models[key], self._states[key], instrument.expiry, moment)
+            model = self._model(key, moment.now_ns)
+            return forward_now(model, self._states[key], instrument.expiry, moment)
 
         for command in self._repricer.due(orders, forward, moment.now_ns):
             _refused((await self._sequencer.submit(command)).events)
@@ -236,7 +245,7 @@ class MarksLoop:
         picture = await self._sequencer.read(_look)
         moment = Moment(self._sequencer.now_ns(), picture.window_s)
         for key, state in dict(self._states).items():
-            model = self._models[key]
+            model = self._model(key, moment.now_ns)
             expiries = {i.expiry for i in picture.instruments if i.underlying_id == key} - {0}
             forwards = {
                 expiry: forward_now(model, state, expiry, moment)
@@ -245,11 +254,17 @@ class MarksLoop:
             }
             await self._follower.refit(key, model.surface, forwards)
 
+    def _model(self, underlying_id: int, now_ns: int) -> MarkModel:
+        """What chains of other venues say; the configured model where there are none."""
+        found = self._references.model(underlying_id, now_ns)
+        return found or self._feeds[underlying_id].model
+
     def _models_now(self, now_ns: int) -> dict[int, MarkModel]:
         """The models with fitted surfaces where a fit is fresh."""
         return {
             key: msgspec.structs.replace(model, surface=surface) if surface else model
-            for key, model in self._models.items()
+            for key in self._feeds
+            for model in (self._model(key, now_ns),)
             for surface in (self._follower.surface(key, now_ns),)
         }
 
@@ -260,9 +275,11 @@ class MarksLoop:
         """
         picture = await self._sequencer.read(_look)
         known = {instrument.underlying_id for instrument in picture.instruments}
-        if not known <= self._states.keys():
+        now_ns = self._sequencer.now_ns()
+        missing = any(self._references.is_missing(key, now_ns) for key in known)
+        if missing or not known <= self._states.keys():
             return None
-        return self._draw(picture, self._sequencer.now_ns(), picture.scales | dict(scales))
+        return self._draw(picture, now_ns, picture.scales | dict(scales))
 
     def _draw(
         self, picture: _Picture, now_ns: int, scales: Mapping[int, Scale]

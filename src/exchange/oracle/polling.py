@@ -6,26 +6,28 @@ what came last, and its age tells the index how old that is.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Generic, TypeVar
 
 import structlog
 
+from exchange.oracle.references import ChainQuote, ChainSample
 from exchange.oracle.sources import Sample
 
 _log: Final = structlog.get_logger(__name__)
 _BACKOFF_MAX: Final = 32  # intervals between questions to a source that keeps failing
 
-Fetch = Callable[[], Awaitable[float]]
+T = TypeVar("T")
+Chain = tuple[tuple[ChainQuote, ...], Mapping[int, float]]
 
 
-class PolledSource:
-    """Keeps the latest answer of `fetch`, a price in USDC that nobody judged yet."""
+class Poller(Generic[T]):
+    """Keeps the latest answer of `fetch` and when it was asked for."""
 
     def __init__(
         self,
         name: str,
-        fetch: Fetch,
+        fetch: Callable[[], Awaitable[T]],
         now_ns: Callable[[], int],
         *,
         interval_s: float = 1.0,
@@ -36,18 +38,13 @@ class PolledSource:
         self._now_ns = now_ns
         self._interval_s = interval_s
         self._timeout_s = timeout_s
-        self._latest: Sample | None = None
+        self._latest: tuple[T, int] | None = None
         self._failures = 0
 
     @property
     def name(self) -> str:
         """How operators know it."""
         return self._name
-
-    def sample(self, now_ns: int) -> Sample | None:
-        """The last answer, stamped with the moment at which it was asked for."""
-        del now_ns  # the index judges age
-        return self._latest
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -60,7 +57,7 @@ class PolledSource:
         """Ask once; a failure leaves the last answer to age."""
         asked_ns = self._now_ns()
         try:
-            price = await asyncio.wait_for(self._fetch(), self._timeout_s)
+            answer = await asyncio.wait_for(self._fetch(), self._timeout_s)
         except Exception as error:  # noqa: BLE001  whatever a foreign library raises
             self._failures += 1
             if self._failures == 1:
@@ -69,7 +66,28 @@ class PolledSource:
         if self._failures:
             _log.info("source_answers_again", source=self._name, failures=self._failures)
         self._failures = 0
-        self._latest = Sample(price, asked_ns)
+        self._latest = (answer, asked_ns)
+
+
+class PolledSource(Poller[float]):
+    """A price in USDC that nobody judged yet."""
+
+    def sample(self, now_ns: int) -> Sample | None:
+        """The last answer, stamped with the moment at which it was asked for."""
+        del now_ns  # the index judges age
+        return Sample(*self._latest) if self._latest else None
+
+
+class PolledChain(Poller[Chain]):
+    """An option chain that nobody judged yet."""
+
+    def chain(self, now_ns: int) -> ChainSample | None:
+        """The last answer, likewise."""
+        del now_ns
+        if self._latest is None:
+            return None
+        (quotes, forwards), asked_ns = self._latest
+        return ChainSample(quotes, forwards, asked_ns)
 
 
 def mid_or_last(bid: object, ask: object, last: object) -> float:

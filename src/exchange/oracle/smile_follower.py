@@ -35,7 +35,7 @@ class SmileFollower:
         """A fit takes some 0.3 s of an expiry: `executor` is a process; None takes a thread."""
         self._sequencer = sequencer
         self._rules = rules or SmileRules()
-        self._executor = executor
+        self.executor = executor
         self._fits: dict[int, tuple[int, FittedSmiles]] = {}  # by underlying_id
         self._traded: dict[int, tuple[int, int]] = {}  # by instrument_id: (price, time_ns)
         self._started_ns = 0
@@ -80,7 +80,7 @@ class SmileFollower:
         ]
         now_ns = self._sequencer.now_ns()
         fit = await asyncio.get_running_loop().run_in_executor(
-            self._executor, fit_smiles, reference, dict(forwards), observed, now_ns, self._rules
+            self.executor, fit_smiles, reference, dict(forwards), observed, now_ns, self._rules
         )
         self._fits[underlying_id] = (now_ns, fit)
 

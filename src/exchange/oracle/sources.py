@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
+from exchange.margin.pricing import FloatArray
 from exchange.model import SECONDS_PER_DAY
 
 _NANOSECONDS: Final = 10**9
@@ -69,31 +70,41 @@ class SimulatedMarket:
     def __init__(self, model: MarketModel, *, seed: int, start_price: float, start_ns: int) -> None:
         assert start_price > 0
         assert seed >= 0
-        self._model = model
+        self.model = model
         self._seed = seed
         self._start_s = start_ns // _NANOSECONDS
         self._block = self._start_s // _BLOCK_S
         self._opening = (math.log(start_price), model.volatility**2)  # log price, variance
         self._first = (self._block, self._opening)
-        self._path, self._closing = self._draw(self._block, self._opening)
+        self._path, self._variances, self._closing = self._draw(self._block, self._opening)
 
     def price(self, now_ns: int) -> float:
         """The price at `now_ns`, in USDC. Complexity: O(hours since the last question)."""
+        second = self._seek(now_ns)
+        return math.exp(float(self._path[second]))
+
+    def variance(self, now_ns: int) -> float:
+        """The yearly variance in force at `now_ns`, likewise."""
+        second = self._seek(now_ns)
+        return float(self._variances[second])
+
+    def _seek(self, now_ns: int) -> int:
+        """Draw the hour of `now_ns`; the second within it."""
         second = max(now_ns // _NANOSECONDS, self._start_s)
         block, offset = divmod(second, _BLOCK_S)
         if block < self._block:
             self._block, self._opening = self._first
-            self._path, self._closing = self._draw(self._block, self._opening)
+            self._path, self._variances, self._closing = self._draw(self._block, self._opening)
         while self._block < block:
             self._block, self._opening = self._block + 1, self._closing
-            self._path, self._closing = self._draw(self._block, self._opening)
-        return math.exp(float(self._path[offset]))
+            self._path, self._variances, self._closing = self._draw(self._block, self._opening)
+        return offset
 
     def _draw(
         self, block: int, opening: tuple[float, float]
-    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], tuple[float, float]]:
-        """Log price at each second of one hour, and the state at its end."""
-        model = self._model
+    ) -> tuple[FloatArray, FloatArray, tuple[float, float]]:
+        """Log price and variance at each second of one hour, and the state at its end."""
+        model = self.model
         noise = np.random.default_rng((self._seed, block))
         log_price, variance = opening
         shocks = noise.standard_normal(_BLOCK_S)
@@ -115,7 +126,7 @@ class SimulatedMarket:
         since = max(0, self._start_s - block * _BLOCK_S)
         moves[: since + (block == self._first[0])] = 0.0  # nothing moved before the start
         path = log_price + np.cumsum(moves)
-        return path, (float(path[-1]), variance)
+        return path, variances, (float(path[-1]), variance)
 
 
 class SimulatedSource:

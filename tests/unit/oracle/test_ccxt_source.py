@@ -3,14 +3,22 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from exchange.fixed import CASH_SCALE
-from exchange.oracle.ccxt_source import CcxtMarket, ccxt_source, parse_index_sources
+from exchange.oracle.ccxt_source import (
+    CcxtChain,
+    CcxtMarket,
+    ccxt_chain,
+    ccxt_source,
+    parse_index_sources,
+)
 from exchange.oracle.index import IndexCalculator, IndexRules, Verdict
+from exchange.oracle.references import ChainQuote
 
 NOW_NS = 1_795_271_000 * 10**9
 MARKET = {
@@ -116,3 +124,121 @@ def test_the_setting_names_exchanges_by_underlying() -> None:
 def test_a_setting_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not UNDERLYING"):
         parse_index_sources(text)
+
+
+EXPIRY_MS = (NOW_NS // 10**9 // 86_400 + 30) * 86_400_000 + 8 * 3_600_000
+
+
+def deribit_option(strike: int, kind: str, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An instrument and its row in the summary, as Deribit answers."""
+    name = f"BTC-{format_expiry()}-{strike}-{kind[0].upper()}"
+    instrument = {
+        "instrument_name": name,
+        "kind": "option",
+        "base_currency": "BTC",
+        "quote_currency": "BTC",
+        "counter_currency": "USD",
+        "settlement_currency": "BTC",
+        "settlement_period": "month",
+        "instrument_type": "reversed",
+        "expiration_timestamp": EXPIRY_MS,
+        "strike": strike,
+        "option_type": kind,
+        "is_active": True,
+        "tick_size": 0.0001,
+        "contract_size": 1,
+        "min_trade_amount": 0.1,
+        "maker_commission": 0.0003,
+        "taker_commission": 0.0003,
+    }
+    row = {
+        "instrument_name": name,
+        "base_currency": "BTC",
+        "quote_currency": "BTC",
+        "underlying_price": 101_000.0,
+        "mark_price": 0.05,
+        "mark_iv": 61.5,
+        "interest_rate": 0.0,
+    }
+    return instrument, row | fields
+
+
+def format_expiry() -> str:
+    return f"{datetime.fromtimestamp(EXPIRY_MS / 1000, UTC):%-d%b%y}".upper()
+
+
+@contextlib.asynccontextmanager
+async def options_exchange(
+    options: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> AsyncIterator[CcxtChain]:
+    async def answer(request: web.Request) -> web.Response:
+        method = request.path.rsplit("/", 1)[-1]
+        found: list[dict[str, Any]] = []
+        if method == "get_currencies":
+            found = [{"currency": "BTC", "currency_long": "Bitcoin", "fee_precision": 4}]
+        elif method == "get_instruments":
+            wanted = request.query.get("kind", "any") in ("any", "option")
+            found = [instrument for instrument, _ in options] if wanted else []
+        elif method == "get_book_summary_by_currency":
+            found = [row for _, row in options]
+        return web.json_response({"jsonrpc": "2.0", "result": found})
+
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    chain = CcxtChain("deribit", "BTC", timeout_s=2.0)
+    chain.exchange.urls["api"] = {"rest": f"http://127.0.0.1:{runner.addresses[0][1]}"}
+    try:
+        yield chain
+    finally:
+        await chain.close()
+        await runner.cleanup()
+
+
+def test_an_option_chain_is_read_through_ccxt() -> None:
+    """Volatilities from percent, premiums from coin; what has no volatility is left out."""
+
+    async def play() -> None:
+        options = [
+            deribit_option(90_000, "put"),
+            deribit_option(100_000, "call", mark_iv=58.25, mark_price=0.08),
+            deribit_option(110_000, "call", mark_iv=None),
+            deribit_option(120_000, "call", mark_price=None),
+            deribit_option(130_000, "call", underlying_price=0),
+        ]
+        async with options_exchange(options) as chain:
+            source = ccxt_chain(chain, "deribit", lambda: NOW_NS)
+            assert source.chain(NOW_NS) is None
+            await source.poll()
+            found = source.chain(NOW_NS)
+            assert found is not None
+            expiry = EXPIRY_MS // 1000
+            assert found.time_ns == NOW_NS
+            assert found.forwards == {expiry: 101_000.0}
+            assert sorted(found.quotes) == [
+                ChainQuote(expiry, 90_000.0, True, 0.615, 0.05 * 101_000),
+                ChainQuote(expiry, 100_000.0, False, 0.5825, 0.08 * 101_000),
+                ChainQuote(expiry, 120_000.0, False, 0.615, 0.0),
+            ]
+
+    asyncio.run(play())
+
+
+def test_a_chain_without_volatilities_is_no_answer() -> None:
+    async def play() -> None:
+        async with options_exchange([deribit_option(90_000, "put", mark_iv="none")]) as chain:
+            with pytest.raises(ValueError, match="no option"):
+                await chain.fetch()
+
+    asyncio.run(play())
+
+
+def test_an_exchange_without_option_chains_is_named() -> None:
+    async def play() -> None:
+        with pytest.raises(ValueError, match="reads no option chain of 'bitstamp'"):
+            CcxtChain("bitstamp", "BTC")
+
+    asyncio.run(play())
