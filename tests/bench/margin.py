@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import QuantLib
 
-from exchange.fixed import CASH_SCALE
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.margin.account import MarginAccount, MarginOrder
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.marks import MarksBook
@@ -26,6 +26,7 @@ from exchange.margin.pricing import price
 from exchange.margin.remargin import MaintenanceSweep
 from exchange.margin.risk_arrays import build_update, risk_rows
 from exchange.margin.scenarios import load_preset, margin_parameters
+from exchange.margin.standard import StandardAccount
 from exchange.margin.surface import FlatSurface
 from exchange.margin.svi_fit import Quote, fit_surface
 from exchange.model import InstrumentTerms, Kind, OptionKind, pack_instrument_id
@@ -45,6 +46,7 @@ def run(rounds: int = 9) -> dict[str, object]:
     figures |= arrays(rounds)
     figures |= decisions(rounds)
     figures |= sweeps(rounds)
+    figures |= standard_sweep(rounds)
     figures |= growth(rounds)
     figures |= smiles(rounds)
     return {"machine": machine(), "figures": figures}
@@ -239,6 +241,25 @@ def sweeps(rounds: int) -> dict[str, float]:
         "remargin_10k_after_packing_all_ms": first_s * 1e3,
         "remargin_10k_liquidatable": float(len(found)),
     }
+
+
+def standard_sweep(rounds: int, legs: int = 5) -> dict[str, float]:
+    """The same of 10,000 small accounts, each position by itself."""
+    rng = random.Random(SEED)
+    preset, ids, marks = load_preset("pm33"), chain(), marks_book()
+    members = []
+    for subaccount_id in range(10_000):
+        account = StandardAccount(subaccount_id, marks)
+        for instrument_id in rng.sample(ids, legs):
+            account.apply_fill(instrument_id, rng.choice((-1, 1)) * QUANTITY_SCALE)
+        account.add_cash(rng.randrange(10**9) - account.maintenance_excess())
+        members.append(account)
+    sweep, fastest = MaintenanceSweep(marks), float("inf")
+    for at in range(rounds):
+        update = build_update(preset, market(move=1 - 0.0005 * at), ids, marks.epoch + 1)
+        marks.update(update)
+        fastest = min(fastest, best(1, lambda: sweep.liquidatable(members)))
+    return {"remargin_10k_standard_ms": fastest * 1e3}
 
 
 def growth(rounds: int, accounts: int = 1_000) -> dict[str, float]:

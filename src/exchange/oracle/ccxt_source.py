@@ -59,8 +59,8 @@ class CcxtChain:
         await self.exchange.load_markets()
         options = await self.exchange.fetch_option_chain(self._coin)
         quotes, forwards = [], {}
-        for symbol, option in options.items():
-            market = self.exchange.market(symbol)
+        for pair, option in options.items():
+            market = self.exchange.market(pair)
             forward, volatility = _number(option["underlyingPrice"]), self._volatility(option)
             if not market["option"] or not forward > 0.0 or not volatility > 0.0:
                 continue
