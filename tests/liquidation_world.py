@@ -5,7 +5,7 @@ from typing import Any, Final
 from tests.venue import NS, Number, Venue, open_venue, usdc
 
 from exchange.commands import BidLiquidation, LiquidationParameters, SweepLiquidations
-from exchange.events import AnyEvent
+from exchange.events import AnyEvent, BatchCut
 from exchange.fixed import RATIO_SCALE
 from exchange.model import BidTerms, Side
 
@@ -38,12 +38,16 @@ def liquidating_venue(**changes: Any) -> Venue:
 
 
 def sweep(venue: Venue, seconds: int = 0, *suspects: int) -> tuple[AnyEvent, ...]:
-    """A sweep after some time, on fresh prices."""
+    """A sweep after some time, on fresh prices; without the end of the batch that it may cause."""
     if seconds:
         venue.wait(seconds)
         venue.index()
         venue.mark({})
-    return venue.send(SweepLiquidations(suspects=suspects or None))
+    return _apart(venue.send(SweepLiquidations(suspects=suspects or None)))
+
+
+def _apart(events: tuple[AnyEvent, ...]) -> tuple[AnyEvent, ...]:
+    return tuple(event for event in events if not isinstance(event, BatchCut))
 
 
 def bid(
@@ -54,7 +58,7 @@ def bid(
     limit: Number = 10**9,
     **changes: Any,
 ) -> tuple[AnyEvent, ...]:
-    """A keeper's bid for a fraction in 1e-18; the limit in USDC."""
+    """A keeper's bid for a fraction in 1e-18; the limit in USDC. Events as of `sweep`."""
     known = venue.engine.subaccounts
     running = venue.engine._venue.liquidations.get(liquidated)
     fields = {
@@ -68,7 +72,7 @@ def bid(
         "signer": known[keeper].owner if keeper in known else "",
     } | changes
     venue.next_nonce += 1
-    return venue.send(BidLiquidation(terms=BidTerms(**fields), signature=b""))
+    return _apart(venue.send(BidLiquidation(terms=BidTerms(**fields), signature=b"")))
 
 
 def short_call(

@@ -7,6 +7,7 @@ import {Debts} from "./Debts.sol";
 import {Payoffs} from "./Payoffs.sol";
 import {
     IClearing,
+    LiquidationBid,
     Order,
     Position,
     PriceBands,
@@ -26,6 +27,7 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     using DelayedLib for Delayed;
     using InstrumentLib for uint64;
     using InstrumentLib for uint256;
+    using OrderLib for LiquidationBid;
     using OrderLib for Order;
     using OrderLib for QuoteSheet;
     using OrderLib for Withdrawal;
@@ -249,6 +251,11 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     /// @inheritdoc IClearing
     function hashQuoteSheet(QuoteSheet calldata sheet) external view returns (bytes32) {
         return _hashTypedDataV4(sheet.hash());
+    }
+
+    /// @inheritdoc IClearing
+    function hashBid(LiquidationBid calldata bid) external view returns (bytes32) {
+        return _hashTypedDataV4(bid.hash());
     }
 
     /// @inheritdoc IClearing

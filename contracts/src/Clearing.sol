@@ -9,6 +9,7 @@ import {Accounts} from "./Accounts.sol";
 import {Custody} from "./Custody.sol";
 import {Storage} from "./Storage.sol";
 import {Batch, IClearing, Modules, PriceBands, Terms} from "./interfaces/IClearing.sol";
+import {ILiquidations} from "./interfaces/ILiquidations.sol";
 import {BandLib} from "./libraries/BandLib.sol";
 
 /// @title Clearing: the ledger and its doors
@@ -17,6 +18,7 @@ import {BandLib} from "./libraries/BandLib.sol";
 contract Clearing is Accounts, AccessManaged, ReentrancyGuard {
     address public immutable SETTLER;
     address public immutable PAYMENTS;
+    address public immutable TAKEOVERS;
 
     constructor(address authority, address treasury, Terms memory terms_, Modules memory modules)
         Storage(terms_)
@@ -25,12 +27,45 @@ contract Clearing is Accounts, AccessManaged, ReentrancyGuard {
     {
         SETTLER = _sameTerms(modules.settler);
         PAYMENTS = _sameTerms(modules.payments);
+        TAKEOVERS = _sameTerms(modules.takeovers);
     }
 
     /// @inheritdoc IClearing
     function settle(Batch calldata batch) external restricted nonReentrant {
         _run(SETTLER);
-        if (batch.withdrawals.length != 0) _run(PAYMENTS);
+        if (batch.takeovers.length + batch.dues.length != 0) _run(TAKEOVERS);
+        if (batch.withdrawals.length != 0) _run(PAYMENTS); // external calls last
+    }
+
+    /// @inheritdoc IClearing
+    function setLiquidations(ILiquidations liquidations_, uint64 fund_) external restricted {
+        if (address(_liquidations) != address(0)) revert AlreadySet();
+        if (address(liquidations_) == address(0)) revert ZeroAddress();
+        _requireOpen(fund_);
+
+        (_liquidations, _fund) = (liquidations_, fund_);
+        emit LiquidationsSet(address(liquidations_), fund_);
+    }
+
+    /// @inheritdoc IClearing
+    function setTokenUnderlying(address token, uint32 underlying) external restricted {
+        _tokenUnderlyings[token] = underlying;
+        emit TokenUnderlyingSet(token, underlying);
+    }
+
+    /// @inheritdoc IClearing
+    function liquidations() external view returns (ILiquidations) {
+        return _liquidations;
+    }
+
+    /// @inheritdoc IClearing
+    function fundId() external view returns (uint64) {
+        return _fundId();
+    }
+
+    /// @inheritdoc IClearing
+    function lossLeft() external view returns (uint256) {
+        return _lossLeft;
     }
 
     /// @inheritdoc IClearing

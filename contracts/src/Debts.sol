@@ -53,7 +53,7 @@ abstract contract Debts is Storage {
     }
 
     /// @dev What came at least within CANCEL_DELAY, at most within twice that.
-    function _creditsLately(uint64 subaccountId) private view returns (uint256) {
+    function _creditsLately(uint64 subaccountId) internal view returns (uint256) {
         return _creditsIn(subaccountId, 0) + _creditsIn(subaccountId, 1);
     }
 

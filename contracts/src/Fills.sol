@@ -4,15 +4,13 @@ pragma solidity 0.8.37;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
-import {Payoffs} from "./Payoffs.sol";
-import {Batch, Funding, Leg, Position, QuoteSheet, SignedSheet} from "./interfaces/IClearing.sol";
+import {Books} from "./Books.sol";
+import {Batch, Funding, Leg, QuoteSheet, SignedSheet} from "./interfaces/IClearing.sol";
 import {BandLib, BandsNow} from "./libraries/BandLib.sol";
 import {ComboLib} from "./libraries/ComboLib.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
-import {Index, IndexLib} from "./libraries/IndexLib.sol";
 import {InstrumentLib} from "./libraries/InstrumentLib.sol";
 import {
     AccountNow,
@@ -31,16 +29,13 @@ import {PackedLib} from "./libraries/PackedLib.sol";
 /// @dev Loads a batch's orders into memory, each verified once, and moves fills there; Settler
 /// runs them in `seq` order and stores the outcome. Nothing here moves an account without a
 /// signature that is good for it, or creates cash or positions.
-abstract contract Fills is Payoffs {
+abstract contract Fills is Books {
     using BandLib for BandsNow;
     using DelayedLib for Delayed;
-    using IndexLib for Index;
     using LedgerLib for AccountNow;
     using OrderLib for QuoteSheet;
     using PackedLib for bytes;
     using PackedLib for uint256;
-    using SafeCast for int256;
-    using SafeCast for uint256;
 
     /// @dev One batch under way.
     struct Run {
@@ -69,7 +64,6 @@ abstract contract Fills is Payoffs {
     /// @notice Seconds by which a fill's time may be ahead of the block's.
     uint256 public constant MAX_CLOCK_SKEW = 60;
     int256 internal constant TICK = 1e4;
-    uint256 private constant NOT_LOADED = type(uint256).max;
     uint256 private constant KEY_SHIFT = 112; // above it: subaccountId, nonce, version
     uint256 private constant NONCE_SHIFT = 128;
     uint256 private constant SUBACCOUNT_SHIFT = 192;
@@ -104,7 +98,8 @@ abstract contract Fills is Payoffs {
         }
         bytes calldata tails = batch.tails;
         for (uint256 i = 0; i < count; i++) {
-            _loadOrder(run, orders, tails, sheets, i);
+            if (orders.isForced(i)) _loadForced(run, orders, i);
+            else _loadOrder(run, orders, tails, sheets, i);
         }
         if (run.cursor != tails.length) revert Malformed();
     }
@@ -163,7 +158,7 @@ abstract contract Fills is Payoffs {
                 ? run.noPosition
                 : _loadPosition(run.ledger, account.id, uint64(instrument)),
             filled: i != 0 && head >> NONCE_SHIFT == before >> NONCE_SHIFT
-                ? run.orders[i - 1].filled
+                ? _sharedFilled(run.orders[i - 1], i)
                 : _loadFilled(account.id, head.nonceOf(), i),
             combo: head.has(PackedLib.IS_COMBO) ? _comboOf(run, terms) : run.noCombo,
             authority: sameAccount && signer == usual
@@ -174,6 +169,42 @@ abstract contract Fills is Payoffs {
             terms: terms,
             sheet: sheet
         });
+    }
+
+    /// @dev An order of a liquidation: instead of a signature, a proof that its account is below
+    /// maintenance; the fund, whose positions are the venue's, needs none. It leaves no trace: the
+    /// same may come again as long as the proof allows it, and there is something to reduce.
+    function _loadForced(Run memory run, bytes calldata orders, uint256 i) private view {
+        (uint256 head, uint256 terms) = orders.record(i, PackedLib.ORDER_SIZE);
+        uint256 before = i == 0 ? 0 : run.orders[i - 1].head;
+        if (head >> KEY_SHIFT < before >> KEY_SHIFT) revert OrdersNotSorted(i);
+        uint256 others =
+            PackedLib.IS_LEAF | PackedLib.IS_COMBO | PackedLib.HAS_TRIGGER | PackedLib.HAS_SIGNER;
+        bool proper = head & others == 0 && head.has(PackedLib.REDUCE_ONLY)
+            && head.nonceOf() == type(uint64).max;
+        if (!proper) revert NotForced(i);
+        AccountNow memory account = _loadAccount(run.ledger, head.subaccountOf());
+        FilledNow memory uncounted;
+        uncounted.first = NOT_LOADED;
+        run.orders[i] = OrderNow({
+            account: account,
+            position: _loadPosition(
+                run.ledger, account.id, InstrumentLib.toListed(terms.instrumentOf())
+            ),
+            filled: uncounted,
+            combo: run.noCombo,
+            authority: account.id == _fundId() ? run.always : _force(account.id),
+            signer: account.owner,
+            head: head,
+            terms: terms,
+            sheet: 0
+        });
+    }
+
+    /// @dev By the journal's clock, as everything about a fill.
+    function _force(uint64 subaccountId) private view returns (Delayed memory) {
+        (uint64 until,,) = _liquidations.forceOf(subaccountId);
+        return Delayed(until, until, 0);
     }
 
     /// @dev What an order's signer signed, for `_verify`.
@@ -272,44 +303,15 @@ abstract contract Fills is Payoffs {
         return ComboNow(legs, new uint256[](legs.length), 0, 0, false);
     }
 
-    function _loadAccount(Ledger memory ledger, uint64 subaccountId)
-        internal
-        view
-        returns (AccountNow memory)
+    /// @dev Of the order before, with the same nonce. What forced orders fill is not counted, so
+    /// they come last.
+    function _sharedFilled(OrderNow memory before, uint256 i)
+        private
+        pure
+        returns (FilledNow memory)
     {
-        (uint256 place, bool added) = ledger.accountIndex.findOrAdd(subaccountId);
-        if (added) {
-            Account memory stored = _accounts[subaccountId];
-            if (stored.owner == address(0)) revert UnknownSubaccount(subaccountId);
-            ledger.accounts[place] = AccountNow({
-                id: subaccountId,
-                owner: stored.owner,
-                cash: stored.cash,
-                positions: stored.positions,
-                floor: _nonceFloors[subaccountId],
-                sheet: 0,
-                sheetStored: NOT_LOADED
-            });
-        }
-        return ledger.accounts[place];
-    }
-
-    function _loadPosition(Ledger memory ledger, uint64 subaccountId, uint64 instrument)
-        internal
-        view
-        returns (PositionNow memory)
-    {
-        uint256 key = LedgerLib.positionKey(subaccountId, instrument);
-        (uint256 place, bool added) = ledger.positionIndex.findOrAdd(key);
-        if (added) {
-            Position memory stored = _positions[subaccountId][instrument];
-            int256 index =
-                InstrumentLib.isPerpetual(instrument) ? _fundings[instrument].index : int64(0);
-            ledger.positions[place] = PositionNow(
-                key, stored.quantity, stored.cost, stored.fundingIndex, index, stored.quantity != 0
-            );
-        }
-        return ledger.positions[place];
+        if (before.head.has(PackedLib.IS_FORCED)) revert OrdersNotSorted(i);
+        return before.filled;
     }
 
     function _loadFilled(uint64 subaccountId, uint64 nonce, uint256 i)
@@ -412,7 +414,10 @@ abstract contract Fills is Payoffs {
         } else {
             _checkTerms(order, i, match_, moved.fee);
             _addFilled(order, i, match_.filledOf());
-            if (head.has(PackedLib.REDUCE_ONLY)) _checkReduces(position, moved.quantity, i);
+            if (head.has(PackedLib.REDUCE_ONLY)) {
+                if (head.has(PackedLib.IS_FORCED)) _checkForced(order, i, moved);
+                else _checkReduces(position, moved.quantity, i);
+            }
         }
         // forge-lint: disable-next-line(unsafe-typecast)
         account.cash -= int256(moved.fee);
@@ -454,6 +459,22 @@ abstract contract Fills is Payoffs {
         int256 held = position.quantity;
         bool reduces = quantity > 0 ? quantity <= -held : quantity >= -held;
         if (!reduces) revert NotReducing(i);
+    }
+
+    /// @dev A forced order reduces what is held; or, of a perpetual, hedges no more than that. Its
+    /// fee: an option's at most an eighth of the premium, another's a thousandth of the value.
+    function _checkForced(OrderNow memory order, uint256 i, _Move memory moved) private view {
+        uint256 share = InstrumentLib.isLinear(moved.instrument) ? 1000 : 8;
+        // The engine rounds fees up, each fill by itself.
+        if ((moved.fee - (moved.fee == 0 ? 0 : 1)) * share > SignedMath.abs(moved.value)) {
+            revert FeeAboveCap(i);
+        }
+        bool hedges = InstrumentLib.isPerpetual(moved.instrument) && order.account.id != _fundId();
+        if (!hedges) return _checkReduces(order.position, moved.quantity, i);
+        (, uint256 contracts,) = _liquidations.forceOf(order.account.id);
+        uint256 held = SignedMath.abs(order.position.quantity);
+        uint256 then = SignedMath.abs(order.position.quantity + moved.quantity);
+        if (then > held && then > contracts) revert HedgeTooLarge(i);
     }
 
     // ---- combos
@@ -534,27 +555,5 @@ abstract contract Fills is Payoffs {
     function _storeMarks(uint256 window, uint256 marks) private {
         // forge-lint: disable-next-line(unsafe-typecast)
         _orderMarks[uint64(window >> 64)][uint64(window)] = marks;
-    }
-
-    function _storeLedger(Ledger memory ledger) internal {
-        for (uint256 i = 0; i < ledger.positionIndex.count; i++) {
-            PositionNow memory position = ledger.positions[i];
-            (uint64 subaccountId, uint64 instrument) = LedgerLib.splitKey(position.key);
-            int256 paid = position.quantity == 0 ? int256(0) : position.paid;
-            _positions[subaccountId][instrument] =
-                Position(position.quantity.toInt64(), paid.toInt64(), position.cost.toInt128());
-            bool held = position.quantity != 0;
-            if (held == position.stored) continue;
-            AccountNow memory holder = _loadAccount(ledger, subaccountId);
-            holder.positions = held ? holder.positions + 1 : holder.positions - 1;
-        }
-        for (uint256 i = 0; i < ledger.accountIndex.count; i++) {
-            AccountNow memory account = ledger.accounts[i];
-            _accounts[account.id] =
-                Account(account.owner, account.cash.toInt80(), account.positions.toUint16());
-            if (account.sheet != 0 && account.sheet != account.sheetStored) {
-                _sheetNonces[account.id] = account.sheet.toUint64();
-            }
-        }
     }
 }

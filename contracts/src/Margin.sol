@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
 import {
     CollateralTerms,
@@ -44,7 +45,21 @@ contract Margin is IMargin, AccessManaged {
     {
         MarginParameters calldata parameters = _check(proof);
         Portfolio memory portfolio = _portfolioOf(subaccountId, proof, parameters);
-        return MarginLib.excess(portfolio, parameters, proof);
+        (initial, maintenance,) = MarginLib.excess(portfolio, parameters, proof);
+    }
+
+    /// @inheritdoc IMargin
+    function health(uint64 subaccountId, MarginProof calldata proof)
+        external
+        view
+        returns (int256 equity, int256 maintenance, uint256 contracts)
+    {
+        MarginParameters calldata parameters = _check(proof);
+        Portfolio memory portfolio = _portfolioOf(subaccountId, proof, parameters);
+        (, maintenance, equity) = MarginLib.excess(portfolio, parameters, proof);
+        for (uint256 i = 0; i < portfolio.quantities.length; i++) {
+            contracts += SignedMath.abs(portfolio.quantities[i]);
+        }
     }
 
     /// @inheritdoc IMargin
@@ -56,7 +71,7 @@ contract Margin is IMargin, AccessManaged {
         MarginParameters calldata parameters = _check(proof);
         if (portfolio.quantities.length != _rows(proof, parameters)) revert RowsOfWrongLength();
         if (portfolio.amounts.length != parameters.collaterals.length) revert WrongParameters();
-        return MarginLib.excess(portfolio, parameters, proof);
+        (initial, maintenance,) = MarginLib.excess(portfolio, parameters, proof);
     }
 
     /// @inheritdoc IMargin

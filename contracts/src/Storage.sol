@@ -7,6 +7,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {IClearing, IClearingBase, Position, PriceBands, Terms} from "./interfaces/IClearing.sol";
 import {ICustody} from "./interfaces/ICustody.sol";
+import {ILiquidations} from "./interfaces/ILiquidations.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 
@@ -76,6 +77,10 @@ abstract contract Storage is IClearingBase, EIP712 {
     InterestWindow internal _interestWindow;
     mapping(uint64 subaccountId => bool) internal _standard; // margined position by position
     PriceBands internal _priceBands;
+    ILiquidations internal _liquidations; // set once
+    uint64 internal _fund; // subaccount of the insurance fund; 0: the venue's own
+    mapping(address token => uint32 underlying) internal _tokenUnderlyings;
+    uint128 internal _lossLeft; // of what the fund bore, what others may be asked to share
 
     constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
         if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();
@@ -92,6 +97,11 @@ abstract contract Storage is IClearingBase, EIP712 {
     /// @dev For modules, which are older than Custody: they run in Clearing's place, and it knows.
     function _custody() internal view returns (ICustody) {
         return IClearing(address(this)).CUSTODY();
+    }
+
+    /// @dev The subaccount that takes over what nobody bids for.
+    function _fundId() internal view returns (uint64) {
+        return _fund == 0 ? FEE_ACCOUNT : _fund;
     }
 
     function _requireOpen(uint64 subaccountId) internal view {

@@ -102,6 +102,7 @@ abstract contract ClearingTest is Test, Codec {
         bytes memory arguments = abi.encode(terms);
         modules.settler = vm.deployCode("Settler.sol:Settler", arguments);
         modules.payments = vm.deployCode("Payments.sol:Payments", arguments);
+        modules.takeovers = vm.deployCode("Takeovers.sol:Takeovers", arguments);
     }
 
     // ---- owners

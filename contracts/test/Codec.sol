@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {
     Batch as PackedBatch,
+    Due,
     Funding,
     Header,
     Interest,
@@ -10,13 +11,15 @@ import {
     Order,
     Payoff,
     SignedSheet,
+    Takeover,
     Withdraw
 } from "../src/interfaces/IClearing.sol";
 import {MarksProof} from "../src/libraries/MarksLib.sol";
 import {PackedLib} from "../src/libraries/PackedLib.sol";
 
 /// @dev An order with its 65 byte signature r, s, v; or, for a leaf of a quote sheet, with one word
-/// for the sheet's place in Batch.sheets and the 32 byte nodes of its Merkle proof.
+/// for the sheet's place in Batch.sheets and the 32 byte nodes of its Merkle proof; or, of a forced
+/// order, with nothing.
 struct SignedOrder {
     Order order;
     bytes signature;
@@ -47,6 +50,8 @@ struct Batch {
     Withdraw[] withdrawals;
     Interest[] interests;
     MarksProof marks;
+    Takeover[] takeovers;
+    Due[] dues;
 }
 
 /// @dev Packs batches as PackedLib reads them: the slow twin of settlement/packed.py.
@@ -81,7 +86,9 @@ abstract contract Codec {
             payoffs: batch.payoffs,
             withdrawals: batch.withdrawals,
             interests: batch.interests,
-            marks: batch.marks
+            marks: batch.marks,
+            takeovers: batch.takeovers,
+            dues: batch.dues
         });
     }
 
@@ -155,7 +162,9 @@ abstract contract Codec {
         if (o.reduceOnly) flags |= PackedLib.REDUCE_ONLY;
         if (o.triggerHash != 0) flags |= PackedLib.HAS_TRIGGER;
         if (o.instrument >> 64 != 0) flags |= PackedLib.IS_COMBO;
-        if (signed_.signature.length == 65) {
+        if (signed_.signature.length == 0) {
+            flags |= PackedLib.IS_FORCED;
+        } else if (signed_.signature.length == 65) {
             bool sameAccount = i > 0 && orders[i - 1].order.subaccountId == o.subaccountId;
             address usual = sameAccount ? orders[i - 1].order.signer : ownerOf(o.subaccountId);
             if (o.signer != usual) flags |= PackedLib.HAS_SIGNER;

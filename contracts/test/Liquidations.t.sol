@@ -2,14 +2,16 @@
 pragma solidity 0.8.37;
 
 import {Liquidations} from "../src/Liquidations.sol";
+import {Order} from "../src/interfaces/IClearing.sol";
 import {IBatchAge, ILiquidations} from "../src/interfaces/ILiquidations.sol";
 import {IMargin, MarginProof} from "../src/interfaces/IMargin.sol";
-import {MarginTest} from "./Margin.t.sol";
+import {MarginWorld} from "./MarginWorld.sol";
 
 /// @dev Forty calls sold at 20,000: bob has 1.8 million, and needs 46,300 a contract.
-contract LiquidationsTest is MarginTest {
+contract LiquidationsTest is MarginWorld {
     uint64 internal constant SHORT = 40 * ONE;
     int64 internal constant PRICE = int64(20_000 * USD);
+    int64 internal constant DEAR = int64(45_000 * USD);
 
     Liquidations internal flags;
 
@@ -74,13 +76,91 @@ contract LiquidationsTest is MarginTest {
         flags.flag(id, proof);
     }
 
-    function test_a_second_flag_does_not_renew_the_first() public {
+    function test_a_second_proof_renews_what_it_allows_and_not_the_flag() public {
         flagged();
         vm.warp(START + 60);
-        vm.expectRevert(ILiquidations.AlreadyFlagged.selector);
+        vm.prank(address(7));
         flags.flag(bob, call_());
-        (uint64 since,) = flags.flagOf(bob);
+        (uint64 since, address by) = flags.flagOf(bob);
         assertEq(START, since, "since");
+        assertEq(address(this), by, "by");
+        (uint64 until,,) = flags.forceOf(bob);
+        assertEq(START + 60 + 1 hours, until, "until");
+    }
+
+    // ---- what a proof allows
+
+    /// @dev The requirement: 40 calls need 16,000 and 300 each, and half the basis 4,000.
+    function test_a_proof_allows_an_hour_and_its_requirement() public {
+        (uint64 until, uint256 contracts, uint256 budget) = flags.forceOf(bob);
+        assertEq(0, until, "nothing before");
+        below();
+        (int256 equity, int256 maintenance,) = margin.health(bob, call_());
+        vm.expectEmit(address(flags));
+        uint256 requirement = uint256(equity - maintenance);
+        emit ILiquidations.ForceGranted(bob, START + 1 hours, SHORT, requirement);
+        flags.flag(bob, call_());
+        (until, contracts, budget) = flags.forceOf(bob);
+        assertEq(START + 1 hours, until, "until");
+        assertEq(SHORT, contracts, "contracts");
+        assertEq(requirement, budget, "budget");
+        assertEq(1_000_000e6 + 40 * (20_000e6 - 30_000e6), equity, "equity");
+    }
+
+    function test_clearing_alone_spends_and_no_more_than_the_budget(uint96 first) public {
+        flagged();
+        (,, uint256 budget) = flags.forceOf(bob);
+        first = uint96(bound(first, 0, budget));
+        vm.expectRevert(ILiquidations.NotClearing.selector);
+        flags.spend(bob, first);
+        spend(first);
+        (,, uint256 left) = flags.forceOf(bob);
+        assertEq(budget - first, left, "left");
+        vm.prank(address(clearing));
+        vm.expectRevert(abi.encodeWithSelector(ILiquidations.BudgetSpent.selector, bob));
+        flags.spend(bob, left + 1);
+        spend(left);
+    }
+
+    /// @dev Fills that relied on the first proof may still be under way.
+    function test_a_renewal_takes_nothing_back_while_fills_may_come() public {
+        flagged();
+        (, uint256 contracts, uint256 budget) = flags.forceOf(bob);
+        spend(5e6);
+        buyBack(SHORT / 2);
+        vm.warp(START + 1 hours + DAY);
+        fresh();
+        flags.flag(bob, call_());
+        (, uint256 then, uint256 left) = flags.forceOf(bob);
+        assertEq(contracts, then, "contracts");
+        assertEq(budget - 5e6, left, "budget");
+        vm.warp(2 * START);
+        post(3, root());
+        flags.flag(bob, call_());
+        (, then, left) = flags.forceOf(bob);
+        assertEq(SHORT / 2, then, "those of the last proof");
+        (int256 equity, int256 maintenance,) = margin.health(bob, call_());
+        assertEq(uint256(equity - maintenance), left, "its requirement");
+    }
+
+    function spend(uint256 amount) internal {
+        vm.prank(address(clearing));
+        flags.spend(bob, amount);
+    }
+
+    /// @dev Bob closes a part at a price that leaves him below.
+    function buyBack(uint64 quantity) internal {
+        Order memory maker = orderOf(alice, SELL, quantity, DEAR, 9);
+        Order memory taker = orderOf(bob, BUY, quantity, DEAR, 9);
+        settle(tradeOf(maker, taker, quantity, DEAR));
+    }
+
+    function test_lapsing_takes_the_flag_and_leaves_the_hour() public {
+        flagged();
+        fund(bobAddress, bob, 100_000 * USD);
+        flags.lapse(bob, call_());
+        (uint64 until,,) = flags.forceOf(bob);
+        assertEq(START + 1 hours, until, "fills under way rely on it");
     }
 
     function test_a_stale_or_overtaken_root_flags_nobody() public {

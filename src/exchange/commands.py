@@ -31,6 +31,7 @@ from exchange.observations import AccessSeen as AccessSeen
 from exchange.observations import AnyObservation as AnyObservation
 from exchange.observations import BatchSeen as BatchSeen
 from exchange.observations import DepositSeen as DepositSeen
+from exchange.observations import ForceSeen as ForceSeen
 from exchange.observations import KeyScopeSeen as KeyScopeSeen
 from exchange.observations import NonceFloorSeen as NonceFloorSeen
 from exchange.observations import NonceVoidSeen as NonceVoidSeen
@@ -166,6 +167,7 @@ class LiquidationParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False)
     drift_rate_max: int  # so does an index this far from the one that they were made with
     fund_rate_max: int = RATIO_SCALE  # the most of the fund's equity that one loss may use
     fund_subaccount_id: int = FEE_SUBACCOUNT_ID
+    needs_proof: bool = False  # on chain, before anything is forced: of venues that settle
 
 
 class FundingParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -3,8 +3,6 @@
 Events are all that everybody outside learns. Each belongs to the command with the same `seq`.
 """
 
-import msgspec
-
 from exchange.controls import AccessChanged as AccessChanged
 from exchange.controls import KeyScoped as KeyScoped
 from exchange.controls import NonceFloorRaised as NonceFloorRaised
@@ -33,6 +31,11 @@ from exchange.remedies import FillNovated as FillNovated
 from exchange.remedies import MoveRefused as MoveRefused
 from exchange.remedies import WithdrawalsHeld as WithdrawalsHeld
 from exchange.reversals import ReversalEvent
+from exchange.transfers import InsuranceUsed as InsuranceUsed
+from exchange.transfers import LossSocialised as LossSocialised
+from exchange.transfers import PortfolioTransferred as PortfolioTransferred
+from exchange.transfers import TransferredLeg as TransferredLeg
+from exchange.transfers import TransferredToken as TransferredToken
 
 
 class Refused(Event, frozen=True, kw_only=True):
@@ -340,6 +343,18 @@ class LiquidationStarted(Event, frozen=True, kw_only=True):
     maintenance_margin: int
 
 
+class ForceGranted(Event, frozen=True, kw_only=True):
+    """The chain saw a subaccount below maintenance, and takes forced fills up to a UTC second.
+
+    No hedge above `contracts`; takers get at most `budget` off, in all since the first proof.
+    """
+
+    subaccount_id: int
+    until: int
+    contracts: int
+    budget: int
+
+
 class LiquidationSliced(Event, frozen=True, kw_only=True):
     """A slice of a liquidation traded, as the `Traded` events before it say."""
 
@@ -360,56 +375,6 @@ class LiquidationAuctionStarted(Event, frozen=True, kw_only=True):
     stage: LiquidationStage
     equity: int
     maintenance_margin: int
-
-
-class TransferredLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Part of one position: `quantity` is signed as held before, `price` its mark to 0.01 USDC."""
-
-    instrument_id: int
-    quantity: int
-    price: int
-
-
-class TransferredToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Some of a token besides cash: `amount` in 1e-8 of it, paid at `value` micro-USDC."""
-
-    asset_id: int
-    amount: int
-    value: int
-
-
-class PortfolioTransferred(Event, frozen=True, kw_only=True):
-    """Positions changed hands: each leg as a fill at its price, without fees, and `discount`.
-
-    The seller pays the discount to the taker; where `by_fund`, the insurance fund does.
-    """
-
-    subaccount_id: int  # the liquidated one
-    taker_subaccount_id: int
-    step: int
-    fraction: int  # of each position, in 1e-18, rounded up to lots
-    legs: tuple[TransferredLeg, ...]
-    discount: int
-    by_fund: bool
-    tokens: tuple[TransferredToken, ...] = ()  # the taker pays their value in cash
-
-
-class InsuranceUsed(Event, frozen=True, kw_only=True):
-    """The insurance fund paid `amount` to a subaccount for the liquidation of another, or of it."""
-
-    fund_subaccount_id: int
-    liquidated_id: int
-    subaccount_id: int
-    amount: int
-
-
-class LossSocialised(Event, frozen=True, kw_only=True):
-    """What the fund could not bear: each subaccount paid its share to the fund, in micro-USDC."""
-
-    fund_subaccount_id: int
-    liquidated_id: int
-    amount: int
-    shares: tuple[tuple[int, int], ...]  # (subaccount_id, amount), ascending
 
 
 class LiquidationEnded(Event, frozen=True, kw_only=True):
@@ -553,6 +518,7 @@ AnyEvent = (
     | ComboTraded
     | Traded
     | LiquidationStarted
+    | ForceGranted
     | LiquidationSliced
     | LiquidationAuctionStarted
     | PortfolioTransferred

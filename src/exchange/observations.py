@@ -96,6 +96,15 @@ class BatchSeen(Observation, frozen=True, kw_only=True):
     transaction: str
 
 
+class ForceSeen(Observation, frozen=True, kw_only=True):
+    """Somebody proved on chain that a subaccount is below maintenance: it may be liquidated."""
+
+    subaccount_id: int
+    until: int  # UTC second: the last one of a forced fill
+    contracts: int  # 1e-4: no hedge may be larger
+    budget: int  # micro-USDC: what takers may get off in all, since the first proof ever
+
+
 AnyObservation = (
     SubaccountSeen
     | DepositSeen
@@ -107,6 +116,7 @@ AnyObservation = (
     | AccessSeen
     | PauseSeen
     | BatchSeen
+    | ForceSeen
 )
 
 

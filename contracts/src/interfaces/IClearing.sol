@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {MarksProof} from "../libraries/MarksLib.sol";
 import {ICustody, ILedger} from "./ICustody.sol";
+import {ILiquidations} from "./ILiquidations.sol";
 import {IHoldings} from "./IMargin.sol";
 import {IOracle} from "./IOracle.sol";
 
@@ -118,6 +119,8 @@ struct Batch {
     Withdraw[] withdrawals;
     Interest[] interests;
     MarksProof marks; // of riskEpoch: each instrument that fills, with the indices it needs
+    Takeover[] takeovers; // in journal order, after everything above
+    Due[] dues; // after these
 }
 
 /// @notice How far from a proven mark a fill may trade; one word.
@@ -125,6 +128,63 @@ struct PriceBands {
     uint64 optionRate; // 1e-18 of the index; 0 before governance set it: no bands
     uint64 linearRate; // of perpetuals and futures
     uint64 maxAge; // seconds between an epoch and the last fill by it
+}
+
+/// @notice What a keeper signs to take over a fraction of a liquidated subaccount.
+struct LiquidationBid {
+    uint64 subaccountId; // the keeper's; 0: nobody signed
+    uint64 liquidatedId;
+    uint64 fraction; // of every position at most, in 1e-18
+    int64 priceLimit; // the most that it pays in all; negative: the least that it receives
+    uint64 expectedStep; // of the liquidation; the engine's to enforce
+    uint64 nonce; // shared with the nonces of orders
+    uint64 deadline;
+    address signer;
+}
+
+/// @notice Part of a position that changes hands: signed `quantity` as held.
+struct TakenLeg {
+    uint64 instrument;
+    int64 quantity;
+    int64 price;
+}
+
+/// @notice Some of a token that changes hands; the taker pays `value` in cash.
+struct TakenToken {
+    address token;
+    uint128 amount; // ledger units
+    uint128 value;
+}
+
+/// @notice A fraction of every position of a liquidated subaccount goes to a keeper who signed for
+/// it, or to the fund.
+struct Takeover {
+    uint32 time;
+    uint64 liquidatedId;
+    uint64 takerId;
+    uint64 fraction; // in 1e-18, of each leg rounded up to lots
+    uint128 discount; // paid to the taker ...
+    bool byFund; // ... by the fund, else by the liquidated
+    TakenLeg[] legs; // ascending
+    TakenToken[] tokens;
+    LiquidationBid bid;
+    bytes signature;
+}
+
+/// @notice What a payment is for. COVER: the fund pays the debt of a subaccount that holds nothing
+/// more. LOSS: the fund, flat itself, lost this. SHARE: a subaccount pays the fund its part.
+enum DueKind {
+    COVER,
+    LOSS,
+    SHARE
+}
+
+/// @notice Cash between a subaccount and the fund.
+struct Due {
+    uint32 time;
+    DueKind kind;
+    uint64 subaccountId; // 0 of a loss
+    uint128 amount;
 }
 
 /// @notice What a subaccount holds of an instrument; one word.
@@ -148,6 +208,7 @@ struct Terms {
 struct Modules {
     address settler;
     address payments;
+    address takeovers;
 }
 
 /// @title What Clearing and its modules refuse and log
@@ -163,6 +224,7 @@ interface IClearingBase {
     error TokenNotSixDecimals();
     error CancelDelayTooShort();
     error WrongModule(address module);
+    error AlreadySet();
 
     // ---- refusals of settle, in the order of the checks
 
@@ -211,6 +273,17 @@ interface IClearingBase {
     error MarksOfAnotherTime();
     error PriceOutsideBand(uint64 instrument, int256 price);
     error BandsOutOfBounds();
+    error NotForced(uint256 order);
+    error HedgeTooLarge(uint256 order);
+    error NotLiquidated(uint64 subaccountId);
+    error InvalidTaker();
+    error LegMissing(uint256 held);
+    error NotAscending();
+    error WrongFraction(uint64 instrument);
+    error BidTooLow();
+    error NoDebt(uint64 subaccountId);
+    error NoLossLeft(uint256 left);
+    error ValueOutsideBand(address token);
 
     // ---- logs
 
@@ -234,6 +307,19 @@ interface IClearingBase {
     );
     event PriceBandsSet(PriceBands bands);
     event InterestPaid(uint64 indexed subaccountId, uint256 amount);
+    event TokenUnderlyingSet(address indexed token, uint32 underlying);
+    event LiquidationsSet(address liquidations, uint64 fund);
+    event TakenOver(
+        uint64 indexed liquidatedId,
+        uint64 indexed takerId,
+        uint64 fraction,
+        int256 value,
+        uint256 discount,
+        bool byFund
+    );
+    event DebtCovered(uint64 indexed subaccountId, uint256 amount);
+    event LossDeclared(uint256 amount);
+    event LossShared(uint64 indexed subaccountId, uint256 amount);
     event FundingApplied(uint64 indexed instrument, uint64 ordinal, int64 index);
     event Realised(
         uint64 indexed subaccountId, uint64 indexed instrument, int64 quantity, int256 payoff
@@ -280,10 +366,25 @@ interface IClearing is IClearingBase, ILedger, IHoldings {
     /// can be moved but never lifted.
     function setPriceBands(PriceBands calldata bands) external;
 
+    /// @notice Names, once and for all, the contract whose proofs allow forced fills, and the
+    /// subaccount of the insurance fund.
+    function setLiquidations(ILiquidations liquidations_, uint64 fund_) external;
+
+    /// @notice Names the underlying whose index values a token where it changes hands.
+    function setTokenUnderlying(address token, uint32 underlying) external;
+
     // ---- views
 
     /// @notice The bands in force; zeros before the first.
     function priceBands() external view returns (PriceBands memory);
+
+    function liquidations() external view returns (ILiquidations);
+
+    /// @notice The subaccount of the insurance fund.
+    function fundId() external view returns (uint64);
+
+    /// @notice What others may still be asked to share of what the fund bore.
+    function lossLeft() external view returns (uint256);
 
     function account(uint64 subaccountId) external view returns (address owner, int96 cash);
     function position(uint64 subaccountId, uint64 instrument) external view returns (int64 quantity);
@@ -332,6 +433,7 @@ interface IClearing is IClearingBase, ILedger, IHoldings {
     function subaccountCount() external view returns (uint64);
     function hashOrder(Order calldata order) external view returns (bytes32 digest);
     function hashQuoteSheet(QuoteSheet calldata sheet) external view returns (bytes32 digest);
+    function hashBid(LiquidationBid calldata bid) external view returns (bytes32 digest);
     function hashWithdrawal(Withdrawal calldata withdrawal) external view returns (bytes32 digest);
     function DOMAIN_SEPARATOR() external view returns (bytes32);
 }

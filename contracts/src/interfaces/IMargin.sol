@@ -142,7 +142,16 @@ interface IMargin {
         view
         returns (int256 initial, int256 maintenance);
 
-    /// @notice The same of any portfolio: anybody may ask what if.
+    /// @notice What a liquidation asks about a subaccount's settled holdings under the latest root.
+    /// @return equity cash, positions at their marks and tokens after haircuts
+    /// @return maintenance equity beyond the maintenance requirement
+    /// @return contracts sum of all its quantities, without their signs
+    function health(uint64 subaccountId, MarginProof calldata proof)
+        external
+        view
+        returns (int256 equity, int256 maintenance, uint256 contracts);
+
+    /// @notice Excesses of any portfolio: anybody may ask what if.
     function excessOf(Portfolio calldata portfolio, MarginProof calldata proof)
         external
         view

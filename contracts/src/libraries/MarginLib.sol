@@ -67,7 +67,7 @@ library MarginLib {
         Portfolio memory portfolio,
         MarginParameters calldata parameters,
         MarginProof calldata proof
-    ) internal pure returns (int256 initial, int256 maintenance) {
+    ) internal pure returns (int256 initial, int256 maintenance, int256 equity) {
         Work memory work = _start(parameters, proof);
         if (portfolio.standard) {
             _addSeparate(work, portfolio.quantities, parameters, proof);
@@ -483,9 +483,9 @@ library MarginLib {
     function _finish(Work memory work, int256 netCash)
         private
         pure
-        returns (int256 initial, int256 maintenance)
+        returns (int256 initial, int256 maintenance, int256 equity)
     {
-        int256 equity = netCash + _down(work.value, QUANTITY_SCALE) + work.collateralValue;
+        equity = netCash + _down(work.value, QUANTITY_SCALE) + work.collateralValue;
         maintenance = equity - work.maintenanceAddon + work.isolatedMaintenance;
         initial = equity - work.maintenanceAddon - work.initialAddon + work.isolatedInitial;
         for (uint256 g = 0; g < work.leaderOf.length; g++) {

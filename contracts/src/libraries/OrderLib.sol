@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Order, QuoteSheet, Withdrawal} from "../interfaces/IClearing.sol";
+import {LiquidationBid, Order, QuoteSheet, Withdrawal} from "../interfaces/IClearing.sol";
 
 /// @title OrderLib: struct hashes of what owners sign
 /// @dev The twin of signing.py; shared vectors prove that both hash alike.
@@ -20,6 +20,11 @@ library OrderLib {
     bytes32 internal constant TRANSFER_TYPEHASH = keccak256(
         "Transfer(uint64 subaccountId,uint64 toSubaccountId,address token,uint256 amount,uint64 nonce,"
         "uint64 deadline,address signer)"
+    );
+
+    bytes32 internal constant BID_TYPEHASH = keccak256(
+        "LiquidationBid(uint64 subaccountId,uint64 liquidatedId,uint64 fraction,int64 priceLimit,"
+        "uint64 expectedStep,uint64 nonce,uint64 deadline,address signer)"
     );
 
     /// @dev Same as keccak256(abi.encode(ORDER_TYPEHASH, order)) at half of the gas and with no
@@ -57,5 +62,9 @@ library OrderLib {
                 w.signer
             )
         );
+    }
+
+    function hash(LiquidationBid calldata bid) internal pure returns (bytes32) {
+        return keccak256(abi.encode(BID_TYPEHASH, bid));
     }
 }

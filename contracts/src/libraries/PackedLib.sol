@@ -12,7 +12,8 @@ import {OrderLib} from "./OrderLib.sol";
 /// Its tail: signer 20 bytes if flagged, triggerHash 32 bytes if flagged, then r 32, s 32, v 1; or,
 /// of a quote sheet's leaf, the sheet's place 2 bytes, depth 1 byte and so many nodes of 32 bytes.
 /// A signer that is not there is, of a leaf, the sheet's; else that of the account's order before,
-/// and of its first order the owner.
+/// and of its first order the owner. A forced order has no tail, the highest nonce and both of
+/// REDUCE_ONLY and IS_FORCED: nobody signed it.
 ///
 /// A fill, 48 bytes, high to low:
 ///   match  seqOffset 32 | time 32 | maker 24 | taker 24 | leg 16 | quantity 64 | price i64
@@ -27,6 +28,7 @@ library PackedLib {
     uint256 internal constant IS_COMBO = 8;
     uint256 internal constant HAS_TRIGGER = 16;
     uint256 internal constant HAS_SIGNER = 32;
+    uint256 internal constant IS_FORCED = 64;
 
     /// @dev The caller has checked that there are whole records and i is below their number.
     function record(bytes calldata list, uint256 i, uint256 size)
@@ -39,6 +41,15 @@ library PackedLib {
             first := calldataload(place)
             second := shr(mul(8, sub(64, size)), calldataload(add(place, 0x20)))
         }
+    }
+
+    /// @dev The same caller; reads the flags alone.
+    function isForced(bytes calldata orders, uint256 i) internal pure returns (bool) {
+        uint256 head;
+        assembly ("memory-safe") {
+            head := calldataload(add(orders.offset, mul(i, ORDER_SIZE)))
+        }
+        return head & IS_FORCED != 0;
     }
 
     /// @dev A word of the tails; the caller checks at the end that it did not read beyond them.

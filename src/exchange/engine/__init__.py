@@ -65,6 +65,7 @@ from exchange.engine import (
     remedies,
     reverting,
     shield,
+    takeover,
     treasury,
 )
 from exchange.engine.combo_trading import leg_prices
@@ -132,6 +133,7 @@ class Engine:
         else:
             self._dispatch(command)
             follow_up(venue)
+            takeover.share_on(venue)
             custody.cut_full_batch(venue, self.state_hash)
         return tuple(venue.events)
 

@@ -11,11 +11,13 @@ from exchange.commands import (
     AnyObservation,
     BatchSeen,
     DepositSeen,
+    ForceSeen,
     ObserveBlocks,
     SubaccountSeen,
 )
 from exchange.engine.chain_memory import Moved, Novated, Span, Undo
 from exchange.engine.controls import obey
+from exchange.engine.forces import observe_force
 from exchange.engine.reverting import check_reopened
 from exchange.engine.state import Venue
 from exchange.engine.treasury import deposit
@@ -66,6 +68,8 @@ def _observe(venue: Venue, seen: AnyObservation) -> Undo:
             )
         case DepositSeen():
             deposit(venue, venue.subaccounts[seen.subaccount_id], seen.token, seen.amount)
+        case ForceSeen():
+            observe_force(venue, seen)
         case BatchSeen():
             before = venue.batches.confirmed
             novated, moves = venue.batches.confirm(seen.number)

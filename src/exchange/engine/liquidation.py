@@ -14,10 +14,12 @@ from exchange.engine.checks import Refusal, check_authority
 from exchange.engine.consequences import follow_up
 from exchange.engine.entry import has_room
 from exchange.engine.fees import schedule_fee
+from exchange.engine.forces import hedged, why_unproven, within_budget
 from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_taken
+from exchange.engine.liquidated import Liquidation
 from exchange.engine.published import allows
-from exchange.engine.state import Liquidation, Order, Subaccount, Venue
+from exchange.engine.state import Order, Subaccount, Venue
 from exchange.engine.takeover import (
     begin,
     cover,
@@ -133,6 +135,10 @@ def _go_on(venue: Venue, liquidation: Liquidation) -> None:
     if liquidation.stage is LiquidationStage.UNWINDING:
         _unwind(venue, liquidation, account)
         return
+    if why_unproven(venue, liquidation.subaccount_id):
+        if account.maintenance_excess() >= 0:  # nobody can prove it any more
+            _move_on(venue, liquidation, Cause.RESTORED)
+        return
     if not account.positions and not account.collateral:
         cover(venue, liquidation)
     cause = cause_now(rules(venue), liquidation.stage, account)
@@ -197,6 +203,8 @@ def _unwind(venue: Venue, liquidation: Liquidation, account: MarginAccount) -> N
     if account.positions:
         _slice_if_due(venue, liquidation, account, _UNBOUNDED)
         return
+    if venue.losses:
+        return  # this one would change what others share of the last
     deficit = -account.equity()
     if deficit > 0:
         socialise(venue, liquidation.subaccount_id, deficit)
@@ -230,8 +238,11 @@ def _wanted(venue: Venue, account: MarginAccount) -> list[tuple[int, int]]:
             row = venue.marks.row(instrument.instrument_id)
             whole = hedge_quantity(account, venue.marks, row)
             sign = 1 if whole > 0 else -1
-            parts = [sign * div_down(abs(whole), part) for part in _HEDGES]
-            wanted += [(instrument.instrument_id, part) for part in parts]
+            held = account.position(instrument.instrument_id)
+            for part in _HEDGES:
+                change = sign * div_down(abs(whole), part)
+                taken = hedged(venue, account.subaccount_id, held, change)
+                wanted.append((instrument.instrument_id, taken))
     return wanted
 
 
@@ -374,6 +385,7 @@ def for_sale(venue: Venue, liquidation: Liquidation, fraction_max: int) -> ForSa
     if liquidation.stage is LiquidationStage.INSOLVENT:
         equity = -1  # it has none to give: the fund pays for the released requirement
     off = discount(rate, fraction, equity, released) if released > 0 else 0
+    off = within_budget(venue, liquidation.subaccount_id, off)
     return ForSale(fraction=fraction, part=part, discount=off, price=part.value - off)
 
 
@@ -409,7 +421,9 @@ def _check_bid(venue: Venue, subaccount: Subaccount, terms: BidTerms) -> Refusal
         return RejectReason.NO_AUCTION, f"subaccount {terms.liquidated_id} is not for sale"
     if terms.expected_step != liquidation.step:
         return RejectReason.STALE_BID, f"step {liquidation.step} was taken since"
-    suspended = why_not_for_sale(venue, venue.subaccounts[terms.liquidated_id].account)
+    suspended = why_unproven(venue, terms.liquidated_id) or why_not_for_sale(
+        venue, venue.subaccounts[terms.liquidated_id].account
+    )
     if suspended:
         return RejectReason.LIQUIDATION_SUSPENDED, suspended
     return _check_sale(venue, subaccount, liquidation, terms)
@@ -453,6 +467,8 @@ def liquidation_view(venue: Venue, liquidation: Liquidation) -> LiquidationView:
     account = venue.subaccounts[liquidation.subaccount_id].account
     auctioned = liquidation.stage in _FOR_SALE
     suspended = why_not_for_sale(venue, account) if auctioned else why_suspended(venue, account)
+    if liquidation.stage is not LiquidationStage.UNWINDING:
+        suspended = why_unproven(venue, liquidation.subaccount_id) or suspended
     return LiquidationView(
         subaccount_id=liquidation.subaccount_id,
         stage=liquidation.stage,

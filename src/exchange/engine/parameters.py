@@ -65,6 +65,8 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
     "interest.rate": (0, INTEREST_RATE_MAX),
     "liquidation.slice_rate": (1, RATIO_SCALE),
 }
+_CAP_MAX: Final = 125 * 10**15  # of a forced fill's premium, as the contract has it
+_LINEAR_MAX: Final = 9 * 10**14  # it takes a thousandth of the value, which is near the index
 
 
 def wrong_parameters(known: Configure | None, given: Configure) -> str:
@@ -126,7 +128,16 @@ def _wrong_order(given: Configure) -> str:
     shown = given.publication
     if shown and shown.heartbeat_ns >= shown.age_max_ns:
         return "publication.heartbeat_ns must be shorter than age_max_ns"
-    return _wrong_standard(given.margin.standard_rates)
+    return _wrong_fees(given) or _wrong_standard(given.margin.standard_rates)
+
+
+def _wrong_fees(given: Configure) -> str:
+    """What the chain would refuse of a forced fill."""
+    rules, fees = given.liquidation, given.fees
+    linear = max(fees.linear_maker_rate, fees.linear_taker_rate)
+    if rules and rules.needs_proof and (fees.premium_cap > _CAP_MAX or linear > _LINEAR_MAX):
+        return "fees: the chain takes of a forced fill an eighth of its premium, 0.09 % of an index"
+    return ""
 
 
 def _wrong_standard(rates: StandardRates) -> str:

@@ -70,6 +70,17 @@ def allows(venue: Venue, instrument_id: int, price: int) -> bool:
     return bounds is None or bounds[0] <= price <= bounds[1]
 
 
+def allows_index(venue: Venue, underlying_id: int) -> bool:
+    """Whether the chain takes a token at the index in force: as near as a linear price."""
+    assert venue.parameters is not None
+    rules = venue.parameters.publication
+    if rules is None:
+        return True
+    known = venue.published.prices.get(index_id(underlying_id), 0) if venue.published else 0
+    moved = abs(venue.marks.index_price(underlying_id) - known)
+    return moved * RATIO_SCALE <= rules.linear_band_rate * known
+
+
 def legs_of(venue: Venue, instrument_id: int) -> Iterable[int]:
     """The instruments in which an order trades: its own, or the legs of a combo."""
     legs = venue.instruments[instrument_id].legs

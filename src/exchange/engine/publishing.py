@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from exchange.engine.booking import cancel
 from exchange.engine.custody import cut_pending
+from exchange.engine.forces import waiting_for_proofs
 from exchange.engine.published import prices_in_force, published_band
 from exchange.engine.state import Published, Venue
 from exchange.events import CancelReason
@@ -38,6 +39,8 @@ def _is_due(venue: Venue, prices: dict[int, int]) -> bool:
     assert rules is not None
     if known is None or venue.time_ns - known.time_ns >= rules.heartbeat_ns:
         return True
+    if any(begun_ns > known.time_ns for begun_ns in waiting_for_proofs(venue)):
+        return True  # the chain must see what the engine saw
     for row in venue.marks.rows().values():
         index = index_id(row.underlying_id)
         if row.instrument_id not in known.prices or index not in known.prices:

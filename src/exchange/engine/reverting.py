@@ -7,6 +7,7 @@ taken back, the newest first. A deposit that never was may leave debts; then not
 from exchange.commands import (
     BatchSeen,
     DepositSeen,
+    ForceSeen,
     ObserveBlocks,
     RevertBlocks,
     SubaccountSeen,
@@ -15,6 +16,7 @@ from exchange.engine.booking import cancel
 from exchange.engine.chain_memory import Undo
 from exchange.engine.checks import Refusal
 from exchange.engine.controls import take_back as take_back_control
+from exchange.engine.forces import revoke_force
 from exchange.engine.state import Subaccount, Venue
 from exchange.engine.treasury import take_back
 from exchange.events import CancelReason, RejectReason, WithdrawalsHeld
@@ -69,6 +71,8 @@ def _undo(venue: Venue, undo: Undo) -> None:
             _disown(venue, venue.subaccounts[seen.subaccount_id])
         case DepositSeen():
             _take_deposit(venue, seen)
+        case ForceSeen():
+            revoke_force(venue, seen.subaccount_id)
         case BatchSeen():
             venue.batches.confirmed = undo.before
             venue.batches.novated |= {(trade, maker): at for trade, maker, at in undo.novated}

@@ -13,6 +13,7 @@ import msgspec
 
 from exchange.commands import Configure
 from exchange.engine.chain_memory import ChainMemory, Move, Moved, Novated
+from exchange.engine.liquidated import Force, Liquidation, Loss
 from exchange.events import AnyEvent, Refused, RejectReason
 from exchange.fixed import RATIO_SCALE
 from exchange.margin.account import MarginAccount
@@ -28,7 +29,6 @@ from exchange.model import (
     Instrument,
     InstrumentStatus,
     KeyScope,
-    LiquidationStage,
     OrderStatus,
     OrderTerms,
     PriceSource,
@@ -158,19 +158,6 @@ class Subaccount:
             (self.sheet, self.sheet_floor),
             sorted(self.used_nonces),
         )
-
-
-class Liquidation(msgspec.Struct, kw_only=True):
-    """A subaccount in liquidation; all of it is in the past but for the stage."""
-
-    subaccount_id: int
-    stage: LiquidationStage
-    started_ns: int
-    swept_ns: int = 0  # when it was last looked at
-    sliced_ns: int = 0  # when its last slice was tried
-    waited_ns: int = 0  # of its auction in this stage, suspensions apart
-    auctioned_ns: int = 0  # of its auction in all stages
-    step: int = 0  # slices and transfers so far
 
 
 class Samples:
@@ -428,6 +415,8 @@ class Venue:
         self.last_trade_id = 0
         self.last_prices: dict[int, int] = {}
         self.liquidations: dict[int, Liquidation] = {}  # by subaccount_id
+        # What proofs on chain allow, by subaccount_id; losses that are being shared, oldest first.
+        self.forces, self.losses = dict[int, Force](), list[Loss]()
         self.fundings: dict[int, Funding] = {}  # by perpetual
         self.batches = Batches()
         self.protection = Protection()
@@ -559,6 +548,8 @@ class Venue:
                 self.batches.state(),
                 self.chain.state(),
                 [self.liquidations[key] for key in sorted(self.liquidations)],
+                [(key, self.forces[key]) for key in sorted(self.forces)],
+                self.losses,
             )
         )
 

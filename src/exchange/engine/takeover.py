@@ -5,11 +5,16 @@ What nobody can pay comes from the fund, up to its limit, and the rest from ever
 each exactly its share. Cash is conserved to the last unit by each function here.
 """
 
+from collections import Counter
+from typing import Final
+
 from exchange.commands import LiquidationParameters
 from exchange.engine.booking import limit_reduce_only
+from exchange.engine.forces import spend, within_budget
+from exchange.engine.liquidated import Liquidation, Loss
 from exchange.engine.positions import move_position
-from exchange.engine.published import is_published, is_stale
-from exchange.engine.state import Liquidation, Subaccount, Venue
+from exchange.engine.published import allows, allows_index, is_published, is_stale
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
     InsuranceUsed,
     LiquidationStarted,
@@ -31,6 +36,8 @@ from exchange.margin.liquidation import (
     tokens_of,
 )
 from exchange.model import FEE_SUBACCOUNT_ID, InstrumentStatus, LiquidationStage
+
+SHARES_MAX: Final = 200  # of a loss that one command takes: 2.5 million gas
 
 
 def rules(venue: Venue) -> LiquidationParameters:
@@ -83,6 +90,12 @@ def why_not_for_sale(venue: Venue, account: MarginAccount) -> str:
     """Why no part of an account can change hands now; empty if it can."""
     if not all(is_tradable(venue, instrument_id) for instrument_id in account.positions):
         return "an instrument of it is halted or at its expiry"
+    legs = part_of(venue, account, RATIO_SCALE).legs
+    if not all(allows(venue, leg.instrument_id, leg.price) for leg in legs):
+        return "the marks have left those that the chain knows"
+    held = {venue.marks.collaterals[asset_id].underlying_id for asset_id in account.collateral}
+    if not all(allows_index(venue, underlying_id) for underlying_id in held):
+        return "the index has left the one that the chain knows"
     return why_suspended(venue, account)
 
 
@@ -114,7 +127,8 @@ def transfer(
         taker.account.add_collateral(token.asset_id, token.amount)
         _pay(taker.account, seller.account, token.value)
     liquidation.step += 1
-    venue.batches.pending += len(part.legs) + len(part.tokens)
+    spend(venue, seller.subaccount_id, cost)
+    close_batch(venue)
     venue.emit(
         PortfolioTransferred(
             subaccount_id=seller.subaccount_id,
@@ -122,7 +136,14 @@ def transfer(
             step=liquidation.step,
             fraction=fraction,
             legs=tuple(TransferredLeg(**leg._asdict()) for leg in part.legs),
-            tokens=tuple(TransferredToken(**token._asdict()) for token in part.tokens),
+            tokens=tuple(
+                TransferredToken(
+                    **token._asdict(),
+                    token=venue.marks.collaterals[token.asset_id].token,
+                    underlying_id=venue.marks.collaterals[token.asset_id].underlying_id,
+                )
+                for token in part.tokens
+            ),
             discount=cost,
             by_fund=by_fund,
         )
@@ -151,6 +172,7 @@ def pay_from_fund(venue: Venue, liquidated_id: int, payee: Subaccount, amount: i
     if amount > able:
         socialise(venue, liquidated_id, amount - able)
     _pay(payer.account, payee.account, amount)
+    close_batch(venue)
     venue.emit(
         InsuranceUsed(
             fund_subaccount_id=payer.subaccount_id,
@@ -162,26 +184,55 @@ def pay_from_fund(venue: Venue, liquidated_id: int, payee: Subaccount, amount: i
 
 
 def socialise(venue: Venue, liquidated_id: int, loss: int) -> None:
-    """Everybody with equity pays the fund its share of a loss."""
-    payee = fund(venue)
-    apart = (payee.subaccount_id, liquidated_id)
+    """Everybody with equity owes the fund its share of a loss; `share_on` takes it."""
+    apart = (fund(venue).subaccount_id, liquidated_id)
+    owed: Counter[int] = Counter()
+    for known in venue.losses:
+        owed.update(dict(known.shares))
     equities = (
-        (subaccount_id, subaccount.account.equity())
+        (subaccount_id, subaccount.account.equity() - owed[subaccount_id])
         for subaccount_id, subaccount in venue.subaccounts.items()
         if subaccount_id not in apart
     )
-    shares = share_loss(loss, equities)
+    shares = list(share_loss(loss, equities))
+    if shares:
+        declared = sum(amount for _, amount in shares)
+        found = Loss(liquidated_id=liquidated_id, declared=declared, shares=shares)
+        venue.losses.append(found)
+
+
+def share_on(venue: Venue) -> None:
+    """Take the next shares of a loss: so many that one settlement transaction holds them."""
+    if not venue.losses or venue.batches.last_seq == venue.seq:
+        return
+    loss, payee = venue.losses[0], fund(venue)
+    shares, loss.shares = tuple(loss.shares[:SHARES_MAX]), loss.shares[SHARES_MAX:]
     for subaccount_id, amount in shares:
         _pay(venue.subaccounts[subaccount_id].account, payee.account, amount)
-    venue.batches.pending += 1
+    close_batch(venue)
     venue.emit(
         LossSocialised(
             fund_subaccount_id=payee.subaccount_id,
-            liquidated_id=liquidated_id,
+            liquidated_id=loss.liquidated_id,
             amount=sum(amount for _, amount in shares),
             shares=shares,
+            declared=loss.declared,
         )
     )
+    loss.declared = 0
+    if not loss.shares:
+        venue.losses.pop(0)
+
+
+def close_batch(venue: Venue) -> None:
+    """End the settlement batch with this command, in which nothing trades any more.
+
+    So what liquidations move between subaccounts comes last in its batch, in whatever order the
+    contract takes the rest.
+    """
+    assert venue.parameters is not None
+    full = venue.parameters.limits.batch_items_max
+    venue.batches.pending = max(venue.batches.pending + 1, full)
 
 
 def cover(venue: Venue, liquidation: Liquidation) -> None:
@@ -198,7 +249,8 @@ def take_over(venue: Venue, liquidation: Liquidation) -> None:
     cost = 0
     if equity > 0:
         released = released_requirement(account, part)
-        cost = discount(RATIO_SCALE, RATIO_SCALE, equity, released)
+        wanted = discount(RATIO_SCALE, RATIO_SCALE, equity, released)
+        cost = within_budget(venue, liquidation.subaccount_id, wanted)
     taker = fund(venue)
     transfer(venue, liquidation, taker, RATIO_SCALE, part, cost)
     cover(venue, liquidation)

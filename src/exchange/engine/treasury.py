@@ -216,9 +216,19 @@ def _check_terms(venue: Venue, terms: Terms) -> Refusal | None:
         return RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken"
     if terms.amount <= 0:
         return RejectReason.QUANTITY_NOT_POSITIVE, "the amount must be above zero"
+    return (
+        _check_held(venue, terms)
+        or _check_valued(venue, subaccount)
+        or _check_free(venue, subaccount, terms)
+    )
+
+
+def _check_held(venue: Venue, terms: Terms) -> Refusal | None:
     if terms.subaccount_id in venue.treasury.held:
         return RejectReason.WITHDRAWALS_HELD, "journal and chain disagree; the venue looks at it"
-    return _check_valued(venue, subaccount) or _check_free(venue, subaccount, terms)
+    if venue.losses:
+        return RejectReason.WITHDRAWALS_HELD, "a loss is being shared; try again"
+    return None
 
 
 def _check_valued(venue: Venue, subaccount: Subaccount) -> Refusal | None:

@@ -26,7 +26,10 @@ from exchange.events import (
     DeliveryPriceFixed,
     FundingAccrued,
     InstrumentListed,
+    InsuranceUsed,
     InterestPaid,
+    LossSocialised,
+    PortfolioTransferred,
     PositionExpired,
     Traded,
     Transferred,
@@ -47,6 +50,19 @@ from exchange.model import (
 from exchange.settlement.marks_proof import MARKS_TYPE, MarksLookup, MarksProof, prove_marks
 from exchange.settlement.novation import Novations, amended, check_novation, house_order
 from exchange.settlement.packed import Fill, SignedOrder, pack_fills, pack_orders, pack_tails
+from exchange.settlement.takeovers import (
+    DUE_TYPE,
+    TAKEOVER_EVENTS,
+    TAKEOVER_TYPE,
+    Due,
+    Takeover,
+    dues_of,
+    forced_orders,
+    in_turn,
+    takeover_of,
+    takeover_words,
+    taker_number,
+)
 from exchange.signing import order_struct_hash
 
 _HEADER_TYPE: Final = "(uint64,uint64,uint64,uint64,bytes32,bytes32,bytes32)"
@@ -59,11 +75,12 @@ _SHEET_TYPE: Final = "(uint64,uint64,uint64,bytes32,address)"
 BATCH_TYPE: Final = (
     f"({_HEADER_TYPE},bytes,bytes,bytes,({_SHEET_TYPE},bytes)[],{_LEG_TYPE}[][],"
     f"{_FUNDING_TYPE}[],{_PAYOFF_TYPE}[],(uint32,uint32,uint64,{_WITHDRAWAL_TYPE},bytes)[],"
-    f"{_INTEREST_TYPE}[],{MARKS_TYPE})"
+    f"{_INTEREST_TYPE}[],{MARKS_TYPE},{TAKEOVER_TYPE}[],{DUE_TYPE}[])"
 )
 SETTLE_SELECTOR: Final = keccak(f"settle({BATCH_TYPE})".encode())[:4]
 
-_MOVES: Final = Traded | PositionExpired | Withdrawn | Transferred | InterestPaid
+_TRADING: Final = (Traded, PositionExpired, Withdrawn, Transferred, InterestPaid)
+_MOVES: Final = (*_TRADING, *TAKEOVER_EVENTS)
 _NOBODY: Final = "0x" + "0" * 40
 SignedLookup = Callable[[int], SignedCommand | MassQuote]  # by `model.numbered`
 LegsLookup = Callable[[int], Legs]  # of a combo, by its instrument_id
@@ -153,13 +170,15 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     withdrawals: tuple[Withdrawal, ...] = ()  # and transfers
     interests: tuple[Interest, ...] = ()
     marks: MarksProof = MarksProof()  # of what fills
+    takeovers: tuple[Takeover, ...] = ()  # in journal order, after all fills
+    dues: tuple[Due, ...] = ()
     deliveries: tuple[Delivery, ...] = ()  # not part of the struct on chain
     trades: tuple[Traded, ...] = ()  # of each fill, as acknowledged; nor are they
 
     @property
     def time_s(self) -> int:
         """UTC second of the last item that carries one; 0 without any."""
-        timed = (self.fills, self.withdrawals, self.interests)
+        timed = (self.fills, self.withdrawals, self.interests, self.takeovers, self.dues)
         return max((items[-1].time for items in timed if items), default=0)
 
     @property
@@ -193,6 +212,8 @@ def encode_batch(batch: Batch) -> bytes:
         [_withdraw_words(item) for item in batch.withdrawals],
         [msgspec.structs.astuple(interest) for interest in batch.interests],
         msgspec.structs.astuple(batch.marks),
+        [takeover_words(item) for item in batch.takeovers],
+        [msgspec.structs.astuple(item) for item in batch.dues],
     )
     return encode([BATCH_TYPE], [value])
 
@@ -267,13 +288,16 @@ class BatchBuilder:
         self._payoffs: list[tuple[Entry, PositionExpired]] = []
         self._withdrawals: list[Entry] = []
         self._interests: list[tuple[Entry, InterestPaid]] = []
+        self._takeovers: list[Takeover] = []
+        self._dues: list[Due] = []
         self._deliveries: list[Delivery] = []
         self._fundings: list[Funding] = []
 
     @property
     def pending(self) -> bool:
         """Whether something waits for the next cut."""
-        return bool(self._trades or self._payoffs or self._withdrawals or self._interests)
+        moved = (self._trades, self._payoffs, self._withdrawals, self._interests)
+        return any(moved) or bool(self._takeovers or self._dues)
 
     def add(self, entry: Entry) -> Batch | None:
         """Take the next entry in; the batch that it completes, if any."""
@@ -297,6 +321,8 @@ class BatchBuilder:
             self._collect(entry, event)
 
     def _collect(self, entry: Entry, event: AnyEvent) -> None:
+        takes = bool(self._takeovers or self._dues)
+        assert not (takes and isinstance(event, _TRADING)), "takeovers come last in a batch"
         match event:
             case Traded():
                 self._trades.append((entry, event))
@@ -306,6 +332,11 @@ class BatchBuilder:
                 self._withdrawals.append(entry)
             case InterestPaid():
                 self._interests.append((entry, event))
+            case PortfolioTransferred():
+                time = to_seconds_down(entry.time_ns)
+                self._takeovers.append(takeover_of(time, entry, event))
+            case InsuranceUsed() | LossSocialised():
+                self._dues += dues_of(to_seconds_down(entry.time_ns), event)
             case FundingAccrued():
                 assert not self.pending, "funding moves between batches"
                 self._fundings.append(_funding(entry, event))
@@ -321,14 +352,10 @@ class BatchBuilder:
         assert cut.number == self.tip.number + 1, "a batch is missing from the journal"
         assert (cut.first_seq, cut.last_seq) == (self.tip.last_seq + 1, entry.seq)
         trades = [(at, self._amend(trade)) for at, trade in self._trades]
-        signed_seqs = sorted(
-            {seq for _, trade in trades for seq in (trade.maker_signed_seq, trade.taker_signed_seq)}
-        )
         combo_ids = sorted({trade.combo_id for _, trade in trades if trade.combo_id})
         combos = {combo_id: self._legs(combo_id) for combo_id in combo_ids}
-        signed, sheets = self._signed_orders(signed_seqs, combo_ids)
-        ascending = sorted(zip(signed_seqs, signed, strict=True), key=lambda pair: pair[1].key)
-        place = {seq: index for index, (seq, _) in enumerate(ascending)}
+        ascending, sheets = self._orders([trade for _, trade in trades], combo_ids)
+        place = {number: index for index, number in enumerate(ascending)}
         batch = Batch(
             header=Header(
                 number=cut.number,
@@ -339,7 +366,7 @@ class BatchBuilder:
                 journal_hash=entry.chain_hash,
                 state_root=cut.state_hash,
             ),
-            orders=tuple(order for _, order in ascending),
+            orders=tuple(ascending.values()),
             sheets=sheets,
             combos=tuple(combos.values()),
             fundings=tuple(self._fundings),
@@ -350,7 +377,9 @@ class BatchBuilder:
             payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
             withdrawals=self._moves(cut.first_seq),
             interests=tuple(_interest(at, event, cut.first_seq) for at, event in self._interests),
-            marks=self._prove_marks(cut, [trade.instrument_id for _, trade in trades]),
+            marks=self._prove_marks(cut),
+            takeovers=tuple(self._takeovers),
+            dues=in_turn(self._dues),
             deliveries=tuple(self._deliveries),
             trades=tuple(trade for _, trade in self._trades),
         )
@@ -359,6 +388,8 @@ class BatchBuilder:
             self._payoffs,
             self._withdrawals,
             self._interests,
+            self._takeovers,
+            self._dues,
             self._deliveries,
             self._fundings,
         ):
@@ -367,11 +398,15 @@ class BatchBuilder:
         self.tip = batch.tip
         return batch
 
-    def _prove_marks(self, cut: BatchCut, filled: list[int]) -> MarksProof:
-        if not filled or not cut.marks_seq:
+    def _prove_marks(self, cut: BatchCut) -> MarksProof:
+        taken = [takeover.event for takeover in self._takeovers]
+        filled = [trade.instrument_id for _, trade in self._trades]
+        filled += [leg.instrument_id for event in taken for leg in event.legs]
+        underlyings = [token.underlying_id for event in taken for token in event.tokens]
+        if not (filled or underlyings) or not cut.marks_seq:
             return MarksProof()
         assert self._marks is not None, "who builds batches of a venue that publishes needs marks"
-        return prove_marks(self._marks(cut.marks_seq), filled)
+        return prove_marks(self._marks(cut.marks_seq), filled, underlyings)
 
     def _moves(self, first_seq: int) -> tuple[Withdrawal, ...]:
         """Withdrawals and transfers but for those that the chain refused."""
@@ -388,13 +423,27 @@ class BatchBuilder:
                 check_novation(trade, fill)
         return amended(trade, self._novations)
 
+    def _orders(
+        self, trades: list[Traded], combo_ids: list[int]
+    ) -> tuple[dict[int, SignedOrder], tuple[SignedSheet, ...]]:
+        """All orders of the trades by their numbers, as they must ascend, and their sheets."""
+        numbers = sorted(
+            {number for one in trades for number in (one.maker_signed_seq, taker_number(one))}
+        )
+        orders, sheets = self._signed_orders(numbers, combo_ids, forced_orders(trades))
+        pairs = sorted(zip(numbers, orders, strict=True), key=lambda pair: pair[1].key)
+        return dict(pairs), sheets
+
     def _signed_orders(
-        self, numbers: list[int], combo_ids: list[int]
+        self, numbers: list[int], combo_ids: list[int], forced: dict[int, SignedOrder]
     ) -> tuple[tuple[SignedOrder, ...], tuple[SignedSheet, ...]]:
         """The orders with these numbers, and the sheets of those that are leaves."""
         orders: list[SignedOrder] = []
         sheets: dict[int, Leaves] = {}  # by seq
         for number in numbers:
+            if number in forced:
+                orders.append(forced[number])
+                continue
             if number < 0:
                 fill = house_order(number, self._novations)
                 orders.append(SignedOrder(terms=fill.terms, signature=fill.signature))
@@ -440,7 +489,7 @@ def _fill(entry: Entry, trade: Traded, first_seq: int, place: dict[int, int], le
         seq_offset=entry.seq - first_seq,
         time=to_seconds_down(entry.time_ns),
         maker=place[trade.maker_signed_seq],
-        taker=place[trade.taker_signed_seq],
+        taker=place[taker_number(trade)],
         leg=instruments.index(trade.instrument_id) if instruments else 0,
         quantity=trade.quantity,
         price=trade.price,
@@ -478,7 +527,10 @@ def _withdrawal(entry: Entry, first_seq: int) -> Withdrawal:
 
 
 def through(batch: Batch, seq_offset: int) -> Batch:
-    """The batch without what comes after this command; for trying, it never settles."""
+    """The batch without what comes after this command; for trying, it never settles.
+
+    Takeovers and dues come after every command.
+    """
     fills = [fill for fill in batch.fills if fill.seq_offset <= seq_offset]
     used = sorted({index for fill in fills for index in (fill.maker, fill.taker)})
     place = {index: new for new, index in enumerate(used)}
@@ -492,6 +544,8 @@ def through(batch: Batch, seq_offset: int) -> Batch:
         payoffs=tuple(item for item in batch.payoffs if item.seq_offset <= seq_offset),
         withdrawals=tuple(item for item in batch.withdrawals if item.seq_offset <= seq_offset),
         interests=tuple(item for item in batch.interests if item.seq_offset <= seq_offset),
+        takeovers=(),
+        dues=(),
         trades=batch.trades[: len(fills)],
     )
 

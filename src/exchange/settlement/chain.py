@@ -32,6 +32,7 @@ from exchange.commands import (
     AnyObservation,
     BatchSeen,
     DepositSeen,
+    ForceSeen,
     NonceFloorSeen,
     SessionKeySeen,
     SubaccountSeen,
@@ -321,6 +322,9 @@ class Chain(Node):
         self.clearing = self._contract(deployment.clearing, artifacts, "Clearing")
         self.oracle = self._contract(deployment.oracle, artifacts, "Oracle")
         self.margin = self._contract(deployment.margin or deployment.oracle, artifacts, "Margin")
+        self.liquidations = self._contract(
+            deployment.liquidations or deployment.clearing, artifacts, "Liquidations"
+        )
         self.custody = self._contract(deployment.custody, artifacts, "Custody")
         self.usdc = self._contract(deployment.usdc, artifacts, "MockUSDC")
         self.tokens = {  # collateral besides USDC, by its name
@@ -435,6 +439,10 @@ class Chain(Node):
         initial, maintenance = abi_decode(["int256", "int256"], bytes(answer))
         return initial, maintenance
 
+    def force_until(self, subaccount_id: int) -> int:
+        """The last second in which forced fills of a subaccount settle; 0 before any proof."""
+        return int(self.call(self.liquidations, "forceOf", subaccount_id)[0])
+
     def usdc_balance(self, address: str) -> int:
         """USDC of an address, in micro-USDC."""
         return int(self.call(self.usdc, "balanceOf", address))
@@ -476,9 +484,9 @@ class Chain(Node):
         return [_settled(log) for log in logs]
 
     def observations(self, first_block: int, last_block: int) -> list[tuple[int, AnyObservation]]:
-        """(block, observation) of every log of Clearing that the engine must know, in order."""
+        """(block, observation) of every log of ours that the engine must know, in order."""
         request = {
-            "address": self.deployment.clearing,
+            "address": [self.deployment.clearing, self.liquidations.address],
             "fromBlock": first_block,
             "toBlock": last_block,
         }
@@ -494,7 +502,8 @@ class Chain(Node):
     def _decode(
         self, log: Any, name: str, observe: Callable[[EventData], AnyObservation]
     ) -> list[AnyObservation]:
-        event = self.clearing.events[name]()
+        contract = self.liquidations if name == "ForceGranted" else self.clearing
+        event = contract.events[name]()
         if bytes(log["topics"][0]) != bytes.fromhex(event.topic[2:]):
             return []
         return [self._in_cash(observe(event.process_log(log)))]
@@ -550,6 +559,12 @@ _OBSERVERS: Final[dict[str, Callable[[EventData], AnyObservation]]] = {
         subaccount_id=data["args"]["subaccountId"], floor=data["args"]["floor"]
     ),
     "BatchSettled": _batch_seen,
+    "ForceGranted": lambda data: ForceSeen(
+        subaccount_id=data["args"]["subaccountId"],
+        until=data["args"]["until"],
+        contracts=data["args"]["contracts"],
+        budget=data["args"]["budget"],
+    ),
 }
 
 

@@ -22,6 +22,8 @@ _ROOTS: Final = {
     "Clearing": "src/Clearing.sol",
     "Settler": "src/Settler.sol",
     "Payments": "src/Payments.sol",
+    "Takeovers": "src/Takeovers.sol",
+    "Liquidations": "src/Liquidations.sol",
     "Custody": "src/Custody.sol",
     "Oracle": "src/Oracle.sol",
     "Margin": "src/Margin.sol",

@@ -7,7 +7,7 @@ import msgspec
 from eth_abi.abi import encode
 
 from exchange.commands import Configure
-from exchange.model import SECONDS_PER_DAY
+from exchange.model import FEE_SUBACCOUNT_ID, SECONDS_PER_DAY
 from exchange.settlement.batch import SETTLE_SELECTOR, encode_call
 from exchange.settlement.chain import Chain, Node
 from exchange.settlement.compiler import Artifact, Artifacts, compile_contracts
@@ -18,7 +18,7 @@ from exchange.signing import address_of
 
 RELAYER_ROLE: Final = 1
 # In the order of `Modules` in IClearing.sol.
-CLEARING_MODULES: Final = ("Settler", "Payments")
+CLEARING_MODULES: Final = ("Settler", "Payments", "Takeovers")
 # Collateral of local chains: short name, name and decimals.
 _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))
 _ROOT_AGE_MAX_S: Final = 15 * 60
@@ -57,6 +57,9 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     modules = tuple(_create(node, key, artifacts[name], terms) for name in CLEARING_MODULES)
     clearing = _create(node, key, artifacts["Clearing"], manager, options.treasury, terms, modules)
     _grant_settle(node, key, manager, clearing, options.relayer)
+    margin = _create(node, key, artifacts["Margin"], manager, clearing, oracle, _ROOT_AGE_MAX_S)
+    liquidations = _create(node, key, artifacts["Liquidations"], margin, clearing)
+    _set_liquidations(node, key, clearing, liquidations)
     genesis_hash = node.block_hash(0)
     assert genesis_hash is not None
     deployment = Deployment(
@@ -67,7 +70,8 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
         access_manager=manager,
         genesis_hash=genesis_hash,
         block=first_block,
-        margin=_create(node, key, artifacts["Margin"], manager, clearing, oracle, _ROOT_AGE_MAX_S),
+        margin=margin,
+        liquidations=liquidations,
         tokens={
             coin: _create(node, key, artifacts["MockToken"], name, coin, decimals)
             for coin, name, decimals in _MOCK_TOKENS
@@ -98,6 +102,10 @@ def furnish_margin(chain: Chain, key: bytes, venue: Configure) -> bool:
     if not margin or any(chain.parameters_hash()):
         return False
     chain.transact(key, margin, set_parameters_calldata(venue.margin, venue.collaterals))
+    for asset in venue.collaterals:
+        pair = (asset.token, asset.underlying_id)
+        data = encode_call("setTokenUnderlying", ("address", "uint32"), pair)
+        chain.transact(key, chain.deployment.clearing, data)
     return True
 
 
@@ -151,6 +159,12 @@ def _grant_settle(node: Node, key: bytes, manager: str, clearing: str, relayer: 
         encode_call("grantRole", ("uint64", "address", "uint32"), (RELAYER_ROLE, relayer, 0)),
     ):
         node.transact(key, manager, data)
+
+
+def _set_liquidations(node: Node, key: bytes, clearing: str, liquidations: str) -> None:
+    """The fund is the venue's own subaccount, as in the engine where none is configured."""
+    arguments = (liquidations, FEE_SUBACCOUNT_ID)
+    node.transact(key, clearing, encode_call("setLiquidations", ("address", "uint64"), arguments))
 
 
 def _list_token(node: Node, key: bytes, custody: str, token: str) -> None:

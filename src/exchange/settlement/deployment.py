@@ -20,6 +20,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     genesis_hash: str
     block: int
     margin: str = ""
+    liquidations: str = ""
     tokens: dict[str, str] = {}  # collateral besides USDC: address by its name
 
     @property

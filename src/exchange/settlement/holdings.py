@@ -14,12 +14,16 @@ from exchange.events import (
     Deposited,
     FillNovated,
     FundingAccrued,
+    InsuranceUsed,
     InterestPaid,
+    LossSocialised,
     MoveRefused,
+    PortfolioTransferred,
     PositionExpired,
     SubaccountOpened,
     Traded,
     Transferred,
+    TransferredLeg,
     Withdrawn,
 )
 from exchange.fixed import QUANTITY_SCALE, div_exact, mul_div_up, notional
@@ -49,6 +53,9 @@ SETTLED: Final = (
     Transferred,
     InterestPaid,
     DeliveryPriceFixed,
+    PortfolioTransferred,
+    InsuranceUsed,
+    LossSocialised,
 )
 
 
@@ -108,6 +115,8 @@ class Holdings:
             case Withdrawn() | Transferred():
                 if (event.subaccount_id, event.nonce) not in self.refused:
                     self._move(event)
+            case PortfolioTransferred() | InsuranceUsed() | LossSocialised():
+                self._apply_liquidation(event)
             case _:
                 pass
 
@@ -124,6 +133,20 @@ class Holdings:
             case Transferred():
                 self._pay(event.subaccount_id, -event.amount)
                 self._pay(event.to_subaccount_id, event.amount)
+
+    def _apply_liquidation(
+        self, event: PortfolioTransferred | InsuranceUsed | LossSocialised
+    ) -> None:
+        match event:
+            case PortfolioTransferred():
+                self._transfer(event)
+            case InsuranceUsed():
+                self._pay(event.fund_subaccount_id, -event.amount)
+                self._pay(event.subaccount_id, event.amount)
+            case LossSocialised():
+                for payer, share in event.shares:
+                    self._pay(payer, -share)
+                self._pay(event.fund_subaccount_id, event.amount)
 
     def positions_of(self, subaccount_id: int) -> dict[int, Held]:
         """Positions of one subaccount that are not zero, by instrument."""
@@ -146,6 +169,21 @@ class Holdings:
             owed += held.cost + self._funding(instrument_id, held)
         assert not any(sums.values()), "positions do not sum to zero"
         assert sum(self.cash.values()) - owed == self.deposited - self.withdrawn, "cash was created"
+
+    def _transfer(self, event: PortfolioTransferred) -> None:
+        """Legs at their prices, tokens at their values; a discount by the fund comes apart."""
+        seller, taker = event.subaccount_id, event.taker_subaccount_id
+        for leg in event.legs:
+            self._fill(seller, leg, -leg.quantity)
+            self._fill(taker, leg, leg.quantity)
+        for token in event.tokens:
+            self._keep(seller, token.token, -token.amount)
+            self._keep(taker, token.token, token.amount)
+            self._pay(seller, token.value)
+            self._pay(taker, -token.value)
+        if not event.by_fund:
+            self._pay(seller, -event.discount)
+            self._pay(taker, event.discount)
 
     def _trade(self, trade: Traded) -> None:
         buyer, seller = trade.taker_subaccount_id, trade.maker_subaccount_id
@@ -173,7 +211,7 @@ class Holdings:
         key = (subaccount_id, token)
         self.tokens[key] = self.tokens.get(key, 0) + amount
 
-    def _fill(self, subaccount_id: int, trade: Traded, change: int) -> None:
+    def _fill(self, subaccount_id: int, trade: Traded | TransferredLeg, change: int) -> None:
         """Premium is cash; a linear position keeps what it cost until it closes."""
         key = (subaccount_id, trade.instrument_id)
         held = self.positions.get(key, _NOTHING)

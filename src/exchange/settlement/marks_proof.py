@@ -28,8 +28,10 @@ class MarksProof(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[bytes, ...] = ()
 
 
-def prove_marks(update: UpdateMarks, instrument_ids: Iterable[int]) -> MarksProof:
-    """The marks of these instruments, with the indices of their underlyings.
+def prove_marks(
+    update: UpdateMarks, instrument_ids: Iterable[int], underlyings: Iterable[int] = ()
+) -> MarksProof:
+    """The marks of these instruments, with the indices of their underlyings and of these.
 
     Complexity: O(instruments of the epoch) hashes.
     """
@@ -38,6 +40,7 @@ def prove_marks(update: UpdateMarks, instrument_ids: Iterable[int]) -> MarksProo
     ids = struct.unpack(">" + "Qq" * count, packed)[::2]
     wanted = set(instrument_ids)
     wanted |= {index_id(unpack_instrument_id(number).underlying_id) for number in wanted}
+    wanted |= set(map(index_id, underlyings))
     places = [place for place, number in enumerate(ids) if number in wanted]
     assert len(places) == len(wanted), "something traded without a published mark"
     return MarksProof(

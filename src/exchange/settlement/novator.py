@@ -92,6 +92,8 @@ class Novator:
         good, bad = -1, len(offsets) - 1
         if bad < 0 or self._refused(through(batch, -1)):
             return None
+        if not self._refused(through(batch, offsets[bad])):
+            return None  # a takeover or a due is refused: they come after all
         while bad - good > 1:
             middle = (good + bad) // 2
             if self._refused(through(batch, offsets[middle])):

@@ -19,12 +19,14 @@ _IS_LEAF: Final = 4
 _IS_COMBO: Final = 8
 _HAS_TRIGGER: Final = 16
 _HAS_SIGNER: Final = 32
+_IS_FORCED: Final = 64
 _NODES_MAX: Final = 255
 
 
 class SignedOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order with its 65 byte signature; or a leaf, with its sheet's place and its proof.
 
+    Or a forced order of a liquidation, which nobody signed.
     `combo` is the place of a combo order's legs among the batch's combos.
     """
 
@@ -33,6 +35,7 @@ class SignedOrder(msgspec.Struct, frozen=True, kw_only=True):
     sheet: int | None = None
     proof: tuple[bytes, ...] = ()
     combo: int | None = None
+    forced: bool = False
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -89,7 +92,7 @@ def _named_signers(orders: Sequence[SignedOrder]) -> list[bool]:
     before = (0, "")
     for order in orders:
         now = (order.terms.subaccount_id, order.terms.signer)
-        named.append(order.sheet is None and now != before)
+        named.append(order.sheet is None and now != before and not order.forced)
         before = now
     return named
 
@@ -103,6 +106,7 @@ def _pack_order(order: SignedOrder, *, named: bool) -> bytes:
         | _IS_COMBO * (order.combo is not None)
         | _HAS_TRIGGER * (terms.trigger_hash != NO_TRIGGER)
         | _HAS_SIGNER * named
+        | _IS_FORCED * order.forced
     )
     instrument = terms.instrument_id if order.combo is None else order.combo
     return b"".join(
@@ -127,7 +131,9 @@ def _pack_tail(order: SignedOrder, *, named: bool) -> bytes:
         parts.append(bytes.fromhex(terms.signer[2:]))
     if terms.trigger_hash != NO_TRIGGER:
         parts.append(terms.trigger_hash)
-    if order.sheet is None:
+    if order.forced:
+        assert not parts
+    elif order.sheet is None:
         assert len(order.signature) == 65
         parts.append(order.signature)
     else:

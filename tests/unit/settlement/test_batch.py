@@ -161,7 +161,7 @@ def test_the_encoding_round_trips(script: Script) -> None:
     [batch] = build(script)
     data = settle_calldata(batch)
     assert data == SETTLE_SELECTOR + encode_batch(batch)
-    [(header, orders, tails, fills, *_, payoffs, withdrawals, interests, marks)] = decode(
+    [(header, orders, tails, fills, *_, payoffs, withdrawals, interests, marks, _, _)] = decode(
         [BATCH_TYPE], data[4:]
     )
     assert header[:4] == (1, 1, script.seq, 1)
@@ -295,7 +295,7 @@ def test_funding_belongs_to_the_batch_after_the_cut_at_its_seq(script: Script) -
     resumed.resume(cut)
     later = [resumed.add(entry) for entry in script.entries if entry.seq > last_seq]
     assert later[-1] == second
-    [(*_, fundings, _, _, _, _)] = decode([BATCH_TYPE], encode_batch(first))
+    [(*_, fundings, _, _, _, _, _, _)] = decode([BATCH_TYPE], encode_batch(first))
     assert fundings == ((script.perpetual_id, 2),)
     script.trade()
     script.accrue(4, 10_000)
@@ -323,7 +323,7 @@ def test_transfers_and_interest_have_their_place(script: Script) -> None:
     script.cut()
     [batch] = build(script)
     now = script.time_ns // 10**9
-    [(*_, withdrawals, interests, _)] = decode([BATCH_TYPE], encode_batch(batch))
+    [(*_, withdrawals, interests, _, _, _)] = decode([BATCH_TYPE], encode_batch(batch))
     assert [(offset, to) for offset, _, to, _, _ in withdrawals] == [(0, 0), (1, 4)]
     nobody, signer = "0x" + "0" * 40, script.taker.address.lower()
     assert withdrawals[1][3:] == ((3, script.token.lower(), 7, nobody, 9, 1, signer), b"signed")

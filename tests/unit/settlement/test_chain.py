@@ -8,7 +8,7 @@ from eth_abi.abi import encode
 from eth_account import Account
 from eth_hash.auto import keccak
 
-from exchange.commands import DepositSeen
+from exchange.commands import DepositSeen, ForceSeen
 from exchange.settlement.batch import Tip
 from exchange.settlement.chain import Call, Chain, Fees, Node
 from exchange.settlement.compiler import Artifact
@@ -98,12 +98,26 @@ ORACLE_ABI = [
     item("function", "fundingIndex", [("uint64", "i", False), ("uint64", "o", False)], "int64"),
     item("error", "FundingNotPosted", [("uint64", "i", False), ("uint64", "o", False)]),
 ]
+LIQUIDATIONS_ABI = [
+    item("function", "forceOf", [("uint64", "id", False)], "uint64 uint256 uint256"),
+    item(
+        "event",
+        "ForceGranted",
+        [
+            ("uint64", "subaccountId", True),
+            ("uint64", "until", False),
+            ("uint256", "contracts", False),
+            ("uint256", "budget", False),
+        ],
+    ),
+]
 TOKEN_ABI = [item("function", "balanceOf", [("address", "who", False)], "uint256")]
 ARTIFACTS = {
     "Clearing": Artifact(abi=CLEARING_ABI, bytecode="0x"),
     "Oracle": Artifact(abi=ORACLE_ABI, bytecode="0x"),
     "Custody": Artifact(abi=[], bytecode="0x"),
     "Margin": Artifact(abi=[], bytecode="0x"),
+    "Liquidations": Artifact(abi=LIQUIDATIONS_ABI, bytecode="0x"),
     "MockUSDC": Artifact(abi=[], bytecode="0x"),
     "MockToken": Artifact(abi=TOKEN_ABI, bytecode="0x"),
 }
@@ -347,6 +361,11 @@ def test_logs_become_observations(chain: Chain, answers: Answers) -> None:
         log(b"Unknown()", b""),
         deposited(DEPLOYMENT.usdc),
         deposited(WETH),
+        log(
+            b"ForceGranted(uint64,uint64,uint256,uint256)",
+            encode(["uint64", "uint256", "uint256"], [77, 5, 6]),
+            encode(["uint64"], [2]),
+        ),
     ]
     assert chain.observations(1, 9) == [
         (9, DepositSeen(subaccount_id=2, amount=700)),
@@ -354,7 +373,14 @@ def test_logs_become_observations(chain: Chain, answers: Answers) -> None:
             9,
             DepositSeen(subaccount_id=2, amount=700, token=WETH),
         ),
+        (9, ForceSeen(subaccount_id=2, until=77, contracts=5, budget=6)),
     ]
+
+
+def test_how_long_a_subaccount_may_be_forced(chain: Chain, answers: Answers) -> None:
+    """The first of the three figures."""
+    answers.by_method["eth_call"] = "0x" + encode(["uint64", "uint256", "uint256"], [9, 1, 2]).hex()
+    assert chain.force_until(2) == 9
 
 
 def test_tokens_are_read_by_symbol(chain: Chain, answers: Answers) -> None:

@@ -14,7 +14,7 @@ from exchange.settlement.deploy import RELAYER_ROLE, REPOSITORY, DeployOptions, 
 from exchange.settlement.errors import ChainError
 from exchange.signing import address_of
 
-CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 10)]
+CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 12)]
 TERMS = "(address,address,uint64,uint64)"
 ARGUMENTS = {
     "MockUSDC": [],
@@ -22,8 +22,10 @@ ARGUMENTS = {
     "AccessManager": ["address"],
     "Settler": [TERMS],
     "Payments": [TERMS],
-    "Clearing": ["address", "address", TERMS, "(address,address)"],
+    "Takeovers": [TERMS],
+    "Clearing": ["address", "address", TERMS, "(address,address,address)"],
     "Margin": ["address", "address", "address", "uint64"],
+    "Liquidations": ["address", "address"],
     "MockToken": ["string", "string", "uint8"],
 }
 
@@ -92,30 +94,32 @@ def constructor(name: str, data: bytes) -> tuple[Any, ...]:
 def test_contracts_are_created_and_wired() -> None:
     """Each constructor gets the addresses before it, and signers ascend."""
     found = deploy("http://node", OPTIONS, ARTIFACTS)
-    usdc, oracle, manager, settler, payments, clearing, margin, weth, wbtc = CREATED
+    usdc, oracle, manager, *modules, clearing, margin, liquidations, weth, wbtc = CREATED
     assert (found.usdc, found.oracle, found.access_manager) == (usdc, oracle, manager)
     assert (found.clearing, found.tokens) == (clearing, {"WETH": weth, "WBTC": wbtc})
     assert (found.chain_id, found.block, found.genesis_hash) == (31_337, 42, "0x" + "0" * 64)
-    assert found.margin == margin
+    assert (found.margin, found.liquidations) == (margin, liquidations)
     data = [data for _, data in FakeNode.sent]
-    assert constructor("Margin", data[8]) == (manager, clearing, oracle, 900)
+    assert constructor("Margin", data[9]) == (manager, clearing, oracle, 900)
+    assert constructor("Liquidations", data[10]) == (margin, clearing)
+    assert decode(["address", "uint64"], data[11][4:]) == (liquidations, 1)
     signers, threshold = constructor("Oracle", data[1])
     assert list(signers) == sorted(address.lower() for address in OPTIONS.oracle_signers)
     assert threshold == 2
     assert constructor("AccessManager", data[2]) == (address_of(DEPLOYER_KEY).lower(),)
     terms = (usdc, oracle, 7, 8)
-    assert constructor("Settler", data[3]) == (terms,)
-    assert constructor("Payments", data[4]) == (terms,)
-    modules = (settler, payments)
-    assert constructor("Clearing", data[5]) == (manager, OPTIONS.treasury, terms, modules)
+    for place, name in enumerate(("Settler", "Payments", "Takeovers"), 3):
+        assert constructor(name, data[place]) == (terms,)
+    expected = (manager, OPTIONS.treasury, terms, tuple(modules))
+    assert constructor("Clearing", data[6]) == expected
 
 
 def test_only_the_relayer_may_settle() -> None:
     """settle's selector gets the role, the relayer gets the role at once."""
     deploy("http://node", OPTIONS, ARTIFACTS)
-    (target, role), (same, grant) = FakeNode.sent[6:8]
+    (target, role), (same, grant) = FakeNode.sent[7:9]
     assert target == same == CREATED[2]
-    expected = (CREATED[5], (SETTLE_SELECTOR,), RELAYER_ROLE)
+    expected = (CREATED[6], (SETTLE_SELECTOR,), RELAYER_ROLE)
     assert decode(["address", "bytes4[]", "uint64"], role[4:]) == expected
     expected = (RELAYER_ROLE, OPTIONS.relayer.lower(), 0)
     assert decode(["uint64", "address", "uint32"], grant[4:]) == expected
@@ -124,16 +128,16 @@ def test_only_the_relayer_may_settle() -> None:
 def test_tokens_are_made_and_listed() -> None:
     """With their decimals, and without caps."""
     found = deploy("http://node", OPTIONS, ARTIFACTS)
-    made = [constructor("MockToken", data) for _, data in FakeNode.sent[9:11]]
+    made = [constructor("MockToken", data) for _, data in FakeNode.sent[12:14]]
     assert made == [("Wrapped Ether", "WETH", 18), ("Wrapped BTC", "WBTC", 8)]
-    listings = FakeNode.sent[11:]
+    listings = FakeNode.sent[14:]
     assert [to for to, _ in listings] == [found.custody] * 2
     rules = (True, 2**80 - 1, 2**80 - 1, 2**80 - 1)
     assert [
         decode(["address", "(bool,uint80,uint80,uint80)"], data[4:]) for _, data in listings
     ] == [
-        (CREATED[7], rules),
-        (CREATED[8], rules),
+        (CREATED[9], rules),
+        (CREATED[10], rules),
     ]
 
 
