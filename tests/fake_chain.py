@@ -31,9 +31,9 @@ ORACLE: Final = "0x" + "bB" * 20
 WETH: Final = "0x" + "eE" * 20
 GWEI: Final = 10**9
 DELIVERY_TYPES: Final = ("(uint32,uint64,uint64,uint64)", "bytes[]")
-FUNDING_TYPES: Final = ("(uint64,uint64,uint64,int64)", "bytes[]")
+FUNDING_TYPES: Final = ("(uint64,uint64,uint64,int64)[]", "bytes[][]")
 ROOT_SELECTOR: Final = keccak(f"postRiskRoot({','.join(ROOT_TYPES)})".encode())[:4]
-FUNDING_SELECTOR: Final = keccak(f"postFunding({','.join(FUNDING_TYPES)})".encode())[:4]
+FUNDING_SELECTOR: Final = keccak(f"postFundings({','.join(FUNDING_TYPES)})".encode())[:4]
 
 
 def oracle_desks() -> dict[str, Any]:
@@ -53,15 +53,21 @@ def batch_words(data: bytes) -> tuple[tuple[Any, ...], bytes]:
 
 @cache
 def posted_words(data: bytes) -> tuple[int, int, int]:
-    """(underlying, expiry, price), (instrument, ordinal, index), or (0, epoch, time)."""
+    """(underlying, expiry, price), or (0, epoch, time)."""
     if data[:4] == ROOT_SELECTOR:
         [(epoch, time_s, *_), *_] = decode(ROOT_TYPES, data[4:])
         return 0, epoch, time_s
-    if data[:4] == FUNDING_SELECTOR:
-        [(instrument, ordinal, _, index), _] = decode(FUNDING_TYPES, data[4:])
-        return instrument, ordinal, index
     [(underlying, expiry, price, _), _] = decode(DELIVERY_TYPES, data[4:])
     return underlying, expiry, price
+
+
+def _post_fundings(data: bytes, indices: dict[tuple[int, int], int]) -> bool:
+    """All of them, those that are there already passed over."""
+    words, _ = decode(FUNDING_TYPES, data[4:])
+    for instrument, ordinal, _, index in words:
+        if indices.setdefault((instrument, ordinal), index) != index:
+            return False
+    return True
 
 
 class Transaction(msgspec.Struct, frozen=True, array_like=True):
@@ -166,6 +172,8 @@ class FakeChain:
         settled: list[Settled],
         prices: dict[tuple[int, int], int],
     ) -> bool:
+        if tx.data[:4] == FUNDING_SELECTOR:
+            return _post_fundings(tx.data, prices)
         if tx.data[:4] != SETTLE_SELECTOR:
             *key, price = posted_words(tx.data)
             fresh = tuple(key) not in prices

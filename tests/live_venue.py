@@ -5,6 +5,7 @@ the SDK. Close it.
 """
 
 import contextlib
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +49,17 @@ def eventually(holds: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -
                 return found
         assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s:.0f} s"
         time.sleep(0.05)
+
+
+def _whole(dump: Path) -> bytes:
+    """The dump if it is whole JSON, else nothing."""
+    for _ in range(20):
+        content = dump.read_bytes()
+        with contextlib.suppress(ValueError):
+            json.loads(content)
+            return content
+        time.sleep(0.05)
+    return b""
 
 
 class Trader:
@@ -95,6 +107,17 @@ class LiveVenue:
     @property
     def chain(self) -> Chain:
         return self.stack.chain
+
+    def kill_chain(self) -> None:
+        """kill -9 of Anvil, which loses up to a second, and a new start from what it had dumped."""
+        assert self.stack.anvil is not None
+        dump = self.settings.state / "anvil.json"
+        kept = _whole(dump)
+        self.stack.anvil.process.kill()
+        self.stack.anvil.process.wait()
+        if kept and not _whole(dump):  # Anvil does not replace its dump in one step
+            dump.write_bytes(kept)
+        assert not self.stack.start_chain(), "the contracts are gone"
 
     def close(self) -> None:
         for trader in self.traders:

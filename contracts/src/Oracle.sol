@@ -107,6 +107,24 @@ contract Oracle is IOracle, EIP712 {
 
     /// @inheritdoc IOracle
     function postFunding(FundingIndex calldata funding, bytes[] calldata signatures) external {
+        _postFunding(funding, signatures);
+    }
+
+    /// @inheritdoc IOracle
+    function postFundings(FundingIndex[] calldata fundings, bytes[][] calldata signatures)
+        external
+    {
+        if (signatures.length != fundings.length) revert NotEnoughSignatures();
+        for (uint256 i = 0; i < fundings.length; i++) {
+            FundingIndex calldata funding = fundings[i];
+            PostedFunding memory known = _fundings[funding.instrument][funding.ordinal];
+            // Somebody else was faster with it: that is no reason to lose the others.
+            if (known.time != 0 && known.index == funding.index) continue;
+            _postFunding(funding, signatures[i]);
+        }
+    }
+
+    function _postFunding(FundingIndex calldata funding, bytes[] calldata signatures) private {
         mapping(uint64 => PostedFunding) storage posted = _fundings[funding.instrument];
         uint64 instrument = InstrumentLib.toListed(funding.instrument);
         if (!InstrumentLib.isPerpetual(instrument)) revert NotPerpetual(instrument);

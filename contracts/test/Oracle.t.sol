@@ -361,3 +361,66 @@ contract PostFundingTest is ClearingTest {
         oracle.postFunding(next, signatures);
     }
 }
+
+contract PostFundingsTest is ClearingTest {
+    function test_several_are_posted_at_once_in_their_order(uint8 count) public {
+        count = uint8(bound(count, 1, 20));
+        (FundingIndex[] memory fundings, bytes[][] memory signatures) = indices(count);
+        oracle.postFundings(fundings, signatures);
+        for (uint64 ordinal = 1; ordinal <= count; ordinal++) {
+            assertEq(int64(ordinal) * 1e4, oracle.fundingIndex(perpetual, ordinal), "index");
+        }
+    }
+
+    function test_those_that_somebody_posted_before_are_passed_over(uint8 before) public {
+        (FundingIndex[] memory fundings, bytes[][] memory signatures) = indices(5);
+        before = uint8(bound(before, 0, 5));
+        for (uint256 i = 0; i < before; i++) {
+            oracle.postFunding(fundings[i], signatures[i]);
+        }
+        oracle.postFundings(fundings, signatures);
+        assertEq(5e4, oracle.fundingIndex(perpetual, 5), "the last");
+        oracle.postFundings(fundings, signatures);
+    }
+
+    function test_all_or_none() public {
+        (FundingIndex[] memory fundings, bytes[][] memory signatures) = indices(3);
+        fundings[1].index += 1e4;
+        vm.expectPartialRevert(IOracle.UnknownSigner.selector);
+        oracle.postFundings(fundings, signatures);
+        vm.expectPartialRevert(IOracle.FundingNotPosted.selector);
+        oracle.fundingIndex(perpetual, 1);
+    }
+
+    function test_an_index_that_is_there_never_changes() public {
+        (FundingIndex[] memory fundings, bytes[][] memory signatures) = indices(1);
+        oracle.postFundings(fundings, signatures);
+        fundings[0].index += 1e4;
+        signatures[0] = quorum(oracle.hashFundingIndex(fundings[0]));
+        vm.expectRevert(IOracle.OrdinalNotNext.selector);
+        oracle.postFundings(fundings, signatures);
+    }
+
+    function test_each_needs_its_signatures() public {
+        (FundingIndex[] memory fundings, bytes[][] memory signatures) = indices(2);
+        signatures[1] = new bytes[](0);
+        vm.expectRevert(IOracle.NotEnoughSignatures.selector);
+        oracle.postFundings(fundings, signatures);
+        vm.expectRevert(IOracle.NotEnoughSignatures.selector);
+        oracle.postFundings(fundings, new bytes[][](1));
+    }
+
+    /// @dev The first `count` indices of the perpetual, a quantum each.
+    function indices(uint64 count)
+        internal
+        view
+        returns (FundingIndex[] memory fundings, bytes[][] memory signatures)
+    {
+        fundings = new FundingIndex[](count);
+        signatures = new bytes[][](count);
+        for (uint64 i = 0; i < count; i++) {
+            fundings[i] = FundingIndex(perpetual, i + 1, START, int64(i + 1) * 1e4);
+            signatures[i] = quorum(oracle.hashFundingIndex(fundings[i]));
+        }
+    }
+}

@@ -70,6 +70,11 @@ interface IOracle {
     /// contract's cap. Signatures as above.
     function postFunding(FundingIndex calldata funding, bytes[] calldata signatures) external;
 
+    /// @notice Adds several, in their order, all or none; those that are there already with the
+    /// same index are passed over.
+    /// @param signatures of each, as above
+    function postFundings(FundingIndex[] calldata fundings, bytes[][] calldata signatures) external;
+
     /// @notice Reverts with FundingNotPosted until it is there.
     function fundingIndex(uint64 instrument, uint64 ordinal) external view returns (int64 index);
 

@@ -122,7 +122,7 @@ class Feed:
         jobs: list[Job] = []
         if batch is not None:
             jobs += map(self._desk.job, batch.deliveries)
-            jobs += map(self._funding_desk.job, batch.fundings)
+            jobs += self._funding_desk.jobs(batch.fundings)
             jobs.append(self._batch_job(batch, to_seconds_down(entry.time_ns)))
         if isinstance(entry.command, UpdateMarks) and _is_published(entry):
             publication = Publication.of(entry.command, to_seconds_down(entry.time_ns))

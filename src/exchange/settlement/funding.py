@@ -7,6 +7,7 @@ order and before the batch that follows it; a batch refers to the last one of ea
 from collections.abc import Sequence
 from typing import Final
 
+from eth_abi.abi import decode
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.journal.outbox import Job, JobKind
@@ -15,7 +16,9 @@ from exchange.signing import Domain, address_of, sign_digest
 
 _TYPE: Final = "FundingIndex(uint64 instrument,uint64 ordinal,uint64 time,int64 index)"
 _TYPEHASH: Final = keccak(_TYPE.encode())
-_STRUCT: Final = "(uint64,uint64,uint64,int64)"
+_TYPES: Final = ("(uint64,uint64,uint64,int64)[]", "bytes[][]")
+_SELECTOR_BYTES: Final = 4
+AT_ONCE: Final = 50  # about 3M gas
 
 
 def funding_digest(domain: Domain, funding: Funding) -> bytes:
@@ -33,28 +36,37 @@ class FundingDesk:
         # The contract wants signatures in ascending order of signer.
         self._keys = sorted(keys, key=lambda key: address_of(key).lower())
 
-    def job(self, funding: Funding) -> Job:
-        """The job that posts this index."""
-        digest = funding_digest(self._domain, funding)
-        signatures = [sign_digest(digest, key) for key in self._keys]
+    def jobs(self, fundings: Sequence[Funding]) -> list[Job]:
+        """The jobs that post these indices, many in one transaction; each is named by its last."""
+        return [self._job(fundings[at : at + AT_ONCE]) for at in range(0, len(fundings), AT_ONCE)]
+
+    def _job(self, fundings: Sequence[Funding]) -> Job:
+        last = fundings[-1]
+        words = [_words(funding) for funding in fundings]
+        signatures = [self._sign(funding) for funding in fundings]
         return Job(
-            key=f"{JobKind.FUNDING}:{funding.instrument_id}:{funding.ordinal}",
+            key=f"{JobKind.FUNDING}:{last.instrument_id}:{last.ordinal}",
             kind=JobKind.FUNDING,
-            number=funding.index,
+            number=last.index,
             last_seq=0,
             batch_hash=b"",
-            time_s=funding.time,
+            time_s=last.time,
             to=self._oracle,
-            data=encode_call("postFunding", (_STRUCT, "bytes[]"), (_words(funding), signatures)),
+            data=encode_call("postFundings", _TYPES, (words, signatures)),
         )
 
+    def _sign(self, funding: Funding) -> list[bytes]:
+        digest = funding_digest(self._domain, funding)
+        return [sign_digest(digest, key) for key in self._keys]
 
-def funding_of(job: Job) -> Funding:
-    """The funding index that a job posts."""
-    _, instrument_id, ordinal = job.key.split(":")
-    return Funding(
-        instrument_id=int(instrument_id), ordinal=int(ordinal), time=job.time_s, index=job.number
-    )
+
+def fundings_of(job: Job) -> list[Funding]:
+    """The funding indices that a job posts, in their order."""
+    words, _ = decode(_TYPES, job.data[_SELECTOR_BYTES:])
+    return [
+        Funding(instrument_id=instrument_id, ordinal=ordinal, time=second, index=index)
+        for instrument_id, ordinal, second, index in words
+    ]
 
 
 def _words(funding: Funding) -> tuple[int, int, int, int]:

@@ -22,7 +22,7 @@ from exchange.settlement.errors import (
     Reverted,
 )
 from exchange.settlement.feed import Feed
-from exchange.settlement.funding import funding_of
+from exchange.settlement.funding import fundings_of
 from exchange.settlement.novator import Novator
 from exchange.settlement.risk_root import deadline_of
 from exchange.signing import address_of
@@ -172,8 +172,19 @@ class Relayer:
         if job.kind is JobKind.DELIVERY:
             delivery = delivery_of(job)
             return self._chain.delivery_price(delivery.underlying_id, delivery.expiry)
-        funding = funding_of(job)
-        return self._chain.funding_index(funding.instrument_id, funding.ordinal)
+        return self._posted_funding(job)
+
+    def _posted_funding(self, job: Job) -> int | None:
+        """The last index of the job once all of them are posted, the last asked for first."""
+        found: list[int] = []
+        for funding in reversed(fundings_of(job)):
+            index = self._chain.funding_index(funding.instrument_id, funding.ordinal)
+            if index is None:
+                return None
+            if index != funding.index:
+                raise self._refuse(job, f"the chain fixed {index}, the journal {funding.index}")
+            found.append(index)
+        return found[0]
 
     def _gas(self, job: Job) -> int | None:
         """Gas limit for the job now; None where it must wait for the chain's clock."""

@@ -5,27 +5,38 @@ from tests.settlement_world import ORACLE_KEYS
 
 from exchange.journal.outbox import JobKind, JobState
 from exchange.settlement.batch import Funding
-from exchange.settlement.funding import FundingDesk, funding_digest, funding_of
+from exchange.settlement.funding import AT_ONCE, FundingDesk, funding_digest, fundings_of
 from exchange.signing import Domain, address_of, recover_signer
 
 ORACLE = "0x" + "44" * 20
-FUNDING = Funding(instrument_id=2 << 60 | 1 << 51, ordinal=7, time=1_800_000_060, index=-20_000)
+PERPETUAL = 2 << 60 | 1 << 51
+
+
+def indices(count: int) -> list[Funding]:
+    return [
+        Funding(instrument_id=PERPETUAL, ordinal=n, time=1_800_000_000 + n, index=-20_000 * n)
+        for n in range(1, count + 1)
+    ]
 
 
 def test_signatures_ascend_by_signer_and_are_good() -> None:
     """The contract refuses another order, whatever order the keys are given in."""
     for keys in (ORACLE_KEYS, ORACLE_KEYS[::-1]):
-        job = FundingDesk(chain_id=31_337, oracle=ORACLE, keys=keys).job(FUNDING)
-        struct, signatures = decode(["(uint64,uint64,uint64,int64)", "bytes[]"], job.data[4:])
-        digest = funding_digest(Domain(31_337, ORACLE), FUNDING)
-        signers = [recover_signer(digest, signature) for signature in signatures]
-        assert signers == sorted(map(address_of, ORACLE_KEYS), key=str.lower)
-        assert struct == (FUNDING.instrument_id, 7, 1_800_000_060, -20_000)
+        [job] = FundingDesk(chain_id=31_337, oracle=ORACLE, keys=keys).jobs(indices(2))
+        words, signatures = decode(["(uint64,uint64,uint64,int64)[]", "bytes[][]"], job.data[4:])
+        for funding, signed in zip(indices(2), signatures, strict=True):
+            digest = funding_digest(Domain(31_337, ORACLE), funding)
+            signers = [recover_signer(digest, signature) for signature in signed]
+            assert signers == sorted(map(address_of, ORACLE_KEYS), key=str.lower)
+        assert words[1] == (PERPETUAL, 2, 1_800_000_002, -40_000)
 
 
-def test_the_job_says_what_it_posts() -> None:
-    """One job an ordinal, and the index can be read back from it."""
-    job = FundingDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS[:1]).job(FUNDING)
-    assert (job.kind, job.state, job.to) == (JobKind.FUNDING, JobState.BUILT, ORACLE)
-    assert job.key == f"funding:{FUNDING.instrument_id}:7"
-    assert funding_of(job) == FUNDING
+def test_many_go_in_one_transaction() -> None:
+    """Named by the last of them, from which all can be read back; a long row goes in parts."""
+    desk = FundingDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS[:1])
+    assert desk.jobs([]) == []
+    first, second = desk.jobs(indices(AT_ONCE + 2))
+    assert (first.kind, first.state, first.to) == (JobKind.FUNDING, JobState.BUILT, ORACLE)
+    assert first.key == f"funding:{PERPETUAL}:{AT_ONCE}"
+    assert (second.number, second.time_s) == (-20_000 * (AT_ONCE + 2), 1_800_000_000 + AT_ONCE + 2)
+    assert fundings_of(first) + fundings_of(second) == indices(AT_ONCE + 2)
