@@ -253,6 +253,7 @@ class ExpiryRisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     discount_long: int
     discount_short: int
     basis_weight: int
+    rate: int = 0  # a year, signed; not under the root: it turns volatilities into prices
 
 
 class UnderlyingRisk(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -266,7 +266,7 @@ def ticker_result(view: VenueView, instrument: Instrument) -> Result:
             "mark_iv": vol_percent_number(mark.mark_iv),
             "bid_iv": 0,
             "ask_iv": 0,
-            "interest_rate": 0,
+            "interest_rate": ratio_number(risk.rate if risk else 0, RATIO_SCALE),
             "greeks": greeks_result(view, instrument, mark, forward),
         }
     if instrument.kind is Kind.PERPETUAL:
@@ -298,8 +298,10 @@ def interest_result(view: VenueView, instrument: Instrument) -> Result:
 def greeks_result(view: VenueView, instrument: Instrument, mark: Mark, forward: int) -> Result:
     """Delta and vega as journaled; gamma, theta, rho in floats, for display only.
 
-    Black-76 with a zero rate: gamma a USDC of forward, theta a day, rho a rate point.
+    Black-76: gamma a USDC of forward, theta a day at this forward, rho a rate point.
     """
+    risk = view.marks.expiry(instrument.underlying_id, instrument.expiry) if view.marks else None
+    rate = risk.rate / RATIO_SCALE if risk else 0.0
     years = max(instrument.expiry - view.time_ns / 1e9, 0) / _YEAR_SECONDS
     vol = mark.mark_iv / VOL_SCALE
     gamma = theta = rho = 0.0
@@ -308,9 +310,10 @@ def greeks_result(view: VenueView, instrument: Instrument, mark: Mark, forward: 
         d1 = math.log(forward / instrument.strike) / deviation + deviation / 2
         density = math.exp(-d1 * d1 / 2) / math.sqrt(2 * math.pi)
         spot = forward / CASH_SCALE
+        value, density = mark.mark_price / CASH_SCALE, density * math.exp(-rate * years)
         gamma = density / (spot * deviation)
-        theta = -spot * density * vol / (2 * math.sqrt(years)) / 365
-        rho = -mark.mark_price / CASH_SCALE * years / 100
+        theta = (rate * value - spot * density * vol / (2 * math.sqrt(years))) / 365
+        rho = -value * years / 100
     return {
         "delta": ratio_number(mark.delta),
         "gamma": round(gamma, 10),
@@ -380,7 +383,7 @@ def summary_result(view: VenueView, instrument: Instrument) -> Result:
     }
     if "mark_iv" in ticker:
         result["mark_iv"] = ticker["mark_iv"]
-        result["interest_rate"] = 0
+        result["interest_rate"] = ticker["interest_rate"]
     return result
 
 

@@ -11,7 +11,7 @@ from exchange.api.order_types import TypeParams, is_absent
 from exchange.api.records import OrderRecord
 from exchange.api.schemas import cash_number, parse_percent, parse_price, vol_percent_number
 from exchange.api.views import VenueView
-from exchange.fixed import mul_div_down
+from exchange.fixed import RATIO_SCALE, mul_div_down
 from exchange.margin.volatility_price import VOLATILITY_MAX, volatility_price
 from exchange.model import Instrument, Kind, Side
 
@@ -57,7 +57,8 @@ def price_now(
         return worst_price
     index_price = view.index_prices[instrument.underlying_id][0]
     forward = mul_div_down(risk.forward_price, index_price, then)
-    return volatility_price(instrument, side, volatility, forward, view.time_ns)
+    rate = risk.rate / RATIO_SCALE
+    return volatility_price(instrument, side, volatility, forward, view.time_ns, rate)
 
 
 def volatility_fields(order: OrderRecord) -> dict[str, Any]:

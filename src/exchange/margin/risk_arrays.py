@@ -160,4 +160,5 @@ def _expiry_risk(preset: Preset, market: Market, underlying_id: int, expiry: int
         discount_long=to_ratio(long),
         discount_short=to_ratio(short),
         basis_weight=to_ratio(preset.basis_weight(tau)),
+        rate=to_ratio(known.rate),
     )

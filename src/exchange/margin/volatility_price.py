@@ -15,11 +15,16 @@ VOLATILITY_MAX = 10 * VOL_SCALE  # 1,000 %
 
 
 def volatility_price(
-    instrument: Instrument, side: Side, volatility: int, forward_price: int, time_ns: int
+    instrument: Instrument,
+    side: Side,
+    volatility: int,
+    forward_price: int,
+    time_ns: int,
+    rate: float = 0.0,
 ) -> int:
     """Micro-USDC a contract on the tick grid, at least one tick.
 
-    `volatility` in 1e-6, the forward in micro-USDC, undiscounted as the marks are.
+    `volatility` in 1e-6, the forward in micro-USDC, discounted at `rate` a year as the marks are.
     """
     assert instrument.kind is Kind.OPTION
     years = max(0, instrument.expiry - to_seconds_down(time_ns)) / SECONDS_PER_DAY / DAYS_PER_YEAR
@@ -29,6 +34,7 @@ def volatility_price(
         years,
         volatility / VOL_SCALE,
         instrument.option_kind is OptionKind.PUT,
+        rate,
     )
     ticks = float(value) * CASH_SCALE / instrument.tick_size
     whole = math.floor(ticks) if side is Side.BUY else math.ceil(ticks)

@@ -230,12 +230,13 @@ class MarksLoop:
             return
         moment = Moment(self._sequencer.now_ns(), window_s)
 
-        def forward(instrument: Instrument) -> float | None:
+        def forward(instrument: Instrument) -> tuple[float, float] | None:
             key = instrument.underlying_id
             if key not in self._states:
                 return None
             model = self._model(key, moment.now_ns)
-            return forward_now(model, self._states[key], instrument.expiry, moment)
+            expiry = instrument.expiry
+            return forward_now(model, self._states[key], expiry, moment), model.rate_at(expiry)
 
         for command in self._repricer.due(orders, forward, moment.now_ns):
             _refused((await self._sequencer.submit(command)).events)
@@ -252,7 +253,8 @@ class MarksLoop:
                 for expiry in expiries
                 if to_nanoseconds(expiry) > moment.now_ns
             }
-            await self._follower.refit(key, model.surface, forwards)
+            rates = {expiry: model.rate_at(expiry) for expiry in forwards}
+            await self._follower.refit(key, model.surface, forwards, rates)
 
     def _model(self, underlying_id: int, now_ns: int) -> MarkModel:
         """What chains of other venues say; the configured model where there are none."""

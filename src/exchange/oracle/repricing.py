@@ -47,17 +47,17 @@ class Repricer:
     def due(
         self,
         orders: Iterable[Followed],
-        forward: Callable[[Instrument], float | None],
+        forward: Callable[[Instrument], tuple[float, float] | None],
         now_ns: int,
     ) -> Iterator[Reprice]:
         """Commands for orders whose volatility is worth another price than theirs.
 
-        `forward` in USDC; None where there is none, and the order stays.
+        `forward` in USDC with the rate a year; None where there is none, and the order stays.
         """
         moves: list[PricedOrder] = []
         for item in orders:
             value = forward(item.instrument)
-            price = None if value is None else _price(item, value, now_ns)
+            price = None if value is None else _price(item, *value, now_ns)
             if price is None or price in (
                 item.order.limit_price,
                 self._asked.get(item.order.order_id),
@@ -69,10 +69,10 @@ class Repricer:
             yield Reprice(orders=tuple(moves[start : start + BATCH_MAX]))
 
 
-def _price(item: Followed, forward: float, now_ns: int) -> int:
+def _price(item: Followed, forward: float, rate: float, now_ns: int) -> int:
     """What the volatility is worth, at most the worst price."""
     order = item.order
     micro = round(forward * CASH_SCALE)
-    worth = volatility_price(item.instrument, order.side, order.volatility, micro, now_ns)
+    worth = volatility_price(item.instrument, order.side, order.volatility, micro, now_ns, rate)
     sign = order.side.sign
     return sign * min(sign * worth, sign * order.worst_price)

@@ -68,13 +68,21 @@ class SmileFollower:
             self._task.cancel()
 
     async def refit(
-        self, underlying_id: int, reference: Surface, forwards: Mapping[int, float]
+        self,
+        underlying_id: int,
+        reference: Surface,
+        forwards: Mapping[int, float],
+        rates: Mapping[int, float],
     ) -> None:
-        """Fit one underlying to the book as it stands."""
+        """Fit one underlying to the book as it stands; forwards and rates by expiry."""
         chain = await self._sequencer.read(lambda engine: _book(engine, underlying_id))
         traded = self._traded
         observed = [
-            one._replace(last_price=price, traded_ns=time_ns)
+            one._replace(
+                last_price=price,
+                traded_ns=time_ns,
+                rate=rates.get(one.instrument.expiry, 0.0),
+            )
             for one in chain
             for price, time_ns in (traded.get(one.instrument.instrument_id, (0, 0)),)
         ]

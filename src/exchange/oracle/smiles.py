@@ -50,6 +50,7 @@ class Observed(NamedTuple):
     best_ask: int
     last_price: int = 0
     traded_ns: int = 0
+    rate: float = 0.0  # a year, at which its price is discounted
 
 
 class FittedSmiles:
@@ -132,7 +133,7 @@ def _volatilities(
     """(volatility, half its spread) of a mid and of a recent trade, where they mean anything."""
     is_put = one.instrument.option_kind is OptionKind.PUT
     prices = np.array([one.best_bid, one.best_ask, one.last_price]) / CASH_SCALE
-    bid, ask, last = implied_volatility(prices, forward, strike, tau, is_put).tolist()
+    bid, ask, last = implied_volatility(prices, forward, strike, tau, is_put, one.rate).tolist()
     found = []
     spread = (ask - bid) / 2
     if 0 < one.best_bid < one.best_ask and bid > 0 and spread <= rules.spread_max:  # false for NaN

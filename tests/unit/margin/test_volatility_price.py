@@ -1,5 +1,7 @@
 """What a volatility is worth on the tick grid."""
 
+import math
+
 import pytest
 from tests.venue import EXPIRY_S, NS, START_S, C, P, listing, usdc
 
@@ -38,6 +40,15 @@ def test_it_is_the_black_76_price_between_two_ticks(instrument_id, is_put):
         for side in Side
     )
     assert bid <= exact <= ask == bid + 10_000
+
+
+def test_a_rate_discounts_it():
+    discount = math.exp(-0.1 * YEARS)
+    plain, discounted = (
+        volatility_price(instrument(), Side.BUY, HALF, usdc(101_000), START_S * NS, rate)
+        for rate in (0.0, 0.1)
+    )
+    assert abs(discounted - plain * discount) <= 20_000
 
 
 def test_it_rises_with_the_volatility_and_the_forward():

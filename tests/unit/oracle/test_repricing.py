@@ -24,8 +24,10 @@ def orders(venue, *, worst=5_000, worth=2_400, count=1):
     return followed(venue.engine)
 
 
-def due(repricer, found, forward=100_000.0, time_ns=0):
-    commands = repricer.due(found, lambda _: forward, time_ns or found[0].order.placed_ns)
+def due(repricer, found, forward=100_000.0, time_ns=0, rate=0.0):
+    commands = repricer.due(
+        found, lambda _: forward and (forward, rate), time_ns or found[0].order.placed_ns
+    )
     return [move for command in commands for move in command.orders]
 
 
@@ -43,6 +45,13 @@ def test_an_order_is_asked_to_move_once_until_its_price_changes(venue):
     assert len(due(repricer, found, 100_050.0)) == 1
 
 
+def test_a_rate_makes_a_volatility_worth_less(venue):
+    """Marks are discounted, so what follows them is too."""
+    found = orders(venue)
+    (plain,), (discounted,) = (due(Repricer(), found, rate=rate) for rate in (0.0, 0.5))
+    assert 0.9 * plain.price < discounted.price < plain.price
+
+
 def test_one_that_rests_where_it_should_stays(venue):
     """Also where that is its worst price."""
     found = orders(venue, worst=2_000, worth=2_000)
@@ -57,7 +66,7 @@ def test_many_go_in_several_commands():
     venue = open_venue(limits=limits(open_orders_max=2 * BATCH_MAX))
     venue.checking = False
     found = orders(venue, count=BATCH_MAX + 1)
-    commands = list(Repricer().due(found, lambda _: 100_000.0, venue.time_ns))
+    commands = list(Repricer().due(found, lambda _: (100_000.0, 0.0), venue.time_ns))
     assert [len(command.orders) for command in commands] == [BATCH_MAX, 1]
     for command in commands:
         assert len(venue.send(command)) == len(command.orders)

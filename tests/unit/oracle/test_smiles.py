@@ -75,6 +75,24 @@ def marks(found, strikes=STRIKES, expiry=EXPIRY_S):
     return found.volatilities(expiry, FORWARD, np.array(strikes, dtype=float))
 
 
+def test_prices_are_discounted_at_the_rate_of_their_expiry():
+    """A book quoted at a rate of 30 % says the same volatilities as one quoted without."""
+    plain = [quoted(strike) for strike in STRIKES]
+    rate = 0.3
+    discount = math.exp(-rate * (EXPIRY_S - START_S) / (365 * 86_400))
+    cheaper = [
+        one._replace(
+            best_bid=round(one.best_bid * discount),
+            best_ask=round(one.best_ask * discount),
+            rate=rate,
+        )
+        for one in plain
+    ]
+    assert marks(fit(cheaper)) == pytest.approx(marks(fit(plain)), abs=1e-4)
+    blind = [one._replace(rate=0.0) for one in cheaper]
+    assert abs(marks(fit(blind)) - marks(fit(plain))).max() > 1e-3
+
+
 def test_marks_lie_between_the_book_and_the_reference():
     """A full book pulls marks most of the way: its spread is tighter than the reference's."""
     found = fit([quoted(strike) for strike in STRIKES])
