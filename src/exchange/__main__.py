@@ -93,8 +93,13 @@ def market() -> None:
     asyncio.run(run_market(_settings()))
 
 
-@app.command()
+audits = typer.Typer(help="What a journal says, checked by replay.")
+app.add_typer(audits, name="audit")
+
+
+@audits.callback(invoke_without_command=True)
 def audit(
+    context: typer.Context,
     journal: Annotated[str, typer.Option(help="Path or database URL of the journal.")],
     rpc: Annotated[str, typer.Option(help="URL of a node: compare with the chain too.")] = "",
     json_file: JsonFile = None,
@@ -102,7 +107,22 @@ def audit(
     """Replay a journal; name the first difference by seq."""
     from exchange.bootstrap.audit_command import run_audit
 
-    sys.exit(run_audit(journal, rpc, json_file))
+    if context.invoked_subcommand is None:
+        sys.exit(run_audit(journal, rpc, json_file))
+    context.obj = (journal, rpc)
+
+
+@audits.command()
+def receipt(
+    context: typer.Context,
+    answer: Annotated[Path, typer.Argument(help="The venue's answer, or its result, as JSON.")],
+    signer: Annotated[str, typer.Option(help="The receipt_signer that you expect.")] = "",
+) -> None:
+    """Check a receipt against the journal; with --rpc the journal against the chain too."""
+    from exchange.bootstrap.audit_command import run_audit_receipt
+
+    journal, rpc = context.obj
+    sys.exit(run_audit_receipt(journal, rpc, answer, signer))
 
 
 @app.command()

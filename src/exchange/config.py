@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     relayer_balance_min: int = 5 * 10**16  # wei; below it the relayer raises an alarm
     chain_port: int = 8545
     api_keys_secret: str = ""  # 64 hex digits that seal state_dir/api_keys; empty: no API keys
+    receipt_key: str = ""  # hex private key that signs receipts; empty: they are not signed
     relayer_key: str = ""  # hex private key of the account that sends batches
     oracle_keys: str = ""  # comma-separated hex private keys of this publisher's oracle signers
     house_key: str = ""  # hex key of the treasury, or of its session key: replaces refused fills

@@ -52,6 +52,7 @@ BID_TYPE: Final = (
     "LiquidationBid(uint64 subaccountId,uint64 liquidatedId,uint64 fraction,int64 priceLimit,"
     "uint64 expectedStep,uint64 nonce,uint64 deadline,address signer)"
 )
+RECEIPT_TYPE: Final = "Receipt(uint64 seq,bytes32 journalHash)"
 SIGNATURE_BYTES: Final = 65
 _CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HALF_ORDER: Final = _CURVE_ORDER >> 1
@@ -60,6 +61,7 @@ _WITHDRAWAL_TYPEHASH: Final = keccak(WITHDRAWAL_TYPE.encode())
 _TRANSFER_TYPEHASH: Final = keccak(TRANSFER_TYPE.encode())
 _SHEET_TYPEHASH: Final = keccak(SHEET_TYPE.encode())
 _BID_TYPEHASH: Final = keccak(BID_TYPE.encode())
+_RECEIPT_TYPEHASH: Final = keccak(RECEIPT_TYPE.encode())
 # Every field is one 32-byte word; `x` are its leading zero bytes.
 _ORDER_WORDS: Final = struct.Struct(">32s24xQ32s31xB24xQ24sq24xQ31x?32s24xQ28xI24xQ12x20s")
 _WITHDRAWAL_WORDS: Final = struct.Struct(">32s24xQ12x20s32s12x20s24xQ24xQ12x20s")
@@ -254,6 +256,12 @@ def bid_digest(domain: Domain, terms: BidTerms) -> bytes:
 def transfer_digest(domain: Domain, terms: TransferTerms) -> bytes:
     """The 32 bytes that the owner signs to move money between own subaccounts."""
     return _digest(domain, transfer_struct_hash(terms))
+
+
+def receipt_digest(domain: Domain, seq: int, journal_hash: bytes) -> bytes:
+    """The 32 bytes that the venue signs: the command at `seq` and all before it are journaled."""
+    assert len(journal_hash) == 32, "nothing else is a hash"
+    return _digest(domain, keccak(_RECEIPT_TYPEHASH + seq.to_bytes(32, "big") + journal_hash))
 
 
 def order_stages(domain: Domain, terms: OrderTerms) -> dict[str, str]:

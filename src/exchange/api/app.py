@@ -25,6 +25,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from exchange.api import openapi
 from exchange.api.connection import TRY_AGAIN_LATER, Connection
 from exchange.api.dispatch import Dispatcher, Method, Outcome
+from exchange.api.docs_page import add_docs_page
 from exchange.api.errors import (
     BodyTooLarge,
     ExchangeError,
@@ -115,7 +116,7 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
         version=VERSION,
         lifespan=lifespan,
         openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=f"{PREFIX}/docs",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.gateway = gateway
@@ -124,6 +125,7 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
     _add_routes(app, endpoints, dispatcher)
     _answer_errors(app, dispatcher)
     _describe(app)
+    add_docs_page(app, PREFIX)
     app.add_api_websocket_route("/ws/api/v2", WebSocketEndpoint(dispatcher).serve)
     if gateway.settings.static_dir:
         app.mount("/", StaticFiles(directory=gateway.settings.static_dir, html=True))

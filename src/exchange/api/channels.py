@@ -15,6 +15,7 @@ import msgspec
 from exchange.api import results
 from exchange.api.book_view import BookDelta, BookView
 from exchange.api.connection import Connection
+from exchange.api.depth_by_order import OrderFeed
 from exchange.api.errors import InvalidParams, TooManyRequests, Unauthorized, UnknownInstrument
 from exchange.api.liquidations import liquidation_result, notice_result, of_currency
 from exchange.api.ports import Liquidation
@@ -33,6 +34,8 @@ _WIDE: Final = (
 PATTERNS: Final = {
     "book": re.compile(rf"book\.{_INSTRUMENT}\.{_EVERY}"),
     "depth": re.compile(rf"book\.{_INSTRUMENT}\.none\.(?P<depth>1|10|20)\.(?P<every>100ms)"),
+    "l3": re.compile(rf"l3\.{_INSTRUMENT}"),
+    "instrument": re.compile(rf"instrument\.state\.{_WIDE}"),
     "ticker": re.compile(rf"ticker\.{_INSTRUMENT}\.{_EVERY}"),
     "quote": re.compile(rf"quote\.{_INSTRUMENT}"),
     "surface": re.compile(r"volatility_surface\.(?P<index>[a-z0-9]+_usdc)"),
@@ -79,6 +82,7 @@ class Channels:
         self._tick_trades: list[Trade] = []
         self._tick_orders: dict[int, OrderRecord] = {}
         self._quotes: dict[int, tuple[object, object]] = {}
+        self._order_feed = OrderFeed(view)
         self.dirty_subaccounts: set[int] = set()
         self.dirty_liquidations = False
 
@@ -126,6 +130,10 @@ class Channels:
             message = self.snapshot(connection, channel)
             if message is not None:
                 connection.outbox.put(message)
+            return
+        if channel.startswith("l3."):
+            snapshot = self._order_feed.snapshot(self._instrument(channel.split(".")[1]))
+            connection.outbox.put(notification(channel, snapshot))
             return
         data = self._first_data(channel)
         if data is not None:
@@ -239,6 +247,9 @@ class Channels:
             self._send_user_trades("raw", [trade])
         for order in touched.orders.values():
             self._send_orders("raw", [order])
+        self._send_single_orders(touched)
+        for instrument_id in touched.states:
+            self._send_state(self._view.instruments[instrument_id])
         self._tick_trades.extend(touched.trades)
         self._tick_orders.update(touched.orders)
         self.dirty_subaccounts |= touched.subaccounts
@@ -254,6 +265,31 @@ class Channels:
             for name in self._index_names():
                 self._send_latest(f"volatility_surface.{name}", partial(self._surface, name))
             self.dirty_subaccounts.update(self._view.owners)
+
+    def _send_single_orders(self, touched: Touched) -> None:
+        if not self._families["l3"]:
+            return
+        for instrument, message in self._order_feed.changes(touched, self._heard_by_order):
+            channel = f"l3.{instrument.name}"
+            encoded = notification(channel, message)
+            for connection in self.members(channel):
+                connection.outbox.put(encoded)
+
+    def _heard_by_order(self, instrument: Instrument) -> bool:
+        return f"l3.{instrument.name}" in self._members
+
+    def _send_state(self, instrument: Instrument) -> None:
+        if not self._families["instrument"]:
+            return
+        data = {
+            "timestamp": to_milliseconds_down(self._view.time_ns),
+            "instrument_name": instrument.name,
+            "state": results.STATES[self._view.statuses[instrument.instrument_id]],
+        }
+        for name in self._names("instrument.state", instrument, ""):
+            channel = name.rstrip(".")
+            for connection in self.members(channel):
+                connection.outbox.put(notification(channel, data))
 
     def tick(self) -> None:
         """Speak on the 100 ms channels."""

@@ -42,6 +42,7 @@ from exchange.api.ports import (
     Sequencer,
     Token,
 )
+from exchange.api.receipts import ReceiptSigner
 from exchange.api.rfq import Rfq, Rfqs
 from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
@@ -116,6 +117,7 @@ class Gateway:
         self.proofs = KeyProofs(self.keys, self.now_ms)
         self.sessions = Sessions(settings, monotonic_s, self.keys)
         self.rfqs = Rfqs()
+        self.receipts = ReceiptSigner(settings.receipt_key)
         self.order_nonces: dict[int, int] = {}  # the last that we gave, by subaccount
         self.limits = RateLimits(settings, monotonic_s)
         self.signatures = SignatureRecovery(settings.signature_workers)
@@ -335,6 +337,10 @@ class Gateway:
     async def submit(self, command: AnyCommand) -> Reply:
         """Send a command; returns when it is durable, raises `Rejected` when it was refused."""
         return await submit(self.sequencer, command)
+
+    def receipt(self, reply: Reply) -> results.Result:
+        """Where a command stands in the journal, with our signature."""
+        return self.receipts.fields(self.domain(), reply)
 
     async def sequence(self, command: AnyCommand) -> Reply:
         """Send a command; the reply may be a refusal."""

@@ -120,8 +120,7 @@ async def create_combo(gateway: Gateway, caller: Caller, params: CreateComboPara
     combo = gateway.view.instruments[listed.instrument_id]
     return combo_result(gateway, combo) | {
         "direction": "buy" if listed.factor > 0 else "sell",
-        "seq": reply.seq,
-        "journal_hash": "0x" + reply.chain_hash.hex(),
+        **gateway.receipt(reply),
     }
 
 

@@ -14,7 +14,7 @@ from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import InvalidParams
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.ports import EngineState, Simulation
-from exchange.api.results import Result, receipt, summary_of_account
+from exchange.api.results import Result, summary_of_account
 from exchange.api.schemas import (
     Address,
     Contracts,
@@ -150,7 +150,7 @@ async def withdraw(gateway: Gateway, _: Caller, params: WithdrawParams) -> Resul
         "state": "unconfirmed",
         "subaccount_id": terms.subaccount_id,
         "nonce": terms.nonce,
-    } | receipt(reply)
+    } | gateway.receipt(reply)
 
 
 async def submit_transfer_between_subaccounts(
@@ -180,7 +180,7 @@ async def submit_transfer_between_subaccounts(
         "other_side": str(terms.to_subaccount_id),
         "state": "confirmed",
         "nonce": terms.nonce,
-    } | receipt(reply)
+    } | gateway.receipt(reply)
 
 
 # -- margin ---------------------------------------------------------------------------------------

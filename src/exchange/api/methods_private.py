@@ -80,7 +80,7 @@ async def _order_reply(gateway: Gateway, reply: Reply) -> Result:
     ]
     shown = await gateway.with_trails([results.order_result(gateway.view, order)])
     receipt: Result = {"order": shown[0], "trades": trades}
-    return receipt | results.receipt(reply)
+    return receipt | gateway.receipt(reply)
 
 
 async def edit(gateway: Gateway, caller: Caller, params: EditParams) -> Result:
@@ -106,7 +106,7 @@ async def cancel(gateway: Gateway, caller: Caller, params: schemas.OrderIdParams
     reply = await gateway.submit(
         CancelOrder(subaccount_id=order.subaccount_id, order_id=order.order_id)
     )
-    return results.order_result(gateway.view, order) | results.receipt(reply)
+    return results.order_result(gateway.view, order) | gateway.receipt(reply)
 
 
 async def cancel_all(gateway: Gateway, caller: Caller, params: schemas.CancelAllParams) -> int:

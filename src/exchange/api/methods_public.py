@@ -78,6 +78,7 @@ async def get_signing_domain(gateway: Gateway, _: Caller, _params: schemas.Empty
         "verifying_contract": parameters.clearing,
         "collateral": parameters.collateral,
         "collaterals": {asset.name: asset.token for asset in parameters.collaterals},
+        "receipt_signer": gateway.receipts.address,
         "deadline_seconds_max": parameters.limits.deadline_seconds_max,
         "maker_rate": ratio_number(parameters.fees.maker_rate, RATIO_SCALE),
         "taker_rate": ratio_number(parameters.fees.taker_rate, RATIO_SCALE),

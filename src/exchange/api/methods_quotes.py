@@ -124,9 +124,7 @@ def _answer(gateway: Gateway, params: MassQuoteParams, reply: Reply) -> Result:
         "errors": [
             _error(gateway, event) for event in reply.events if isinstance(event, QuoteRefused)
         ],
-        "seq": reply.seq,
-        "journal_hash": "0x" + reply.chain_hash.hex(),
-    }
+    } | gateway.receipt(reply)
 
 
 def _error(gateway: Gateway, event: QuoteRefused) -> Result:

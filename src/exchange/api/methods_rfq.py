@@ -174,7 +174,7 @@ async def accept_block_rfq(gateway: Gateway, caller: Caller, params: SignedQuote
             gateway.view, gateway.view.trades[event.trade_id], rfq.subaccount_id
         )
     ]
-    return _for_taker(gateway, rfq) | {"trades": trades} | results.receipt(reply)
+    return _for_taker(gateway, rfq) | {"trades": trades} | gateway.receipt(reply)
 
 
 async def _trade(gateway: Gateway, rfq: Rfq, taker: PlaceOrder) -> Reply:

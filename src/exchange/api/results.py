@@ -8,7 +8,7 @@ import math
 from typing import Any, Final
 
 from exchange.api.order_types import order_type, show_fields, type_fields
-from exchange.api.ports import Margin, Reply, Token
+from exchange.api.ports import Margin, Token
 from exchange.api.records import Batch, Mark, OrderRecord, Position, Trade
 from exchange.api.schemas import (
     cash_number,
@@ -441,11 +441,6 @@ def settlement_result(seq: int, batch: Batch | None) -> Result:
         "block": batch.block if batch.confirmed else None,
         "transaction": batch.transaction or None,
     }
-
-
-def receipt(reply: Reply) -> Result:
-    """Where a command stands in the journal."""
-    return {"seq": reply.seq, "journal_hash": "0x" + reply.chain_hash.hex()}
 
 
 def token_summary(account: Result, token: Token, index_price: int) -> Result:

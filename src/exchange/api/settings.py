@@ -26,3 +26,4 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     orders_per_s: float = 2_000.0
     orders_burst: float = 5_000.0
     signature_workers: int = 2
+    receipt_key: bytes = b""  # signs receipts; empty: they carry no signature

@@ -71,6 +71,7 @@ class Touched(msgspec.Struct):
     indices: set[int] = set()
     funding: set[int] = set()  # perpetuals
     marks: bool = False
+    states: set[int] = set()  # instruments that were listed, halted, resumed or closed
     notices: list[tuple[int, Notice]] = []  # by subaccount, of liquidations
     liquidations: bool = False
 
@@ -233,6 +234,7 @@ class VenueView:
 
     def _on_listed(self, event: ev.InstrumentListed) -> None:
         instrument = event.instrument
+        self._touched.states.add(instrument.instrument_id)
         self.instruments[instrument.instrument_id] = instrument
         self.instrument_ids[instrument.name] = instrument.instrument_id
         self.books[instrument.instrument_id] = BookView()
@@ -241,10 +243,12 @@ class VenueView:
         self.instrument_trades[instrument.instrument_id] = deque(maxlen=TRADES_PER_INSTRUMENT)
 
     def _on_status(self, event: ev.InstrumentStatusChanged) -> None:
+        self._touched.states.add(event.instrument_id)
         self.statuses[event.instrument_id] = event.status
 
     def _on_instrument_expired(self, event: ev.InstrumentExpired) -> None:
         self.expired.add(event.instrument_id)
+        self._touched.states.add(event.instrument_id)
         self.ended_ns[event.instrument_id] = self.time_ns
         self.statuses[event.instrument_id] = InstrumentStatus.EXPIRED
 
@@ -464,8 +468,7 @@ class VenueView:
             (index_price, mark.mark_price if mark else 0),
             earlier[-1] if earlier else None,
         )
-        is_block = isinstance(self._command, TradeBlock)
-        return msgspec.structs.replace(trade, block=True) if is_block else trade
+        return msgspec.structs.replace(trade, block=isinstance(self._command, TradeBlock))
 
     def _fill(self, order: OrderRecord, trade: Trade, fee: int) -> None:
         order.filled_quantity += trade.quantity

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from exchange.audit import BatchAudit, Difference, Replay, ReplayFigures
+from exchange.audit.receipts import check_receipt, read_receipt
 from exchange.bootstrap.processes import StartFailed
 from exchange.commands import Configure
 from exchange.journal import JournalCorrupt, JournalReader, JournalUnavailable
@@ -91,6 +92,21 @@ def _deployment(parameters: Configure) -> Deployment:
         genesis_hash=parameters.genesis_hash,
         block=0,
     )
+
+
+def run_audit_receipt(location: str, rpc: str, answer: Path, signer: str) -> int:
+    """Print what a receipt proves; 0 if it holds, and the journal is the chain's."""
+    console = Console()
+    try:
+        receipt = read_receipt(answer.read_bytes())
+        found = check_receipt(JournalReader(location), receipt, signer)
+    except (OSError, msgspec.MsgspecError, JournalUnavailable) as error:
+        raise StartFailed(f"{answer}: {error}") from error
+    except Difference as error:
+        console.print(f"the receipt does not hold: {error}", style="red")
+        return 1
+    console.print(f"seq {found.seq}: {found.command}, signed by {found.signer or 'nobody'}")
+    return run_audit(location, rpc, None) if rpc else 0
 
 
 def run_audit(location: str, rpc: str, json_file: Path | None) -> int:

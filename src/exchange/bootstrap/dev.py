@@ -53,6 +53,7 @@ def local_settings(settings: Settings) -> Settings:
         api_keys_secret=settings.api_keys_secret or secret_file.read_text().strip(),
         rpc_url=f"http://127.0.0.1:{settings.chain_port}",
         relayer_key=f"0x{dev_keys.relayer().key.hex()}",
+        receipt_key=f"0x{dev_keys.sequencer().key.hex()}",
         house_key=f"0x{dev_keys.treasury().key.hex()}",
         oracle_keys=",".join(keys),
     )

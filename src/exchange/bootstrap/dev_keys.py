@@ -42,6 +42,11 @@ def relayer() -> Party:
     return party(1)
 
 
+def sequencer() -> Party:
+    """Signs receipts; owns nothing."""
+    return party(20)
+
+
 def oracle_signers() -> list[Party]:
     """Sign delivery prices; the contract wants their addresses ascending."""
     signers = [party(_FIRST_ORACLE + n) for n in range(ORACLE_SIGNERS)]

@@ -173,7 +173,8 @@ def _public_app(
     settings: Settings, sequencer: Sequencer, history: Iterable[Entry], past: HistoryStore
 ) -> FastAPI:
     url = f"http://{settings.host}:{settings.port}"
-    own = GatewaySettings(public_url=url)
+    receipt_key = bytes.fromhex(settings.receipt_key.removeprefix("0x"))
+    own = GatewaySettings(public_url=url, receipt_key=receipt_key)
     return create_app(sequencer, own, history, key_store(settings), past)
 
 
