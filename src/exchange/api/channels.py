@@ -19,10 +19,10 @@ from exchange.api.depth_by_order import OrderFeed
 from exchange.api.errors import InvalidParams, TooManyRequests, Unauthorized, UnknownInstrument
 from exchange.api.liquidations import liquidation_result, notice_result, of_currency
 from exchange.api.ports import Liquidation
-from exchange.api.records import Notice, OrderRecord, Trade
+from exchange.api.records import Notice, OrderRecord, Touched, Trade
 from exchange.api.risk_results import surface_result
 from exchange.api.schemas import cash_number, quantity_number
-from exchange.api.views import Touched, VenueView
+from exchange.api.views import VenueView
 from exchange.fixed import to_milliseconds_down
 from exchange.model import Instrument, Kind, Side
 

@@ -8,10 +8,10 @@ others of its price; one that shows less keeps its place.
 from collections.abc import Callable
 from typing import Any
 
-from exchange.api.records import OrderRecord
+from exchange.api.records import OrderRecord, Touched
 from exchange.api.results import DIRECTIONS
 from exchange.api.schemas import cash_number, quantity_number
-from exchange.api.views import Touched, VenueView
+from exchange.api.views import VenueView
 from exchange.fixed import to_milliseconds_down
 from exchange.model import Instrument, OrderStatus, Side
 

@@ -43,11 +43,12 @@ from exchange.api.ports import (
     Token,
 )
 from exchange.api.receipts import ReceiptSigner
+from exchange.api.records import Touched
 from exchange.api.rfq import Rfq, Rfqs
 from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
-from exchange.api.views import Touched, VenueView
+from exchange.api.views import VenueView
 from exchange.commands import AnyCommand, CancelAll, Configure
 from exchange.events import OrderArmed, OrderPlaced, Refused, RejectReason
 from exchange.fixed import to_milliseconds_down, to_seconds_down

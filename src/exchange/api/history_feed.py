@@ -12,10 +12,10 @@ import msgspec
 from exchange import events as ev
 from exchange.api import results
 from exchange.api.ports import Entry, HistoryRow
-from exchange.api.records import OrderRecord, Trade
+from exchange.api.records import OrderRecord, Touched, Trade
 from exchange.api.results import Result
 from exchange.api.schemas import cash_number, quantity_number, token_number
-from exchange.api.views import Touched, VenueView
+from exchange.api.views import VenueView
 from exchange.fixed import to_milliseconds_down
 from exchange.model import OrderStatus
 from exchange.remedies import FillNovated

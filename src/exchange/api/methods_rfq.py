@@ -65,7 +65,7 @@ class RfqParams(Params, frozen=True, kw_only=True):
     block_rfq_id: RfqId
 
 
-class RfqsParams(SubaccountParams, frozen=True, kw_only=True):
+class RfqsParams(Params, frozen=True, kw_only=True):
     """Requests as their taker or as a maker."""
 
     role: Literal["taker", "maker", "any"] = "any"
@@ -135,8 +135,9 @@ async def add_block_rfq_quote(
     gateway: Gateway, caller: Caller, params: SignedQuoteParams
 ) -> Result:
     """A maker's signed price for all of a request, in the place of its earlier one."""
+    session = gateway.session(caller)
     rfq = gateway.rfqs.open(params.block_rfq_id, gateway.now_ms())
-    if not rfq.invites(gateway.session(caller).address):
+    if not rfq.invites(session.address):
         raise Forbidden("you are not asked", "block_rfq_id")
     side = Side[params.direction.upper()]
     if rfq.side is side:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from exchange import events as ev
+from exchange.api.book_view import BookDelta
 from exchange.commands import ExpiryRisk, MassQuote, PlaceOrder, UpdateMarks
 from exchange.events import AnyEvent, OrderArmed, OrderPlaced
 from exchange.fixed import QUANTITY_SCALE, div_half_even, mul_div_down, notional
@@ -341,6 +342,23 @@ class Notice(msgspec.Struct, frozen=True, gc=False):
     seq: int
     time_ns: int
     event: AnyEvent
+
+
+class Touched(msgspec.Struct):
+    """What one entry changed: the work list of the channels."""
+
+    seq: int
+    time_ns: int
+    books: list[tuple[int, BookDelta]] = []
+    trades: list[Trade] = []
+    orders: dict[int, OrderRecord] = {}
+    subaccounts: set[int] = set()
+    indices: set[int] = set()
+    funding: set[int] = set()  # perpetuals
+    marks: bool = False
+    states: set[int] = set()  # instruments that were listed, halted, resumed or closed
+    notices: list[tuple[int, Notice]] = []  # by subaccount, of liquidations
+    liquidations: bool = False
 
 
 def notified(event: AnyEvent) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from exchange import events as ev
-from exchange.api.book_view import BookDelta, BookView
+from exchange.api.book_view import BookView
 from exchange.api.funding_view import FundingView
 from exchange.api.owners import Owners
 from exchange.api.ports import Entry
@@ -26,6 +26,7 @@ from exchange.api.records import (
     OrderRecord,
     PaidWithdrawal,
     Position,
+    Touched,
     Trade,
     combo_mark,
     notified,
@@ -57,23 +58,6 @@ TRADES_PER_SUBACCOUNT: Final = 1_000
 TRADES_KEPT: Final = 100_000  # the history service answers older questions
 NOTICES_PER_SUBACCOUNT: Final = 1_000
 FINISHED_ORDERS_KEPT: Final = 100_000
-
-
-class Touched(msgspec.Struct):
-    """What one entry changed: the work list of the channels."""
-
-    seq: int
-    time_ns: int
-    books: list[tuple[int, BookDelta]] = []
-    trades: list[Trade] = []
-    orders: dict[int, OrderRecord] = {}
-    subaccounts: set[int] = set()
-    indices: set[int] = set()
-    funding: set[int] = set()  # perpetuals
-    marks: bool = False
-    states: set[int] = set()  # instruments that were listed, halted, resumed or closed
-    notices: list[tuple[int, Notice]] = []  # by subaccount, of liquidations
-    liquidations: bool = False
 
 
 class VenueView:
