@@ -4,6 +4,7 @@ import random
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -63,9 +64,9 @@ def rows(marks: dict[int, int]) -> bytes:
 class MarginDesk(Desk):
     """Options too, and marks under their true root."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, **parameters: Any) -> None:
         self.prices: dict[int, int] = {}
-        super().__init__(world, margin=FOUR, publication=EACH_EPOCH)
+        super().__init__(world, margin=FOUR, publication=EACH_EPOCH, **parameters)
         self.world = world
         expiry = self.expiry
         options = [call(100_000, expiry=expiry), call(110_000, expiry=expiry)]

@@ -11,6 +11,7 @@ from exchange.commands import (
     FeeSchedule,
     FundingParameters,
     InterestParameters,
+    LiquidationParameters,
     PositionLimit,
     PublicationParameters,
     RiskBounds,
@@ -62,6 +63,21 @@ PUBLICATION: Final = PublicationParameters(
     band_rate=LIMITS.band_rate,  # wide enough for the band of the moment
     linear_band_rate=LIMITS.linear_band_rate,
 )
+LIQUIDATION: Final = LiquidationParameters(
+    round_ns=10**9,
+    slice_rate=25 * 10**16,
+    slice_band_rate=2 * 10**16,  # of the index, inside the published band
+    slicing_ns=60 * 10**9,
+    buffer_rate=15 * 10**16,
+    discount_start=5 * 10**16,
+    discount_end=30 * 10**16,
+    fast_ns=900 * 10**9,
+    slow_ns=3_600 * 10**9,
+    insolvent_ns=900 * 10**9,
+    marks_age_ns_max=LIMITS.marks_age_ns_max,
+    drift_rate_max=2 * 10**16,
+    needs_proof=True,
+)
 CONCENTRATION: Final = ConcentrationTerms(
     rate=10**16,  # 1 % of the index
     share=10**17,  # beyond 10 % of the open interest ...
@@ -107,6 +123,7 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         funding=FUNDING,
         risk_bounds=RISK_BOUNDS,
         publication=PUBLICATION,
+        liquidation=LIQUIDATION if deployment.liquidations else None,
         collaterals=collateral_terms(preset, ids, tokens),
         interest=INTEREST,
         transfers=True,

@@ -48,6 +48,7 @@ class JobKind(StrEnum):
     DELIVERY = "delivery"
     FUNDING = "funding"
     ROOT = "root"
+    PROOF = "proof"  # that a subaccount is below maintenance: `last_seq` is its number
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from exchange.settlement.feed import Feed
 from exchange.settlement.funding import FundingDesk
 from exchange.settlement.novator import NovationSink, Novator
 from exchange.settlement.pending import PendingPost, PendingPosts
+from exchange.settlement.prover import Prover
 from exchange.settlement.reconciler import Reconciler
 from exchange.settlement.relayer import Relayer, RelayerOptions
 from exchange.settlement.risk_root import RiskDesk
@@ -111,7 +112,8 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         feed, relayer = build_relayer(settings, chain, reader, outbox, sink)
         watching_options = WatcherOptions(confirmations=settings.confirmations)
         watcher = Watcher(chain, sink, watching_options, lambda: trail(reader.entries()))
-        reconciler = Reconciler(reader, chain, sink)
+        prover = Prover(chain, outbox, sender=relayer.address)
+        reconciler = Reconciler(reader, chain, sink, prover.follow)
         reporter = Reporter(
             StatusReader(chain, outbox, relayer.address, balance_min=settings.balance_min),
             sink,
@@ -129,11 +131,13 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         settling = Backoff("settlement", patience_s=settings.patience_s)
         watching = Backoff("watcher", patience_s=None)  # the exchange may be down for long
         reconciling = Backoff("reconciliation", patience_s=None)
+        proving = Backoff("proofs", patience_s=None)
         reporting = Backoff("report", patience_s=None)
         while not stop.is_set():
             moved = settling.run(relayer.step)
             moved |= watching.run(lambda: watcher.step(feed.cursor))
             moved |= reconciling.run(reconciler.step)
+            moved |= proving.run(lambda: prover.step(reconciler.holdings))
             reporting.run(reporter.step)
             if not moved:
                 stop.wait(_POLL_S)

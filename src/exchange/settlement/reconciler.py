@@ -6,6 +6,7 @@ subaccount's withdrawals, until an operator who looked at it releases them.
 
 import itertools
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -42,11 +43,19 @@ class HoldSink(Protocol):
 class Reconciler:
     """Call `step` often; `differences` are those of the last comparison that still stand."""
 
-    def __init__(self, reader: JournalReader, chain: Chain, sink: HoldSink) -> None:
+    def __init__(
+        self,
+        reader: JournalReader,
+        chain: Chain,
+        sink: HoldSink,
+        listener: Callable[[Entry], None] | None = None,
+    ) -> None:
+        """`listener` is told of every entry, in order: the journal is read once."""
         self.differences: dict[int, list[Difference]] = {}  # by subaccount
         self._reader = reader
         self._chain = chain
         self._sink = sink
+        self._listener = listener
         self._holdings = Holdings()
         self._cursor = BlockCursor()
         self._seq = 0
@@ -64,6 +73,11 @@ class Reconciler:
     def count(self) -> int:
         """Figures on which journal and chain disagree."""
         return sum(map(len, self.differences.values()))
+
+    @property
+    def holdings(self) -> Holdings:
+        """What the chain shows as of the last final batch."""
+        return self._holdings
 
     def step(self) -> bool:
         """Read on, and compare if a batch became final; whether there was something to do."""
@@ -84,6 +98,8 @@ class Reconciler:
         count = 0
         for entry in itertools.islice(entries, _ENTRIES_AT_ONCE):
             self._cursor = follow_blocks(self._cursor, entry)
+            if self._listener is not None:
+                self._listener(entry)
             if isinstance(entry.command, Configure):
                 self._venue = _in_force(entry, self._venue)
                 self._judged = False

@@ -24,6 +24,7 @@ from exchange.settlement.errors import (
 from exchange.settlement.feed import Feed
 from exchange.settlement.funding import fundings_of
 from exchange.settlement.novator import Novator
+from exchange.settlement.prover import FORCE_S, USABLE_S
 from exchange.settlement.risk_root import deadline_of
 from exchange.signing import address_of
 
@@ -63,6 +64,7 @@ class Relayer:
         self._options = options
         self._novator = novator  # None: a batch with a refused fill waits for a person
         self._chain_id = chain.deployment.chain_id
+        self._useless: set[str] = set()  # proofs that the chain would refuse now
         self._waiting_since: dict[str, float] = {}  # tx_hash -> monotonic seconds
 
     @property
@@ -149,6 +151,8 @@ class Relayer:
         """Where the Oracle holds the job's figure already."""
         if job.kind is JobKind.ROOT:
             return self._overtaken(job)
+        if job.kind is JobKind.PROOF:
+            return self._shown(job)
         posted = self._posted(job)
         if posted is None:
             return None
@@ -161,6 +165,13 @@ class Relayer:
         late = self._chain.block_time() > deadline_of(job)
         posted = self._chain.marks_time(job.number) is not None
         if posted or late or self._is_passed_over(job):
+            return Outcome(tx_hash="", block=self._chain.head())
+        return None
+
+    def _shown(self, job: Job) -> Outcome | None:
+        """Where the chain saw the proof, or one as new, or nobody needs it any more."""
+        late = job.key in self._useless or self._chain.block_time() > job.time_s + USABLE_S
+        if late or self._chain.force_until(job.last_seq) >= job.time_s + FORCE_S:
             return Outcome(tx_hash="", block=self._chain.head())
         return None
 
@@ -195,7 +206,9 @@ class Relayer:
                 return None  # settled between the look and the estimate; the next step sees it
             if self._predecessor_lost(job):
                 return None  # the next step starts at the batch that was reorganised away
-            if refusal.error in _EARLY:
+            if job.kind is JobKind.PROOF:
+                self._useless.add(job.key)  # it recovered meanwhile, or another root came
+            elif refusal.error in _EARLY:
                 self._wait_for_clock(job)
             elif not self._novate(job):
                 raise self._refuse(job, str(refusal)) from refusal
