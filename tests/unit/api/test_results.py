@@ -1,11 +1,14 @@
 """Deribit's shapes, to the field."""
 
+import math
+
+import msgspec
 import pytest
 from tests.unit.api.world import World
 from tests.venue import EXPIRY_S, C
 
 from exchange.api import results
-from exchange.api.records import Batch
+from exchange.api.records import Batch, Marks
 
 # What ccxt's `deribit` class reads of an instrument and of a ticker.
 INSTRUMENT_FIELDS = {
@@ -45,6 +48,24 @@ def test_greeks_of_an_at_the_money_call(world):
     greeks = results.greeks_result(view, view.instruments[C], mark, 100_000 * 10**6)
     assert greeks["gamma"] == pytest.approx(2.006e-5, rel=1e-3)
     assert greeks["theta"] == pytest.approx(-116.1, rel=1e-3)
+
+
+def test_a_rate_is_shown_and_discounts_greeks(world):
+    """At 10 % a year gamma is 0.9 % less after 33.83 days; time gives the interest back."""
+    view = world.gateway.view
+    before, mark = view.marks, view.mark(C)
+    plain = results.greeks_result(view, view.instruments[C], mark, 100_000 * 10**6)
+    expiries = tuple(msgspec.structs.replace(risk, rate=10**17) for risk in before.command.expiries)
+    view.marks = Marks(msgspec.structs.replace(before.command, expiries=expiries), before.time_ns)
+    found = results.greeks_result(view, view.instruments[C], mark, 100_000 * 10**6)
+    ticker = results.ticker_result(view, view.instruments[C])
+    view.marks = before
+    assert found["gamma"] / plain["gamma"] == pytest.approx(math.exp(-0.1 * 33.83 / 365), rel=1e-4)
+    interest = 0.1 * mark.mark_price / 10**6 / 365
+    assert found["theta"] - plain["theta"] * found["gamma"] / plain["gamma"] == pytest.approx(
+        interest, rel=1e-3
+    )
+    assert (bytes(ticker["interest_rate"]), found["vega"]) == (b"0.1", plain["vega"])
 
 
 def test_greeks_at_expiry_are_zero(world):
