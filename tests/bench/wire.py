@@ -1,0 +1,274 @@
+"""`exchange bench wire`: signed orders over sockets to the durable answer, and its fan-out.
+
+Server, load and yardstick share the same two pinned cores in one run: the yardstick is how many
+signatures those cores recover if they do nothing else. Everything is signed before the clock runs.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+import uvloop
+from tests.bench.margin import machine
+from tests.unit.api.test_methods_quotes import line, sheet
+from tests.unit.api.world import (
+    CALL_NAME,
+    DOMAIN,
+    MAKER_ID,
+    MAKER_KEY,
+    PUT_NAME,
+    TAKER_ID,
+    TAKER_KEY,
+    free_port,
+    sign_order,
+)
+from tests.venue import START_S
+from websockets.asyncio.client import ClientConnection, connect
+
+from exchange.settlement.deploy import REPOSITORY
+from exchange.signing import address_of, recover_signer, sign_digest
+
+CORES: Final = 2
+ORDERS: Final = 12_000
+REST_ORDERS: Final = 1_000
+SHEETS: Final = 150
+SHEET_LINES: Final = 2
+CONNECTIONS: Final = 4
+WINDOW: Final = 128  # requests under way on a connection
+SUBSCRIBERS: Final = 1_000
+RECOVERED: Final = 20_000
+READY_S: Final = 60.0
+
+
+class Orders:
+    """Signed orders, half of which take what the other half leaves."""
+
+    def __init__(self) -> None:
+        self.nonce = 0
+
+    def request(self, **changes: Any) -> tuple[str, dict[str, Any]]:
+        self.nonce += 1
+        buys = self.nonce % 2 == 0
+        side, key = ("buy", TAKER_KEY) if buys else ("sell", MAKER_KEY)
+        params = {
+            "instrument_name": CALL_NAME,
+            "amount": "0.1",
+            "price": "1000",
+            "subaccount_id": TAKER_ID if buys else MAKER_ID,
+            "nonce": self.nonce,
+            "deadline": START_S + 86_400,
+            "max_fee": "100",
+            "signer": address_of(key),
+        } | changes
+        return f"private/{side}", params | {"signature": sign_order(params, side, key)}
+
+    def texts(self, count: int, **changes: Any) -> list[bytes]:
+        return [message(number, *self.request(**changes)) for number in range(count)]
+
+
+def message(number: int, method: str, params: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tests.bench.wire_server", str(port), folder]
+        server = subprocess.Popen(command, cwd=REPOSITORY)
+        try:
+            wait_until_ready(f"http://127.0.0.1:{port}", server)
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.get(f"{url}/api/v2/public/get_time", trust_env=False)
+            return
+        time.sleep(0.1)
+    raise RuntimeError("the server did not start")
+
+
+def line_to(host: str) -> Any:
+    return connect(f"ws://{host}/ws/api/v2", compression=None, proxy=None, max_queue=None)
+
+
+async def pump(socket: ClientConnection, texts: list[bytes], under_way: int = WINDOW) -> None:
+    """Send all with a bounded number under way, and see that each is answered well."""
+    window = asyncio.Semaphore(under_way)
+
+    async def read() -> None:
+        for _ in texts:
+            reply = msgspec.json.decode(await socket.recv())
+            assert "result" in reply, reply
+            window.release()
+
+    async with asyncio.TaskGroup() as tasks:  # a bad answer ends the sender too
+        tasks.create_task(read())
+        for text in texts:
+            await window.acquire()
+            await socket.send(text.decode())
+
+
+async def peak(host: str, batches: list[list[bytes]]) -> float:
+    """Answers a second over as many connections as there are batches."""
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(line_to(host)) for _ in batches]
+        started = time.perf_counter()
+        await asyncio.gather(*(pump(s, b) for s, b in zip(sockets, batches, strict=True)))
+        return sum(map(len, batches)) / (time.perf_counter() - started)
+
+
+async def paced(host: str, texts: list[bytes], per_s: float) -> list[float]:
+    """Seconds to each answer at a steady rate, ascending; late senders count as slow answers."""
+    delays: list[float] = []
+    async with line_to(host) as socket:
+
+        async def read() -> None:
+            for _ in texts:
+                reply = msgspec.json.decode(await socket.recv())
+                delays.append(time.perf_counter() - (started + reply["id"] / per_s))
+
+        reading = asyncio.create_task(read())
+        started = time.perf_counter()
+        for number, text in enumerate(texts):
+            await asyncio.sleep(max(0.0, started + number / per_s - time.perf_counter()))
+            await socket.send(text.decode())
+        await reading
+    return sorted(delays)
+
+
+async def rest(host: str, orders: Orders) -> float:
+    limits = httpx.Limits(max_connections=16)
+    requests = [orders.request() for _ in range(REST_ORDERS)]
+    async with httpx.AsyncClient(base_url=f"http://{host}", limits=limits, trust_env=False) as http:
+        started = time.perf_counter()
+        slots = asyncio.Semaphore(16)
+
+        async def post(method: str, params: dict[str, Any]) -> None:
+            async with slots:
+                assert "result" in (await http.post(f"/api/v2/{method}", json=params)).json()
+
+        await asyncio.gather(*(post(*request) for request in requests))
+        return REST_ORDERS / (time.perf_counter() - started)
+
+
+async def quotes_per_s(host: str) -> float:
+    """Two-sided quotes a second of one maker, in sheets that move every price."""
+
+    class Clock:
+        class venue:  # noqa: N801  the shape that `sheet` reads
+            now_s = START_S
+
+    texts = []
+    for nonce in range(1, SHEETS + 1):
+        lines = [
+            line(name, bid=(900 + nonce % 2, 1), ask=(1_100 + nonce % 2, 1))
+            for name in (CALL_NAME, PUT_NAME)
+        ]
+        params = sheet(Clock, nonce, *lines, first_nonce=10**9 + 1_000 * nonce)
+        texts.append(message(nonce - 1, "private/mass_quote", params))
+    async with line_to(host) as socket:
+        started = time.perf_counter()
+        await pump(socket, texts, under_way=1)  # a later sheet would overtake an earlier one
+        return SHEETS * SHEET_LINES / (time.perf_counter() - started)
+
+
+async def fan_out(host: str, orders: Orders) -> tuple[float, float]:
+    """Messages a second to all subscribers of a raw book, and seconds until the last heard one."""
+    changes = 50
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(line_to(host)) for _ in range(SUBSCRIBERS)]
+        wish = {"channels": [f"book.{PUT_NAME}.raw"]}
+        for socket in sockets:
+            await socket.send(message(0, "public/subscribe", wish).decode())
+        for socket in sockets:
+            for _ in range(2):  # the reply, and the snapshot
+                await socket.recv()
+        sender = await stack.enter_async_context(line_to(host))
+        texts = orders.texts(changes, instrument_name=PUT_NAME, price="800", amount="0.1")
+        buys = [text for text in texts if b"private/buy" in text]
+
+        async def hear(socket: ClientConnection) -> None:
+            for _ in buys:
+                await socket.recv()
+
+        hearing = [asyncio.create_task(hear(socket)) for socket in sockets]
+        started = time.perf_counter()
+        for text in buys:
+            await sender.send(text.decode())
+        await asyncio.gather(*hearing)
+        elapsed = time.perf_counter() - started
+    return SUBSCRIBERS * len(buys) / elapsed, elapsed / len(buys)
+
+
+def recover_many(count: int) -> int:
+    digest = bytes(range(32))
+    signature = sign_digest(digest, MAKER_KEY)
+    for _ in range(count):
+        assert recover_signer(digest, signature)
+    return count
+
+
+def recover_per_s() -> float:
+    """Bare recoveries on all the cores at once."""
+    with ProcessPoolExecutor(CORES) as pool:
+        list(pool.map(recover_many, [100] * CORES))
+        started = time.perf_counter()
+        done = sum(pool.map(recover_many, [RECOVERED] * CORES))
+        return done / (time.perf_counter() - started)
+
+
+def measured(host: str) -> dict[str, float]:
+    orders = Orders()
+    share = ORDERS // CONNECTIONS
+    batches = [orders.texts(share) for _ in range(CONNECTIONS)]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        per_s = runner.run(peak(host, batches))
+        delays = runner.run(paced(host, orders.texts(share), per_s / 2))
+        figures = {
+            "signed_orders_per_s": per_s,
+            "ack_p50_ms": delays[len(delays) // 2] * 1e3,
+            "ack_p99_ms": delays[len(delays) * 99 // 100] * 1e3,
+            "ack_p999_ms": delays[len(delays) * 999 // 1000] * 1e3,
+            "rest_orders_per_s": runner.run(rest(host, orders)),
+            "mass_quotes_per_s": runner.run(quotes_per_s(host)),
+        }
+        figures["fanout_messages_per_s"], fan_out_s = runner.run(fan_out(host, orders))
+        figures["fanout_round_ms"] = fan_out_s * 1e3
+    return figures
+
+
+def run() -> dict[str, Any]:
+    """The figures of one run; see design.md §12 for the budgets."""
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(everywhere)[:CORES]))
+    try:
+        with serving() as host:
+            figures = measured(host)
+        figures["recover_per_s"] = recover_per_s()
+    finally:
+        os.sched_setaffinity(0, everywhere)
+    figures["share_of_yardstick"] = figures["signed_orders_per_s"] / figures["recover_per_s"]
+    assert DOMAIN.chain_id == 31_337, "what the server is configured with"
+    return {"machine": machine() | {"pinned_cores": CORES}, "figures": figures}
+
+
+if __name__ == "__main__":
+    Path("wire.json").write_text(json.dumps(run(), indent=2))
