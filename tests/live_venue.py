@@ -28,7 +28,7 @@ from exchange.settlement.chain import Chain
 from exchange.settlement.reconcile import reconcile
 from exchange.settlement.wallet import OwnerWallet
 
-WAIT_S: Final = 60.0
+WAIT_S: Final = 120.0
 RICH: Final = 1_000_000 * CASH_SCALE
 
 
@@ -51,14 +51,12 @@ def eventually(holds: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -
         time.sleep(0.05)
 
 
-def _whole(dump: Path) -> bytes:
-    """The dump if it is whole JSON, else nothing."""
-    for _ in range(20):
-        content = dump.read_bytes()
-        with contextlib.suppress(ValueError):
-            json.loads(content)
+def _whole(dump: Path, blocks: int) -> bytes:
+    """The dump if it is whole and holds so many blocks, else nothing."""
+    content = dump.read_bytes()
+    with contextlib.suppress(ValueError):
+        if len(json.loads(content).get("blocks", ())) > blocks:
             return content
-        time.sleep(0.05)
     return b""
 
 
@@ -112,10 +110,11 @@ class LiveVenue:
         """kill -9 of Anvil, which loses up to a second, and a new start from what it had dumped."""
         assert self.stack.anvil is not None
         dump = self.settings.state / "anvil.json"
-        kept = _whole(dump)
+        since = self.chain.deployment.block
+        kept = eventually(lambda: _whole(dump, since), "a dump that has the contracts")
         self.stack.anvil.process.kill()
         self.stack.anvil.process.wait()
-        if kept and not _whole(dump):  # Anvil does not replace its dump in one step
+        if not _whole(dump, since):  # Anvil does not replace its dump in one step
             dump.write_bytes(kept)
         assert not self.stack.start_chain(), "the contracts are gone"
 

@@ -127,13 +127,14 @@ def receipt(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Such as matching, margin, journal.")],
+    name: Annotated[str, typer.Argument(help="Such as matching, margin, journal, settle.")],
     json_file: JsonFile = None,
+    fills: Annotated[int, typer.Option(help="Of `settle`: how many a day has.")] = 0,
 ) -> None:
     """Measure one part on this machine."""
     from exchange.bootstrap.bench_command import run_bench
 
-    run_bench(name, json_file)
+    run_bench(name, json_file, fills)
 
 
 app.add_typer(keeper, name="keeper")

@@ -5,6 +5,7 @@ compared as ratios within one run, never asserted.
 """
 
 import importlib
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -27,13 +28,16 @@ def available() -> list[str]:
     )
 
 
-def run_bench(name: str, json_file: Path | None) -> None:
-    """Run one benchmark; a table, and JSON where asked for."""
+def run_bench(name: str, json_file: Path | None, fills: int = 0) -> None:
+    """Run one benchmark; a table, and JSON where asked for. `fills` is how long a day's is."""
     names = available()
     if name not in names:
         raise StartFailed(f"no benchmark {name}: there are {', '.join(names) or 'none'}")
     sys.path.insert(0, str(REPOSITORY))
-    result: dict[str, Any] = importlib.import_module(f"tests.bench.{name}").run()
+    run = importlib.import_module(f"tests.bench.{name}").run
+    if fills and "fills" not in inspect.signature(run).parameters:
+        raise StartFailed(f"the benchmark {name} settles no fills")
+    result: dict[str, Any] = run(fills) if fills else run()
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
     table = Table(title=f"bench {name}", show_header=False)
