@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from tests.bench.gas_liquidation import liquidation_figures
 from tests.bench.gas_margin import margin_figures
 from tests.bench.margin import machine
 from tests.settlement_world import ORACLE_KEYS, RELAYER_KEY, World
@@ -66,7 +67,7 @@ def run() -> dict[str, object]:
         world = World(Path(folder))
         try:
             figures = margin_figures(world.chain) | Meter(world).figures()
-            return {"machine": machine(), "figures": figures}
+            return {"machine": machine(), "figures": figures | liquidation_figures()}
         finally:
             world.close()
 

@@ -1,8 +1,10 @@
 """A liquidation from the engine to a real Anvil: proof, slices, a bid, the fund, a shared loss."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.integration.test_proving import MarginDesk
 from tests.liquidation_world import rules
@@ -180,6 +182,25 @@ def test_a_short_strangle_through_a_gap(desk: LiquidationDesk) -> None:
     assert of_kind(taken, LossSocialised)
     desk.settle()
     desk.same_as_the_chain()
+
+
+def test_bids_hash_as_the_contract_hashes_them(desk: LiquidationDesk) -> None:
+    """Two hundred random ones, each field over its whole width."""
+    rng = random.Random(7)
+    for _ in range(200):
+        terms = BidTerms(
+            subaccount_id=rng.getrandbits(64),
+            liquidated_id=rng.getrandbits(64),
+            fraction=rng.getrandbits(64),
+            price_limit=rng.getrandbits(64) - 2**63,
+            expected_step=rng.getrandbits(64),
+            nonce=rng.getrandbits(64),
+            deadline=rng.getrandbits(64),
+            signer=address_of(rng.randbytes(32)),
+        )
+        chain = desk.world.chain
+        hashed = chain.call(chain.clearing, "hashBid", msgspec.structs.astuple(terms))
+        assert bytes(hashed) == bid_digest(desk.domain, terms)
 
 
 def test_the_chain_refuses_a_proof_of_a_healthy_account(desk: LiquidationDesk) -> None:
