@@ -7,6 +7,7 @@ that all fills of a batch keep to one epoch.
 
 from collections.abc import Callable
 from itertools import takewhile
+from typing import Final
 
 from exchange.engine.booking import cancel
 from exchange.engine.custody import cut_pending
@@ -17,6 +18,8 @@ from exchange.events import CancelReason
 from exchange.fixed import RATIO_SCALE
 from exchange.matching.book import OrderBook
 from exchange.model import Side, index_id
+
+_PROOFS_NS: Final = 30 * 10**9  # while somebody waits to be proven below maintenance
 
 
 def publish_if_due(venue: Venue, state_hash: Callable[[], bytes]) -> bool:
@@ -39,8 +42,9 @@ def _is_due(venue: Venue, prices: dict[int, int]) -> bool:
     assert rules is not None
     if known is None or venue.time_ns - known.time_ns >= rules.heartbeat_ns:
         return True
-    if any(begun_ns > known.time_ns for begun_ns in waiting_for_proofs(venue)):
-        return True  # the chain must see what the engine saw
+    waiting = waiting_for_proofs(venue)  # the chain must see what the engine saw
+    if waiting and (max(waiting) > known.time_ns or venue.time_ns - known.time_ns >= _PROOFS_NS):
+        return True
     for row in venue.marks.rows().values():
         index = index_id(row.underlying_id)
         if row.instrument_id not in known.prices or index not in known.prices:

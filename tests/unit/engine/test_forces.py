@@ -1,12 +1,17 @@
 """What a proof on chain allows: nothing before it, and afterwards no more than it says."""
 
+from typing import Any
+
 import pytest
 from tests.liquidation_world import PERCENT, bid, liquidating_venue, rules, short_call, sweep
 from tests.venue import (
+    COLLATERALS,
     FEE_ID,
     FEES,
     NS,
+    WBTC,
     C,
+    Venue,
     configuration,
     contracts,
     names,
@@ -211,3 +216,54 @@ def test_a_liquidation_that_waits_has_its_marks_published():
     assert shown_now.published
     [again] = [e for e in venue.mark({C: LOSS}) if isinstance(e, MarksUpdated)]
     assert not again.published, "once is enough"
+    venue.wait(30)
+    venue.index()
+    [later] = [e for e in venue.mark({C: LOSS}) if isinstance(e, MarksUpdated)]
+    assert later.published, "the proof may have been refused by the last one"
+
+
+def auctioned_within(band: int, **changes: Any) -> tuple[Venue, int, int]:
+    """An auction that waits, under published marks with a band of so many percent."""
+    shown = PublicationParameters(
+        heartbeat_ns=800 * NS,
+        move_rate=RATIO_SCALE,
+        band_rate=band * PERCENT,
+        linear_band_rate=band * PERCENT,
+        age_max_ns=900 * NS,
+    )
+    venue = liquidating_venue(
+        liquidation=rules(needs_proof=True, slicing_ns=0), publication=shown, **changes
+    )
+    seller, _ = short_call(venue)
+    venue.wait(1)
+    venue.index()
+    venue.mark({C: LOSS})
+    sweep(venue)
+    venue.wait(1)
+    venue.mark({C: LOSS})
+    prove(venue, seller)
+    sweep(venue, 1)
+    assert venue.engine.liquidations()[0].stage is LiquidationStage.AUCTION
+    return venue, seller, venue.fund("dave")
+
+
+def test_nothing_is_sold_at_marks_that_the_chain_does_not_know() -> None:
+    """They went on by more than the band since they were published."""
+    venue, seller, keeper = auctioned_within(1)
+    venue.mark({C: LOSS + 1_001})
+    assert refusals(bid(venue, keeper, seller)) == [RejectReason.LIQUIDATION_SUSPENDED]
+    assert "marks have left" in venue.engine.liquidations()[0].suspended
+    venue.mark({C: LOSS + 900})
+    assert isinstance(bid(venue, keeper, seller)[0], PortfolioTransferred)
+
+
+def test_no_token_is_sold_at_an_index_that_the_chain_does_not_know() -> None:
+    """Its value would be another than what the published index says."""
+    venue, seller, keeper = auctioned_within(1, collaterals=COLLATERALS)
+    venue.give(seller, WBTC, "0.001")
+    venue.index(101_500)
+    assert refusals(bid(venue, keeper, seller)) == [RejectReason.LIQUIDATION_SUSPENDED]
+    assert "index has left" in venue.engine.liquidations()[0].suspended
+    venue.index(100_500)
+    [sold] = bid(venue, keeper, seller)
+    assert sold.tokens[0].underlying_id == 1
