@@ -45,6 +45,7 @@ from exchange.events import (
     AnyEvent,
     CancelReason,
     Deposited,
+    ExitServed,
     OrderAmended,
     OrderArmed,
     OrderCanceled,
@@ -302,12 +303,11 @@ class Venue:
         events = self.engine.apply(seq, self.time_ns, command)
         self.entries.append((seq, self.time_ns, command, events))
         for event in events:
-            if isinstance(event, MoveRefused) and event.to_subaccount_id:
-                continue
-            if isinstance(event, Deposited | Withdrawn | DepositReverted | MoveRefused):
-                comes = isinstance(event, Deposited | MoveRefused)
-                amount = event.amount if comes else -event.amount
-                self.external[event.token] += amount
+            inside = getattr(event, "to_subaccount_id", 0)  # it never left the venue
+            if isinstance(event, Deposited | MoveRefused) and not inside:
+                self.external[event.token] += event.amount
+            elif isinstance(event, Withdrawn | DepositReverted | ExitServed):
+                self.external[event.token] -= event.amount
         if self.checking:
             self.engine.check()
             assert self.engine.total_cash() == self.external[""]

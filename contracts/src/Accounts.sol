@@ -57,7 +57,7 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     }
 
     /// @inheritdoc ILedger
-    function credit(uint64 subaccountId, address token, uint256 amount) external {
+    function credit(uint64 subaccountId, address token, uint256 amount) external notEscaped {
         if (msg.sender != address(CUSTODY)) revert NotCustody();
         _requireOpen(subaccountId);
 
@@ -91,7 +91,7 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     }
 
     /// @inheritdoc IClearing
-    function realise(uint64 subaccountId, uint64[] calldata instruments) external {
+    function realise(uint64 subaccountId, uint64[] calldata instruments) external notEscaped {
         _requireOpen(subaccountId);
         int256 before = _accounts[subaccountId].cash;
         int256 cash = before;

@@ -7,18 +7,24 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 
 import {Accounts} from "./Accounts.sol";
 import {Custody} from "./Custody.sol";
+import {ExitViews} from "./ExitViews.sol";
 import {Storage} from "./Storage.sol";
 import {Batch, IClearing, Modules, PriceBands, Terms} from "./interfaces/IClearing.sol";
+import {IExits} from "./interfaces/IExits.sol";
 import {ILiquidations} from "./interfaces/ILiquidations.sol";
+import {IMargin, MarginProof} from "./interfaces/IMargin.sol";
 import {BandLib} from "./libraries/BandLib.sol";
+import {MarksProof} from "./libraries/MarksLib.sol";
 
 /// @title Clearing: the ledger and its doors
 /// @dev A door decides who may enter; the work behind it is a module's, whose code runs in this
 /// contract's storage. Nobody can exchange a module.
-contract Clearing is Accounts, AccessManaged, ReentrancyGuard {
+contract Clearing is Accounts, ExitViews, AccessManaged, ReentrancyGuard {
     address public immutable SETTLER;
     address public immutable PAYMENTS;
     address public immutable TAKEOVERS;
+    address public immutable EXITS;
+    address public immutable ESCAPES;
 
     constructor(address authority, address treasury, Terms memory terms_, Modules memory modules)
         Storage(terms_)
@@ -28,6 +34,8 @@ contract Clearing is Accounts, AccessManaged, ReentrancyGuard {
         SETTLER = _sameTerms(modules.settler);
         PAYMENTS = _sameTerms(modules.payments);
         TAKEOVERS = _sameTerms(modules.takeovers);
+        EXITS = _sameTerms(modules.exits);
+        ESCAPES = _sameTerms(modules.escapes);
     }
 
     /// @inheritdoc IClearing
@@ -73,6 +81,57 @@ contract Clearing is Accounts, AccessManaged, ReentrancyGuard {
         if (!BandLib.withinBounds(bands)) revert BandsOutOfBounds();
         _priceBands = bands;
         emit PriceBandsSet(bands);
+    }
+
+    // ---- exits
+
+    /// @inheritdoc IExits
+    function requestExit(uint64, address, uint256, address) external nonReentrant {
+        _run(EXITS);
+    }
+
+    /// @inheritdoc IExits
+    function serveExit(uint64, uint256, MarginProof calldata) external nonReentrant {
+        _run(EXITS);
+    }
+
+    /// @inheritdoc IExits
+    function startEscape(uint64) external nonReentrant {
+        _run(EXITS);
+    }
+
+    /// @inheritdoc IExits
+    function fixMarks(MarksProof calldata) external nonReentrant {
+        _run(ESCAPES);
+    }
+
+    /// @inheritdoc IExits
+    function fixMissing(uint64[] calldata) external nonReentrant {
+        _run(ESCAPES);
+    }
+
+    /// @inheritdoc IExits
+    function priceTokens(bytes calldata) external nonReentrant {
+        _run(ESCAPES);
+    }
+
+    /// @inheritdoc IExits
+    function value(uint64, uint64[][] calldata) external nonReentrant {
+        _run(ESCAPES);
+    }
+
+    /// @inheritdoc IExits
+    function claim(uint64, address, address) external nonReentrant {
+        _run(ESCAPES);
+    }
+
+    /// @inheritdoc IExits
+    function setMargin(IMargin margin_) external restricted {
+        if (address(_margin) != address(0)) revert MarginIsSet();
+        if (address(margin_.CLEARING()) != address(this)) revert WrongMargin();
+
+        _margin = margin_;
+        emit MarginSet(address(margin_));
     }
 
     // ---- inside

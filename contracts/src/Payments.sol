@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Requests} from "./Requests.sol";
 import {Storage} from "./Storage.sol";
 import {Batch, Terms, Withdraw, Withdrawal} from "./interfaces/IClearing.sol";
 import {ICustody} from "./interfaces/ICustody.sol";
@@ -11,7 +12,7 @@ import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 /// @title Payments: what owners signed to move out, or to another subaccount
 /// @dev A module of Clearing. Called by itself it moves nothing: nobody has anything in its own
 /// storage.
-contract Payments is Storage {
+contract Payments is Requests {
     using DelayedLib for Delayed;
     using OrderLib for Withdrawal;
 
@@ -25,9 +26,14 @@ contract Payments is Storage {
     function settle(Batch calldata batch) external {
         Withdraw[] calldata list = batch.withdrawals;
         for (uint256 i = 0; i < list.length; i++) {
-            _check(list[i]);
-            _useNonce(list[i].withdrawal);
-            _move(list[i].withdrawal, list[i].toSubaccountId);
+            Withdrawal calldata w = list[i].withdrawal;
+            if (w.signer == address(0)) {
+                _payRequest(list[i]);
+            } else {
+                _check(list[i]);
+                _useNonce(w);
+            }
+            _move(w, list[i].toSubaccountId);
         }
         ICustody custody = _custody();
         for (uint256 i = 0; i < list.length; i++) {

@@ -32,7 +32,7 @@ contract Settler is Fills, Debts {
     constructor(Terms memory terms_) Storage(terms_) {}
 
     /// @notice As IClearing.settle.
-    function settle(Batch calldata batch) external {
+    function settle(Batch calldata batch) external notEscaped {
         _checkHeader(batch.header);
         bytes32 batchHash = _hashCalldata();
 

@@ -7,7 +7,9 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {IClearing, IClearingBase, Position, PriceBands, Terms} from "./interfaces/IClearing.sol";
 import {ICustody} from "./interfaces/ICustody.sol";
+import {CashClaim, Escape, ExitRequest, IExitsBase} from "./interfaces/IExits.sol";
 import {ILiquidations} from "./interfaces/ILiquidations.sol";
+import {IMargin} from "./interfaces/IMargin.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 
@@ -15,7 +17,7 @@ import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 /// @dev Clearing and its modules inherit it first, and no module adds storage of its own: so all of
 /// them mean the same slots. The layout is drawn in docs/contracts.md. Immutables are in the code,
 /// so each has its own copy; Clearing refuses modules whose copies differ.
-abstract contract Storage is IClearingBase, EIP712 {
+abstract contract Storage is IClearingBase, IExitsBase, EIP712 {
     using DelayedLib for Delayed;
 
     struct Account {
@@ -51,6 +53,18 @@ abstract contract Storage is IClearingBase, EIP712 {
         uint64 subaccountId; // the last charged; they ascend
     }
 
+    /// @dev What a whole contract is worth, a multiple of 1e4.
+    struct EscapePrice {
+        bool known;
+        uint128 price;
+    }
+
+    /// @dev Collateral that debtors pay with.
+    struct EscapeToken {
+        address token;
+        uint64 price; // of 1e8 ledger units
+    }
+
     uint64 internal constant FEE_ACCOUNT = 1;
     int256 internal constant QUANTITY_SCALE = 1e4;
 
@@ -81,12 +95,25 @@ abstract contract Storage is IClearingBase, EIP712 {
     uint64 internal _fund; // subaccount of the insurance fund; 0: the venue's own
     mapping(address token => uint32 underlying) internal _tokenUnderlyings;
     uint128 internal _lossLeft; // of what the fund bore, what others may be asked to share
+    IMargin internal _margin;
+    mapping(uint64 subaccountId => ExitRequest) internal _exits;
+    Escape internal _escape;
+    mapping(uint64 instrument => EscapePrice) internal _escapePrices;
+    EscapeToken[] internal _escapeTokens;
+    mapping(address token => uint256 amount) internal _seized;
+    mapping(uint64 subaccountId => CashClaim) internal _cashClaims;
+    mapping(uint64 subaccountId => mapping(address token => bool)) internal _claimed;
 
     constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
         if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();
         if (terms_.cancelDelay < terms_.maxBatchAge) revert CancelDelayTooShort();
         (USDC, ORACLE) = (terms_.usdc, terms_.oracle);
         (MAX_BATCH_AGE, CANCEL_DELAY) = (terms_.maxBatchAge, terms_.cancelDelay);
+    }
+
+    modifier notEscaped() {
+        if (_escape.startedAt != 0) revert Escaped();
+        _;
     }
 
     /// @notice What this contract was built with.

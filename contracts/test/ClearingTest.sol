@@ -103,6 +103,8 @@ abstract contract ClearingTest is Test, Codec {
         modules.settler = vm.deployCode("Settler.sol:Settler", arguments);
         modules.payments = vm.deployCode("Payments.sol:Payments", arguments);
         modules.takeovers = vm.deployCode("Takeovers.sol:Takeovers", arguments);
+        modules.exits = vm.deployCode("Exits.sol:Exits", arguments);
+        modules.escapes = vm.deployCode("Escapes.sol:Escapes", arguments);
     }
 
     // ---- owners
@@ -377,6 +379,24 @@ abstract contract ClearingTest is Test, Codec {
         batch = batchOf(2, 1, 0, 0);
         batch.orders[0] = signed(maker, ALICE_KEY);
         batch.orders[1] = signed(taker, BOB_KEY);
+        batch.fills[0] = fillOf(quantity, price);
+    }
+
+    /// @dev The same of anybody; orders ascend by subaccount.
+    function tradeOf(
+        Order memory maker,
+        uint256 makerKey,
+        Order memory taker,
+        uint256 takerKey,
+        uint64 quantity,
+        int64 price
+    ) internal view returns (Batch memory batch) {
+        if (maker.subaccountId > taker.subaccountId) {
+            return tradeOf(taker, takerKey, maker, makerKey, quantity, price);
+        }
+        batch = batchOf(2, 1, 0, 0);
+        batch.orders[0] = signed(maker, makerKey);
+        batch.orders[1] = signed(taker, takerKey);
         batch.fills[0] = fillOf(quantity, price);
     }
 

@@ -8,8 +8,11 @@ import {
     Payoff,
     Position,
     QuoteSheet,
-    SignedSheet
+    SignedSheet,
+    Withdrawal
 } from "../src/interfaces/IClearing.sol";
+import {ExitRequest} from "../src/interfaces/IExits.sol";
+import {MarginProof} from "../src/interfaces/IMargin.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
 
@@ -33,6 +36,7 @@ contract Handler is ClearingTest {
     uint256 public payoffs;
     uint256 public transfers;
     uint256 public charges;
+    uint256 public exits;
     uint64 public ordinal;
     int64 internal lastIndex;
     bool public settledTwice;
@@ -161,6 +165,83 @@ contract Handler is ClearingTest {
         if (count > 0) lastCharge = now_;
         settleOnce(batch);
         charges++;
+    }
+
+    function requestExit(uint256 who, uint256 amount) public {
+        who %= ACTORS;
+        int256 cash = cashOf(ids[who]);
+        if (cash <= 0 || clearing.exitOf(ids[who]).requestedAt != 0) return;
+        address owner = vm.addr(ownerKey(who));
+        amount = bound(amount, 1, uint256(cash));
+        vm.prank(owner);
+        clearing.requestExit(ids[who], address(usdc), amount, owner);
+    }
+
+    /// @dev The operator pays some of a request in a batch; or later anybody all of it, where there
+    /// is no position.
+    function payExit(uint256 who, uint256 amount) public watchingFloors {
+        who %= ACTORS;
+        ExitRequest memory open_ = clearing.exitOf(ids[who]);
+        int256 cash = cashOf(ids[who]);
+        if (open_.requestedAt == 0 || cash <= 0) return;
+        uint256 most = open_.amount < uint256(cash) ? open_.amount : uint256(cash);
+        if (block.timestamp <= open_.requestedAt + clearing.PAY_WINDOW()) {
+            payInBatch(ids[who], bound(amount, 1, most));
+            return;
+        }
+        (, uint256 positions,) = clearing.holdings(ids[who], new uint64[](0));
+        if (positions != 0) return;
+        uint256 from = open_.requestedAt + DAY + clearing.PAY_WINDOW() + 1;
+        if (block.timestamp < from) vm.warp(from);
+        uint256 before = usdc.balanceOf(address(custody));
+        MarginProof memory none;
+        clearing.serveExit(ids[who], most, none);
+        withdrawn += before - usdc.balanceOf(address(custody));
+        exits++;
+    }
+
+    /// @dev A new account asks and is paid.
+    function exitNow() public {
+        uint64 id = open(vm.addr(ownerKey(0)), 100);
+        deposited += 100;
+        vm.prank(vm.addr(ownerKey(0)));
+        clearing.requestExit(id, address(usdc), 100, vm.addr(ownerKey(0)));
+        payInBatch(id, 60);
+    }
+
+    function payInBatch(uint64 id, uint256 amount) internal {
+        ExitRequest memory open_ = clearing.exitOf(id);
+        uint256 before = usdc.balanceOf(address(custody));
+        Batch memory batch = batchOf(0, 0, 0, 1);
+        batch.withdrawals[0].time = uint32(block.timestamp);
+        batch.withdrawals[0].withdrawal =
+            Withdrawal(id, open_.token, amount, open_.recipient, open_.ordinal, 0, address(0));
+        settleOnce(batch);
+        withdrawn += before - usdc.balanceOf(address(custody));
+        exits++;
+    }
+
+    /// @dev The end: nobody posted a mark, so what is not delivered is worth what the index, which
+    /// is missing too, makes of it; everybody claims.
+    function end() public {
+        vm.prank(aliceAddress); // who only watched
+        clearing.requestExit(alice, address(usdc), 1, aliceAddress);
+        vm.warp(block.timestamp + clearing.EXIT_DEADLINE() + 1);
+        clearing.startEscape(alice);
+        vm.warp(block.timestamp + clearing.PRICE_WINDOW() + 1);
+        clearing.fixMissing(instruments);
+        uint64 count = clearing.subaccountCount();
+        uint64[][] memory lists = new uint64[][](count);
+        for (uint256 i = 0; i < count; i++) {
+            lists[i] = instruments;
+        }
+        clearing.value(1, lists);
+        for (uint64 id = count; id > 0; id--) {
+            if (clearing.claimable(id, address(usdc)) == 0) continue;
+            address owner = ownerOf(id);
+            vm.prank(owner);
+            clearing.claim(id, address(usdc), owner);
+        }
     }
 
     /// @dev Pays one holder only: the others may wait for ever.

@@ -19,7 +19,7 @@ contract InvariantsTest is Test {
     }
 
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](12);
+        bytes4[] memory selectors = new bytes4[](14);
         selectors[0] = Handler.deposit.selector;
         selectors[1] = Handler.trade.selector;
         selectors[2] = Handler.withdraw.selector;
@@ -32,6 +32,8 @@ contract InvariantsTest is Test {
         selectors[9] = Handler.accrue.selector;
         selectors[10] = Handler.transfer.selector;
         selectors[11] = Handler.charge.selector;
+        selectors[12] = Handler.requestExit.selector;
+        selectors[13] = Handler.payExit.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), selectors);
     }
@@ -114,10 +116,15 @@ contract InvariantsTest is Test {
         handler.accrue(3);
         handler.trade(1, 0, 6, 9, 2);
         handler.payOff(0, 0);
+        uint256 exits = handler.exits();
+        handler.exitNow();
+        assertEq(exits + 1, handler.exits(), "exits");
         assertEq(trades + 3, handler.trades(), "trades");
         assertEq(payoffs + 1, handler.payoffs(), "payoffs");
         assertEq(quotes + 1, handler.quotes(), "quotes");
         assertTrue(handler.settled() > 3, "batches");
         invariant_books_balance_and_promises_hold();
+        handler.end();
+        assertEq(handler.heldTotal(), int256(handler.tokenBalance()), "all is paid out");
     }
 }

@@ -8,6 +8,7 @@ import {
     Modules,
     Terms
 } from "../src/interfaces/IClearing.sol";
+import {IExitsBase} from "../src/interfaces/IExits.sol";
 import {IOracle} from "../src/interfaces/IOracle.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {ClearingTest} from "./ClearingTest.sol";
@@ -17,6 +18,8 @@ interface IModule {
     function terms() external view returns (Terms memory);
     function SETTLER() external view returns (address);
     function PAYMENTS() external view returns (address);
+    function EXITS() external view returns (address);
+    function ESCAPES() external view returns (address);
 }
 
 contract ModulesTest is ClearingTest {
@@ -52,6 +55,34 @@ contract ModulesTest is ClearingTest {
         refusedAlone(settler, caller, withdrawal);
         refusedAlone(settler, caller, batchOf(0, 0, 0, 0));
         refusedAlone(IModule(address(clearing)).PAYMENTS(), caller, withdrawal);
+    }
+
+    /// @dev Each module is checked, not the first alone.
+    function test_every_module_is_checked(uint256 which) public {
+        Terms memory terms = IModule(address(clearing)).terms();
+        Terms memory other = IModule(address(clearing)).terms();
+        other.maxBatchAge--;
+        (Modules memory modules, Modules memory wrong) = (modulesOf(terms), modulesOf(other));
+        address module = which % 2 == 0 ? wrong.exits : wrong.escapes;
+        if (which % 2 == 0) modules.exits = module;
+        else modules.escapes = module;
+        vm.expectRevert(abi.encodeWithSelector(IClearingBase.WrongModule.selector, module));
+        vm.deployCode(
+            "Clearing.sol:Clearing", abi.encode(address(manager), treasury, terms, modules)
+        );
+    }
+
+    /// @dev Nobody has an account in their own storage, and they have not escaped there.
+    function test_exits_called_by_themselves_move_nothing(address caller) public {
+        IClearing exits = IClearing(IModule(address(clearing)).EXITS());
+        IClearing escapes = IClearing(IModule(address(clearing)).ESCAPES());
+        vm.assume(caller != address(0));
+        vm.prank(caller);
+        vm.expectRevert(IClearingBase.NotOwner.selector);
+        exits.requestExit(alice, address(usdc), 1, caller);
+        vm.prank(caller);
+        vm.expectRevert(IExitsBase.NotEscaped.selector);
+        escapes.value(1, new uint64[][](1));
     }
 
     function refusedAlone(address module, address caller, Batch memory batch) private {

@@ -10,6 +10,10 @@ from exchange.controls import NonceVoided as NonceVoided
 from exchange.controls import RiskPaused as RiskPaused
 from exchange.controls import SessionKeySet as SessionKeySet
 from exchange.controls import SheetFloorRaised as SheetFloorRaised
+from exchange.exits import EscapeStarted as EscapeStarted
+from exchange.exits import ExitEvent as ExitEvent
+from exchange.exits import ExitRequested as ExitRequested
+from exchange.exits import ExitServed as ExitServed
 from exchange.model import (
     HitCondition,
     Instrument,
@@ -413,8 +417,9 @@ class Withdrawn(Event, frozen=True, kw_only=True):
     subaccount_id: int
     amount: int
     recipient: str
-    nonce: int
+    nonce: int  # of a forced exit the ordinal of its request
     token: str = ""
+    exit_token: str = ""  # address, if the owner asked for it on chain and nobody signed
 
 
 class Transferred(Event, frozen=True, kw_only=True):
@@ -535,6 +540,7 @@ AnyEvent = (
     | MoveRefused
     | WithdrawalsHeld
     | ReversalEvent
+    | ExitEvent
     | DeliveryPriceFixed
     | InstrumentExpired
     | PositionExpired

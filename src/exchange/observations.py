@@ -105,6 +105,32 @@ class ForceSeen(Observation, frozen=True, kw_only=True):
     budget: int  # micro-USDC: what takers may get off in all, since the first proof ever
 
 
+class ExitSeen(Observation, frozen=True, kw_only=True):
+    """An owner asks for money that the venue must pay, in ledger units of a token."""
+
+    subaccount_id: int
+    ordinal: int
+    token: str  # address, of USDC too
+    amount: int
+    recipient: str
+    requested_s: int  # UTC second of the block
+
+
+class ExitServedSeen(Observation, frozen=True, kw_only=True):
+    """Somebody served a request on chain by proof, with `amount` or with nothing."""
+
+    subaccount_id: int
+    ordinal: int
+    token: str
+    amount: int
+
+
+class EscapeSeen(Observation, frozen=True, kw_only=True):
+    """Somebody ended the venue on chain."""
+
+    block: int
+
+
 AnyObservation = (
     SubaccountSeen
     | DepositSeen
@@ -117,6 +143,9 @@ AnyObservation = (
     | PauseSeen
     | BatchSeen
     | ForceSeen
+    | ExitSeen
+    | ExitServedSeen
+    | EscapeSeen
 )
 
 

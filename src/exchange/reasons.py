@@ -17,6 +17,7 @@ class RejectReason(StrEnum):
 
     BAD_SIGNATURE = "bad_signature"  # the signature is not the signer's over these terms
     NOT_CONFIGURED = "not_configured"  # the venue has no parameters yet
+    ESCAPED = "escaped"  # the venue has ended on chain: only exits from there are left
     STALE_VERSION = "stale_version"  # parameters or risk arrays older than those in force
     BAD_PARAMETERS = "bad_parameters"  # no venue can live with these parameters
     BAD_COLLATERAL = "bad_collateral"  # the terms of a token besides USDC cannot bind
@@ -79,6 +80,7 @@ class RejectReason(StrEnum):
     POST_ONLY_WOULD_TRADE = "post_only_would_trade"  # it would take liquidity
     FOK_NOT_FILLABLE = "fok_not_fillable"  # the book cannot fill it whole
     WITHDRAWALS_HELD = "withdrawals_held"  # journal and chain disagree on this subaccount
+    EXIT_OPEN = "exit_open"  # the owner's forced exit is served first
     INSUFFICIENT_CASH = "insufficient_cash"  # what leaves exceeds free cash or tokens
     BAD_RECIPIENT = "bad_recipient"  # whom the money would go to cannot be paid
     NOT_OFFERED = "not_offered"  # this venue is configured without it
@@ -113,6 +115,8 @@ class CancelReason(StrEnum):
     LEG_BAND = "leg_band"  # next in the combo's book is a price that the bands of its legs exclude
     TOO_MANY_FILLS = "too_many_fills"  # it traded with as many orders as one command may
     LIQUIDATION = "liquidation"
+    FORCED_EXIT = "forced_exit"  # its owner takes the money out by force
+    ESCAPE = "escape"  # the venue has ended
     PRICE_BAND = "price_band"  # the chain takes no fill at its price any more
     REVERTED = "subaccount_reverted"  # the chain lost the block that opened its subaccount
     REFUSED = "refused"  # the wait was over, but a new order like it would be refused

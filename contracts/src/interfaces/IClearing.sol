@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {MarksProof} from "../libraries/MarksLib.sol";
 import {ICustody, ILedger} from "./ICustody.sol";
+import {IExits} from "./IExits.sol";
 import {ILiquidations} from "./ILiquidations.sol";
 import {IHoldings} from "./IMargin.sol";
 import {IOracle} from "./IOracle.sol";
@@ -38,6 +39,8 @@ struct QuoteSheet {
 }
 
 /// @notice What an owner (never a session key) signs to take money out.
+/// @dev Without a signer it pays the open exit request whose ordinal is `nonce`: the owner asked
+/// for it on chain, token, recipient and all, so nobody signs.
 struct Withdrawal {
     uint64 subaccountId;
     address token;
@@ -209,6 +212,8 @@ struct Modules {
     address settler;
     address payments;
     address takeovers;
+    address exits;
+    address escapes;
 }
 
 /// @title What Clearing and its modules refuse and log
@@ -328,7 +333,7 @@ interface IClearingBase {
 
 /// @title Clearing: holds collateral, cash and positions, and believes only signatures
 /// @notice Subaccount 1 is the venue's fee account.
-interface IClearing is IClearingBase, ILedger, IHoldings {
+interface IClearing is IClearingBase, IExits, ILedger, IHoldings {
     // ---- owners
 
     /// @notice Opens the next subaccount; it belongs to the caller, for ever.

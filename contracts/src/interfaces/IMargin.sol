@@ -161,4 +161,7 @@ interface IMargin {
     function setParameters(MarginParameters calldata parameters) external;
 
     function parametersHash() external view returns (bytes32);
+
+    /// @notice Whose subaccounts it knows.
+    function CLEARING() external view returns (IHoldings);
 }

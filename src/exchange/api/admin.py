@@ -299,6 +299,8 @@ def _status(engine: EngineState) -> dict[str, object]:
         "batch_number": engine.batch_number,
         "confirmed_batch": engine.confirmed_batch,
         "withdrawals_held": engine.held,
+        "exits": engine.exits,
+        "escaped": engine.escaped,
     }
 
 

@@ -157,6 +157,7 @@ class Rejected(ExchangeError):
 REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.BAD_SIGNATURE: (13004, "invalid_credentials", "signature"),
     RejectReason.NOT_CONFIGURED: (13028, "temporarily_unavailable", ""),
+    RejectReason.ESCAPED: (11030, "other_reject", ""),
     RejectReason.STALE_VERSION: (11050, "bad_request", "version"),
     RejectReason.BAD_PARAMETERS: (11050, "bad_request", "configure"),
     RejectReason.BAD_COLLATERAL: (11050, "bad_request", "collaterals"),
@@ -223,6 +224,7 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.POST_ONLY_WOULD_TRADE: (11054, "post_only_reject", "post_only"),
     RejectReason.FOK_NOT_FILLABLE: (11030, "other_reject", "time_in_force"),
     RejectReason.WITHDRAWALS_HELD: (11030, "other_reject", ""),
+    RejectReason.EXIT_OPEN: (11030, "other_reject", ""),
     RejectReason.INSUFFICIENT_CASH: (10009, "not_enough_funds", "amount"),
     RejectReason.BAD_RECIPIENT: (11090, "invalid_addr", "address"),
     RejectReason.NOT_OFFERED: (11042, "permission_denied", ""),

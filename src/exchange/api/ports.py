@@ -389,6 +389,14 @@ class EngineState(Protocol):
         """Subaccounts that no money may leave."""
 
     @property
+    def exits(self) -> Sequence[object]:
+        """Forced exits that are not closed."""
+
+    @property
+    def escaped(self) -> bool:
+        """Whether the venue has ended."""
+
+    @property
     def confirmed_batch(self) -> int:
         """The batch that became final last."""
 

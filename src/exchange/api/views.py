@@ -115,8 +115,7 @@ class VenueView:
             ev.SubaccountOpened: self._access.on_subaccount,
             SubaccountReverted: self._access.on_reverted,
             ev.SessionKeySet: self._access.on_session_key,
-            ev.Deposited: self._on_cash,
-            DepositReverted: self._on_cash,
+            **dict.fromkeys((ev.Deposited, DepositReverted, ev.ExitServed), self._on_cash),
             ev.Withdrawn: self._on_withdrawn,
             ev.ProtectionSet: self._on_protection,
             ev.ProtectionTripped: self._on_tripped,
@@ -247,11 +246,12 @@ class VenueView:
         self.history.note_marks(self.marks)
         self._touched.marks = True
 
-    def _on_cash(self, event: ev.Deposited | DepositReverted) -> None:
+    def _on_cash(self, event: ev.Deposited | DepositReverted | ev.ExitServed) -> None:
         self._touched.subaccounts.add(event.subaccount_id)
 
     def _on_withdrawn(self, event: ev.Withdrawn) -> None:
-        self.withdrawals[event.subaccount_id, event.nonce] = PaidWithdrawal(
+        key = -event.nonce if event.exit_token else event.nonce  # a request's ordinal is no nonce
+        self.withdrawals[event.subaccount_id, key] = PaidWithdrawal(
             seq=self.seq,
             time_ns=self.time_ns,
             subaccount_id=event.subaccount_id,

@@ -27,6 +27,7 @@ from exchange.events import (
     AnyEvent,
     BatchCut,
     Deposited,
+    ExitServed,
     MarksUpdated,
     MoveRefused,
     OrderAmended,
@@ -191,7 +192,9 @@ class Replay:
         for event in entry.events:
             if isinstance(event, MoveRefused) and event.to_subaccount_id:
                 continue
-            if isinstance(event, Deposited | Withdrawn | DepositReverted | MoveRefused):
+            if isinstance(
+                event, Deposited | Withdrawn | DepositReverted | MoveRefused | ExitServed
+            ):
                 comes = isinstance(event, Deposited | MoveRefused)
                 amount = event.amount if comes else -event.amount
                 if event.token:

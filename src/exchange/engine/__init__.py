@@ -70,6 +70,7 @@ from exchange.engine import (
 )
 from exchange.engine.combo_trading import leg_prices
 from exchange.engine.consequences import follow_up
+from exchange.engine.exit_memory import ForcedExit
 from exchange.engine.invariants import check_venue
 from exchange.engine.previews import Preview, preview
 from exchange.engine.simulation import (
@@ -130,6 +131,8 @@ class Engine:
             follow_up(venue)
         if venue.parameters is None and not isinstance(command, Configure):
             venue.refuse(RejectReason.NOT_CONFIGURED, "the venue is starting; try again")
+        elif venue.exits.escaped and not isinstance(command, ObserveBlocks | RevertBlocks):
+            venue.refuse(RejectReason.ESCAPED, "the venue has ended; claim on chain")
         else:
             self._dispatch(command)
             follow_up(venue)
@@ -234,6 +237,16 @@ class Engine:
                 adjusting.adjust_risk(self._venue, command)
             case _:
                 assert_never(command)
+
+    @property
+    def exits(self) -> list[ForcedExit]:
+        """Forced exits that are not closed, the oldest first."""
+        return list(self._venue.exits.requests.values())
+
+    @property
+    def escaped(self) -> bool:
+        """Whether the venue has ended."""
+        return self._venue.exits.escaped
 
     @property
     def held(self) -> list[int]:

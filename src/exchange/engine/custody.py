@@ -17,6 +17,7 @@ from exchange.commands import (
 )
 from exchange.engine.chain_memory import Moved, Novated, Span, Undo
 from exchange.engine.controls import obey
+from exchange.engine.exits import exit_served, pay_exits, request_exit, start_escape
 from exchange.engine.forces import observe_force
 from exchange.engine.reverting import check_reopened
 from exchange.engine.state import Venue
@@ -29,6 +30,7 @@ from exchange.events import (
     RejectReason,
     SubaccountOpened,
 )
+from exchange.observations import EscapeSeen, ExitSeen, ExitServedSeen
 
 LOCAL_CHAIN_IDS = frozenset({1337, 31337})
 
@@ -49,6 +51,7 @@ def observe_blocks(venue: Venue, command: ObserveBlocks) -> None:
         return
     undos = tuple(_observe(venue, seen) for seen in command.observations)
     venue.chain.spans.append(Span(command.last_block, command.last_hash, undos))
+    pay_exits(venue)
     venue.emit(BlocksObserved(last_block=command.last_block))
 
 
@@ -76,6 +79,12 @@ def _observe(venue: Venue, seen: AnyObservation) -> Undo:
             venue.emit(
                 BatchConfirmed(number=seen.number, block=seen.block, transaction=seen.transaction)
             )
+        case ExitSeen():
+            request_exit(venue, seen)
+        case ExitServedSeen():
+            exit_served(venue, seen)
+        case EscapeSeen():
+            start_escape(venue, seen)
         case _:
             before = obey(venue, seen)
     return Undo(seen=seen, before=before, novated=novated, moves=moves)

@@ -23,6 +23,7 @@ from exchange.engine.armed import note_price
 from exchange.engine.booking import FILLS_MAX, cancel
 from exchange.engine.bump import inherit_bump
 from exchange.engine.combos import end_combos
+from exchange.engine.exits import pay_exits
 from exchange.engine.funding import accumulate, set_rates
 from exchange.engine.parameters import wrong_parameters
 from exchange.engine.phases import status_now, watch_index, watch_marks
@@ -220,6 +221,7 @@ def update_marks(venue: Venue, command: UpdateMarks, state_hash: Callable[[], by
         mark_price = venue.marks.mark_price(instrument_id)
         note_price(venue, PriceSource.MARK, instrument_id, mark_price)
     watch_marks(venue, command.instrument_ids)
+    pay_exits(venue)
 
 
 def _covers_positions(venue: Venue, command: UpdateMarks) -> bool:

@@ -16,10 +16,12 @@ from exchange.engine.booking import cancel
 from exchange.engine.chain_memory import Undo
 from exchange.engine.checks import Refusal
 from exchange.engine.controls import take_back as take_back_control
+from exchange.engine.exits import revert_exit
 from exchange.engine.forces import revoke_force
 from exchange.engine.state import Subaccount, Venue
 from exchange.engine.treasury import take_back
 from exchange.events import CancelReason, RejectReason, WithdrawalsHeld
+from exchange.observations import EscapeSeen, ExitSeen, ExitServedSeen
 from exchange.reversals import (
     BatchReverted,
     BlocksReverted,
@@ -78,6 +80,10 @@ def _undo(venue: Venue, undo: Undo) -> None:
             venue.batches.novated |= {(trade, maker): at for trade, maker, at in undo.novated}
             venue.batches.moves |= dict(undo.moves)
             venue.emit(BatchReverted(number=seen.number))
+        case ExitSeen() | ExitServedSeen():
+            revert_exit(venue, seen)
+        case EscapeSeen():
+            venue.exits.escaped = False
         case _:
             take_back_control(venue, seen, undo.before)
 

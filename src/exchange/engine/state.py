@@ -13,6 +13,7 @@ import msgspec
 
 from exchange.commands import Configure
 from exchange.engine.chain_memory import ChainMemory, Move, Moved, Novated
+from exchange.engine.exit_memory import Exits
 from exchange.engine.liquidated import Force, Liquidation, Loss
 from exchange.events import AnyEvent, Refused, RejectReason
 from exchange.fixed import RATIO_SCALE
@@ -418,7 +419,7 @@ class Venue:
         # What proofs on chain allow, by subaccount_id; losses that are being shared, oldest first.
         self.forces, self.losses = dict[int, Force](), list[Loss]()
         self.fundings: dict[int, Funding] = {}  # by perpetual
-        self.batches = Batches()
+        self.batches, self.exits = Batches(), Exits()
         self.protection = Protection()
         self.triggers, self.links, self.bump = TriggerBook(), LinkTable(), SpeedBump()
         self.ready: list[int] = []  # orders whose wait is over, until their instrument is live
@@ -550,6 +551,7 @@ class Venue:
                 [self.liquidations[key] for key in sorted(self.liquidations)],
                 [(key, self.forces[key]) for key in sorted(self.forces)],
                 self.losses,
+                self.exits.state(),
             )
         )
 

@@ -20,11 +20,16 @@ Terms = WithdrawalTerms | TransferTerms
 
 def deposit(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> None:
     """Credit what the chain received; no token is cash."""
+    credit(venue, subaccount, token, amount)
+    venue.emit(Deposited(subaccount_id=subaccount.subaccount_id, amount=amount, token=token))
+
+
+def credit(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> None:
+    """Credit what the chain has after all; no token is cash."""
     if token:
         _credit(venue, subaccount, token, amount)
     else:
         subaccount.account.add_cash(amount)
-    venue.emit(Deposited(subaccount_id=subaccount.subaccount_id, amount=amount, token=token))
 
 
 def give_back(venue: Venue, move: Move) -> int:
@@ -33,15 +38,12 @@ def give_back(venue: Venue, move: Move) -> int:
     if move.to_subaccount_id:
         receiver = venue.subaccounts[move.to_subaccount_id]
         missing = take_back(venue, receiver, move.token, move.amount)
-    if move.token:
-        _credit(venue, sender, move.token, move.amount)
-    else:
-        sender.account.add_cash(move.amount)
+    credit(venue, sender, move.token, move.amount)
     return missing
 
 
 def take_back(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> int:
-    """Debit a deposit that never was; what of a token is not there any more."""
+    """Debit what the chain has not, any more or ever; what of a token is not there."""
     if not token:
         subaccount.account.add_cash(-amount)
         return 0
@@ -67,7 +69,12 @@ def move_money(venue: Venue, command: Withdraw | TransferFunds) -> None:
     if refusal is not None:
         venue.refuse(*refusal, subaccount_id=terms.subaccount_id, nonce=terms.nonce)
         return
-    token = _take(venue, terms)
+    assert venue.parameters is not None
+    token = "" if terms.token == venue.parameters.collateral else terms.token
+    subaccount = venue.subaccounts[terms.subaccount_id]
+    subaccount.used_nonces.add(terms.nonce)
+    venue.batches.pending += 1
+    take(venue, subaccount, token, terms.amount)
     to = terms.to_subaccount_id if isinstance(terms, TransferTerms) else 0
     venue.batches.moves[venue.seq] = Move(
         batch=venue.batches.number + 1,
@@ -147,23 +154,50 @@ def asset_of(venue: Venue, token: str) -> Collateral | None:
     return next((one for one in venue.parameters.collaterals if one.token == token), None)
 
 
-def _take(venue: Venue, terms: Terms) -> str:
-    """Debit what the checks allowed; returns the token, none for cash."""
-    assert venue.parameters is not None
-    subaccount = venue.subaccounts[terms.subaccount_id]
-    subaccount.used_nonces.add(terms.nonce)
-    venue.batches.pending += 1
-    if terms.token == venue.parameters.collateral:
-        subaccount.account.add_cash(-terms.amount)
-        return ""
-    key = (terms.token, terms.subaccount_id)
+def take(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> None:
+    """Debit what is there; no token is cash. Idle tokens first."""
+    if not token:
+        subaccount.account.add_cash(-amount)
+        return
+    key = (token, subaccount.subaccount_id)
     idle = venue.treasury.idle.get(key, 0)
-    _set_idle(venue, key, max(0, idle - terms.amount))
-    asset = asset_of(venue, terms.token)
-    if asset is not None and terms.amount > idle:
-        _count(venue, subaccount, asset, idle - terms.amount)
+    _set_idle(venue, key, max(0, idle - amount))
+    asset = asset_of(venue, token)
+    if asset is not None and amount > idle:
+        _count(venue, subaccount, asset, idle - amount)
         fill_room(venue)
-    return terms.token
+
+
+def held(venue: Venue, subaccount: Subaccount, token: str) -> int:
+    """Units of a token, idle or not; no token is cash, of which there is never less than none."""
+    if not token:
+        return max(0, subaccount.cash)
+    asset = asset_of(venue, token)
+    idle = venue.treasury.idle.get((token, subaccount.subaccount_id), 0)
+    return idle + (subaccount.account.collateral.get(asset.asset_id, 0) if asset else 0)
+
+
+def leavable(venue: Venue, subaccount: Subaccount, token: str, wanted: int) -> int:
+    """As much of `wanted` as may leave now; 0 while that cannot be said.
+
+    Complexity: O(log wanted) margins of a token, one of cash.
+    """
+    number = subaccount.subaccount_id
+    if number in venue.treasury.held or venue.losses or check_not_liquidated(venue, number):
+        return 0
+    if _check_valued(venue, subaccount):
+        return 0
+    account = subaccount.account
+    if not token:
+        return max(0, min(wanted, account.cash, account.initial_excess()))
+    low, high = 0, min(wanted, held(venue, subaccount, token))
+    while low < high:  # the more leaves the less is left
+        middle = (low + high + 1) >> 1
+        if _check_tokens(venue, subaccount, token, middle) is None:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _credit(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> None:
@@ -217,17 +251,19 @@ def _check_terms(venue: Venue, terms: Terms) -> Refusal | None:
     if terms.amount <= 0:
         return RejectReason.QUANTITY_NOT_POSITIVE, "the amount must be above zero"
     return (
-        _check_held(venue, terms)
+        _check_held(venue, terms.subaccount_id)
         or _check_valued(venue, subaccount)
         or _check_free(venue, subaccount, terms)
     )
 
 
-def _check_held(venue: Venue, terms: Terms) -> Refusal | None:
-    if terms.subaccount_id in venue.treasury.held:
+def _check_held(venue: Venue, subaccount_id: int) -> Refusal | None:
+    if subaccount_id in venue.treasury.held:
         return RejectReason.WITHDRAWALS_HELD, "journal and chain disagree; the venue looks at it"
     if venue.losses:
         return RejectReason.WITHDRAWALS_HELD, "a loss is being shared; try again"
+    if subaccount_id in venue.exits.requests:
+        return RejectReason.EXIT_OPEN, "a forced exit is open; it is served first"
     return None
 
 
@@ -263,21 +299,26 @@ def _check_free(venue: Venue, subaccount: Subaccount, terms: Terms) -> Refusal |
             text = format_decimal(max(0, free), CASH_SCALE)
             return RejectReason.INSUFFICIENT_CASH, f"at most {text} USDC can leave now"
         return None
-    asset = asset_of(venue, terms.token)
-    idle = venue.treasury.idle.get((terms.token, terms.subaccount_id), 0)
-    held = idle + (account.collateral.get(asset.asset_id, 0) if asset else 0)
-    if terms.amount > held:
-        text = format_decimal(held, ASSET_SCALE)
-        return RejectReason.INSUFFICIENT_CASH, f"{text} of token {terms.token} are held"
+    return _check_tokens(venue, subaccount, terms.token, terms.amount)
+
+
+def _check_tokens(venue: Venue, subaccount: Subaccount, token: str, amount: int) -> Refusal | None:
+    account = subaccount.account
+    asset = asset_of(venue, token)
+    idle = venue.treasury.idle.get((token, subaccount.subaccount_id), 0)
+    all_ = held(venue, subaccount, token)
+    if amount > all_:
+        text = format_decimal(all_, ASSET_SCALE)
+        return RejectReason.INSUFFICIENT_CASH, f"{text} of token {token} are held"
     if _is_idle(subaccount):
         return None
     if account.maintenance_excess() < 0:  # before a sweep sees it, whatever counts nothing
         return RejectReason.INSUFFICIENT_CASH, "nothing can leave below maintenance margin"
-    if asset is None or terms.amount <= idle:
+    if asset is None or amount <= idle:
         return None
-    account.add_collateral(asset.asset_id, idle - terms.amount)
+    account.add_collateral(asset.asset_id, idle - amount)
     short = -account.initial_excess()
-    account.add_collateral(asset.asset_id, terms.amount - idle)
+    account.add_collateral(asset.asset_id, amount - idle)
     if short > 0:
         text = format_decimal(short, CASH_SCALE)
         return RejectReason.INSUFFICIENT_CASH, f"initial margin would be short of {text} USDC"

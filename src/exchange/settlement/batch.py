@@ -47,6 +47,7 @@ from exchange.model import (
     seq_and_place,
     sheet_orders,
 )
+from exchange.settlement.exit_items import exit_terms
 from exchange.settlement.marks_proof import MARKS_TYPE, MarksLookup, MarksProof, prove_marks
 from exchange.settlement.novation import Novations, amended, check_novation, house_order
 from exchange.settlement.packed import Fill, SignedOrder, pack_fills, pack_orders, pack_tails
@@ -286,7 +287,7 @@ class BatchBuilder:
         self._seq = tip.last_seq
         self._trades: list[tuple[Entry, Traded]] = []
         self._payoffs: list[tuple[Entry, PositionExpired]] = []
-        self._withdrawals: list[Entry] = []
+        self._withdrawals: list[tuple[Entry, Withdrawn | Transferred]] = []
         self._interests: list[tuple[Entry, InterestPaid]] = []
         self._takeovers: list[Takeover] = []
         self._dues: list[Due] = []
@@ -329,7 +330,7 @@ class BatchBuilder:
             case PositionExpired():
                 self._payoffs.append((entry, event))
             case Withdrawn() | Transferred():
-                self._withdrawals.append(entry)
+                self._withdrawals.append((entry, event))
             case InterestPaid():
                 self._interests.append((entry, event))
             case PortfolioTransferred():
@@ -411,8 +412,8 @@ class BatchBuilder:
     def _moves(self, first_seq: int) -> tuple[Withdrawal, ...]:
         """Withdrawals and transfers but for those that the chain refused."""
         return tuple(
-            _withdrawal(at, first_seq)
-            for at in self._withdrawals
+            _withdrawal(at, event, first_seq)
+            for at, event in self._withdrawals
             if RefusedMove(seq=at.seq).key not in self._novations
         )
 
@@ -515,15 +516,14 @@ def _funding(entry: Entry, event: FundingAccrued) -> Funding:
     )
 
 
-def _withdrawal(entry: Entry, first_seq: int) -> Withdrawal:
+def _withdrawal(entry: Entry, event: Withdrawn | Transferred, first_seq: int) -> Withdrawal:
     command = entry.command
+    time = to_seconds_down(entry.time_ns)
+    at = entry.seq - first_seq
+    if isinstance(event, Withdrawn) and event.exit_token:
+        return Withdrawal(seq_offset=at, time=time, terms=exit_terms(event), signature=b"")
     assert isinstance(command, WithdrawCommand | TransferFunds), f"seq {entry.seq} is not signed"
-    return Withdrawal(
-        seq_offset=entry.seq - first_seq,
-        time=to_seconds_down(entry.time_ns),
-        terms=command.terms,
-        signature=command.signature,
-    )
+    return Withdrawal(seq_offset=at, time=time, terms=command.terms, signature=command.signature)
 
 
 def through(batch: Batch, seq_offset: int) -> Batch:

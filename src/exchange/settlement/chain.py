@@ -48,6 +48,7 @@ from exchange.settlement.errors import (
     Reverted,
     WrongChain,
 )
+from exchange.settlement.exit_items import EXIT_OBSERVERS
 from exchange.settlement.holdings import Held
 
 LOCAL_CHAIN_ID: Final = 31_337
@@ -565,6 +566,7 @@ _OBSERVERS: Final[dict[str, Callable[[EventData], AnyObservation]]] = {
         contracts=data["args"]["contracts"],
         budget=data["args"]["budget"],
     ),
+    **EXIT_OBSERVERS,
 }
 
 

@@ -24,6 +24,8 @@ _ROOTS: Final = {
     "Payments": "src/Payments.sol",
     "Takeovers": "src/Takeovers.sol",
     "Liquidations": "src/Liquidations.sol",
+    "Exits": "src/Exits.sol",
+    "Escapes": "src/Escapes.sol",
     "Custody": "src/Custody.sol",
     "Oracle": "src/Oracle.sol",
     "Margin": "src/Margin.sol",

@@ -18,7 +18,7 @@ from exchange.signing import address_of
 
 RELAYER_ROLE: Final = 1
 # In the order of `Modules` in IClearing.sol.
-CLEARING_MODULES: Final = ("Settler", "Payments", "Takeovers")
+CLEARING_MODULES: Final = ("Settler", "Payments", "Takeovers", "Exits", "Escapes")
 # Collateral of local chains: short name, name and decimals.
 _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))
 _ROOT_AGE_MAX_S: Final = 15 * 60
@@ -77,6 +77,7 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
             for coin, name, decimals in _MOCK_TOKENS
         },
     )
+    node.transact(key, clearing, encode_call("setMargin", ("address",), (deployment.margin,)))
     for token in deployment.tokens.values():
         _list_token(node, key, deployment.custody, token)
     return deployment

@@ -12,6 +12,7 @@ from exchange.events import (
     AnyEvent,
     DeliveryPriceFixed,
     Deposited,
+    ExitServed,
     FillNovated,
     FundingAccrued,
     InsuranceUsed,
@@ -75,7 +76,7 @@ class Holdings:
         self.withdrawn = 0
 
     def apply_custody(self, event: AnyEvent) -> None:
-        """Fold what the chain did first, and what it took back: subaccounts and deposits."""
+        """Fold what the chain did first, and what it took back: deposits, exits that it served."""
         match event:
             case SubaccountOpened():
                 self.cash.setdefault(event.subaccount_id, 0)
@@ -93,6 +94,8 @@ class Holdings:
                 self.deposited -= event.amount
             case MoveRefused():  # the chain never sees the move
                 self.refused.add((event.subaccount_id, event.nonce))
+            case ExitServed():
+                self._move(event)
             case FillNovated():  # the chain settles the trade later, and then like this
                 self.novated.add((event.trade_id, event.maker))
             case _:
@@ -113,18 +116,19 @@ class Holdings:
                 self._pay(event.subaccount_id, -event.amount)
                 self._pay(FEE_SUBACCOUNT_ID, event.amount)
             case Withdrawn() | Transferred():
-                if (event.subaccount_id, event.nonce) not in self.refused:
+                forced = isinstance(event, Withdrawn) and event.exit_token
+                if forced or (event.subaccount_id, event.nonce) not in self.refused:
                     self._move(event)
             case PortfolioTransferred() | InsuranceUsed() | LossSocialised():
                 self._apply_liquidation(event)
             case _:
                 pass
 
-    def _move(self, event: Withdrawn | Transferred) -> None:
+    def _move(self, event: Withdrawn | Transferred | ExitServed) -> None:
         match event:
-            case Withdrawn() if event.token:
+            case Withdrawn() | ExitServed() if event.token:
                 self._keep(event.subaccount_id, event.token, -event.amount)
-            case Withdrawn():
+            case Withdrawn() | ExitServed():
                 self._pay(event.subaccount_id, -event.amount)
                 self.withdrawn += event.amount
             case Transferred() if event.token:

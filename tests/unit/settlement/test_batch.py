@@ -14,13 +14,28 @@ from exchange.commands import (
     AmendOrder,
     CutBatch,
     ListCombo,
+    ObserveBlocks,
     PlaceOrder,
     TransferFunds,
 )
-from exchange.events import ComboListed, InterestAccrued, InterestPaid, Transferred
+from exchange.events import (
+    ComboListed,
+    InterestAccrued,
+    InterestPaid,
+    Transferred,
+    Withdrawn,
+)
 from exchange.fixed import CASH_SCALE
 from exchange.journal import EntryEncoder
-from exchange.model import Leg, Legs, Side, TransferTerms, combo_seq, seq_and_place
+from exchange.model import (
+    Leg,
+    Legs,
+    Side,
+    TransferTerms,
+    WithdrawalTerms,
+    combo_seq,
+    seq_and_place,
+)
 from exchange.settlement.batch import (
     BATCH_TYPE,
     SETTLE_SELECTOR,
@@ -123,6 +138,31 @@ def test_withdrawals_and_payoffs_carry_their_seq(script: Script) -> None:
     price = 101_000 * CASH_SCALE
     expected = Delivery(underlying_id=1, expiry=script.expiry, price=price)
     assert batch.deliveries == (expected,)
+
+
+def test_a_forced_exit_is_paid_without_a_signature(script: Script) -> None:
+    """The owner's request on chain stands for it: no signer, and its ordinal for the nonce."""
+    script.withdraw(script.maker, CASH_SCALE)
+    paid = Withdrawn(
+        subaccount_id=3, amount=7, recipient=script.taker.address, nonce=4, exit_token=script.token
+    )
+    seen = ObserveBlocks(first_block=1, last_block=1, last_hash="", observations=())
+    script.add(seen, paid)
+    script.cut()
+    [batch] = build(script)
+    forced = batch.withdrawals[1]
+    assert (forced.seq_offset, forced.signature) == (1, b"")
+    nobody = "0x" + "0" * 40
+    assert forced.terms == WithdrawalTerms(
+        subaccount_id=3,
+        token=script.token,
+        amount=7,
+        recipient=script.taker.address,
+        nonce=4,
+        deadline=0,
+        signer=nobody,
+    )
+    assert batch.time_s == script.time_ns // 10**9
 
 
 def test_resuming_at_a_tip_gives_the_same_batches(script: Script) -> None:

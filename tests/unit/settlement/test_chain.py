@@ -91,6 +91,29 @@ CLEARING_ABI = [
         "NonceFloorRaised",
         [("uint64", "subaccountId", True), ("uint64", "floor", False), ("uint64", "at", False)],
     ),
+    item(
+        "event",
+        "ExitRequested",
+        [
+            ("uint64", "subaccountId", True),
+            ("uint64", "ordinal", False),
+            ("address", "token", False),
+            ("uint256", "amount", False),
+            ("address", "recipient", False),
+            ("uint64", "requestedAt", False),
+        ],
+    ),
+    item(
+        "event",
+        "ExitServed",
+        [
+            ("uint64", "subaccountId", True),
+            ("uint64", "ordinal", False),
+            ("address", "token", False),
+            ("uint256", "amount", False),
+        ],
+    ),
+    item("event", "EscapeStarted", [("uint64", "subaccountId", True)]),
 ]
 ORACLE_ABI = [
     item("function", "deliveryPrice", [("uint32", "u", False), ("uint64", "e", False)], "uint64"),

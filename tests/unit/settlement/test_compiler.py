@@ -46,7 +46,8 @@ def project(tmp_path: Path) -> Path:
     (contracts / "src/libraries/A.sol").write_text('import "../Oracle.sol";')
     (contracts / "src/libraries/B.sol").write_text("// no imports")
     (contracts / "src/Oracle.sol").write_text("// nothing")
-    for name in ("Custody", "Margin", "Payments", "Takeovers", "Liquidations", "Settler"):
+    modules = ("Settler", "Payments", "Takeovers", "Exits", "Escapes")
+    for name in ("Custody", "Margin", "Liquidations", *modules):
         (contracts / f"src/{name}.sol").write_text("// nothing")
     (contracts / "src/mocks/MockUSDC.sol").write_text("// nothing")
     (contracts / "src/mocks/MockToken.sol").write_text("// nothing")

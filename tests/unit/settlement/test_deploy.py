@@ -10,20 +10,24 @@ from exchange.settlement import deploy as module
 from exchange.settlement.batch import SETTLE_SELECTOR
 from exchange.settlement.chain import Receipt
 from exchange.settlement.compiler import Artifact
-from exchange.settlement.deploy import RELAYER_ROLE, REPOSITORY, DeployOptions, deploy
+from exchange.settlement.deploy import (
+    CLEARING_MODULES,
+    RELAYER_ROLE,
+    REPOSITORY,
+    DeployOptions,
+    deploy,
+)
 from exchange.settlement.errors import ChainError
 from exchange.signing import address_of
 
-CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 12)]
+CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 30)]
 TERMS = "(address,address,uint64,uint64)"
 ARGUMENTS = {
     "MockUSDC": [],
     "Oracle": ["address[]", "uint256"],
     "AccessManager": ["address"],
-    "Settler": [TERMS],
-    "Payments": [TERMS],
-    "Takeovers": [TERMS],
-    "Clearing": ["address", "address", TERMS, "(address,address,address)"],
+    **{name: [TERMS] for name in CLEARING_MODULES},
+    "Clearing": ["address", "address", TERMS, f"({','.join(['address'] * len(CLEARING_MODULES))})"],
     "Margin": ["address", "address", "address", "uint64"],
     "Liquidations": ["address", "address"],
     "MockToken": ["string", "string", "uint8"],
@@ -91,35 +95,48 @@ def constructor(name: str, data: bytes) -> tuple[Any, ...]:
     return decode(ARGUMENTS[name], data[len(name) :])
 
 
+def created(name: str) -> list[tuple[str, tuple[Any, ...]]]:
+    """Address and arguments of each contract of this name."""
+    code = [data for to, data in FakeNode.sent if to is None]
+    return [
+        (address, constructor(name, data))
+        for address, data in zip(CREATED, code, strict=False)
+        if data.startswith(name.encode())
+    ]
+
+
+def calls(to: str, types: list[str]) -> list[tuple[Any, ...]]:
+    """Arguments of each call to a contract."""
+    return [decode(types, data[4:]) for receiver, data in FakeNode.sent if receiver == to]
+
+
 def test_contracts_are_created_and_wired() -> None:
     """Each constructor gets the addresses before it, and signers ascend."""
     found = deploy("http://node", OPTIONS, ARTIFACTS)
-    usdc, oracle, manager, *modules, clearing, margin, liquidations, weth, wbtc = CREATED
+    [(usdc, _)], [(oracle, signed_by)] = created("MockUSDC"), created("Oracle")
+    [(manager, administered_by)] = created("AccessManager")
     assert (found.usdc, found.oracle, found.access_manager) == (usdc, oracle, manager)
-    assert (found.clearing, found.tokens) == (clearing, {"WETH": weth, "WBTC": wbtc})
     assert (found.chain_id, found.block, found.genesis_hash) == (31_337, 42, "0x" + "0" * 64)
-    assert (found.margin, found.liquidations) == (margin, liquidations)
-    data = [data for _, data in FakeNode.sent]
-    assert constructor("Margin", data[9]) == (manager, clearing, oracle, 900)
-    assert constructor("Liquidations", data[10]) == (margin, clearing)
-    assert decode(["address", "uint64"], data[11][4:]) == (liquidations, 1)
-    signers, threshold = constructor("Oracle", data[1])
+    signers, threshold = signed_by
     assert list(signers) == sorted(address.lower() for address in OPTIONS.oracle_signers)
     assert threshold == 2
-    assert constructor("AccessManager", data[2]) == (address_of(DEPLOYER_KEY).lower(),)
+    assert administered_by == (address_of(DEPLOYER_KEY).lower(),)
+    [(clearing, built_with)] = created("Clearing")
     terms = (usdc, oracle, 7, 8)
-    for place, name in enumerate(("Settler", "Payments", "Takeovers"), 3):
-        assert constructor(name, data[place]) == (terms,)
-    expected = (manager, OPTIONS.treasury, terms, tuple(modules))
-    assert constructor("Clearing", data[6]) == expected
+    modules = tuple(address for name in CLEARING_MODULES for address, _ in created(name))
+    assert built_with == (manager, OPTIONS.treasury, terms, modules)
+    assert all(created(name)[0][1] == (terms,) for name in CLEARING_MODULES)
+    assert created("Margin") == [(found.margin, (manager, clearing, oracle, 900))]
+    assert found.clearing == clearing
+    assert created("Liquidations") == [(found.liquidations, (found.margin, clearing))]
+    assert calls(clearing, ["address"]) == [(found.liquidations,), (found.margin,)]
 
 
 def test_only_the_relayer_may_settle() -> None:
     """settle's selector gets the role, the relayer gets the role at once."""
-    deploy("http://node", OPTIONS, ARTIFACTS)
-    (target, role), (same, grant) = FakeNode.sent[7:9]
-    assert target == same == CREATED[2]
-    expected = (CREATED[6], (SETTLE_SELECTOR,), RELAYER_ROLE)
+    found = deploy("http://node", OPTIONS, ARTIFACTS)
+    role, grant = (data for to, data in FakeNode.sent if to == found.access_manager)
+    expected = (found.clearing, (SETTLE_SELECTOR,), RELAYER_ROLE)
     assert decode(["address", "bytes4[]", "uint64"], role[4:]) == expected
     expected = (RELAYER_ROLE, OPTIONS.relayer.lower(), 0)
     assert decode(["uint64", "address", "uint32"], grant[4:]) == expected
@@ -128,16 +145,15 @@ def test_only_the_relayer_may_settle() -> None:
 def test_tokens_are_made_and_listed() -> None:
     """With their decimals, and without caps."""
     found = deploy("http://node", OPTIONS, ARTIFACTS)
-    made = [constructor("MockToken", data) for _, data in FakeNode.sent[12:14]]
-    assert made == [("Wrapped Ether", "WETH", 18), ("Wrapped BTC", "WBTC", 8)]
-    listings = FakeNode.sent[14:]
-    assert [to for to, _ in listings] == [found.custody] * 2
+    made = created("MockToken")
+    assert [words for _, words in made] == [
+        ("Wrapped Ether", "WETH", 18),
+        ("Wrapped BTC", "WBTC", 8),
+    ]
+    assert found.tokens == {"WETH": made[0][0], "WBTC": made[1][0]}
     rules = (True, 2**80 - 1, 2**80 - 1, 2**80 - 1)
-    assert [
-        decode(["address", "(bool,uint80,uint80,uint80)"], data[4:]) for _, data in listings
-    ] == [
-        (CREATED[9], rules),
-        (CREATED[10], rules),
+    assert calls(found.custody, ["address", "(bool,uint80,uint80,uint80)"]) == [
+        (address, rules) for address, _ in made
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from tests.settlement_world import PRICE, Script
 
 from exchange.commands import DepositSeen, ObserveBlocks, RevertBlocks, SubaccountSeen
-from exchange.events import InterestPaid, Transferred, Withdrawn
+from exchange.events import ExitServed, InterestPaid, Transferred, Withdrawn
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.reversals import DepositReverted
@@ -61,6 +61,17 @@ def test_a_withdrawal_leaves(script: Script) -> None:
     holdings = fold(script)
     assert holdings.cash[3] == 10_000 * CASH_SCALE - 7 * CASH_SCALE
     assert holdings.withdrawn == 7 * CASH_SCALE
+
+
+def test_what_the_chain_served_left_with_its_block(script: Script) -> None:
+    """As deposits come: no batch carries it."""
+    seen = ObserveBlocks(first_block=2, last_block=2, last_hash="", observations=())
+    script.add(seen, ExitServed(subaccount_id=2, ordinal=1, amount=7))
+    script.add(seen, ExitServed(subaccount_id=2, ordinal=2, amount=3, token="0xa"))
+    holdings = fold(script, settled_seq=0)
+    assert holdings.cash[2] == 10_000 * CASH_SCALE - 7
+    assert holdings.withdrawn == 7
+    assert holdings.tokens == {(2, "0xa"): -3}
 
 
 def test_tokens_are_no_cash(script: Script) -> None:
