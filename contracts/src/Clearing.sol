@@ -8,23 +8,26 @@ import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol
 import {Accounts} from "./Accounts.sol";
 import {Custody} from "./Custody.sol";
 import {ExitViews} from "./ExitViews.sol";
+import {ReleaseViews} from "./ReleaseViews.sol";
 import {Storage} from "./Storage.sol";
 import {Batch, IClearing, Modules, PriceBands, Terms} from "./interfaces/IClearing.sol";
 import {IExits} from "./interfaces/IExits.sol";
 import {ILiquidations} from "./interfaces/ILiquidations.sol";
 import {IMargin, MarginProof} from "./interfaces/IMargin.sol";
+import {IReleases, Queued} from "./interfaces/IReleases.sol";
 import {BandLib} from "./libraries/BandLib.sol";
 import {MarksProof} from "./libraries/MarksLib.sol";
 
 /// @title Clearing: the ledger and its doors
 /// @dev A door decides who may enter; the work behind it is a module's, whose code runs in this
 /// contract's storage. Nobody can exchange a module.
-contract Clearing is Accounts, ExitViews, AccessManaged, ReentrancyGuard {
+contract Clearing is Accounts, ExitViews, ReleaseViews, AccessManaged, ReentrancyGuard {
     address public immutable SETTLER;
     address public immutable PAYMENTS;
     address public immutable TAKEOVERS;
     address public immutable EXITS;
     address public immutable ESCAPES;
+    address public immutable RELEASES;
 
     constructor(address authority, address treasury, Terms memory terms_, Modules memory modules)
         Storage(terms_)
@@ -36,6 +39,7 @@ contract Clearing is Accounts, ExitViews, AccessManaged, ReentrancyGuard {
         TAKEOVERS = _sameTerms(modules.takeovers);
         EXITS = _sameTerms(modules.exits);
         ESCAPES = _sameTerms(modules.escapes);
+        RELEASES = _sameTerms(modules.releases);
     }
 
     /// @inheritdoc IClearing
@@ -81,6 +85,33 @@ contract Clearing is Accounts, ExitViews, AccessManaged, ReentrancyGuard {
         if (!BandLib.withinBounds(bands)) revert BandsOutOfBounds();
         _priceBands = bands;
         emit PriceBandsSet(bands);
+    }
+
+    // ---- withdrawals
+
+    /// @inheritdoc IReleases
+    function release(Queued calldata, MarginProof calldata) external nonReentrant {
+        _run(RELEASES);
+    }
+
+    /// @inheritdoc IReleases
+    function takeBack(Queued calldata) external nonReentrant {
+        _run(RELEASES);
+    }
+
+    /// @inheritdoc IReleases
+    function halt(uint64, MarginProof calldata) external nonReentrant {
+        _run(RELEASES);
+    }
+
+    /// @inheritdoc IReleases
+    function liftHalt(uint64, MarginProof calldata) external nonReentrant {
+        _run(RELEASES);
+    }
+
+    /// @inheritdoc IReleases
+    function setWithdrawalDelay(uint64) external restricted {
+        _run(RELEASES);
     }
 
     // ---- exits

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {Debts} from "./Debts.sol";
+import {Queues} from "./Queues.sol";
 import {Requests} from "./Requests.sol";
 import {Storage} from "./Storage.sol";
 import {Batch, Terms, Withdraw, Withdrawal} from "./interfaces/IClearing.sol";
 import {ICustody} from "./interfaces/ICustody.sol";
+import {Queued} from "./interfaces/IReleases.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderStateLib} from "./libraries/OrderStateLib.sol";
@@ -12,9 +19,14 @@ import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 /// @title Payments: what owners signed to move out, or to another subaccount
 /// @dev A module of Clearing. Called by itself it moves nothing: nobody has anything in its own
 /// storage.
-contract Payments is Requests {
+contract Payments is Requests, Queues, Debts {
     using DelayedLib for Delayed;
     using OrderLib for Withdrawal;
+    using SafeCast for int256;
+    using SafeCast for uint256;
+
+    /// @dev What a contract may use to say whether it signed.
+    uint256 private constant SIGNATURE_GAS = 100_000;
 
     constructor(Terms memory terms_) Storage(terms_) {}
 
@@ -25,26 +37,35 @@ contract Payments is Requests {
     /// counts as used. External calls last.
     function settle(Batch calldata batch) external {
         Withdraw[] calldata list = batch.withdrawals;
+        bool[] memory leaves = new bool[](list.length); // now
         for (uint256 i = 0; i < list.length; i++) {
             Withdrawal calldata w = list[i].withdrawal;
-            if (w.signer == address(0)) {
+            bool requested = w.signer == address(0);
+            if (requested) {
                 _payRequest(list[i]);
-            } else {
-                _check(list[i]);
+            } else if (_check(list[i])) {
                 _useNonce(w);
+            } else {
+                _giveBack(w);
+                continue;
             }
             _move(w, list[i].toSubaccountId);
+            if (list[i].toSubaccountId != 0) continue;
+            leaves[i] = _withdrawalDelay == 0;
+            if (leaves[i]) continue;
+            _enqueue(Queued(w.subaccountId, w.token, w.amount, w.recipient, w.nonce, requested));
         }
         ICustody custody = _custody();
         for (uint256 i = 0; i < list.length; i++) {
-            if (list[i].toSubaccountId != 0) continue;
             Withdrawal calldata w = list[i].withdrawal;
             // What cannot be paid now waits in Custody: nobody's refusal stops the venue.
-            custody.pay(w.token, w.recipient, w.amount);
+            if (leaves[i]) custody.pay(w.token, w.recipient, w.amount);
         }
     }
 
-    function _check(Withdraw calldata request) private view {
+    /// @return whether the owner signed; of a contract that no longer says so the withdrawal is
+    /// void, and the batch goes on: otherwise the contract could stop it
+    function _check(Withdraw calldata request) private view returns (bool) {
         Withdrawal calldata w = request.withdrawal;
         uint64 to = request.toSubaccountId;
         _requireOpen(w.subaccountId);
@@ -57,7 +78,40 @@ contract Payments is Requests {
         if (w.deadline < request.time) revert DeadlinePassed();
         if (w.nonce < _nonceFloors[w.subaccountId].valueAt(request.time)) revert NonceBelowFloor();
         if (w.signer != owner) revert SignerNotAuthorised();
-        _requireSignature(to == 0 ? w.hash() : w.hashTo(to), w.signer, request.signature);
+        bytes32 digest = _hashTypedDataV4(to == 0 ? w.hash() : w.hashTo(to));
+        (address recovered, ECDSA.RecoverError fault,) =
+            ECDSA.tryRecoverCalldata(digest, request.signature);
+        if (fault == ECDSA.RecoverError.NoError && recovered == owner) return true;
+        // A void transfer would have to be undone where it arrived: contracts cannot sign any.
+        if (owner.code.length == 0 || to != 0) revert InvalidSignature(digest);
+        return _approves(owner, digest, request.signature);
+    }
+
+    /// @dev EIP-1271 with bounded gas and answer.
+    function _approves(address owner, bytes32 digest, bytes calldata signature)
+        private
+        view
+        returns (bool approved)
+    {
+        if (gasleft() < 2 * SIGNATURE_GAS) revert TooLittleGas();
+        bytes memory data = abi.encodeCall(IERC1271.isValidSignature, (digest, signature));
+        uint256 gasCap = SIGNATURE_GAS;
+        bytes32 magic = IERC1271.isValidSignature.selector;
+        assembly ("memory-safe") {
+            mstore(0, 0)
+            approved := staticcall(gasCap, owner, add(data, 0x20), mload(data), 0, 0x20)
+            approved := and(approved, and(gt(returndatasize(), 0x1f), eq(mload(0), magic)))
+        }
+    }
+
+    /// @dev The engine debited it, so it has to see it come back; of tokens nothing has moved yet.
+    function _giveBack(Withdrawal calldata w) private {
+        if (w.token == USDC) {
+            _accounts[w.subaccountId].cash += w.amount.toInt256().toInt80();
+            _remember(w.subaccountId, w.amount);
+        }
+        emit WithdrawalRefused(w.subaccountId, w.nonce);
+        emit Deposited(w.subaccountId, w.token, w.amount);
     }
 
     function _useNonce(Withdrawal calldata w) private {

@@ -11,13 +11,14 @@ import {CashClaim, Escape, ExitRequest, IExitsBase} from "./interfaces/IExits.so
 import {ILiquidations} from "./interfaces/ILiquidations.sol";
 import {IMargin} from "./interfaces/IMargin.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
+import {Halt, IReleasesBase} from "./interfaces/IReleases.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 
 /// @title Storage: where the ledger lies, for Clearing and each module that runs in its place
 /// @dev Clearing and its modules inherit it first, and no module adds storage of its own: so all of
 /// them mean the same slots. The layout is drawn in docs/contracts.md. Immutables are in the code,
 /// so each has its own copy; Clearing refuses modules whose copies differ.
-abstract contract Storage is IClearingBase, IExitsBase, EIP712 {
+abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, EIP712 {
     using DelayedLib for Delayed;
 
     struct Account {
@@ -103,6 +104,10 @@ abstract contract Storage is IClearingBase, IExitsBase, EIP712 {
     mapping(address token => uint256 amount) internal _seized;
     mapping(uint64 subaccountId => CashClaim) internal _cashClaims;
     mapping(uint64 subaccountId => mapping(address token => bool)) internal _claimed;
+
+    uint64 internal _withdrawalDelay;
+    mapping(bytes32 withdrawal => uint64 maturesAt) internal _queued;
+    Halt[] internal _halts;
 
     constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
         if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();

@@ -105,6 +105,7 @@ abstract contract ClearingTest is Test, Codec {
         modules.takeovers = vm.deployCode("Takeovers.sol:Takeovers", arguments);
         modules.exits = vm.deployCode("Exits.sol:Exits", arguments);
         modules.escapes = vm.deployCode("Escapes.sol:Escapes", arguments);
+        modules.releases = vm.deployCode("Releases.sol:Releases", arguments);
     }
 
     // ---- owners

@@ -166,6 +166,16 @@ def apply(
     print_report(apply_parameters(_settings(), change, confirm))
 
 
+@app.command()
+def release(
+    watch: Annotated[bool, typer.Option(help="Go on until stopped.")] = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Pay withdrawals that are mature on chain; EXCHANGE_KEEPER_KEY pays the gas."""
+    from exchange.bootstrap.release_command import run_release
+
+    run_release(_settings(), watch=watch)
+
+
 margins = typer.Typer(help="Margin of a portfolio; how volatility would have been forecast.")
 app.add_typer(margins, name="margin")
 

@@ -211,6 +211,7 @@ class Configure(Command, frozen=True, kw_only=True):
     interest: InterestParameters | None = None  # None: debts are free and without a cap
     position_limits: tuple[PositionLimit, ...] = ()
     transfers: bool = False  # between an owner's subaccounts
+    withdrawal_min: int = 0  # micro-USDC that leaves at least, unless all of a token does
     publication: PublicationParameters | None = None  # None: the chain is shown no marks
     access_pass: bool = False  # whether owners need one on chain to take new risk
 
@@ -519,14 +520,11 @@ class Novate(Command, frozen=True, kw_only=True):
 
 
 class HoldWithdrawals(Command, frozen=True, kw_only=True):
-    """Let no money leave a subaccount, because journal and chain disagree on it; or again let it.
-
-    `detail` names the difference, or who released it and why.
-    """
+    """Let no money leave a subaccount on which journal and chain disagree; or again let it."""
 
     subaccount_id: int
     held: bool
-    detail: str
+    detail: str  # names the difference, or who released it and why
 
 
 class AdvanceClock(Command, frozen=True, kw_only=True):

@@ -50,7 +50,7 @@ class RejectReason(StrEnum):
     TRIGGER_REACHED = "trigger_reached"  # it would fire at once
     QUANTITY_NOT_POSITIVE = "quantity_not_positive"  # zero or negative quantity
     QUANTITY_OFF_LOT = "quantity_off_lot"  # not a multiple of the lot size
-    QUANTITY_TOO_SMALL = "quantity_too_small"  # below the instrument's minimum
+    QUANTITY_TOO_SMALL = "quantity_too_small"  # below the instrument's minimum, or a withdrawal's
     QUANTITY_TOO_LARGE = "quantity_too_large"  # above the largest order
     BLOCK_TOO_SMALL = "block_too_small"  # below the smallest block
     PRICE_NOT_POSITIVE = "price_not_positive"  # a limit price is at least one tick

@@ -31,7 +31,8 @@ class Desk:
     def __init__(self, world: World, **parameters: Any) -> None:
         script = world.script
         self.domain, self.traders = script.domain, (script.maker, script.taker)
-        rules = {"fees": FEES, "funding": FUNDING} | parameters
+        usdc = world.chain.deployment.usdc
+        rules = {"fees": FEES, "funding": FUNDING, "collateral": usdc} | parameters
         self.venue = Venue(clearing=self.domain.clearing, **rules)
         self.venue.wait_until(max(self.venue.now_s, world.chain.block_time()))
         self.expiry = script.expiry

@@ -214,6 +214,7 @@ struct Modules {
     address takeovers;
     address exits;
     address escapes;
+    address releases;
 }
 
 /// @title What Clearing and its modules refuse and log
@@ -270,6 +271,7 @@ interface IClearingBase {
     error NotReducing(uint256 order);
     error InvalidRecipient();
     error NonceUsed();
+    error TooLittleGas();
     error InsufficientCash();
     error InsufficientCollateral();
     error InterestTwice(uint64 subaccountId);
@@ -303,6 +305,8 @@ interface IClearingBase {
     event Withdrawn(
         uint64 indexed subaccountId, address token, uint256 amount, address recipient, uint64 nonce
     );
+    /// @notice A contract owns the subaccount and did not say that it signed: nothing left.
+    event WithdrawalRefused(uint64 indexed subaccountId, uint64 nonce);
     event Transferred(
         uint64 indexed subaccountId,
         uint64 indexed toSubaccountId,

@@ -78,6 +78,7 @@ LIQUIDATION: Final = LiquidationParameters(
     drift_rate_max=2 * 10**16,
     needs_proof=True,
 )
+WITHDRAWAL_MIN: Final = 10**6  # 1 USDC: each costs the operator gas, and a nonce for ever
 CONCENTRATION: Final = ConcentrationTerms(
     rate=10**16,  # 1 % of the index
     share=10**17,  # beyond 10 % of the open interest ...
@@ -127,6 +128,7 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         collaterals=collateral_terms(preset, ids, tokens),
         interest=INTEREST,
         transfers=True,
+        withdrawal_min=WITHDRAWAL_MIN,
         position_limits=tuple(
             PositionLimit(
                 underlying_id=underlying_id,

@@ -10,7 +10,13 @@ from exchange.engine.chain_memory import Move
 from exchange.engine.checks import Refusal, check_not_liquidated, marks_are_stale, nonce_is_used
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import Deposited, RejectReason, Transferred, Withdrawn
-from exchange.fixed import ASSET_SCALE, CASH_SCALE, format_decimal, to_seconds_down
+from exchange.fixed import (
+    ASSET_SCALE,
+    CASH_SCALE,
+    format_decimal,
+    mul_div_down,
+    to_seconds_down,
+)
 from exchange.model import TransferTerms, WithdrawalTerms
 
 _ZERO_ADDRESS = "0x" + "0" * 40
@@ -248,10 +254,9 @@ def _check_terms(venue: Venue, terms: Terms) -> Refusal | None:
         return refusal
     if nonce_is_used(subaccount, terms.nonce):
         return RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken"
-    if terms.amount <= 0:
-        return RejectReason.QUANTITY_NOT_POSITIVE, "the amount must be above zero"
     return (
-        _check_held(venue, terms.subaccount_id)
+        _check_size(venue, subaccount, terms)
+        or _check_held(venue, terms.subaccount_id)
         or _check_valued(venue, subaccount)
         or _check_free(venue, subaccount, terms)
     )
@@ -265,6 +270,30 @@ def _check_held(venue: Venue, subaccount_id: int) -> Refusal | None:
     if subaccount_id in venue.exits.requests:
         return RejectReason.EXIT_OPEN, "a forced exit is open; it is served first"
     return None
+
+
+def _check_size(venue: Venue, subaccount: Subaccount, terms: Terms) -> Refusal | None:
+    """Dust stays: each withdrawal costs gas and a nonce that is remembered. All of it may go.
+
+    A token that has no price has no minimum.
+    """
+    assert venue.parameters is not None
+    if terms.amount <= 0:
+        return RejectReason.QUANTITY_NOT_POSITIVE, "the amount must be above zero"
+    if terms.token == venue.parameters.collateral:
+        value, held = terms.amount, subaccount.account.cash
+    else:
+        asset = asset_of(venue, terms.token)
+        index_price = venue.marks.index_price(asset.underlying_id) if asset else 0
+        if asset is None or index_price == 0:
+            return None
+        value = mul_div_down(terms.amount, index_price, ASSET_SCALE)
+        idle = venue.treasury.idle.get((terms.token, terms.subaccount_id), 0)
+        held = idle + subaccount.account.collateral.get(asset.asset_id, 0)
+    if value >= venue.parameters.withdrawal_min or terms.amount == held:
+        return None
+    text = format_decimal(venue.parameters.withdrawal_min, CASH_SCALE)
+    return RejectReason.QUANTITY_TOO_SMALL, f"at least {text} USDC, or its worth, or all of it"
 
 
 def _check_valued(venue: Venue, subaccount: Subaccount) -> Refusal | None:

@@ -465,24 +465,30 @@ class Chain(Node):
     def settled(self, number: int) -> Settled | None:
         """The log of a settled batch, by its number; searched from the head back."""
         for first in reversed(self._log_spans()):
-            found = self._settled_logs(first, {"number": number})
+            found = self._logs("BatchSettled", first, {"number": number})
             if found:
-                return found[-1]
+                return _settled(found[-1])
         return None
 
     def all_settled(self) -> list[Settled]:
         """Every `BatchSettled` log up to the head, in order."""
-        return [log for first in self._log_spans() for log in self._settled_logs(first, {})]
+        spans = self._log_spans()
+        return [_settled(log) for first in spans for log in self._logs("BatchSettled", first, {})]
+
+    def clearing_logs(self, name: str) -> list[dict[str, Any]]:
+        """The arguments of every log of Clearing of this name up to the head, in order."""
+        spans = self._log_spans()
+        return [dict(log["args"]) for first in spans for log in self._logs(name, first, {})]
 
     def _log_spans(self) -> range:
         return range(self.deployment.block, self.head() + 1, _LOG_SPAN)
 
-    def _settled_logs(self, first: int, filters: dict[str, Any]) -> list[Settled]:
+    def _logs(self, name: str, first: int, filters: dict[str, Any]) -> list[EventData]:
         with self.translated():
-            logs = self.clearing.events["BatchSettled"].get_logs(
+            logs = self.clearing.events[name].get_logs(
                 argument_filters=filters, from_block=first, to_block=first + _LOG_SPAN - 1
             )
-        return [_settled(log) for log in logs]
+        return list(logs)
 
     def observations(self, first_block: int, last_block: int) -> list[tuple[int, AnyObservation]]:
         """(block, observation) of every log of ours that the engine must know, in order."""

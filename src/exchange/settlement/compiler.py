@@ -24,6 +24,7 @@ _ROOTS: Final = {
     "Payments": "src/Payments.sol",
     "Takeovers": "src/Takeovers.sol",
     "Liquidations": "src/Liquidations.sol",
+    "Releases": "src/Releases.sol",
     "Exits": "src/Exits.sol",
     "Escapes": "src/Escapes.sol",
     "Custody": "src/Custody.sol",

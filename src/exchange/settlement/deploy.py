@@ -18,7 +18,14 @@ from exchange.signing import address_of
 
 RELAYER_ROLE: Final = 1
 # In the order of `Modules` in IClearing.sol.
-CLEARING_MODULES: Final = ("Settler", "Payments", "Takeovers", "Exits", "Escapes")
+CLEARING_MODULES: Final = (
+    "Settler",
+    "Payments",
+    "Takeovers",
+    "Exits",
+    "Escapes",
+    "Releases",
+)
 # Collateral of local chains: short name, name and decimals.
 _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))
 _ROOT_AGE_MAX_S: Final = 15 * 60
@@ -37,6 +44,7 @@ class DeployOptions(msgspec.Struct, frozen=True, kw_only=True):
     oracle_threshold: int
     batch_age_max_s: int = SECONDS_PER_DAY
     cancel_delay_s: int = 2 * SECONDS_PER_DAY  # outlasts the oldest batch and confirmations
+    withdrawal_delay_s: int = 0  # 0: governance sets it later; until then withdrawals do not wait
 
 
 def project_artifacts() -> Artifacts:
@@ -78,6 +86,9 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
         },
     )
     node.transact(key, clearing, encode_call("setMargin", ("address",), (deployment.margin,)))
+    if options.withdrawal_delay_s:
+        delay = encode_call("setWithdrawalDelay", ("uint64",), (options.withdrawal_delay_s,))
+        node.transact(key, clearing, delay)
     for token in deployment.tokens.values():
         _list_token(node, key, deployment.custody, token)
     return deployment

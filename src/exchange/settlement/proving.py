@@ -86,40 +86,68 @@ def prove_margin(reader: JournalReader, chain: Chain, subaccount_id: int) -> Pro
     return _prove_at(cursor.block, cursor, reader, chain, subaccount_id)
 
 
+def margin_proof(reader: JournalReader, chain: Chain, subaccount_id: int) -> tuple[object, ...]:
+    """`MarginProof` of what a subaccount holds on chain now, for whatever asks for one."""
+    cursor = BlockCursor()
+    for entry in reader.entries():
+        cursor = follow_blocks(cursor, entry)
+    found = _Evidence(chain.head(), cursor, reader, chain, subaccount_id)
+    return found.prover.proof(found.portfolio.live, found.portfolio.expired)
+
+
 def _prove_at(
     block: BlockName, cursor: BlockCursor, reader: JournalReader, chain: Chain, subaccount_id: int
 ) -> ProvenMargin:
-    epoch = chain.risk_epoch(block=block)
-    if epoch == 0:
-        raise ChainError("no risk root was posted yet: the relayer posts one every five minutes")
-    tip = chain.last_batch(block=block)
-    terms = _Terms(epoch)
-    holdings = expected_holdings(
-        terms.watched(reader.entries()), settled_seq=tip.last_seq, observed_seq=cursor.seq
-    )
-    if terms.configured is None or terms.update is None:
-        raise ChainError(f"the journal does not hold epoch {epoch}, whose root is on chain")
-    if subaccount_id not in holdings.cash:
-        raise ChainError(f"there is no subaccount {subaccount_id}")
-    portfolio = _Portfolio(holdings, subaccount_id, terms.update)
-    configured = terms.configured
-    if chain.parameters_hash(block=block) != parameters_hash(
-        configured.margin, configured.collaterals
-    ):
-        raise ChainError("Margin holds other parameters than the venue: its governance must act")
-    prover = EpochProver(terms.update, configured.margin, configured.collaterals)
-    data = prover.excess_calldata(subaccount_id, portfolio.live, portfolio.expired)
+    found = _Evidence(block, cursor, reader, chain, subaccount_id)
+    portfolio = found.portfolio
+    data = found.prover.excess_calldata(subaccount_id, portfolio.live, portfolio.expired)
     initial, maintenance = chain.excess(data, block=block)
     return ProvenMargin(
         subaccount_id=subaccount_id,
-        epoch=epoch,
+        epoch=found.epoch,
         block=cursor.block,
-        batch=tip.number,
+        batch=found.batch,
         positions=len(portfolio.live) + len(portfolio.expired),
         calldata_bytes=len(data),
         on_chain=Excess(initial=initial, maintenance=maintenance),
-        engine=portfolio.excess(chain, configured, terms.update),
+        engine=portfolio.excess(chain, found.configured, found.update),
     )
+
+
+class _Evidence:
+    """What a proof at a block is made of: the epoch of its root, and holdings settled there."""
+
+    def __init__(
+        self,
+        block: BlockName,
+        cursor: BlockCursor,
+        reader: JournalReader,
+        chain: Chain,
+        subaccount_id: int,
+    ) -> None:
+        self.epoch = epoch = chain.risk_epoch(block=block)
+        if epoch == 0:
+            raise ChainError(
+                "no risk root was posted yet: the relayer posts one every five minutes"
+            )
+        tip = chain.last_batch(block=block)
+        self.batch = tip.number
+        terms = _Terms(epoch)
+        holdings = expected_holdings(
+            terms.watched(reader.entries()), settled_seq=tip.last_seq, observed_seq=cursor.seq
+        )
+        if terms.configured is None or terms.update is None:
+            raise ChainError(f"the journal does not hold epoch {epoch}, whose root is on chain")
+        if subaccount_id not in holdings.cash:
+            raise ChainError(f"there is no subaccount {subaccount_id}")
+        self.configured, self.update = terms.configured, terms.update
+        self.portfolio = _Portfolio(holdings, subaccount_id, self.update)
+        margin, collaterals = self.configured.margin, self.configured.collaterals
+        if chain.parameters_hash(block=block) != parameters_hash(margin, collaterals):
+            raise ChainError(
+                "Margin holds other parameters than the venue: its governance must act"
+            )
+        self.prover = EpochProver(self.update, margin, collaterals)
 
 
 class _Portfolio:

@@ -284,6 +284,24 @@ def test_below_maintenance_not_even_idle_tokens_leave():
     assert refusals(take(venue, ann, wbtc.token, 1)) == []
 
 
+def test_dust_cannot_leave_but_all_of_it_can():
+    """Ten USDC or their worth; what is left may be less, and then only goes whole."""
+    venue = open_venue(collaterals=COLLATERALS, transfers=True, withdrawal_min=usdc(10))
+    ann, other = venue.fund("ann", 25), venue.fund("ann", 0)
+    venue.give(ann, WBTC, "0.00025")
+    assert refusals(venue.withdraw(ann, "9.999999")) == [R.QUANTITY_TOO_SMALL]
+    assert refusals(venue.withdraw(ann, 10)) == []
+    assert refusals(venue.move(ann, other, usdc("9.999999"))) == [R.QUANTITY_TOO_SMALL]
+    assert refusals(venue.withdraw(ann, 10)) == []
+    assert refusals(venue.withdraw(ann, "4.999999")) == [R.QUANTITY_TOO_SMALL]
+    assert refusals(venue.withdraw(ann, 5)) == []
+    assert refusals(take(venue, ann, WBTC_TOKEN, 9_999)) == [R.QUANTITY_TOO_SMALL]
+    assert refusals(take(venue, ann, WBTC_TOKEN, 10_000)) == []
+    assert refusals(take(venue, ann, WBTC_TOKEN, 15_000)) == []
+    venue.observe(DepositSeen(subaccount_id=ann, amount=7, token=CLEARING))
+    assert refusals(take(venue, ann, CLEARING, 1)) == [], "nobody knows what it is worth"
+
+
 # --- transfers ---
 
 

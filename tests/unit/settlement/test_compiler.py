@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from exchange.settlement.compiler import Artifact, compile_contracts
+from exchange.settlement.deploy import CLEARING_MODULES
 from exchange.settlement.errors import ToolMissing
 
 SETTINGS = """
@@ -46,8 +47,7 @@ def project(tmp_path: Path) -> Path:
     (contracts / "src/libraries/A.sol").write_text('import "../Oracle.sol";')
     (contracts / "src/libraries/B.sol").write_text("// no imports")
     (contracts / "src/Oracle.sol").write_text("// nothing")
-    modules = ("Settler", "Payments", "Takeovers", "Exits", "Escapes")
-    for name in ("Custody", "Margin", "Liquidations", *modules):
+    for name in ("Custody", "Margin", "Liquidations", *CLEARING_MODULES):
         (contracts / f"src/{name}.sol").write_text("// nothing")
     (contracts / "src/mocks/MockUSDC.sol").write_text("// nothing")
     (contracts / "src/mocks/MockToken.sol").write_text("// nothing")

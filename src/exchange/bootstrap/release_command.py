@@ -1,0 +1,47 @@
+"""`exchange release`: pays withdrawals that are mature on chain, with proofs from the journal.
+
+Anybody may release; this is the operator's way, beside the venue. The gas is the key's own.
+"""
+
+import contextlib
+import os
+import time
+from typing import Final
+
+import structlog
+
+from exchange.bootstrap.processes import StartFailed
+from exchange.config import Settings
+from exchange.journal import JournalReader, JournalUnavailable
+from exchange.settlement.deploy import open_chain, project_artifacts
+from exchange.settlement.releases import release_mature
+
+KEY_VARIABLE: Final = "EXCHANGE_KEEPER_KEY"
+_PAUSE_S: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+def run_release(settings: Settings, *, watch: bool) -> None:
+    """Release what is mature, once or for ever."""
+    try:
+        key = bytes.fromhex(os.environ[KEY_VARIABLE].removeprefix("0x"))
+    except (KeyError, ValueError) as error:
+        raise StartFailed(f"{KEY_VARIABLE} must hold the private key that pays the gas") from error
+    chain = open_chain(settings.rpc_url, settings.deployment_file, project_artifacts())
+    try:
+        with contextlib.closing(JournalReader(settings.journal_location)) as reader:
+            while True:
+                for withdrawal, fault in release_mature(chain, key, reader):
+                    say = log.warning if fault else log.info
+                    say(
+                        "held up" if fault else "released",
+                        subaccount=withdrawal.subaccount_id,
+                        nonce=withdrawal.nonce,
+                        **({"why": fault} if fault else {}),
+                    )
+                if not watch:
+                    return
+                time.sleep(_PAUSE_S)
+    except JournalUnavailable as error:
+        raise StartFailed(str(error)) from error
