@@ -124,7 +124,7 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
     endpoints = HttpEndpoints(dispatcher)
     _add_routes(app, endpoints, dispatcher)
     _answer_errors(app, dispatcher)
-    _describe(app)
+    _describe(app, list(dispatcher.methods.values()))
     add_docs_page(app, PREFIX)
     app.add_api_websocket_route("/ws/api/v2", WebSocketEndpoint(dispatcher).serve)
     if gateway.settings.static_dir:
@@ -169,12 +169,12 @@ def _add_routes(app: FastAPI, endpoints: "HttpEndpoints", dispatcher: Dispatcher
             )
 
 
-def _describe(app: FastAPI) -> None:
+def _describe(app: FastAPI, methods: list[Method[Any]]) -> None:
     plain = app.openapi
 
     def described() -> dict[str, Any]:
         document = plain()
-        for name, schemas in openapi.components().items():
+        for name, schemas in openapi.components(methods).items():
             document.setdefault("components", {}).setdefault(name, {}).update(schemas)
         return document
 

@@ -1,5 +1,6 @@
 """OpenAPI of the plain HTTP routes, from the method table and the parameter structs."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -49,10 +50,13 @@ _ERROR: Final = {
 }
 
 
-def components() -> dict[str, Any]:
-    """Schemas that every operation shares."""
+def components(methods: Iterable[Method[Any]]) -> dict[str, Any]:
+    """Schemas that operations share: replies, and what parameters are made of."""
+    parts: dict[str, Any] = {}
+    for method in methods:
+        parts |= _definitions(method)
     return {
-        "schemas": {"Reply": _REPLY, "Error": _ERROR},
+        "schemas": parts | {"Reply": _REPLY, "Error": _ERROR},
         "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
     }
 
@@ -84,9 +88,13 @@ def operation(method: Method[Any], verb: str, *, needs_session: bool) -> dict[st
 
 
 def _params_schema(method: Method[Any]) -> dict[str, Any]:
-    _, definitions = msgspec.json.schema_components([method.params])
-    schema: dict[str, Any] = definitions[method.params.__name__]
+    schema: dict[str, Any] = _definitions(method)[method.params.__name__]
     return schema
+
+
+def _definitions(method: Method[Any]) -> dict[str, Any]:
+    template = "#/components/schemas/{name}"
+    return msgspec.json.schema_components([method.params], ref_template=template)[1]
 
 
 def _responses() -> dict[str, Any]:

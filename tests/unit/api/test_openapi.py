@@ -1,5 +1,7 @@
 """The document describes every route, each parameter and the errors."""
 
+import re
+
 import pytest
 from tests.unit.api.world import World
 
@@ -42,3 +44,19 @@ def test_each_method_is_on_the_api_page():
         row = next(line for line in page.splitlines() if line.startswith(f"| `{method.name}` |"))
         for field in method.params.__struct_fields__:
             assert f"`{field}`" in row, (method.name, field)
+
+
+def test_every_reference_in_the_document_leads_somewhere():
+    import json
+
+    from tests.unit.api.world import World
+
+    world = World()
+    document = world.app.openapi()
+    world.gateway.stop()
+    references = set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(document)))
+    assert len(references) > 3
+    for reference in references:
+        place = document
+        for name in reference.removeprefix("#/").split("/"):
+            place = place[name]
