@@ -226,6 +226,69 @@ def backtest(
     run_backtest(input_file, json_file)
 
 
+escape = typer.Typer(
+    help="Your money out of the venue, with a wallet (EXCHANGE_WALLET_KEY) and a node alone.",
+    no_args_is_help=True,
+)
+app.add_typer(escape, name="escape")
+
+Subaccount = Annotated[int, typer.Argument(help="A subaccount of the wallet.")]
+Recipient = Annotated[str, typer.Option("--to", help="Another address than the wallet's own.")]
+
+
+@escape.command("status")
+def escape_status() -> None:
+    """What this wallet asked for, and where an escape stands."""
+    from exchange.bootstrap.escape_command import open_way, show_status
+
+    show_status(open_way(_settings()))
+
+
+@escape.command("request")
+def escape_request(
+    subaccount: Subaccount,
+    amount: Annotated[str, typer.Argument(help="Such as 1000.50.")],
+    coin: Annotated[str, typer.Option(help="USDC or a token of the venue.")] = "USDC",
+    to: Recipient = "",
+) -> None:
+    """Ask on chain for money that the operator must pay."""
+    from exchange.bootstrap.escape_command import open_way, request
+
+    request(open_way(_settings()), subaccount, amount, coin, to)
+
+
+@escape.command("serve")
+def escape_serve(subaccount: Subaccount) -> None:
+    """Pay an open request of a subaccount without positions, once batches cannot any more."""
+    from exchange.bootstrap.escape_command import open_way
+
+    open_way(_settings()).serve(subaccount)
+
+
+@escape.command("start")
+def escape_start(subaccount: Subaccount) -> None:
+    """End the venue: this subaccount's request was not answered in time."""
+    from exchange.bootstrap.escape_command import open_way
+
+    open_way(_settings()).start(subaccount)
+
+
+@escape.command("value")
+def escape_value() -> None:
+    """Fix prices and value everybody's account, as far as is possible now."""
+    from exchange.bootstrap.escape_command import open_way, value_all
+
+    value_all(open_way(_settings()))
+
+
+@escape.command("claim")
+def escape_claim(subaccount: Subaccount, to: Recipient = "") -> None:
+    """Claim everything of every token."""
+    from exchange.bootstrap.escape_command import claim, open_way
+
+    claim(open_way(_settings()), subaccount, to)
+
+
 def main() -> None:
     """Entry point of the console script."""
     from exchange.settlement.errors import ChainError

@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     relayer_key: str = ""  # hex private key of the account that sends batches
     oracle_keys: str = ""  # comma-separated hex private keys of this publisher's oracle signers
     house_key: str = ""  # hex key of the treasury, or of its session key: replaces refused fills
+    wallet_key: str = ""  # hex private key of an owner, for `exchange escape` alone
     confirmations: int = 1  # blocks before a log counts, its own included
     batch_interval_s: float = 3.0  # the longest a trade waits for its batch
     index_interval_s: float = 1.0  # between index samples

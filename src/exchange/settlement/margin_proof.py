@@ -30,6 +30,8 @@ PROOF_TYPE: Final = (
     f"(bytes,uint64,uint128,{_UNDERLYING_TYPE}[],{_EXPIRY_TYPE}[],bytes,uint64[],"
     "uint32,bytes,bytes32[])"
 )
+# For what asks for a proof and does not read it.
+NO_PROOF: Final[tuple[object, ...]] = (b"", 0, 0, [], [], b"", [], 0, b"", [])
 PORTFOLIO_TYPE: Final = "(int256,int256[],uint256[],bool)"
 _CAP_MAX: Final = 2**80 - 1
 

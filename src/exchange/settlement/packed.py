@@ -157,3 +157,13 @@ def _pack_fill(fill: Fill) -> bytes:
             fill.taker_fee.to_bytes(8, "big"),
         )
     )
+
+
+def traded_instruments(orders: bytes) -> set[int]:
+    """Instruments of packed orders, those in combos left out."""
+    found = set()
+    for at in range(0, len(orders), ORDER_SIZE):
+        flags = int.from_bytes(orders[at + 29 : at + 32], "big")
+        if not flags & _IS_COMBO:
+            found.add(int.from_bytes(orders[at + 32 : at + 40], "big"))
+    return found

@@ -9,6 +9,7 @@ from exchange.settlement.packed import (
     pack_fills,
     pack_orders,
     pack_tails,
+    traded_instruments,
 )
 
 ALICE = "0x" + "a1" * 20
@@ -79,6 +80,19 @@ def test_a_combo_order_names_the_place_of_its_legs() -> None:
     packed = pack_orders([order])
     assert packed[31] == 8 | 32
     assert packed[32:40] == (5).to_bytes(8, "big")
+
+
+def test_traded_instruments_are_read_back() -> None:
+    """Each once; a combo's legs are in the batch itself."""
+    orders = [
+        SignedOrder(terms=terms(2, 1), signature=SIGNATURE),
+        SignedOrder(terms=terms(2, 2, instrument_id=77), signature=SIGNATURE),
+        SignedOrder(terms=terms(2, 3), signature=SIGNATURE),
+        SignedOrder(terms=terms(2, 4), signature=SIGNATURE, combo=5),
+    ]
+    found = traded_instruments(pack_orders(orders))
+    assert found == {terms(2, 1).instrument_id, 77}
+    assert traded_instruments(b"") == set()
 
 
 def test_a_fill_is_48_bytes_high_field_first() -> None:
