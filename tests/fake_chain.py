@@ -18,12 +18,12 @@ from tests.settlement_world import ORACLE_KEYS
 from exchange.commands import AnyObservation
 from exchange.settlement.batch import BATCH_TYPE, SETTLE_SELECTOR, Tip
 from exchange.settlement.chain import Call, Fees, Receipt, Settled, SignedTransaction
-from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import ChainUnavailable, NodeRefused, Reverted
-from exchange.settlement.funding import FundingDesk
 from exchange.settlement.holdings import Held
-from exchange.settlement.risk_root import ROOT_TYPES, RiskDesk
+from exchange.settlement.index_samples import SAMPLE_TYPES
+from exchange.settlement.oracle_desks import OracleDesks
+from exchange.settlement.risk_root import ROOT_TYPES
 from exchange.signing import address_of
 
 CLEARING: Final = "0x" + "aA" * 20
@@ -34,15 +34,12 @@ DELIVERY_TYPES: Final = ("(uint32,uint64,uint64,uint64)", "bytes[]")
 FUNDING_TYPES: Final = ("(uint64,uint64,uint64,int64)[]", "bytes[][]")
 ROOT_SELECTOR: Final = keccak(f"postRiskRoot({','.join(ROOT_TYPES)})".encode())[:4]
 FUNDING_SELECTOR: Final = keccak(f"postFundings({','.join(FUNDING_TYPES)})".encode())[:4]
+SAMPLE_SELECTOR: Final = keccak(f"postIndex({','.join(SAMPLE_TYPES)})".encode())[:4]
 
 
 def oracle_desks() -> dict[str, Any]:
     """What signs a feed's oracle posts."""
-    return {
-        "desk": DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS),
-        "funding_desk": FundingDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS),
-        "risk_desk": RiskDesk(31_337, ORACLE, ORACLE_KEYS),
-    }
+    return {"desks": OracleDesks(31_337, ORACLE, ORACLE_KEYS)}
 
 
 @cache
@@ -53,10 +50,16 @@ def batch_words(data: bytes) -> tuple[tuple[Any, ...], bytes]:
 
 @cache
 def posted_words(data: bytes) -> tuple[int, int, int]:
-    """(underlying, expiry, price), or (0, epoch, time)."""
+    """(underlying, expiry, price), or (0, epoch, time).
+
+    Of an index sample (-underlying, 0, time): only a later one is taken.
+    """
     if data[:4] == ROOT_SELECTOR:
         [(epoch, time_s, *_), *_] = decode(ROOT_TYPES, data[4:])
         return 0, epoch, time_s
+    if data[:4] == SAMPLE_SELECTOR:
+        [(underlying, time_s, *_), _] = decode(SAMPLE_TYPES, data[4:])
+        return -underlying, 0, time_s
     [(underlying, expiry, price, _), _] = decode(DELIVERY_TYPES, data[4:])
     return underlying, expiry, price
 
@@ -108,6 +111,7 @@ class FakeChain:
         self.sent: list[str] = []
         self.refusal: Reverted | None = None  # what estimates answer
         self.cash: dict[int, int] = {}
+        self.bands = (0, 0, 0)
         self.held: dict[tuple[int, str], int] = {}  # tokens by (subaccount, address)
         self._salt = 0
 
@@ -176,6 +180,10 @@ class FakeChain:
             return _post_fundings(tx.data, prices)
         if tx.data[:4] != SETTLE_SELECTOR:
             *key, price = posted_words(tx.data)
+            if tx.data[:4] == SAMPLE_SELECTOR:
+                later = price > prices.get((key[0], 0), 0)
+                prices[key[0], 0] = max(price, prices.get((key[0], 0), 0))
+                return later
             fresh = tuple(key) not in prices
             prices.setdefault((key[0], key[1]), price)
             return fresh
@@ -288,6 +296,12 @@ class FakeChain:
 
     def risk_epoch(self) -> int:
         return max((epoch for number, epoch in self._replay()[1] if number == 0), default=0)
+
+    def price_bands(self) -> tuple[int, int, int]:
+        return self.bands
+
+    def index_time(self, underlying_id: int) -> int:
+        return self._replay()[1].get((-underlying_id, 0), 0)
 
     def marks_time(self, epoch: int) -> int | None:
         return self._replay()[1].get((0, epoch))

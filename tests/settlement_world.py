@@ -25,6 +25,7 @@ from exchange.commands import (
     RevertBlocks,
     SubaccountSeen,
     UnderlyingRisk,
+    UpdateIndex,
     UpdateMarks,
     Withdraw,
 )
@@ -37,6 +38,7 @@ from exchange.events import (
     DeliveryPriceFixed,
     Deposited,
     FundingAccrued,
+    IndexUpdated,
     MarksUpdated,
     PositionExpired,
     SubaccountOpened,
@@ -284,6 +286,13 @@ class Script:
         )
         self.add(update, MarksUpdated(epoch=epoch, root=root, published=True))
 
+    def sample(self, price: int) -> None:
+        """An index sample of underlying 1."""
+        self.add(
+            UpdateIndex(underlying_id=1, index_price=price, confidence=RATIO_SCALE),
+            IndexUpdated(underlying_id=1, index_price=price),
+        )
+
     def post(self, command: ObserveBlocks) -> None:
         """What the exchange does with the watcher's blocks."""
         seen = [event for item in command.observations if (event := _event(item))]
@@ -398,7 +407,7 @@ class World:
             admin_url="http://127.0.0.1:9",
             admin_token="",
             key=RELAYER_KEY,
-            oracle_keys=ORACLE_KEYS[:2],
+            oracle_keys=ORACLE_KEYS,
             stuck_after_s=1_000.0,  # a busy machine must not look like a stuck transaction
         )
 

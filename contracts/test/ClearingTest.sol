@@ -72,8 +72,8 @@ abstract contract ClearingTest is Test, Codec {
         usdc = makeToken();
         address[] memory signers = new address[](3);
         (signers[0], signers[1], signers[2]) = (vm.addr(11), vm.addr(12), vm.addr(13));
-        oracle = new Oracle(sorted(signers), 2);
         manager = new AccessManager(address(this));
+        oracle = new Oracle(address(manager), sorted(signers), 2);
         clearing = deployClearing(address(usdc), treasury, DAY, DAY);
         custody = clearing.CUSTODY();
         bytes4[] memory selectors = new bytes4[](1);
@@ -159,7 +159,7 @@ abstract contract ClearingTest is Test, Codec {
 
     function fixPrice(uint32 underlying, uint64 expiry, uint64 price) internal {
         DeliveryPrice memory delivery = DeliveryPrice(underlying, expiry, price, type(uint64).max);
-        oracle.fixDeliveryPrice(delivery, quorum(oracle.hashDeliveryPrice(delivery)));
+        oracle.fixDeliveryPrice(delivery, unanimous(oracle.hashDeliveryPrice(delivery)));
     }
 
     function postFunding(uint64 instrument, uint64 ordinal, uint64 time, int64 index) internal {
@@ -238,6 +238,18 @@ abstract contract ClearingTest is Test, Codec {
         (uint256 low, uint256 high) = vm.addr(11) < vm.addr(12) ? (11, 12) : (12, 11);
         signatures[0] = signatureOf(low, digest);
         signatures[1] = signatureOf(high, digest);
+    }
+
+    function unanimous(bytes32 digest) internal pure returns (bytes[] memory signatures) {
+        address[] memory list = new address[](3);
+        (list[0], list[1], list[2]) = (vm.addr(11), vm.addr(12), vm.addr(13));
+        list = sorted(list);
+        signatures = new bytes[](3);
+        for (uint256 i = 0; i < 3; i++) {
+            for (uint256 key = 11; key < 14; key++) {
+                if (vm.addr(key) == list[i]) signatures[i] = signatureOf(key, digest);
+            }
+        }
     }
 
     function sorted(address[] memory list) internal pure returns (address[] memory) {

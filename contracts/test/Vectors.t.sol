@@ -5,7 +5,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
 import {IClearing, Order, QuoteSheet, Withdrawal} from "../src/interfaces/IClearing.sol";
-import {DeliveryPrice, IOracle, RiskRoot} from "../src/interfaces/IOracle.sol";
+import {DeliveryPrice, IOracle, IndexSample, RiskRoot} from "../src/interfaces/IOracle.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 
 /// @dev The same file proves signing.py; its digests come from a third implementation.
@@ -69,6 +69,14 @@ contract VectorsTest is ClearingTest {
         for (uint256 i = 0; i < count("DeliveryPrice"); i++) {
             DeliveryPrice memory d = abi.decode(words("DeliveryPrice", i), (DeliveryPrice));
             check("DeliveryPrice", i, there.hashDeliveryPrice(d));
+        }
+    }
+
+    function test_index_samples_hash_as_in_the_shared_vectors() public {
+        IOracle there = IOracle(moved("IndexSample", address(oracle)));
+        for (uint256 i = 0; i < count("IndexSample"); i++) {
+            IndexSample memory s = abi.decode(words("IndexSample", i), (IndexSample));
+            check("IndexSample", i, there.hashIndexSample(s));
         }
     }
 

@@ -1,7 +1,8 @@
 """`exchange bench gas`: what settlement costs on chain, whole receipts on an Anvil.
 
 Gas is deterministic, so a busy machine changes nothing. Slots are in use: every account holds every
-instrument, and before each measurement a batch of the same shape settles. Execution is the receipt
+instrument, and before each measurement a batch of the same shape settles. Price bands are in force,
+each batch proves the marks of what fills among those of 433 instruments. Execution is the receipt
 less 21,000 and the calldata's price.
 """
 
@@ -16,9 +17,10 @@ from typing import Final
 from tests.bench.gas_liquidation import liquidation_figures
 from tests.bench.gas_margin import margin_figures
 from tests.bench.margin import machine
-from tests.settlement_world import ORACLE_KEYS, RELAYER_KEY, World
+from tests.settlement_world import DEPLOYER_KEY, ORACLE_KEYS, RELAYER_KEY, World
 
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.commands import UnderlyingRisk, UpdateMarks
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
 from exchange.merkle import merkle_proof, merkle_root
 from exchange.model import (
     InstrumentTerms,
@@ -37,10 +39,13 @@ from exchange.settlement.batch import (
     SignedSheet,
     Tip,
     Withdrawal,
+    encode_call,
     settle_calldata,
 )
 from exchange.settlement.delivery import DeliveryDesk
+from exchange.settlement.marks_proof import MarksProof, prove_marks
 from exchange.settlement.packed import Fill, SignedOrder
+from exchange.settlement.risk_root import Publication, RiskDesk
 from exchange.settlement.wallet import OwnerWallet
 from exchange.signing import (
     Domain,
@@ -55,6 +60,8 @@ from exchange.signing import (
 FILLS: Final = (1, 10, 50, 200)
 ACCOUNTS: Final = (2, 20, 100)
 INSTRUMENTS: Final = 20
+LISTED: Final = 433
+MARKS_AGE_S: Final = 1_800  # then a fresh epoch is posted
 INTRINSIC: Final = 21_000
 OWNER_KEY: Final = b"\x41" * 32
 SEED: Final = 20261121
@@ -98,6 +105,37 @@ class Meter:
             )
             for strike in range(90, 90 + INSTRUMENTS)
         ]
+        self.posted_s = 0
+        bands = (RATIO_SCALE // 10, RATIO_SCALE // 10, 3_600)
+        data = encode_call("setPriceBands", ("(uint64,uint64,uint64)",), (bands,))
+        self.chain.transact(DEPLOYER_KEY, self.chain.deployment.clearing, data)
+        self.post_marks()
+
+    def post_marks(self) -> int:
+        """An epoch of the traded instruments among others; the gas of its post."""
+        others = range(90 + INSTRUMENTS, 90 + LISTED)
+        listed = self.instruments + [
+            pack_instrument_id(
+                InstrumentTerms(Kind.OPTION, 1, self.expiry, strike * 1_000 * CASH_SCALE)
+            )
+            for strike in others
+        ]
+        risk = UnderlyingRisk(
+            underlying_id=1, index_price=100_000 * CASH_SCALE, confidence=RATIO_SCALE
+        )
+        self.marks = UpdateMarks(
+            epoch=self.chain.risk_epoch() + 1,
+            root=bytes(32),
+            underlyings=(risk,),
+            expiries=(),
+            instrument_ids=tuple(sorted(listed)),
+            rows=PRICE.to_bytes(8, "little") * LISTED,
+        )
+        oracle = self.chain.deployment.oracle
+        self.posted_s = self.chain.block_time()
+        publication = Publication.of(self.marks, self.posted_s)
+        data = RiskDesk(31_337, oracle, ORACLE_KEYS).calldata(publication)
+        return self.chain.transact(RELAYER_KEY, oracle, data).gas_used
 
     def figures(self) -> dict[str, int]:
         figures: dict[str, int] = {}
@@ -116,6 +154,7 @@ class Meter:
             "settle_sheets_200_fills_20_accounts_per_fill"
         ]
         figures |= self.custody()
+        figures["root_gas_433_marks"] = self.post_marks()
         return figures | self.expiries()
 
     def settle(self, batch: Batch) -> tuple[int, int]:
@@ -243,6 +282,9 @@ class Meter:
         order = sorted(range(len(orders)), key=lambda at: orders[at].key)
         place = {was: now for now, was in enumerate(order)}
         second = self.chain.block_time()
+        if second > self.posted_s + MARKS_AGE_S:
+            self.post_marks()
+        filled = {orders[maker].terms.instrument_id for _, maker, _ in matches}
         fills = tuple(
             Fill(
                 seq_offset=offset,
@@ -260,13 +302,16 @@ class Meter:
             number=self.tip.number + 1,
             first_seq=self.tip.last_seq + 1,
             last_seq=self.tip.last_seq + 1_000,
-            risk_epoch=0,
+            risk_epoch=self.marks.epoch,
             previous_hash=self.tip.batch_hash,
             journal_hash=self.rng.randbytes(32),
             state_root=self.rng.randbytes(32),
         )
         ascending = tuple(orders[at] for at in order)
-        return Batch(header=header, orders=ascending, fills=fills, sheets=sheets, **others)
+        marks = prove_marks(self.marks, filled) if filled else MarksProof()
+        return Batch(
+            header=header, orders=ascending, fills=fills, sheets=sheets, marks=marks, **others
+        )
 
     # ---- the rest
 
@@ -314,7 +359,7 @@ class Meter:
         """Payoffs of all positions of 1 and of 20 accounts, and the post of a delivery price."""
         self.chain.advance_time(self.expiry + 1)
         oracle = self.chain.deployment.oracle
-        desk = DeliveryDesk(chain_id=31_337, oracle=oracle, keys=ORACLE_KEYS[:2])
+        desk = DeliveryDesk(chain_id=31_337, oracle=oracle, keys=ORACLE_KEYS)
         delivery = Delivery(underlying_id=1, expiry=self.expiry, price=100_000 * CASH_SCALE)
         posted = self.chain.transact(RELAYER_KEY, oracle, desk.job(delivery).data)
         figures = {"delivery_price_gas": posted.gas_used}

@@ -37,6 +37,7 @@ TYPES: Final = {
         "uint64 deadline,address signer"
     ),
     "DeliveryPrice": "uint32 underlying,uint64 expiry,uint64 price,uint64 deadline",
+    "IndexSample": "uint32 underlying,uint64 time,uint64 price,uint64 deadline",
     "RiskRoot": "uint64 epoch,uint64 time,bytes32 root,bytes32 marksRoot,uint64 deadline",
 }
 # Of the uint256 fields only `amount` uses its whole width; `instrument` holds an instrument_id.
@@ -122,7 +123,7 @@ def main() -> None:
         **{type_name: vectors(type_name) for type_name in TYPES},
     }
     target = Path(__file__).with_name("eip712.json")
-    target.write_text(json.dumps(document, indent=1) + "\n")
+    target.write_text(json.dumps(document, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

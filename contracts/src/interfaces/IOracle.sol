@@ -9,6 +9,14 @@ struct DeliveryPrice {
     uint64 deadline; // last second in which it may be posted
 }
 
+/// @notice The index of an underlying at a time.
+struct IndexSample {
+    uint32 underlying;
+    uint64 time; // UTC second
+    uint64 price; // 1e-6 USDC
+    uint64 deadline; // last second in which it may be posted
+}
+
 /// @notice Merkle roots of one epoch: of its risk arrays, and of its packed marks.
 struct RiskRoot {
     uint64 epoch;
@@ -27,11 +35,16 @@ struct FundingIndex {
 }
 
 /// @title Oracle: what M of N signers agreed on
-/// @notice Anyone may post; only the signatures count.
+/// @notice Anyone may post; only the signatures count. The threshold of them suffices for what the
+/// guards allow: an index that moves no farther than its time lets it, a delivery price near the
+/// average of posted samples. What they do not allow needs every signer.
 interface IOracle {
     error InvalidSignerSet();
+    error NothingProposed();
+    error TooEarly(uint256 acceptableAt);
+    error ProposalLapsed();
     error DeadlinePassed();
-    error NotEnoughSignatures();
+    error NotEnoughSignatures(uint256 needed);
     error InvalidSignature(uint256 index);
     error SignersNotAscending(uint256 index);
     error UnknownSigner(address signer);
@@ -46,20 +59,34 @@ interface IOracle {
     error FundingNotPosted(uint64 instrument, uint64 ordinal);
     error WrongMarksRoot();
     error MarksNotPosted(uint64 epoch);
+    error ZeroPrice();
+    error StaleIndex(uint32 underlying, uint64 time);
+    error EmptyWindow();
     error TimeFell();
     error TimeTooLate();
 
     event DeliveryPriceFixed(uint32 indexed underlying, uint64 indexed expiry, uint64 price);
     event RiskRootPosted(uint64 indexed epoch, uint64 time, bytes32 root, bytes32 marksRoot);
+    event IndexPosted(uint32 indexed underlying, uint64 time, uint64 price);
+    event SignersProposed(address[] signers, uint256 threshold, uint256 acceptableAt);
+    event SignersSet(address[] signers, uint256 threshold);
+    event ProposalCanceled();
     event MarksPosted(uint64 indexed epoch, bytes marks);
     event FundingPosted(uint64 indexed instrument, uint64 ordinal, uint64 time, int64 index);
 
-    /// @notice Fixes a delivery price, once and for all.
+    /// @notice Adds an index sample, later than the last one. Signatures as below.
+    function postIndex(IndexSample calldata sample, bytes[] calldata signatures) external;
+
+    /// @notice Fixes a delivery price, once and for all. Near the average of the samples posted
+    /// over the half hour before the expiry the threshold suffices; else, and where samples are
+    /// missing,
+    /// every signer must sign.
     /// @param signatures 65 bytes each, ordered by the signer's address
     function fixDeliveryPrice(DeliveryPrice calldata delivery, bytes[] calldata signatures) external;
 
     /// @notice Posts the roots of an epoch, once. A lower one than the latest adds its marks, for
     /// batches that keep to it; the latest stays.
+    /// Its indices become samples too.
     /// @param marks every mark under `marksRoot`, packed as MarksLib reads them; they are logged,
     /// so that whoever has the chain can prove any of them
     /// @param signatures 65 bytes each, ordered by the signer's address
@@ -74,6 +101,27 @@ interface IOracle {
     /// same index are passed over.
     /// @param signatures of each, as above
     function postFundings(FundingIndex[] calldata fundings, bytes[][] calldata signatures) external;
+
+    /// @notice Proposes another signer set: ascending, at most 32, its threshold more than half. It
+    /// replaces what was proposed before.
+    function proposeSigners(address[] calldata signers_, uint256 threshold_) external;
+
+    /// @notice Puts the proposed set in force, ROTATION_DELAY after its proposal at the earliest
+    /// and ACCEPTANCE_WINDOW later at the latest.
+    function acceptSigners() external;
+
+    /// @notice Drops the proposal.
+    function cancelProposal() external;
+
+    /// @notice The last index; reverts with StaleIndex if it is older than INDEX_MAX_AGE.
+    function indexPrice(uint32 underlying) external view returns (uint64 price, uint64 time);
+
+    /// @notice The last index, however old; zeros before the first.
+    function latestIndex(uint32 underlying) external view returns (uint64 price, uint64 time);
+
+    /// @notice Time-weighted average of the posted samples, each holding until the next, rounded
+    /// down. Reverts if none is as old as `from`.
+    function twap(uint32 underlying, uint64 from, uint64 to) external view returns (uint64 price);
 
     /// @notice Reverts with FundingNotPosted until it is there.
     function fundingIndex(uint64 instrument, uint64 ordinal) external view returns (int64 index);
@@ -90,6 +138,17 @@ interface IOracle {
     function marksOf(uint64 epoch) external view returns (uint64 time, bytes32 marksRoot);
 
     function isSigner(address signer) external view returns (bool);
+    function signers() external view returns (address[] memory);
+
+    /// @notice How many signatures a post needs that the guards allow.
+    function threshold() external view returns (uint256);
+
+    /// @notice The proposed set and from when on it may be accepted; zeros if nothing is proposed.
+    function proposal()
+        external
+        view
+        returns (address[] memory signers_, uint256 threshold_, uint256 acceptableAt);
+    function hashIndexSample(IndexSample calldata sample) external view returns (bytes32 digest);
     function hashDeliveryPrice(DeliveryPrice calldata delivery)
         external
         view

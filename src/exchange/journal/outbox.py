@@ -49,6 +49,7 @@ class JobKind(StrEnum):
     FUNDING = "funding"
     ROOT = "root"
     PROOF = "proof"  # that a subaccount is below maintenance: `last_seq` is its number
+    INDEX = "index"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

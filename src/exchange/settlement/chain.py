@@ -423,6 +423,10 @@ class Chain(Node):
                 return None
             raise
 
+    def index_time(self, underlying_id: int) -> int:
+        """The UTC second of the last index sample on chain; 0 before the first."""
+        return int(self.call(self.oracle, "latestIndex", underlying_id)[1])
+
     def price_bands(self) -> tuple[int, int, int]:
         """Rates of options and of the rest in 1e-18, seconds; zeros before governance set them."""
         option_rate, linear_rate, max_age = self.call(self.clearing, "priceBands")

@@ -59,8 +59,9 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     first_block = node.head() + 1
     signers = sorted(options.oracle_signers, key=str.lower)
     usdc = _create(node, key, artifacts["MockUSDC"])
-    oracle = _create(node, key, artifacts["Oracle"], signers, options.oracle_threshold)
     manager = _create(node, key, artifacts["AccessManager"], address_of(key))
+    threshold = options.oracle_threshold
+    oracle = _create(node, key, artifacts["Oracle"], manager, signers, threshold)
     terms = (usdc, oracle, options.batch_age_max_s, options.cancel_delay_s)
     modules = tuple(_create(node, key, artifacts[name], terms) for name in CLEARING_MODULES)
     clearing = _create(node, key, artifacts["Clearing"], manager, options.treasury, terms, modules)

@@ -21,18 +21,18 @@ from exchange.commands import (
     UpdateMarks,
     signed_commands,
 )
-from exchange.events import ClockAdvanced, MarksUpdated
+from exchange.events import ClockAdvanced, IndexUpdated, MarksUpdated
 from exchange.fixed import to_seconds_down
 from exchange.journal import Entry, JournalReader
 from exchange.journal.outbox import Job, JobKind, Outbox
 from exchange.model import Legs, combo_seq, numbered, seq_and_place
 from exchange.settlement.batch import Batch, BatchBuilder, Tip, listed_legs, settle_calldata
 from exchange.settlement.cursor import BlockCursor, follow_blocks, is_reverted
-from exchange.settlement.delivery import DeliveryDesk
-from exchange.settlement.funding import FundingDesk
+from exchange.settlement.index_samples import HEARTBEAT_S, IndexSample
 from exchange.settlement.novation import Novations, is_novated, novations_in
+from exchange.settlement.oracle_desks import OracleDesks
 from exchange.settlement.rebuilding import rebuilt_positions
-from exchange.settlement.risk_root import Publication, RiskDesk
+from exchange.settlement.risk_root import Publication
 
 log = structlog.get_logger(__name__)
 
@@ -64,16 +64,13 @@ class Feed:
         outbox: Outbox,
         *,
         clearing: str,
-        desk: DeliveryDesk,
-        funding_desk: FundingDesk,
-        risk_desk: RiskDesk,
+        desks: OracleDesks,
     ) -> None:
         self._reader = reader
         self._outbox = outbox
         self._clearing = clearing
-        self._desk = desk
-        self._funding_desk = funding_desk
-        self._risk_desk = risk_desk
+        self._desks = desks
+        self._index_due_s: dict[int, int] = {}  # by underlying_id; a restart posts one more
         last = outbox.last_batch()
         tip = _tip_of(last) if last else Tip()
         self._recent: dict[int, SignedCommand] = {}  # oldest first; spares reading them again
@@ -121,13 +118,34 @@ class Feed:
         """What an entry asks for: the batch that it ended, then the epoch that it published."""
         jobs: list[Job] = []
         if batch is not None:
-            jobs += map(self._desk.job, batch.deliveries)
-            jobs += self._funding_desk.jobs(batch.fundings)
+            jobs += map(self._desks.delivery.job, batch.deliveries)
+            jobs += self._desks.funding.jobs(batch.fundings)
             jobs.append(self._batch_job(batch, to_seconds_down(entry.time_ns)))
         if isinstance(entry.command, UpdateMarks) and _is_published(entry):
             publication = Publication.of(entry.command, to_seconds_down(entry.time_ns))
-            jobs.append(self._risk_desk.job(publication))
+            jobs.append(self._desks.risk.job(publication))
+        return jobs + self._index_jobs(entry)
+
+    def _index_jobs(self, entry: Entry) -> list[Job]:
+        """The index sample of an entry, where its underlying has had none for a heartbeat."""
+        time_s = to_seconds_down(entry.time_ns)
+        jobs = []
+        for event in entry.events:
+            if not isinstance(event, IndexUpdated):
+                continue
+            underlying_id = event.underlying_id
+            if time_s >= self._index_due_s.get(underlying_id, 0):
+                self._index_due_s[underlying_id] = time_s + HEARTBEAT_S
+                sample = IndexSample(
+                    underlying_id=underlying_id, time_s=time_s, price=event.index_price
+                )
+                jobs.append(self._desks.index.job(sample))
         return jobs
+
+    @property
+    def underlyings(self) -> list[int]:
+        """Those whose index this feed has seen."""
+        return sorted(self._index_due_s)
 
     def material(self, number: int) -> Material:
         """What a batch that was cut is built of; read again from the journal."""

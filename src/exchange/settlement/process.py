@@ -20,16 +20,14 @@ from exchange.journal import JournalReader, JournalUnavailable
 from exchange.journal.outbox import Outbox
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import trail
-from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.errors import ChainError, ChainUnavailable, NodeRefused
 from exchange.settlement.feed import Feed
-from exchange.settlement.funding import FundingDesk
 from exchange.settlement.novator import NovationSink, Novator
+from exchange.settlement.oracle_desks import OracleDesks
 from exchange.settlement.pending import PendingPost, PendingPosts
 from exchange.settlement.prover import Prover
 from exchange.settlement.reconciler import Reconciler
 from exchange.settlement.relayer import Relayer, RelayerOptions
-from exchange.settlement.risk_root import RiskDesk
 from exchange.settlement.status import BALANCE_MIN, RelayerMetrics, StatusReader
 from exchange.settlement.watcher import (
     AdminSink,
@@ -115,7 +113,13 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         prover = Prover(chain, outbox, sender=relayer.address)
         reconciler = Reconciler(reader, chain, sink, prover.follow)
         reporter = Reporter(
-            StatusReader(chain, outbox, relayer.address, balance_min=settings.balance_min),
+            StatusReader(
+                chain,
+                outbox,
+                relayer.address,
+                balance_min=settings.balance_min,
+                underlyings=lambda: feed.underlyings,
+            ),
             sink,
             lambda: {
                 "differences": reconciler.count,
@@ -203,14 +207,11 @@ def build_relayer(
 ) -> tuple[Feed, Relayer]:
     """The parts of a relayer, wired."""
     deployment = chain.deployment
-    keys = settings.oracle_keys
     feed = Feed(
         reader,
         outbox,
         clearing=deployment.clearing,
-        desk=DeliveryDesk(chain_id=deployment.chain_id, oracle=deployment.oracle, keys=keys),
-        funding_desk=FundingDesk(chain_id=deployment.chain_id, oracle=deployment.oracle, keys=keys),
-        risk_desk=RiskDesk(deployment.chain_id, deployment.oracle, keys),
+        desks=OracleDesks(deployment.chain_id, deployment.oracle, settings.oracle_keys),
     )
     options = RelayerOptions(
         key=settings.key,

@@ -8,6 +8,7 @@ import msgspec
 
 from exchange.commands import Configure
 from exchange.events import Configured
+from exchange.fixed import to_nanoseconds
 from exchange.journal import JournalReader
 from exchange.settlement.chain import BlockName, Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
@@ -79,10 +80,26 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
 
 
 def compare_parameters(venue: Configure, chain: Chain) -> bool:
-    """Whether Margin, where the deployment names one, would refuse the engine's parameters."""
+    """Whether Margin would refuse the engine's parameters, or price bands fills of the engine.
+
+    Where the deployment names a Margin, and governance set bands.
+    """
+    if _bands_are_narrower(venue, chain):
+        return True
     if not chain.deployment.margin:
         return False
     return chain.parameters_hash() != parameters_hash(venue.margin, venue.collaterals)
+
+
+def _bands_are_narrower(venue: Configure, chain: Chain) -> bool:
+    rules, bands = venue.publication, chain.price_bands()
+    if not any(bands):
+        return False
+    if rules is None:
+        return True  # the chain wants marks, and none are published
+    option_rate, linear_rate, age_max_s = bands
+    wide = rules.band_rate > option_rate or rules.linear_band_rate > linear_rate
+    return wide or rules.age_max_ns > to_nanoseconds(age_max_s)
 
 
 def _reconcile_at(

@@ -23,6 +23,7 @@ from exchange.settlement.errors import (
 )
 from exchange.settlement.feed import Feed
 from exchange.settlement.funding import fundings_of
+from exchange.settlement.index_samples import sample_deadline, sample_of
 from exchange.settlement.novator import Novator
 from exchange.settlement.prover import FORCE_S, USABLE_S
 from exchange.settlement.risk_root import deadline_of
@@ -32,6 +33,14 @@ FAILURES_MAX: Final = 5  # mined and reverted attempts of one job before a perso
 _BUMP_PERCENT: Final = 113  # geth wants 10 % more for a replacement, some nodes 12.5 %
 _GAS_MARGIN: Final = (5, 4)  # limit over estimate
 _SETTLED: Final = (JobState.MINED, JobState.CONFIRMED)
+# No order is at fault for these, so no other order in its place helps.
+_OF_MARKS: Final = (
+    "MarksNotPosted",
+    "WrongMarks",
+    "MarkMissing",
+    "MarksOfAnotherTime",
+    "PriceOutsideBand",
+)
 _EARLY: Final = ("TimeTooLate", "NotExpired")  # the chain's clock is behind the venue's
 
 log = structlog.get_logger(__name__)
@@ -79,7 +88,7 @@ class Relayer:
             self._follow_clock()
             after = self._attempt_one(job)
             moved |= after.state is not job.state
-            if after.state not in _SETTLED:
+            if after.state not in _SETTLED and not _is_left(after):
                 break
         self._follow_clock()
         return moved
@@ -88,15 +97,15 @@ class Relayer:
         """The job after this step.
 
         A root that the chain refuses is asked for again, and all that comes after it waits: no fill
-        settles by marks that nobody posted.
+        settles by marks that nobody posted. A refused index sample stops nothing.
         """
         try:
             return self._advance(job)
         except BatchRefused as refusal:
-            if job.kind is not JobKind.ROOT:
+            if job.kind not in (JobKind.ROOT, JobKind.INDEX):
                 raise
             if job.state is not JobState.REVERTED:
-                log.error("risk root refused", job=job.key, why=str(refusal))  # noqa: TRY400
+                log.error("oracle post refused", job=job.key, why=str(refusal))  # noqa: TRY400
             return self._outbox.job(job.key) or job
 
     def _follow_clock(self) -> None:
@@ -153,6 +162,8 @@ class Relayer:
             return self._overtaken(job)
         if job.kind is JobKind.PROOF:
             return self._shown(job)
+        if job.kind is JobKind.INDEX:
+            return self._sampled(job)
         posted = self._posted(job)
         if posted is None:
             return None
@@ -174,6 +185,13 @@ class Relayer:
         if late or self._chain.force_until(job.last_seq) >= job.time_s + FORCE_S:
             return Outcome(tx_hash="", block=self._chain.head())
         return None
+
+    def _sampled(self, job: Job) -> Outcome | None:
+        """Where an index sample is posted, or a later one, or its time is up."""
+        posted_s = self._chain.index_time(sample_of(job).underlying_id)
+        if posted_s < job.time_s and self._chain.block_time() <= sample_deadline(job):
+            return None
+        return Outcome(tx_hash="", block=self._chain.head())
 
     def _is_passed_over(self, job: Job) -> bool:
         after = self._outbox.next_of(job, (JobKind.ROOT, JobKind.BATCH))
@@ -210,7 +228,7 @@ class Relayer:
                 self._useless.add(job.key)  # it recovered meanwhile, or another root came
             elif refusal.error in _EARLY:
                 self._wait_for_clock(job)
-            elif not self._novate(job):
+            elif refusal.error in _OF_MARKS or not self._novate(job):
                 raise self._refuse(job, str(refusal)) from refusal
             return None  # the next step reads what changed
         return mul_div_up(gas, *_GAS_MARGIN)
@@ -361,6 +379,10 @@ class Relayer:
             return job.block if self._done(job) is not None else None
         receipt = self._chain.receipt(job.tx_hash)
         return receipt.block if receipt is not None and receipt.succeeded else None
+
+
+def _is_left(job: Job) -> bool:
+    return job.kind is JobKind.INDEX and job.state is JobState.REVERTED
 
 
 def _above(fees: Fees, rival: Fees) -> Fees:

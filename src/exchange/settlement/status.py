@@ -5,6 +5,7 @@ the exchange's admin view shows the same one.
 """
 
 import time
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -16,6 +17,8 @@ from exchange.journal.outbox import JobState, Outbox
 from exchange.settlement.chain import Chain
 
 BALANCE_MIN: Final = 5 * 10**16  # wei; some hundred batches at usual fees
+INDEX_AGE_MAX_S: Final = 600  # older ones the Oracle does not tell to readers
+PUBLISHED_AGE_MAX_S: Final = 900  # nor does Margin prove by older marks
 PENDING_MAX_S: Final = 300  # a batch that waits longer needs a person
 _STATES: Final = tuple(JobState)
 
@@ -41,6 +44,8 @@ class RelayerStatus(msgspec.Struct, frozen=True, kw_only=True):
     differences: int = 0  # figures on which journal and chain disagree
     parameters_differ: int = 0  # 1: Margin on chain does not hold the engine's parameters
     reorganisations: int = 0  # times that final blocks were lost, since this process began
+    published_age_s: int = 0  # of the latest marks on chain; 0 before the first
+    index_age_s: int = 0  # of the index on chain that is oldest
     alarms: tuple[str, ...] = ()
 
 
@@ -54,11 +59,13 @@ class StatusReader:
         address: str,
         *,
         balance_min: int = BALANCE_MIN,
+        underlyings: Callable[[], Iterable[int]] = tuple,
     ) -> None:
         self._chain = chain
         self._outbox = outbox
         self._address = address
         self._balance_min = balance_min
+        self._underlyings = underlyings  # whose indices are posted
         self._oldest = 0  # number of the batch that waits first, and since when
         self._oldest_since = 0.0
 
@@ -91,6 +98,11 @@ class StatusReader:
             differences=differences,
             parameters_differ=parameters_differ,
             reorganisations=reorganisations,
+            published_age_s=self._age_s(self._chain.marks_time(self._chain.risk_epoch()) or 0),
+            index_age_s=max(
+                (self._age_s(self._chain.index_time(one)) for one in self._underlyings()),
+                default=0,
+            ),
         )
         return msgspec.structs.replace(status, alarms=self._alarms(status))
 
@@ -99,6 +111,9 @@ class StatusReader:
         if number != self._oldest:
             self._oldest, self._oldest_since = number, time.monotonic()
         return int(time.monotonic() - self._oldest_since) if number else 0
+
+    def _age_s(self, time_s: int) -> int:
+        return max(0, self._chain.block_time() - time_s) if time_s else 0
 
     def _alarms(self, status: RelayerStatus) -> tuple[str, ...]:
         found = {
@@ -109,6 +124,8 @@ class StatusReader:
             "chain_differs": status.differences > 0,
             "parameters_differ": status.parameters_differ > 0,
             "chain_reorganised": status.reorganisations > 0,
+            "oracle_stale": status.published_age_s > PUBLISHED_AGE_MAX_S
+            or status.index_age_s > INDEX_AGE_MAX_S,
         }
         return tuple(name for name, holds in found.items() if holds)
 
@@ -124,6 +141,8 @@ _GAUGES: Final = {
     "novated": "Sides of fills that the venue took, since the relayer began",
     "differences": "Figures on which journal and chain disagree",
     "parameters_differ": "Whether Margin on chain holds other parameters than the venue",
+    "published_age_s": "Seconds since the epoch of the latest marks on chain",
+    "index_age_s": "Seconds since the index on chain that is oldest",
     "reorganisations": "Times that the chain lost final blocks, since the relayer began",
 }
 _COUNTERS: Final = {

@@ -17,8 +17,11 @@ from exchange.commands import (
     ObserveBlocks,
     PlaceOrder,
     TransferFunds,
+    UnderlyingRisk,
+    UpdateMarks,
 )
 from exchange.events import (
+    BatchCut,
     ComboListed,
     InterestAccrued,
     InterestPaid,
@@ -50,6 +53,7 @@ from exchange.settlement.batch import (
     listed_legs,
     settle_calldata,
 )
+from exchange.settlement.marks_proof import MarksProof, prove_marks
 from exchange.settlement.packed import pack_fills, pack_orders, pack_tails
 
 HIGH = call(110_000)
@@ -369,3 +373,52 @@ def test_transfers_and_interest_have_their_place(script: Script) -> None:
     assert withdrawals[1][3:] == ((3, script.token.lower(), 7, nobody, 9, 1, signer), b"signed")
     assert interests == ((2, now, 2, 2), (2, now, 3, 3))
     assert batch.time_s == now == withdrawals[1][1] + 1
+
+
+def test_a_batch_proves_the_marks_of_what_fills(script: Script) -> None:
+    """Of the epoch that the cut names; without fills, or without a published epoch, none."""
+    instruments = (script.perpetual_id, script.instrument_id)
+    update = UpdateMarks(
+        epoch=3,
+        root=bytes(32),
+        underlyings=(UnderlyingRisk(underlying_id=1, index_price=10**11, confidence=0),),
+        expiries=(),
+        instrument_ids=tuple(sorted(instruments)),
+        rows=bytes(16),
+    )
+    seqs: list[int] = []
+
+    def marks(seq: int) -> UpdateMarks:
+        seqs.append(seq)
+        return update
+
+    def built(cut: BatchCut) -> Batch:
+        def signed(seq: int) -> PlaceOrder | AmendOrder:
+            command = script.entries[seq - 1].command
+            assert isinstance(command, PlaceOrder | AmendOrder)
+            return command
+
+        builder = BatchBuilder(signed, no_legs, Tip(), None, marks)
+        last = script.entries[-1]
+        for entry in script.entries[:-1]:
+            assert builder.add(entry) is None
+        batch = builder.add(msgspec.structs.replace(last, events=(cut,)))
+        assert batch is not None
+        return batch
+
+    script.trade()
+    cut = script.cut()
+    assert built(cut).marks == MarksProof()
+    found = built(msgspec.structs.replace(cut, marks_seq=7))
+    assert found.marks == prove_marks(update, [script.instrument_id])
+    assert seqs == [7]
+    [words] = decode([BATCH_TYPE], encode_batch(found))
+    assert msgspec.structs.astuple(found.marks) in words
+
+
+def test_a_batch_without_fills_proves_nothing(script: Script) -> None:
+    """It may even name an epoch that nobody posted."""
+    script.withdraw(script.taker, CASH_SCALE)
+    script.cut()
+    [batch] = build(script)
+    assert batch.marks == MarksProof()

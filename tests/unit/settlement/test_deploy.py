@@ -24,7 +24,7 @@ CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 30)]
 TERMS = "(address,address,uint64,uint64)"
 ARGUMENTS = {
     "MockUSDC": [],
-    "Oracle": ["address[]", "uint256"],
+    "Oracle": ["address", "address[]", "uint256"],
     "AccessManager": ["address"],
     **{name: [TERMS] for name in CLEARING_MODULES},
     "Clearing": ["address", "address", TERMS, f"({','.join(['address'] * len(CLEARING_MODULES))})"],
@@ -117,7 +117,8 @@ def test_contracts_are_created_and_wired() -> None:
     [(manager, administered_by)] = created("AccessManager")
     assert (found.usdc, found.oracle, found.access_manager) == (usdc, oracle, manager)
     assert (found.chain_id, found.block, found.genesis_hash) == (31_337, 42, "0x" + "0" * 64)
-    signers, threshold = signed_by
+    authority, signers, threshold = signed_by
+    assert authority == manager
     assert list(signers) == sorted(address.lower() for address in OPTIONS.oracle_signers)
     assert threshold == 2
     assert administered_by == (address_of(DEPLOYER_KEY).lower(),)

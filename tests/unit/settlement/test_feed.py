@@ -26,6 +26,7 @@ from exchange.model import HitCondition, LinkKind, numbered
 from exchange.settlement import feed as module
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.feed import ClockJump, Feed
+from exchange.settlement.index_samples import sample_of
 
 
 class Parts:
@@ -126,8 +127,8 @@ def test_a_sheet_is_read_from_the_journal(parts: Parts, tmp_path: Path) -> None:
     write_journal(venue, path)
     parts.reader.close()
     parts.reader = JournalReader(str(path))
-    assert parts.feed().pull() == 1
-    assert [job.kind for job in parts.outbox.jobs()] == [JobKind.BATCH]
+    assert parts.feed().pull() == 2
+    assert [job.kind for job in parts.outbox.jobs()] == [JobKind.INDEX, JobKind.BATCH]
 
 
 def test_published_epochs_become_jobs_between_the_batches(parts: Parts) -> None:
@@ -142,6 +143,23 @@ def test_published_epochs_become_jobs_between_the_batches(parts: Parts) -> None:
     keys = [job.key for job in parts.outbox.jobs()]
     assert keys == ["root:1", "batch:1", "root:2", "root:3"]
     assert parts.outbox.jobs()[0].time_s == parts.script.entries[0].time_ns // NS
+
+
+def test_index_samples_become_jobs_once_a_heartbeat(parts: Parts) -> None:
+    """Whatever comes between; a restart may post one more."""
+    start_s = parts.script.time_ns // NS
+    feed = parts.feed()
+    for after_s in (0, 30, 59, 60, 100, 121):
+        parts.script.time_ns = (start_s + after_s) * NS
+        parts.script.sample(10**11 + after_s)
+    assert feed.pull() == 3
+    assert feed.underlyings == [1]
+    samples = [sample_of(job) for job in parts.outbox.jobs()]
+    assert [(one.time_s - start_s, one.price - 10**11) for one in samples] == [
+        (0, 0),
+        (60, 60),
+        (121, 121),
+    ]
 
 
 def test_an_epoch_that_is_not_published_has_no_root(parts: Parts) -> None:

@@ -41,7 +41,7 @@ def priced(price: int) -> FakeChain:
     """A chain on which the past expiry was delivered at this price."""
     chain = FakeChain()
     delivery = Delivery(underlying_id=1, expiry=PAST, price=price * CASH_SCALE)
-    chain.settle_as(RELAYER_KEY, oracle_desks()["desk"].job(delivery).data)
+    chain.settle_as(RELAYER_KEY, oracle_desks()["desks"].delivery.job(delivery).data)
     return chain
 
 

@@ -6,13 +6,20 @@ from pathlib import Path
 import pytest
 from tests.fake_chain import WETH, FakeChain
 from tests.settlement_world import Script
+from tests.unit.engine.test_published import RULES
+from tests.venue import configuration
 
-from exchange.commands import DepositSeen, SubaccountSeen
+from exchange.commands import DepositSeen, PublicationParameters, SubaccountSeen
 from exchange.journal import JournalReader
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ReorgDetected
 from exchange.settlement.holdings import Held
-from exchange.settlement.reconcile import Difference, Reconciliation, reconcile
+from exchange.settlement.reconcile import (
+    Difference,
+    Reconciliation,
+    compare_parameters,
+    reconcile,
+)
 from exchange.settlement.watcher import Watcher, WatcherOptions
 
 
@@ -120,3 +127,27 @@ def test_another_history_is_not_compared(script: Script) -> None:
     chain.reorganise(1)
     with pytest.raises(ReorgDetected):
         compare(script, chain)
+
+
+WIDE = (RULES.band_rate, RULES.linear_band_rate, 600)
+
+
+@pytest.mark.parametrize(
+    ("rules", "bands", "differs"),
+    [
+        (RULES, (0, 0, 0), False),
+        (None, (0, 0, 0), False),
+        (RULES, WIDE, False),
+        (None, WIDE, True),
+        (RULES, (WIDE[0] - 1, *WIDE[1:]), True),
+        (RULES, (WIDE[0], WIDE[1] - 1, WIDE[2]), True),
+        (RULES, (*WIDE[:2], 599), True),
+    ],
+)
+def test_bands_on_chain_must_leave_room_for_the_engines(
+    rules: PublicationParameters | None, bands: tuple[int, int, int], *, differs: bool
+) -> None:
+    """Else it would acknowledge fills that the chain refuses; and bands need marks."""
+    chain = FakeChain()
+    chain.bands = bands
+    assert compare_parameters(configuration(publication=rules), chain) is differs

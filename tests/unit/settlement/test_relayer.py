@@ -134,7 +134,7 @@ def test_funding_indices_come_before_the_batch_that_sees_them(bench: Bench) -> N
     assert [bench.chain.funding_index(perpetual, n) for n in (1, 2, 3)] == [20_000, -10_000, None]
     missing = Funding(instrument_id=perpetual, ordinal=3, time=9, index=0)
     other = msgspec.structs.replace(missing, ordinal=2)
-    desk = oracle_desks()["funding_desk"]
+    desk = oracle_desks()["desks"].funding
     assert bench.relayer._done(desk.jobs([other, missing])[0]) is None
     with pytest.raises(BatchRefused, match="the chain fixed -10000, the journal 0"):
         bench.relayer._done(desk.jobs([other])[0])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -23,6 +24,21 @@ class StillChain:
 
     url = "http://node"
     wei = 10**18
+    published_s = 0
+    index_s: ClassVar[dict[int, int]] = {}
+
+    def block_time(self) -> int:
+        return 10_000
+
+    def risk_epoch(self) -> int:
+        return 7
+
+    def marks_time(self, epoch: int) -> int | None:
+        assert epoch == 7
+        return self.published_s or None
+
+    def index_time(self, underlying_id: int) -> int:
+        return self.index_s.get(underlying_id, 0)
 
     def head(self) -> int:
         return 42
@@ -70,7 +86,7 @@ def attempt(outbox: Outbox, job: Job, tx_hash: str) -> Job:
 
 
 def reader_of(outbox: Outbox, chain: StillChain) -> StatusReader:
-    return StatusReader(chain, outbox, ADDRESS, balance_min=10**17)  # type: ignore[arg-type]  # it asks two questions
+    return StatusReader(chain, outbox, ADDRESS, balance_min=10**17)  # type: ignore[arg-type]  # it asks few questions
 
 
 def read(outbox: Outbox, chain: StillChain) -> RelayerStatus:
@@ -184,3 +200,30 @@ def test_prometheus_reads_the_last_picture(outbox: Outbox) -> None:
     numbers = set(RelayerStatus.__struct_fields__)
     shown = {name for name in numbers if f"exchange_relayer_{name}" in text}
     assert numbers - shown == {"address", "endpoint", "alarms"}
+
+
+@pytest.mark.parametrize(
+    ("published_s", "indices", "ages", "stale"),
+    [
+        (0, {}, (0, 0), False),
+        (9_100, {1: 9_400, 2: 9_990}, (900, 600), False),
+        (9_099, {1: 9_990}, (901, 10), True),
+        (9_990, {1: 9_990, 2: 9_399}, (10, 601), True),
+        (10_050, {}, (0, 0), False),
+    ],
+)
+def test_feeds_that_grow_old_are_seen(
+    outbox: Outbox,
+    published_s: int,
+    indices: dict[int, int],
+    ages: tuple[int, int],
+    *,
+    stale: bool,
+) -> None:
+    """Ages by the chain's clock; the oldest index counts."""
+    chain = StillChain()
+    chain.published_s, chain.index_s = published_s, indices
+    reader = StatusReader(chain, outbox, ADDRESS, underlyings=lambda: (1, 2))  # type: ignore[arg-type]
+    status = reader.read()
+    assert (status.published_age_s, status.index_age_s) == ages
+    assert ("oracle_stale" in status.alarms) is stale
