@@ -42,7 +42,7 @@ from exchange.api.schemas import (
 )
 from exchange.commands import Collateral, MarginParameters, TransferFunds
 from exchange.commands import Withdraw as WithdrawCommand
-from exchange.fixed import RATIO_SCALE, mul_div_down
+from exchange.fixed import RATIO_SCALE
 from exchange.margin.account import MarginOrder
 from exchange.margin.collateral import stretched_spots
 from exchange.margin.scenarios import PRESETS, load_preset
@@ -193,20 +193,21 @@ async def get_margins(gateway: Gateway, caller: Caller, params: MarginsParams) -
     price, quantity = parse_price(params.price), parse_quantity(params.amount)
     if gateway.view.mark(instrument.instrument_id) is None or not quantity:
         raise InvalidParams("needs a mark and an amount", "instrument_name")
-    orders = [MarginOrder(instrument.instrument_id, sign, quantity, price, 0) for sign in (1, -1)]
-    taken = await gateway.sequencer.read(
-        lambda engine: [engine.order_margin(subaccount_id, order) for order in orders]
+    number = instrument.instrument_id
+    orders = [MarginOrder(number, sign, quantity, price, 0) for sign in (1, -1)]
+    taken, band = await gateway.sequencer.read(
+        lambda engine: (
+            [engine.order_margin(subaccount_id, order) for order in orders],
+            engine.price_band(number),
+        )
     )
-    mark = gateway.view.mark(instrument.instrument_id)
-    assert mark is not None
-    index = gateway.view.index_prices.get(instrument.underlying_id, (0, 0))[0]
-    band = mul_div_down(gateway.configured().limits.band_rate, index, RATIO_SCALE)
+    assert band is not None, "the engine is not behind what the gateway has seen"
     return {
         "instrument_name": instrument.name,
         "buy": cash_number(taken[0]),
         "sell": cash_number(taken[1]),
-        "min_price": cash_number(max(instrument.tick_size, mark.mark_price - band)),
-        "max_price": cash_number(mark.mark_price + band),
+        "min_price": cash_number(max(instrument.tick_size, band[0])),
+        "max_price": cash_number(band[1]),
     }
 
 

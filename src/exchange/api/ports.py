@@ -430,6 +430,9 @@ class EngineState(Protocol):
     def token_views(self, subaccount_id: int) -> tuple[Token, ...]:
         """Its collateral tokens."""
 
+    def price_band(self, instrument_id: int) -> tuple[int, int] | None:
+        """The lowest and the highest price at which it may trade now; None without a mark."""
+
     def order_margin(self, subaccount_id: int, order: MarginOrder) -> int:
         """What initial excess an order would take."""
 

@@ -68,6 +68,7 @@ from exchange.engine import (
     takeover,
     treasury,
 )
+from exchange.engine.checks import price_band
 from exchange.engine.combo_trading import leg_prices
 from exchange.engine.consequences import follow_up
 from exchange.engine.exit_memory import ForcedExit
@@ -307,6 +308,12 @@ class Engine:
     def confirmed_batch(self) -> int:
         """The settlement batch that became final on chain last."""
         return self._venue.batches.confirmed
+
+    def price_band(self, instrument_id: int) -> tuple[int, int] | None:
+        """The lowest and the highest price at which it may trade now; None without a mark."""
+        if not self._venue.marks.has(instrument_id):
+            return None
+        return price_band(self._venue, instrument_id)
 
     def status(self, instrument_id: int) -> InstrumentStatus:
         """Trading phase of a listed instrument."""
