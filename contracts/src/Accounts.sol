@@ -7,6 +7,8 @@ import {Debts} from "./Debts.sol";
 import {Payoffs} from "./Payoffs.sol";
 import {
     IClearing,
+    KeyLimit,
+    KeyScope,
     LiquidationBid,
     Order,
     Position,
@@ -18,8 +20,10 @@ import {ICustody, ILedger} from "./interfaces/ICustody.sol";
 import {IHoldings} from "./interfaces/IMargin.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {InstrumentLib} from "./libraries/InstrumentLib.sol";
+import {KeyLib, KeyUse} from "./libraries/KeyLib.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderStateLib} from "./libraries/OrderStateLib.sol";
+import {SheetLib} from "./libraries/SheetLib.sol";
 
 /// @title Accounts: what owners may do to the ledger, and what all may see of it
 /// @dev Knows nothing of batches.
@@ -31,8 +35,11 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     using OrderLib for Order;
     using OrderLib for QuoteSheet;
     using OrderLib for Withdrawal;
+    using KeyLib for KeyScope;
+    using KeyLib for uint64;
     using SafeCast for int256;
     using SafeCast for uint256;
+    using SheetLib for uint256;
 
     /// @inheritdoc IClearing
     ICustody public immutable CUSTODY;
@@ -60,6 +67,10 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     function credit(uint64 subaccountId, address token, uint256 amount) external notEscaped {
         if (msg.sender != address(CUSTODY)) revert NotCustody();
         _requireOpen(subaccountId);
+        if (block.timestamp < _pause.until) revert NewRiskPaused();
+        if (address(ACCESS_PASS) != address(0)) {
+            _requirePass(subaccountId, _accounts[subaccountId].owner, block.timestamp);
+        }
 
         if (token == USDC) {
             _accounts[subaccountId].cash += amount.toInt256().toInt80();
@@ -74,10 +85,56 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     function setSessionKey(address key, uint64 deadline) external {
         if (key == address(0)) revert ZeroAddress();
         Delayed storage limit = _sessionKeys[msg.sender][key];
+        if (limit.tag.isRevoked()) revert KeyRevoked();
 
+        if (deadline == 0) limit.tag |= KeyLib.REVOKED;
         if (deadline >= limit.valueAt(block.timestamp)) limit.setNow(deadline);
         else limit.schedule(deadline, CANCEL_DELAY);
         emit SessionKeySet(msg.sender, key, deadline);
+    }
+
+    /// @inheritdoc IClearing
+    function grantScopedKey(address key, uint64 deadline, KeyScope calldata scope) external {
+        if (key == address(0)) revert ZeroAddress();
+        Delayed storage limit = _sessionKeys[msg.sender][key];
+        // A scope that came later would void fills of the past, so none ever changes.
+        if (limit.next != 0 || limit.current != 0 || limit.tag != 0) revert KeyKnown();
+        if (!scope.isWellFormed() || deadline == 0) revert InvalidScope();
+
+        limit.setNow(deadline);
+        limit.tag = scope.tagOf();
+        for (uint256 i = 0; i < scope.limits.length; i++) {
+            KeyLimit calldata one = scope.limits[i];
+            _keyUses[msg.sender][key][one.underlying].dailyQuantity = one.dailyQuantity;
+        }
+        emit SessionKeyScoped(msg.sender, key, scope);
+        emit SessionKeySet(msg.sender, key, deadline);
+    }
+
+    /// @inheritdoc IClearing
+    function cancelNonce(uint64 subaccountId, uint64 nonce) external {
+        if (_accounts[subaccountId].owner != msg.sender) revert NotOwner();
+        mapping(uint256 => uint256) storage stored = _orderMarks[subaccountId];
+        uint256 window = OrderStateLib.windowOf(nonce);
+        uint256 mark = OrderStateLib.marksOf(stored[window], nonce);
+        if (mark == OrderStateLib.DONE) revert NonceDone();
+        if (mark == OrderStateLib.CANCELED) revert CanceledBefore();
+
+        uint64 voidAt = (block.timestamp + CANCEL_DELAY).toUint64();
+        stored[window] = OrderStateLib.marked(stored[window], nonce, OrderStateLib.CANCELED);
+        _voidAt[subaccountId][nonce] = voidAt;
+        emit NonceCanceled(subaccountId, nonce, voidAt);
+    }
+
+    /// @inheritdoc IClearing
+    function raiseSheetFloor(uint64 subaccountId, uint64 floor) external {
+        if (_accounts[subaccountId].owner != msg.sender) revert NotOwner();
+        uint256 word = _sheets[subaccountId];
+        if (floor <= word.nextFloor()) revert FloorNotRaised();
+
+        uint64 effectiveAt = (block.timestamp + CANCEL_DELAY).toUint64();
+        _sheets[subaccountId] = word.scheduled(floor, block.timestamp, effectiveAt);
+        emit SheetFloorRaised(subaccountId, floor, effectiveAt);
     }
 
     /// @inheritdoc IClearing
@@ -234,7 +291,42 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
 
     /// @inheritdoc IClearing
     function sheetNonce(uint64 subaccountId) external view returns (uint64) {
-        return _sheetNonces[subaccountId];
+        return _sheets[subaccountId].highest();
+    }
+
+    /// @inheritdoc IClearing
+    function sheetFloor(uint64 subaccountId)
+        external
+        view
+        returns (uint64 current, uint64 next, uint64 effectiveAt)
+    {
+        uint256 word = _sheets[subaccountId];
+        return (word.floorAt(0), word.nextFloor(), word.effectiveAt());
+    }
+
+    /// @inheritdoc IClearing
+    function nonceVoidAt(uint64 subaccountId, uint64 nonce) external view returns (uint64) {
+        return _voidAt[subaccountId][nonce];
+    }
+
+    /// @inheritdoc IClearing
+    function sessionKeyTag(address owner, address key) external view returns (uint64) {
+        return _sessionKeys[owner][key].tag;
+    }
+
+    /// @inheritdoc IClearing
+    function keyUse(address owner, address key, uint32 underlying)
+        external
+        view
+        returns (uint64, uint64, uint128)
+    {
+        KeyUse storage use = _keyUses[owner][key][underlying];
+        return (use.dailyQuantity, use.day, use.used);
+    }
+
+    /// @inheritdoc IClearing
+    function pausedBetween() external view returns (uint64 from, uint64 until) {
+        return (_pause.from, _pause.until);
     }
 
     /// @inheritdoc IClearing

@@ -8,6 +8,7 @@ import {Position} from "./interfaces/IClearing.sol";
 import {Index, IndexLib} from "./libraries/IndexLib.sol";
 import {InstrumentLib} from "./libraries/InstrumentLib.sol";
 import {AccountNow, Ledger, LedgerLib, PositionNow} from "./libraries/LedgerLib.sol";
+import {SheetLib} from "./libraries/SheetLib.sol";
 
 /// @title Books: accounts and positions between storage and memory
 /// @dev Each word is read once and written once in a batch. Knows nothing of orders.
@@ -34,7 +35,7 @@ abstract contract Books is Payoffs {
                 positions: stored.positions,
                 floor: _nonceFloors[subaccountId],
                 sheet: 0,
-                sheetStored: NOT_LOADED
+                sheets: NOT_LOADED
             });
         }
         return ledger.accounts[place];
@@ -74,8 +75,9 @@ abstract contract Books is Payoffs {
             AccountNow memory account = ledger.accounts[i];
             _accounts[account.id] =
                 Account(account.owner, account.cash.toInt80(), account.positions.toUint16());
-            if (account.sheet != 0 && account.sheet != account.sheetStored) {
-                _sheetNonces[account.id] = account.sheet.toUint64();
+            // A sheet that filled is not below the one before, so its word was loaded.
+            if (account.sheet != 0 && account.sheet != SheetLib.highest(account.sheets)) {
+                _sheets[account.id] = SheetLib.withHighest(account.sheets, account.sheet.toUint64());
             }
         }
     }

@@ -22,6 +22,13 @@ import {MarksProof} from "./libraries/MarksLib.sol";
 /// @dev A door decides who may enter; the work behind it is a module's, whose code runs in this
 /// contract's storage. Nobody can exchange a module.
 contract Clearing is Accounts, ExitViews, ReleaseViews, AccessManaged, ReentrancyGuard {
+    /// @notice Seconds between a pause and the first fill that it refuses: the engine stops
+    /// within them.
+    uint64 public constant PAUSE_DELAY = 10 minutes;
+    /// @notice Seconds after which a pause ends by itself. A guardian may pause again, unless
+    /// governance has taken the role away by then.
+    uint64 public constant PAUSE_MAX = 7 days;
+
     address public immutable SETTLER;
     address public immutable PAYMENTS;
     address public immutable TAKEOVERS;
@@ -163,6 +170,23 @@ contract Clearing is Accounts, ExitViews, ReleaseViews, AccessManaged, Reentranc
 
         _margin = margin_;
         emit MarginSet(address(margin_));
+    }
+
+    // ---- guardian
+
+    /// @inheritdoc IClearing
+    function pause() external restricted {
+        if (block.timestamp < _pause.until) revert PausedBefore();
+        uint64 from = uint64(block.timestamp) + PAUSE_DELAY;
+        _pause = Pause(from, from + PAUSE_MAX);
+        emit RiskPaused(from, from + PAUSE_MAX);
+    }
+
+    /// @inheritdoc IClearing
+    function unpause() external restricted {
+        if (block.timestamp >= _pause.until) revert NotPaused();
+        delete _pause;
+        emit RiskPaused(0, 0);
     }
 
     // ---- inside

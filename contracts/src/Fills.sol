@@ -12,6 +12,7 @@ import {BandLib, BandsNow} from "./libraries/BandLib.sol";
 import {ComboLib} from "./libraries/ComboLib.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {InstrumentLib} from "./libraries/InstrumentLib.sol";
+import {KeyLib, KeyUse} from "./libraries/KeyLib.sol";
 import {
     AccountNow,
     ComboNow,
@@ -24,6 +25,7 @@ import {
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 import {PackedLib} from "./libraries/PackedLib.sol";
+import {SheetLib} from "./libraries/SheetLib.sol";
 
 /// @title Fills: signed orders and what their fills move
 /// @dev Loads a batch's orders into memory, each verified once, and moves fills there; Settler
@@ -32,6 +34,8 @@ import {PackedLib} from "./libraries/PackedLib.sol";
 abstract contract Fills is Books {
     using BandLib for BandsNow;
     using DelayedLib for Delayed;
+    using KeyLib for KeyUse;
+    using KeyLib for uint64;
     using LedgerLib for AccountNow;
     using OrderLib for QuoteSheet;
     using PackedLib for bytes;
@@ -55,6 +59,7 @@ abstract contract Fills is Books {
         uint256 seqOffsetMax;
         uint256 time;
         uint256 checkedTime; // 0: none was
+        uint256 pausedFrom; // from when on fills only reduce; never: the largest number
         uint256 nextPayoff;
         uint256 nextWithdrawal;
         uint256 nextInterest;
@@ -83,7 +88,9 @@ abstract contract Fills is Books {
         );
         run.orders = LedgerLib.emptyOrders(count);
         run.domain = _domainSeparatorV4();
-        run.always = Delayed(type(uint64).max, type(uint64).max, 0);
+        run.always = Delayed(type(uint64).max, type(uint64).max, 0, 0);
+        Pause memory pause = _pause;
+        run.pausedFrom = block.timestamp < pause.until ? pause.from : NOT_LOADED;
 
         if (batch.fills.length != 0 && _priceBands.optionRate != 0) {
             run.bands = BandLib.load(_priceBands, ORACLE, batch.header.riskEpoch, batch.marks);
@@ -148,9 +155,9 @@ abstract contract Fills is Books {
         address usual = sameAccount ? run.orders[i - 1].signer : account.owner;
         (address signer, uint256 sheet) =
             _verify(run, tails, sheets, i, _Signed(head, terms, instrument, usual));
-        if (sheet != 0 && account.sheetStored == NOT_LOADED) {
-            account.sheetStored = _sheetNonces[account.id];
-            account.sheet = account.sheetStored;
+        if (sheet != 0 && account.sheets == NOT_LOADED) {
+            account.sheets = _sheets[account.id];
+            account.sheet = SheetLib.highest(account.sheets);
         }
         run.orders[i] = OrderNow({
             account: account,
@@ -204,7 +211,7 @@ abstract contract Fills is Books {
     /// @dev By the journal's clock, as everything about a fill.
     function _force(uint64 subaccountId) private view returns (Delayed memory) {
         (uint64 until,,) = _liquidations.forceOf(subaccountId);
-        return Delayed(until, until, 0);
+        return Delayed(until, until, 0, 0);
     }
 
     /// @dev What an order's signer signed, for `_verify`.
@@ -323,11 +330,12 @@ abstract contract Fills is Books {
         marks = OrderStateLib.marksOf(marks, nonce);
         state.first = i;
         if (marks == 0) return state;
-        if (marks & OrderStateLib.DONE != 0) {
+        if (marks == OrderStateLib.DONE) {
             state.filled = NOT_LOADED >> 1; // any fill is too much
         } else {
             uint256 word = _orderStates[subaccountId][OrderStateLib.slotOf(nonce)];
             (state.filled, state.version) = OrderStateLib.read(word, nonce);
+            if (marks == OrderStateLib.CANCELED) state.voidAt = _voidAt[subaccountId][nonce];
         }
         state.stored = state.filled;
     }
@@ -346,7 +354,7 @@ abstract contract Fills is Books {
         if (time > block.timestamp + MAX_CLOCK_SKEW) revert TimeTooLate();
     }
 
-    function _fill(Run memory run, uint256 match_, uint256 fees) internal view {
+    function _fill(Run memory run, uint256 match_, uint256 fees) internal {
         OrderNow memory maker = run.orders[match_.makerOf()];
         OrderNow memory taker = run.orders[match_.takerOf()];
         uint256 quantity = match_.filledOf();
@@ -394,17 +402,17 @@ abstract contract Fills is Books {
         return (legs[leg].instrument, sells != (legs[leg].ratio < 0));
     }
 
-    function _fillOrder(Run memory run, uint256 i, uint256 match_, _Move memory moved)
-        private
-        view
-    {
+    function _fillOrder(Run memory run, uint256 i, uint256 match_, _Move memory moved) private {
         OrderNow memory order = run.orders[i];
         AccountNow memory account = order.account;
         (uint256 head, uint256 time) = (order.head, match_.timeOf());
         if (head.deadlineOf() < time) revert DeadlinePassed();
         if (head.nonceOf() < account.floor.loadedValueAt(time)) revert NonceBelowFloor();
         if (order.authority.loadedValueAt(time) < time) revert SignerNotAuthorised();
-        if (order.sheet != 0) _advanceSheet(account, order.sheet, i);
+        if (order.filled.voidAt != 0 && time >= order.filled.voidAt) revert OrderCanceled(i);
+        if (order.authority.tag != 0) _useKey(order, i, moved, time);
+        if (order.sheet != 0) _advanceSheet(account, order.sheet, i, time);
+        if (!head.has(PackedLib.REDUCE_ONLY)) _checkNewRisk(run, account, time);
 
         PositionNow memory position = head.has(PackedLib.IS_COMBO)
             ? _loadPosition(run.ledger, account.id, moved.instrument)
@@ -440,8 +448,29 @@ abstract contract Fills is Books {
     }
 
     /// @dev A fill of a sheet voids all lower ones, in `seq` order.
-    function _advanceSheet(AccountNow memory account, uint256 nonce, uint256 i) private pure {
-        if (nonce < account.sheet) revert StaleSheet(i);
+    /// @dev A key without a scope has no tag, so only scoped ones come here, and revoked ones.
+    function _useKey(OrderNow memory order, uint256 i, _Move memory moved, uint256 time) private {
+        uint64 tag = order.authority.tag;
+        if (!tag.isScoped()) return;
+        if (!tag.allows(moved.instrument)) revert OutsideKeyScope(i);
+        uint32 underlying = InstrumentLib.underlyingOf(moved.instrument);
+        KeyUse storage use = _keyUses[order.account.owner][order.signer][underlying];
+        if (use.dailyQuantity == 0) revert OutsideKeyScope(i);
+        if (!use.spend(time, SignedMath.abs(moved.quantity))) revert KeyLimitReached(i);
+    }
+
+    /// @dev Of every fill that its order does not hold to reducing a position.
+    function _checkNewRisk(Run memory run, AccountNow memory account, uint256 time) private view {
+        if (time >= run.pausedFrom) revert NewRiskPaused();
+        if (address(ACCESS_PASS) != address(0)) _requirePass(account.id, account.owner, time);
+    }
+
+    function _advanceSheet(AccountNow memory account, uint256 nonce, uint256 i, uint256 time)
+        private
+        pure
+    {
+        bool stale = nonce < account.sheet || nonce < SheetLib.floorAt(account.sheets, time);
+        if (stale) revert StaleSheet(i);
         account.sheet = nonce;
     }
 
@@ -542,7 +571,8 @@ abstract contract Fills is Books {
             if (state.filled == state.quantity) {
                 marks = OrderStateLib.marked(marks, nonce, OrderStateLib.DONE);
             } else {
-                marks = OrderStateLib.marked(marks, nonce, OrderStateLib.PARTIAL);
+                uint256 mark = state.voidAt == 0 ? OrderStateLib.PARTIAL : OrderStateLib.CANCELED;
+                marks = OrderStateLib.marked(marks, nonce, mark);
                 mapping(uint256 => uint256) storage states = _orderStates[id];
                 uint256 slot = OrderStateLib.slotOf(nonce);
                 states[slot] =

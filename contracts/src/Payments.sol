@@ -44,7 +44,7 @@ contract Payments is Requests, Queues, Debts {
             if (requested) {
                 _payRequest(list[i]);
             } else if (_check(list[i])) {
-                _useNonce(w);
+                _useNonce(w, list[i].time);
             } else {
                 _giveBack(w);
                 continue;
@@ -114,11 +114,20 @@ contract Payments is Requests, Queues, Debts {
         emit Deposited(w.subaccountId, w.token, w.amount);
     }
 
-    function _useNonce(Withdrawal calldata w) private {
+    /// @dev A nonce that its owner canceled is still good for what came before that took effect.
+    function _useNonce(Withdrawal calldata w, uint256 time) private {
         uint256 window = OrderStateLib.windowOf(w.nonce);
         mapping(uint256 => uint256) storage stored = _orderMarks[w.subaccountId];
         uint256 marks = stored[window];
-        if (OrderStateLib.marksOf(marks, w.nonce) != 0) revert NonceUsed();
+        uint256 mark = OrderStateLib.marksOf(marks, w.nonce);
+        if (mark == OrderStateLib.CANCELED) {
+            uint256 word = _orderStates[w.subaccountId][OrderStateLib.slotOf(w.nonce)];
+            (uint256 filled,) = OrderStateLib.read(word, w.nonce);
+            bool before = time < _voidAt[w.subaccountId][w.nonce];
+            if (!before || filled != 0) revert NonceUsed();
+        } else if (mark != 0) {
+            revert NonceUsed();
+        }
         stored[window] = OrderStateLib.marked(marks, w.nonce, OrderStateLib.DONE);
     }
 

@@ -5,6 +5,7 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
+import {IAccessPass} from "./interfaces/IAccessPass.sol";
 import {IClearing, IClearingBase, Position, PriceBands, Terms} from "./interfaces/IClearing.sol";
 import {ICustody} from "./interfaces/ICustody.sol";
 import {CashClaim, Escape, ExitRequest, IExitsBase} from "./interfaces/IExits.sol";
@@ -13,6 +14,7 @@ import {IMargin} from "./interfaces/IMargin.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
 import {Halt, IReleasesBase} from "./interfaces/IReleases.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
+import {KeyUse} from "./libraries/KeyLib.sol";
 
 /// @title Storage: where the ledger lies, for Clearing and each module that runs in its place
 /// @dev Clearing and its modules inherit it first, and no module adds storage of its own: so all of
@@ -66,6 +68,12 @@ abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, EIP712 {
         uint64 price; // of 1e8 ledger units
     }
 
+    /// @dev One slot; fills from `from` to before `until` are held to reduce-only.
+    struct Pause {
+        uint64 from;
+        uint64 until;
+    }
+
     uint64 internal constant FEE_ACCOUNT = 1;
     int256 internal constant QUANTITY_SCALE = 1e4;
 
@@ -75,6 +83,8 @@ abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, EIP712 {
     uint64 public immutable MAX_BATCH_AGE;
     /// @notice See Terms.
     uint64 public immutable CANCEL_DELAY;
+    /// @notice See Terms.
+    IAccessPass public immutable ACCESS_PASS;
 
     uint64 internal _subaccountCount;
     mapping(uint64 subaccountId => Account) internal _accounts;
@@ -83,7 +93,7 @@ abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, EIP712 {
     mapping(uint64 subaccountId => Delayed) internal _nonceFloors;
     mapping(address owner => mapping(address key => Delayed)) internal _sessionKeys;
     mapping(uint64 subaccountId => mapping(address token => uint256 amount)) internal _collateral;
-    mapping(uint64 subaccountId => uint64 nonce) internal _sheetNonces;
+    mapping(uint64 subaccountId => uint256 word) internal _sheets; // SheetLib
     mapping(uint64 subaccountId => mapping(uint256 window => uint256 marks)) internal _orderMarks;
     mapping(uint64 instrument => FundingInForce) internal _fundings;
     Tip internal _tip;
@@ -108,12 +118,17 @@ abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, EIP712 {
     uint64 internal _withdrawalDelay;
     mapping(bytes32 withdrawal => uint64 maturesAt) internal _queued;
     Halt[] internal _halts;
+    mapping(uint64 subaccountId => mapping(uint64 nonce => uint64 voidAt)) internal _voidAt;
+    mapping(address owner => mapping(address key => mapping(uint32 underlying => KeyUse))) internal
+        _keyUses;
+    Pause internal _pause;
 
     constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
         if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();
         if (terms_.cancelDelay < terms_.maxBatchAge) revert CancelDelayTooShort();
         (USDC, ORACLE) = (terms_.usdc, terms_.oracle);
         (MAX_BATCH_AGE, CANCEL_DELAY) = (terms_.maxBatchAge, terms_.cancelDelay);
+        ACCESS_PASS = terms_.accessPass;
     }
 
     modifier notEscaped() {
@@ -123,7 +138,7 @@ abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, EIP712 {
 
     /// @notice What this contract was built with.
     function terms() public view returns (Terms memory) {
-        return Terms(USDC, ORACLE, MAX_BATCH_AGE, CANCEL_DELAY);
+        return Terms(USDC, ORACLE, MAX_BATCH_AGE, CANCEL_DELAY, ACCESS_PASS);
     }
 
     /// @dev For modules, which are older than Custody: they run in Clearing's place, and it knows.
@@ -134,6 +149,11 @@ abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, EIP712 {
     /// @dev The subaccount that takes over what nobody bids for.
     function _fundId() internal view returns (uint64) {
         return _fund == 0 ? FEE_ACCOUNT : _fund;
+    }
+
+    /// @dev One call for each fill of an owner, and none where the venue asks for no pass.
+    function _requirePass(uint64 subaccountId, address owner, uint256 time) internal view {
+        if (!ACCESS_PASS.isValidAt(owner, time)) revert NoAccessPass(subaccountId);
     }
 
     function _requireOpen(uint64 subaccountId) internal view {

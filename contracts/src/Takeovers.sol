@@ -249,7 +249,7 @@ contract Takeovers is Debts {
             positions: stored.positions,
             floor: _nonceFloors[subaccountId],
             sheet: 0,
-            sheetStored: 0
+            sheets: 0
         });
     }
 

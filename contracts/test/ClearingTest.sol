@@ -7,6 +7,7 @@ import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
 import {Oracle} from "../src/Oracle.sol";
+import {IAccessPass} from "../src/interfaces/IAccessPass.sol";
 import {
     Batch as PackedBatch,
     Funding,
@@ -92,10 +93,15 @@ abstract contract ClearingTest is Test, Codec {
         internal
         returns (IClearing)
     {
-        Terms memory terms = Terms(token, oracle, maxBatchAge, cancelDelay);
+        Terms memory terms = Terms(token, oracle, maxBatchAge, cancelDelay, accessPass());
         Modules memory modules = modulesOf(terms);
         bytes memory arguments = abi.encode(address(manager), feeOwner, terms, modules);
         return IClearing(vm.deployCode("Clearing.sol:Clearing", arguments));
+    }
+
+    /// @dev None: the usual venue lets everybody in.
+    function accessPass() internal virtual returns (IAccessPass) {
+        return IAccessPass(address(0));
     }
 
     function modulesOf(Terms memory terms) internal returns (Modules memory modules) {

@@ -9,10 +9,13 @@ import {
     Position,
     QuoteSheet,
     SignedSheet,
+    Withdraw,
     Withdrawal
 } from "../src/interfaces/IClearing.sol";
+import {TokenRules} from "../src/interfaces/ICustody.sol";
 import {ExitRequest} from "../src/interfaces/IExits.sol";
 import {MarginProof} from "../src/interfaces/IMargin.sol";
+import {MockToken} from "../src/mocks/MockToken.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
 
@@ -47,6 +50,11 @@ contract Handler is ClearingTest {
     uint64 internal lastCharge = START;
     uint64[ACTORS] internal floors;
     uint64[ACTORS] internal sheets;
+    uint256[ACTORS] internal keyGeneration;
+    MockToken public ether_;
+    uint256 public etherIn; // ledger units
+    uint256 public etherOut;
+    uint256 public cancels;
 
     function setUp() public override {
         super.setUp();
@@ -54,6 +62,9 @@ contract Handler is ClearingTest {
             ids[i] = open(vm.addr(ownerKey(i)), 0);
         }
         deposited = 2_000_000 * USD; // alice and bob of the base
+        ether_ = new MockToken("Wrapped Ether", "WETH", 18);
+        uint80 none = type(uint80).max;
+        custody.setRules(address(ether_), TokenRules(true, none, none, none));
     }
 
     // ---- actions
@@ -63,6 +74,26 @@ contract Handler is ClearingTest {
         who %= ACTORS;
         fund(vm.addr(ownerKey(who)), ids[who], amount);
         deposited += amount;
+    }
+
+    function depositEther(uint256 who, uint256 amount) public {
+        amount = bound(amount, 1e10, 1e24);
+        who %= ACTORS;
+        fundWith(ether_, vm.addr(ownerKey(who)), ids[who], amount);
+        etherIn += amount / 1e10;
+    }
+
+    function withdrawEther(uint256 who, uint256 amount) public {
+        who %= ACTORS;
+        uint256 held = clearing.collateralOf(ids[who], address(ether_));
+        if (held == 0) return;
+        Batch memory batch = batchOf(0, 0, 0, 1);
+        Withdraw memory request =
+            withdrawOf(ids[who], ownerKey(who), bound(amount, 1, held), nonces[who]++);
+        request.withdrawal.token = address(ether_);
+        batch.withdrawals[0] = resigned(request.withdrawal, ownerKey(who));
+        settleOnce(batch);
+        etherOut += request.withdrawal.amount;
     }
 
     function trade(uint256 buyer, uint256 seller, uint256 which, uint256 quantity, uint256 ticks)
@@ -290,7 +321,26 @@ contract Handler is ClearingTest {
     function setSessionKey(uint256 who, uint256 deadline) public {
         who %= ACTORS;
         vm.prank(vm.addr(ownerKey(who)));
-        clearing.setSessionKey(vm.addr(sessionKey(who)), uint64(bound(deadline, 0, START * 2)));
+        uint64 until = uint64(bound(deadline, 0, START * 2));
+        clearing.setSessionKey(vm.addr(sessionKey(who)), until);
+        if (until == 0) keyGeneration[who]++; // a revoked key comes never back
+    }
+
+    /// @dev A nonce that nobody used; the owner's next orders skip it.
+    function cancelNonce(uint256 who) public {
+        who %= ACTORS;
+        vm.prank(vm.addr(ownerKey(who)));
+        clearing.cancelNonce(ids[who], nonces[who]++);
+        cancels++;
+    }
+
+    /// @dev The owner's next sheet is at the floor.
+    function raiseSheetFloor(uint256 who) public {
+        who %= ACTORS;
+        (, uint64 next,) = clearing.sheetFloor(ids[who]);
+        if (sheets[who] + 1 <= next) return;
+        vm.prank(vm.addr(ownerKey(who)));
+        clearing.raiseSheetFloor(ids[who], sheets[who] + 1);
     }
 
     function pass(uint256 seconds_) public watchingFloors {
@@ -351,8 +401,8 @@ contract Handler is ClearingTest {
         return 100 + who;
     }
 
-    function sessionKey(uint256 who) internal pure returns (uint256) {
-        return 200 + who;
+    function sessionKey(uint256 who) internal view returns (uint256) {
+        return 200 + who + ACTORS * keyGeneration[who];
     }
 
     // ---- sums over everybody
@@ -381,6 +431,22 @@ contract Handler is ClearingTest {
         for (uint64 id = 1; id <= clearing.subaccountCount(); id++) {
             sum += clearing.position(id, instrument);
         }
+    }
+
+    /// @dev Of the token besides USDC, in ledger units.
+    function etherTotal() external view returns (uint256 sum) {
+        for (uint64 id = 1; id <= clearing.subaccountCount(); id++) {
+            sum += clearing.collateralOf(id, address(ether_));
+        }
+        for (uint256 i = 0; i < ACTORS; i++) {
+            sum += custody.heldFor(address(ether_), vm.addr(ownerKey(i)));
+        }
+    }
+
+    /// @dev What Custody counts and holds of the token, in ledger units.
+    function etherBalance() external view returns (uint256 counted, uint256 held) {
+        counted = custody.total(address(ether_));
+        held = ether_.balanceOf(address(custody)) / custody.unit(address(ether_));
     }
 
     function cashTotal() external view returns (int256 sum) {

@@ -19,7 +19,7 @@ contract InvariantsTest is Test {
     }
 
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](14);
+        bytes4[] memory selectors = new bytes4[](18);
         selectors[0] = Handler.deposit.selector;
         selectors[1] = Handler.trade.selector;
         selectors[2] = Handler.withdraw.selector;
@@ -34,6 +34,10 @@ contract InvariantsTest is Test {
         selectors[11] = Handler.charge.selector;
         selectors[12] = Handler.requestExit.selector;
         selectors[13] = Handler.payExit.selector;
+        selectors[14] = Handler.depositEther.selector;
+        selectors[15] = Handler.withdrawEther.selector;
+        selectors[16] = Handler.cancelNonce.selector;
+        selectors[17] = Handler.raiseSheetFloor.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), selectors);
     }
@@ -47,6 +51,7 @@ contract InvariantsTest is Test {
     function invariant_books_balance_and_promises_hold() public view {
         cash_in_accounts_unpaid_payoffs_and_held_money_are_what_came_in_less_what_left();
         the_token_balance_is_the_ledger();
+        each_token_is_what_came_in_less_what_left();
         positions_net_to_zero_until_they_are_paid_off();
         positions_are_counted();
         no_batch_settles_twice();
@@ -64,6 +69,14 @@ contract InvariantsTest is Test {
 
     function the_token_balance_is_the_ledger() internal view {
         assertEq(int256(handler.tokenBalance()), ledger(), "balance");
+    }
+
+    function each_token_is_what_came_in_less_what_left() internal view {
+        uint256 owned = handler.etherTotal();
+        assertEq(handler.etherIn() - handler.etherOut(), owned, "tokens owned");
+        (uint256 counted, uint256 held) = handler.etherBalance();
+        assertEq(owned, counted, "tokens counted");
+        assertTrue(held >= owned, "tokens held");
     }
 
     function positions_net_to_zero_until_they_are_paid_off() internal view {
@@ -116,12 +129,19 @@ contract InvariantsTest is Test {
         handler.accrue(3);
         handler.trade(1, 0, 6, 9, 2);
         handler.payOff(0, 0);
+        handler.depositEther(0, 1e18);
+        handler.withdrawEther(0, 5);
+        handler.raiseSheetFloor(0);
+        uint256 cancels = handler.cancels();
+        handler.cancelNonce(0);
+        assertEq(cancels + 1, handler.cancels(), "cancels");
+        handler.quote(0, 1, 0, 5);
         uint256 exits = handler.exits();
         handler.exitNow();
         assertEq(exits + 1, handler.exits(), "exits");
         assertEq(trades + 3, handler.trades(), "trades");
         assertEq(payoffs + 1, handler.payoffs(), "payoffs");
-        assertEq(quotes + 1, handler.quotes(), "quotes");
+        assertEq(quotes + 2, handler.quotes(), "quotes");
         assertTrue(handler.settled() > 3, "batches");
         invariant_books_balance_and_promises_hold();
         handler.end();

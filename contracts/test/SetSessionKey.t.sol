@@ -60,6 +60,14 @@ contract SetSessionKeyTest is ClearingTest {
         assertEq(second, deadlineAt(START + DAY), "after the delay");
     }
 
+    function test_a_revoked_key_comes_never_back(uint64 deadline) public {
+        set(START + DAY);
+        set(0);
+        vm.prank(aliceAddress);
+        vm.expectRevert(IClearingBase.KeyRevoked.selector);
+        clearing.setSessionKey(sessionAddress, deadline);
+    }
+
     function test_the_zero_key_is_refused() public {
         vm.expectRevert(IClearingBase.ZeroAddress.selector);
         clearing.setSessionKey(address(0), 1);

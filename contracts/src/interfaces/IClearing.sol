@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {MarksProof} from "../libraries/MarksLib.sol";
+import {IAccessPass} from "./IAccessPass.sol";
 import {ICustody, ILedger} from "./ICustody.sol";
 import {IExits} from "./IExits.sol";
 import {ILiquidations} from "./ILiquidations.sol";
@@ -205,6 +206,20 @@ struct Terms {
     /// Seconds between an owner's cancel and the contract's obedience. Not below maxBatchAge, so a
     /// second cancel cannot reach back to a fill that the first one still allowed.
     uint64 cancelDelay;
+    IAccessPass accessPass; // zero: nobody needs one
+}
+
+/// @notice What a session key may trade of one underlying.
+struct KeyLimit {
+    uint32 underlying;
+    uint64 dailyQuantity; // in 1e-4 contracts within a UTC day
+}
+
+/// @notice What a session key may trade; given with its first grant, for ever.
+struct KeyScope {
+    uint8 kinds; // bits 1 option, 2 perpetual, 3 future
+    uint24 band; // distance from the mark in 1e-6 of the index, 0: none; kept by the engine
+    KeyLimit[] limits; // ascending; other underlyings are not the key's to trade
 }
 
 /// @notice Code that runs in Clearing's storage by delegatecall: one contract would be too large.
@@ -231,6 +246,13 @@ interface IClearingBase {
     error CancelDelayTooShort();
     error WrongModule(address module);
     error AlreadySet();
+    error NonceDone();
+    error CanceledBefore();
+    error KeyKnown();
+    error KeyRevoked();
+    error InvalidScope();
+    error PausedBefore();
+    error NotPaused();
 
     // ---- refusals of settle, in the order of the checks
 
@@ -261,6 +283,11 @@ interface IClearingBase {
     error InstrumentNotExpired();
     error NonceBelowFloor();
     error SignerNotAuthorised();
+    error OrderCanceled(uint256 order);
+    error OutsideKeyScope(uint256 order);
+    error KeyLimitReached(uint256 order);
+    error NoAccessPass(uint64 subaccountId);
+    error NewRiskPaused();
     error UnknownLeg(uint256 order);
     error PartialUnit(uint256 order);
     error LimitCrossed(uint256 order);
@@ -298,6 +325,11 @@ interface IClearingBase {
     event SubaccountOpened(uint64 indexed subaccountId, address indexed owner, bool standard);
     event Deposited(uint64 indexed subaccountId, address token, uint256 amount);
     event SessionKeySet(address indexed owner, address indexed key, uint64 deadline);
+    event SessionKeyScoped(address indexed owner, address indexed key, KeyScope scope);
+    event NonceCanceled(uint64 indexed subaccountId, uint64 nonce, uint64 effectiveAt);
+    event SheetFloorRaised(uint64 indexed subaccountId, uint64 floor, uint64 effectiveAt);
+    /// @notice New risk stops for fills from `from` on, for deposits at once; zeros: no longer.
+    event RiskPaused(uint64 from, uint64 until);
     event NonceFloorRaised(uint64 indexed subaccountId, uint64 floor, uint64 effectiveAt);
     event BatchSettled(
         uint64 indexed number, bytes32 batchHash, uint64 firstSeq, uint64 lastSeq, bytes32 stateRoot
@@ -347,11 +379,23 @@ interface IClearing is IClearingBase, IExits, ILedger, IHoldings {
     function openStandardSubaccount() external returns (uint64 subaccountId);
 
     /// @notice Lets `key` sign orders, never withdrawals, for every subaccount of the caller until
-    /// `deadline`. @dev A later deadline holds at once, an earlier one (0 revokes) after
-    /// CANCEL_DELAY: a fill that the engine
-    /// released before it saw the revocation still settles.
+    /// `deadline`. A deadline of 0 revokes it for ever, and so cancels everything it signed.
+    /// @dev A later deadline holds at once, an earlier one after CANCEL_DELAY: a fill that the
+    /// engine released before it saw the revocation still settles.
     /// Warning: a second shortening before the first took effect restarts the delay.
     function setSessionKey(address key, uint64 deadline) external;
+
+    /// @notice The same for a key never granted before, which may trade no more than `scope`.
+    /// `setSessionKey` changes its deadline; the scope stays, for ever.
+    function grantScopedKey(address key, uint64 deadline, KeyScope calldata scope) external;
+
+    /// @notice Voids one nonce for ever: an order, the leaf of a sheet or a withdrawal, whatever
+    /// its version, for fills at or after now + CANCEL_DELAY.
+    function cancelNonce(uint64 subaccountId, uint64 nonce) external;
+
+    /// @notice Voids every quote sheet whose nonce is below `floor`, for fills at or after now +
+    /// CANCEL_DELAY. Warning: a second raise before the first took effect restarts the delay.
+    function raiseSheetFloor(uint64 subaccountId, uint64 floor) external;
 
     /// @notice Voids every nonce below `floor`, for fills at or after now + CANCEL_DELAY.
     /// Warning: a second raise before the first took effect restarts the delay.
@@ -361,6 +405,16 @@ interface IClearing is IClearingBase, IExits, ILedger, IHoldings {
     /// MAX_BATCH_AGE after the expiry on: earlier it could take cash that a withdrawal of an older
     /// `seq` was promised.
     function realise(uint64 subaccountId, uint64[] calldata instruments) external;
+
+    // ---- guardian
+
+    /// @notice Takes no new risk for PAUSE_MAX: deposits stop at once, fills that are not
+    /// reduce-only on both sides after PAUSE_DELAY. Withdrawals, cancels and exits go on.
+    /// @dev The delay gives the engine time to see it, so that nothing it released is refused.
+    function pause() external;
+
+    /// @notice Ends a pause. Governance.
+    function unpause() external;
 
     // ---- relayer
 
@@ -429,6 +483,31 @@ interface IClearing is IClearingBase, IExits, ILedger, IHoldings {
         external
         view
         returns (uint64 deadline);
+
+    /// @return tag as KeyLib reads it; 0 of a key without a scope
+    function sessionKeyTag(address owner, address key) external view returns (uint64 tag);
+
+    /// @return dailyQuantity of an underlying that a scoped key may trade
+    /// @return day UTC day of the last trade
+    /// @return used what it traded in that day
+    function keyUse(address owner, address key, uint32 underlying)
+        external
+        view
+        returns (uint64 dailyQuantity, uint64 day, uint128 used);
+
+    /// @return voidAt from when on a canceled nonce is void; 0 if it was not canceled
+    function nonceVoidAt(uint64 subaccountId, uint64 nonce) external view returns (uint64 voidAt);
+
+    /// @return current in force before effectiveAt
+    /// @return next in force from effectiveAt on
+    function sheetFloor(uint64 subaccountId)
+        external
+        view
+        returns (uint64 current, uint64 next, uint64 effectiveAt);
+
+    /// @return from since when fills are held to reduce-only
+    /// @return until when that ends by itself; 0: there is no pause
+    function pausedBetween() external view returns (uint64 from, uint64 until);
 
     /// @notice Cash that realising the position would bring (negative: cost). Reverts without a
     /// delivery price.

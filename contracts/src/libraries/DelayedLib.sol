@@ -8,6 +8,7 @@ struct Delayed {
     uint64 current; // in force before effectiveAt
     uint64 next; // in force from effectiveAt on
     uint64 effectiveAt;
+    uint64 tag; // whatever else its owner keeps in this slot; not delayed
 }
 
 /// @title DelayedLib: owner's controls that bind the contract only after a delay

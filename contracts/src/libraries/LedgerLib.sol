@@ -14,7 +14,7 @@ struct AccountNow {
     uint256 positions; // that are not zero in storage
     Delayed floor; // of nonces
     uint256 sheet; // highest sheet nonce that filled
-    uint256 sheetStored;
+    uint256 sheets; // SheetLib, as stored; NOT_LOADED until a sheet comes
 }
 
 /// @notice A position as a batch goes on.
@@ -34,6 +34,7 @@ struct FilledNow {
     uint256 version; // highest that filled
     uint256 quantity; // of the order that filled last
     uint256 stored;
+    uint256 voidAt; // from when on its owner's cancel holds; 0: none
 }
 
 /// @notice What one command filled of a combo order.

@@ -12,6 +12,8 @@ library OrderStateLib {
     uint256 internal constant PARTIAL = 1;
     /// @dev The nonce can never fill again; its state means nothing.
     uint256 internal constant DONE = 2;
+    /// @dev The owner canceled it: void from a time on. Its state counts as of one partly filled.
+    uint256 internal constant CANCELED = 3;
     uint256 internal constant MARKS = 3;
     uint256 internal constant STATE = type(uint64).max;
 
@@ -24,12 +26,13 @@ library OrderStateLib {
     }
 
     function isDone(uint256 word, uint64 nonce) internal pure returns (bool) {
-        return marksOf(word, nonce) & DONE != 0;
+        return marksOf(word, nonce) == DONE;
     }
 
-    /// @notice The word with one more mark at this nonce.
+    /// @notice The word with this mark at this nonce, and no other.
     function marked(uint256 word, uint64 nonce, uint256 mark) internal pure returns (uint256) {
-        return word | mark << _place(nonce);
+        uint256 place = _place(nonce);
+        return word & ~(MARKS << place) | mark << place;
     }
 
     function slotOf(uint64 nonce) internal pure returns (uint256) {

@@ -16,6 +16,7 @@ from eth_abi.abi import decode as abi_decode
 from eth_account import Account
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
+from web3.contract.contract import ContractEvent
 from web3.exceptions import (
     BadResponseFormat,
     BlockNotFound,
@@ -32,10 +33,6 @@ from exchange.commands import (
     AnyObservation,
     BatchSeen,
     DepositSeen,
-    ForceSeen,
-    NonceFloorSeen,
-    SessionKeySeen,
-    SubaccountSeen,
 )
 from exchange.settlement.batch import Tip
 from exchange.settlement.compiler import Artifacts
@@ -50,6 +47,12 @@ from exchange.settlement.errors import (
 )
 from exchange.settlement.exit_items import EXIT_OBSERVERS
 from exchange.settlement.holdings import Held
+from exchange.settlement.sightings import (
+    OF_ACCESS_PASS,
+    OF_CLEARING,
+    OF_LIQUIDATIONS,
+    Observer,
+)
 
 LOCAL_CHAIN_ID: Final = 31_337
 _RPC_TIMEOUT_S: Final = 10.0
@@ -332,6 +335,13 @@ class Chain(Node):
             coin: self._contract(address, artifacts, "MockToken")
             for coin, address in deployment.tokens.items()
         }
+        self._watched = {deployment.clearing: _watched(self.clearing, OF_CLEARING)}
+        if deployment.liquidations:
+            watched = _watched(self.liquidations, OF_LIQUIDATIONS)
+            self._watched[deployment.liquidations] = watched
+        if deployment.access_pass:
+            contract = self._contract(deployment.access_pass, artifacts, "AccessPass")
+            self._watched[deployment.access_pass] = _watched(contract, OF_ACCESS_PASS)
         for artifact in artifacts.values():
             self.errors.update(_error_selectors(artifact.abi))
 
@@ -495,29 +505,24 @@ class Chain(Node):
         return list(logs)
 
     def observations(self, first_block: int, last_block: int) -> list[tuple[int, AnyObservation]]:
-        """(block, observation) of every log of ours that the engine must know, in order."""
+        """(block, observation) of every log that the engine must know, in order."""
         request = {
-            "address": [self.deployment.clearing, self.liquidations.address],
+            "address": list(self._watched),
             "fromBlock": first_block,
             "toBlock": last_block,
         }
         with self.translated():
             logs = self.web3.eth.get_logs(cast(Any, request))
             return [
-                (int(log["blockNumber"]), seen)
+                (int(log["blockNumber"]), self._in_cash(seen))
                 for log in logs
-                for name, observe in _OBSERVERS.items()
-                for seen in self._decode(log, name, observe)
+                for seen in self._observe(log)
             ]
 
-    def _decode(
-        self, log: Any, name: str, observe: Callable[[EventData], AnyObservation]
-    ) -> list[AnyObservation]:
-        contract = self.liquidations if name == "ForceGranted" else self.clearing
-        event = contract.events[name]()
-        if bytes(log["topics"][0]) != bytes.fromhex(event.topic[2:]):
-            return []
-        return [self._in_cash(observe(event.process_log(log)))]
+    def _observe(self, log: Any) -> Iterator[AnyObservation]:
+        for event, observe in self._watched[log["address"]]:
+            if bytes(log["topics"][0]) == bytes.fromhex(event.topic[2:]):
+                yield observe(event.process_log(log))
 
     def _in_cash(self, seen: AnyObservation) -> AnyObservation:
         """A deposit of USDC names no token."""
@@ -552,32 +557,21 @@ def _batch_seen(data: EventData) -> BatchSeen:
     )
 
 
-_OBSERVERS: Final[dict[str, Callable[[EventData], AnyObservation]]] = {
-    "SubaccountOpened": lambda data: SubaccountSeen(
-        subaccount_id=data["args"]["subaccountId"],
-        owner=data["args"]["owner"],
-        standard=data["args"]["standard"],
-    ),
-    "Deposited": lambda data: DepositSeen(
-        subaccount_id=data["args"]["subaccountId"],
-        amount=data["args"]["amount"],
-        token=data["args"]["token"],
-    ),
-    "SessionKeySet": lambda data: SessionKeySeen(
-        owner=data["args"]["owner"], key=data["args"]["key"], deadline=data["args"]["deadline"]
-    ),
-    "NonceFloorRaised": lambda data: NonceFloorSeen(
-        subaccount_id=data["args"]["subaccountId"], floor=data["args"]["floor"]
-    ),
-    "BatchSettled": _batch_seen,
-    "ForceGranted": lambda data: ForceSeen(
-        subaccount_id=data["args"]["subaccountId"],
-        until=data["args"]["until"],
-        contracts=data["args"]["contracts"],
-        budget=data["args"]["budget"],
-    ),
-    **EXIT_OBSERVERS,
-}
+def _watched(
+    contract: Contract, observers: Mapping[str, Observer]
+) -> list[tuple[ContractEvent, Callable[[EventData], AnyObservation]]]:
+    """A contract's events that somebody observes."""
+
+    def told(observe: Observer) -> Callable[[EventData], AnyObservation]:
+        return lambda data: observe(data["args"])
+
+    known = {item["name"] for item in contract.abi if item["type"] == "event"}
+    found: dict[str, Callable[[EventData], AnyObservation]] = {
+        "BatchSettled": _batch_seen,  # needs its place on chain too
+        **EXIT_OBSERVERS,
+    }
+    found |= {name: told(observe) for name, observe in observers.items()}
+    return [(contract.events[name](), found[name]) for name in found if name in known]
 
 
 def _error_selectors(abi: list[dict[str, Any]]) -> dict[bytes, tuple[str, list[str]]]:

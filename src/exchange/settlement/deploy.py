@@ -1,4 +1,4 @@
-"""Deploying the contracts, giving the relayer its role and Margin its parameters."""
+"""Deploying the contracts and giving Margin its parameters; `governance` has the roles."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -8,15 +8,15 @@ from eth_abi.abi import encode
 
 from exchange.commands import Configure
 from exchange.model import FEE_SUBACCOUNT_ID, SECONDS_PER_DAY
-from exchange.settlement.batch import SETTLE_SELECTOR, encode_call
+from exchange.settlement.batch import encode_call
 from exchange.settlement.chain import Chain, Node
 from exchange.settlement.compiler import Artifact, Artifacts, compile_contracts
 from exchange.settlement.deployment import Deployment, load_deployment, save_deployment
 from exchange.settlement.errors import ChainError
+from exchange.settlement.governance import assign_roles
 from exchange.settlement.margin_proof import set_parameters_calldata
 from exchange.signing import address_of
 
-RELAYER_ROLE: Final = 1
 # In the order of `Modules` in IClearing.sol.
 CLEARING_MODULES: Final = (
     "Settler",
@@ -31,6 +31,7 @@ _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8)
 _ROOT_AGE_MAX_S: Final = 15 * 60
 _BAND_AGE_MAX_S: Final = 15 * 60  # three heartbeats
 _NO_CAP: Final = 2**80 - 1
+_NOBODY: Final = "0x" + "0" * 40
 REPOSITORY: Final = Path(__file__).parents[3]
 
 
@@ -45,6 +46,7 @@ class DeployOptions(msgspec.Struct, frozen=True, kw_only=True):
     batch_age_max_s: int = SECONDS_PER_DAY
     cancel_delay_s: int = 2 * SECONDS_PER_DAY  # outlasts the oldest batch and confirmations
     withdrawal_delay_s: int = 0  # 0: governance sets it later; until then withdrawals do not wait
+    access_pass: bool = False  # whether owners need one for deposits and new risk
 
 
 def project_artifacts() -> Artifacts:
@@ -62,10 +64,13 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     manager = _create(node, key, artifacts["AccessManager"], address_of(key))
     threshold = options.oracle_threshold
     oracle = _create(node, key, artifacts["Oracle"], manager, signers, threshold)
-    terms = (usdc, oracle, options.batch_age_max_s, options.cancel_delay_s)
+    delay_s = options.cancel_delay_s
+    access_pass = (
+        _create(node, key, artifacts["AccessPass"], manager, delay_s) if options.access_pass else ""
+    )
+    terms = (usdc, oracle, options.batch_age_max_s, delay_s, access_pass or _NOBODY)
     modules = tuple(_create(node, key, artifacts[name], terms) for name in CLEARING_MODULES)
     clearing = _create(node, key, artifacts["Clearing"], manager, options.treasury, terms, modules)
-    _grant_settle(node, key, manager, clearing, options.relayer)
     margin = _create(node, key, artifacts["Margin"], manager, clearing, oracle, _ROOT_AGE_MAX_S)
     liquidations = _create(node, key, artifacts["Liquidations"], margin, clearing)
     _set_liquidations(node, key, clearing, liquidations)
@@ -81,6 +86,7 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
         block=first_block,
         margin=margin,
         liquidations=liquidations,
+        access_pass=access_pass,
         tokens={
             coin: _create(node, key, artifacts["MockToken"], name, coin, decimals)
             for coin, name, decimals in _MOCK_TOKENS
@@ -90,6 +96,7 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     if options.withdrawal_delay_s:
         delay = encode_call("setWithdrawalDelay", ("uint64",), (options.withdrawal_delay_s,))
         node.transact(key, clearing, delay)
+    assign_roles(node, key, deployment, options.relayer)
     for token in deployment.tokens.values():
         _list_token(node, key, deployment.custody, token)
     return deployment
@@ -163,15 +170,6 @@ def _type_of(item: dict[str, Any]) -> str:
     if item["type"] != "tuple":
         return str(item["type"])
     return f"({','.join(map(_type_of, item['components']))})"
-
-
-def _grant_settle(node: Node, key: bytes, manager: str, clearing: str, relayer: str) -> None:
-    target = (clearing, [SETTLE_SELECTOR], RELAYER_ROLE)
-    for data in (
-        encode_call("setTargetFunctionRole", ("address", "bytes4[]", "uint64"), target),
-        encode_call("grantRole", ("uint64", "address", "uint32"), (RELAYER_ROLE, relayer, 0)),
-    ):
-        node.transact(key, manager, data)
 
 
 def _set_liquidations(node: Node, key: bytes, clearing: str, liquidations: str) -> None:

@@ -21,6 +21,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     block: int
     margin: str = ""
     liquidations: str = ""
+    access_pass: str = ""  # empty: nobody needs one
     tokens: dict[str, str] = {}  # collateral besides USDC: address by its name
 
     @property

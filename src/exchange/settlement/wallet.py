@@ -1,11 +1,13 @@
-"""What an owner does on chain with a wallet: open, fund, deposit and void.
+"""What an owner does on chain with a wallet: open, fund, deposit, grant keys and void.
 
 For the demo, the demo market's agents and tests: each call is one transaction, sent and waited for.
 """
 
 from exchange.commands import SubaccountSeen
+from exchange.model import KeyScope
 from exchange.settlement.chain import Chain, Receipt
 from exchange.settlement.errors import ChainError
+from exchange.settlement.sightings import words_of
 from exchange.signing import address_of
 
 
@@ -42,13 +44,25 @@ class OwnerWallet:
         self.mint(amount, coin)
         self.deposit(subaccount_id, amount, coin)
 
-    def set_session_key(self, key: str, deadline: int) -> None:
-        """Let a key trade until a UTC second; 0 revokes it."""
-        self._clearing("setSessionKey", key, deadline)
-
     def raise_nonce_floor(self, subaccount_id: int, floor: int) -> None:
         """Void every nonce below `floor`."""
         self._clearing("raiseNonceFloor", subaccount_id, floor)
+
+    def cancel_nonce(self, subaccount_id: int, nonce: int) -> None:
+        """Void one order, leaf of a sheet or withdrawal, for ever."""
+        self._clearing("cancelNonce", subaccount_id, nonce)
+
+    def raise_sheet_floor(self, subaccount_id: int, floor: int) -> None:
+        """Void every quote sheet whose nonce is below `floor`."""
+        self._clearing("raiseSheetFloor", subaccount_id, floor)
+
+    def set_session_key(self, key: str, deadline: int) -> None:
+        """Let a key trade until a UTC second; 0 revokes it for ever, with all that it signed."""
+        self._clearing("setSessionKey", key, deadline)
+
+    def grant_scoped_key(self, key: str, deadline: int, scope: KeyScope) -> None:
+        """Let a new key trade within a scope that never changes."""
+        self._clearing("grantScopedKey", key, deadline, words_of(scope))
 
     def _address(self, coin: str) -> str:
         deployment = self.chain.deployment

@@ -20,6 +20,7 @@ from exchange.signing import address_of, checksum_address
 KEY = b"\x71" * 32
 CLEARING = "0x" + "44" * 20
 WETH = checksum_address(b"\xee" * 20)
+LIQUIDATIONS = "0x" + "99" * 20
 HASH = "0x" + "ab" * 32
 WORD = "0x" + "00" * 32
 
@@ -88,6 +89,11 @@ CLEARING_ABI = [
     ),
     item(
         "event",
+        "NonceCanceled",
+        [("uint64", "subaccountId", True), ("uint64", "nonce", False), ("uint64", "at", False)],
+    ),
+    item(
+        "event",
         "NonceFloorRaised",
         [("uint64", "subaccountId", True), ("uint64", "floor", False), ("uint64", "at", False)],
     ),
@@ -153,6 +159,7 @@ DEPLOYMENT = Deployment(
     genesis_hash=HASH,
     block=1,
     tokens={"WETH": WETH},
+    liquidations=LIQUIDATIONS,
 )
 
 
@@ -388,7 +395,8 @@ def test_logs_become_observations(chain: Chain, answers: Answers) -> None:
             b"ForceGranted(uint64,uint64,uint256,uint256)",
             encode(["uint64", "uint256", "uint256"], [77, 5, 6]),
             encode(["uint64"], [2]),
-        ),
+        )
+        | {"address": LIQUIDATIONS},
     ]
     assert chain.observations(1, 9) == [
         (9, DepositSeen(subaccount_id=2, amount=700)),

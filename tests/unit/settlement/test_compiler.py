@@ -38,7 +38,12 @@ print(json.dumps({"contracts": {p: {n: empty for n in names} for p, names in wan
 def project(tmp_path: Path) -> Path:
     contracts = tmp_path / "contracts"
     package = tmp_path / "node_modules/@openzeppelin/contracts/access/manager"
-    for folder in (contracts / "src/mocks", contracts / "src/libraries", package):
+    for folder in (
+        contracts / "src/mocks",
+        contracts / "src/libraries",
+        contracts / "src/gateway",
+        package,
+    ):
         folder.mkdir(parents=True)
     (contracts / "foundry.toml").write_text(SETTINGS)
     (contracts / "src/Clearing.sol").write_text(
@@ -47,8 +52,10 @@ def project(tmp_path: Path) -> Path:
     (contracts / "src/libraries/A.sol").write_text('import "../Oracle.sol";')
     (contracts / "src/libraries/B.sol").write_text("// no imports")
     (contracts / "src/Oracle.sol").write_text("// nothing")
-    for name in ("Custody", "Margin", "Liquidations", *CLEARING_MODULES):
+    for name in ("AccessPass", "Custody", "Margin", "Liquidations", *CLEARING_MODULES):
         (contracts / f"src/{name}.sol").write_text("// nothing")
+    for name in ("Gateway", "GatewayHub"):
+        (contracts / f"src/gateway/{name}.sol").write_text("// nothing")
     (contracts / "src/mocks/MockUSDC.sol").write_text("// nothing")
     (contracts / "src/mocks/MockToken.sol").write_text("// nothing")
     (package / "AccessManager.sol").write_text('import {I} from "./IAccessManager.sol";')

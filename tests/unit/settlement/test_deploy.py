@@ -2,17 +2,16 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from eth_abi.abi import decode
 from tests.settlement_world import DEPLOYER_KEY, ORACLE_KEYS, RELAYER_KEY
 
 from exchange.settlement import deploy as module
-from exchange.settlement.batch import SETTLE_SELECTOR
 from exchange.settlement.chain import Receipt
 from exchange.settlement.compiler import Artifact
 from exchange.settlement.deploy import (
     CLEARING_MODULES,
-    RELAYER_ROLE,
     REPOSITORY,
     DeployOptions,
     deploy,
@@ -21,11 +20,13 @@ from exchange.settlement.errors import ChainError
 from exchange.signing import address_of
 
 CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 30)]
-TERMS = "(address,address,uint64,uint64)"
+TERMS = "(address,address,uint64,uint64,address)"
+NOBODY = "0x" + "0" * 40
 ARGUMENTS = {
     "MockUSDC": [],
     "Oracle": ["address", "address[]", "uint256"],
     "AccessManager": ["address"],
+    "AccessPass": ["address", "uint64"],
     **{name: [TERMS] for name in CLEARING_MODULES},
     "Clearing": ["address", "address", TERMS, f"({','.join(['address'] * len(CLEARING_MODULES))})"],
     "Margin": ["address", "address", "address", "uint64"],
@@ -123,7 +124,7 @@ def test_contracts_are_created_and_wired() -> None:
     assert threshold == 2
     assert administered_by == (address_of(DEPLOYER_KEY).lower(),)
     [(clearing, built_with)] = created("Clearing")
-    terms = (usdc, oracle, 7, 8)
+    terms = (usdc, oracle, 7, 8, NOBODY)
     modules = tuple(address for name in CLEARING_MODULES for address, _ in created(name))
     assert built_with == (manager, OPTIONS.treasury, terms, modules)
     assert all(created(name)[0][1] == (terms,) for name in CLEARING_MODULES)
@@ -133,14 +134,19 @@ def test_contracts_are_created_and_wired() -> None:
     assert calls(clearing, ["address"]) == [(found.liquidations,), (found.margin,)]
 
 
-def test_only_the_relayer_may_settle() -> None:
-    """settle's selector gets the role, the relayer gets the role at once."""
+def test_a_venue_with_passes_has_its_own_contract() -> None:
+    """Clearing and its modules know it; a revocation waits as long as a cancel."""
+    found = deploy("http://node", msgspec.structs.replace(OPTIONS, access_pass=True), ARTIFACTS)
+    assert created("AccessPass") == [(found.access_pass, (found.access_manager, 8))]
+    [(_, (terms,))] = created("Settler")
+    assert terms[-1] == found.access_pass
+
+
+def test_roles_are_assigned_before_tokens_are_listed() -> None:
+    """By the AccessManager; what each may do is in test_governance."""
     found = deploy("http://node", OPTIONS, ARTIFACTS)
-    role, grant = (data for to, data in FakeNode.sent if to == found.access_manager)
-    expected = (found.clearing, (SETTLE_SELECTOR,), RELAYER_ROLE)
-    assert decode(["address", "bytes4[]", "uint64"], role[4:]) == expected
-    expected = (RELAYER_ROLE, OPTIONS.relayer.lower(), 0)
-    assert decode(["uint64", "address", "uint32"], grant[4:]) == expected
+    receivers = [to for to, _ in FakeNode.sent]
+    assert receivers.index(found.access_manager) < receivers.index(found.custody)
 
 
 def test_tokens_are_made_and_listed() -> None:

@@ -6,6 +6,8 @@ import pytest
 from tests.fake_chain import WETH, FakeChain
 
 from exchange.commands import AnyObservation, SubaccountSeen
+from exchange.fixed import RATIO_SCALE
+from exchange.model import KeyLimit, KeyScope, Kind
 from exchange.settlement.chain import Receipt
 from exchange.settlement.errors import ChainError
 from exchange.settlement.wallet import OwnerWallet
@@ -95,3 +97,22 @@ def test_a_nonce_floor_goes_to_clearing(chain: Notebook, wallet: OwnerWallet) ->
     """What voids nonces."""
     wallet.raise_nonce_floor(8, 5)
     assert chain.done == [("clearing", "raiseNonceFloor", 8, 5)]
+
+
+def test_cancels_and_keys_go_to_clearing(chain: Notebook, wallet: OwnerWallet) -> None:
+    """In the contract's own units."""
+    scope = KeyScope(
+        kinds=(Kind.OPTION,),
+        limits=(KeyLimit(underlying_id=1, daily_quantity=9),),
+        band_rate=RATIO_SCALE // 100,
+    )
+    wallet.cancel_nonce(8, 5)
+    wallet.raise_sheet_floor(8, 6)
+    wallet.set_session_key("0x01", 0)
+    wallet.grant_scoped_key("0x01", 99, scope)
+    assert chain.done == [
+        ("clearing", "cancelNonce", 8, 5),
+        ("clearing", "raiseSheetFloor", 8, 6),
+        ("clearing", "setSessionKey", "0x01", 0),
+        ("clearing", "grantScopedKey", "0x01", 99, (2, 10_000, [(1, 9)])),
+    ]

@@ -1,0 +1,91 @@
+"""Logs of our contracts as the engine's observations: what each argument means, and no more.
+
+Knows no node: `settlement.chain` decodes the logs and names the contract that each came from.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from exchange.commands import (
+    AccessSeen,
+    AnyObservation,
+    DepositSeen,
+    ForceSeen,
+    KeyScopeSeen,
+    NonceFloorSeen,
+    NonceVoidSeen,
+    PauseSeen,
+    SessionKeySeen,
+    SheetFloorSeen,
+    SubaccountSeen,
+)
+from exchange.fixed import RATIO_SCALE
+from exchange.model import KeyLimit, KeyScope, Kind
+
+Arguments = Mapping[str, Any]
+Observer = Callable[[Arguments], AnyObservation]
+
+BAND_SCALE: Final = 10**6  # of KeyScope.band on chain
+KINDS: Final = (Kind.OPTION, Kind.PERPETUAL, Kind.FUTURE)
+
+OF_CLEARING: Final[dict[str, Observer]] = {
+    "SubaccountOpened": lambda given: SubaccountSeen(
+        subaccount_id=given["subaccountId"], owner=given["owner"], standard=given["standard"]
+    ),
+    "Deposited": lambda given: DepositSeen(
+        subaccount_id=given["subaccountId"], amount=given["amount"], token=given["token"]
+    ),
+    "SessionKeyScoped": lambda given: KeyScopeSeen(
+        owner=given["owner"], key=given["key"], scope=scope_of(given["scope"])
+    ),
+    "SessionKeySet": lambda given: SessionKeySeen(
+        owner=given["owner"], key=given["key"], deadline=given["deadline"]
+    ),
+    "NonceFloorRaised": lambda given: NonceFloorSeen(
+        subaccount_id=given["subaccountId"], floor=given["floor"]
+    ),
+    "NonceCanceled": lambda given: NonceVoidSeen(
+        subaccount_id=given["subaccountId"], nonce=given["nonce"]
+    ),
+    "SheetFloorRaised": lambda given: SheetFloorSeen(
+        subaccount_id=given["subaccountId"], floor=given["floor"]
+    ),
+    "RiskPaused": lambda given: PauseSeen(until=given["until"]),
+}
+OF_LIQUIDATIONS: Final[dict[str, Observer]] = {
+    "ForceGranted": lambda given: ForceSeen(
+        subaccount_id=given["subaccountId"],
+        until=given["until"],
+        contracts=given["contracts"],
+        budget=given["budget"],
+    ),
+}
+OF_ACCESS_PASS: Final[dict[str, Observer]] = {
+    "AccessSet": lambda given: AccessSeen(owner=given["owner"], until=given["until"]),
+}
+
+
+def scope_of(words: Any) -> KeyScope:
+    """A key's scope from the struct in its log."""
+    kinds, band, limits = _values(words)
+    return KeyScope(
+        kinds=tuple(kind for kind in KINDS if kinds >> kind & 1),
+        limits=tuple(
+            KeyLimit(underlying_id=underlying_id, daily_quantity=quantity)
+            for underlying_id, quantity in map(_values, limits)
+        ),
+        band_rate=band * (RATIO_SCALE // BAND_SCALE),
+    )
+
+
+def words_of(scope: KeyScope) -> tuple[int, int, list[tuple[int, int]]]:
+    """A scope as the contract takes it."""
+    return (
+        sum(1 << kind for kind in scope.kinds),
+        scope.band_rate // (RATIO_SCALE // BAND_SCALE),
+        [(limit.underlying_id, limit.daily_quantity) for limit in scope.limits],
+    )
+
+
+def _values(struct: Any) -> tuple[Any, ...]:
+    return tuple(struct.values()) if isinstance(struct, Mapping) else tuple(struct)

@@ -1,0 +1,57 @@
+"""Logs of contracts as observations: names, and how a key's scope is packed."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange.commands import AccessSeen, KeyScopeSeen, NonceVoidSeen, PauseSeen, SheetFloorSeen
+from exchange.fixed import RATIO_SCALE
+from exchange.model import KeyLimit, KeyScope, Kind
+from exchange.settlement.sightings import KINDS, OF_ACCESS_PASS, OF_CLEARING, scope_of, words_of
+
+SCOPES = st.builds(
+    KeyScope,
+    kinds=st.sets(st.sampled_from(KINDS), min_size=1).map(lambda kinds: tuple(sorted(kinds))),
+    limits=st.lists(
+        st.builds(
+            KeyLimit,
+            underlying_id=st.integers(1, 511),
+            daily_quantity=st.integers(1, 2**64 - 1),
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(tuple),
+    band_rate=st.integers(0, 2**24 - 1).map(lambda band: band * RATIO_SCALE // 10**6),
+)
+
+
+@given(SCOPES)
+def test_a_scope_comes_back_as_it_was_given(scope: KeyScope) -> None:
+    """Whether the log's struct is decoded to tuples or to names."""
+    kinds, band, limits = words_of(scope)
+    assert scope_of((kinds, band, limits)) == scope
+    named = [{"underlying": a, "dailyQuantity": b} for a, b in limits]
+    assert scope_of({"kinds": kinds, "band": band, "limits": named}) == scope
+
+
+def test_kinds_are_bits() -> None:
+    """The contract's: 2 option, 4 perpetual, 8 future."""
+    scope = KeyScope(kinds=(Kind.OPTION, Kind.FUTURE), limits=())
+    assert words_of(scope) == (10, 0, [])
+
+
+def test_controls_are_named_as_the_engine_knows_them() -> None:
+    """What takes effect later on chain does so at once here: its time is not told."""
+    where = {"subaccountId": 2, "effectiveAt": 99}
+    assert OF_CLEARING["NonceCanceled"](where | {"nonce": 5}) == NonceVoidSeen(
+        subaccount_id=2, nonce=5
+    )
+    assert OF_CLEARING["SheetFloorRaised"](where | {"floor": 5}) == SheetFloorSeen(
+        subaccount_id=2, floor=5
+    )
+    assert OF_CLEARING["RiskPaused"]({"from": 7, "until": 8}) == PauseSeen(until=8)
+    assert OF_ACCESS_PASS["AccessSet"]({"owner": "0x", "until": 8}) == AccessSeen(
+        owner="0x", until=8
+    )
+    seen = OF_CLEARING["SessionKeyScoped"]({"owner": "0x", "key": "0y", "scope": (2, 0, [(1, 9)])})
+    assert isinstance(seen, KeyScopeSeen)
+    assert seen.scope.limits == (KeyLimit(underlying_id=1, daily_quantity=9),)
