@@ -78,6 +78,14 @@ def relayer() -> None:
 
 
 @app.command()
+def gateway() -> None:
+    """Attest what passes between this chain and a second one."""
+    from exchange.bootstrap.gateway_process import run_gateway
+
+    run_gateway(_settings())
+
+
+@app.command()
 def deploy() -> None:
     """Deploy the contracts to a local chain that runs already."""
     from exchange.bootstrap.deploy_command import run_deploy

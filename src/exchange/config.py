@@ -32,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     oracle_keys: str = ""  # comma-separated hex private keys of this publisher's oracle signers
     house_key: str = ""  # hex key of the treasury, or of its session key: replaces refused fills
     wallet_key: str = ""  # hex private key of an owner, for `exchange escape` alone
+    attester_key: str = ""  # hex private key of this attester of the gateway
+    second_rpc_url: str = ""  # the chain behind the gateway; the hub's is rpc_url
     confirmations: int = 1  # blocks before a log counts, its own included
     batch_interval_s: float = 3.0  # the longest a trade waits for its batch
     index_interval_s: float = 1.0  # between index samples

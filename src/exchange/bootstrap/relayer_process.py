@@ -3,6 +3,7 @@
 import signal
 import threading
 
+from exchange.bootstrap.keys import key_from_hex
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.config import Settings
 from exchange.settlement.deploy import open_chain, project_artifacts
@@ -25,9 +26,11 @@ def run_relayer_process(settings: Settings) -> None:
             outbox=str(settings.state / "relayer.db"),
             admin_url=settings.admin_url or f"http://{settings.host}:{settings.admin_port}",
             admin_token=settings.token(),
-            key=_key(settings.relayer_key),
-            oracle_keys=tuple(_key(text) for text in settings.oracle_keys.split(",") if text),
-            house_key=_key(settings.house_key) if settings.house_key else b"",
+            key=key_from_hex(settings.relayer_key),
+            oracle_keys=tuple(
+                key_from_hex(text) for text in settings.oracle_keys.split(",") if text
+            ),
+            house_key=key_from_hex(settings.house_key) if settings.house_key else b"",
             confirmations=settings.confirmations,
             metrics_host=settings.host,
             metrics_port=settings.relayer_port,
@@ -36,14 +39,3 @@ def run_relayer_process(settings: Settings) -> None:
         chain,
         stop,
     )
-
-
-def _key(text: str) -> bytes:
-    """A private key from hex; `StartFailed` for anything else, without showing it."""
-    try:
-        key = bytes.fromhex(text.strip().removeprefix("0x"))
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise StartFailed("a private key in the settings is not 32 bytes of hex")
-    return key

@@ -193,6 +193,17 @@ class Node:
         with self.translated():
             return int(self.web3.eth.get_block("latest")["timestamp"])
 
+    def logs(self, address: str, topic: str, first_block: int, last_block: int) -> list[Any]:
+        """Logs of a contract under one topic, in order."""
+        request: Any = {
+            "address": address,
+            "topics": [topic],
+            "fromBlock": first_block,
+            "toBlock": last_block,
+        }
+        with self.translated():
+            return list(self.web3.eth.get_logs(request))
+
     # ---- accounts and transactions
 
     def balance(self, address: str) -> int:

@@ -60,19 +60,19 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     key = options.deployer_key
     first_block = node.head() + 1
     signers = sorted(options.oracle_signers, key=str.lower)
-    usdc = _create(node, key, artifacts["MockUSDC"])
-    manager = _create(node, key, artifacts["AccessManager"], address_of(key))
+    usdc = create(node, key, artifacts["MockUSDC"])
+    manager = create(node, key, artifacts["AccessManager"], address_of(key))
     threshold = options.oracle_threshold
-    oracle = _create(node, key, artifacts["Oracle"], manager, signers, threshold)
+    oracle = create(node, key, artifacts["Oracle"], manager, signers, threshold)
     delay_s = options.cancel_delay_s
     access_pass = (
-        _create(node, key, artifacts["AccessPass"], manager, delay_s) if options.access_pass else ""
+        create(node, key, artifacts["AccessPass"], manager, delay_s) if options.access_pass else ""
     )
     terms = (usdc, oracle, options.batch_age_max_s, delay_s, access_pass or _NOBODY)
-    modules = tuple(_create(node, key, artifacts[name], terms) for name in CLEARING_MODULES)
-    clearing = _create(node, key, artifacts["Clearing"], manager, options.treasury, terms, modules)
-    margin = _create(node, key, artifacts["Margin"], manager, clearing, oracle, _ROOT_AGE_MAX_S)
-    liquidations = _create(node, key, artifacts["Liquidations"], margin, clearing)
+    modules = tuple(create(node, key, artifacts[name], terms) for name in CLEARING_MODULES)
+    clearing = create(node, key, artifacts["Clearing"], manager, options.treasury, terms, modules)
+    margin = create(node, key, artifacts["Margin"], manager, clearing, oracle, _ROOT_AGE_MAX_S)
+    liquidations = create(node, key, artifacts["Liquidations"], margin, clearing)
     _set_liquidations(node, key, clearing, liquidations)
     genesis_hash = node.block_hash(0)
     assert genesis_hash is not None
@@ -88,7 +88,7 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
         liquidations=liquidations,
         access_pass=access_pass,
         tokens={
-            coin: _create(node, key, artifacts["MockToken"], name, coin, decimals)
+            coin: create(node, key, artifacts["MockToken"], name, coin, decimals)
             for coin, name, decimals in _MOCK_TOKENS
         },
     )
@@ -150,7 +150,8 @@ def open_chain(url: str, path: Path, artifacts: Artifacts) -> Chain:
     return chain
 
 
-def _create(node: Node, key: bytes, artifact: Artifact, *arguments: object) -> str:
+def create(node: Node, key: bytes, artifact: Artifact, *arguments: object) -> str:
+    """Deploy one contract; its address."""
     data = bytes.fromhex(artifact.bytecode[2:]) + _constructor_words(artifact, arguments)
     contract = node.transact(key, None, data).contract
     if contract is None:
