@@ -52,6 +52,7 @@ from exchange.api.methods_public import PUBLIC, VERSION
 from exchange.api.methods_quotes import QUOTES
 from exchange.api.methods_rfq import RFQ
 from exchange.api.methods_risk import RISK
+from exchange.api.methods_session_keys import SESSION_KEYS
 from exchange.api.methods_settlement import SETTLEMENT
 from exchange.api.ports import Entry, History, Sequencer
 from exchange.api.schemas import Params, query_to_json
@@ -74,6 +75,7 @@ METHODS: Final[list[Method[Any]]] = [
     *QUOTES,
     *DISCONNECT,
     *KEYS,
+    *SESSION_KEYS,
     *HISTORY,
     *RFQ,
     *LIQUIDATIONS,

@@ -1,7 +1,8 @@
 """Who owns which subaccount, and whose keys may act for them; a part of the gateway's view."""
 
-from exchange.events import MoveRefused, SessionKeySet, SubaccountOpened
+from exchange.events import KeyScoped, MoveRefused, SessionKeySet, SubaccountOpened
 from exchange.fixed import to_seconds_down
+from exchange.model import KeyScope
 from exchange.reversals import SubaccountReverted
 
 
@@ -13,6 +14,7 @@ class Owners:
         self.refused: set[tuple[int, int]] = set()  # (subaccount, nonce) of moves that are undone
         self.owned: dict[str, set[int]] = {}  # subaccounts by owner
         self.session_keys: dict[str, dict[str, int]] = {}  # key: owner: deadline
+        self.key_scopes: dict[tuple[str, str], KeyScope] = {}  # by owner and key
 
     def on_move_refused(self, event: MoveRefused) -> None:
         """The chain let no money go: it is back."""
@@ -44,6 +46,13 @@ class Owners:
         """The chain lost the block that opened it."""
         self.owners[event.subaccount_id] = ""
         self.owned[event.owner].discard(event.subaccount_id)
+
+    def on_key_scoped(self, event: KeyScoped) -> None:
+        """An owner bounded a key before granting it, or the chain lost that."""
+        if event.scope is not None:
+            self.key_scopes[event.owner, event.key] = event.scope
+        else:
+            self.key_scopes.pop((event.owner, event.key), None)
 
     def on_session_key(self, event: SessionKeySet) -> None:
         """An owner granted a key, or revoked it."""

@@ -86,7 +86,7 @@ class VenueView:
         self.open_interest: dict[int, int] = {}  # sum of long positions
         self._access = Owners()
         self.owners, self.owned = self._access.owners, self._access.owned
-        self.session_keys = self._access.session_keys
+        self.session_keys, self.key_scopes = self._access.session_keys, self._access.key_scopes
         self.index_prices: dict[int, tuple[int, int]] = {}  # price, time_ns
         self.marks: Marks | None = None
         self.funding = FundingView()
@@ -115,6 +115,7 @@ class VenueView:
             ev.SubaccountOpened: self._access.on_subaccount,
             SubaccountReverted: self._access.on_reverted,
             ev.SessionKeySet: self._access.on_session_key,
+            ev.KeyScoped: self._access.on_key_scoped,
             **dict.fromkeys((ev.Deposited, DepositReverted, ev.ExitServed), self._on_cash),
             ev.Withdrawn: self._on_withdrawn,
             ev.ProtectionSet: self._on_protection,
