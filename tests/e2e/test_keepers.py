@@ -12,7 +12,8 @@ import pytest
 from tests.live_venue import LiveVenue, eventually
 
 from exchange.bootstrap import dev_keys
-from exchange.settlement.deploy import RELAYER_ROLE, project_artifacts
+from exchange.settlement.deploy import project_artifacts
+from exchange.settlement.governance import Role
 
 pytestmark = pytest.mark.e2e
 
@@ -49,7 +50,7 @@ def appoint(venue: LiveVenue, address: str) -> None:
     chain = venue.chain
     abi: Any = project_artifacts()["AccessManager"].abi
     manager = chain.web3.eth.contract(address=chain.deployment.access_manager, abi=abi)
-    data = chain.calldata(manager, "grantRole", RELAYER_ROLE, address, 0)
+    data = chain.calldata(manager, "grantRole", Role.RELAYER, address, 0)
     chain.transact(dev_keys.deployer().key, chain.deployment.access_manager, data)
 
 

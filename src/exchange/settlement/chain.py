@@ -34,6 +34,7 @@ from exchange.commands import (
     BatchSeen,
     DepositSeen,
 )
+from exchange.settlement import sightings
 from exchange.settlement.batch import Tip
 from exchange.settlement.compiler import Artifacts
 from exchange.settlement.deployment import Deployment
@@ -47,12 +48,6 @@ from exchange.settlement.errors import (
 )
 from exchange.settlement.exit_items import EXIT_OBSERVERS
 from exchange.settlement.holdings import Held
-from exchange.settlement.sightings import (
-    OF_ACCESS_PASS,
-    OF_CLEARING,
-    OF_LIQUIDATIONS,
-    Observer,
-)
 
 LOCAL_CHAIN_ID: Final = 31_337
 _RPC_TIMEOUT_S: Final = 10.0
@@ -195,12 +190,8 @@ class Node:
 
     def logs(self, address: str, topic: str, first_block: int, last_block: int) -> list[Any]:
         """Logs of a contract under one topic, in order."""
-        request: Any = {
-            "address": address,
-            "topics": [topic],
-            "fromBlock": first_block,
-            "toBlock": last_block,
-        }
+        blocks = {"fromBlock": first_block, "toBlock": last_block}
+        request = cast(Any, {"address": address, "topics": [topic], **blocks})
         with self.translated():
             return list(self.web3.eth.get_logs(request))
 
@@ -346,13 +337,13 @@ class Chain(Node):
             coin: self._contract(address, artifacts, "MockToken")
             for coin, address in deployment.tokens.items()
         }
-        self._watched = {deployment.clearing: _watched(self.clearing, OF_CLEARING)}
+        self._watched = {deployment.clearing: _watched(self.clearing, sightings.OF_CLEARING)}
         if deployment.liquidations:
-            watched = _watched(self.liquidations, OF_LIQUIDATIONS)
+            watched = _watched(self.liquidations, sightings.OF_LIQUIDATIONS)
             self._watched[deployment.liquidations] = watched
         if deployment.access_pass:
             contract = self._contract(deployment.access_pass, artifacts, "AccessPass")
-            self._watched[deployment.access_pass] = _watched(contract, OF_ACCESS_PASS)
+            self._watched[deployment.access_pass] = _watched(contract, sightings.OF_ACCESS_PASS)
         for artifact in artifacts.values():
             self.errors.update(_error_selectors(artifact.abi))
 
@@ -569,11 +560,11 @@ def _batch_seen(data: EventData) -> BatchSeen:
 
 
 def _watched(
-    contract: Contract, observers: Mapping[str, Observer]
+    contract: Contract, observers: Mapping[str, sightings.Observer]
 ) -> list[tuple[ContractEvent, Callable[[EventData], AnyObservation]]]:
     """A contract's events that somebody observes."""
 
-    def told(observe: Observer) -> Callable[[EventData], AnyObservation]:
+    def told(observe: sightings.Observer) -> Callable[[EventData], AnyObservation]:
         return lambda data: observe(data["args"])
 
     known = {item["name"] for item in contract.abi if item["type"] == "event"}
