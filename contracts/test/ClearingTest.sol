@@ -187,7 +187,7 @@ abstract contract ClearingTest is Test, Codec {
     function postEpoch(uint64 epoch, bytes32 root, bytes memory marks) internal {
         uint64 now_ = uint64(block.timestamp);
         RiskRoot memory risk = RiskRoot(epoch, now_, root, marksRootOf(marks), now_);
-        oracle.postRiskRoot(risk, marks, quorum(oracle.hashRiskRoot(risk)));
+        oracle.postRiskRoot(risk, marks, unanimous(oracle.hashRiskRoot(risk)));
     }
 
     function markLeaves(bytes memory marks) internal pure returns (bytes32[] memory level) {
