@@ -235,8 +235,8 @@ contract Takeovers is Debts {
     function _transfer(uint64 from, uint64 to, uint128 amount) private {
         int256 signed = int256(uint256(amount));
         _requireOpen(from);
-        _accounts[from].cash = (_accounts[from].cash - signed).toInt80();
-        _accounts[to].cash = (_accounts[to].cash + signed).toInt80();
+        _accounts[from].cash = (-signed + _accounts[from].cash).toInt80();
+        _accounts[to].cash = (signed + _accounts[to].cash).toInt80();
     }
 
     function _loadAccount(uint64 subaccountId) private view returns (AccountNow memory) {

@@ -5,7 +5,7 @@ import {AccountNow, LedgerLib, PositionNow} from "../src/libraries/LedgerLib.sol
 import {OrderStateLib} from "../src/libraries/OrderStateLib.sol";
 import {SheetLib} from "../src/libraries/SheetLib.sol";
 
-/// @dev Lemmas that halmos proves for every value of their arguments (scripts/halmos). No test by
+/// @dev Lemmas that halmos proves for every value of their arguments (scripts/prove). No test by
 /// themselves: forge looks for `test`, halmos for `check`.
 contract Lemmas {
     using LedgerLib for AccountNow;

@@ -27,7 +27,7 @@ library SamplesLib {
     function add(Sample[] storage self, uint64 time, uint64 price) internal {
         Sample memory before = last(self);
         uint256 held = before.time == 0 ? 0 : uint256(before.price) * (time - before.time);
-        self.push(Sample(uint256(time).toUint40(), price, (before.cumulative + held).toUint152()));
+        self.push(Sample(uint256(time).toUint40(), price, (held + before.cumulative).toUint152()));
     }
 
     /// @return The newest sample not later than `time`; zeros if there is none. O(log samples).
