@@ -51,7 +51,7 @@ def eventually(holds: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -
         time.sleep(0.05)
 
 
-def _whole(dump: Path, blocks: int) -> bytes:
+def whole_dump(dump: Path, blocks: int) -> bytes:
     """The dump if it is whole and holds so many blocks, else nothing."""
     content = dump.read_bytes()
     with contextlib.suppress(ValueError):
@@ -111,10 +111,10 @@ class LiveVenue:
         assert self.stack.anvil is not None
         dump = self.settings.state / "anvil.json"
         since = self.chain.deployment.block
-        kept = eventually(lambda: _whole(dump, since), "a dump that has the contracts")
+        kept = eventually(lambda: whole_dump(dump, since), "a dump that has the contracts")
         self.stack.anvil.process.kill()
         self.stack.anvil.process.wait()
-        if not _whole(dump, since):  # Anvil does not replace its dump in one step
+        if not whole_dump(dump, since):  # Anvil does not replace its dump in one step
             dump.write_bytes(kept)
         assert not self.stack.start_chain(), "the contracts are gone"
 

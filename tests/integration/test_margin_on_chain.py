@@ -54,7 +54,7 @@ class Venue:
         self.prover = EpochProver(self.marks, self.parameters, self.assets)
         margin = chain.deployment.margin
         chain.transact(DEPLOYER_KEY, margin, set_parameters_calldata(*terms))
-        desk = RiskDesk(chain.deployment.chain_id, chain.deployment.oracle, ORACLE_KEYS[:2])
+        desk = RiskDesk(chain.deployment.chain_id, chain.deployment.oracle, ORACLE_KEYS)  # it jumps
         publication = Publication.of(self.marks, chain.block_time())
         chain.transact(DEPLOYER_KEY, chain.deployment.oracle, desk.calldata(publication))
         self.book = MarksBook(self.parameters)

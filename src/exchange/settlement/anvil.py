@@ -4,6 +4,7 @@ Starts and stops the process and nothing else; talks just enough JSON-RPC to see
 """
 
 import contextlib
+import json
 import signal
 import socket
 import subprocess
@@ -43,6 +44,7 @@ class Anvil:
         command = [str(binary), "--host", _HOST, "--port", str(port), "--hardfork", HARDFORK]
         if state is not None:
             state.parent.mkdir(parents=True, exist_ok=True)
+            _keep_first_genesis(state)
             command += ["--state", str(state), "--state-interval", "1"]
             # Without --preserve-historical-states: they are four fifths of a file that is written
             # every second, and nothing here looks at a block from before the restart.
@@ -87,6 +89,25 @@ class Anvil:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _keep_first_genesis(state: Path) -> None:
+    """Drop from a dump the block 0 of each restart: Anvil keeps all and may load a later one.
+
+    A dump that a kill left torn stays as it is; Anvil refuses or ignores it.
+    """
+    try:
+        dump = json.loads(state.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return
+    first = [block for block in dump.get("blocks", ()) if int(block["header"]["number"], 16) == 0]
+    if len(first) < 2:
+        return
+    first.sort(key=lambda block: int(block["header"]["timestamp"], 16))
+    dump["blocks"] = [block for block in dump["blocks"] if block not in first[1:]]
+    whole = state.with_suffix(".tmp")
+    whole.write_text(json.dumps(dump))
+    whole.replace(state)
 
 
 def _require_free(port: int) -> None:

@@ -1,5 +1,6 @@
 """Starting the local chain; a fake binary stands in for Anvil."""
 
+import json
 import socket
 import stat
 from pathlib import Path
@@ -75,3 +76,15 @@ def test_a_missing_binary_is_a_hint(tmp_path: Path) -> None:
     """What to run, and where the binary should be."""
     with pytest.raises(ToolMissing, match=r"no Anvil at .*anvil: run scripts/setup"):
         Anvil(tmp_path / "anvil", port=free_port())
+
+
+def test_a_restarted_chain_keeps_its_first_block(tmp_path: Path) -> None:
+    """Anvil dumps a block 0 for each start, in any order; the oldest is the chain's."""
+    state = tmp_path / "anvil.json"
+    numbers = [("0x0", "0x9"), ("0x1", "0x6"), ("0x0", "0x5"), ("0x0", "0x7")]
+    blocks = [{"header": {"number": number, "timestamp": time}} for number, time in numbers]
+    state.write_text(json.dumps({"blocks": blocks, "best_block_number": 1}))
+    binary = executable(tmp_path / "anvil", "#!/bin/sh\nexit 3\n")
+    with pytest.raises(ChainUnavailable):
+        Anvil(binary, port=free_port(), state=state)
+    assert json.loads(state.read_text()) == {"blocks": blocks[1:3], "best_block_number": 1}
