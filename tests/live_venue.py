@@ -25,6 +25,7 @@ from exchange.journal import Entry, JournalReader
 from exchange.sdk import Client
 from exchange.sdk.types import Receipt
 from exchange.settlement.chain import Chain
+from exchange.settlement.cursor import trail
 from exchange.settlement.reconcile import reconcile
 from exchange.settlement.wallet import OwnerWallet
 
@@ -51,11 +52,12 @@ def eventually(holds: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -
         time.sleep(0.05)
 
 
-def whole_dump(dump: Path, blocks: int) -> bytes:
-    """The dump if it is whole and holds so many blocks, else nothing."""
+def whole_dump(dump: Path, block: int) -> bytes:
+    """The dump if it is whole and holds that block, else nothing."""
     content = dump.read_bytes() if dump.exists() else b""  # its first one is a second away
     with contextlib.suppress(ValueError):
-        if len(json.loads(content).get("blocks", ())) > blocks:
+        held = json.loads(content).get("blocks", ())
+        if any(int(one["header"]["number"], 16) == block for one in held):
             return content
     return b""
 
@@ -110,8 +112,8 @@ class LiveVenue:
         """kill -9 of Anvil, which loses up to a second, and a new start from what it had dumped."""
         assert self.stack.anvil is not None
         dump = self.settings.state / "anvil.json"
-        since = self.chain.deployment.block
-        kept = eventually(lambda: whole_dump(dump, since), "a dump that has the contracts")
+        since = trail(self.entries())[0].block
+        kept = eventually(lambda: whole_dump(dump, since), "a dump of what the journal stands on")
         self.stack.anvil.process.kill()
         self.stack.anvil.process.wait()
         if not whole_dump(dump, since):  # Anvil does not replace its dump in one step

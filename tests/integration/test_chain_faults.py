@@ -224,8 +224,8 @@ def test_a_chain_that_is_set_back_settles_again(world: World, dice: random.Rando
 
 def kill_node(world: World) -> None:
     """kill -9; Anvil does not replace its dump in one step, so a torn one is put right."""
-    dump, since = world.folder / "anvil.json", world.chain.deployment.block
-    kept = eventually(lambda: whole_dump(dump, since), "a dump that has the contracts")
+    dump, since = world.folder / "anvil.json", trail(world.script.entries)[0].block
+    kept = eventually(lambda: whole_dump(dump, since), "a dump of what the journal stands on")
     world.node.process.kill()
     world.node.process.wait()
     if not whole_dump(dump, since):
