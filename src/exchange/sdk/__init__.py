@@ -9,7 +9,7 @@ from exchange.sdk.book import BookMirror
 from exchange.sdk.client import Client
 from exchange.sdk.errors import ApiError, BadArgument, ConnectionLost, SdkError
 from exchange.sdk.keeper import Keeper
-from exchange.sdk.quotes import TwoSided
+from exchange.sdk.quotes import TwoSided, around_marks
 from exchange.sdk.rfq import RfqClient
 from exchange.sdk.wallet import Wallet
 
@@ -25,4 +25,5 @@ __all__ = [
     "SdkError",
     "TwoSided",
     "Wallet",
+    "around_marks",
 ]

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,11 +23,12 @@ from exchange.model import (
     instrument_name,
     unpack_instrument_id,
 )
-from exchange.sdk import order_fields, types
+from exchange.sdk import history, order_fields, types
 from exchange.sdk.book import BookMirror
 from exchange.sdk.combos import COMBO_KINDS, AskedLeg, Combo, created, trades, verified
 from exchange.sdk.errors import BadArgument, ConnectionLost
 from exchange.sdk.money import MoneyCalls
+from exchange.sdk.protection import ProtectionCalls
 from exchange.sdk.quotes import TwoSided
 from exchange.sdk.session import DEADLINE_S
 from exchange.sdk.subscriptions import Stream
@@ -45,7 +47,7 @@ FEE_INDEX_AGE_S: Final = 30.0
 MIRROR_TIMEOUT_S: Final = 10.0
 
 
-class AsyncClient(MoneyCalls):
+class AsyncClient(MoneyCalls, ProtectionCalls):
     """One subaccount's client. `transport="http"` does without subscriptions."""
 
     def __init__(
@@ -323,6 +325,25 @@ class AsyncClient(MoneyCalls):
         """Open orders of this subaccount."""
         params = {"subaccount_id": await self.subaccount_id()}
         return await self._typed(list[types.Order], "private/get_open_orders", params)
+
+    # -- the past -------------------------------------------------------------------------------
+
+    async def history(
+        self, topic: str, limit: int | None = None, **where: Any
+    ) -> list[dict[str, Any]]:
+        """Rows of one of `history.TOPICS` from all pages, the newest first; `where`: `currency`."""
+        found: list[dict[str, Any]] = []
+        if limit is not None and limit < history.PAGE:
+            where = {"count": max(limit, 1)} | where
+        async for row in history.rows(self, topic, **where):
+            if limit is not None and len(found) >= limit:
+                break
+            found.append(row)
+        return found
+
+    async def export_csv(self, topic: str, path: Path, **where: Any) -> int:
+        """Write every row of a topic to a file; how many."""
+        return await history.export_csv(self, topic, path, **where)
 
     async def _max_fee(self, instrument: types.Instrument, given: Number | None) -> int:
         """The fee limit a contract: as given, or a multiple of the schedule at today's index."""

@@ -7,24 +7,32 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from exchange.sdk import types
-from exchange.sdk.async_client import AsyncClient
 from exchange.sdk.book import BookMirror
 from exchange.sdk.combos import AskedLeg, Combo
+from exchange.sdk.keeper import Keeper
+from exchange.sdk.protection import Protection
 from exchange.sdk.quotes import TwoSided
+from exchange.sdk.rfq import BlockRfq, Direction, RfqClient
+from exchange.sdk.session import DEADLINE_S
 from exchange.sdk.wallet import Number
 
 T = TypeVar("T")
+
+
+class EveryCall(RfqClient, Keeper):
+    """The asynchronous client with all its calls."""
 
 
 class Client:
     """One subaccount's client; arguments as for `AsyncClient`."""
 
     def __init__(self, url: str, private_key: str | bytes | None = None, **options: Any) -> None:
-        self._async = AsyncClient(url, private_key, **options)
+        self._async = EveryCall(url, private_key, **options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sdk", daemon=True)
 
@@ -75,6 +83,10 @@ class Client:
     def instruments(self, currency: str = "any") -> list[types.Instrument]:
         """Instruments that are listed."""
         return self._run(self._async.instruments(currency))
+
+    def instrument(self, name: str) -> types.Instrument:
+        """One instrument."""
+        return self._run(self._async.instrument(name))
 
     def create_combo(self, *legs: AskedLeg) -> Combo:
         """List a combo, or find it; legs are (name, amount, direction)."""
@@ -150,6 +162,30 @@ class Client:
         """Cancel all orders of this subaccount; returns how many."""
         return self._run(self._async.cancel_all())
 
+    def cancel_by_label(self, label: str) -> int:
+        """Cancel orders with a label; returns how many."""
+        return self._run(self._async.cancel_by_label(label))
+
+    def protect(self, index_name: str, interval: int, **limits: Any) -> Protection:
+        """Limit what `mmp` orders trade; limits as in `AsyncClient.protect`."""
+        return self._run(self._async.protect(index_name, interval, **limits))
+
+    def protections(self) -> list[Protection]:
+        """Limits in force, and until when a maker is frozen."""
+        return self._run(self._async.protections())
+
+    def reset_protection(self, index_name: str) -> None:
+        """Lift a freeze."""
+        self._run(self._async.reset_protection(index_name))
+
+    def cancel_on_disconnect(self, *, on: bool = True) -> None:
+        """Have what came by this connection canceled when it breaks."""
+        self._run(self._async.cancel_on_disconnect(on=on))
+
+    def rate_limits(self) -> dict[str, Any]:
+        """Credits left, and how fast they come back."""
+        return self._run(self._async.rate_limits())
+
     def order(self, order_id: str) -> types.Order:
         """An order's state."""
         return self._run(self._async.order(order_id))
@@ -174,6 +210,14 @@ class Client:
         """Own trades in an instrument, the newest first."""
         return self._run(self._async.my_trades(name, count))
 
+    def history(self, topic: str, limit: int | None = None, **where: Any) -> list[dict[str, Any]]:
+        """Rows of the past, the newest first; topics as for `AsyncClient.history`."""
+        return self._run(self._async.history(topic, limit, **where))
+
+    def export_csv(self, topic: str, path: Path, **where: Any) -> int:
+        """Write every row of a topic to a file; how many."""
+        return self._run(self._async.export_csv(topic, path, **where))
+
     def withdraw(
         self, amount: Number, address: str | None = None, **options: Any
     ) -> types.WithdrawalReceipt:
@@ -194,13 +238,62 @@ class Client:
         """Margin of what would be; options as in `AsyncClient.simulate_portfolio`."""
         return self._run(self._async.simulate_portfolio(positions, **options))
 
+    def request_quotes(
+        self,
+        legs: Sequence[tuple[str, Number, Direction]],
+        amount: Number,
+        direction: Direction | None = None,
+        **options: Any,
+    ) -> BlockRfq:
+        """Ask for so many units of legs; options as in `RfqClient.request_quotes`."""
+        return self._run(self._async.request_quotes(legs, amount, direction, **options))
+
+    def requests(self, role: str = "any", state: str = "open") -> list[BlockRfq]:
+        """Requests that you made, or may answer."""
+        return self._run(self._async.requests(role, state))
+
+    def quote(
+        self, rfq: BlockRfq, direction: Direction, price: Number, deadline_s: int = DEADLINE_S
+    ) -> int:
+        """Answer a request with a signed price; the quote's id."""
+        return self._run(self._async.quote(rfq, direction, price, deadline_s))
+
+    def accept(
+        self, rfq: BlockRfq, direction: Direction, price: Number, deadline_s: int = DEADLINE_S
+    ) -> BlockRfq:
+        """Take the best quote within a price; whole, or an error."""
+        return self._run(self._async.accept(rfq, direction, price, deadline_s))
+
+    def cancel_request(self, rfq_id: int) -> None:
+        """Take a request back."""
+        self._run(self._async.cancel_request(rfq_id))
+
+    def cancel_quote(self, quote_id: int) -> None:
+        """Take a quote back."""
+        self._run(self._async.cancel_quote(quote_id))
+
+    def liquidations(self, currency: str = "any") -> list[types.Liquidation]:
+        """What is being liquidated, and what of it is for sale now."""
+        return self._run(self._async.liquidations(currency))
+
+    def bid(self, found: types.Liquidation, **options: Any) -> types.TakenOver:
+        """Bid for what `found` offers; options as in `Keeper.bid`."""
+        return self._run(self._async.bid(found, **options))
+
+    def domain(self) -> types.SigningDomain:
+        """What orders are signed for, and the fee schedule."""
+        return self._run(self._async.domain())
+
     def settlement(self, trade_id: str) -> types.Settlement:
         """Where a trade stands on its way to the chain."""
         return self._run(self._async.settlement(trade_id))
 
-    def wait_settled(self, trade_id: str, *, timeout_s: float = 60.0) -> types.Settlement:
+    def wait_settled(
+        self, trade_id: str, *, timeout_s: float = 60.0, every_s: float = 0.25
+    ) -> types.Settlement:
         """Wait until a trade is confirmed on chain."""
-        return self._run(self._async.wait_settled(trade_id, timeout_s=timeout_s))
+        waiting = self._async.wait_settled(trade_id, timeout_s=timeout_s, every_s=every_s)
+        return self._run(waiting)
 
     def mirror(self, name: str, interval: str = "100ms") -> BookMirror:
         """A book that follows the venue by itself."""

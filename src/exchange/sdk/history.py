@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from exchange.sdk.async_client import AsyncClient
 from exchange.sdk.errors import BadArgument
+from exchange.sdk.session import Session
 
 # The method that tells of a topic, what it always needs, and where its rows are.
 TOPICS: Final[Mapping[str, tuple[str, dict[str, Any], str]]] = MappingProxyType(
@@ -23,12 +23,14 @@ TOPICS: Final[Mapping[str, tuple[str, dict[str, Any], str]]] = MappingProxyType(
         "withdrawals": ("get_withdrawals", {}, "data"),
         "transfers": ("get_transfers", {}, "data"),
         "settlements": ("get_settlement_history_by_currency", {}, "settlements"),
+        "funding": ("get_settlement_history_by_currency", {"type": "settlement"}, "settlements"),
+        "deliveries": ("get_settlement_history_by_currency", {"type": "delivery"}, "settlements"),
     }
 )
 PAGE: Final = 500
 
 
-async def rows(client: AsyncClient, topic: str, **where: Any) -> AsyncIterator[dict[str, Any]]:
+async def rows(client: Session, topic: str, **where: Any) -> AsyncIterator[dict[str, Any]]:
     """Every row of a topic, the newest first; `where` is passed on, such as `currency`."""
     if topic not in TOPICS:
         raise BadArgument(f"{topic} is none of {', '.join(TOPICS)}")
@@ -43,7 +45,7 @@ async def rows(client: AsyncClient, topic: str, **where: Any) -> AsyncIterator[d
         params["continuation"] = answer["continuation"]
 
 
-async def export_csv(client: AsyncClient, topic: str, path: Path, **where: Any) -> int:
+async def export_csv(client: Session, topic: str, path: Path, **where: Any) -> int:
     """Write every row of a topic; the columns are all fields that any row has. How many rows."""
     found = [row async for row in rows(client, topic, **where)]
     columns = list(dict.fromkeys(field for row in found for field in row))

@@ -88,6 +88,10 @@ class RfqClient(AsyncClient):
         params = await self._signed_for(rfq, direction, price, deadline_s)
         return await self._typed(BlockRfq, "private/accept_block_rfq", params)
 
+    async def cancel_request(self, rfq_id: int) -> None:
+        """Take a request back."""
+        await self.call("private/cancel_block_rfq", {"block_rfq_id": rfq_id})
+
     async def cancel_quote(self, quote_id: int) -> None:
         """Take a quote back."""
         await self.call("private/cancel_block_rfq_quote", {"block_rfq_quote_id": quote_id})

@@ -46,6 +46,7 @@ class Session:
         self._domain: types.SigningDomain | None = None
         self._signing: Domain | None = None
         self._tokens: types.Tokens | None = None
+        self._cancels_on_disconnect = False
         self._tasks: list[asyncio.Task[None]] = []
 
     # -- life -----------------------------------------------------------------------------------
@@ -87,6 +88,8 @@ class Session:
         await self._call_now("public/hello", {"client_name": "exchange.sdk"})
         if self.wallet is not None:
             await self.sign_in()
+        if self._cancels_on_disconnect:  # the venue forgot it with the old connection
+            await self._switch_cancels(on=True)
         channels = self._subscriptions.channels
         if channels:
             await self._join(channels)
@@ -178,6 +181,10 @@ class Session:
             answer = await self._call_now("public/get_signing_domain", {})
             self._domain = msgspec.convert(answer, types.SigningDomain, strict=False)
         return self._domain
+
+    async def _switch_cancels(self, *, on: bool) -> None:
+        verb = "enable" if on else "disable"
+        await self._call_now(f"private/{verb}_cancel_on_disconnect", {"scope": "connection"})
 
     async def _join(self, channels: list[str]) -> None:
         for scope in ("public", "private"):

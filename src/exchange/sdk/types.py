@@ -179,6 +179,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     mark_price: Decimal | None
     underlying_price: Decimal
     open_interest: Decimal
+    mark_iv: Decimal | None = None  # percent
+    interest_rate: Decimal = Decimal(0)
+    volume: Decimal = Decimal(0)
 
 
 class OrderBook(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +208,10 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     realized_profit_loss: Decimal
     delta: Decimal
     subaccount_id: int
+    kind: str = "option"
+    vega: Decimal = Decimal(0)
+    mark_value: Decimal = Decimal(0)
+    index_price: Decimal = Decimal(0)
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,6 +225,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     available_withdrawal_funds: Decimal
     initial_margin: Decimal
     maintenance_margin: Decimal
+    initial_excess: Decimal = Decimal(0)  # below 0: no new risk
+    maintenance_excess: Decimal = Decimal(0)  # below 0: liquidation
+    margin_model: str = ""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,11 +1,13 @@
 """The synchronous client does what the asynchronous one does."""
 
+import inspect
 from decimal import Decimal
 
 import pytest
 from tests.unit.api.world import CALL_NAME, MAKER_KEY, PUT_NAME, TAKER, TAKER_KEY, free_port, served
 
-from exchange.sdk import ApiError, Client, ConnectionLost
+from exchange.sdk import ApiError, BadArgument, Client, ConnectionLost, around_marks, types
+from exchange.sdk.client import EveryCall
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +85,64 @@ def test_linked_orders_icebergs_and_volatilities(url):
         order = client.edit(order, 1, "4.5", limit_price=901).order
         assert (order.implv, order.limit_price) == (Decimal("4.5"), 901)
         client.cancel_all()
+
+
+# What a synchronous client has under another name, or does by itself.
+OTHERWISE = {"place", "sign_in", "subscribe", "unsubscribe"}
+
+
+def test_both_clients_have_the_same_calls():
+    """Every public coroutine of the asynchronous one is there, with the same arguments."""
+    found = {
+        name: call
+        for name, call in inspect.getmembers(EveryCall, inspect.iscoroutinefunction)
+        if not name.startswith("_")
+    }
+    assert len(found) > 40
+    for name in sorted(found.keys() - OTHERWISE):
+        ours = inspect.signature(getattr(Client, name)).parameters
+        theirs = inspect.signature(found[name]).parameters
+        exact = [one for one in ours if ours[one].kind is not inspect.Parameter.VAR_KEYWORD]
+        assert exact == list(theirs)[: len(exact)], name
+        passes_on = len(exact) < len(ours)
+        assert passes_on or len(ours) == len(theirs), name
+        for one in exact:
+            assert ours[one].default == theirs[one].default, f"{name}: {one}"
+
+
+def test_the_calls_of_makers_keepers_and_quotes(url, tmp_path):
+    """One answer of each, over a real socket: what it means is told by the asynchronous tests."""
+    with Client(url, MAKER_KEY) as maker, Client(url, TAKER_KEY) as taker:
+        assert maker.instrument(CALL_NAME).strike == 100_000
+        assert maker.domain().chain_id == 31_337
+        lines = around_marks(
+            maker.instruments("BTC"), maker.summaries("BTC"), half_spread="0.1", amount=1
+        )
+        assert maker.mass_quote(lines).refused == 0
+        assert maker.cancel_quotes() == sum((line.bid is not None) + 1 for line in lines)
+        assert maker.protect("btc_usdc", 1, quantity_limit=5).quantity_limit == 5
+        assert len(maker.protections()) == 1
+        maker.reset_protection("btc_usdc")
+        maker.cancel_on_disconnect(on=False)
+        maker.buy(CALL_NAME, 1, 800, label="x")
+        assert maker.cancel_by_label("x") == 1
+        assert maker.rate_limits()["other"]["remaining"] > 0
+        assert maker.liquidations() == []
+        asked = taker.request_quotes([(CALL_NAME, 1, "buy")], 1, "buy")
+        (seen,) = maker.requests("maker")
+        maker.cancel_quote(maker.quote(seen, "sell", 1_000))
+        maker.quote(seen, "sell", 1_000)
+        assert taker.accept(asked, "buy", 1_000).state == "filled"
+        taker.cancel_request(taker.request_quotes([(CALL_NAME, 1, "buy")], 1).block_rfq_id)
+        assert len(taker.history("trades", 1)) == 1
+        assert taker.export_csv("trades", tmp_path / "trades.csv") >= 1
+        assert taker.margins(CALL_NAME, 1, 1_000).max_price > 1_000
+        assert taker.simulate_portfolio().equity == taker.account().equity
+        missing = types.Liquidation(
+            subaccount_id=9, state="slicing", step=0, suspended=None, equity=None,
+            maintenance_margin=None, for_sale=None,
+        )  # fmt: skip
+        with pytest.raises(BadArgument):
+            taker.bid(missing)
+        with pytest.raises(ApiError):
+            taker.transfer(1, 999)
