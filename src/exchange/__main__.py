@@ -299,11 +299,12 @@ def escape_claim(subaccount: Subaccount, to: Recipient = "") -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    from exchange.journal import JournalCorrupt, JournalUnavailable
     from exchange.settlement.errors import ChainError
 
     try:
         app()
-    except (StartFailed, SettingsInvalid, ChainError) as error:
+    except (StartFailed, SettingsInvalid, ChainError, JournalCorrupt, JournalUnavailable) as error:
         sys.stderr.write(f"exchange: {error}\n")
         sys.exit(1)
 

@@ -28,7 +28,7 @@ from exchange.clockwork import Clockwork
 from exchange.config import Settings
 from exchange.engine import Engine
 from exchange.history.store import HistoryStore
-from exchange.journal import Entry, Journal
+from exchange.journal import Entry, Journal, JournalCorrupt, JournalUnavailable
 from exchange.liquidator import Liquidator
 from exchange.margin.scenarios import load_preset
 from exchange.oracle.loop import MarksLoop, Timing
@@ -65,7 +65,18 @@ async def run_engine(settings: Settings) -> None:
         sequencer = Sequencer(engine, journal)
         log.info("replayed", seq=sequencer.last_seq, state_hash=engine.state_hash().hex())
         _check_deployment(engine, deployment)
-        await _serve(settings, deployment, sequencer, journal)
+        try:
+            await _serve(settings, deployment, sequencer, journal)
+        except BaseExceptionGroup as group:
+            raise journal_failure(group) or group from None
+
+
+def journal_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The journal's own words among what ended the parts of this process; None if it is well."""
+    found: BaseException | None = group.subgroup((JournalUnavailable, JournalCorrupt))
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 def raise_file_limit() -> None:

@@ -17,6 +17,7 @@ from exchange.journal.schema import (
     batches,
     checkpoints,
     create_engine,
+    explained,
 )
 
 _ROWS_AT_ONCE = 200
@@ -47,11 +48,15 @@ class JournalReader:
     def entries(self, after_seq: int = 0) -> Iterator[Entry]:
         """Committed entries with seq > `after_seq`, in order, up to the head as of each page."""
         cursor, chain_hash = self._start(after_seq)
+        time_ns = 0
         while rows := self._page(cursor):
             for row in rows:
                 if row.first_seq != cursor or row.previous_hash != chain_hash:
                     raise JournalCorrupt(f"batch {row.first_seq} does not follow seq {cursor - 1}")
                 for entry in self._decode(row):
+                    if entry.time_ns < time_ns:
+                        raise JournalCorrupt(f"time goes back at seq {entry.seq}")
+                    time_ns = entry.time_ns
                     if entry.seq > after_seq:
                         yield entry
                 cursor, chain_hash = row.last_seq + 1, row.chain_hash
@@ -103,7 +108,7 @@ class JournalReader:
             with self._database.connect() as connection:
                 return list(connection.execute(query))
         except sa.exc.SQLAlchemyError as error:
-            raise JournalUnavailable(f"the journal cannot be read: {error}") from error
+            raise JournalUnavailable(f"the journal cannot be read: {explained(error)}") from error
 
     @staticmethod
     def _decode(row: sa.Row[Any]) -> list[Entry]:

@@ -5,7 +5,7 @@
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -39,6 +39,39 @@ class JournalCorrupt(Exception):
 
 class JournalUnavailable(Exception):
     """The store cannot be opened, read or written; says what to do next."""
+
+
+_FULL: Final = "the disk is full: free space, then start again; nothing acknowledged is lost"
+_READ_ONLY: Final = "it is read-only: give this user write access to the file and its folder"
+_DAMAGED: Final = "it is damaged: keep a copy, then restore a backup (docs/runbook.md)"
+_DEVICE: Final = "the device failed: see the system's log, then start again"
+_SERVER: Final = "the server is gone or refuses: bring it back, then start again"
+# By the longest prefix of SQLite's name of the error, or of PostgreSQL's code.
+_ADVICE: Final = {
+    "SQLITE_FULL": _FULL,
+    "SQLITE_READONLY": _READ_ONLY,
+    "SQLITE_CANTOPEN": "see that its folder is there and that this user may write in it",
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_IOERR": _DEVICE,
+    "SQLITE_BUSY": "another process holds the file: stop that one first",
+    "SQLITE_CONSTRAINT": "another writer was here first: this one must not go on",
+    "53100": _FULL,
+    "25006": _READ_ONLY,
+    "XX00": _DAMAGED,
+    "08": _SERVER,
+    "57P": _SERVER,
+    "23505": "another writer was here first: this one must not go on",
+}
+
+
+def explained(error: sa.exc.SQLAlchemyError) -> str:
+    """What went wrong in the database's words, and what to do about it where that is known."""
+    origin = getattr(error, "orig", None)
+    words = str(origin or error)
+    name = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None) or ""
+    advice = next((text for prefix, text in _ADVICE.items() if name.startswith(prefix)), "")
+    return f"{words}; {advice}" if advice else words
 
 
 def database_url(location: str) -> sa.URL:

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from exchange.journal.acknowledged import acknowledged_beside
 from exchange.journal.codec import GENESIS_HASH, Entry, encode_events, frame
 from exchange.journal.reader import JournalReader
 from exchange.journal.schema import (
+    JournalCorrupt,
     JournalUnavailable,
     batches,
     checkpoints,
     create_engine,
+    explained,
     metadata,
 )
 
@@ -28,12 +31,36 @@ class Journal:
         try:
             metadata.create_all(self._database)
             self._connection = self._database.connect()
+            if self._database.dialect.name == "sqlite":  # a read-only file opens, and no more
+                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._connection.rollback()
         except sa.exc.SQLAlchemyError as error:
             raise JournalUnavailable(
-                f"the journal at {location} cannot be opened: {error}"
+                f"the journal at {location} cannot be opened: {explained(error)}"
             ) from error
         self.reader = JournalReader(location, shard=shard)
         self.last_seq, self.chain_hash = self.reader.head()
+        self._acknowledged = acknowledged_beside(self._database.url, shard)
+        self._check_acknowledged()
+
+    def _check_acknowledged(self) -> None:
+        """Refuse a journal without an entry that somebody was told of."""
+        known = self._acknowledged.read() if self._acknowledged else None
+        if self._acknowledged is None or known is None:
+            return
+        seq, chain_hash = known
+        if seq <= self.last_seq and (seq == 0 or self._hash_at(seq) == chain_hash):
+            return
+        last_seq, path = self.last_seq, self._acknowledged.path
+        self.close()
+        raise JournalCorrupt(
+            f"seq {seq} was acknowledged, and the journal that ends at seq {last_seq} does "
+            "not hold it: it lost its end or is an older copy. Restore the newest backup; to give "
+            f"up what came after it, delete {path} (docs/runbook.md)"
+        )
+
+    def _hash_at(self, seq: int) -> bytes:
+        return self.chain_hash if seq == self.last_seq else self.reader.entry(seq).chain_hash
 
     def append(
         self,
@@ -66,14 +93,18 @@ class Journal:
                 if marks:
                     self._connection.execute(sa.insert(checkpoints), marks)
         except sa.exc.SQLAlchemyError as error:
-            raise JournalUnavailable(f"the journal refused a batch: {error}") from error
+            raise JournalUnavailable(f"the journal refused a batch: {explained(error)}") from error
         self.last_seq, self.chain_hash = entries[-1].seq, entries[-1].chain_hash
+        if self._acknowledged:
+            self._acknowledged.write(self.last_seq, self.chain_hash)
 
     def close(self) -> None:
         """Release the database; further appends are a bug."""
+        self.reader.close()  # first, so that the writer, closing last, folds the log into the file
         self._connection.close()
         self._database.dispose()
-        self.reader.close()
+        if self._acknowledged:
+            self._acknowledged.close()
 
     def __enter__(self) -> "Journal":
         return self

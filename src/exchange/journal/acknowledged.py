@@ -1,0 +1,61 @@
+"""What was acknowledged last, in a small file beside the journal's.
+
+A database cuts a damaged end of its log without a word. That is right where the end was never
+acknowledged and a silent loss where it was; only a second witness can tell the two apart. It is
+written after the commit is durable and before anybody hears of it, without an fsync of its own: a
+process that dies leaves it exact, and a power cut leaves it true, though perhaps older.
+"""
+
+import os
+import struct
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from exchange.journal.schema import JournalUnavailable
+
+_RECORD: Final = struct.Struct(">Q32sI")  # seq, chain hash, checksum of both
+
+
+class Acknowledged:
+    """One head of one journal, overwritten in place."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise JournalUnavailable(f"{path} cannot be opened: {error.strerror}") from error
+
+    def read(self) -> tuple[int, bytes] | None:
+        """(seq, chain hash); None if there is none, or if a power cut tore it."""
+        stored = os.pread(self._file, _RECORD.size, 0)
+        if len(stored) < _RECORD.size:
+            return None
+        seq, chain_hash, checksum = _RECORD.unpack(stored)
+        return (seq, chain_hash) if checksum == zlib.crc32(stored[:-4]) else None
+
+    def write(self, seq: int, chain_hash: bytes) -> None:
+        """Remember a head that is durable."""
+        record = _RECORD.pack(seq, chain_hash, 0)[:-4]
+        record += zlib.crc32(record).to_bytes(4)
+        try:
+            os.pwrite(self._file, record, 0)
+        except OSError as error:
+            raise JournalUnavailable(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Release the file."""
+        with suppress(OSError):
+            os.close(self._file)
+
+
+def acknowledged_beside(url: sa.URL, shard: int) -> Acknowledged | None:
+    """The witness of a journal in a file; a server's database has none."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith("file:"):
+        return None
+    suffix = f"-{shard}" if shard else ""
+    return Acknowledged(Path(f"{url.database}-acknowledged{suffix}"))
