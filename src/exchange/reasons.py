@@ -75,12 +75,12 @@ class RejectReason(StrEnum):
     BID_TOO_LOW = "bid_too_low"  # the auction's price is above the bid's limit
     POSITION_LIMIT = "position_limit"  # holdings could exceed what one subaccount may have
     OPEN_INTEREST_LIMIT = "open_interest_limit"  # they could exceed what all together may have
+    EXIT_OPEN = "exit_open"  # the owner's forced exit is served first
     INSUFFICIENT_MARGIN = "insufficient_margin"  # initial margin fails after its worst fill
     DEBT_LIMIT = "debt_limit"  # the venue lends no more cash
     POST_ONLY_WOULD_TRADE = "post_only_would_trade"  # it would take liquidity
     FOK_NOT_FILLABLE = "fok_not_fillable"  # the book cannot fill it whole
     WITHDRAWALS_HELD = "withdrawals_held"  # journal and chain disagree on this subaccount
-    EXIT_OPEN = "exit_open"  # the owner's forced exit is served first
     INSUFFICIENT_CASH = "insufficient_cash"  # what leaves exceeds free cash or tokens
     BAD_RECIPIENT = "bad_recipient"  # whom the money would go to cannot be paid
     NOT_OFFERED = "not_offered"  # this venue is configured without it

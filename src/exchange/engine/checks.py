@@ -546,19 +546,26 @@ def reducible_quantity(subaccount: Subaccount, terms: OrderTerms, filled_quantit
 def _check_margin(
     venue: Venue, subaccount: Subaccount, terms: OrderTerms, quantity: int, price: int
 ) -> Refusal | None:
-    """Limits, initial margin and debt after the worst fill, unless the order only reduces risk."""
+    """Limits, initial margin and debt after the worst fill, unless the order only reduces risk.
+
+    Nothing else while money is asked for by force: what the chain pays is free without orders and
+    without fills that it has not seen, so those would be left without margin.
+    """
     assert venue.parameters is not None
     order = MarginOrder(terms.instrument_id, terms.side.sign, quantity, price, terms.max_fee)
     refusal = check_limits(venue, subaccount, order)
     if refusal is not None:
         return refusal
     excess = subaccount.account.initial_excess_with(order)
-    if excess >= 0:
+    asked = subaccount.subaccount_id in venue.exits.requests
+    if excess >= 0 and not asked:
         if terms.reduce_only or venue.parameters.interest is None:
             return None
         return check_debt(venue, subaccount, subaccount.account.spends(order))
     if terms.reduce_only and subaccount.account.risk_reducing(order):
         return None
+    if asked:
+        return RejectReason.EXIT_OPEN, "until the forced exit is closed orders only reduce risk"
     text = format_decimal(-excess, CASH_SCALE)
     return (
         RejectReason.INSUFFICIENT_MARGIN,

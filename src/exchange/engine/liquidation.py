@@ -10,7 +10,7 @@ from typing import Final
 
 from exchange.commands import BidLiquidation, SweepLiquidations
 from exchange.engine.booking import FILLS_MAX, book_fill, cancel, limit_reduce_only
-from exchange.engine.checks import Refusal, check_authority
+from exchange.engine.checks import Refusal, check_authority, nonce_is_used
 from exchange.engine.consequences import follow_up
 from exchange.engine.entry import has_room
 from exchange.engine.fees import schedule_fee
@@ -408,7 +408,7 @@ def _bid(venue: Venue, command: BidLiquidation) -> None:
 
 def _check_bid(venue: Venue, subaccount: Subaccount, terms: BidTerms) -> Refusal | None:
     assert venue.parameters is not None
-    if terms.nonce in subaccount.orders or terms.nonce in subaccount.used_nonces:
+    if nonce_is_used(subaccount, terms.nonce):
         return RejectReason.NONCE_USED, f"nonce {terms.nonce} is taken"
     if (subaccount.owner, terms.signer) in venue.access.scopes:
         return RejectReason.OUTSIDE_KEY_SCOPE, "a key with a scope takes over no portfolios"
@@ -445,6 +445,8 @@ def _check_sale(
     refusal = check_taken(venue, subaccount, moves)
     if refusal is not None:
         return refusal
+    if subaccount.subaccount_id in venue.exits.requests:
+        return RejectReason.EXIT_OPEN, "a forced exit is open; it is served first"
     excess = subaccount.account.initial_excess_holding(moves, tokens) - sold.price
     if excess < 0:
         text = format_decimal(-excess, CASH_SCALE)

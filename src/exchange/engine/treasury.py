@@ -263,12 +263,12 @@ def _check_terms(venue: Venue, terms: Terms) -> Refusal | None:
 
 
 def _check_held(venue: Venue, subaccount_id: int) -> Refusal | None:
+    if subaccount_id in venue.exits.requests:
+        return RejectReason.EXIT_OPEN, "a forced exit is open; it is served first"
     if subaccount_id in venue.treasury.held:
         return RejectReason.WITHDRAWALS_HELD, "journal and chain disagree; the venue looks at it"
     if venue.losses:
         return RejectReason.WITHDRAWALS_HELD, "a loss is being shared; try again"
-    if subaccount_id in venue.exits.requests:
-        return RejectReason.EXIT_OPEN, "a forced exit is open; it is served first"
     return None
 
 

@@ -7,7 +7,11 @@ from tests.venue import (
     WBTC,
     WETH,
     C,
+    P,
+    call,
     canceled,
+    contracts,
+    fills,
     names,
     open_venue,
     refusals,
@@ -99,6 +103,42 @@ def test_a_request_takes_the_orders_off(venue, ann, bob):
     assert [reason for _, reason in canceled(events)] == [CancelReason.FORCED_EXIT]
     assert paid(events) == [usdc(1_000_000)]
     assert len(venue.engine.open_orders(bob)) == 1
+
+
+def test_who_asks_for_money_takes_no_new_risk(venue, ann, bob):
+    """The chain will pay what is free by settled positions; a later fill would have no margin."""
+    venue.buy(bob, 10, 2_500)
+    venue.sell(ann, 10, 2_500)
+    request(venue, ann, usdc(1_000_000))
+    venue.sell(bob, 20, 2_500)
+    events = venue.buy(ann, 10, 2_500, reduce_only=True)  # from here on all of it is free
+    assert fills(events) == [(usdc(2_500), contracts(10))]
+    for refused in (
+        venue.sell(ann, 1, 2_500),
+        venue.buy(ann, 1, 2_500),
+        venue.sell(ann, 1, 2_500, instrument_id=P),
+    ):
+        assert refusals(refused) == [R.EXIT_OPEN]
+    venue.observe()
+    assert left(venue) == []
+    assert refusals(venue.buy(bob, 1, 2_500)) == []
+
+
+def test_a_reducing_order_must_free_margin_while_money_is_asked_for(venue, ann, bob):
+    """A leg that hedges another stays: without it less would be free than the chain saw."""
+    hedge = call(110_000)
+    venue.mark({C: 2_500, hedge: 1_000})
+    for instrument_id, side, other, price in (
+        (C, venue.sell, venue.buy, 2_500),
+        (hedge, venue.buy, venue.sell, 1_000),
+    ):
+        other(bob, 10, price, instrument_id=instrument_id)
+        side(ann, 10, price, instrument_id=instrument_id)
+    request(venue, ann, usdc(1_000_000), age_s=PAID_WITHIN_S + 1)
+    assert venue.engine.margin(ann).initial_excess > usdc(900_000)
+    sale = venue.sell(ann, 10, 1_000, instrument_id=hedge, reduce_only=True)
+    assert refusals(sale) == [R.EXIT_OPEN]
+    assert refusals(venue.buy(ann, 10, 2_500, reduce_only=True)) == []
 
 
 def test_the_rest_is_paid_when_it_becomes_free(venue, ann, bob):

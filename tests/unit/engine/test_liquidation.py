@@ -14,6 +14,8 @@ from tests.venue import (
     FEE_ID,
     FEES,
     NS,
+    USDC_TOKEN,
+    WALLET,
     C,
     call,
     configuration,
@@ -35,6 +37,7 @@ from exchange.events import (
     RejectReason,
     Traded,
 )
+from exchange.exits import PAID_WITHIN_S
 from exchange.fixed import RATIO_SCALE
 from exchange.model import (
     InstrumentTerms,
@@ -46,6 +49,7 @@ from exchange.model import (
     TriggerKind,
     pack_instrument_id,
 )
+from exchange.observations import ExitSeen
 
 LOSS = 5_000  # a mark at which the short call of `short_call` is below maintenance, yet solvent
 
@@ -460,6 +464,20 @@ def test_a_keeper_needs_initial_margin(venue, auctioned):
     poor = venue.fund("eve", 1_000)
     assert refusals(bid(venue, poor, auctioned)) == [RejectReason.INSUFFICIENT_MARGIN]
     assert venue.position(poor) == 0
+
+
+def test_a_keeper_that_asked_for_its_money_takes_nothing_over(venue, auctioned, keeper):
+    """The chain pays it what is free without what it would take."""
+    asked = ExitSeen(
+        subaccount_id=keeper,
+        ordinal=1,
+        token=USDC_TOKEN,
+        amount=1,
+        recipient=WALLET,
+        requested_s=venue.now_s - PAID_WITHIN_S - 1,
+    )
+    venue.observe(asked)
+    assert refusals(bid(venue, keeper, auctioned)) == [RejectReason.EXIT_OPEN]
 
 
 def test_nothing_is_sold_beyond_the_buffer(venue, auctioned, keeper):
