@@ -199,11 +199,37 @@ contract SettleCombosTest is ClearingTest {
         Leg[] memory one = new Leg[](1);
         one[0] = Leg(low, 1);
         notCanonical(one, "one");
-        Leg[] memory five = new Leg[](5);
-        for (uint64 i = 0; i < 5; i++) {
-            five[i] = Leg(option(1, EXPIRY, (90_000 + 1_000 * i) * 100, false), 1);
+        notCanonical(strip(18), "eighteen");
+    }
+
+    /// @dev The longest structure that a request for quote may have: sixteen legs and a hedge.
+    function test_seventeen_legs_settle_as_one_unit_at_bounded_gas() public {
+        Leg[] memory list = strip(17);
+        int64 net = 17 * HIGH;
+        Batch memory batch = batchOf(2, 17, 0, 0);
+        batch.combos = new Leg[][](1);
+        batch.combos[0] = list;
+        for (uint256 i = 0; i < 2; i++) {
+            Order memory order = orderOf(i == 0 ? alice : bob, i == 0 ? BUY : SELL, ONE, net, 7);
+            order.instrument = legsHashOf(list);
+            order.maxFee = 100 * USD;
+            batch.orders[i] = signed(order, i == 0 ? ALICE_KEY : BOB_KEY);
         }
-        notCanonical(five, "five");
+        for (uint16 i = 0; i < 17; i++) {
+            batch.fills[i] = fillOf(ONE, HIGH);
+            (batch.fills[i].taker, batch.fills[i].leg) = (1, i);
+        }
+        Fill memory last = batch.fills[16];
+        batch.fills[16] = batch.fills[15];
+        refused(batch, IClearingBase.PartialUnit.selector); // sixteen legs are no unit
+        batch.fills[16] = last;
+        uint256 before = gasleft();
+        settle(batch);
+        assertTrue(before - gasleft() < 3_000_000, "gas of 34 new positions");
+        for (uint256 i = 0; i < 17; i++) {
+            assertEq(int256(uint256(ONE)), clearing.position(alice, list[i].instrument), "bought");
+            assertEq(-int256(uint256(ONE)), clearing.position(bob, list[i].instrument), "sold");
+        }
     }
 
     // ---- words
@@ -215,6 +241,13 @@ contract SettleCombosTest is ClearingTest {
     function two(Leg memory a, Leg memory b) internal pure returns (Leg[] memory list) {
         list = new Leg[](2);
         (list[0], list[1]) = (a, b);
+    }
+
+    function strip(uint64 count) internal pure returns (Leg[] memory list) {
+        list = new Leg[](count);
+        for (uint64 i = 0; i < count; i++) {
+            list[i] = Leg(option(1, EXPIRY, (90_000 + 1_000 * i) * 100, false), 1);
+        }
     }
 
     function notCanonical(Leg[] memory list, string memory) internal {

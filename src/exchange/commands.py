@@ -131,7 +131,7 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     batch_items_max: int = 150  # trades, payoffs and withdrawals that end a settlement batch
     marks_age_ns_max: int = 0  # an older epoch of risk arrays halts new risk; 0: no limit
     linear_band_rate: int = 0  # of perpetuals and futures; 0: as for options
-    block_quantity_min: int = 0  # of a block, 1e-4 contracts or units
+    block_quantity_min: int = 0  # of a block, 1e-4 contracts in its largest leg
     combos_max: int = 1000  # listed at one time; with more, those without orders make room
 
 

@@ -3,21 +3,21 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.matching.combos import canonical, combo_name
+from exchange.matching.combos import LEGS_MAX, canonical, combo_name
 from exchange.model import InstrumentTerms, Kind, Leg, OptionKind, pack_instrument_id
 from exchange.signing import legs_hash
 
 IDS = [
     pack_instrument_id(InstrumentTerms(Kind.OPTION, 1, expiry, strike * 10**9, option_kind))
     for expiry in (1_798_185_600, 1_800_604_800)
-    for strike in (1, 2)
+    for strike in (1, 2, 3, 4, 5)
     for option_kind in OptionKind
 ]
 RATIOS = st.integers(-2, 2).filter(bool) | st.integers(-10, 10).filter(bool)
 LEGS = st.lists(
     st.builds(Leg, st.sampled_from(IDS), RATIOS),
     min_size=2,
-    max_size=4,
+    max_size=LEGS_MAX,
     unique_by=lambda leg: leg.instrument_id,
 )
 

@@ -10,7 +10,7 @@ import {InstrumentLib} from "./InstrumentLib.sol";
 /// @dev The twin of matching/combos.py. Knows no order and no fill.
 library ComboLib {
     uint256 internal constant LEGS_MIN = 2;
-    uint256 internal constant LEGS_MAX = 4;
+    uint256 internal constant LEGS_MAX = 17; // sixteen and a hedge
 
     /// @notice Whether the legs are in their only accepted form: ascending instruments, the first
     /// ratio positive, none zero, no common divisor.

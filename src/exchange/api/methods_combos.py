@@ -30,7 +30,7 @@ from exchange.api.schemas import (
 from exchange.commands import ListCombo
 from exchange.events import ComboListed
 from exchange.fixed import div_exact, to_milliseconds_down
-from exchange.matching.combos import canonical, check_legs
+from exchange.matching.combos import LEGS_MAX, canonical, check_legs
 from exchange.model import Instrument, Leg, Legs
 
 
@@ -42,7 +42,7 @@ class ComboLeg(Params, frozen=True, kw_only=True):
     direction: Literal["buy", "sell"] = "buy"
 
 
-ComboLegs = Annotated[tuple[ComboLeg, ...], Meta(min_length=2, max_length=4)]
+ComboLegs = Annotated[tuple[ComboLeg, ...], Meta(min_length=2, max_length=LEGS_MAX)]
 
 
 class CreateComboParams(Params, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ A quote and its acceptance are orders like any other (limit, fill or kill): the 
 signed, and an API key's session key signs for its clients.
 """
 
+from math import gcd
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -38,9 +39,9 @@ from exchange.api.schemas import (
 )
 from exchange.commands import ListCombo, PlaceOrder, TradeBlock
 from exchange.events import ComboListed, Refused, Traded
-from exchange.fixed import div_up
+from exchange.fixed import QUANTITY_SCALE, div_exact, div_up, format_decimal, is_multiple
 from exchange.matching.combos import LEGS_MAX
-from exchange.model import Side, TimeInForce
+from exchange.model import Leg, Side, TimeInForce
 
 RfqId = Annotated[int, Meta(ge=1, le=2**53)]
 Direction = Literal["buy", "sell"]
@@ -48,9 +49,13 @@ SECONDS_MAX: Final = 3_600
 
 
 class CreateRfqParams(SubaccountParams, frozen=True, kw_only=True):
-    """What the taker wants priced. The hedge, if any, is one of the legs."""
+    """What the taker wants priced.
 
-    legs: Annotated[tuple[ComboLeg, ...], Meta(min_length=1, max_length=LEGS_MAX)]
+    `amount` counts the structure, a hedge's `amount` is all its contracts; both are in the price.
+    """
+
+    legs: Annotated[tuple[ComboLeg, ...], Meta(min_length=1, max_length=LEGS_MAX - 1)]
+    hedge: ComboLeg | None = None
     amount: Contracts
     direction: Direction | None = None
     disclosed: bool = False
@@ -97,10 +102,15 @@ async def create_block_rfq(gateway: Gateway, caller: Caller, params: CreateRfqPa
     """Asks makers for a price of a structure; anonymously unless disclosed."""
     session = gateway.session(caller)
     subaccount_id = gateway.subaccount(caller, params.subaccount_id)
-    quantity = parse_quantity(params.amount)
-    if quantity < gateway.configured().limits.block_quantity_min or not quantity:
+    legs, quantity = _units(gateway, params)
+    largest = quantity * max(abs(leg.ratio) for leg in legs)
+    if largest < gateway.configured().limits.block_quantity_min or not quantity:
         raise BadRequest("smaller trades belong into the book", "amount")
-    instrument_id, factor = await _structure(gateway, params)
+    instrument_id, factor = await _structure(gateway, legs)
+    lot_size = gateway.view.instruments[instrument_id].lot_size
+    if not is_multiple(quantity, lot_size):
+        units = format_decimal(lot_size, QUANTITY_SCALE)
+        raise BadRequest(f"these legs trade in units of {units}", "amount")
     side = None if params.direction is None else Side[params.direction.upper()]
     if side is not None and factor < 0:
         side = side.opposite
@@ -110,6 +120,7 @@ async def create_block_rfq(gateway: Gateway, caller: Caller, params: CreateRfqPa
         subaccount_id=subaccount_id,
         owner=session.address,
         instrument_id=instrument_id,
+        hedge_id=legs[-1].instrument_id if params.hedge else 0,
         quantity=quantity,
         side=side,
         disclosed=params.disclosed,
@@ -121,9 +132,23 @@ async def create_block_rfq(gateway: Gateway, caller: Caller, params: CreateRfqPa
     return _for_taker(gateway, rfq)
 
 
-async def _structure(gateway: Gateway, params: CreateRfqParams) -> tuple[int, int]:
+def _units(gateway: Gateway, params: CreateRfqParams) -> tuple[list[Leg], int]:
+    """The legs, the hedge last, and how many units of them are asked for."""
+    legs, quantity = ratios_of(gateway, params.legs), parse_quantity(params.amount)
+    if params.hedge is None or not quantity:
+        return legs, quantity
+    (hedge,) = ratios_of(gateway, [params.hedge])  # its ratio is its direction
+    hedged = parse_quantity(params.hedge.amount)
+    amounts = [leg.ratio * quantity for leg in legs] + [hedge.ratio * hedged]
+    units = gcd(*amounts)
+    return [
+        Leg(leg.instrument_id, div_exact(amount, units))
+        for leg, amount in zip([*legs, hedge], amounts, strict=True)
+    ], units
+
+
+async def _structure(gateway: Gateway, legs: list[Leg]) -> tuple[int, int]:
     """The instrument that the legs are, and whether it is turned around."""
-    legs = ratios_of(gateway, params.legs)
     if len(legs) == 1:
         return legs[0].instrument_id, legs[0].ratio
     reply = await gateway.submit(ListCombo(legs=tuple(legs)))
@@ -297,6 +322,7 @@ def _for_maker(gateway: Gateway, rfq: Rfq) -> Result:
             }
             for leg in instrument.legs
         ],
+        "hedge": _hedge(gateway, rfq),
         "amount": quantity_number(rfq.quantity),
         "taker_direction": DIRECTIONS[rfq.side] if rfq.side is not None else None,
         "disclosed": rfq.disclosed,
@@ -304,6 +330,19 @@ def _for_maker(gateway: Gateway, rfq: Rfq) -> Result:
         "creation_timestamp": rfq.created_ms,
         "expiration_timestamp": rfq.ends_ms,
     }
+
+
+def _hedge(gateway: Gateway, rfq: Rfq) -> Result | None:
+    """Which of the legs is the hedge, with all of its contracts."""
+    view = gateway.view
+    for instrument_id, ratio in view.instruments[rfq.instrument_id].legs:
+        if instrument_id == rfq.hedge_id:
+            return {
+                "instrument_name": view.instruments[instrument_id].name,
+                "direction": "buy" if ratio > 0 else "sell",
+                "amount": quantity_number(abs(ratio) * rfq.quantity),
+            }
+    return None
 
 
 def _for_taker(gateway: Gateway, rfq: Rfq) -> Result:
@@ -341,7 +380,7 @@ def _quote_result(gateway: Gateway, rfq: Rfq, quote: RfqQuote) -> Result:
         "amount": quantity_number(rfq.quantity),
         "subaccount_id": quote.subaccount_id,
         "creation_timestamp": quote.created_ms,
-        "expiration_timestamp": rfq.ends_ms,
+        "expiration_timestamp": min(quote.ends_ms, rfq.ends_ms),
     }
 
 

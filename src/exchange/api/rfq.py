@@ -41,6 +41,11 @@ class RfqQuote(msgspec.Struct, kw_only=True):
     created_ms: int
 
     @property
+    def ends_ms(self) -> int:
+        """When the maker's signature is over."""
+        return self.order.terms.deadline * 1_000
+
+    @property
     def side(self) -> Side:
         """What the maker does; the taker does the opposite."""
         return self.order.terms.side
@@ -53,6 +58,7 @@ class Rfq(msgspec.Struct, kw_only=True):
     subaccount_id: int
     owner: str
     instrument_id: int
+    hedge_id: int = 0  # the leg that is the hedge; 0: none is
     quantity: int
     side: Side | None
     disclosed: bool
@@ -133,6 +139,9 @@ class Rfqs:
         """End what ran out of time, and forget what ended a while ago; returns the former."""
         ended = []
         for rfq in list(self._requests.values()):
+            for quote in list(rfq.quotes.values()):
+                if quote.ends_ms < now_ms:
+                    del rfq.quotes[quote.quote_id]
             if rfq.state is RfqState.OPEN and rfq.ends_ms <= now_ms:
                 self.finish(rfq, RfqState.EXPIRED, now_ms)
                 ended.append(rfq)

@@ -58,11 +58,12 @@ Usdc = Annotated[
 ]
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
+INSTRUMENT_NAME_MAX: Final = 512  # a combo of seventeen legs spells them all out
 InstrumentName = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=160,
+        max_length=INSTRUMENT_NAME_MAX,
         description="Deribit's linear name, or a combo's",
         examples=["BTC_USDC-25DEC26-100000-C"],
     ),
@@ -167,12 +168,13 @@ class HeartbeatParams(Params, frozen=True, kw_only=True):
     interval: Annotated[int, Meta(ge=10, le=3600)]
 
 
+ChannelName = Annotated[str, Meta(min_length=1, max_length=INSTRUMENT_NAME_MAX + 64)]
+
+
 class ChannelsParams(Params, frozen=True, kw_only=True):
     """Channel names."""
 
-    channels: Annotated[
-        list[Annotated[str, Meta(min_length=1, max_length=128)]], Meta(min_length=1, max_length=500)
-    ]
+    channels: Annotated[list[ChannelName], Meta(min_length=1, max_length=500)]
     label: Label = ""
 
 

@@ -101,11 +101,12 @@ def _known(venue: Venue, subaccounts: list[Subaccount], sides: tuple[PlaceOrder,
 def _check_block(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
     assert venue.parameters is not None
     terms = order.terms
-    if terms.quantity < venue.parameters.limits.block_quantity_min:
+    combo = venue.instruments[terms.instrument_id]
+    largest = terms.quantity * max((abs(leg.ratio) for leg in combo.legs), default=1)
+    if largest < venue.parameters.limits.block_quantity_min:
         return RejectReason.BLOCK_TOO_SMALL, "smaller trades belong into the book"
     if enterable_quantity(subaccount, order) < terms.quantity:
         return RejectReason.REDUCE_ONLY_INCREASES, "a block is traded whole"
-    combo = venue.instruments[terms.instrument_id]
     if combo.legs and leg_prices(venue, combo.legs, terms.limit_price) is None:
         return RejectReason.PRICE_OUTSIDE_BAND, "no prices within the legs' bands add up to it"
     return None

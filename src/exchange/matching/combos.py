@@ -1,4 +1,4 @@
-"""Combos: structures of two to four legs, their identity and their name.
+"""Combos: structures of two to seventeen legs, their identity and their name.
 
 Pure functions. They must never know accounts, orders or books: they are given legs, they give an
 identity and a name. `implied` trades them against the books of their legs.
@@ -31,16 +31,20 @@ from exchange.model import (
     unpack_instrument_id,
 )
 
-LEGS_MAX: Final = 4
+LEGS_MAX: Final = 17  # sixteen and a hedge; the twin of LEGS_MAX in ComboLib.sol
 RATIO_MAX: Final = 100  # a ratio beyond it is no structure anybody trades
+UNIT_MAX: Final = (
+    400  # contracts of all legs in a unit: what bounds prices and quantities of combos
+)
+_CORNERS: Final = 4  # of a box
 
 
 class ComboFault(StrEnum):
     """Why legs form no combo, in the order of the checks."""
 
-    WRONG_LEG_COUNT = "wrong_leg_count"  # fewer than two legs or more than four
+    WRONG_LEG_COUNT = "wrong_leg_count"  # fewer than two legs or more than LEGS_MAX
     REPEATED_LEG = "repeated_leg"  # an instrument is one leg
-    WRONG_RATIO = "wrong_ratio"  # zero, or larger than RATIO_MAX
+    WRONG_RATIO = "wrong_ratio"  # zero, larger than RATIO_MAX, or more than UNIT_MAX together
     MIXED_UNDERLYINGS = "mixed_underlyings"  # legs lie on one underlying
 
 
@@ -70,7 +74,8 @@ def check_legs(legs: Sequence[Leg]) -> ComboFault | None:
         return ComboFault.WRONG_LEG_COUNT
     if len({leg.instrument_id for leg in legs}) < len(legs):
         return ComboFault.REPEATED_LEG
-    if any(leg.ratio == 0 or abs(leg.ratio) > RATIO_MAX for leg in legs):
+    ratios = [abs(leg.ratio) for leg in legs]
+    if not all(0 < ratio <= RATIO_MAX for ratio in ratios) or sum(ratios) > UNIT_MAX:
         return ComboFault.WRONG_RATIO
     if len({unpack_instrument_id(leg.instrument_id).underlying_id for leg in legs}) > 1:
         return ComboFault.MIXED_UNDERLYINGS
@@ -118,7 +123,7 @@ def _pair_kind(first: InstrumentTerms, second: InstrumentTerms, ratios: list[int
 
 def _is_box(terms: list[InstrumentTerms], ratios: list[int]) -> bool:
     """Low call and high put against high call and low put, one expiry."""
-    if len(terms) != LEGS_MAX or {abs(ratio) for ratio in ratios} != {1}:
+    if len(terms) != _CORNERS or {abs(ratio) for ratio in ratios} != {1}:
         return False
     if len({(item.kind, item.expiry) for item in terms}) > 1:
         return False

@@ -9,6 +9,7 @@ from tests.unit.api.world import (
     MAKER,
     MAKER_ID,
     MAKER_KEY,
+    PERPETUAL_NAME,
     PUT_NAME,
     STRANGER,
     STRANGER_KEY,
@@ -19,7 +20,8 @@ from tests.unit.api.world import (
     call,
     session_of,
 )
-from tests.venue import limits
+from tests.venue import PERP, limits
+from tests.venue import call as call_of
 
 from exchange.api.gateway import Caller
 from exchange.commands import CancelAll
@@ -149,6 +151,52 @@ def test_a_taker_who_cannot_pay_learns_why_and_the_quotes_stand(world, taker, ma
     error = refused(world, "accept_block_rfq", accept(rfq, 1_000), taker)
     assert error["data"]["reject_reason"] == "insufficient_margin"
     assert len(ask(world, "get_block_rfq_quotes", {}, maker)) == 1
+
+
+def test_sixteen_legs_and_a_hedge_trade_as_one_block(world, taker, maker):
+    """Ten of a strip with 2.5 perpetuals sold against it: all seventeen legs, or none."""
+    strikes = [call_of(strike) for strike in range(101_000, 117_000, 1_000)]
+
+    def list_strip(venue):
+        venue.list_instruments(*strikes, PERP)
+        venue.mark(dict.fromkeys(strikes, 1_000) | {PERP: 100_000})
+
+    world.do(list_strip)
+    names = [world.gateway.view.instruments[number].name for number in strikes]
+    legs = [{"instrument_name": name, "amount": 1} for name in names]
+    hedge = {"instrument_name": PERPETUAL_NAME, "amount": "2.5", "direction": "sell"}
+    asked = {"hedge": hedge, "direction": "buy"}
+    rfq = request(world, taker, legs, amount=10, **asked)
+    assert (len(rfq["legs"]), rfq["amount"]) == (17, 2.5)
+    sells = rfq["taker_direction"] == "sell"  # the canonical form may be turned around
+    turned = {"buy": "sell", "sell": "buy"}
+    direction = turned["sell"] if sells else "sell"
+    shown = {"instrument_name": PERPETUAL_NAME, "direction": direction, "amount": 2.5}
+    assert rfq["hedge"] == shown
+    net = 16 * 4 * 1_000 - 100_000
+    price, way = (-net, "buy") if sells else (net, "sell")
+    quote(world, maker, rfq, price, way)
+    done = ask(world, "accept_block_rfq", accept(rfq, price, turned[way]), taker)
+    assert done["state"] == "filled"
+    traded = {row["instrument_name"]: (row["direction"], row["amount"]) for row in done["trades"]}
+    assert traded == dict.fromkeys(names, ("buy", 10)) | {PERPETUAL_NAME: ("sell", 2.5)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"amount": "0.00011"}, "plain decimal"),
+        ({"amount": "0.0001"}, "units of"),
+        ({"amount": 0}, "into the book"),
+        ({"hedge": {"instrument_name": PERPETUAL_NAME, "amount": 0}}, "each leg needs"),
+        ({"hedge": {"instrument_name": PERPETUAL_NAME, "amount": "0.001"}}, "wrong ratio"),
+        ({"hedge": {"instrument_name": CALL_NAME, "amount": 2}}, "repeated leg"),
+    ],
+)
+def test_a_request_that_could_never_trade_is_refused(world, taker, changes, words):
+    world.do(lambda venue: venue.list_instruments(PERP))
+    params = {"legs": STRADDLE, "amount": 2} | changes
+    assert words in refused(world, "create_block_rfq", params, taker)["data"]["reason"]
 
 
 def test_takers_are_anonymous_unless_disclosed(world, taker, maker):

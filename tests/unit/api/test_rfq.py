@@ -105,3 +105,16 @@ def test_everything_is_bounded(monkeypatch):
 
 def test_seconds_become_an_end():
     assert ends_ms(5, 2) == 2_005
+
+
+def test_a_quote_ends_with_its_signature():
+    """Its deadline is a second that still counts, the next one does not."""
+    rfqs = Rfqs()
+    rfq = create(rfqs, ends_ms=9_000)
+    quote = rfqs.add_quote(rfq, 3, order(Side.SELL, 100), 0)
+    assert quote.ends_ms == 1_000
+    rfqs.expire(1_000)
+    assert list(rfq.quotes) == [quote.quote_id]
+    rfqs.expire(1_001)
+    assert rfq.quotes == {}
+    assert rfq.state is RfqState.OPEN

@@ -116,7 +116,7 @@ def test_huge_integers_cost_nothing():
         (b'{"instrument_name":"X","depth":99999999999999999999999}', "depth"),
         (b'{"instrument_name":5}', "instrument_name"),
         (b'{"instrument_name":""}', "instrument_name"),
-        (b'{"instrument_name":"' + b"X" * 161 + b'"}', "instrument_name"),
+        (b'{"instrument_name":"' + b"X" * 513 + b'"}', "instrument_name"),
         (b"{}", "instrument_name"),
         (b'{"instrument_name":"X","dept":5}', "dept"),
         (b"[1]", ""),

@@ -230,6 +230,13 @@ def test_small_blocks_belong_into_the_book():
     assert fills(block(venue, *pair(venue, anne, bob)))
 
 
+def test_a_block_is_as_large_as_its_largest_leg():
+    """Two units of two calls against three are six contracts of the latter."""
+    market = Market((C, 2), (HIGH, -3), limits=limits(block_quantity_min=contracts(6)))
+    assert refusals(block(market.venue, *units(market, 1, 500, 500))) == [R.BLOCK_TOO_SMALL]
+    assert fills(block(market.venue, *units(market, 2, 500, 500)))
+
+
 def test_a_halted_instrument_trades_no_blocks(stage):
     venue, anne, bob = stage
     venue.send(Halt(instrument_id=C, reason="test"))

@@ -36,12 +36,15 @@ P100, P110 = option(100_000, "P"), option(110_000, "P")
     ("legs", "fault"),
     [
         ([(C100, 1)], ComboFault.WRONG_LEG_COUNT),
-        ([(C100, 1), (C110, 1), (C120, 1), (C130, 1), (P100, 1)], ComboFault.WRONG_LEG_COUNT),
+        ([(option(100 + i), 1) for i in range(18)], ComboFault.WRONG_LEG_COUNT),
         ([(C100, 0), (C100, 1)], ComboFault.REPEATED_LEG),
         ([(C100, 0), (C110, 1)], ComboFault.WRONG_RATIO),
         ([(C100, 1), (C110, -RATIO_MAX - 1)], ComboFault.WRONG_RATIO),
         ([(C100, 1), (option(3500, underlying_id=2), 1)], ComboFault.MIXED_UNDERLYINGS),
+        ([(option(100 + i), 81) for i in range(5)], ComboFault.WRONG_RATIO),
         ([(C100, 1), (C110, -RATIO_MAX)], None),
+        ([(option(100 + i), 80) for i in range(5)], None),
+        ([(option(100 + i), 1) for i in range(17)], None),
         ([(C100, 1), (C110, 1), (C120, 1), (C130, 1)], None),
     ],
 )
