@@ -15,6 +15,7 @@ import typer
 from exchange.bootstrap.keeper_app import keeper
 from exchange.bootstrap.logs import configure_logs
 from exchange.bootstrap.processes import StartFailed
+from exchange.bootstrap.trade_app import trade
 from exchange.config import Settings, SettingsInvalid, load_settings
 
 app = typer.Typer(
@@ -146,6 +147,7 @@ def bench(
 
 
 app.add_typer(keeper, name="keeper")
+app.add_typer(trade, name="trade")
 
 admin = typer.Typer(help="An operator's actions on a running venue.", no_args_is_help=True)
 parameters = typer.Typer(help="Parameters as one versioned object.", no_args_is_help=True)
@@ -300,11 +302,21 @@ def escape_claim(subaccount: Subaccount, to: Recipient = "") -> None:
 def main() -> None:
     """Entry point of the console script."""
     from exchange.journal import JournalCorrupt, JournalUnavailable
+    from exchange.sdk.errors import BadArgument
     from exchange.settlement.errors import ChainError
+    from exchange.trade.desk import TradeFailed
 
     try:
         app()
-    except (StartFailed, SettingsInvalid, ChainError, JournalCorrupt, JournalUnavailable) as error:
+    except (
+        StartFailed,
+        SettingsInvalid,
+        ChainError,
+        JournalCorrupt,
+        JournalUnavailable,
+        TradeFailed,
+        BadArgument,
+    ) as error:
         sys.stderr.write(f"exchange: {error}\n")
         sys.exit(1)
 

@@ -167,6 +167,7 @@ class Ticker(msgspec.Struct, frozen=True, kw_only=True):
     last_price: Decimal | None = None
     open_interest: Decimal = Decimal(0)
     greeks: dict[str, Decimal] = {}
+    interest_rate: Decimal = Decimal(0)
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
