@@ -10,6 +10,7 @@ from exchange.signing import address_of
 
 MNEMONIC: Final = "test test test test test test test test test test test junk"
 ORACLE_SIGNERS: Final = 3
+PEOPLE_FUNDED: Final = 3  # people whom `exchange dev` gives cash
 ORACLE_THRESHOLD: Final = 2
 _FIRST_ORACLE: Final = 2
 _FIRST_MAKER: Final = 6
@@ -69,5 +70,5 @@ def taker(number: int) -> Party:
 
 
 def person(number: int) -> Party:
-    """Left for whoever tries the exchange, 0 to 5: funded, otherwise untouched."""
+    """Left for whoever tries the exchange, 0 to 5: all have ether, the first three cash too."""
     return party(_FIRST_PERSON + number)

@@ -55,9 +55,16 @@ async def run_market(settings: Settings) -> None:
             tasks.create_task(run_taker(url, taker.key, _dice(settings, -number), TakerSettings()))
             for number, taker in enumerate(takers, start=1)
         ]
+        agents.append(tasks.create_task(_fund_people(url, chain)))
         await stop.wait()
         for agent in agents:
             agent.cancel()
+
+
+async def _fund_people(url: str, chain: Chain) -> None:
+    """More accounts to try the venue with, while it trades already."""
+    for number in range(1, dev_keys.PEOPLE_FUNDED):
+        await _fund_once(url, chain, dev_keys.person(number), PERSON_CASH)
 
 
 def _dice(settings: Settings, number: int) -> Random:

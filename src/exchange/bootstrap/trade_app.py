@@ -64,7 +64,7 @@ def trading(
         Path | None, typer.Option(help=f"File with a hex private key; or {KEY_VARIABLE}.")
     ] = None,
     person: Annotated[
-        int | None, typer.Option(help="A funded account of a local venue, 0 to 5.")
+        int | None, typer.Option(help="An account of a local venue, 0 to 5; 0 to 2 have cash.")
     ] = None,
     subaccount: Annotated[
         int | None, typer.Option(help="Its number; the key's first unless given.")

@@ -101,7 +101,7 @@ def buy(  # noqa: PLR0913  options of the command line
     amount: Amount,
     price: Price = None,
     market: Market = False,  # noqa: FBT002  a flag of the command line
-    tif: Lives = "gtc",
+    lives: Lives = "gtc",
     post_only: PostOnly = False,  # noqa: FBT002  a flag of the command line
     reduce_only: ReduceOnly = False,  # noqa: FBT002  a flag of the command line
     label: Label = "",
@@ -119,7 +119,7 @@ def buy(  # noqa: PLR0913  options of the command line
         "max_show": max_show, "type": kind, "trigger": trigger, "trigger_price": trigger_price,
         "trigger_offset": trigger_offset,
     }  # fmt: skip
-    options = _options(given, lives=tif, market=market, worst=implv)
+    options = _options(given, lives=lives, market=market, worst=implv)
     place(context.obj, _ticket("buy", (name, amount, price), options))
 
 
@@ -130,7 +130,7 @@ def sell(  # noqa: PLR0913  options of the command line
     amount: Amount,
     price: Price = None,
     market: Market = False,  # noqa: FBT002  a flag of the command line
-    tif: Lives = "gtc",
+    lives: Lives = "gtc",
     post_only: PostOnly = False,  # noqa: FBT002  a flag of the command line
     reduce_only: ReduceOnly = False,  # noqa: FBT002  a flag of the command line
     label: Label = "",
@@ -148,7 +148,7 @@ def sell(  # noqa: PLR0913  options of the command line
         "max_show": max_show, "type": kind, "trigger": trigger, "trigger_price": trigger_price,
         "trigger_offset": trigger_offset,
     }  # fmt: skip
-    options = _options(given, lives=tif, market=market, worst=implv)
+    options = _options(given, lives=lives, market=market, worst=implv)
     place(context.obj, _ticket("sell", (name, amount, price), options))
 
 

@@ -36,7 +36,7 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
 
     currency: str
     expiry: str
-    expiration_timestamp: int
+    expiry_ms: int
     index_price: Decimal
     forward_price: Decimal
     expiries: list[str]
@@ -67,7 +67,7 @@ def chain(client: Client, currency: str, expiry: str | None = None) -> Chain:
     return Chain(
         currency=currency.upper(),
         expiry=chosen,
-        expiration_timestamp=by_expiry[chosen],
+        expiry_ms=by_expiry[chosen],
         index_price=client.index_price(listed[0].price_index),
         forward_price=summaries[0].underlying_price if summaries else Decimal(0),
         expiries=names,

@@ -57,7 +57,7 @@ def chain():
         volatility=Decimal("61.25"), delta=0.512, open_interest=Decimal("12.5"),
     )  # fmt: skip
     return Chain(
-        currency="BTC", expiry="25DEC26", expiration_timestamp=EXPIRY_MS,
+        currency="BTC", expiry="25DEC26", expiry_ms=EXPIRY_MS,
         index_price=Decimal(99_000), forward_price=Decimal(99_500),
         expiries=["25DEC26", "26MAR27"],
         rows=[ChainRow(strike=Decimal(100_000), call=quote, put=None)],
