@@ -176,6 +176,24 @@ def apply(
     print_report(apply_parameters(_settings(), change, confirm))
 
 
+@admin.command("hand-over")
+def hand_over(
+    admin: Annotated[str, typer.Option(help="Who governs, after the delay; an address.")],
+    guardian: Annotated[str, typer.Option(help="Who pauses new risk, at once.")],
+    risk: Annotated[str, typer.Option(help="Who sets parameters, after the delay.")],
+    issuer: Annotated[str, typer.Option(help="Who issues access passes; none: admin.")] = "",
+    delay_days: Annotated[float, typer.Option(help="How long before it acts.")] = 2.0,
+) -> None:
+    """Give every role on chain away and keep none; EXCHANGE_DEPLOYER_KEY signs. For good."""
+    from exchange.bootstrap.deploy_command import run_hand_over
+    from exchange.model import SECONDS_PER_DAY
+    from exchange.settlement.governance import Officers
+
+    delay_s = int(delay_days * SECONDS_PER_DAY)
+    officers = Officers(admin=admin, guardian=guardian, risk=risk, issuer=issuer, delay_s=delay_s)
+    run_hand_over(_settings(), officers)
+
+
 @app.command()
 def release(
     watch: Annotated[bool, typer.Option(help="Go on until stopped.")] = False,  # noqa: FBT002  a flag of the command line

@@ -1,6 +1,9 @@
 """The operator disappears on a real Anvil: a wallet and a node alone bring all money out."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,12 +16,17 @@ from tests.venue import COLLATERALS, INDEX
 from exchange.commands import AccrueFunding, CutBatch, ObserveBlocks
 from exchange.events import ExitServed, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
+from exchange.keepers.ethereum import Ethereum
+from exchange.keepers.force_exit import ExitOrder, ForceExitKeeper
+from exchange.keepers.posts import ExitKeeper, ExitPayment
+from exchange.keepers.runner import Books, Keeper, Limits, Runner
 from exchange.model import SECONDS_PER_DAY, Side
 from exchange.settlement.batch import Delivery
 from exchange.settlement.delivery import DeliveryDesk
 from exchange.settlement.deploy import furnish_margin
 from exchange.settlement.errors import ChainError, Reverted
 from exchange.settlement.escape import Waiting, WayOut
+from exchange.settlement.exit_service import due_exits
 from exchange.settlement.reconcile import reconcile
 from exchange.settlement.wallet import OwnerWallet
 
@@ -202,6 +210,92 @@ def test_anybody_serves_what_the_operator_did_not(
     assert desk.venue.cash(TAKER) == FUNDS - 7 * CASH_SCALE
     desk.journal(tmp_path / "after.db")
     assert reconcile(world.reader, world.chain).differences == ()
+
+
+def test_keepers_ask_and_serve_by_proof(
+    world: World, desk: MarginDesk, taker: WayOut, tmp_path: Path
+) -> None:
+    """What the engine cannot pay in its hour anybody pays later, as far as margin leaves it."""
+    chain = world.chain
+    start_observing(world, desk)
+    desk.trade(Side.BUY, desk.ids[2], 60, 2_500)
+    desk.trade(Side.BUY, PERPETUAL, 30, INDEX)
+    desk.remark()
+    desk.venue.send(CutBatch())
+    settle(world, desk, tmp_path / "engine.db")
+    asking = partial(ForceExitKeeper, order=everything(world, taker))
+    assert run_keeper(world, TAKER_KEY, asking, dry_run=True).seen == 1
+    assert taker.open_request(TAKER) is None
+    books = run_keeper(world, TAKER_KEY, asking)
+    assert (books.done, books.profit) == (1, -books.gas_cost)
+    assert books.wei > books.gas_used > 0
+    observe(world, desk)
+    desk.remark()
+    desk.venue.send(CutBatch())
+    settle(world, desk, tmp_path / "paid.db")
+    paid = chain.usdc_balance(taker.address)
+    assert paid > 0  # by the engine, and something is left
+    for key, build in ((TAKER_KEY, asking), (MAKER_KEY, partial(serving, world))):
+        assert run_keeper(world, key, build).seen == 0  # the operator has time, a batch could pay
+    pass_time(world, SECONDS_PER_DAY + 3_601)
+    desk.venue.wait_until(chain.block_time())
+    desk.prices[PERPETUAL] = INDEX + 1_000  # more than margin asks for
+    desk.remark()
+    observe(world, desk)
+    settle(world, desk, tmp_path / "later.db")
+    assert run_keeper(world, MAKER_KEY, partial(serving, world), dry_run=True).seen == 1
+    assert run_keeper(world, MAKER_KEY, partial(serving, world)).done == 1
+    served = chain.usdc_balance(taker.address) - paid
+    assert served > 0
+    assert run_keeper(world, TAKER_KEY, asking).seen == 0  # it is closed
+    assert ExitServed(subaccount_id=TAKER, ordinal=1, amount=served) in observe(world, desk)
+    desk.journal(tmp_path / "after.db")
+    assert reconcile(world.reader, chain).differences == ()
+    taker.request(TAKER, chain.deployment.usdc, 1)
+    pass_time(world, 4 * SECONDS_PER_DAY + 1)
+    assert run_keeper(world, TAKER_KEY, asking).done == 1
+    assert taker.state().started_at > 0  # nobody served that one
+
+
+def everything(world: World, way: WayOut) -> ExitOrder:
+    """All cash of the taker, whatever it holds positions for."""
+    deployment = world.chain.deployment
+    return ExitOrder(
+        clearing=deployment.clearing,
+        subaccount_id=TAKER,
+        token=deployment.usdc,
+        amount=world.chain.cash_and_positions(TAKER, [])[0],
+        recipient=way.address,
+    )
+
+
+def serving(world: World, _: Ethereum) -> ExitKeeper:
+    def due() -> list[ExitPayment]:
+        return [
+            ExitPayment(subaccount_id=one.subaccount_id, paid=one.paid, data=one.data)
+            for one in due_exits(world.chain, world.reader)
+        ]
+
+    return ExitKeeper(world.chain.deployment.clearing, due)
+
+
+def run_keeper(
+    world: World, key: bytes, build: Callable[[Ethereum], Keeper], *, dry_run: bool = False
+) -> Books:
+    """One round as a process has it, ether at 3,000 USDC."""
+
+    async def run() -> Books:
+        chain = Ethereum(world.chain.url, key)
+
+        async def ether_price() -> Decimal:
+            return Decimal(3_000)
+
+        limits = Limits(rounds=1, interval_s=0.0, dry_run=dry_run)
+        books = await Runner(build(chain), limits, chain, ether_price).run()
+        await chain.stop()
+        return books
+
+    return asyncio.run(run())
 
 
 def test_the_engine_ends_with_the_chain(

@@ -1,9 +1,11 @@
 """`exchange keeper ...`: reads what a keeper needs, runs it, prints its books.
 
-Nothing here knows the venue from inside: a URL, a node, a key from EXCHANGE_KEEPER_KEY.
+Nothing here knows the venue from inside: a URL, a node, a key from EXCHANGE_KEEPER_KEY. Only who
+serves exits reads the journal too, which margin proofs are made of.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -17,14 +19,17 @@ from rich.console import Console
 from rich.table import Table
 
 from exchange.bootstrap.processes import StartFailed
+from exchange.journal import JournalReader, JournalUnavailable
 from exchange.keepers.ethereum import Ethereum, GasLimits
 from exchange.keepers.force_exit import ExitOrder, ForceExitKeeper
 from exchange.keepers.liquidate import BidRules, LiquidateKeeper
-from exchange.keepers.posts import PostKeeper, RealiseKeeper
+from exchange.keepers.posts import ExitKeeper, ExitPayment, PostKeeper, RealiseKeeper
 from exchange.keepers.runner import Books, Limits, Runner, Several
 from exchange.keepers.runner import Keeper as AnyKeeper
 from exchange.keepers.strategy import StepKeeper, StrategyKeeper, read_step, read_strategy
 from exchange.sdk import AsyncClient, Keeper, SdkError
+from exchange.settlement.deploy import open_chain, project_artifacts
+from exchange.settlement.exit_service import due_exits
 from exchange.signing import address_of
 
 KEY_VARIABLE: Final = "EXCHANGE_KEEPER_KEY"
@@ -85,6 +90,26 @@ def run_force_exit(settings: KeeperSettings, coin: str, amount: int, recipient: 
         return ForceExitKeeper(chain, order)
 
     return run_keeper(settings, build, signs_in=False)
+
+
+def run_serve_exits(settings: KeeperSettings, journal: str, deployment: Path) -> int:
+    """Pay forced exits that no batch can pay any more."""
+    venue = open_chain(settings.rpc_url, deployment, project_artifacts())
+
+    async def build(_: KeeperSettings, __: AsyncClient, ___: Ethereum) -> AnyKeeper:
+        def due() -> list[ExitPayment]:
+            return [
+                ExitPayment(subaccount_id=one.subaccount_id, paid=one.paid, data=one.data)
+                for one in due_exits(venue, reader)
+            ]
+
+        return ExitKeeper(venue.deployment.clearing, due)
+
+    try:
+        with contextlib.closing(JournalReader(journal)) as reader:
+            return run_keeper(settings, build, signs_in=False)
+    except JournalUnavailable as error:
+        raise StartFailed(str(error)) from error
 
 
 def run_strategy(settings: KeeperSettings, file: Path) -> int:

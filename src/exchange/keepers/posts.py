@@ -1,9 +1,10 @@
-"""Puts on chain what waits there for somebody who pays: `settle`, `expire` and `funding`.
+"""Puts on chain what waits there for somebody who pays: `settle`, `expire`, `funding`, exits.
 
 The venue shows what its relayer has not got in for some seconds (`public/get_pending_posts`), each
 with its calldata. What M of N oracle keys signed anybody may post; a batch needs the role.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -118,3 +119,32 @@ class RealiseKeeper:
         except CallRefused:  # no delivery price yet
             return False
         return True
+
+
+class ExitPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """A forced exit that anybody may serve now: what it pays, in ledger units, and the call."""
+
+    subaccount_id: int
+    paid: int
+    data: bytes
+
+
+class ExitKeeper:
+    """Serves forced exits, so that none ends the venue; whoever knows proofs says which are due."""
+
+    name = "serve-exits"
+
+    def __init__(self, clearing: str, due: Callable[[], list[ExitPayment]]) -> None:
+        self._clearing = clearing
+        self._due = due
+
+    async def look(self) -> list[Action]:
+        """One action a request; what pays nothing is closed all the same."""
+        return [
+            Action(
+                name=f"pay {one.paid} to subaccount {one.subaccount_id}, and close its request",
+                work=Post(to=self._clearing, data=one.data),
+                needed=True,
+            )
+            for one in self._due()
+        ]

@@ -115,7 +115,7 @@ class Runner:
             self.books.rounds += 1
             if self._limits.rounds and self.books.rounds >= self._limits.rounds:
                 return self.books
-            if self.books.wei >= self._limits.budget_wei:
+            if 0 < self._limits.budget_wei <= self.books.wei:
                 log.error("the budget is spent", keeper=self._keeper.name, wei=self.books.wei)
                 return self.books
             await asyncio.sleep(self._limits.interval_s)

@@ -27,6 +27,7 @@ _ACCOUNTS_AT_ONCE: Final = 200
 _POSITIONS_AT_ONCE: Final = 400  # some 9k gas each
 _COLLATERALS: Final = 15  # place in MarginParameters
 _WORD: Final = 32
+_ANYBODY: Final = "0x" + "0" * 39 + "1"
 
 
 class EscapeState(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,24 +106,11 @@ class WayOut:
 
         Without positions and debts no proof is needed, and the node is enough.
         """
-        asked = self.open_request(subaccount_id)
-        if asked is None:
+        if self.open_request(subaccount_id) is None:
             raise ChainError(f"subaccount {subaccount_id} has no open request")
-        cash, _, _ = self._call("holdings", subaccount_id, [])
-        is_cash = asked.token == self.chain.deployment.usdc
-        held = cash if is_cash else self._call("collateralOf", subaccount_id, asked.token)
-        low, high = 0, max(0, min(asked.amount, int(held)))
-        guess = high
-        while (refusal := self._refusal("serveExit", subaccount_id, guess, proof)) is not None:
-            if refusal.error == "PaysTooMuch" and low < guess:
-                high = guess - 1
-            elif refusal.error == "PaysTooLittle" and guess < high:
-                low = guess + 1
-            else:
-                raise refusal
-            guess = (low + high) >> 1
-        self._send("serveExit", subaccount_id, guess, proof)
-        return guess
+        paid = payable(self.chain, subaccount_id, proof)
+        self._send("serveExit", subaccount_id, paid, proof)
+        return paid
 
     def start(self, subaccount_id: int) -> None:
         """End the venue: the subaccount's request was not answered in time."""
@@ -316,6 +304,28 @@ class WayOut:
     def _spans(self, *, backwards: bool) -> Iterable[int]:
         spans = range(self.chain.deployment.block, self.chain.head() + 1, _LOG_SPAN)
         return reversed(spans) if backwards else spans
+
+
+def payable(chain: Chain, subaccount_id: int, proof: tuple[object, ...] = NO_PROOF) -> int:
+    """What `serveExit` takes for an open request, asked of the contract; its refusal raises."""
+    token, _, _, _, amount = chain.call(chain.clearing, "exitOf", subaccount_id)
+    cash, _, _ = chain.call(chain.clearing, "holdings", subaccount_id, [])
+    is_cash = token == chain.deployment.usdc
+    held = cash if is_cash else chain.call(chain.clearing, "collateralOf", subaccount_id, token)
+    low, high = 0, max(0, min(int(amount), int(held)))
+    guess = high
+    while True:
+        data = chain.calldata(chain.clearing, "serveExit", subaccount_id, guess, proof)
+        refusal = chain.refusal(_ANYBODY, chain.deployment.clearing, data)
+        if refusal is None:
+            return guess
+        if refusal.error == "PaysTooMuch" and low < guess:
+            high = guess - 1
+        elif refusal.error == "PaysTooLittle" and guess < high:
+            low = guess + 1
+        else:
+            raise refusal
+        guess = (low + high) >> 1
 
 
 def _id_at(marks: bytes, at: int) -> int:

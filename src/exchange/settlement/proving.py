@@ -22,7 +22,7 @@ from exchange.settlement.chain import BlockName, Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.errors import ChainError, Reverted
 from exchange.settlement.holdings import Held, Holdings, expected_holdings
-from exchange.settlement.margin_proof import EpochProver, parameters_hash
+from exchange.settlement.margin_proof import NO_PROOF, EpochProver, parameters_hash
 
 
 class Excess(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +93,14 @@ def margin_proof(reader: JournalReader, chain: Chain, subaccount_id: int) -> tup
         cursor = follow_blocks(cursor, entry)
     found = _Evidence(chain.head(), cursor, reader, chain, subaccount_id)
     return found.prover.proof(found.portfolio.live, found.portfolio.expired)
+
+
+def proof_where_needed(
+    reader: JournalReader, chain: Chain, subaccount_id: int
+) -> tuple[object, ...]:
+    """The same, or an empty one for who neither holds positions nor owes: nobody reads it."""
+    cash, count, _ = chain.call(chain.clearing, "holdings", subaccount_id, [])
+    return margin_proof(reader, chain, subaccount_id) if count or int(cash) < 0 else NO_PROOF
 
 
 def _prove_at(

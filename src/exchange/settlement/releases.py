@@ -14,10 +14,9 @@ from exchange.settlement.batch import encode_call
 from exchange.settlement.chain import Chain, Receipt
 from exchange.settlement.errors import ChainError, Reverted
 from exchange.settlement.margin_proof import PROOF_TYPE
-from exchange.settlement.proving import margin_proof
+from exchange.settlement.proving import proof_where_needed
 
 _QUEUED_TYPE = "(uint64,address,uint256,address,uint64,bool)"
-_NO_PROOF: tuple[object, ...] = (b"", 0, 0, [], [], b"", [], 0, b"", [])
 
 
 class QueuedWithdrawal(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +61,7 @@ def release(
 
     Whoever holds positions, or owes, needs a proof: made from the journal under the latest root.
     """
-    proof = _NO_PROOF
-    if _needs_proof(chain, withdrawal.subaccount_id):
-        proof = margin_proof(reader, chain, withdrawal.subaccount_id)
+    proof = proof_where_needed(reader, chain, withdrawal.subaccount_id)
     data = encode_call("release", (_QUEUED_TYPE, PROOF_TYPE), (withdrawal.words, proof))
     return chain.transact(key, chain.deployment.clearing, data)
 
@@ -89,11 +86,6 @@ def take_back(chain: Chain, key: bytes, withdrawal: QueuedWithdrawal) -> Receipt
     """Put a withdrawal back into its subaccount; only with the owner's key."""
     data = encode_call("takeBack", (_QUEUED_TYPE,), (withdrawal.words,))
     return chain.transact(key, chain.deployment.clearing, data)
-
-
-def _needs_proof(chain: Chain, subaccount_id: int) -> bool:
-    cash, count, _ = chain.call(chain.clearing, "holdings", subaccount_id, [])
-    return bool(count) or int(cash) < 0
 
 
 def _queued(log: dict[str, Any]) -> QueuedWithdrawal:

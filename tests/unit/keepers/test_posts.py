@@ -5,7 +5,7 @@ import asyncio
 from tests.unit.keepers.node import FakeNode
 
 from exchange.keepers.ethereum import CallRefused, calldata
-from exchange.keepers.posts import PostKeeper, RealiseKeeper
+from exchange.keepers.posts import ExitKeeper, ExitPayment, PostKeeper, RealiseKeeper
 from exchange.keepers.runner import Post
 from exchange.sdk.types import SigningDomain
 
@@ -81,3 +81,11 @@ def test_nothing_expired_asks_for_nobody():
     node = FakeNode()
     node.answer("MAX_BATCH_AGE()", ["uint64"], 3_600)
     assert asyncio.run(RealiseKeeper(Venue(), node).look()) == []
+
+
+def test_exits_that_are_due_are_served():
+    """Also one that pays nothing: open, it would end the venue."""
+    due = [ExitPayment(subaccount_id=7, paid=paid, data=bytes([paid])) for paid in (5, 0)]
+    found = asyncio.run(ExitKeeper(CLEARING, lambda: due).look())
+    assert [one.work for one in found] == [Post(to=CLEARING, data=one.data) for one in due]
+    assert all(one.needed for one in found)

@@ -105,6 +105,13 @@ def test_a_spent_budget_ends_the_run():
     assert books.wei >= 15 * 10**13
 
 
+def test_a_keeper_that_sends_nothing_needs_no_budget():
+    """Whoever only bids or trades goes on to the last round."""
+    bids = [[Action(name="bid", work=earns(1), needed=True)]] * 3
+    books = run(Looking(*bids), rounds=3, budget_wei=0)
+    assert (books.rounds, books.done) == (3, 3)
+
+
 def test_others_that_were_faster_stop_nothing():
     """A refusal by venue, node or chain is counted, and the next action goes on."""
     node = FakeNode()

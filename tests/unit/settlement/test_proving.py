@@ -1,5 +1,8 @@
 """What is margined of an account: rows, what expired, and why a proof has to wait."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from tests.fake_chain import FakeChain, oracle_desks
 from tests.margin_world import EXPIRIES, account, collaterals, option, perpetual, preset, update
@@ -10,10 +13,12 @@ from exchange.commands import Configure
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.margin.scenarios import margin_parameters
 from exchange.model import InstrumentTerms, Kind, pack_instrument_id
+from exchange.settlement import proving
 from exchange.settlement.batch import Delivery
 from exchange.settlement.errors import ChainError
 from exchange.settlement.holdings import Held, Holdings
-from exchange.settlement.proving import Excess, _Portfolio
+from exchange.settlement.margin_proof import NO_PROOF
+from exchange.settlement.proving import Excess, _Portfolio, proof_where_needed
 
 PAST = EXPIRIES[0] - 7 * 86_400
 CALL, PUT = option(90_000, "C", PAST), option(90_000, "P", PAST)
@@ -70,3 +75,15 @@ def test_without_row_and_delivery_price_the_proof_waits() -> None:
     """Listed after the epoch, or expired a moment ago."""
     with pytest.raises(ChainError, match="no delivery price yet"):
         excess(holdings({CALL: Held(UNIT)}), FakeChain())
+
+
+@pytest.mark.parametrize("held", [(0, 0), (5, 0), (-1, 0), (0, 1)])
+def test_positions_and_debts_need_a_proof(
+    monkeypatch: pytest.MonkeyPatch, held: tuple[int, int]
+) -> None:
+    """Else an empty one does, which the contract does not read."""
+    monkeypatch.setattr(proving, "margin_proof", lambda *_: ("proof",))
+    chain: Any = SimpleNamespace(clearing=None, call=lambda *_: (*held, []))
+    reader: Any = None
+    wanted = ("proof",) if held[0] < 0 or held[1] else NO_PROOF
+    assert proof_where_needed(reader, chain, 7) == wanted

@@ -83,21 +83,17 @@ def test_the_queue_is_what_was_not_paid_yet() -> None:
     assert queued_withdrawals(chain, 3) == [queued(3, 5)]
 
 
-@pytest.mark.parametrize("held", [(0, 0), (5, 0), (-1, 0), (0, 1)])
-def test_positions_and_debts_need_a_proof(
-    monkeypatch: pytest.MonkeyPatch, held: tuple[int, int]
-) -> None:
-    """Else an empty one is sent, which the contract does not read."""
+def test_a_release_brings_the_proof_that_its_owner_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To Clearing, with the key that pays."""
     proof = (b"terms", 7, 1, [], [], b"", [], 1, b"", [])
-    monkeypatch.setattr(module, "margin_proof", lambda reader, chain, subaccount_id: proof)
+    monkeypatch.setattr(module, "proof_where_needed", lambda reader, chain, subaccount_id: proof)
     chain: Any = FakeChain()
-    chain.held = held
     assert release(chain, b"key", queued(2, 6), None) == "receipt"  # type: ignore[arg-type]
     ((key, to, data),) = chain.sent
     assert (key, to) == (b"key", chain.deployment.clearing)
     words, sent = decode([TYPE, PROOF_TYPE], data[4:])
     assert words == (2, TOKEN, 9, OWNER, 6, False)
-    assert sent[1] == (7 if held[0] < 0 or held[1] else 0)
+    assert sent[1] == 7
 
 
 def test_what_is_held_up_holds_up_no_other() -> None:
