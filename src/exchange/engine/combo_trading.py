@@ -38,6 +38,7 @@ from exchange.engine.state import LegWait, Order, Subaccount, Venue
 from exchange.events import (
     CancelReason,
     ComboTraded,
+    Configured,
     IndexUpdated,
     InstrumentStatusChanged,
     MarksUpdated,
@@ -382,7 +383,7 @@ def note_legs(venue: Venue) -> None:
                 | InstrumentStatusChanged(instrument_id=instrument_id)
             ):
                 venue.combos.stirred.update(venue.combos.by_leg.get(instrument_id, ()))
-            case IndexUpdated() | MarksUpdated():
+            case IndexUpdated() | MarksUpdated() | Configured():
                 venue.combos.stirred.update(venue.combos.by_hash.values())
             case _:
                 pass

@@ -9,6 +9,7 @@ from tests.venue import (
     C,
     call,
     canceled,
+    configuration,
     contracts,
     limits,
     names,
@@ -34,6 +35,7 @@ from exchange.events import (
     RejectReason,
     Traded,
 )
+from exchange.fixed import RATIO_SCALE
 from exchange.model import (
     Leg,
     OrderStatus,
@@ -222,6 +224,17 @@ def test_a_leg_outside_its_band_trades_nothing(market: Market) -> None:
     events = market.buy(market.anne, 1, 1_000)
     assert legs(events) == []
     market.venue.mark({C: 12_400, HIGH: 11_500})
+    assert market.held(market.anne) == (1, -1)
+
+
+def test_wider_bands_let_resting_orders_trade_at_once(market: Market) -> None:
+    """Whatever other parameters allow is not left to whoever moves a book next."""
+    market.leg(market.carl, SELL, 1, 2_400)
+    market.leg(market.carl, BUY, 1, 1_500, HIGH)
+    market.venue.mark({C: 13_000, HIGH: 12_000})
+    market.buy(market.anne, 1, 1_000)
+    assert market.held(market.anne) == (0, 0)
+    market.venue.send(configuration(version=2, limits=limits(band_rate=RATIO_SCALE // 5)))
     assert market.held(market.anne) == (1, -1)
 
 
