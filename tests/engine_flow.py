@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 from tests.block_flow import trade_block
+from tests.chain_flow import follow_chain
 from tests.liquidation_world import bid, rules
 from tests.venue import (
     COLLATERALS,
@@ -151,6 +152,7 @@ class Flow:
         self.sheets: list[MassQuote] = []
         self.bounded: set[str] = set()  # owners whose second key has a scope
         self.seen: Counter[str] = Counter()
+        self.asked = 0  # forced exits
 
     def borrow(self) -> None:
         """One more account: it owes for an option that tokens back."""
@@ -192,6 +194,7 @@ class Flow:
             (1, self.fund),
             (1, self.withdraw),
             (1, self.chain),
+            (1, lambda: follow_chain(self)),
             (1, self.batch),
             (1, self.repeat),
             (1, self.pass_time),

@@ -67,6 +67,8 @@ REASONS = {
     "open_interest_limit",
     "debt_limit",
     "bad_recipient",
+    "exit_open",
+    "withdrawals_held",
 }
 THINGS = {
     "OrderPlaced",
@@ -95,6 +97,11 @@ THINGS = {
     "QuotesRepeated",
     "Transferred",
     "InterestPaid",
+    "ExitRequested",
+    "ExitServed",
+    "BlocksReverted",
+    "DepositReverted",
+    "NonceFloorReverted",
 }
 
 
