@@ -204,11 +204,11 @@ def _next_nonce(gateway: Gateway, subaccount_id: int) -> int:
 
 def _fee_limit(gateway: Gateway, instrument: Instrument) -> int:
     """Micro-USDC a contract, or a unit of a combo: a multiple of the schedule at today's index."""
-    fees = gateway.configured().fees
-    rate = max(fees.rate(instrument.kind, maker=maker) for maker in (True, False))
+    fees, known = gateway.configured().fees, gateway.view.instruments
+    legs = [(known[leg.instrument_id].kind, abs(leg.ratio)) for leg in instrument.legs]
+    rate = sum(ratio * fees.rate_max(kind) for kind, ratio in legs or [(instrument.kind, 1)])
     index = gateway.view.index_prices.get(instrument.underlying_id, (0, 0))[0]
-    contracts = sum(abs(leg.ratio) for leg in instrument.legs) or 1
-    return div_up(mul_div_up(index * FEE_MARGIN, rate, RATIO_SCALE), CENT) * CENT * contracts
+    return div_up(mul_div_up(index * FEE_MARGIN, rate, RATIO_SCALE), CENT) * CENT
 
 
 def price_edges(view: VenueView, parameters: Configure, instrument: Instrument) -> tuple[int, int]:

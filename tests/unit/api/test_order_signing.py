@@ -15,9 +15,10 @@ from tests.unit.api.world import (
     call,
     session_of,
 )
-from tests.venue import PERP, C, usdc
+from tests.venue import PERP, C, configuration, usdc
 
 from exchange.api.order_signing import price_edges, worst_price
+from exchange.commands import FeeSchedule
 from exchange.fixed import is_multiple
 from exchange.model import Side
 from exchange.signing import order_digest, recover_signer
@@ -148,6 +149,20 @@ def test_a_market_order_in_a_combo_signs_the_legs_bands(world, session):
         world, "private/buy", {"instrument_name": combo, "amount": 1, "type": "market"}, session
     )["order"]
     assert order["order_state"] == "cancelled"  # nothing to take, and it never rests
+
+
+def test_the_fee_limit_of_a_combo_is_that_of_its_legs(world, session):
+    """Whatever perpetuals cost: options are dearer here, and each contract counts."""
+    dear = FeeSchedule(maker_rate=10**15, taker_rate=2 * 10**15, premium_cap=10**18)
+    world.do(lambda venue: venue.send(configuration(version=2, fees=dear)))
+    trades = [
+        {"instrument_name": CALL_NAME, "amount": 2, "direction": "buy"},
+        {"instrument_name": CALL_NAME.replace("-C", "-P"), "amount": 1, "direction": "sell"},
+    ]
+    combo = ask(world, "private/create_combo", {"trades": trades}, session)["id"]
+    ask(world, "private/buy", {"instrument_name": combo, "amount": 1, "price": 900}, session)
+    index = world.gateway.view.index_prices[1][0]
+    assert last_command(world).terms.max_fee == 2 * 3 * index * 2 // 1_000
 
 
 def test_an_edit_signs_the_next_version(world, session):
