@@ -76,10 +76,14 @@ def bid(
 
 
 def short_call(
-    venue: Venue, quantity: Number = 4, cash: Number = 15_100, price: Number = 2_500
+    venue: Venue,
+    quantity: Number = 4,
+    cash: Number = 15_100,
+    price: Number = 2_500,
+    buyer: int | None = None,
 ) -> tuple[int, int]:
-    """(seller, buyer) of 100k calls at `price`; the buyer is rich."""
-    seller, buyer = venue.fund("ann", cash), venue.fund("bob", 1_000_000)
+    """(seller, buyer) of 100k calls at `price`; the buyer is rich, unless another is named."""
+    seller, buyer = venue.fund("ann", cash), buyer or venue.fund("bob", 1_000_000)
     venue.order(seller, Side.SELL, quantity, price)
     venue.order(buyer, Side.BUY, quantity, price)
     return seller, buyer

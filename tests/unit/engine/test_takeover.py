@@ -134,6 +134,22 @@ def test_one_loss_uses_no_more_than_its_share_of_the_fund():
     assert venue.engine.margin(FEE_ID).equity == usdc(4_500)
 
 
+def test_where_nobody_else_has_equity_the_fund_bears_it_all():
+    """Its limit is for others' sake: the account ends flat, and no unit is lost."""
+    venue = liquidating_venue(liquidation=rules(fund_rate_max=0))
+    venue.observe(SubaccountSeen(subaccount_id=FEE_ID, owner="treasury"))
+    fill_fund(venue, 50_000)
+    seller, _ = short_call(venue, buyer=FEE_ID)
+    before = venue.cash(seller) + venue.cash(FEE_ID)
+    venue.mark({C: 6_500})
+    events = until_taken_over(venue)
+    (used,) = of_kind(events, InsuranceUsed)
+    assert (used.subaccount_id, used.amount) == (seller, usdc(900))
+    assert not of_kind(events, LossSocialised)
+    assert (venue.cash(seller), venue.cash(FEE_ID)) == (0, before)
+    assert not venue.engine._venue.losses
+
+
 def test_debt_without_positions_is_covered_at_once(venue, seller):
     """The options expired against the account before anybody took over."""
     fill_fund(venue, 100_000)
