@@ -1,6 +1,7 @@
 """Scopes of session keys and passes: whatever rests may fill, whenever it does."""
 
 import pytest
+from tests.sheets import sheet
 from tests.venue import (
     PERP,
     C,
@@ -20,7 +21,6 @@ from exchange.commands import (
     BidLiquidation,
     KeyScopeSeen,
     ListCombo,
-    MassQuote,
     PlaceLinked,
     SessionKeySeen,
 )
@@ -35,8 +35,6 @@ from exchange.model import (
     Leg,
     LinkKind,
     PriceSource,
-    Quote,
-    SheetTerms,
     Side,
     Trigger,
     TriggerKind,
@@ -153,19 +151,8 @@ def test_quotes_beyond_the_limit_are_refused_one_by_one(venue, ann):
     """A standing quote that a new sheet keeps counts once."""
     grant(venue, 10)
     for nonce in (1, 2):
-        terms = SheetTerms(
-            subaccount_id=ann,
-            sheet_nonce=nonce,
-            first_nonce=1_000 * nonce,
-            max_fee=usdc(1_000),
-            deadline=venue.now_s + 3_600,
-            signer="key",
-        )
-        lines = tuple(
-            Quote(instrument_id, usdc(2_480), contracts(3), usdc(2_520), contracts(3))
-            for instrument_id in sorted((C, P))
-        )
-        events = venue.send(MassQuote(terms=terms, quotes=lines, signature=b""))
+        lines = [(instrument_id, 2_480, 3, 2_520, 3) for instrument_id in sorted((C, P))]
+        events = venue.send(sheet(venue, ann, nonce, *lines, signer="key"))
         refused = [event.reason for event in events if isinstance(event, QuoteRefused)]
         assert refused == [R.KEY_LIMIT]
         assert len(venue.engine.open_orders(ann)) == 3

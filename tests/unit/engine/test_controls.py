@@ -1,6 +1,7 @@
 """What owners and the guardian decide on chain: obeyed at once, with a reason for each order."""
 
 import pytest
+from tests.sheets import sheet
 from tests.venue import (
     C,
     P,
@@ -11,7 +12,6 @@ from tests.venue import (
     open_venue,
     placed_in,
     refusals,
-    usdc,
 )
 
 from exchange.commands import (
@@ -36,7 +36,7 @@ from exchange.events import (
     SessionKeySet,
     SheetFloorRaised,
 )
-from exchange.model import InstrumentStatus, KeyLimit, KeyScope, Kind, Quote, SheetTerms
+from exchange.model import InstrumentStatus, KeyLimit, KeyScope, Kind
 
 R = RejectReason
 
@@ -140,19 +140,8 @@ def test_a_nonce_may_be_canceled_before_it_was_seen(venue, ann):
 
 
 def quote_sheet(venue: Venue, who: int, nonce: int) -> MassQuote:
-    terms = SheetTerms(
-        subaccount_id=who,
-        sheet_nonce=nonce,
-        first_nonce=1_000 * nonce,
-        max_fee=usdc(1_000),
-        deadline=venue.now_s + 3_600,
-        signer="ann",
-    )
-    lines = tuple(
-        Quote(instrument_id, usdc(2_480), contracts(5), usdc(2_520), contracts(5))
-        for instrument_id in sorted((C, P))
-    )
-    return MassQuote(terms=terms, quotes=lines, signature=b"")
+    lines = [(instrument_id, 2_480, 5, 2_520, 5) for instrument_id in sorted((C, P))]
+    return sheet(venue, who, nonce, *lines)
 
 
 def test_a_canceled_sheet_goes_and_lower_ones_never_come(venue, ann):

@@ -2,14 +2,14 @@
 
 import msgspec
 import pytest
-from tests.venue import FEES, C, P, Venue, contracts, limits, open_venue, placed_in, usdc
+from tests.sheets import sheet
+from tests.venue import FEES, C, P, Venue, limits, open_venue, placed_in, usdc
 
 from exchange.commands import (
     AmendOrder,
     CancelAll,
     CancelOrder,
     Halt,
-    MassQuote,
     NonceFloorSeen,
     ProtectionParameters,
     Resume,
@@ -28,7 +28,7 @@ from exchange.events import (
     RejectReason,
     Traded,
 )
-from exchange.model import Quote, SheetTerms, Side, numbered, seq_and_place
+from exchange.model import Side, numbered, seq_and_place
 
 CALL = (C, 2_480, 5, 2_520, 5)
 PUT = (P, 2_480, 5, 2_520, 5)
@@ -42,29 +42,8 @@ def venue() -> Venue:
     return venue
 
 
-def quote(instrument_id, bid, bid_quantity, ask, ask_quantity) -> Quote:
-    return Quote(
-        instrument_id, usdc(bid), contracts(bid_quantity), usdc(ask), contracts(ask_quantity)
-    )
-
-
-def sheet(venue: Venue, nonce: int, *lines, **changes) -> MassQuote:
-    """Signed by nobody; leaves have the nonces 1000 * nonce and up."""
-    options = {key: changes.pop(key) for key in ("label", "mmp") if key in changes}
-    fields = {
-        "subaccount_id": 2,
-        "sheet_nonce": nonce,
-        "first_nonce": 1_000 * nonce,
-        "max_fee": usdc(1_000),
-        "deadline": venue.now_s + 3_600,
-        "signer": "maker",
-    } | changes
-    quotes = tuple(quote(*line) for line in lines)
-    return MassQuote(terms=SheetTerms(**fields), quotes=quotes, signature=b"", **options)
-
-
 def send(venue: Venue, nonce: int, *lines, **changes):
-    return venue.send(sheet(venue, nonce, *lines, **changes))
+    return venue.send(sheet(venue, 2, nonce, *lines, **changes))
 
 
 def summary(events) -> tuple[int, int, int, int]:
@@ -102,7 +81,7 @@ def test_a_sheet_places_both_sides_of_every_line(venue):
 
 def test_the_same_sheet_again_returns_the_first_outcome(venue):
     """Also when nothing of it stands any more."""
-    command = sheet(venue, 1, CALL)
+    command = sheet(venue, 2, 1, CALL)
     venue.send(command)
     assert venue.send(command) == (QuotesRepeated(subaccount_id=2, sheet_nonce=1),)
     venue.send(CancelAll(subaccount_id=2))
