@@ -94,10 +94,17 @@ class Rfqs:
         rfq = Rfq(rfq_id=next(self._numbers), created_ms=now_ms, **fields)  # type: ignore[arg-type]  # checked by the only caller
         live = [other for other in self._requests.values() if other.state is RfqState.OPEN]
         mine = sum(other.owner == rfq.owner for other in live)
-        if len(self._requests) >= REQUESTS_MAX or mine >= REQUESTS_PER_TAKER:
+        if len(live) >= REQUESTS_MAX or mine >= REQUESTS_PER_TAKER:
             raise TooManyRequests(f"at most {REQUESTS_PER_TAKER} open requests")
+        self._make_room()
         self._requests[rfq.rfq_id] = rfq
         return rfq
+
+    def _make_room(self) -> None:
+        """Forget the oldest that is over, or whoever asks and cancels would shut others out."""
+        if len(self._requests) >= REQUESTS_MAX:
+            over = (rfq for rfq in self._requests.values() if rfq.state is not RfqState.OPEN)
+            del self._requests[next(over).rfq_id]
 
     def get(self, rfq_id: int, now_ms: int) -> Rfq:
         """A request that is remembered."""

@@ -103,6 +103,18 @@ def test_everything_is_bounded(monkeypatch):
         create(rfqs, owner="0xD")
 
 
+def test_what_is_over_shuts_nobody_out(monkeypatch):
+    """Who asks and cancels as fast as allowed leaves room for others, and fills no memory."""
+    monkeypatch.setattr(module, "REQUESTS_MAX", 3)
+    rfqs = Rfqs()
+    kept = create(rfqs, owner=BOB)
+    for _ in range(9):
+        rfqs.finish(create(rfqs), RfqState.CANCELED, 0)
+    assert create(rfqs, owner=CARL).state is RfqState.OPEN
+    assert len(list(rfqs)) == 3
+    assert rfqs.get(kept.rfq_id, 0) is kept
+
+
 def test_seconds_become_an_end():
     assert ends_ms(5, 2) == 2_005
 
