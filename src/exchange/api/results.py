@@ -335,13 +335,15 @@ def stats_result(view: VenueView, instrument_id: int) -> Result:
     if not trades:
         return {"high": None, "low": None, "price_change": None, "volume": 0, "volume_usd": 0}
     prices = [trade.price for trade in trades]
-    change = div_half_even((prices[-1] - prices[0]) * 10_000, prices[0])  # 1e-2 percent
+    first, last = prices[0], prices[-1]
+    # In 1e-2 percent; a combo's net price may be 0 or below, of which nothing is a percentage.
+    change = div_half_even((last - first) * 10_000, first) if first > 0 else None
     return {
         "high": cash_number(max(prices)),
         "low": cash_number(min(prices)),
-        "price_change": change / 100,
+        "price_change": None if change is None else change / 100,
         "volume": quantity_number(sum(trade.quantity for trade in trades)),
-        "volume_usd": cash_number(sum(notional(t.price, t.quantity) for t in trades)),
+        "volume_usd": cash_number(sum(notional(abs(t.price), t.quantity) for t in trades)),
     }
 
 

@@ -144,6 +144,22 @@ def test_orders_in_a_combo_trade_and_are_shown(world):
     world.gateway.view.check()
 
 
+@pytest.mark.parametrize("price", ["0", "-10"])
+def test_a_combo_that_traded_for_nothing_or_a_credit_is_shown(world, price):
+    """Nothing is a percentage of such a price, and nobody else's view may fail by it."""
+    reversal = [STRADDLE[0] | {"direction": "buy"}, STRADDLE[1] | {"direction": "sell"}]
+    combo = listed(world, reversal)
+    ask(world, "private/sell", signed(world, combo, "sell", price, maker=True), key=None)
+    bought = ask(world, "private/buy", signed(world, combo, "buy", price), key=None)["result"]
+    assert bought["order"]["order_state"] == "filled"
+    ticker = ask(world, "public/ticker", {"instrument_name": combo["id"]}, key=None)["result"]
+    assert (ticker["stats"]["low"], ticker["stats"]["price_change"]) == (int(price), None)
+    assert ticker["stats"]["volume_usd"] == abs(int(price))
+    params = {"currency": "any", "kind": "combo"}
+    rows = ask(world, "public/get_book_summary_by_currency", params, key=None)["result"]
+    assert [row["instrument_name"] for row in rows] == [combo["id"]]
+
+
 def test_an_order_in_a_combo_takes_the_legs(world):
     """The makers see trades of their own orders, which name the combo."""
     combo = listed(world)
