@@ -252,7 +252,7 @@ def test_what_strategy_platforms_ask(running: Running, option: str) -> None:
         "client_id": running.key["client_id"],
         "client_secret": running.key["client_secret"],
     }
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
 
         def ask(method: str, **params: Any) -> Any:
             request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}

@@ -36,7 +36,7 @@ def url(world):
 
 
 def http(url, method, path, **options):
-    with httpx.Client(base_url=url, trust_env=False) as client:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         return client.request(method, path, **options)
 
 

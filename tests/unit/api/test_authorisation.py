@@ -103,7 +103,10 @@ def test_no_wrong_credential_opens_any_method(world):
     headers = wrong_headers(world)
     accepted, tried, started = [], 0, time.monotonic()
     state = world.venue.engine.state_hash()
-    with serving(world.app) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with (
+        serving(world.app) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as client,
+    ):
         for name in NEEDS_SESSION:
             for kind, header in headers.items():
                 tried += 1

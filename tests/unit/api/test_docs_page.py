@@ -17,7 +17,7 @@ def url():
 
 
 def get(url, path):
-    return httpx.get(f"{url}{path}", trust_env=False)
+    return httpx.get(f"{url}{path}", trust_env=False, timeout=60)
 
 
 def test_the_page_names_no_other_host(url):

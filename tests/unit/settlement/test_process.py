@@ -148,7 +148,7 @@ def test_the_listener_serves_and_ends() -> None:
     reporter = Reporter(pictures, pictures)  # type: ignore[arg-type]  # it plays both
     reporter.step()
     with reporter.listening("127.0.0.1", port):
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
     assert "exchange_relayer_head 7.0" in text
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{port}/metrics")
+        httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60)
