@@ -356,6 +356,15 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     }
 
     /// @inheritdoc IClearing
+    function hashTransfer(Withdrawal calldata transfer, uint64 toSubaccountId)
+        external
+        view
+        returns (bytes32)
+    {
+        return _hashTypedDataV4(transfer.hashTo(toSubaccountId));
+    }
+
+    /// @inheritdoc IClearing
     function DOMAIN_SEPARATOR() external view returns (bytes32) {
         return _domainSeparatorV4();
     }

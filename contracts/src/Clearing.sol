@@ -13,15 +13,16 @@ import {Storage} from "./Storage.sol";
 import {Batch, IClearing, Modules, PriceBands, Terms} from "./interfaces/IClearing.sol";
 import {IExits} from "./interfaces/IExits.sol";
 import {ILiquidations} from "./interfaces/ILiquidations.sol";
-import {IMargin, MarginProof} from "./interfaces/IMargin.sol";
+import {BatchProof, IMargin, MarginProof} from "./interfaces/IMargin.sol";
 import {IReleases, Queued} from "./interfaces/IReleases.sol";
+import {BatchMargin, ISolvency} from "./interfaces/ISolvency.sol";
 import {BandLib} from "./libraries/BandLib.sol";
 import {MarksProof} from "./libraries/MarksLib.sol";
 
 /// @title Clearing: the ledger and its doors
 /// @dev A door decides who may enter; the work behind it is a module's, whose code runs in this
 /// contract's storage. Nobody can exchange a module.
-contract Clearing is Accounts, ExitViews, ReleaseViews, AccessManaged, ReentrancyGuard {
+contract Clearing is Accounts, ExitViews, ReleaseViews, ISolvency, AccessManaged, ReentrancyGuard {
     /// @notice Seconds between a pause and the first fill that it refuses: the engine stops
     /// within them.
     uint64 public constant PAUSE_DELAY = 10 minutes;
@@ -35,6 +36,7 @@ contract Clearing is Accounts, ExitViews, ReleaseViews, AccessManaged, Reentranc
     address public immutable EXITS;
     address public immutable ESCAPES;
     address public immutable RELEASES;
+    address public immutable SOLVENCY;
 
     constructor(address authority, address treasury, Terms memory terms_, Modules memory modules)
         Storage(terms_)
@@ -47,13 +49,33 @@ contract Clearing is Accounts, ExitViews, ReleaseViews, AccessManaged, Reentranc
         EXITS = _sameTerms(modules.exits);
         ESCAPES = _sameTerms(modules.escapes);
         RELEASES = _sameTerms(modules.releases);
+        SOLVENCY = _sameTerms(modules.solvency);
     }
 
     /// @inheritdoc IClearing
     function settle(Batch calldata batch) external restricted nonReentrant {
-        _run(SETTLER);
-        if (batch.takeovers.length + batch.dues.length != 0) _run(TAKEOVERS);
-        if (batch.withdrawals.length != 0) _run(PAYMENTS); // external calls last
+        _settle(batch, msg.data);
+        if (_batchMargin != BatchMargin.NONE) _run(SOLVENCY);
+    }
+
+    /// @inheritdoc ISolvency
+    function settleProven(Batch calldata batch, BatchProof calldata)
+        external
+        restricted
+        nonReentrant
+    {
+        _settle(batch, _withoutProof());
+        _run(SOLVENCY);
+    }
+
+    /// @inheritdoc ISolvency
+    function setBatchMargin(BatchMargin) external restricted {
+        _run(SOLVENCY);
+    }
+
+    /// @inheritdoc ISolvency
+    function batchMargin() external view returns (BatchMargin) {
+        return _batchMargin;
     }
 
     /// @inheritdoc IClearing
@@ -197,6 +219,31 @@ contract Clearing is Accounts, ExitViews, ReleaseViews, AccessManaged, Reentranc
         bytes32 other = keccak256(abi.encode(Storage(module).terms()));
         if (other != keccak256(abi.encode(terms()))) revert WrongModule(module);
         return module;
+    }
+
+    /// @param data calldata of `settle`
+    function _settle(Batch calldata batch, bytes memory data) private {
+        Address.functionDelegateCall(SETTLER, data);
+        if (batch.takeovers.length + batch.dues.length != 0) {
+            Address.functionDelegateCall(TAKEOVERS, data);
+        }
+        if (batch.withdrawals.length != 0) {
+            Address.functionDelegateCall(PAYMENTS, data); // external calls last
+        }
+    }
+
+    /// @dev What `settle` gets of settleProven's arguments: so a batch has one hash, proven or not.
+    /// Their canonical encoding is the offsets of both, then the batch, then the proof.
+    function _withoutProof() private pure returns (bytes memory data) {
+        uint256 end;
+        uint256 start;
+        assembly ("memory-safe") {
+            start := calldataload(0x04)
+            end := calldataload(0x24)
+        }
+        if (start != 0x40 || end < start || end > msg.data.length - 4) revert Malformed();
+        return
+            abi.encodePacked(IClearing.settle.selector, uint256(0x20), msg.data[4 + start:4 + end]);
     }
 
     /// @dev The door's own arguments go to the module's function of the same selector.

@@ -5,7 +5,9 @@ import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManage
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
 import {
+    BatchProof,
     CollateralTerms,
+    Holder,
     IHoldings,
     IMargin,
     MarginParameters,
@@ -75,6 +77,25 @@ contract Margin is IMargin, AccessManaged {
     }
 
     /// @inheritdoc IMargin
+    function excessesAt(uint64 epoch, BatchProof calldata batch)
+        external
+        view
+        returns (int256[] memory initial, int256[] memory maintenance)
+    {
+        MarginProof calldata proof = batch.proof;
+        MarginParameters calldata parameters = _parameters(proof.parameters);
+        _checkRows(proof, parameters, ORACLE.riskRootOf(epoch));
+        uint64[] memory instruments = _instruments(proof, parameters);
+        uint256 count = batch.holders.length;
+        (initial, maintenance) = (new int256[](count), new int256[](count));
+        for (uint256 i = 0; i < count; i++) {
+            Portfolio memory portfolio =
+                _portfolioAmong(batch.holders[i], instruments, parameters.collaterals);
+            (initial[i], maintenance[i],) = MarginLib.excess(portfolio, parameters, proof);
+        }
+    }
+
+    /// @inheritdoc IMargin
     function setParameters(MarginParameters calldata parameters) external restricted {
         if (!_withinBounds(parameters)) revert ParametersOutOfBounds();
         parametersHash = keccak256(abi.encode(parameters));
@@ -89,17 +110,60 @@ contract Margin is IMargin, AccessManaged {
         MarginProof calldata proof,
         MarginParameters calldata parameters
     ) private view returns (Portfolio memory portfolio) {
-        uint64[] memory instruments = _instruments(proof, parameters);
+        return _held(
+            subaccountId, _instruments(proof, parameters), proof.expired, parameters.collaterals
+        );
+    }
+
+    /// @dev The same, of some rows of a shared proof; of the others it has nothing.
+    function _portfolioAmong(
+        Holder calldata holder,
+        uint64[] memory instruments,
+        CollateralTerms[] calldata terms
+    ) private view returns (Portfolio memory portfolio) {
+        uint256[] memory places = _places(holder.places, instruments.length);
+        uint64[] memory legs = new uint64[](places.length);
+        for (uint256 i = 0; i < legs.length; i++) {
+            legs[i] = instruments[places[i]];
+        }
+        portfolio = _held(holder.subaccountId, legs, holder.expired, terms);
+        int256[] memory quantities = new int256[](instruments.length);
+        for (uint256 i = 0; i < legs.length; i++) {
+            quantities[places[i]] = portfolio.quantities[i];
+        }
+        portfolio.quantities = quantities;
+    }
+
+    /// @dev Ascending, so none comes twice.
+    function _places(bytes calldata packed, uint256 count)
+        private
+        pure
+        returns (uint256[] memory places)
+    {
+        places = new uint256[](packed.length / 2);
+        if (packed.length != 2 * places.length) revert RowsOfWrongLength();
+        for (uint256 i = 0; i < places.length; i++) {
+            places[i] = uint16(bytes2(packed[2 * i:]));
+            if (places[i] >= count) revert RowsOfWrongLength();
+            if (i != 0 && places[i] <= places[i - 1]) revert NotAscending();
+        }
+    }
+
+    function _held(
+        uint64 subaccountId,
+        uint64[] memory instruments,
+        uint64[] calldata expired,
+        CollateralTerms[] calldata terms
+    ) private view returns (Portfolio memory portfolio) {
         uint256 count;
         (portfolio.netCash, count, portfolio.quantities) =
             CLEARING.holdings(subaccountId, instruments);
         for (uint256 i = 0; i < instruments.length; i++) {
             if (portfolio.quantities[i] == 0) revert NotHeld(instruments[i]);
         }
-        portfolio.netCash += _payoffs(subaccountId, proof.expired);
+        portfolio.netCash += _payoffs(subaccountId, expired);
         portfolio.standard = CLEARING.isStandard(subaccountId);
-        if (count != instruments.length + proof.expired.length) revert PositionMissing(count);
-        CollateralTerms[] calldata terms = parameters.collaterals;
+        if (count != instruments.length + expired.length) revert PositionMissing(count);
         portfolio.amounts = new uint256[](terms.length);
         for (uint256 i = 0; i < terms.length; i++) {
             portfolio.amounts[i] = CLEARING.collateralOf(subaccountId, terms[i].token);
@@ -149,6 +213,14 @@ contract Margin is IMargin, AccessManaged {
         parameters = _parameters(proof.parameters);
         (, uint64 time, bytes32 root) = ORACLE.latestRiskRoot();
         if (time + MAX_ROOT_AGE < block.timestamp) revert RootTooOld();
+        _checkRows(proof, parameters, root);
+    }
+
+    function _checkRows(
+        MarginProof calldata proof,
+        MarginParameters calldata parameters,
+        bytes32 root
+    ) private pure {
         _rows(proof, parameters);
         _checkAscending(proof);
         if (RiskProofLib.rootOf(proof, parameters.weights.length) != root) revert WrongRoot();

@@ -34,7 +34,8 @@ contract Oracle is IOracle, EIP712, AccessManaged {
 
     struct PostedMarks {
         uint64 time; // of the epoch; 0: not posted
-        bytes32 root;
+        bytes32 root; // of its packed marks
+        bytes32 riskRoot; // of its risk arrays
     }
 
     bytes32 internal constant DELIVERY_PRICE_TYPEHASH =
@@ -89,7 +90,6 @@ contract Oracle is IOracle, EIP712, AccessManaged {
     mapping(uint32 underlying => mapping(uint64 expiry => uint64 price)) internal _deliveryPrices;
     mapping(uint32 underlying => Sample[]) internal _samples;
     uint64 internal _epoch;
-    bytes32 internal _root; // of the risk arrays of that epoch
     mapping(uint64 epoch => PostedMarks) internal _marks;
     mapping(uint64 instrument => mapping(uint64 ordinal => PostedFunding)) internal _fundings;
 
@@ -129,8 +129,8 @@ contract Oracle is IOracle, EIP712, AccessManaged {
         if (MarksLib.rootOf(marks) != risk.marksRoot) revert WrongMarksRoot();
         _requireQuorum(hashRiskRoot(risk), signatures, _takeIndices(marks, risk.time));
 
-        if (newest) (_epoch, _root) = (risk.epoch, risk.root);
-        _marks[risk.epoch] = PostedMarks(risk.time, risk.marksRoot);
+        if (newest) _epoch = risk.epoch;
+        _marks[risk.epoch] = PostedMarks(risk.time, risk.marksRoot, risk.root);
         emit RiskRootPosted(risk.epoch, risk.time, risk.root, risk.marksRoot);
         emit MarksPosted(risk.epoch, marks);
     }
@@ -264,20 +264,29 @@ contract Oracle is IOracle, EIP712, AccessManaged {
 
     /// @inheritdoc IOracle
     function latestRiskRoot() external view returns (uint64 epoch, uint64 time, bytes32 root) {
-        return (_epoch, _marks[_epoch].time, _root);
+        PostedMarks storage posted = _marks[_epoch];
+        return (_epoch, posted.time, posted.riskRoot);
     }
 
     /// @inheritdoc IOracle
     function latestMarks() external view returns (uint64 epoch, uint64 time, bytes32 marksRoot) {
-        PostedMarks memory posted = _marks[_epoch];
+        PostedMarks storage posted = _marks[_epoch];
         return (_epoch, posted.time, posted.root);
     }
 
     /// @inheritdoc IOracle
     function marksOf(uint64 epoch) external view returns (uint64 time, bytes32 marksRoot) {
-        PostedMarks memory posted = _marks[epoch];
+        PostedMarks storage posted = _marks[epoch];
+        uint64 time_ = posted.time;
+        if (time_ == 0) revert MarksNotPosted(epoch);
+        return (time_, posted.root);
+    }
+
+    /// @inheritdoc IOracle
+    function riskRootOf(uint64 epoch) external view returns (bytes32) {
+        PostedMarks storage posted = _marks[epoch];
         if (posted.time == 0) revert MarksNotPosted(epoch);
-        return (posted.time, posted.root);
+        return posted.riskRoot;
     }
 
     /// @inheritdoc IOracle

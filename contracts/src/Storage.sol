@@ -13,6 +13,7 @@ import {ILiquidations} from "./interfaces/ILiquidations.sol";
 import {IMargin} from "./interfaces/IMargin.sol";
 import {IOracle} from "./interfaces/IOracle.sol";
 import {Halt, IReleasesBase} from "./interfaces/IReleases.sol";
+import {BatchMargin, ISolvencyBase} from "./interfaces/ISolvency.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {KeyUse} from "./libraries/KeyLib.sol";
 
@@ -20,7 +21,7 @@ import {KeyUse} from "./libraries/KeyLib.sol";
 /// @dev Clearing and its modules inherit it first, and no module adds storage of its own: so all of
 /// them mean the same slots. The layout is drawn in docs/contracts.md. Immutables are in the code,
 /// so each has its own copy; Clearing refuses modules whose copies differ.
-abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, EIP712 {
+abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, ISolvencyBase, EIP712 {
     using DelayedLib for Delayed;
 
     struct Account {
@@ -122,6 +123,7 @@ abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, EIP712 {
     mapping(address owner => mapping(address key => mapping(uint32 underlying => KeyUse))) internal
         _keyUses;
     Pause internal _pause;
+    BatchMargin internal _batchMargin;
 
     constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
         if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();

@@ -27,6 +27,7 @@ import {
 } from "../src/interfaces/IClearing.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {DeliveryPrice, FundingIndex, RiskRoot} from "../src/interfaces/IOracle.sol";
+import {ISolvency} from "../src/interfaces/ISolvency.sol";
 import {MarksLib, MarksProof} from "../src/libraries/MarksLib.sol";
 import {OrderLib} from "../src/libraries/OrderLib.sol";
 import {MockToken} from "../src/mocks/MockToken.sol";
@@ -77,8 +78,9 @@ abstract contract ClearingTest is Test, Codec {
         oracle = new Oracle(address(manager), sorted(signers), 2);
         clearing = deployClearing(address(usdc), treasury, DAY, DAY);
         custody = clearing.CUSTODY();
-        bytes4[] memory selectors = new bytes4[](1);
+        bytes4[] memory selectors = new bytes4[](2);
         selectors[0] = IClearing.settle.selector;
+        selectors[1] = ISolvency.settleProven.selector;
         manager.setTargetFunctionRole(address(clearing), selectors, RELAYER_ROLE);
         manager.grantRole(RELAYER_ROLE, relayer, 0);
         alice = open(aliceAddress, 1_000_000 * USD);
@@ -112,6 +114,7 @@ abstract contract ClearingTest is Test, Codec {
         modules.exits = vm.deployCode("Exits.sol:Exits", arguments);
         modules.escapes = vm.deployCode("Escapes.sol:Escapes", arguments);
         modules.releases = vm.deployCode("Releases.sol:Releases", arguments);
+        modules.solvency = vm.deployCode("Solvency.sol:Solvency", arguments);
     }
 
     // ---- owners

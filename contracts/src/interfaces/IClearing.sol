@@ -230,6 +230,7 @@ struct Modules {
     address exits;
     address escapes;
     address releases;
+    address solvency;
 }
 
 /// @title What Clearing and its modules refuse and log
@@ -419,8 +420,8 @@ interface IClearing is IClearingBase, IExits, ILedger, IHoldings {
     // ---- relayer
 
     /// @notice Settles the next batch whole, or reverts whole.
-    /// Warning: a batch may leave an account with negative cash; margin is the engine's duty in
-    /// this version.
+    /// Warning: unless governance set a batch margin, a batch may leave an account with negative
+    /// cash, and margin is the engine's duty. With it, who took risk must be proven: see ISolvency.
     function settle(Batch calldata batch) external;
 
     // ---- governance
@@ -523,5 +524,11 @@ interface IClearing is IClearingBase, IExits, ILedger, IHoldings {
     function hashQuoteSheet(QuoteSheet calldata sheet) external view returns (bytes32 digest);
     function hashBid(LiquidationBid calldata bid) external view returns (bytes32 digest);
     function hashWithdrawal(Withdrawal calldata withdrawal) external view returns (bytes32 digest);
+
+    /// @param transfer its recipient is not signed
+    function hashTransfer(Withdrawal calldata transfer, uint64 toSubaccountId)
+        external
+        view
+        returns (bytes32 digest);
     function DOMAIN_SEPARATOR() external view returns (bytes32);
 }

@@ -80,10 +80,23 @@ struct MarginProof {
     bytes32[] nodes; // what is missing of the tree, level by level from the left
 }
 
+/// @notice Which rows of a shared proof are a subaccount's.
+struct Holder {
+    uint64 subaccountId;
+    bytes places; // uint16 of each position's row among the proof's rows; ascending
+    uint64[] expired; // as MarginProof.expired
+}
+
+/// @notice Margin of many subaccounts by rows that they share, whose own `expired` is not read.
+struct BatchProof {
+    Holder[] holders;
+    MarginProof proof;
+}
+
 /// @notice What is margined. `amounts` are tokens in the order of MarginParameters.collaterals.
 struct Portfolio {
     int256 netCash; // cash less entry costs and unrealised funding
-    int256[] quantities; // in the order of the rows, none zero
+    int256[] quantities; // in the order of the rows; 0: the row does not count
     uint256[] amounts;
     bool standard; // each position is margined by itself
 }
@@ -156,6 +169,14 @@ interface IMargin {
         external
         view
         returns (int256 initial, int256 maintenance);
+
+    /// @notice Excesses of the settled holdings of many subaccounts under the root of an epoch that
+    /// was posted, however long ago.
+    /// @dev For batches, whose age and epoch Clearing bounds. Reverts as `excess` does.
+    function excessesAt(uint64 epoch, BatchProof calldata batch)
+        external
+        view
+        returns (int256[] memory initial, int256[] memory maintenance);
 
     /// @notice Puts parameters in force. Governance; inside hard bounds.
     function setParameters(MarginParameters calldata parameters) external;

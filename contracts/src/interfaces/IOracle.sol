@@ -137,6 +137,9 @@ interface IOracle {
     /// @notice The same of any epoch that was posted; reverts with MarksNotPosted.
     function marksOf(uint64 epoch) external view returns (uint64 time, bytes32 marksRoot);
 
+    /// @notice Root over the risk rows of any epoch that was posted; reverts with MarksNotPosted.
+    function riskRootOf(uint64 epoch) external view returns (bytes32 root);
+
     function isSigner(address signer) external view returns (bool);
     function signers() external view returns (address[] memory);
 

@@ -195,6 +195,7 @@ library MarginLib {
         uint256 bucket = NONE;
         unchecked {
             for (uint256 i = 0; i < quantities.length; i++) {
+                if (quantities[i] == 0) continue; // a row of others
                 uint256 instrument;
                 int256 mark;
                 assembly ("memory-safe") {

@@ -28,6 +28,7 @@ library StandardLib {
         bytes calldata rows = proof.rows;
         uint256 length = RiskProofLib.rowLength(scenarios);
         for (uint256 i = 0; i < quantities.length; i++) {
+            if (quantities[i] == 0) continue; // a row of others
             uint64 instrument;
             int256 mark;
             assembly ("memory-safe") {

@@ -25,6 +25,7 @@ _ROOTS: Final = {
     "Takeovers": "src/Takeovers.sol",
     "Liquidations": "src/Liquidations.sol",
     "Releases": "src/Releases.sol",
+    "Solvency": "src/Solvency.sol",
     "Exits": "src/Exits.sol",
     "Escapes": "src/Escapes.sol",
     "AccessPass": "src/AccessPass.sol",

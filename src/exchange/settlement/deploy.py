@@ -25,6 +25,7 @@ CLEARING_MODULES: Final = (
     "Exits",
     "Escapes",
     "Releases",
+    "Solvency",
 )
 # Collateral of local chains: short name, name and decimals.
 _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))

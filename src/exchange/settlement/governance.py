@@ -16,6 +16,7 @@ from exchange.settlement.batch import SETTLE_SELECTOR, encode_call
 from exchange.settlement.chain import Node
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.margin_proof import PARAMETERS_TYPE
+from exchange.settlement.solvency import SETTLE_PROVEN_SELECTOR
 from exchange.signing import address_of
 
 
@@ -93,9 +94,10 @@ def execute(target: str, data: bytes) -> bytes:
 
 def _functions(deployment: Deployment) -> list[tuple[str, list[bytes], Role]]:
     selectors = [
-        (deployment.clearing, [SETTLE_SELECTOR], Role.RELAYER),
+        (deployment.clearing, [SETTLE_SELECTOR, SETTLE_PROVEN_SELECTOR], Role.RELAYER),
         (deployment.clearing, [_selector("pause()")], Role.GUARDIAN),
         (deployment.clearing, [_selector("setPriceBands((uint64,uint64,uint64))")], Role.RISK),
+        (deployment.clearing, [_selector("setBatchMargin(uint8)")], Role.RISK),
         (deployment.margin, [_selector(f"setParameters({PARAMETERS_TYPE})")], Role.RISK),
         (deployment.custody, [_selector(f"setRules(address,{_RULES})")], Role.RISK),
     ]

@@ -4,7 +4,7 @@ Asks the contract itself: first how far into the batch it would settle, then wit
 orders in the command where it stops. So no error needs to be understood, and none can mislead.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ from exchange.settlement.batch import Batch, settle_calldata, through
 from exchange.settlement.chain import Chain
 from exchange.settlement.feed import Feed, Material
 from exchange.settlement.novation import house_terms, replacement
+from exchange.settlement.solvency import SolvencyProver
 from exchange.signing import Domain, address_of, order_digest, sign_digest
 
 _VALID_S: Final = 30 * 86_400  # far longer than a batch may be old
@@ -34,7 +35,14 @@ class Novator:
     """Acts for the venue's own subaccount with its owner's key, or a session key of the owner's."""
 
     def __init__(
-        self, feed: Feed, chain: Chain, sink: NovationSink, *, key: bytes, sender: str
+        self,
+        feed: Feed,
+        chain: Chain,
+        sink: NovationSink,
+        *,
+        key: bytes,
+        sender: str,
+        solvency: SolvencyProver | None = None,
     ) -> None:
         self.novated = 0  # sides of fills, and moves, by this process
         self._feed = feed
@@ -42,6 +50,7 @@ class Novator:
         self._sink = sink
         self._key = key
         self._sender = sender
+        self._solvency = solvency  # None: of a chain that wants no batch proven
 
     def replace(self, number: int) -> bool:
         """Novate what this refused batch fails for; False where that is not a fill."""
@@ -67,7 +76,7 @@ class Novator:
         def settles(orders: list[int]) -> bool:
             fills = [fill for order in orders for fill in sides[order]]
             amended = self._feed.build(material, {fill.key: fill for fill in fills})
-            return not self._refused(through(amended, stop))
+            return not self._refused(amended, stop, [fill.key for fill in fills])
 
         failing = _smallest(sorted(sides), settles)
         if not failing:
@@ -81,7 +90,7 @@ class Novator:
             return None
         move = RefusedMove(seq=batch.header.first_seq + stop)
         amended = self._feed.build(material, {move.key: move})
-        if self._refused(through(amended, stop)):
+        if self._refused(amended, stop):
             return None
         return Novate(batch=batch.header.number, fills=(), moves=(move,))
 
@@ -90,13 +99,13 @@ class Novator:
         lists = (batch.fills, batch.payoffs, batch.withdrawals)
         offsets = sorted({item.seq_offset for items in lists for item in items})
         good, bad = -1, len(offsets) - 1
-        if bad < 0 or self._refused(through(batch, -1)):
+        if bad < 0 or self._refused(batch, -1):
             return None
-        if not self._refused(through(batch, offsets[bad])):
+        if not self._refused(batch, offsets[bad]):
             return None  # a takeover or a due is refused: they come after all
         while bad - good > 1:
             middle = (good + bad) // 2
-            if self._refused(through(batch, offsets[middle])):
+            if self._refused(batch, offsets[middle]):
                 bad = middle
             else:
                 good = middle
@@ -121,8 +130,13 @@ class Novator:
                 sides.setdefault(place, []).append(found)
         return sides
 
-    def _refused(self, batch: Batch) -> bool:
-        data = settle_calldata(msgspec.structs.replace(batch, trades=()))
+    def _refused(self, batch: Batch, stop: int, novated: Sequence[tuple[int, bool]] = ()) -> bool:
+        """Whether the chain refuses the batch through this command."""
+        part = msgspec.structs.replace(through(batch, stop), trades=())
+        if self._solvency is None:
+            data = settle_calldata(part)
+        else:
+            data = self._solvency.trial(part, batch.header.first_seq + stop, novated)
         return self._chain.refusal(self._sender, self._chain.deployment.clearing, data) is not None
 
 

@@ -28,6 +28,7 @@ from exchange.settlement.pending import PendingPost, PendingPosts
 from exchange.settlement.prover import Prover
 from exchange.settlement.reconciler import Reconciler
 from exchange.settlement.relayer import Relayer, RelayerOptions
+from exchange.settlement.solvency import SolvencyProver
 from exchange.settlement.status import BALANCE_MIN, RelayerMetrics, StatusReader
 from exchange.settlement.watcher import (
     AdminSink,
@@ -218,11 +219,14 @@ def build_relayer(
         confirmations=settings.confirmations,
         stuck_after_s=settings.stuck_after_s,
     )
+    solvency = SolvencyProver(reader, chain)
     novator = None
     if settings.house_key and sink is not None:
         sender = address_of(settings.key)
-        novator = Novator(feed, chain, sink, key=settings.house_key, sender=sender)
-    return feed, Relayer(feed, outbox, chain, options, novator)
+        novator = Novator(
+            feed, chain, sink, key=settings.house_key, sender=sender, solvency=solvency
+        )
+    return feed, Relayer(feed, outbox, chain, options, novator, solvency)
 
 
 def _open_reader(journal: str, stop: threading.Event) -> JournalReader:

@@ -27,6 +27,7 @@ from exchange.settlement.index_samples import sample_deadline, sample_of
 from exchange.settlement.novator import Novator
 from exchange.settlement.prover import FORCE_S, USABLE_S
 from exchange.settlement.risk_root import deadline_of
+from exchange.settlement.solvency import SolvencyProver
 from exchange.signing import address_of
 
 FAILURES_MAX: Final = 5  # mined and reverted attempts of one job before a person must look
@@ -65,6 +66,7 @@ class Relayer:
         chain: Chain,
         options: RelayerOptions,
         novator: Novator | None = None,
+        solvency: SolvencyProver | None = None,
     ) -> None:
         self.address = address_of(options.key)
         self._feed = feed
@@ -72,6 +74,8 @@ class Relayer:
         self._chain = chain
         self._options = options
         self._novator = novator  # None: a batch with a refused fill waits for a person
+        self._solvency = solvency  # None: of a chain that wants no batch proven
+        self._proven: tuple[bytes, bytes] = (b"", b"")  # hash and calldata of the batch under way
         self._chain_id = chain.deployment.chain_id
         self._useless: set[str] = set()  # proofs that the chain would refuse now
         self._waiting_since: dict[str, float] = {}  # tx_hash -> monotonic seconds
@@ -138,6 +142,7 @@ class Relayer:
         if job.failures >= FAILURES_MAX:
             raise self._refuse(job, f"it was mined and reverted {job.failures} times")
         tx_nonce = self._chain.tx_count(self.address)
+        self._proven = (b"", b"")  # governance may have changed its mind
         gas = self._gas(job)
         if gas is None:
             return job
@@ -218,7 +223,7 @@ class Relayer:
     def _gas(self, job: Job) -> int | None:
         """Gas limit for the job now; None where it must wait for the chain's clock."""
         try:
-            gas = self._chain.estimate_gas(self.address, job.to, job.data)
+            gas = self._chain.estimate_gas(self.address, job.to, self._data(job))
         except Reverted as refusal:
             if self._done(job) is not None:
                 return None  # settled between the look and the estimate; the next step sees it
@@ -232,6 +237,18 @@ class Relayer:
                 raise self._refuse(job, str(refusal)) from refusal
             return None  # the next step reads what changed
         return mul_div_up(gas, *_GAS_MARGIN)
+
+    def _data(self, job: Job) -> bytes:
+        """The job's calldata; of a batch with proofs of margin, where the chain wants them."""
+        if job.kind is not JobKind.BATCH or self._solvency is None:
+            return job.data
+        if self._proven[0] != job.batch_hash:
+            data = job.data
+            if self._solvency.wanted:
+                batch = self._feed.build(self._feed.material(job.number), {})
+                data = self._solvency.calldata(batch)
+            self._proven = (job.batch_hash, data)
+        return self._proven[1]
 
     def _novate(self, job: Job) -> bool:
         """Whether the batch settles once the journal's newest novation amended it."""
@@ -274,7 +291,7 @@ class Relayer:
     def _send(self, job: Job, *, gas: int, tx_nonce: int, fees: Fees) -> Job:
         signed = self._chain.sign(
             self._options.key,
-            Call(to=job.to, data=job.data, gas=gas),
+            Call(to=job.to, data=self._data(job), gas=gas),
             chain_id=self._chain_id,
             tx_nonce=tx_nonce,
             fees=fees,

@@ -1,0 +1,180 @@
+"""Whose risk grew in a batch, and the bytes that prove their margin."""
+
+import msgspec
+from eth_abi.abi import decode
+from tests.margin_world import collaterals, instruments, preset, update
+from tests.settlement_world import Script
+from tests.venue import Venue
+
+from exchange.commands import Configure, Novate
+from exchange.events import Configured, FillNovated, Traded
+from exchange.journal import JournalReader
+from exchange.margin.scenarios import margin_parameters
+from exchange.model import (
+    OrderTerms,
+    Side,
+    TransferTerms,
+    WithdrawalTerms,
+)
+from exchange.settlement.batch import (
+    BATCH_TYPE,
+    Batch,
+    Header,
+    Withdrawal,
+    encode_batch,
+)
+from exchange.settlement.holdings import expected_holdings
+from exchange.settlement.margin_proof import EpochProver
+from exchange.settlement.packed import SignedOrder
+from exchange.settlement.solvency import (
+    BATCH_PROOF_TYPE,
+    SETTLE_PROVEN_SELECTOR,
+    SettledHoldings,
+    batch_proof,
+    risk_takers,
+    settle_proven_calldata,
+)
+
+HEADER = Header(
+    number=1,
+    first_seq=1,
+    last_seq=9,
+    risk_epoch=1,
+    previous_hash=bytes(32),
+    journal_hash=b"\x01" * 32,
+    state_root=b"\x02" * 32,
+)
+SIGNER = "0x" + "11" * 20
+
+
+def venue() -> Configure:
+    """With the preset of the world of margin."""
+    command = Venue().entries[0][2]
+    assert isinstance(command, Configure)
+    return msgspec.structs.replace(
+        command, margin=margin_parameters(preset()), collaterals=collaterals()
+    )
+
+
+def order(subaccount_id: int, *, reduce_only: bool = False) -> SignedOrder:
+    return SignedOrder(
+        terms=OrderTerms(
+            subaccount_id=subaccount_id,
+            instrument_id=instruments()[0],
+            side=Side.BUY,
+            quantity=1,
+            limit_price=10_000,
+            max_fee=0,
+            nonce=1,
+            deadline=1,
+            signer=SIGNER,
+            reduce_only=reduce_only,
+        ),
+        signature=bytes(65),
+    )
+
+
+def moves() -> tuple[Withdrawal, ...]:
+    """A withdrawal of 8 and a transfer from 9 to 5."""
+    common = {"token": SIGNER, "amount": 1, "nonce": 1, "deadline": 1, "signer": SIGNER}
+    leaves = WithdrawalTerms(subaccount_id=8, recipient=SIGNER, **common)
+    stays = TransferTerms(subaccount_id=9, to_subaccount_id=5, **common)
+    return tuple(
+        Withdrawal(seq_offset=0, time=1, terms=terms, signature=bytes(65))
+        for terms in (leaves, stays)
+    )
+
+
+def test_risk_grows_by_orders_that_may_add_and_by_transfers() -> None:
+    """Not by reduce-only orders nor by withdrawals, which are proven when they are released."""
+    orders = (order(3), order(2), order(3), order(7, reduce_only=True))
+    batch = Batch(header=HEADER, orders=orders, withdrawals=moves())
+    assert risk_takers(batch) == [2, 3, 9]
+    assert risk_takers(Batch(header=HEADER)) == []
+
+
+def test_rows_are_shared_and_each_holder_names_its_own() -> None:
+    """What has no row any more has expired; who holds nothing names nothing."""
+    first, second, third = sorted(instruments())[:3]
+    gone = first - 1
+    held = {2: [first, third], 3: [gone, second], 5: [first]}
+    holders, proof = batch_proof([2, 3, 4], held, update(), venue())
+    assert holders == [
+        (2, bytes((0, 0, 0, 2)), []),
+        (3, bytes((0, 1)), [gone]),
+        (4, b"", []),
+    ]
+    prover = EpochProver(update(), venue().margin, venue().collaterals)
+    assert proof == prover.proof([first, second, third])
+
+
+def test_the_calldata_is_the_batch_and_its_proof_in_their_usual_encoding() -> None:
+    """So the contract finds the bytes that the hash covers between the two offsets."""
+    batch = Batch(header=HEADER)
+    proof = batch_proof([2], {2: [instruments()[0]]}, update(), venue())
+    data = settle_proven_calldata(batch, proof)
+    assert data[:4] == SETTLE_PROVEN_SELECTOR
+    found, shown = decode([BATCH_TYPE, BATCH_PROOF_TYPE], data[4:])
+    assert found[0][0] == 1
+    assert shown[0] == ((2, bytes(2), ()),)
+    end = int.from_bytes(data[36:68], "big")
+    assert bytes(31) + b"\x20" + data[4 + 64 : 4 + end] == encode_batch(batch)
+
+
+def test_holdings_follow_the_batches_and_their_novations(tmp_path) -> None:
+    """Read forward once; what was folded before a novation of it came is folded anew."""
+    script = Script(tmp_path / "journal.db")
+    reader = JournalReader(str(script.path))
+    settled = SettledHoldings(reader)
+
+    def same(last_seq: int) -> None:
+        found = settled.through(last_seq)
+        seen = expected_holdings(reader.entries(), settled_seq=last_seq, observed_seq=script.seq)
+        assert (found.positions, found.cash) == (seen.positions, seen.cash)
+
+    script.trade(2)
+    first = script.cut().last_seq
+    script.trade(3)
+    second = script.cut().last_seq
+    same(first)
+    same(second)
+    same(first)  # a batch that has to go in once more
+    script.trade(5)
+    third = script.cut().last_seq
+    same(third)
+    trade = next(one for entry in script.entries for one in entry.events if isinstance(one, Traded))
+    script.add(Novate(batch=1, fills=()), taken(trade))
+    same(third)
+    assert settled.through(third).positions[1, trade.instrument_id].quantity < 0
+    reader.close()
+    script.close()
+
+
+def taken(trade: Traded) -> FillNovated:
+    """The venue took the maker's side of it."""
+    return FillNovated(
+        batch=1,
+        trade_id=trade.trade_id,
+        maker=True,
+        subaccount_id=trade.maker_subaccount_id,
+        house_subaccount_id=1,
+        instrument_id=trade.instrument_id,
+        quantity=-trade.quantity,
+        price=trade.price,
+        fee=trade.maker_fee,
+    )
+
+
+def test_epochs_and_parameters_are_the_journals(tmp_path) -> None:
+    """Those that were published, and the last parameters that were taken."""
+    script = Script(tmp_path / "journal.db")
+    script.mark(3, b"\x0a" * 32)
+    script.add(venue(), Configured(version=1))
+    script.mark(4, b"\x0b" * 32)
+    reader = JournalReader(str(script.path))
+    settled = SettledHoldings(reader)
+    settled.through(0)
+    assert settled.terms(3)[1].root == b"\x0a" * 32
+    assert settled.terms(4)[0] == venue()
+    reader.close()
+    script.close()
