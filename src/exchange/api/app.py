@@ -24,6 +24,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from exchange.api import openapi
 from exchange.api.connection import TRY_AGAIN_LATER, Connection
+from exchange.api.csv_export import csv_response
 from exchange.api.dispatch import Dispatcher, Method, Outcome
 from exchange.api.docs_page import add_docs_page
 from exchange.api.errors import (
@@ -169,6 +170,16 @@ def _add_routes(app: FastAPI, endpoints: "HttpEndpoints", dispatcher: Dispatcher
                 tags=["private" if method.private else "public"],
                 openapi_extra=openapi.operation(method, verb, needs_session=needs_session),
             )
+    for method in HISTORY:
+        app.add_api_route(
+            f"{PREFIX}/{method.name}.csv",
+            endpoints.csv(method),
+            methods=["GET"],
+            summary=f"{method.summary} As one CSV file.",
+            operation_id=f"csv_{method.name.replace('/', '_')}",
+            tags=["private"],
+            openapi_extra=openapi.csv_operation(method),
+        )
 
 
 def _describe(app: FastAPI, methods: list[Method[Any]]) -> None:
@@ -229,6 +240,20 @@ class HttpEndpoints:
             except ExchangeError as error:
                 return _response(self._dispatcher.refuse(error))
             return _response(await self._dispatcher.call_method(method.name, params, caller))
+
+        return endpoint
+
+    def csv(self, method: Method[Any]) -> Any:
+        """The endpoint of a method about the past: every page in one file."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                caller = self._caller(request, b"")
+                params = _query(request, method.params, self._body_max)
+            except ExchangeError as error:
+                return _response(self._dispatcher.refuse(error))
+            found = await csv_response(self._dispatcher, method, params, caller)
+            return _response(found) if isinstance(found, Outcome) else found
 
         return endpoint
 

@@ -87,6 +87,13 @@ def operation(method: Method[Any], verb: str, *, needs_session: bool) -> dict[st
     return extra
 
 
+def csv_operation(method: Method[Any]) -> dict[str, Any]:
+    """The same of its CSV file."""
+    extra = operation(method, "GET", needs_session=True)
+    file = {"description": "Rows under their fields' names", "content": {"text/csv": {}}}
+    return extra | {"responses": extra["responses"] | {"200": file}}
+
+
 def _params_schema(method: Method[Any]) -> dict[str, Any]:
     schema: dict[str, Any] = _definitions(method)[method.params.__name__]
     return schema

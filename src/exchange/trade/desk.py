@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
 
 import msgspec
@@ -90,5 +90,8 @@ def worst_price(client: Client, name: str, amount: Decimal, *, buys: bool) -> De
     mark = client.ticker(name).mark_price
     if mark is None:
         raise BadArgument(f"{name} has no mark yet: give a price")
-    margins = client.margins(name, amount, mark)
-    return margins.max_price if buys else margins.min_price
+    margins, tick = client.margins(name, amount, mark), client.instrument(name).tick_size
+    edge, rounding = (
+        (margins.max_price, ROUND_FLOOR) if buys else (margins.min_price, ROUND_CEILING)
+    )
+    return (edge / tick).to_integral_value(rounding) * tick

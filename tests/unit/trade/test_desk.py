@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from rich.text import Text
 from tests.unit.api.world import CALL_NAME, PERPETUAL_NAME, TAKER_KEY, free_port, served
-from tests.venue import PERP
+from tests.venue import FUTURE, PERP
 
 from exchange.trade.desk import Desk, TradeFailed, read_key, worst_price
 
@@ -69,6 +69,14 @@ def test_a_market_order_signs_the_bands_edge(venue):
         high = worst_price(client, CALL_NAME, Decimal(1), buys=True)
         low = worst_price(client, CALL_NAME, Decimal(1), buys=False)
         assert low < 1_000 < high
+        world = venue[0]
+        world.do(lambda venue: venue.list_instruments(FUTURE, tick_size=7_000_000))
+        world.do(lambda venue: venue.mark({FUTURE: 100_000}))
+        name = next(one.instrument_name for one in client.instruments() if one.tick_size == 7)
+        edges = [worst_price(client, name, Decimal(1), buys=buys) for buys in (True, False)]
+        band = client.margins(name, Decimal(1), Decimal(100_002))
+        assert [edge % 7 for edge in edges] == [0, 0]
+        assert band.min_price <= edges[1] < edges[0] <= band.max_price
     venue[0].do(lambda venue: venue.list_instruments(PERP))
     with pytest.raises(TradeFailed, match="give a price"), desk.client() as client:
         worst_price(client, PERPETUAL_NAME, Decimal(1), buys=True)
