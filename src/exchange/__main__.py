@@ -71,6 +71,14 @@ def engine() -> None:
 
 
 @app.command()
+def snapshot() -> None:
+    """Write a snapshot of what the journal holds; a running engine does so by itself."""
+    from exchange.bootstrap.recovery import run_snapshot
+
+    sys.stdout.write(f"the snapshots reach seq {run_snapshot(_settings())}\n")
+
+
+@app.command()
 def relayer() -> None:
     """Settle batches on chain and watch it, learning only from the journal."""
     from exchange.bootstrap.relayer_process import run_relayer_process

@@ -43,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     index_sources: str = ""  # BTC=kraken:BTC/USDC,bitstamp:BTC/USDC;ETH=... as ccxt names them
     recorded_sources: str = ""  # BTC=NAME:FILE,NAME:FILE;ETH=... of rows time,price
     volatility_sources: str = ""  # BTC=deribit:BTC;ETH=... as ccxt names exchanges and coins
+    snapshot_commands: int = 50_000  # a snapshot after so many commands; 0: none
     log_level: str = "info"
 
     @property
@@ -59,6 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def history_location(self) -> str:
         """Path of the read model; it may be deleted, and is built anew from the journal."""
         return str(self.state / "history.db")
+
+    @property
+    def snapshot_dir(self) -> Path:
+        """Where snapshots lie; they may be deleted, the journal holds everything."""
+        return self.state / "snapshots"
 
     @property
     def token_file(self) -> Path:

@@ -58,6 +58,7 @@ from exchange.api.methods_settlement import SETTLEMENT
 from exchange.api.ports import Entry, History, Sequencer
 from exchange.api.schemas import Params, query_to_json
 from exchange.api.settings import GatewaySettings
+from exchange.api.views import VenueView
 
 PREFIX: Final = "/api/v2"
 CONNECTIONS_MAX: Final = 8_192  # sockets of every kind; beyond it the server answers 503
@@ -91,13 +92,19 @@ def create_app(
     history: Iterable[Entry] = (),
     key_store: KeyStore | None = None,
     past: History | None = None,
+    view: VenueView | None = None,
 ) -> FastAPI:
     """The public application, which follows the sequencer from now on.
 
-    `history` must be every entry that the journal holds when this is called.
+    `history` must be every entry after `view` that the journal holds when this is called.
     """
     gateway = Gateway(
-        sequencer, settings or GatewaySettings(), history, key_store=key_store, past=past
+        sequencer,
+        settings or GatewaySettings(),
+        history,
+        key_store=key_store,
+        past=past,
+        view=view,
     )
     gateway.start()
     return app_of(Dispatcher(gateway, METHODS))

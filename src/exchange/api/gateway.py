@@ -100,7 +100,7 @@ class Counters(msgspec.Struct):
 class Gateway:
     """The state behind the dispatch table."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what it is made of
         self,
         sequencer: Sequencer,
         settings: GatewaySettings,
@@ -109,11 +109,12 @@ class Gateway:
         monotonic_s: Callable[[], float] = time.monotonic,
         key_store: KeyStore | None = None,
         past: History | None = None,
+        view: VenueView | None = None,
     ) -> None:
         self.sequencer = sequencer
         self.history = past
         self.settings = settings
-        self.view = VenueView()
+        self.view = view or VenueView()
         self.keys = ApiKeys(key_store)
         self.proofs = KeyProofs(self.keys, self.now_ms)
         self.sessions = Sessions(settings, monotonic_s, self.keys)

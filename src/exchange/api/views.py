@@ -102,9 +102,10 @@ class VenueView:
         self._finished: deque[int] = deque()
         self._touched = Touched(seq=0, time_ns=0)
         self._command: AnyCommand = CutBatch()  # of the entry at work
-        self._handlers = self._handler_table()
+        self._handlers = self.handler_table()
 
-    def _handler_table(self) -> dict[type, Callable[..., None]]:
+    def handler_table(self) -> dict[type, Callable[..., None]]:
+        """Who takes which event."""
         return {
             ev.InstrumentListed: self._on_listed,
             ev.InstrumentStatusChanged: self._on_status,

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import resource
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import Final
 
@@ -21,14 +21,15 @@ from exchange.api.app import create_app, server_config
 from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_key
 from exchange.api.settings import GatewaySettings
 from exchange.bootstrap.fit_process import fit_executor
-from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings
+from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, stress_rules
 from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
+from exchange.bootstrap.recovery import Recovered, recover, snapshot_for_ever
 from exchange.clockwork import Clockwork
 from exchange.config import Settings
 from exchange.engine import Engine
 from exchange.history.store import HistoryStore
-from exchange.journal import Entry, Journal, JournalCorrupt, JournalUnavailable
+from exchange.journal import Journal, JournalCorrupt, JournalUnavailable
 from exchange.liquidator import Liquidator
 from exchange.margin.scenarios import load_preset
 from exchange.oracle.loop import MarksLoop, Timing
@@ -61,12 +62,18 @@ async def run_engine(settings: Settings) -> None:
         raise StartFailed(f"EXCHANGE_ADMIN_TOKEN needs at least {TOKEN_LENGTH_MIN} characters")
     deployment = load_deployment(settings.deployment_file)
     with Journal(settings.journal_location) as journal:
-        engine = Engine()
+        recovered = recover(settings, journal.reader)
+        snapshot_seq, engine = recovered.seq, recovered.engine
         sequencer = Sequencer(engine, journal)
-        log.info("replayed", seq=sequencer.last_seq, state_hash=engine.state_hash().hex())
+        log.info(
+            "replayed",
+            seq=sequencer.last_seq,
+            snapshot_seq=snapshot_seq,
+            state_hash=engine.state_hash().hex(),
+        )
         _check_deployment(engine, deployment)
         try:
-            await _serve(settings, deployment, sequencer, journal)
+            await _serve(settings, deployment, sequencer, journal, recovered)
         except BaseExceptionGroup as group:
             raise journal_failure(group) or group from None
 
@@ -102,7 +109,11 @@ def _check_deployment(engine: Engine, deployment: Deployment) -> None:
 
 
 async def _serve(
-    settings: Settings, deployment: Deployment, sequencer: Sequencer, journal: Journal
+    settings: Settings,
+    deployment: Deployment,
+    sequencer: Sequencer,
+    journal: Journal,
+    recovered: Recovered,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -113,9 +124,12 @@ async def _serve(
         if await sequencer.read(lambda engine: engine.parameters) is None:
             await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
         feed = MarketFeed(settings, sequencer, journal.reader.entry(1).time_ns)
-        steward = Steward(sequencer, feed.stress_rules())
         past = open_history(settings, sequencer)
-        public = _public_app(settings, sequencer, steward.follow(journal.reader.entries()), past)
+        snapshot_seq = recovered.view.seq  # its engine stands at the end by now
+        if past.last_seq < snapshot_seq:  # it is built anew, which only the whole journal can
+            recovered = Recovered()
+        steward = Steward(sequencer, stress_rules(), recovered.steward)
+        public = _public_app(settings, sequencer, journal, past, recovered)
         executor = fit_executor()
         marks = await _open_market(settings, sequencer, feed, steward, executor)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
@@ -126,6 +140,7 @@ async def _serve(
                 clockwork.run(),
                 Liquidator(sequencer).run(),
                 _list_for_ever(feed),
+                snapshot_for_ever(settings, sequencer, snapshot_seq),
                 *(source.run() for source in feed.polled),
             )
         ]
@@ -181,12 +196,17 @@ def open_history(settings: Settings, sequencer: Sequencer) -> HistoryStore:
 
 
 def _public_app(
-    settings: Settings, sequencer: Sequencer, history: Iterable[Entry], past: HistoryStore
+    settings: Settings,
+    sequencer: Sequencer,
+    journal: Journal,
+    past: HistoryStore,
+    recovered: Recovered,
 ) -> FastAPI:
     url = f"http://{settings.host}:{settings.port}"
     receipt_key = bytes.fromhex(settings.receipt_key.removeprefix("0x"))
     own = GatewaySettings(public_url=url, receipt_key=receipt_key)
-    return create_app(sequencer, own, history, key_store(settings), past)
+    history = recovered.steward.follow(journal.reader.entries(recovered.view.seq))
+    return create_app(sequencer, own, history, key_store(settings), past, recovered.view)
 
 
 def _listeners(

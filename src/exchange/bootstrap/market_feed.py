@@ -42,6 +42,14 @@ def simulated_underlyings() -> tuple[Underlying, ...]:
     )
 
 
+def stress_rules() -> dict[int, StressRules]:
+    """What each underlying's scan ranges were made for."""
+    return {
+        item.underlying_id: StressRules(base_volatility=item.volatility)
+        for item in load_dev_market().underlyings.values()
+    }
+
+
 def recorded_chain(file: str, first_time_ns: int) -> RecordedChain | None:
     """A recorded chain, shifted from the time of the journal's first command; None without one."""
     if not file:
@@ -140,13 +148,6 @@ class MarketFeed:
         """Leave the exchanges that were polled."""
         for exchange in self._exchanges:
             await exchange.close()
-
-    def stress_rules(self) -> dict[int, StressRules]:
-        """What each underlying's scan ranges were made for."""
-        return {
-            item.underlying_id: StressRules(base_volatility=item.volatility)
-            for item in self._market.underlyings.values()
-        }
 
     async def list_chains(self) -> int:
         """List what is missing around the index; returns how many instruments are new."""

@@ -81,6 +81,7 @@ from exchange.engine.simulation import (
     simulate,
     token_views,
 )
+from exchange.engine.snapshot import frozen, thawed
 from exchange.engine.state import RiskScale, Subaccount, Venue
 from exchange.engine.views import (
     LiquidationView,
@@ -91,7 +92,7 @@ from exchange.engine.views import (
     margin_summary,
     order_view,
 )
-from exchange.events import AnyEvent, RejectReason
+from exchange.events import AnyEvent, BatchCut, RejectReason
 from exchange.fixed import to_seconds_down
 from exchange.margin.account import MarginOrder
 from exchange.margin.marks import MarksBook
@@ -114,6 +115,18 @@ class Engine:
 
     def __init__(self) -> None:
         self._venue = Venue()
+        self._hash = self.state_hash  # of a batch that is cut
+
+    @classmethod
+    def restored(cls, data: bytes) -> "Engine":
+        """The engine that was frozen; `exchange.freeze.Foreign` where other code did that."""
+        engine = cls()
+        engine._venue = thawed(data)
+        return engine
+
+    def snapshot(self) -> bytes:
+        """The whole state, caches included: what is restored from it goes on as this one does."""
+        return frozen(self._venue)
 
     def apply(self, seq: int, time_ns: int, command: AnyCommand) -> tuple[AnyEvent, ...]:
         """The events of `command`; seqs follow one another, time never goes back."""
@@ -138,8 +151,22 @@ class Engine:
             self._dispatch(command)
             follow_up(venue)
             takeover.share_on(venue)
-            custody.cut_full_batch(venue, self.state_hash)
+            custody.cut_full_batch(venue, self._hash)
         return tuple(venue.events)
+
+    def replay(
+        self, seq: int, time_ns: int, command: AnyCommand, events: tuple[AnyEvent, ...]
+    ) -> bool:
+        """Apply what was applied before; whether it gives these events again.
+
+        Hashes of the state, which grow with it, are taken from the events instead of computed.
+        """
+        hashes = iter([event.state_hash for event in events if isinstance(event, BatchCut)])
+        self._hash = lambda: next(hashes, b"")
+        try:
+            return self.apply(seq, time_ns, command) == events
+        finally:
+            self._hash = self.state_hash
 
     def _dispatch(self, command: AnyCommand) -> None:  # noqa: C901, PLR0912, PLR0915  a line a command
         venue = self._venue
@@ -219,11 +246,11 @@ class Engine:
         """Apply what ends a settlement batch, or may."""
         match command:
             case CutBatch():
-                custody.cut_batch(self._venue, self.state_hash)
+                custody.cut_batch(self._venue, self._hash)
             case AccrueFunding():
-                funding.accrue_funding(self._venue, self.state_hash)
+                funding.accrue_funding(self._venue, self._hash)
             case AdvanceClock():
-                custody.advance_clock(self._venue, command, self.state_hash)
+                custody.advance_clock(self._venue, command, self._hash)
             case _:
                 assert_never(command)
 
@@ -233,7 +260,7 @@ class Engine:
                 expiry.update_index(self._venue, command)
             case UpdateMarks():
                 follow_up(self._venue)  # of the sweeps: the epoch may end a batch
-                expiry.update_marks(self._venue, command, self.state_hash)
+                expiry.update_marks(self._venue, command, self._hash)
             case AdjustRisk():
                 adjusting.adjust_risk(self._venue, command)
             case _:
@@ -258,6 +285,11 @@ class Engine:
     def clock_offset_ns(self) -> int:
         """How far venue time runs ahead of the machine's clock."""
         return self._venue.clock_offset_ns
+
+    @property
+    def seq(self) -> int:
+        """Number of the newest command; 0 before the first."""
+        return self._venue.seq
 
     @property
     def time_ns(self) -> int:

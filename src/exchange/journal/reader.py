@@ -77,6 +77,11 @@ class JournalReader:
         rows = self._rows(query.order_by(checkpoints.c.seq))
         return {row.seq: row.state_hash for row in rows}
 
+    def last_checkpoint(self) -> int:
+        """Seq of the newest recorded state hash; 0 if there is none."""
+        query = sa.select(sa.func.max(checkpoints.c.seq)).where(checkpoints.c.shard == self.shard)
+        return self._rows(query)[0][0] or 0
+
     def close(self) -> None:
         """Release the database."""
         self._database.dispose()

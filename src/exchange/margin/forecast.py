@@ -181,6 +181,15 @@ class VolatilityTracker:
         self._hour = hour
         del self._prices[: -self._HOURS_KEPT]
 
+    @property
+    def hours(self) -> tuple[int, list[float]]:
+        """The hour of the newest price, and the prices: all that it knows."""
+        return self._hour, list(self._prices)
+
+    @hours.setter
+    def hours(self, known: tuple[int, list[float]]) -> None:
+        self._hour, self._prices = known[0], list(known[1])
+
     def realised(self, unknown: float, hours: int = HOURS_PER_DAY) -> float:
         """Yearly volatility of the last hours; `unknown` while there are fewer than six."""
         moves = np.diff(np.log(self._prices[-hours - 1 :]))

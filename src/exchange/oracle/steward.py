@@ -3,19 +3,18 @@
 Reads the engine and the journal's events; all judgement is in `stress`, all limits in the engine.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
 
 from exchange.commands import RiskBounds
 from exchange.engine import Engine
-from exchange.events import IndexUpdated, LiquidationStarted, Refused
-from exchange.fixed import CASH_SCALE, VOL_SCALE
+from exchange.events import Refused
+from exchange.fixed import VOL_SCALE
 from exchange.journal import Entry
-from exchange.margin.forecast import VolatilityTracker
 from exchange.model import InstrumentStatus, Kind, Side
+from exchange.oracle.steward_memory import StewardMemory
 from exchange.oracle.stress import Conditions, StressRules, next_step, target
 from exchange.sequencer import Sequencer
 
@@ -29,38 +28,25 @@ _LEVELS: Final = 5
 class Steward:
     """One for the venue; `note` each index sample, `step` each cycle."""
 
-    def __init__(self, sequencer: Sequencer, rules: Mapping[int, StressRules]) -> None:
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        rules: Mapping[int, StressRules],
+        memory: StewardMemory | None = None,
+    ) -> None:
         self._sequencer = sequencer
         self._rules = dict(rules)
-        self._trackers = {
-            key: VolatilityTracker(one.base_volatility) for key, one in self._rules.items()
-        }
+        self._memory = memory or StewardMemory(rules)
         self._usual_depth: dict[int, float] = {}
-        self._liquidations: deque[int] = deque()  # when they started, venue time
         self._stepped_ns = 0
 
     def note(self, underlying_id: int, time_ns: int, index_price: int) -> None:
         """Take an index sample in micro-USDC."""
-        if underlying_id in self._trackers:
-            self._trackers[underlying_id].note(time_ns // 10**9, index_price / CASH_SCALE)
-
-    def follow(self, history: Iterable[Entry]) -> Iterator[Entry]:
-        """The journal as it is read, index samples and liquidations noted: a restart forgets none.
-
-        What was refused changed no index, so events are what counts.
-        """
-        for entry in history:
-            for event in entry.events:
-                if isinstance(event, IndexUpdated):
-                    self.note(event.underlying_id, entry.time_ns, event.index_price)
-            self.on_entries((entry,))
-            yield entry
+        self._memory.note(underlying_id, time_ns, index_price)
 
     def on_entries(self, entries: Sequence[Entry]) -> None:
         """Count liquidations."""
-        for entry in entries:
-            if any(isinstance(event, LiquidationStarted) for event in entry.events):
-                self._liquidations.append(entry.time_ns)
+        self._memory.count(entries)
 
     async def step(self) -> None:
         """Move scales where conditions ask for it."""
@@ -68,8 +54,9 @@ class Steward:
         if now_ns - self._stepped_ns < _INTERVAL_NS:
             return
         self._stepped_ns = now_ns
-        while self._liquidations and self._liquidations[0] < now_ns - _FLOW_NS:
-            self._liquidations.popleft()
+        started = self._memory.liquidations
+        while started and started[0] < now_ns - _FLOW_NS:
+            started.popleft()
         bounds = await self._sequencer.read(_bounds)
         if bounds is None:
             return
@@ -77,7 +64,7 @@ class Steward:
             await self._adjust(underlying_id, bounds)
 
     async def _adjust(self, underlying_id: int, bounds: RiskBounds) -> None:
-        rules, tracker = self._rules[underlying_id], self._trackers[underlying_id]
+        rules, tracker = self._rules[underlying_id], self._memory.trackers[underlying_id]
         depth, implied, share = await self._sequencer.read(lambda e: _look(e, underlying_id))
         usual = self._usual_depth.get(underlying_id, depth)
         self._usual_depth[underlying_id] = _DEPTH_KEEP * usual + (1 - _DEPTH_KEEP) * depth
@@ -88,7 +75,7 @@ class Steward:
             implied=implied,
             depth=depth / usual if usual else 1.0,
             largest_share=share,
-            liquidations=len(self._liquidations),
+            liquidations=len(self._memory.liquidations),
         )
         known = await self._sequencer.read(lambda e: _scale(e, underlying_id))
         command = next_step(bounds, known, underlying_id, target(rules, now))

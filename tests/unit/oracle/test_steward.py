@@ -13,6 +13,7 @@ from exchange.fixed import RATIO_SCALE
 from exchange.journal import Entry
 from exchange.oracle.loop import MarksLoop
 from exchange.oracle.steward import Steward
+from exchange.oracle.steward_memory import StewardMemory
 from exchange.oracle.stress import StressRules
 
 HOUR_NS = 3600 * SECOND_NS
@@ -126,13 +127,13 @@ def test_a_restart_forecasts_from_the_journal(tmp_path: Path) -> None:
             started = LiquidationStarted(subaccount_id=5, **_rest())
             last = stage.entries[-1]
             stage.entries.append(msgspec.structs.replace(last, events=(*last.events, started)))
-            before, after = loop._steward, Steward(stage.sequencer, RULES)
-            assert before is not None
+            assert loop._steward is not None
+            before, after = loop._steward._memory, StewardMemory(RULES)
             assert list(after.follow(stage.entries)) == stage.entries
             for key in RULES:
-                assert after._trackers[key].forecast() == before._trackers[key].forecast()
-            assert after._trackers[1].forecast() > 2 * RULES[1].base_volatility
-            assert len(after._liquidations) == 1
+                assert after.trackers[key].forecast() == before.trackers[key].forecast()
+            assert after.trackers[1].forecast() > 2 * RULES[1].base_volatility
+            assert len(after.liquidations) == 1
 
     asyncio.run(play())
 
@@ -144,7 +145,7 @@ def test_an_entry_without_liquidations_counts_nothing(tmp_path: Path) -> None:
             await stage.open()
             kept: list[Entry] = list(stage.entries)
             steward.on_entries(kept)
-            assert not steward._liquidations
+            assert not steward._memory.liquidations
             steward.note(99, START_NS, 1)  # nobody's index
 
     asyncio.run(play())
