@@ -125,6 +125,7 @@ class Node:
             exception_retry_configuration=None,
         )
         self.web3 = Web3(provider)
+        self.web3.middleware_onion.remove("validation")  # asks for the chain id at each request
         self.errors: dict[bytes, tuple[str, list[str]]] = {}  # custom errors by selector
 
     @property
