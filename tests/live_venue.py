@@ -6,7 +6,6 @@ the SDK. Close it.
 
 import contextlib
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from tests.ports import free_port
 
 from exchange.bootstrap import dev_keys
 from exchange.bootstrap.audit_command import AuditResult, audit
@@ -31,14 +31,6 @@ from exchange.settlement.wallet import OwnerWallet
 
 WAIT_S: Final = 120.0
 RICH: Final = 1_000_000 * CASH_SCALE
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def eventually(holds: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
@@ -82,13 +74,12 @@ class Trader:
 
 class LiveVenue:
     def __init__(self, folder: Path, **changes: Any) -> None:
-        port, admin_port, chain_port = free_ports(3)
         self.settings = Settings(
             state_dir=str(folder / "var"),
             **{
-                "port": port,
-                "admin_port": admin_port,
-                "chain_port": chain_port,
+                "port": free_port(),
+                "admin_port": free_port(),
+                "chain_port": free_port(),
                 "batch_interval_s": 0.3,
                 "marks_interval_s": 2.0,
             }

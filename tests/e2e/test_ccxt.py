@@ -7,7 +7,6 @@ calls, and is checked by name at the end.
 
 import asyncio
 import gc
-import socket
 import time
 import warnings
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import ccxt
 import ccxt.pro
 import httpx
 import pytest
+from tests.ports import free_port
 
 from exchange.bootstrap.dev import Stack
 from exchange.bootstrap.dev_keys import person
@@ -32,18 +32,8 @@ pytestmark = [
 ]
 
 PERP = "BTC/USDC:USDC"
-WAIT_S = 20.0
+WAIT_S = 90.0
 DAY_S = 86_400
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 class Running:
@@ -65,10 +55,9 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    port, admin_port, chain_port = free_ports(3)
     state = tmp_path_factory.mktemp("ccxt") / "var"
     settings = Settings(
-        state_dir=str(state), port=port, admin_port=admin_port, chain_port=chain_port
+        state_dir=str(state), port=free_port(), admin_port=free_port(), chain_port=free_port()
     )
     with Stack(settings) as stack:
         stack.start_chain()

@@ -27,7 +27,7 @@ STEPS = [
     "withdraw",
     "audit",
 ]
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 
 
 def run_demo(tmp_path: Path, *arguments: str) -> dict[str, object]:

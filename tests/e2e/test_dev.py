@@ -16,7 +16,7 @@ import pytest
 pytestmark = pytest.mark.e2e
 
 README = Path(__file__).parents[2] / "README.md"
-START_S = 90
+START_S = 180
 PORTS = (8080, 8081, 8545)  # those that the README prints
 
 
@@ -50,7 +50,7 @@ class Venue:
 
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 def is_free(port: int) -> bool:
@@ -76,7 +76,7 @@ def test_a_venue_serves_is_stopped_whole_and_resumes(venue: Venue) -> None:
     example = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert example is not None
     told = subprocess.run(
-        [sys.executable, "-c", example[1]], capture_output=True, text=True, timeout=90, check=False
+        [sys.executable, "-c", example[1]], capture_output=True, text=True, timeout=180, check=False
     )
     assert told.returncode == 0, told.stderr
     assert "confirmed" in told.stdout
@@ -87,7 +87,7 @@ def test_a_venue_serves_is_stopped_whole_and_resumes(venue: Venue) -> None:
         [sys.executable, "-m", "exchange", "audit", *where],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
         check=False,
     )
     assert audited.returncode == 0, audited.stdout
@@ -127,7 +127,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
             },
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
     assert finished.returncode == 1

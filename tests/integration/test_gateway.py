@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.settlement_world import DEPLOYER_KEY, ORACLE_KEYS, RELAYER_KEY, free_port
+from tests.ports import free_port
+from tests.settlement_world import DEPLOYER_KEY, ORACLE_KEYS, RELAYER_KEY
 
 from exchange.commands import DepositSeen
 from exchange.settlement.anvil import Anvil

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import uvicorn
 from tests.liquidation_world import rules
+from tests.ports import free_port
 from tests.venue import (
     CHAIN,
     CLEARING,
@@ -321,12 +321,6 @@ async def call(
     )
     outcome = await world.dispatcher.call_text(text, Caller(address="test", session=session))
     return msgspec.json.decode(outcome.body)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

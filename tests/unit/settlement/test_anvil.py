@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 from exchange.settlement.anvil import Anvil, chain_id
 from exchange.settlement.errors import ChainUnavailable, ToolMissing
@@ -31,12 +32,6 @@ def executable(path: Path, text: str) -> Path:
     path.write_text(text)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_it_starts_answers_and_stops(tmp_path: Path) -> None:
