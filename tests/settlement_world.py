@@ -4,11 +4,13 @@
 matches. `World` adds an Anvil with the contracts, and journals what the watcher reads.
 """
 
-import socket
+import shutil
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryDirectory
+from typing import ClassVar, Final
 
 import msgspec
+from tests.ports import free_port
 
 from exchange.commands import (
     AccrueFunding,
@@ -86,6 +88,7 @@ FUNDS: Final = 1_000_000 * CASH_SCALE
 PRICE: Final = 2_500 * CASH_SCALE
 FEE: Final = 3 * CASH_SCALE  # a contract
 MINUTE: Final = 60
+_BEGINNING: Final = ("anvil.json", "deployment.json")
 
 
 class Trader(msgspec.Struct):
@@ -331,18 +334,18 @@ def no_legs(combo_id: int) -> Legs:
     raise AssertionError(combo_id)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class World:
-    """A chain with the contracts, two funded traders and a journal. Close it."""
+    """A chain with the contracts, two funded traders and a journal. Close it.
+
+    The first of a process deploys; the others begin with a copy of its chain.
+    """
+
+    _first: ClassVar[TemporaryDirectory[str] | None] = None  # holds the files of `_BEGINNING`
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.begun = self._copy_first()
         self.node = self._start_node()
         try:
             self._furnish()
@@ -359,13 +362,31 @@ class World:
             token=deployment.usdc,
             start_s=self.chain.block_time(),
         )
+        if not self.begun:
+            self._open_subaccounts()
+            self._keep_first()
+        self.reader = JournalReader(str(self.script.path))
+        self.watcher = Watcher(self.chain, self.script, WatcherOptions(), self._trail)
+
+    def _open_subaccounts(self) -> None:
         for trader in (self.script.maker, self.script.taker):
             wallet = OwnerWallet(self.chain, trader.key)
             opened = wallet.open_subaccount(standard=trader.standard)
             assert opened == trader.subaccount_id
             wallet.fund(trader.subaccount_id, FUNDS)
-        self.reader = JournalReader(str(self.script.path))
-        self.watcher = Watcher(self.chain, self.script, WatcherOptions(), self._trail)
+
+    def _copy_first(self) -> bool:
+        if World._first is None:
+            return False
+        for name in _BEGINNING:
+            shutil.copy(Path(World._first.name) / name, self.folder)
+        return True
+
+    def _keep_first(self) -> None:
+        self.restart_node()  # it writes its state as it stops
+        World._first = TemporaryDirectory(prefix="world-")
+        for name in _BEGINNING:
+            shutil.copy(self.folder / name, World._first.name)
 
     def _trail(self) -> list[BlockCursor]:
         return trail(self.script.entries)
@@ -395,10 +416,13 @@ class World:
             oracle_signers=tuple(map(address_of, ORACLE_KEYS)),
             oracle_threshold=2,
         )
-        for key in node_keys:
-            self._give_ether(address_of(key))
+        if not self.begun:
+            for key in node_keys:
+                self._give_ether(address_of(key))
         path = self.folder / "deployment.json"
-        return open_or_deploy(self.node.url, path, options, project_artifacts())[0]
+        chain = open_or_deploy(self.node.url, path, options, project_artifacts())[0]
+        chain.rpc("evm_mine")  # its clock is that of the newest block, which may be a copy
+        return chain
 
     def settings(self, outbox: str = "relayer.db") -> RelayerSettings:
         return RelayerSettings(

@@ -53,6 +53,12 @@ class HardhatNode:
 
 
 class HardhatWorld(World):
+    def _copy_first(self) -> bool:
+        return False  # it keeps no state
+
+    def _keep_first(self) -> None:
+        pass
+
     def _start_node(self) -> HardhatNode:
         return HardhatNode(self.port, self.folder / "hardhat.log")
 
