@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recorded_sources: str = ""  # BTC=NAME:FILE,NAME:FILE;ETH=... of rows time,price
     volatility_sources: str = ""  # BTC=deribit:BTC;ETH=... as ccxt names exchanges and coins
     snapshot_commands: int = 50_000  # a snapshot after so many commands; 0: none
+    trust_state_hashes: bool = False  # once after an upgrade that gives the state another form
     log_level: str = "info"
 
     @property

@@ -1,6 +1,6 @@
 """Plain objects as bytes and back: numbers, containers, records, and who shares what with whom.
 
-For snapshots (ADR 0031). Nothing here knows what it freezes: it follows containers, structs, named
+For snapshots (ADR 0032). Nothing here knows what it freezes: it follows containers, structs, named
 tuples, enums and plain objects of this package, caches included, so that what is thawed goes on
 exactly as the frozen one would. No code is stored and only classes of this package come back. A
 class whose fields changed since is `Foreign`: whoever asks replays instead.

@@ -11,7 +11,7 @@ overruled by the last stamped time until it catches up.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -19,7 +19,7 @@ import msgspec
 from exchange.commands import AnyCommand
 from exchange.engine import Engine
 from exchange.events import AnyEvent, BatchCut
-from exchange.journal import Entry, EntryEncoder, Journal, JournalCorrupt
+from exchange.journal import Entry, EntryEncoder, Journal, JournalCorrupt, JournalReader
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Entry]], None]
@@ -64,6 +64,20 @@ def replay(entries: Iterable[Entry], engine: Engine, *, hashed_from: int = 0) ->
     return engine.time_ns
 
 
+def catch_up(
+    reader: JournalReader, engine: Engine, *, trust_hashes: bool = False
+) -> Iterator[Entry]:
+    """Replay what a journal holds beyond an engine, entry by entry.
+
+    `trust_hashes` accepts that the state has another form, and so other hashes, than in the version
+    that wrote the journal; all other events are compared as always.
+    """
+    hashed_from = reader.last_seq() + 1 if trust_hashes else reader.last_checkpoint()
+    for entry in reader.entries(engine.seq):
+        replay((entry,), engine, hashed_from=hashed_from)
+        yield entry
+
+
 class Sequencer:
     """Owns the engine and the journal of one shard.
 
@@ -76,13 +90,14 @@ class Sequencer:
         journal: Journal,
         *,
         machine_clock: Callable[[], int] = time.time_ns,
+        trust_hashes: bool = False,
     ) -> None:
         self._engine = engine
         self._journal = journal
         self._machine_clock = machine_clock
-        entries = journal.reader.entries(engine.seq)
-        hashed_from = journal.reader.last_checkpoint()
-        self._last_time_ns = replay(entries, engine, hashed_from=hashed_from)
+        for _ in catch_up(journal.reader, engine, trust_hashes=trust_hashes):
+            pass
+        self._last_time_ns = engine.time_ns
         self._encoder = EntryEncoder(journal.last_seq, journal.chain_hash)
         self._waiting: asyncio.Queue[Waiter] = asyncio.Queue(QUEUE_MAX)
         self._between_commits = asyncio.Lock()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.venue import CLEARING, NS, START_S, WALLET, configuration, open_venue
 
@@ -11,7 +12,13 @@ from exchange import sequencer as module
 from exchange.commands import AdvanceClock, AnyCommand, CutBatch, UpdateIndex
 from exchange.engine import Engine
 from exchange.events import BatchCut, ClockAdvanced, Configured, Refused
-from exchange.journal import Entry, Journal, JournalCorrupt, JournalUnavailable
+from exchange.journal import (
+    Entry,
+    EntryEncoder,
+    Journal,
+    JournalCorrupt,
+    JournalUnavailable,
+)
 from exchange.sequencer import Sequencer, SequencerBusy, SequencerStopped, replay
 
 
@@ -450,3 +457,39 @@ def test_a_journal_that_replays_otherwise_is_corrupt(path):
         replay([entries[0], forged], Engine())
     assert replay(entries, Engine()) == entries[1].time_ns
     assert replay([], Engine()) == 0
+
+
+def with_other_hashes(path: Path, other: Path) -> None:
+    """The same journal as a version wrote it that gave the state another form."""
+    with Journal(str(path)) as journal, Journal(str(other)) as copy:
+        encoder = EntryEncoder()
+        for entry in journal.reader.entries():
+            events = tuple(
+                msgspec.structs.replace(event, state_hash=b"o" * 32)
+                if isinstance(event, BatchCut)
+                else event
+                for event in entry.events
+            )
+            stamped, record = encoder.stamp(entry.time_ns, entry.command, events)
+            cut = {entry.seq: b"o" * 32} if events != entry.events else {}
+            copy.append([stamped], [record], cut)
+
+
+def test_an_upgrade_of_the_states_form_is_an_operators_word(path, tmp_path):
+    """Without it a state with another hash is corruption; all other events are compared anyway."""
+
+    async def story(s: Setup) -> None:
+        for command in commands_of_a_venue():
+            await s.sequencer.submit(command)
+
+    running(path, story)
+    other = tmp_path / "other.db"
+    with_other_hashes(path, other)
+    with Journal(str(other)) as journal:
+        with pytest.raises(JournalCorrupt, match="replays to other events"):
+            Sequencer(Engine(), journal)
+        engine = Engine()
+        Sequencer(engine, journal, trust_hashes=True)
+        assert engine.seq == journal.last_seq
+    with Journal(str(path)) as journal:
+        assert Sequencer(engine, journal).last_seq == engine.seq

@@ -64,7 +64,7 @@ async def run_engine(settings: Settings) -> None:
     with Journal(settings.journal_location) as journal:
         recovered = recover(settings, journal.reader)
         snapshot_seq, engine = recovered.seq, recovered.engine
-        sequencer = Sequencer(engine, journal)
+        sequencer = Sequencer(engine, journal, trust_hashes=settings.trust_state_hashes)
         log.info(
             "replayed",
             seq=sequencer.last_seq,

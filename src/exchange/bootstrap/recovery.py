@@ -2,7 +2,7 @@
 
 A snapshot holds what the engine's process builds from entries: the engine's state, the gateway's
 view, the steward's memory. It is taken by a process of its own that restores the last one, replays
-what came since and checks it, so the engine never waits (ADR 0031).
+what came since and checks it, so the engine never waits (ADR 0032).
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from exchange.freeze import Foreign
 from exchange.journal import JournalReader
 from exchange.journal.snapshots import Snapshot, SnapshotFolder, SnapshotUnusable
 from exchange.oracle.steward_memory import StewardMemory
-from exchange.sequencer import Sequencer, replay
+from exchange.sequencer import Sequencer, catch_up
 
 POLL_S: Final = 5.0
 _PATIENCE: Final = 10  # niceness of the process that takes snapshots
@@ -109,9 +109,8 @@ def take_snapshot(settings: Settings) -> int:
         recovered = recover(settings, reader)
         if recovered.seq == last_seq:
             return last_seq
-        hashed_from = reader.last_checkpoint()
-        for entry in reader.entries(recovered.seq):
-            replay((entry,), recovered.engine, hashed_from=hashed_from)
+        trust_hashes = settings.trust_state_hashes
+        for entry in catch_up(reader, recovered.engine, trust_hashes=trust_hashes):
             recovered.view.apply(entry)
             recovered.steward.take(entry)
             if entry.seq == last_seq:  # as of the start: a busy venue never ends
