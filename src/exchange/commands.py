@@ -32,11 +32,13 @@ from exchange.observations import AnyObservation as AnyObservation
 from exchange.observations import BatchSeen as BatchSeen
 from exchange.observations import DepositSeen as DepositSeen
 from exchange.observations import ForceSeen as ForceSeen
+from exchange.observations import GovernanceSeen as GovernanceSeen
 from exchange.observations import KeyScopeSeen as KeyScopeSeen
 from exchange.observations import NonceFloorSeen as NonceFloorSeen
 from exchange.observations import NonceVoidSeen as NonceVoidSeen
 from exchange.observations import Observation as Observation
 from exchange.observations import PauseSeen as PauseSeen
+from exchange.observations import PriceBandsSeen as PriceBandsSeen
 from exchange.observations import SessionKeySeen as SessionKeySeen
 from exchange.observations import SheetFloorSeen as SheetFloorSeen
 from exchange.observations import SubaccountSeen as SubaccountSeen

@@ -59,3 +59,19 @@ class RiskPaused(Event, frozen=True, kw_only=True):
     """Trading is halted until this second at least; 0: an operator may resume it."""
 
     until: int
+
+
+class PriceBandsChanged(Event, frozen=True, kw_only=True):
+    """The chain's bands around published marks: no fill lies beyond them; zeros: it has none."""
+
+    option_rate: int
+    linear_rate: int
+    age_max_s: int
+
+
+class GovernanceChanged(Event, frozen=True, kw_only=True):
+    """Governance changed something on chain that operators must know; `lost`: taken back."""
+
+    change: str
+    detail: str
+    lost: bool = False

@@ -4,9 +4,11 @@ Events are all that everybody outside learns. Each belongs to the command with t
 """
 
 from exchange.controls import AccessChanged as AccessChanged
+from exchange.controls import GovernanceChanged as GovernanceChanged
 from exchange.controls import KeyScoped as KeyScoped
 from exchange.controls import NonceFloorRaised as NonceFloorRaised
 from exchange.controls import NonceVoided as NonceVoided
+from exchange.controls import PriceBandsChanged as PriceBandsChanged
 from exchange.controls import RiskPaused as RiskPaused
 from exchange.controls import SessionKeySet as SessionKeySet
 from exchange.controls import SheetFloorRaised as SheetFloorRaised
@@ -506,6 +508,8 @@ AnyEvent = (
     | SheetFloorRaised
     | AccessChanged
     | RiskPaused
+    | PriceBandsChanged
+    | GovernanceChanged
     | OrderPlaced
     | OrderArmed
     | OrdersLinked

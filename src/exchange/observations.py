@@ -87,6 +87,21 @@ class PauseSeen(Observation, frozen=True, kw_only=True):
     until: int
 
 
+class PriceBandsSeen(Observation, frozen=True, kw_only=True):
+    """Governance bounds prices of fills around the published marks: the contract does at once."""
+
+    option_rate: int  # 1e-18 of the index
+    linear_rate: int
+    age_max_s: int  # between an epoch and the last fill by it
+
+
+class GovernanceSeen(Observation, frozen=True, kw_only=True):
+    """Governance changed something that binds the contracts alone: the log's name and content."""
+
+    change: str
+    detail: str
+
+
 class BatchSeen(Observation, frozen=True, kw_only=True):
     """A settlement batch is final on chain."""
 
@@ -141,6 +156,8 @@ AnyObservation = (
     | SheetFloorSeen
     | AccessSeen
     | PauseSeen
+    | PriceBandsSeen
+    | GovernanceSeen
     | BatchSeen
     | ForceSeen
     | ExitSeen

@@ -7,7 +7,7 @@ from tests.settlement_world import DEPLOYER_KEY, MAKER_KEY, ORACLE_KEYS, RELAYER
 from tests.venue import CHAIN, C, P, Venue, canceled, contracts, refusals, usdc
 
 from exchange.commands import MassQuote
-from exchange.events import CancelReason, RejectReason
+from exchange.events import CancelReason, GovernanceChanged, RejectReason
 from exchange.fixed import RATIO_SCALE
 from exchange.model import InstrumentStatus, KeyLimit, KeyScope, Kind, Quote, SheetTerms
 from exchange.settlement.batch import encode_call
@@ -120,9 +120,7 @@ def test_a_deployment_handed_over_is_governed_with_delays(world: World) -> None:
     chain = governed(world, Officers(admin=admin, guardian=guardian, risk=admin, delay_s=3_600))
     deployment = chain.deployment
     deployer = OwnerWallet(chain, DEPLOYER_KEY)
-    rules = encode_call(
-        "setRules", ("address", "(bool,uint80,uint80,uint80)"), (deployment.usdc, (True, 9, 9, 9))
-    )
+    rules = set_rules(deployment.usdc, (True, 9, 9, 9))
     pause = chain.calldata(chain.clearing, "pause")
     for key, to, data in (
         (DEPLOYER_KEY, deployment.custody, rules),
@@ -155,15 +153,28 @@ def test_a_deployment_handed_over_is_governed_with_delays(world: World) -> None:
     chain.advance_time(chain.block_time() + 3_601)
     with pytest.raises(Reverted, match="CapTooLow"):  # bounds hold for governance too
         chain.transact(ADMIN_KEY, deployment.access_manager, carry_out)
-    good = encode_call(
-        "setRules",
-        ("address", "(bool,uint80,uint80,uint80)"),
-        (deployment.usdc, (False, *[2**79] * 3)),
-    )
-    chain.transact(ADMIN_KEY, deployment.access_manager, schedule(deployment.custody, good))
-    chain.advance_time(chain.block_time() + 3_601)
-    chain.transact(ADMIN_KEY, deployment.access_manager, execute(deployment.custody, good))
+    good = set_rules(deployment.usdc, (False, *[2**79] * 3))
+    bands = (10**16, 5 * 10**15, 300)
+    narrow = encode_call("setPriceBands", ("(uint64,uint64,uint64)",), (bands,))
+    carry_out_later(chain, (deployment.custody, good), (deployment.clearing, narrow))
     assert not chain.call(chain.custody, "rules", deployment.usdc)[0]
+    detail = f"token={deployment.usdc} rules=False,{2**79},{2**79},{2**79}"
+    assert GovernanceChanged(change="TokenRulesSet", detail=detail) in watched.hear()
+    assert watched.venue.engine._venue.access.bands == [bands]
+
+
+def set_rules(token: str, rules: tuple[object, ...]) -> bytes:
+    return encode_call("setRules", ("address", "(bool,uint80,uint80,uint80)"), (token, rules))
+
+
+def carry_out_later(chain: Chain, *changes: tuple[str, bytes]) -> None:
+    """Announced, waited for, done."""
+    manager = chain.deployment.access_manager
+    for target, data in changes:
+        chain.transact(ADMIN_KEY, manager, schedule(target, data))
+    chain.advance_time(chain.block_time() + 3_601)
+    for target, data in changes:
+        chain.transact(ADMIN_KEY, manager, execute(target, data))
 
 
 def governed(world: World, officers: Officers) -> Chain:

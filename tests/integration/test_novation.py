@@ -15,11 +15,11 @@ from tests.settlement_world import (
     Trader,
     World,
 )
-from tests.unit.settlement.test_novator import refused_moves
+from tests.unit.settlement.test_novator import novated, refused_moves
 
 from exchange.audit import BatchAudit, Difference
 from exchange.commands import Novate
-from exchange.events import FillNovated, PositionExpired
+from exchange.events import PositionExpired
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.journal.outbox import JobState, Outbox
 from exchange.model import FEE_SUBACCOUNT_ID, Side
@@ -52,20 +52,7 @@ class Exchange:
 
     def novate(self, command: Novate) -> None:
         self.commands.append(command)
-        events = [
-            FillNovated(
-                batch=command.batch,
-                trade_id=fill.trade_id,
-                maker=fill.maker,
-                subaccount_id=fill.subaccount_id,
-                house_subaccount_id=FEE_SUBACCOUNT_ID,
-                instrument_id=fill.terms.instrument_id,
-                quantity=fill.terms.side.sign * fill.terms.quantity,
-                price=fill.terms.limit_price,
-                fee=fill.fee,
-            )
-            for fill in command.fills
-        ]
+        events = novated(command)
         moves = refused_moves(self.script, command)
         paid = [
             PositionExpired(

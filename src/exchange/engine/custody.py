@@ -12,9 +12,12 @@ from exchange.commands import (
     BatchSeen,
     DepositSeen,
     ForceSeen,
+    GovernanceSeen,
     ObserveBlocks,
+    PriceBandsSeen,
     SubaccountSeen,
 )
+from exchange.engine.bands import obey_governance
 from exchange.engine.chain_memory import Moved, Novated, Span, Undo
 from exchange.engine.controls import obey
 from exchange.engine.exits import exit_served, pay_exits, request_exit, start_escape
@@ -85,6 +88,8 @@ def _observe(venue: Venue, seen: AnyObservation) -> Undo:
             exit_served(venue, seen)
         case EscapeSeen():
             start_escape(venue, seen)
+        case PriceBandsSeen() | GovernanceSeen():
+            obey_governance(venue, seen)
         case _:
             before = obey(venue, seen)
     return Undo(seen=seen, before=before, novated=novated, moves=moves)

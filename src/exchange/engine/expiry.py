@@ -20,6 +20,7 @@ from exchange.commands import (
 from exchange.engine import lending
 from exchange.engine.adjusting import keep_in_bounds
 from exchange.engine.armed import note_price
+from exchange.engine.bands import keep_books_in_band
 from exchange.engine.booking import FILLS_MAX, cancel
 from exchange.engine.bump import inherit_bump
 from exchange.engine.combos import end_combos
@@ -28,7 +29,7 @@ from exchange.engine.funding import accumulate, set_rates
 from exchange.engine.parameters import wrong_parameters
 from exchange.engine.phases import status_now, watch_index, watch_marks
 from exchange.engine.positions import move_position
-from exchange.engine.publishing import keep_books_in_band, publish_if_due
+from exchange.engine.publishing import publish_if_due
 from exchange.engine.state import Funding, Venue
 from exchange.engine.treasury import fill_room
 from exchange.events import (

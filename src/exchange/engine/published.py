@@ -6,8 +6,9 @@ may trade outside the band around it, whatever the marks in force say.
 
 from collections.abc import Iterable
 
+from exchange.commands import PublicationParameters
 from exchange.engine.state import Venue
-from exchange.fixed import RATIO_SCALE, mul_div_down
+from exchange.fixed import RATIO_SCALE, mul_div_down, to_nanoseconds
 from exchange.margin.marks import MarksBook
 from exchange.model import Kind, index_id
 
@@ -30,7 +31,10 @@ def is_stale(venue: Venue) -> bool:
     if rules is None:
         return False
     known = venue.published
-    return known is None or venue.time_ns - known.time_ns > rules.age_max_ns
+    age_max_ns = rules.age_max_ns
+    if venue.access.bands:
+        age_max_ns = min(age_max_ns, to_nanoseconds(venue.access.bands[-1][2]))
+    return known is None or venue.time_ns - known.time_ns > age_max_ns
 
 
 def published_band(venue: Venue, instrument_id: int) -> tuple[int, int] | None:
@@ -44,7 +48,8 @@ def published_band(venue: Venue, instrument_id: int) -> tuple[int, int] | None:
     mark = prices.get(instrument_id)
     if mark is None:
         return None
-    rate = rules.band_rate if instrument.kind is Kind.OPTION else rules.linear_band_rate
+    option_rate, linear_rate = _rates(venue, rules)
+    rate = option_rate if instrument.kind is Kind.OPTION else linear_rate
     band = mul_div_down(rate, prices[index_id(instrument.underlying_id)], RATIO_SCALE)
     return mark - band, mark + band
 
@@ -78,7 +83,16 @@ def allows_index(venue: Venue, underlying_id: int) -> bool:
         return True
     known = venue.published.prices.get(index_id(underlying_id), 0) if venue.published else 0
     moved = abs(venue.marks.index_price(underlying_id) - known)
-    return moved * RATIO_SCALE <= rules.linear_band_rate * known
+    return moved * RATIO_SCALE <= _rates(venue, rules)[1] * known
+
+
+def _rates(venue: Venue, rules: PublicationParameters) -> tuple[int, int]:
+    """Of options and of the rest: the venue's own, or what governance set on chain below them."""
+    option_rate, linear_rate = rules.band_rate, rules.linear_band_rate
+    if venue.access.bands:
+        option_most, linear_most, _ = venue.access.bands[-1]
+        return min(option_rate, option_most), min(linear_rate, linear_most)
+    return option_rate, linear_rate
 
 
 def legs_of(venue: Venue, instrument_id: int) -> Iterable[int]:

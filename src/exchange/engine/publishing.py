@@ -6,18 +6,14 @@ that all fills of a batch keep to one epoch.
 """
 
 from collections.abc import Callable
-from itertools import takewhile
 from typing import Final
 
-from exchange.engine.booking import cancel
 from exchange.engine.custody import cut_pending
 from exchange.engine.forces import waiting_for_proofs
-from exchange.engine.published import prices_in_force, published_band
+from exchange.engine.published import prices_in_force
 from exchange.engine.state import Published, Venue
-from exchange.events import CancelReason
 from exchange.fixed import RATIO_SCALE
-from exchange.matching.book import OrderBook
-from exchange.model import Side, index_id
+from exchange.model import index_id
 
 _PROOFS_NS: Final = 30 * 10**9  # while somebody waits to be proven below maintenance
 
@@ -54,26 +50,3 @@ def _is_due(venue: Venue, prices: dict[int, int]) -> bool:
             if abs(prices[key] - known.prices[key]) * RATIO_SCALE > most:
                 return True
     return False
-
-
-def keep_books_in_band(venue: Venue) -> None:
-    """Cancel what rests where nobody may trade any more: far beyond the mark, on its wrong side.
-
-    Who offers below the band, or bids above it, would trade at a price that the chain refuses.
-    """
-    for instrument_id, book in list(venue.books.items()):
-        band = published_band(venue, instrument_id)
-        if band is None:
-            continue
-        for side, edge in zip((Side.SELL, Side.BUY), band, strict=True):
-            for order_id in _beyond(book, side, edge):
-                cancel(venue, venue.orders[order_id], CancelReason.PRICE_BAND)
-
-
-def _beyond(book: OrderBook, side: Side, edge: int) -> list[int]:
-    """Offers below an edge, or bids above it, the best first."""
-    best = book.best_ask if side is Side.SELL else book.best_bid
-    if best is None or side.sign * (best - edge) <= 0:
-        return []
-    found = takewhile(lambda order: side.sign * (order.price - edge) > 0, book.orders(side))
-    return [order.order_id for order in found]

@@ -8,10 +8,13 @@ from exchange.commands import (
     BatchSeen,
     DepositSeen,
     ForceSeen,
+    GovernanceSeen,
     ObserveBlocks,
+    PriceBandsSeen,
     RevertBlocks,
     SubaccountSeen,
 )
+from exchange.engine.bands import take_back_governance
 from exchange.engine.booking import cancel
 from exchange.engine.chain_memory import Undo
 from exchange.engine.checks import Refusal
@@ -84,6 +87,8 @@ def _undo(venue: Venue, undo: Undo) -> None:
             revert_exit(venue, seen)
         case EscapeSeen():
             venue.exits.escaped = False
+        case PriceBandsSeen() | GovernanceSeen():
+            take_back_governance(venue, seen)
         case _:
             take_back_control(venue, seen, undo.before)
 

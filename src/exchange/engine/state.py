@@ -321,7 +321,7 @@ class Treasury:
 class Access:
     """Who may act for whom and within which bounds, as the chain has it."""
 
-    __slots__ = ("keys", "passes", "paused_until", "scopes", "used")
+    __slots__ = ("bands", "keys", "passes", "paused_until", "scopes", "used")
 
     def __init__(self) -> None:
         self.keys: dict[tuple[str, str], int] = {}  # (owner, key): deadline
@@ -330,6 +330,8 @@ class Access:
         self.used: dict[tuple[str, str, int], tuple[int, int]] = {}
         self.passes: dict[str, int] = {}  # owner: until
         self.paused_until = 0
+        # Option rate, linear rate and age in seconds that governance set, the newest last.
+        self.bands: list[tuple[int, int, int]] = []
 
     def state(self) -> tuple[object, ...]:
         """Canonical content."""
@@ -339,6 +341,7 @@ class Access:
             sorted((*key, *used) for key, used in self.used.items()),
             sorted(self.passes.items()),
             self.paused_until,
+            *self.bands,
         )
 
 

@@ -338,13 +338,13 @@ class Chain(Node):
             coin: self._contract(address, artifacts, "MockToken")
             for coin, address in deployment.tokens.items()
         }
-        self._watched = {deployment.clearing: _watched(self.clearing, sightings.OF_CLEARING)}
-        if deployment.liquidations:
-            watched = _watched(self.liquidations, sightings.OF_LIQUIDATIONS)
-            self._watched[deployment.liquidations] = watched
-        if deployment.access_pass:
-            contract = self._contract(deployment.access_pass, artifacts, "AccessPass")
-            self._watched[deployment.access_pass] = _watched(contract, sightings.OF_ACCESS_PASS)
+        passes = deployment.access_pass or deployment.clearing
+        self.access_pass = self._contract(passes, artifacts, "AccessPass")
+        self._watched = {
+            getattr(deployment, name): _watched(getattr(self, name), observers)
+            for name, observers in sightings.OF.items()
+            if getattr(deployment, name)
+        }
         for artifact in artifacts.values():
             self.errors.update(_error_selectors(artifact.abi))
 
@@ -509,8 +509,10 @@ class Chain(Node):
 
     def observations(self, first_block: int, last_block: int) -> list[tuple[int, AnyObservation]]:
         """(block, observation) of every log that the engine must know, in order."""
+        topics = {event.topic for watched in self._watched.values() for event, _ in watched}
         request = {
             "address": list(self._watched),
+            "topics": [sorted(topics)],  # posts of marks are long
             "fromBlock": first_block,
             "toBlock": last_block,
         }

@@ -127,6 +127,7 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
                 "parameters_differ": int(reconciler.parameters_differ),
                 "novated": relayer.novated,
                 "reorganisations": feed.reverted_blocks,
+                "governance": reconciler.governance,
             },
             PendingPosts(outbox).read,
         )

@@ -12,7 +12,14 @@ from typing import Final, Protocol
 import structlog
 
 from exchange.commands import Configure, HoldWithdrawals
-from exchange.events import AnyEvent, BatchConfirmed, BatchCut, Configured
+from exchange.events import (
+    AnyEvent,
+    BatchConfirmed,
+    BatchCut,
+    Configured,
+    GovernanceChanged,
+    PriceBandsChanged,
+)
 from exchange.journal import Entry, JournalReader
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.reversals import BatchReverted
@@ -67,6 +74,7 @@ class Reconciler:
         self._held: set[int] = set()  # by this process
         self._venue: Configure | None = None  # parameters in force ...
         self._judged = True  # ... and whether they were compared since they came
+        self.governance = 0  # changes of the contracts, in the whole journal
         self.parameters_differ = False  # as last compared: no margin can be proven
 
     @property
@@ -117,6 +125,10 @@ class Reconciler:
         match event:
             case BatchCut():
                 self._cuts[event.number] = event.last_seq
+            case PriceBandsChanged() | GovernanceChanged():
+                self.governance += 1
+                self._judged = False
+                log.warning("governance changed the contracts", what=str(event), seq=seq)
             case BatchReverted():
                 self._lost.add(event.number)
             case BatchConfirmed():

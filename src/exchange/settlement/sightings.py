@@ -11,10 +11,12 @@ from exchange.commands import (
     AnyObservation,
     DepositSeen,
     ForceSeen,
+    GovernanceSeen,
     KeyScopeSeen,
     NonceFloorSeen,
     NonceVoidSeen,
     PauseSeen,
+    PriceBandsSeen,
     SessionKeySeen,
     SheetFloorSeen,
     SubaccountSeen,
@@ -27,6 +29,22 @@ Observer = Callable[[Arguments], AnyObservation]
 
 BAND_SCALE: Final = 10**6  # of KeyScope.band on chain
 KINDS: Final = (Kind.OPTION, Kind.PERPETUAL, Kind.FUTURE)
+
+
+def governed(change: str, *names: str) -> Observer:
+    """What operators are told of a change: these arguments as text."""
+
+    def observe(given: Arguments) -> GovernanceSeen:
+        detail = " ".join(f"{name}={_text(given[name])}" for name in names)
+        return GovernanceSeen(change=change, detail=detail)
+
+    return observe
+
+
+def _bands(given: Arguments) -> PriceBandsSeen:
+    option_rate, linear_rate, age_max_s = _values(given["bands"])
+    return PriceBandsSeen(option_rate=option_rate, linear_rate=linear_rate, age_max_s=age_max_s)
+
 
 OF_CLEARING: Final[dict[str, Observer]] = {
     "SubaccountOpened": lambda given: SubaccountSeen(
@@ -51,6 +69,22 @@ OF_CLEARING: Final[dict[str, Observer]] = {
         subaccount_id=given["subaccountId"], floor=given["floor"]
     ),
     "RiskPaused": lambda given: PauseSeen(until=given["until"]),
+    "PriceBandsSet": _bands,
+    "TokenUnderlyingSet": governed("TokenUnderlyingSet", "token", "underlying"),
+    "LiquidationsSet": governed("LiquidationsSet", "liquidations", "fund"),
+    "MarginSet": governed("MarginSet", "margin"),
+    "WithdrawalDelaySet": governed("WithdrawalDelaySet", "delay"),
+}
+OF_MARGIN: Final[dict[str, Observer]] = {
+    "ParametersSet": governed("ParametersSet", "parametersHash"),  # the rest is in the log
+}
+OF_CUSTODY: Final[dict[str, Observer]] = {
+    "TokenRulesSet": governed("TokenRulesSet", "token", "rules"),
+}
+OF_ORACLE: Final[dict[str, Observer]] = {
+    "SignersProposed": governed("SignersProposed", "signers", "threshold", "acceptableAt"),
+    "SignersSet": governed("SignersSet", "signers", "threshold"),
+    "ProposalCanceled": governed("ProposalCanceled"),
 }
 OF_LIQUIDATIONS: Final[dict[str, Observer]] = {
     "ForceGranted": lambda given: ForceSeen(
@@ -62,6 +96,15 @@ OF_LIQUIDATIONS: Final[dict[str, Observer]] = {
 }
 OF_ACCESS_PASS: Final[dict[str, Observer]] = {
     "AccessSet": lambda given: AccessSeen(owner=given["owner"], until=given["until"]),
+}
+# By the contract's name in a deployment.
+OF: Final = {
+    "clearing": OF_CLEARING,
+    "custody": OF_CUSTODY,
+    "oracle": OF_ORACLE,
+    "margin": OF_MARGIN,
+    "liquidations": OF_LIQUIDATIONS,
+    "access_pass": OF_ACCESS_PASS,
 }
 
 
@@ -89,3 +132,11 @@ def words_of(scope: KeyScope) -> tuple[int, int, list[tuple[int, int]]]:
 
 def _values(struct: Any) -> tuple[Any, ...]:
     return tuple(struct.values()) if isinstance(struct, Mapping) else tuple(struct)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, Mapping | list | tuple):
+        return ",".join(map(_text, _values(value)))
+    return str(value)

@@ -44,6 +44,7 @@ class RelayerStatus(msgspec.Struct, frozen=True, kw_only=True):
     differences: int = 0  # figures on which journal and chain disagree
     parameters_differ: int = 0  # 1: Margin on chain does not hold the engine's parameters
     reorganisations: int = 0  # times that final blocks were lost, since this process began
+    governance: int = 0  # changes that governance made to the contracts, ever
     published_age_s: int = 0  # of the latest marks on chain; 0 before the first
     index_age_s: int = 0  # of the index on chain that is oldest
     alarms: tuple[str, ...] = ()
@@ -76,6 +77,7 @@ class StatusReader:
         novated: int = 0,
         parameters_differ: int = 0,
         reorganisations: int = 0,
+        governance: int = 0,
     ) -> RelayerStatus:
         """The picture now; what differs as the last reconciliation found it."""
         totals = self._outbox.totals()
@@ -98,6 +100,7 @@ class StatusReader:
             differences=differences,
             parameters_differ=parameters_differ,
             reorganisations=reorganisations,
+            governance=governance,
             published_age_s=self._age_s(self._chain.marks_time(self._chain.risk_epoch()) or 0),
             index_age_s=max(
                 (self._age_s(self._chain.index_time(one)) for one in self._underlyings()),
@@ -141,6 +144,7 @@ _GAUGES: Final = {
     "novated": "Sides of fills that the venue took, since the relayer began",
     "differences": "Figures on which journal and chain disagree",
     "parameters_differ": "Whether Margin on chain holds other parameters than the venue",
+    "governance": "Changes that governance made to the contracts, ever",
     "published_age_s": "Seconds since the epoch of the latest marks on chain",
     "index_age_s": "Seconds since the index on chain that is oldest",
     "reorganisations": "Times that the chain lost final blocks, since the relayer began",

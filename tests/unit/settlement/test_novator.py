@@ -30,6 +30,24 @@ class Contract:
         return Reverted("Some") if any(key in data for key in self.refused) else None
 
 
+def novated(command: Novate) -> list[FillNovated]:
+    """What the engine says of fills."""
+    return [
+        FillNovated(
+            batch=command.batch,
+            trade_id=fill.trade_id,
+            maker=fill.maker,
+            subaccount_id=fill.subaccount_id,
+            house_subaccount_id=FEE_SUBACCOUNT_ID,
+            instrument_id=fill.terms.instrument_id,
+            quantity=fill.terms.side.sign * fill.terms.quantity,
+            price=fill.terms.limit_price,
+            fee=fill.fee,
+        )
+        for fill in command.fills
+    ]
+
+
 def refused_moves(script: Script, command: Novate) -> list[MoveRefused]:
     """What the engine says of moves."""
     found = []
@@ -55,21 +73,7 @@ class Sink:
 
     def novate(self, command):
         self.commands.append(command)
-        events = [
-            FillNovated(
-                batch=command.batch,
-                trade_id=fill.trade_id,
-                maker=fill.maker,
-                subaccount_id=fill.subaccount_id,
-                house_subaccount_id=FEE_SUBACCOUNT_ID,
-                instrument_id=fill.terms.instrument_id,
-                quantity=fill.terms.side.sign * fill.terms.quantity,
-                price=fill.terms.limit_price,
-                fee=fill.fee,
-            )
-            for fill in command.fills
-        ]
-        self.script.add(command, *events, *refused_moves(self.script, command))
+        self.script.add(command, *novated(command), *refused_moves(self.script, command))
 
 
 @pytest.fixture

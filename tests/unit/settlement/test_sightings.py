@@ -3,10 +3,29 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.commands import AccessSeen, KeyScopeSeen, NonceVoidSeen, PauseSeen, SheetFloorSeen
+from exchange.commands import (
+    AccessSeen,
+    GovernanceSeen,
+    KeyScopeSeen,
+    NonceVoidSeen,
+    PauseSeen,
+    PriceBandsSeen,
+    SheetFloorSeen,
+)
 from exchange.fixed import RATIO_SCALE
 from exchange.model import KeyLimit, KeyScope, Kind
-from exchange.settlement.sightings import KINDS, OF_ACCESS_PASS, OF_CLEARING, scope_of, words_of
+from exchange.settlement.deploy import project_artifacts
+from exchange.settlement.sightings import (
+    KINDS,
+    OF,
+    OF_ACCESS_PASS,
+    OF_CLEARING,
+    OF_CUSTODY,
+    OF_MARGIN,
+    OF_ORACLE,
+    scope_of,
+    words_of,
+)
 
 SCOPES = st.builds(
     KeyScope,
@@ -55,3 +74,32 @@ def test_controls_are_named_as_the_engine_knows_them() -> None:
     seen = OF_CLEARING["SessionKeyScoped"]({"owner": "0x", "key": "0y", "scope": (2, 0, [(1, 9)])})
     assert isinstance(seen, KeyScopeSeen)
     assert seen.scope.limits == (KeyLimit(underlying_id=1, daily_quantity=9),)
+
+
+def test_changes_by_governance_are_told() -> None:
+    """Bands as figures, which the engine keeps to; all else as text, structs as their values."""
+    assert OF_CLEARING["PriceBandsSet"]({"bands": (1, 2, 3)}) == PriceBandsSeen(
+        option_rate=1, linear_rate=2, age_max_s=3
+    )
+    rules = {"open": True, "totalCap": 4, "hourCap": 5, "dayCap": 6}
+    assert OF_CUSTODY["TokenRulesSet"]({"token": "0xT", "rules": rules}) == GovernanceSeen(
+        change="TokenRulesSet", detail="token=0xT rules=True,4,5,6"
+    )
+    signers = {"signers": ["0xA", "0xB"], "threshold": 2}
+    assert OF_ORACLE["SignersSet"](signers) == GovernanceSeen(
+        change="SignersSet", detail="signers=0xA,0xB threshold=2"
+    )
+    given = {"parametersHash": b"\x12\x34", "parameters": ("long",)}
+    assert OF_MARGIN["ParametersSet"](given) == GovernanceSeen(
+        change="ParametersSet", detail="parametersHash=0x1234"
+    )
+
+
+def test_every_log_that_is_watched_exists() -> None:
+    """A log that the contract renamed would be missed in silence."""
+    artifacts = project_artifacts()
+    names = {"access_pass": "AccessPass"}
+    for contract, observers in OF.items():
+        abi = artifacts[names.get(contract, contract.capitalize())].abi
+        events = {item["name"] for item in abi if item["type"] == "event"}
+        assert observers.keys() <= events, contract
