@@ -51,7 +51,8 @@ contract Releases is Queues, Debts {
     }
 
     /// @notice As IReleases.halt.
-    function halt(uint64 subaccountId, MarginProof calldata proof) external {
+    /// @dev Not in an escape: roots may still be posted there, and nobody could end it.
+    function halt(uint64 subaccountId, MarginProof calldata proof) external notEscaped {
         int256 equity = _equity(subaccountId, proof);
         if (equity >= 0) revert NotNegative(equity);
 

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
 import {IClearingBase} from "../src/interfaces/IClearing.sol";
-import {IExits} from "../src/interfaces/IExits.sol";
+import {IExits, IExitsBase} from "../src/interfaces/IExits.sol";
 import {IMargin, MarginProof} from "../src/interfaces/IMargin.sol";
 import {Halt, IReleases, IReleasesBase, Queued} from "../src/interfaces/IReleases.sol";
 import {MarginTest} from "./Margin.t.sol";
@@ -200,6 +200,76 @@ contract ReleasesTest is MarginTest {
         gate.release(w, call_());
         vm.warp(block.timestamp + 1);
         gate.release(w, call_());
+    }
+
+    /// @dev A forced exit is the way out of a venue that would halt for ever: it pays by margin,
+    /// and whoever has a negative account of its own cannot stop it.
+    function test_a_halt_stops_no_forced_exit() public {
+        vm.prank(aliceAddress);
+        clearing.requestExit(alice, address(usdc), 100 * USD, aliceAddress);
+        rob();
+        vm.warp(block.timestamp + DAY + 1 hours + 1);
+        post(2, root());
+        gate.halt(bob, call_());
+        clearing.serveExit(alice, 100 * USD, call_());
+        assertEq(100 * USD, usdc.balanceOf(aliceAddress), "paid");
+    }
+
+    // ---- escape
+
+    /// @dev What a batch debited is no part of what an escape shares, whoever claims first: it is
+    /// paid whole, without a proof, and a halt that runs delays it for the last time.
+    function test_what_waits_is_paid_whole_in_an_escape(bool claimsFirst) public {
+        Queued memory w = queue(alice, ALICE_KEY, 100 * USD, 9);
+        rob();
+        uint256 loot = 1_000_000 * USD + USD * 4 / 10; // bob's, who owes: nothing asks for a proof
+        Queued memory other = Queued(bob, address(usdc), loot, bobAddress, 2, false);
+        vm.prank(aliceAddress);
+        clearing.requestExit(alice, address(usdc), 1, aliceAddress);
+        vm.warp(block.timestamp + clearing.EXIT_DEADLINE());
+        post(2, root());
+        gate.halt(bob, call_());
+        vm.warp(block.timestamp + 1);
+        clearing.startEscape(alice);
+        vm.expectRevert(IExitsBase.Escaped.selector);
+        gate.halt(bob, call_());
+        vm.prank(aliceAddress);
+        vm.expectRevert(IExitsBase.Escaped.selector);
+        gate.takeBack(w);
+        vm.expectPartialRevert(IReleasesBase.WithdrawalsHalted.selector);
+        gate.release(w, none());
+        vm.warp(block.timestamp + WEEK);
+
+        if (!claimsFirst) gate.release(w, none());
+        claimAll();
+        if (claimsFirst) {
+            uint256 left = usdc.balanceOf(address(custody));
+            assertEq(100 * USD + loot, left, "the rest is what waits");
+            gate.release(w, none());
+        }
+        gate.release(other, none());
+        assertEq(0, usdc.balanceOf(address(custody)), "all is paid out");
+        assertEq(0, gate.maturesAt(w), "once");
+    }
+
+    function claimAll() internal {
+        uint64[] memory list = new uint64[](1);
+        list[0] = call;
+        vm.warp(block.timestamp + clearing.PRICE_WINDOW());
+        clearing.fixMissing(list);
+        clearing.priceTokens(abi.encode(parameters()));
+        uint64 count = clearing.subaccountCount();
+        uint64[][] memory lists = new uint64[][](count);
+        for (uint256 i = 0; i < count; i++) {
+            lists[i] = list;
+        }
+        clearing.value(1, lists);
+        for (uint64 id = 1; id <= count; id++) {
+            if (clearing.claimable(id, address(usdc)) == 0) continue;
+            address owner = ownerOf(id);
+            vm.prank(owner);
+            clearing.claim(id, address(usdc), owner);
+        }
     }
 
     function test_nobody_is_halted_without_negative_equity() public {

@@ -61,7 +61,8 @@ interface IReleases is IReleasesBase {
     function takeBack(Queued calldata withdrawal) external;
 
     /// @notice Holds all withdrawals up, by a proof that a subaccount's equity is negative. Anyone.
-    /// @dev For HALT_TIME; a new proof starts it anew.
+    /// @dev For HALT_TIME; a new proof starts it anew. Not in an escape, which a halt that runs
+    /// outlives by HALT_TIME at most.
     function halt(uint64 subaccountId, MarginProof calldata proof) external;
 
     /// @notice Ends what `halt` began, by a proof that the equity is negative no more. Anyone.
