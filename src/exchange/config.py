@@ -22,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin_port: int = 8081
     admin_url: str = ""  # where the relayer reaches the admin listener; empty: host and admin_port
     admin_token: str = ""  # empty: read from state_dir/admin.token
+    admin_keys: str = ""  # alice:operator:TOKEN,bob:risk:TOKEN of people beside admin_token
     rpc_url: str = "http://127.0.0.1:8545"  # or several of one chain, comma-separated
     relayer_port: int = 0  # where the relayer shows its metrics; 0: only through the exchange
     relayer_balance_min: int = 5 * 10**16  # wei; below it the relayer raises an alarm

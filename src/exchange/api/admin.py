@@ -4,11 +4,13 @@ Separate from the public one, never reachable through it. Bodies are msgspec JSO
 themselves. Health and readiness are open, since probes carry no secrets and learn none.
 """
 
-import hmac
-from collections.abc import Awaitable, Callable
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
+import structlog
 from fastapi import FastAPI, Request
 from msgspec import Meta
 from prometheus_client import CollectorRegistry, generate_latest
@@ -18,9 +20,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from exchange.api import parameters
+from exchange.api.admin_keys import TOKEN_LENGTH_MIN, AdminKey, Role, acting, explained, key_of
 from exchange.api.errors import (
     BodyTooLarge,
     ExchangeError,
+    Forbidden,
     InvalidParams,
     MethodNotFound,
     ParseError,
@@ -48,8 +52,10 @@ from exchange.commands import (
 from exchange.fixed import to_nanoseconds
 
 BODY_MAX: Final = 16 * 1024 * 1024  # a watcher that was away sends many blocks at once
-TOKEN_LENGTH_MIN: Final = 16
+REASON_LENGTH_MAX: Final = 200
 OPEN_PATHS: Final = frozenset({"/health", "/ready"})
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log: Final = structlog.get_logger("admin")
 T = TypeVar("T")
 
 AfterClock = Callable[[], Awaitable[object]]
@@ -234,7 +240,7 @@ class AdminEndpoints:
         return await self._submit(CutBatch())
 
     async def _submit(self, command: AnyCommand) -> Response:
-        reply = await submit(self._sequencer, command)
+        reply = await submit(self._sequencer, explained(command))
         return _answer(
             {
                 "seq": reply.seq,
@@ -250,8 +256,9 @@ def create_admin_app(
     token: str,
     gateway: Gateway | None = None,
     hooks: AdminHooks | None = None,
+    keys: Sequence[AdminKey] = (),
 ) -> FastAPI:
-    """The operator's application.
+    """The operator's application: for `token`, which the venue's own processes share, and `keys`.
 
     With the public application's `gateway` the metrics page shows its figures too.
     """
@@ -286,7 +293,7 @@ def create_admin_app(
         ("/admin/parameters/apply", endpoints.apply_parameters),
     ):
         app.add_route(path, act, methods=["POST"])
-    _guard(app, token)
+    _guard(app, (AdminKey(name="venue", role=Role.ADMIN, token=token, own=True), *keys))
     return app
 
 
@@ -354,15 +361,13 @@ def _gateway_counters(gateway: Gateway) -> list[Metric]:
     return [requests, errors, closed]
 
 
-def _guard(app: FastAPI, token: str) -> None:
-    expected = f"Bearer {token}".encode()
-
+def _guard(app: FastAPI, keys: Sequence[AdminKey]) -> None:
     @app.middleware("http")
     async def check(request: Request, call_next: Any) -> Response:
-        given = request.headers.get("authorization", "").encode()
-        if request.url.path not in OPEN_PATHS and not hmac.compare_digest(given, expected):
-            return _failure(Unauthorized("this listener needs its bearer token"))
-        response: Response = await call_next(request)
+        given = request.headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        response = await _admit(request, call_next, keys, request_id)
+        response.headers["X-Request-Id"] = request_id
         return response
 
     async def refuse(_: Request, error: Exception) -> Response:
@@ -375,6 +380,37 @@ def _guard(app: FastAPI, token: str) -> None:
 
     app.add_exception_handler(ExchangeError, refuse)
     app.add_exception_handler(HTTPException, missing)
+
+
+async def _admit(
+    request: Request, call_next: Any, keys: Sequence[AdminKey], request_id: str
+) -> Response:
+    """The answer to a request whose key reaches that far; who did what and why is logged."""
+    verb, path = request.method, request.url.path
+    if path in OPEN_PATHS:
+        response: Response = await call_next(request)
+        return response
+    key = key_of(request.headers.get("authorization", ""), keys)
+    if key is None:
+        return _failure(Unauthorized("this listener needs a bearer token"))
+    if not key.may(verb, path):
+        return _failure(Forbidden(f"the role {key.role.value} does not reach this"))
+    why = request.headers.get("x-reason", "").strip()
+    if len(why) > REASON_LENGTH_MAX or (verb != "GET" and key.explains and not why):
+        return _failure(InvalidParams(f"say why, in 1 to {REASON_LENGTH_MAX} bytes", "X-Reason"))
+    acting.set("" if key.own else f"{key.name}: {why}" if why else key.name)
+    response = await call_next(request)
+    if verb != "GET":
+        _log.info(
+            "an operator acted",
+            who=key.name,
+            role=key.role.value,
+            action=path,
+            why=why,
+            request_id=request_id,
+            status=response.status_code,
+        )
+    return response
 
 
 def _failure(error: ExchangeError) -> Response:

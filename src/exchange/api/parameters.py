@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from exchange.api.admin_keys import explained
 from exchange.api.errors import BadRequest, InvalidParams
 from exchange.api.gateway import submit
 from exchange.api.ports import EngineState, Preview, Reply, Sequencer
@@ -94,7 +95,7 @@ async def apply(sequencer: Sequencer, found: Plan, confirm: int) -> list[Reply]:
         raise BadRequest(
             f"this would liquidate {found.liquidated} accounts, confirmed are {confirm}", "confirm"
         )
-    return [await submit(sequencer, command) for command in found.commands]
+    return [await submit(sequencer, explained(command)) for command in found.commands]
 
 
 def _configuration(current: Configure, changes: dict[str, Any]) -> Configure | None:

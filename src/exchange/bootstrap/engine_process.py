@@ -16,7 +16,8 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from exchange.api.admin import TOKEN_LENGTH_MIN, AdminHooks, create_admin_app
+from exchange.api.admin import AdminHooks, create_admin_app
+from exchange.api.admin_keys import TOKEN_LENGTH_MIN, parse_admin_keys
 from exchange.api.app import create_app, server_config
 from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_key
 from exchange.api.settings import GatewaySettings
@@ -219,6 +220,7 @@ def _listeners(
         hooks=AdminHooks(
             after_clock=marks.sample_now, reset_index=marks.reset_breaker, draw_marks=marks.draw
         ),
+        keys=parse_admin_keys(settings.admin_keys),
     )
     return [
         Server(server_config(app, settings.host, port))
