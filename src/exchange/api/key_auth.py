@@ -7,7 +7,6 @@ older than this process is refused, since a process forgets.
 """
 
 import base64
-import binascii
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -116,6 +115,6 @@ def _timestamp(text: str) -> int:
 def _basic(text: str) -> tuple[str, str]:
     try:
         client_id, _, client_secret = base64.b64decode(text, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not ASCII, not UTF-8
         raise InvalidCredentials("Basic needs base64 of id:secret", "authorization") from None
     return client_id, client_secret

@@ -95,8 +95,8 @@ def ccxt_chain(chain: CcxtChain, name: str, now_ns: Callable[[], int]) -> Polled
 def _number(value: object) -> float:
     """A number, or the text of one; NaN for anything else."""
     try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        return float(value) if isinstance(value, str | int | float) else math.nan
+    except ValueError:
         return math.nan
 
 

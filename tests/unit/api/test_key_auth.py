@@ -155,6 +155,7 @@ def test_every_part_of_the_request_is_signed(stage, sent):
         "deri-hmac-sha256 id=a,ts=1,sig=00,nonce=" + "n" * 200,
         "Basic ???",
         "Basic /w==",
+        "Basic \xff",
         "Basic " + base64.b64encode(b"a:b").decode(),
         "Basic " + base64.b64encode(b"a").decode(),
     ],

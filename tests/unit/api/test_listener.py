@@ -61,7 +61,7 @@ def listening(**bounds) -> Iterator[tuple[int, type[BoundedProtocol]]]:
 
 def answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text == "here"
+        return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False, timeout=60).text == "here"
     except httpx.HTTPError:
         return False
 
