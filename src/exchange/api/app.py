@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from exchange.api import openapi
+from exchange.api import asyncapi, openapi
 from exchange.api.connection import TRY_AGAIN_LATER, Connection
 from exchange.api.csv_export import csv_response
 from exchange.api.dispatch import Dispatcher, Method, Outcome
@@ -47,6 +47,7 @@ from exchange.api.methods_keys import KEYS
 from exchange.api.methods_liquidations import LIQUIDATIONS
 from exchange.api.methods_market import MARKET
 from exchange.api.methods_money import MONEY
+from exchange.api.methods_orders import ORDERS
 from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.api.methods_protection import PROTECTION
 from exchange.api.methods_public import PUBLIC, VERSION
@@ -71,6 +72,7 @@ METHODS: Final[list[Method[Any]]] = [
     *RISK,
     *SETTLEMENT,
     *PRIVATE,
+    *ORDERS,
     *COMBOS,
     *MONEY,
     *PROTECTION,
@@ -136,6 +138,7 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
     _answer_errors(app, dispatcher)
     _describe(app, list(dispatcher.methods.values()))
     add_docs_page(app, PREFIX)
+    _serve_asyncapi(app, gateway.settings.public_url)
     app.add_api_websocket_route("/ws/api/v2", WebSocketEndpoint(dispatcher).serve)
     if gateway.settings.static_dir:
         app.mount("/", StaticFiles(directory=gateway.settings.static_dir, html=True))
@@ -199,6 +202,16 @@ def _describe(app: FastAPI, methods: list[Method[Any]]) -> None:
         return document
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI documents this override
+
+
+def _serve_asyncapi(app: FastAPI, public_url: str) -> None:
+    document = asyncapi.document(app.title, VERSION, public_url)
+    body = msgspec.json.encode(document)
+
+    async def channels(_: Request) -> Response:
+        return Response(body, media_type="application/json")
+
+    app.add_route(f"{PREFIX}/asyncapi.json", channels, methods=["GET"], include_in_schema=False)
 
 
 def _answer_errors(app: FastAPI, dispatcher: Dispatcher) -> None:
@@ -312,7 +325,7 @@ def _query(request: Request, params: type[Params], limit: int) -> bytes:
 def _is_envelope(body: bytes) -> bool:
     try:
         members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):  # what it is the dispatcher will say: UTF-8 or JSON
         return False
     return "method" in members or "jsonrpc" in members
 

@@ -4,7 +4,6 @@ Fed with what each released entry touched; nothing here waits for a client. Raw 
 once, the others at the tick of 100 ms. A message is encoded once, however many hear it.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -12,44 +11,39 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.api import channel_data as data_of
 from exchange.api import results
-from exchange.api.book_view import BookDelta, BookView
+from exchange.api.book_view import BookDelta
+from exchange.api.channel_names import FAMILIES, INTERVALS, TICKED, Family
 from exchange.api.connection import Connection
 from exchange.api.depth_by_order import OrderFeed
 from exchange.api.errors import InvalidParams, TooManyRequests, Unauthorized, UnknownInstrument
 from exchange.api.liquidations import liquidation_result, notice_result, of_currency
 from exchange.api.ports import Liquidation
 from exchange.api.records import Notice, OrderRecord, Touched, Trade
-from exchange.api.risk_results import surface_result
-from exchange.api.schemas import cash_number, quantity_number
+from exchange.api.user_changes import changes_of
 from exchange.api.views import VenueView
 from exchange.fixed import to_milliseconds_down
 from exchange.model import Instrument, Kind, Side
 
-_INSTRUMENT: Final = r"(?P<instrument>[A-Za-z0-9_-]+)"
-_EVERY: Final = r"(?P<every>raw|100ms|agg2)"
-_WIDE: Final = (
-    r"(?P<kind>option|future|option_combo|future_combo|combo|any)\.(?P<currency>[A-Za-z]+)"
-)
-PATTERNS: Final = {
-    "book": re.compile(rf"book\.{_INSTRUMENT}\.{_EVERY}"),
-    "depth": re.compile(rf"book\.{_INSTRUMENT}\.none\.(?P<depth>1|10|20)\.(?P<every>100ms)"),
-    "l3": re.compile(rf"l3\.{_INSTRUMENT}"),
-    "instrument": re.compile(rf"instrument\.state\.{_WIDE}"),
-    "ticker": re.compile(rf"ticker\.{_INSTRUMENT}\.{_EVERY}"),
-    "quote": re.compile(rf"quote\.{_INSTRUMENT}"),
-    "surface": re.compile(r"volatility_surface\.(?P<index>[a-z0-9]+_usdc)"),
-    "index": re.compile(r"deribit_price_index\.(?P<index>[a-z0-9]+_usdc)"),
-    "perpetual": re.compile(rf"perpetual\.{_INSTRUMENT}\.{_EVERY}"),
-    "trades": re.compile(rf"trades\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
-    "user.orders": re.compile(rf"user\.orders\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
-    "user.trades": re.compile(rf"user\.trades\.(?:{_WIDE}|{_INSTRUMENT})\.{_EVERY}"),
-    "liquidations": re.compile(r"liquidations\.(?P<currency>[A-Za-z]+)"),
-    "block_rfq": re.compile(r"block_rfq\.(?:maker|taker)\.(?P<currency>[A-Za-z]+)"),
-    "user.liquidations": re.compile(r"user\.liquidations"),
-    "user.portfolio": re.compile(r"user\.portfolio\.(?P<currency>[A-Za-z]+)"),
+_BY_INDEX: Final[dict[str, Callable[[VenueView, str], object]]] = {
+    "index": data_of.index,
+    "expiration": data_of.expiration,
+    "volatility_index": data_of.volatility_index,
+    "markprice": data_of.mark_prices,
+    "surface": data_of.surface,
 }
-TICK: Final = "100ms"
+_OF_INSTRUMENT: Final[dict[str, Callable[[VenueView, Instrument], object]]] = {
+    "ticker": results.ticker_result,
+    "perpetual": results.interest_result,
+    "quote": data_of.quote,
+}
+_INDEX_ADDRESSES: Final = {
+    family.name: family.addresses[0] for family in FAMILIES if family.name in _BY_INDEX
+}
+_WATCHED: Final = ("depth", "chart")  # of an instrument there are too many to try them all
+_AT_INDEX: Final = ("index", "expiration")
+_AT_EPOCH: Final = ("surface", "markprice", "volatility_index")
 
 
 def notification(channel: str, data: object) -> bytes:
@@ -57,12 +51,6 @@ def notification(channel: str, data: object) -> bytes:
     return msgspec.json.encode(
         {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": channel, "data": data}}
     )
-
-
-def _family(channel: str) -> str:
-    """The first word of a channel's name; of the user's own channels the first two."""
-    first, second = channel.split(".")[:2]
-    return f"user.{second}" if first == "user" else first
 
 
 def _rows(view: VenueView, running: Sequence[Liquidation]) -> object:
@@ -82,6 +70,8 @@ class Channels:
         self._tick_trades: list[Trade] = []
         self._tick_orders: dict[int, OrderRecord] = {}
         self._quotes: dict[int, tuple[object, object]] = {}
+        # grouped books and charts that somebody is in, by instrument: (family, parts)
+        self._watched: dict[str, dict[str, tuple[str, dict[str, str]]]] = {}
         self._order_feed = OrderFeed(view)
         self.dirty_subaccounts: set[int] = set()
         self.dirty_liquidations = False
@@ -90,26 +80,23 @@ class Channels:
 
     def validate(self, channel: str, connection: Connection) -> None:
         """Refuse a channel that does not exist or that the client may not hear."""
-        for family, pattern in PATTERNS.items():
-            found = pattern.fullmatch(channel)
-            if found is None:
-                continue
-            parts = found.groupdict()
-            instrument = parts.get("instrument")
-            if instrument is not None and instrument not in self._view.instrument_ids:
-                raise UnknownInstrument(f"{channel}: no such instrument", "channels")
-            if family == "perpetual" and not self._is_perpetual(parts["instrument"]):
-                raise InvalidParams(f"{channel}: not a perpetual", "channels")
-            if "index" in parts and parts["index"] not in self._index_names():
-                raise UnknownInstrument(f"{channel}: no such index", "channels")
-            if family.startswith(("user.", "block_rfq")) and connection.session is None:
-                raise Unauthorized(f"{channel} needs a session: call public/auth", "channels")
-            return
-        raise InvalidParams(f"{channel[:64]}: no such channel", "channels")
+        family, parts = self._parsed(channel)
+        instrument = parts.get("instrument")
+        if instrument is not None and instrument not in self._view.instrument_ids:
+            raise UnknownInstrument(f"{channel}: no such instrument", "channels")
+        if family.name == "perpetual" and not self._is_perpetual(parts["instrument"]):
+            raise InvalidParams(f"{channel}: not a perpetual", "channels")
+        if "index" in parts and parts["index"] not in data_of.index_ids(self._view):
+            raise UnknownInstrument(f"{channel}: no such index", "channels")
+        if family.private and connection.session is None:
+            raise Unauthorized(f"{channel} needs a session: call public/auth", "channels")
 
-    def _index_names(self) -> set[str]:
-        parameters = self._view.parameters
-        return {results.index_name(u.name) for u in parameters.underlyings} if parameters else set()
+    def _parsed(self, channel: str) -> tuple[Family, dict[str, str]]:
+        for family in FAMILIES:
+            parts = family.parts(channel)
+            if parts is not None:
+                return family, parts
+        raise InvalidParams(f"{channel[:64]}: no such channel", "channels")
 
     def join(self, channels: Iterable[str], connection: Connection, limit: int) -> None:
         """Add a client to channels; `greet` sends the first data once the reply is on its way."""
@@ -119,8 +106,19 @@ class Channels:
             connection.channels.add(channel)
             if channel not in self._members:
                 self._members[channel] = set()
-                self._families[_family(channel)] += 1
+                self._count(channel, 1)
             self._members[channel].add(connection)
+
+    def _count(self, channel: str, step: int) -> None:
+        """A channel got its first member, or lost its last."""
+        family, parts = self._parsed(channel)
+        self._families[family.name] += step
+        if family.name in _WATCHED:
+            watched = self._watched.setdefault(parts["instrument"], {})
+            if step > 0:
+                watched[channel] = family.name, parts
+            else:
+                watched.pop(channel)
 
     def greet(self, channel: str, connection: Connection) -> None:
         """Send a channel's first data: a snapshot, or what it last said."""
@@ -140,17 +138,14 @@ class Channels:
             connection.outbox.put_latest(channel, notification(channel, data))
 
     def _first_data(self, channel: str) -> object:
-        parts = channel.split(".")
-        if parts[0] == "ticker":
-            return results.ticker_result(self._view, self._instrument(parts[1]))
-        if parts[0] == "perpetual":
-            return results.interest_result(self._view, self._instrument(parts[1]))
-        if parts[0] == "quote":
-            return self._quote(self._instrument(parts[1]))
-        if parts[0] == "deribit_price_index":
-            return self._index(parts[1])
-        if parts[0] == "volatility_surface":
-            return self._surface(parts[1])
+        family, parts = self._parsed(channel)
+        if family.name in _BY_INDEX:
+            return _BY_INDEX[family.name](self._view, parts["index"])
+        if family.name == "chart":
+            instrument = self._instrument(parts["instrument"])
+            return data_of.candle(self._view, instrument, parts["resolution"])
+        if family.name in _OF_INSTRUMENT:
+            return _OF_INSTRUMENT[family.name](self._view, self._instrument(parts["instrument"]))
         if channel.startswith("liquidations."):
             self.dirty_liquidations = True
         if channel.startswith("user.portfolio."):
@@ -169,7 +164,8 @@ class Channels:
                     members.discard(connection)
                     if not members:
                         del table[channel]
-                        self._families[_family(channel)] -= table is self._members
+                        if table is self._members:
+                            self._count(channel, -1)
         return left
 
     def count(self) -> int:
@@ -192,44 +188,15 @@ class Channels:
             self._awaiting_snapshot.setdefault(channel, set()).add(connection)
             self._dirty.add(instrument.instrument_id)
             return None
-        book = self._view.books[instrument.instrument_id]
-        return notification(channel, self._snapshot(instrument, book, book.change_id))
-
-    def _snapshot(self, instrument: Instrument, book: BookView, change_id: int) -> object:
-        return {
-            "type": "snapshot",
-            "timestamp": to_milliseconds_down(self._view.time_ns),
-            "instrument_name": instrument.name,
-            "change_id": change_id,
-            "bids": [["new", cash_number(p), quantity_number(q)] for p, q in book.levels(Side.BUY)],
-            "asks": [
-                ["new", cash_number(p), quantity_number(q)] for p, q in book.levels(Side.SELL)
-            ],
-        }
+        change_id = self._view.books[instrument.instrument_id].change_id
+        return notification(channel, data_of.snapshot(self._view, instrument, change_id))
 
     def _send_delta(self, channel: str, instrument: Instrument, delta: BookDelta) -> None:
         waiting = self._awaiting_snapshot.get(channel, set())
         members = self.members(channel) - waiting
         if not members:
             return
-        message = notification(
-            channel,
-            {
-                "type": "change",
-                "timestamp": to_milliseconds_down(self._view.time_ns),
-                "instrument_name": instrument.name,
-                "change_id": delta.change_id,
-                "prev_change_id": delta.prev_change_id,
-                "bids": [
-                    [c.action, cash_number(c.price), quantity_number(c.quantity)]
-                    for c in delta.bids
-                ],
-                "asks": [
-                    [c.action, cash_number(c.price), quantity_number(c.quantity)]
-                    for c in delta.asks
-                ],
-            },
-        )
+        message = notification(channel, data_of.change(self._view, instrument, delta))
         for connection in members:
             connection.outbox.put_delta(channel, message)
 
@@ -247,6 +214,7 @@ class Channels:
             self._send_user_trades("raw", [trade])
         for order in touched.orders.values():
             self._send_orders("raw", [order])
+        self._send_changes("raw", touched.trades, list(touched.orders.values()))
         self._send_single_orders(touched)
         for instrument_id in touched.states:
             self._send_state(self._view.instruments[instrument_id])
@@ -256,15 +224,23 @@ class Channels:
         self.dirty_liquidations |= touched.liquidations
         for subaccount_id, notice in touched.notices:
             self._send_notice(subaccount_id, notice)
+        for key in touched.frozen:
+            self._send_freeze(*key)
         for underlying_id in touched.indices:
-            name = results.index_name(self._view.underlying_name(underlying_id))
-            self._send_latest(f"deribit_price_index.{name}", partial(self._index, name))
+            self._send_by_index(
+                _AT_INDEX, results.index_name(self._view.underlying_name(underlying_id))
+            )
         self._dirty |= touched.funding
         if touched.marks:
             self._dirty.update(self._view.instruments)
-            for name in self._index_names():
-                self._send_latest(f"volatility_surface.{name}", partial(self._surface, name))
+            for name in data_of.index_ids(self._view):
+                self._send_by_index(_AT_EPOCH, name)
             self.dirty_subaccounts.update(self._view.owners)
+
+    def _send_by_index(self, families: Sequence[str], name: str) -> None:
+        for family in families:
+            channel = _INDEX_ADDRESSES[family].replace("{index}", name)
+            self._send_latest(channel, partial(_BY_INDEX[family], self._view, name))
 
     def _send_single_orders(self, touched: Touched) -> None:
         if not self._families["l3"]:
@@ -281,11 +257,7 @@ class Channels:
     def _send_state(self, instrument: Instrument) -> None:
         if not self._families["instrument"]:
             return
-        data = {
-            "timestamp": to_milliseconds_down(self._view.time_ns),
-            "instrument_name": instrument.name,
-            "state": results.STATES[self._view.statuses[instrument.instrument_id]],
-        }
+        data = data_of.state(self._view, instrument)
         for name in self._names("instrument.state", instrument, ""):
             channel = name.rstrip(".")
             for connection in self.members(channel):
@@ -297,7 +269,7 @@ class Channels:
         for instrument_id in dirty:
             instrument = self._view.instruments[instrument_id]
             self._tick_book(instrument)
-            for every in ("raw", TICK, "agg2"):
+            for every in INTERVALS:
                 self._send_latest(
                     f"ticker.{instrument.name}.{every}",
                     partial(results.ticker_result, self._view, instrument),
@@ -308,36 +280,38 @@ class Channels:
                 )
         trades, self._tick_trades = self._tick_trades, []
         orders, self._tick_orders = self._tick_orders, {}
-        for every in (TICK, "agg2"):
+        for every in TICKED:
             self._send_public_trades(every, trades)
             self._send_user_trades(every, trades)
             self._send_orders(every, list(orders.values()))
+            self._send_changes(every, trades, list(orders.values()))
+        for instrument_id in {trade.instrument_id for trade in trades}:
+            self._send_watched("chart", self._view.instruments[instrument_id])
 
     def _tick_book(self, instrument: Instrument) -> None:
         book = self._view.books[instrument.instrument_id]
         delta = book.cut()
-        for every in (TICK, "agg2"):
+        for every in TICKED:
             channel = f"book.{instrument.name}.{every}"
             if delta is not None:
                 self._send_delta(channel, instrument, delta)
             for connection in self._awaiting_snapshot.pop(channel, set()):
-                data = self._snapshot(instrument, book, book.interval_change_id)
+                data = data_of.snapshot(self._view, instrument, book.interval_change_id)
                 connection.outbox.put(notification(channel, data))
-        for depth in (1, 10, 20):
-            channel = f"book.{instrument.name}.none.{depth}.{TICK}"
-            self._awaiting_snapshot.pop(channel, None)
-            self._send_latest(channel, partial(self._depth, instrument, book, depth))
+        self._send_watched("depth", instrument)
 
-    def _depth(self, instrument: Instrument, book: BookView, depth: int) -> object:
-        return {
-            "timestamp": to_milliseconds_down(self._view.time_ns),
-            "instrument_name": instrument.name,
-            "change_id": book.change_id,
-            "bids": [[cash_number(p), quantity_number(q)] for p, q in book.levels(Side.BUY, depth)],
-            "asks": [
-                [cash_number(p), quantity_number(q)] for p, q in book.levels(Side.SELL, depth)
-            ],
-        }
+    def _send_watched(self, wanted: str, instrument: Instrument) -> None:
+        """Speak on the grouped books, or the charts, of an instrument that somebody is in."""
+        for channel, (family, parts) in self._watched.get(instrument.name, {}).items():
+            if family != wanted:
+                continue
+            self._awaiting_snapshot.pop(channel, None)
+            self._send_latest(channel, partial(self._watched_data, instrument, parts))
+
+    def _watched_data(self, instrument: Instrument, parts: dict[str, str]) -> object:
+        if "depth" in parts:
+            return data_of.depth(self._view, instrument, parts["group"], int(parts["depth"]))
+        return data_of.candle(self._view, instrument, parts["resolution"])
 
     def _send_latest(self, channel: str, data: Callable[[], object]) -> None:
         members = self.members(channel)
@@ -351,41 +325,8 @@ class Channels:
         best = (book.best(Side.BUY), book.best(Side.SELL))
         if self._quotes.get(instrument.instrument_id) != best:
             self._quotes[instrument.instrument_id] = best
-            self._send_latest(f"quote.{instrument.name}", lambda: self._quote(instrument))
-
-    def _quote(self, instrument: Instrument) -> object:
-        book = self._view.books[instrument.instrument_id]
-        bid, ask = book.best(Side.BUY), book.best(Side.SELL)
-        return {
-            "timestamp": to_milliseconds_down(self._view.time_ns),
-            "instrument_name": instrument.name,
-            "best_bid_price": cash_number(bid[0]) if bid else None,
-            "best_bid_amount": quantity_number(bid[1]) if bid else 0,
-            "best_ask_price": cash_number(ask[0]) if ask else None,
-            "best_ask_amount": quantity_number(ask[1]) if ask else 0,
-        }
-
-    def _surface(self, name: str) -> object:
-        parameters = self._view.parameters
-        assert parameters is not None
-        ids = {results.index_name(u.name): u.underlying_id for u in parameters.underlyings}
-        return surface_result(self._view, ids[name])
-
-    def _index(self, name: str) -> object:
-        parameters = self._view.parameters
-        assert parameters is not None
-        for underlying in parameters.underlyings:
-            if results.index_name(underlying.name) == name:
-                found = self._view.index_prices.get(underlying.underlying_id)
-                if found is None:
-                    return None
-                price, time_ns = found
-                return {
-                    "index_name": name,
-                    "price": cash_number(price),
-                    "timestamp": to_milliseconds_down(time_ns),
-                }
-        return None
+            said = partial(data_of.quote, self._view, instrument)
+            self._send_latest(f"quote.{instrument.name}", said)
 
     # -- trades and orders ----------------------------------------------------------------------
 
@@ -441,6 +382,29 @@ class Channels:
                         connection.outbox.put(notification(channel, row))
                 elif rows:
                     connection.outbox.put(notification(channel, rows))
+
+    def _send_changes(self, every: str, trades: list[Trade], orders: list[OrderRecord]) -> None:
+        """Everything of one instrument and subaccount in one message, with its position."""
+        by_channel = self._grouped("user.changes", every, [*trades, *orders])
+        for channel, group in by_channel.items():
+            for connection in self.members(channel):
+                for data in changes_of(self._view, group, partial(self._may_see, connection)):
+                    connection.outbox.put(notification(channel, data))
+
+    def _send_freeze(self, subaccount_id: int, underlying_id: int) -> None:
+        if not self._families["user.mmp_trigger"]:
+            return
+        name = results.index_name(self._view.underlying_name(underlying_id))
+        channel = f"user.mmp_trigger.{name}"
+        data = {
+            "index_name": name,
+            "subaccount_id": subaccount_id,
+            "frozen_until": to_milliseconds_down(self._view.frozen[subaccount_id, underlying_id]),
+            "timestamp": to_milliseconds_down(self._view.time_ns),
+        }
+        for connection in self.members(channel):
+            if self._may_see(connection, subaccount_id):
+                connection.outbox.put(notification(channel, data))
 
     def _send_notice(self, subaccount_id: int, notice: Notice) -> None:
         for connection in self.members("user.liquidations"):

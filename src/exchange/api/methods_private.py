@@ -42,15 +42,16 @@ LOOKED_OVER: Final = 1_000  # orders of one label and subaccount that one call m
 
 async def buy(gateway: Gateway, caller: Caller, params: EntryParams) -> Result:
     """Places an order to buy; needs no session if it is signed."""
-    return await _place(gateway, caller, params, Side.BUY)
+    return await place(gateway, caller, params, Side.BUY)
 
 
 async def sell(gateway: Gateway, caller: Caller, params: EntryParams) -> Result:
     """Places an order to sell; needs no session if it is signed."""
-    return await _place(gateway, caller, params, Side.SELL)
+    return await place(gateway, caller, params, Side.SELL)
 
 
-async def _place(gateway: Gateway, caller: Caller, params: EntryParams, side: Side) -> Result:
+async def place(gateway: Gateway, caller: Caller, params: EntryParams, side: Side) -> Result:
+    """Enter an order and answer with its receipt."""
     reply = await gateway.submit(await entry_command(gateway, caller, params, side))
     gateway.note_placed(caller, reply)
     linked = [event.order_ids for event in reply.events if isinstance(event, OrdersLinked)]
@@ -132,8 +133,15 @@ async def cancel_all_by_currency(
     """Cancels orders in one currency; returns how many."""
     subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
     wanted = {i.instrument_id for i in gateway.select(params.currency, params.kind)}
-    if params.type != "all":
-        return await _cancel_type(gateway, subaccounts, wanted, params.type)
+    return await cancel_in(gateway, subaccounts, wanted, params.type)
+
+
+async def cancel_in(
+    gateway: Gateway, subaccounts: Iterable[int], wanted: set[int], order_type: OrderType
+) -> int:
+    """Cancel orders of one type in some instruments; returns how many."""
+    if order_type != "all":
+        return await _cancel_type(gateway, subaccounts, wanted, order_type)
     count = 0
     for subaccount_id in subaccounts:
         orders = gateway.view.open_orders.get(subaccount_id, {}).values()
@@ -227,7 +235,7 @@ async def get_open_orders(
     """Open orders, in order of entry."""
     wanted = _live_or_expired(gateway, "any", params.kind)
     subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
-    return await _open_orders(gateway, subaccounts, wanted, params.type)
+    return await open_orders(gateway, subaccounts, wanted, params.type)
 
 
 async def get_open_orders_by_currency(
@@ -236,7 +244,7 @@ async def get_open_orders_by_currency(
     """Open orders in one currency."""
     wanted = _live_or_expired(gateway, params.currency, params.kind)
     subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
-    return await _open_orders(gateway, subaccounts, wanted, params.type)
+    return await open_orders(gateway, subaccounts, wanted, params.type)
 
 
 async def get_open_orders_by_instrument(
@@ -245,7 +253,7 @@ async def get_open_orders_by_instrument(
     """Open orders in one instrument."""
     subaccounts = asked_subaccounts(gateway, caller, params.subaccount_id)
     wanted = {gateway.instrument(params.instrument_name).instrument_id}
-    return await _open_orders(gateway, subaccounts, wanted, params.type)
+    return await open_orders(gateway, subaccounts, wanted, params.type)
 
 
 def _live_or_expired(gateway: Gateway, currency: str, kind: str) -> set[int]:
@@ -267,9 +275,10 @@ def _open(
     ]
 
 
-async def _open_orders(
+async def open_orders(
     gateway: Gateway, subaccounts: Iterable[int], wanted: set[int], order_type: OrderType
 ) -> list[Result]:
+    """Open orders of one type in some instruments, in order of entry."""
     orders = _open(gateway, subaccounts, wanted, order_type)
     rows = [results.order_result(gateway.view, order) for order in orders]
     return await gateway.with_trails(rows)

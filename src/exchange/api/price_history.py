@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from exchange.api.records import Marks
-from exchange.fixed import CASH_SCALE, VOL_SCALE, div_down, to_seconds_down
+from exchange.fixed import CASH_SCALE, VOL_SCALE, div_down, notional, to_seconds_down
 from exchange.margin.volatility_index import Strip, volatility_index
 from exchange.model import SECONDS_PER_DAY, Kind, OptionKind, unpack_instrument_id
 
@@ -35,6 +35,69 @@ class Candle(NamedTuple):
     high: int
     low: int
     close: int
+
+
+class Bar(NamedTuple):
+    """Trades in one step of time, which begins at `time_s`; prices in micro-USDC."""
+
+    time_s: int
+    open: int
+    high: int
+    low: int
+    close: int
+    quantity: int  # 1e-4 contracts
+    cost: int  # micro-USDC
+
+    def joined(self, later: "Bar") -> "Bar":
+        """Both as one, which begins where this one does."""
+        return self._replace(
+            high=max(self.high, later.high),
+            low=min(self.low, later.low),
+            close=later.close,
+            quantity=self.quantity + later.quantity,
+            cost=self.cost + later.cost,
+        )
+
+
+class TradeTrack:
+    """Trades of an instrument over time: by the minute for a week, by the hour for a year.
+
+    Steps without trades take no room.
+    """
+
+    def __init__(self) -> None:
+        self._minutes: deque[Bar] = deque(maxlen=_MINUTES_KEPT)
+        self._hours: deque[Bar] = deque(maxlen=_HOURS_KEPT)
+
+    def note(self, time_s: int, price: int, quantity: int) -> None:
+        """Take a trade; times never fall."""
+        for bars, step_s in ((self._minutes, MINUTE_S), (self._hours, HOUR_S)):
+            start = div_down(time_s, step_s) * step_s
+            one = Bar(start, price, price, price, price, quantity, notional(price, quantity))
+            if bars and bars[-1].time_s == start:
+                bars[-1] = bars[-1].joined(one)
+            else:
+                bars.append(one)
+
+    def bars(self, start_s: int, end_s: int, step_s: int) -> list[Bar]:
+        """Steps with trades that begin in [start, end], the oldest first."""
+        known = self._minutes if step_s < HOUR_S else self._hours
+        found: list[Bar] = []
+        for one in known:
+            if not start_s <= one.time_s <= end_s:
+                continue
+            place = div_down(one.time_s, step_s) * step_s
+            if found and found[-1].time_s == place:
+                found[-1] = found[-1].joined(one)
+            else:
+                found.append(one._replace(time_s=place))
+        return found
+
+    def close_before(self, time_s: int, step_s: int) -> int | None:
+        """The last price before a moment; None if nothing had traded."""
+        known = self._minutes if step_s < HOUR_S else self._hours
+        earlier = (one.close for one in reversed(known) if one.time_s < time_s)
+        return next(earlier, None)
 
 
 def merged(candles: Sequence[Candle], step_s: int) -> list[Candle]:
@@ -84,17 +147,22 @@ class _MarkPrices(NamedTuple):
 
 
 class PriceHistory:
-    """Of a venue: indices, volatility indices and marks."""
+    """Of a venue: indices, volatility indices, marks and trades."""
 
     def __init__(self) -> None:
         self.indices: Mapping[int, Track] = defaultdict(Track)  # micro-USDC, by underlying_id
         self.volatilities: Mapping[int, Track] = defaultdict(Track)  # 1e-6, by underlying_id
+        self.trades: Mapping[int, TradeTrack] = defaultdict(TradeTrack)  # by instrument_id
         self._marks: deque[_MarkPrices] = deque(maxlen=_MARKS_KEPT)
         self._minute = 0
 
     def note_index(self, time_ns: int, underlying_id: int, index_price: int) -> None:
         """Take an index sample."""
         self.indices[underlying_id].note(to_seconds_down(time_ns), index_price)
+
+    def note_trade(self, time_ns: int, instrument_id: int, price: int, quantity: int) -> None:
+        """Take a trade."""
+        self.trades[instrument_id].note(to_seconds_down(time_ns), price, quantity)
 
     def note_marks(self, marks: Marks) -> None:
         """Take an epoch: the first of a minute for volatility, of five minutes for marks."""

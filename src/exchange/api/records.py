@@ -359,6 +359,7 @@ class Touched(msgspec.Struct):
     states: set[int] = set()  # instruments that were listed, halted, resumed or closed
     notices: list[tuple[int, Notice]] = []  # by subaccount, of liquidations
     liquidations: bool = False
+    frozen: list[tuple[int, int]] = []  # by protection: subaccount and underlying
 
 
 def notified(event: AnyEvent) -> list[int]:

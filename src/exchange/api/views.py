@@ -274,6 +274,7 @@ class VenueView:
 
     def _on_tripped(self, event: ev.ProtectionTripped) -> None:
         self.frozen[event.subaccount_id, event.underlying_id] = event.frozen_until_ns
+        self._touched.frozen.append((event.subaccount_id, event.underlying_id))
 
     def _on_lifted(self, event: ev.ProtectionLifted) -> None:
         self.frozen.pop((event.subaccount_id, event.underlying_id), None)
@@ -389,8 +390,7 @@ class VenueView:
         self.trades[trade.trade_id] = trade
         if len(self.trades) > TRADES_KEPT:
             del self.trades[next(iter(self.trades))]
-        self.instrument_trades[trade.instrument_id].append(trade)
-        self._touched.trades.append(trade)
+        self._note_trade(trade)
         if event.combo_id:
             self._on_leg(event, trade)
             return
@@ -414,6 +414,11 @@ class VenueView:
         self._finish_if_done(taker)
         taker.taker_trades.append(trade)
 
+    def _note_trade(self, trade: Trade) -> None:
+        self.instrument_trades[trade.instrument_id].append(trade)
+        self.history.note_trade(self.time_ns, trade.instrument_id, trade.price, trade.quantity)
+        self._touched.trades.append(trade)
+
     def _on_leg(self, event: ev.Traded, trade: Trade) -> None:
         """A leg moves positions; orders in the combo were filled by `ComboTraded` before it."""
         maker, taker = self.orders[event.maker_order_id], self.orders[event.taker_order_id]
@@ -429,8 +434,7 @@ class VenueView:
 
     def _on_combo_traded(self, event: ev.ComboTraded) -> None:
         trade = self._trade(event)
-        self.instrument_trades[trade.instrument_id].append(trade)
-        self._touched.trades.append(trade)
+        self._note_trade(trade)
         sides = ((event.taker_order_id, event.taker_fee), (event.maker_order_id, event.maker_fee))
         for order_id, fee in sides:
             order = self.orders.get(order_id)

@@ -67,6 +67,8 @@ def params_of(world: World, name: str, **changes: Any) -> dict[str, Any]:
         "block_rfq_quote_id": 1,
         "direction": "buy",
     } | changes
+    if name == "private/close_position":
+        fields["type"] = "market"
     method = next(method for method in METHODS if method.name == name)
     known = set(method.params.__struct_fields__)
     return {field: value for field, value in fields.items() if field in known}

@@ -390,3 +390,50 @@ def test_the_perpetual_channel_tells_the_rate(world):
     assert rates[-1] == 0.001
     fault = listener.ask("public/subscribe", channels=[f"perpetual.{CALL_NAME}.100ms"])
     assert fault["data"]["param"] == "channels"
+
+
+def test_grouped_books_round_away_from_the_middle(world):
+    listener = Listener(world)
+    wanted = [f"book.{CALL_NAME}.10.{depth}.100ms" for depth in (1, 20)]
+    listener.join(*wanted)
+    for price in (999, 1_000, 1_001, 1_010, 1_011):
+        world.do(partial(sell_at, price))
+    world.do(lambda venue: venue.buy(TAKER_ID, 3, 994))
+    world.gateway.channels.tick()
+    heard = dict(listener.heard())
+    assert heard[wanted[0]]["asks"] == [[1_000, 2]]
+    assert heard[wanted[1]]["asks"] == [[1_000, 2], [1_010, 2], [1_020, 1]]
+    assert heard[wanted[1]]["bids"] == [[990, 3]]
+    listener.ask("public/unsubscribe", channels=wanted)
+    world.do(partial(sell_at, 1_002))
+    world.gateway.channels.tick()
+    assert listener.heard() == []
+
+
+def test_a_chart_shows_the_candle_that_is_drawn(world):
+    listener = Listener(world)
+    channel = f"chart.trades.{CALL_NAME}.60"
+    listener.join(channel)
+    trade(world)
+    world.do(lambda venue: venue.buy(TAKER_ID, 1, 1_000))
+    assert listener.heard() == []
+    world.gateway.channels.tick()
+    ((name, candle),) = listener.heard()
+    assert name == channel
+    assert (candle["open"], candle["volume"], candle["cost"]) == (1_000, 2, 2_000)
+    late = Listener(world)
+    late.join(channel)
+    assert late.heard() == [(channel, candle)]
+
+
+def test_changes_come_together_with_the_position(world):
+    mine, other = Listener(world, TAKER_KEY), Listener(world, STRANGER_KEY)
+    for ear in (mine, other):
+        ear.join(f"user.changes.{CALL_NAME}.raw")
+    trade(world)
+    ((_, change),) = mine.heard()
+    assert [row["amount"] for row in change["trades"]] == [1]
+    assert [row["order_state"] for row in change["orders"]] == ["filled"]
+    assert [row["size"] for row in change["positions"]] == [1]
+    assert {row["subaccount_id"] for row in change["orders"]} == {TAKER_ID}
+    assert other.heard() == []

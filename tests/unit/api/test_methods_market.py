@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from tests.unit.api.world import CALL_NAME, MAKER_KEY, PUT_NAME, World, call
+from tests.venue import PERP
 
 MINUTE_MS = 60_000
 
@@ -124,4 +125,42 @@ def test_deliveries_of_an_instrument():
     assert row["index_price"] > 0
     assert ask(world, method, **question, type="bankruptcy")["settlements"] == []
     assert ask(world, method, **question, search_start_timestamp=1)["settlements"] == []
+    world.gateway.stop()
+
+
+def test_deliveries_of_a_currency():
+    world = World()
+    world.deliver()
+    found = ask(world, "get_last_settlements_by_currency", currency="BTC")["settlements"]
+    assert CALL_NAME in {row["instrument_name"] for row in found}
+    assert ask(world, "get_last_settlements_by_currency", currency="ETH")["settlements"] == []
+    one = ask(world, "get_last_settlements_by_currency", currency="BTC", count=1)
+    assert len(one["settlements"]) == 1
+    world.gateway.stop()
+
+
+def test_expiries_sizes_and_volumes(world):
+    assert ask(world, "get_expirations", currency="BTC") == {"option": ["25DEC26"]}
+    assert ask(world, "get_expirations", currency="ETH") == {}
+    assert ask(world, "get_contract_size", instrument_name=CALL_NAME) == {"contract_size": 1}
+    (btc, eth) = ask(world, "get_trade_volumes")
+    assert (btc["currency"], btc["calls_volume"], btc["puts_volume"]) == ("BTC", 4, 1)
+    assert (btc["futures_volume"], eth["calls_volume"]) == (0, 0)
+    names = ask(world, "get_supported_index_names")
+    assert names == ask(world, "get_index_price_names")
+
+
+def test_a_book_by_the_number_of_its_instrument(world):
+    number = world.gateway.view.instrument_ids[CALL_NAME]
+    found = ask(world, "get_order_book_by_instrument_id", instrument_id=number)
+    assert found["instrument_name"] == CALL_NAME
+    reply = asyncio.run(call(world, "public/get_order_book_by_instrument_id", {"instrument_id": 7}))
+    assert reply["error"]["code"] == 10020
+
+
+def test_a_perpetual_never_expires():
+    world = World()
+    world.do(lambda venue: venue.list_instruments(PERP))
+    found = ask(world, "get_expirations", currency="BTC", kind="future")
+    assert found == {"future": ["PERPETUAL"]}
     world.gateway.stop()

@@ -1,6 +1,7 @@
 """The document describes every route, each parameter and the errors."""
 
 import re
+from pathlib import Path
 
 import pytest
 from tests.unit.api.world import World
@@ -36,12 +37,12 @@ def test_references_resolve(document):
     assert "bearer" in document["components"]["securitySchemes"]
 
 
-def test_each_method_is_on_the_api_page():
-    from pathlib import Path
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
 
-    page = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
+
+def test_each_method_is_on_the_api_page():
     for method in METHODS:
-        row = next(line for line in page.splitlines() if line.startswith(f"| `{method.name}` |"))
+        row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{method.name}` |"))
         for field in method.params.__struct_fields__:
             assert f"`{field}`" in row, (method.name, field)
 
@@ -60,3 +61,18 @@ def test_every_reference_in_the_document_leads_somewhere():
         place = document
         for name in reference.removeprefix("#/").split("/"):
             place = place[name]
+
+
+def test_the_page_tells_of_each_method_of_deribit_whether_it_is_served():
+    page = PAGE.split("## Deribit's methods")[1].split("\n## ")[0]
+    known = {method.name for method in METHODS}
+    count = 0
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            names, words = line.strip("| ").split(" | ")
+            found = set(re.findall(r"`((?:public|private)/[a-z_/]+)`", names))
+            count += len(found)
+            assert (found <= known) if words == "served" else not (found & known), found
+            missing = set(re.findall(r"`((?:public|private)/[a-z_/]+)`", words)) - known
+            assert not missing, "an alternative that does not exist"
+    assert count > 150

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.margin_world import INDEX, NOW, instruments, update
 
-from exchange.api.price_history import Candle, PriceHistory, Track, merged
+from exchange.api.price_history import Bar, Candle, PriceHistory, Track, TradeTrack, merged
 from exchange.api.records import Marks
 from exchange.fixed import CASH_SCALE, VOL_SCALE
 
@@ -94,3 +94,20 @@ def test_realised_volatility_is_that_of_fifteen_days():
     assert found[START + 30 * 24 * HOUR] == pytest.approx(wild * math.sqrt(5 / 15), rel=0.01)
     assert found[START + 39 * 24 * HOUR] == 0.0
     assert list(history.realised(2, START, last)) == []
+
+
+def test_bars_add_up_what_was_traded():
+    track = TradeTrack()
+    trades = [(0, 100, 10_000), (59, 90, 20_000), (60, 95, 10_000), (2 * HOUR, 80, 10_000)]
+    for second, price, quantity in trades:
+        track.note(START + second, price * CASH_SCALE, quantity)
+    one = CASH_SCALE
+    first = Bar(START, 100 * one, 100 * one, 90 * one, 90 * one, 30_000, 280 * one)
+    second = Bar(START + 60, 95 * one, 95 * one, 95 * one, 95 * one, 10_000, 95 * one)
+    assert track.bars(START, START + 300, 60) == [first, second]
+    both = Bar(START, 100 * one, 100 * one, 90 * one, 95 * one, 40_000, 375 * one)
+    assert track.bars(START, START + 300, 180) == [both]
+    assert track.bars(START, START + HOUR, HOUR) == [both]
+    assert track.close_before(START + 60, 60) == 90 * one
+    assert track.close_before(START + HOUR, HOUR) == 95 * one
+    assert track.close_before(START, 60) is None
