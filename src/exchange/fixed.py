@@ -108,8 +108,8 @@ def parse_decimal(text: str, scale: int) -> int | None:
 
 def format_decimal(value: int, scale: int) -> str:
     """Shortest plain decimal text of a scaled integer; the inverse of `parse_decimal`."""
-    decimals = len(str(scale)) - 1
-    digits = str(abs(value)).rjust(decimals + 1, "0")
-    whole, fraction = digits[: len(digits) - decimals], digits[len(digits) - decimals :]
-    text = whole + ("." + fraction.rstrip("0") if fraction.strip("0") else "")
+    whole, fraction = divmod(abs(value), scale)
+    text = str(whole)
+    if fraction:
+        text += f".{fraction:0{len(str(scale)) - 1}d}".rstrip("0")
     return "-" + text if value < 0 else text

@@ -21,7 +21,7 @@ import httpx
 import msgspec
 import uvloop
 from tests.bench.margin import machine
-from tests.unit.api.test_methods_quotes import line, sheet
+from tests.bench.wire_server import QUOTED
 from tests.unit.api.world import (
     CALL_NAME,
     DOMAIN,
@@ -31,19 +31,29 @@ from tests.unit.api.world import (
     TAKER_ID,
     TAKER_KEY,
     free_port,
+    hexed,
     sign_order,
 )
-from tests.venue import START_S
+from tests.venue import START_S, contracts, usdc
 from websockets.asyncio.client import ClientConnection, connect
 
+from exchange.merkle import merkle_root
+from exchange.model import Quote, SheetTerms, instrument_name, unpack_instrument_id
 from exchange.settlement.deploy import REPOSITORY
-from exchange.signing import address_of, recover_signer, sign_digest
+from exchange.signing import (
+    address_of,
+    recover_signer,
+    sheet_digest,
+    sheet_leaves,
+    sign_digest,
+)
 
 CORES: Final = 2
 ORDERS: Final = 12_000
 REST_ORDERS: Final = 1_000
-SHEETS: Final = 150
-SHEET_LINES: Final = 2
+SHEETS: Final = 60  # of each of two makers
+EDITED: Final = 500  # orders, more than are under way: versions of one never overtake each other
+EDITS: Final = 4  # of each
 CONNECTIONS: Final = 4
 WINDOW: Final = 128  # requests under way on a connection
 SUBSCRIBERS: Final = 1_000
@@ -169,25 +179,85 @@ async def rest(host: str, orders: Orders) -> float:
         return REST_ORDERS / (time.perf_counter() - started)
 
 
+def sheet(key: bytes, subaccount_id: int, number: int) -> bytes:
+    """A request that quotes every instrument, at other prices than the sheet before."""
+    bid, ask = str(900 + number % 2), str(1_100 + number % 2)
+    terms = SheetTerms(
+        subaccount_id=subaccount_id,
+        sheet_nonce=number,
+        first_nonce=10**9 + 1_000 * number,
+        max_fee=usdc(100),
+        deadline=START_S + 86_400,
+        signer=address_of(key),
+    )
+    size = contracts(1)
+    quotes = [Quote(one, usdc(bid), size, usdc(ask), size) for one in QUOTED]
+    digest = sheet_digest(DOMAIN, terms, merkle_root(sheet_leaves(terms, quotes)))
+    sides = {"bid": {"price": bid, "amount": "1"}, "ask": {"price": ask, "amount": "1"}}
+    params = msgspec.structs.asdict(terms) | {
+        "max_fee": "100",
+        "detailed": False,  # as a maker that keeps its own books asks
+        "signature": hexed(sign_digest(digest, key)),
+        "quotes": [
+            {"instrument_name": instrument_name("BTC", unpack_instrument_id(one))} | sides
+            for one in QUOTED
+        ],
+    }
+    return message(number - 1, "private/mass_quote", params)
+
+
 async def quotes_per_s(host: str) -> float:
-    """Two-sided quotes a second of one maker, in sheets that move every price."""
+    """Two-sided quotes a second of two makers, in sheets that move every price."""
 
-    class Clock:
-        class venue:  # noqa: N801  the shape that `sheet` reads
-            now_s = START_S
+    async def make(key: bytes, subaccount_id: int) -> None:
+        texts = [sheet(key, subaccount_id, number) for number in range(1, SHEETS + 1)]
+        async with line_to(host) as socket:
+            ready.release()
+            await start.wait()
+            await pump(socket, texts, under_way=1)  # a later sheet would overtake an earlier one
 
-    texts = []
-    for nonce in range(1, SHEETS + 1):
-        lines = [
-            line(name, bid=(900 + nonce % 2, 1), ask=(1_100 + nonce % 2, 1))
-            for name in (CALL_NAME, PUT_NAME)
+    ready, start = asyncio.Semaphore(0), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        makers = [
+            tasks.create_task(make(key, subaccount_id))
+            for key, subaccount_id in ((MAKER_KEY, MAKER_ID), (TAKER_KEY, TAKER_ID))
         ]
-        params = sheet(Clock, nonce, *lines, first_nonce=10**9 + 1_000 * nonce)
-        texts.append(message(nonce - 1, "private/mass_quote", params))
-    async with line_to(host) as socket:
+        for _ in makers:
+            await ready.acquire()
         started = time.perf_counter()
-        await pump(socket, texts, under_way=1)  # a later sheet would overtake an earlier one
-        return SHEETS * SHEET_LINES / (time.perf_counter() - started)
+        start.set()
+    return len(makers) * SHEETS * len(QUOTED) / (time.perf_counter() - started)
+
+
+async def edits_per_s(host: str, orders: Orders) -> float:
+    """Orders canceled and replaced in one step: every edit moves the price."""
+    async with line_to(host) as socket:
+        placed: list[tuple[dict[str, Any], str]] = []
+        while len(placed) < EDITED:
+            method, params = orders.request(price="500", instrument_name=PUT_NAME)
+            if method == "private/buy":
+                await socket.send(message(0, method, params).decode())
+                answer = msgspec.json.decode(await socket.recv())["result"]
+                placed.append((params, answer["order"]["order_id"]))
+        texts = [
+            message(number, "private/edit", edited(params, order_id, version))
+            for version in range(1, EDITS + 1)
+            for number, (params, order_id) in enumerate(placed)
+        ]
+        started = time.perf_counter()
+        await pump(socket, texts)
+        return len(texts) / (time.perf_counter() - started)
+
+
+def edited(params: dict[str, Any], order_id: str, version: int) -> dict[str, Any]:
+    terms = params | {"price": str(500 + version), "version": version}
+    return {
+        "order_id": order_id,
+        "signature": sign_order(terms, "buy", TAKER_KEY),
+    } | {
+        name: terms[name]
+        for name in ("amount", "price", "max_fee", "deadline", "signer", "version")
+    }
 
 
 async def fan_out(host: str, orders: Orders) -> tuple[float, float]:
@@ -249,6 +319,7 @@ def measured(host: str) -> dict[str, float]:
             "ack_p999_ms": delays[len(delays) * 999 // 1000] * 1e3,
             "rest_orders_per_s": runner.run(rest(host, orders)),
             "mass_quotes_per_s": runner.run(quotes_per_s(host)),
+            "cancel_replaces_per_s": runner.run(edits_per_s(host, orders)),
         }
         figures["fanout_messages_per_s"], fan_out_s = runner.run(fan_out(host, orders))
         figures["fanout_round_ms"] = fan_out_s * 1e3

@@ -12,10 +12,11 @@ from typing import Final
 
 import uvicorn
 from tests.unit.api.world import MAKER_KEY, TAKER_KEY
-from tests.venue import CHAIN, FEES, NS, START_S, Venue, limits
+from tests.venue import CHAIN, FEES, NS, START_S, Venue, call, limits, put
 
 from exchange.api.app import create_app, server_config
 from exchange.api.settings import GatewaySettings
+from exchange.bootstrap.memory import rest_collector
 from exchange.commands import UpdateIndex
 from exchange.engine import Engine
 from exchange.fixed import RATIO_SCALE
@@ -25,6 +26,9 @@ from exchange.signing import address_of
 
 OWNERS: Final = [address_of(key) for key in (MAKER_KEY, TAKER_KEY)]
 INDEX_INTERVAL_S: Final = 5.0
+QUOTED: Final = [  # what makers' sheets quote: a hundred instruments
+    make(strike) for strike in range(60_500, 110_500, 1_000) for make in (call, put)
+]
 
 
 def start_commands() -> list[object]:
@@ -34,8 +38,8 @@ def start_commands() -> list[object]:
         limits=limits(open_orders_max=10**6, index_age_ns_max=3600 * NS, batch_items_max=10**9),
     )
     venue.index()
-    venue.list_instruments(*CHAIN)
-    venue.mark(dict.fromkeys(CHAIN, 1_000))
+    venue.list_instruments(*CHAIN, *QUOTED)
+    venue.mark(dict.fromkeys([*CHAIN, *QUOTED], 1_000))
     for owner in OWNERS:
         venue.fund(owner, 10**10)
     return [command for _, _, command, _ in venue.entries]
@@ -59,6 +63,7 @@ async def serve(port: int, folder: Path) -> None:
         app = create_app(sequencer, unlimited, journal.reader.entries())
         server = uvicorn.Server(server_config(app, "127.0.0.1", port))
         index = asyncio.create_task(keep_index(sequencer))
+        rest_collector()
         await server.serve()
         index.cancel()
         writing.cancel()

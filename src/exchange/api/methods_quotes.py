@@ -72,6 +72,7 @@ class MassQuoteParams(Params, frozen=True, kw_only=True):
     quotes: Annotated[tuple[QuoteLine, ...], Meta(min_length=1, max_length=QUOTES_MAX)]
     mmp: bool = False
     label: Label = ""
+    detailed: bool = True  # whether the answer lists the quotes that stand
 
 
 async def mass_quote(gateway: Gateway, caller: Caller, params: MassQuoteParams) -> Result:
@@ -114,12 +115,14 @@ def _answer(gateway: Gateway, params: MassQuoteParams, reply: Reply) -> Result:
     """Counts of what the sheet did (none for a repeated one), refusals by side, what stands now."""
     replaced = next((event for event in reply.events if isinstance(event, QuotesReplaced)), None)
     counts = ("canceled", "kept", "placed", "refused")
-    standing = gateway.view.open_orders.get(params.subaccount_id, {}).values()
+    standing = gateway.view.open_orders.get(params.subaccount_id, {}) if params.detailed else {}
     return {
         "sheet_nonce": params.sheet_nonce,
         **{name: getattr(replaced, name) if replaced else 0 for name in counts},
         "quotes": [
-            results.order_result(gateway.view, order) for order in standing if order.is_quote
+            results.order_result(gateway.view, order)
+            for order in standing.values()
+            if order.is_quote
         ],
         "errors": [
             _error(gateway, event) for event in reply.events if isinstance(event, QuoteRefused)

@@ -23,6 +23,7 @@ from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_ke
 from exchange.api.settings import GatewaySettings
 from exchange.bootstrap.fit_process import fit_executor
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, stress_rules
+from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import Recovered, recover, snapshot_for_ever
@@ -182,6 +183,7 @@ async def _open_market(
         steward=steward,
     )
     await marks.sample_now()
+    rest_collector()  # what lives as long as this process is there by now
     return marks
 
 

@@ -277,10 +277,12 @@ class AsyncClient(MoneyCalls, ProtectionCalls):
         deadline_s: int = DEADLINE_S,
         mmp: bool = False,
         label: str = "",
+        detailed: bool = True,
     ) -> types.QuotesReceipt:
         """Replace this subaccount's sheet of post-only quotes, under one signature.
 
-        What only shrinks keeps its priority; what the sheet does not name is canceled.
+        What only shrinks keeps its priority; what the sheet does not name is canceled. Without
+        `detailed` the receipt only counts: faster for long sheets.
         """
         wallet = self._wallet()
         instruments = [await self.instrument(line.instrument_name) for line in lines]
@@ -304,6 +306,7 @@ class AsyncClient(MoneyCalls, ProtectionCalls):
             "quotes": [line.fields() for line in lines],
             "mmp": mmp,
             "label": label,
+            "detailed": detailed,
         }
         return await self._typed(types.QuotesReceipt, "private/mass_quote", params)
 

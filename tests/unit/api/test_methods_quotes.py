@@ -153,3 +153,11 @@ def test_quotes_are_canceled_alone_and_by_their_owner(world):
     reply = asyncio.run(call(world, "private/cancel_quotes", session=owner))
     assert reply["result"] == 2
     assert len(world.gateway.view.open_orders[MAKER_ID]) == 1
+
+
+def test_an_answer_without_details_counts_and_lists_nothing(world):
+    """A maker that keeps its own books saves the venue a list of hundreds of orders."""
+    answer = quote(world, sheet(world, 1, line()) | {"detailed": False})
+    assert counts(answer) == (0, 0, 2, 0)
+    assert (answer["quotes"], answer["errors"]) == ([], [])
+    assert answer["seq"]
