@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     volatility_sources: str = ""  # BTC=deribit:BTC;ETH=... as ccxt names exchanges and coins
     snapshot_commands: int = 50_000  # a snapshot after so many commands; 0: none
     trust_state_hashes: bool = False  # once after an upgrade that gives the state another form
+    terminal_dir: str = ""  # folder of the web terminal, beside node_modules; empty: not served
+    local_keys: str = ""  # comma-separated hex keys that the terminal offers: never with real money
     log_level: str = "info"
 
     @property

@@ -9,6 +9,7 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,6 @@ from fastapi import FastAPI, Request, WebSocket
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
@@ -59,6 +59,7 @@ from exchange.api.methods_settlement import SETTLEMENT
 from exchange.api.ports import Entry, History, Sequencer
 from exchange.api.schemas import Params, query_to_json
 from exchange.api.settings import GatewaySettings
+from exchange.api.terminal import add_terminal
 from exchange.api.views import VenueView
 
 PREFIX: Final = "/api/v2"
@@ -140,8 +141,8 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
     add_docs_page(app, PREFIX)
     _serve_asyncapi(app, gateway.settings.public_url)
     app.add_api_websocket_route("/ws/api/v2", WebSocketEndpoint(dispatcher).serve)
-    if gateway.settings.static_dir:
-        app.mount("/", StaticFiles(directory=gateway.settings.static_dir, html=True))
+    if gateway.settings.terminal_dir:
+        add_terminal(app, Path(gateway.settings.terminal_dir), gateway.settings.local_keys)
     return app
 
 

@@ -8,7 +8,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     public_url: str = "http://127.0.0.1:8080"  # its host is the domain that sign-in texts must name
     testnet: bool = True
-    static_dir: str = ""  # files served under / when given: the web terminal
+    terminal_dir: str = ""  # the web terminal's folder, beside node_modules; served at / when given
+    local_keys: tuple[str, ...] = ()  # hex keys that the terminal offers to anybody: local venues
     body_max: int = 16 * 1024
     sheet_max: int = 128 * 1024  # a message of a signed-in WebSocket: quote sheets are long
     connections_max: int = 2_000

@@ -47,6 +47,7 @@ def local_settings(settings: Settings) -> Settings:
         secret_file.touch(0o600)
         secret_file.write_text(secrets.token_hex(32))
     keys = [f"0x{signer.key.hex()}" for signer in dev_keys.oracle_signers()]
+    people = [f"0x{dev_keys.person(number).key.hex()}" for number in range(dev_keys.PEOPLE_FUNDED)]
     return msgspec.structs.replace(
         settings,
         admin_token=settings.token(),
@@ -56,6 +57,8 @@ def local_settings(settings: Settings) -> Settings:
         receipt_key=f"0x{dev_keys.sequencer().key.hex()}",
         house_key=f"0x{dev_keys.treasury().key.hex()}",
         oracle_keys=",".join(keys),
+        terminal_dir=settings.terminal_dir or str(REPOSITORY / "web"),
+        local_keys=",".join(people),
     )
 
 
@@ -208,6 +211,7 @@ def _print_places(console: Console, stack: Stack, *, resumed: bool) -> None:
     settings = stack.settings
     console.print("resumed from the journal" if resumed else "a new venue", style="bold green")
     rows = [
+        ("web terminal", f"{stack.url}/"),
         ("API, documentation", f"{stack.url}/api/v2/docs"),
         ("WebSocket", f"ws://{settings.host}:{settings.port}/ws/api/v2"),
         ("a first look", f"{stack.url}/api/v2/public/get_instruments?currency=BTC"),

@@ -207,7 +207,12 @@ def _public_app(
 ) -> FastAPI:
     url = f"http://{settings.host}:{settings.port}"
     receipt_key = bytes.fromhex(settings.receipt_key.removeprefix("0x"))
-    own = GatewaySettings(public_url=url, receipt_key=receipt_key)
+    own = GatewaySettings(
+        public_url=url,
+        receipt_key=receipt_key,
+        terminal_dir=settings.terminal_dir,
+        local_keys=tuple(key for key in settings.local_keys.split(",") if key),
+    )
     history = recovered.steward.follow(journal.reader.entries(recovered.view.seq))
     return create_app(sequencer, own, history, key_store(settings), past, recovered.view)
 

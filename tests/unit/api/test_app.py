@@ -283,20 +283,6 @@ def test_an_application_starts_from_the_journals_history():
     source.gateway.stop()
 
 
-def test_static_files_lie_beside_the_methods_and_nothing_above_them(tmp_path):
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "index.html").write_text("<p>terminal</p>")
-    (tmp_path / "secret").write_text("x")
-    world = World(static_dir=str(site))
-    with serving(world.app) as url:
-        assert http(url, "GET", "/").text == "<p>terminal</p>"
-        assert http(url, "GET", "/api/v2/public/test").status_code == 200
-        for path in ("/nothing", "/../secret", "/%2e%2e/secret", "/api/v2/public/nothing"):
-            reply = http(url, "GET", path)
-            assert (reply.status_code, reply.json()["error"]["code"]) == (404, -32601)
-
-
 def test_the_server_is_bounded():
     config = server_config(lambda *_: None, "127.0.0.1", 0)
     assert config.ws_max_size == 128 * 1024

@@ -1,0 +1,18 @@
+// What a fill costs at most, by the schedule of public/get_signing_domain (docs/api.md).
+
+/**
+ * The schedule's fee in USDC: a share of the index, for an option at most so much of its premium.
+ * @param {{kind: string, taker_commission: number}} instrument
+ * @param {number} cap share of the premium
+ * @param {number} index
+ * @param {number} price
+ * @param {number} amount
+ */
+export const feeOf = (instrument, cap, index, price, amount) => {
+  const byIndex = instrument.taker_commission * index * amount;
+  return instrument.kind === "option" ? Math.min(byIndex, cap * price * amount) : byIndex;
+};
+
+/** What an order signs as its limit: twice the schedule, in whole cents. @param {{taker_commission: number}} instrument @param {number} index */
+export const feeLimit = (instrument, index) =>
+  (Math.ceil(instrument.taker_commission * index * 2 * 100) / 100).toFixed(2);

@@ -1,0 +1,46 @@
+// The whole page.
+
+import { freshness } from "../store.js";
+import { AccountPanel } from "./account.js";
+import { Chain } from "./chain.js";
+import { Dialog } from "./dialogs.js";
+import { html } from "./dom.js";
+import { Header } from "./header.js";
+import { Market } from "./market.js";
+import { TicketView } from "./ticket.js";
+
+const PANELS = [
+  ["chain", "Chain"],
+  ["book", "Book"],
+  ["ticket", "Trade"],
+  ["account", "Account"],
+];
+
+/** @param {{state: import("../store.js").State, act: any}} props */
+export const App = ({ state, act }) => {
+  const fresh = freshness(state);
+  return html`
+    <div class=${`terminal is-${fresh}`} data-show=${state.panel}>
+      <div class="page" inert=${Boolean(state.dialog)}>
+      <${Header} state=${state} act=${act} />
+      ${fresh === "lost" && html`<p class="banner" role="alert">The connection to the venue broke. Figures are gone until it is back; your orders still stand there. Trying again by itself.</p>`}
+      ${fresh === "stale" && html`<p class="banner warn" role="alert">The venue has been silent for more than five seconds. What you see may be old.</p>`}
+      <main data-tab=${state.tab}>
+        <${Chain} state=${state} act=${act} />
+        <div class="side">
+          <${Market} state=${state} act=${act} />
+          <${TicketView} state=${state} act=${act} />
+        </div>
+        <${AccountPanel} state=${state} act=${act} />
+      </main>
+      <nav class="bottom" aria-label="Views">
+        ${PANELS.map(([name, text]) => html`<button aria-pressed=${state.panel === name} onClick=${() => act.panel(name)}>${text}</button>`)}
+      </nav>
+      </div>
+      <div class="notices" aria-live="polite">
+        ${state.notices.map((one) => html`<p key=${one.id} class=${`notice ${one.kind}`}>${one.text}</p>`)}
+      </div>
+      <${Dialog} state=${state} act=${act} />
+    </div>
+  `;
+};
