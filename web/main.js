@@ -9,7 +9,7 @@ import { EMPTY_TICKET } from "./store.js";
 import { App } from "./views/app.js";
 import { html } from "./views/dom.js";
 
-const TABS = ["positions", "orders", "fills", "risk"];
+const TABS = ["positions", "orders", "fills", "risk", "volatility"];
 const root = /** @type {HTMLElement} */ (document.getElementById("terminal"));
 const loop = new Loop(draw);
 const desk = new Desk(loop, `${location.origin.replace(/^http/, "ws")}/ws/api/v2`);

@@ -264,6 +264,10 @@ def read_risk(terminal: Terminal) -> None:
     assert page.locator(".heat tbody tr").count() >= 5
     expect(page.locator(".greeks tbody tr")).to_have_count(1)
     terminal.accessible("risk")
+    page.get_by_role("tab", name="Volatility").click()
+    expect(page.locator(".curves svg .curve")).to_have_count(2, timeout=WAIT_MS)
+    expect(page.locator(".curves line.ask").first).to_be_attached()  # the maker's, over the fit
+    terminal.accessible("volatility")
 
 
 def survive_restart(terminal: Terminal, venue: LiveVenue, name: str) -> None:

@@ -3,12 +3,14 @@
 import { amount, clock, day, fixed, money, price, signed } from "../format.js";
 import { html, memo } from "./dom.js";
 import { Risk } from "./risk.js";
+import { Volatility } from "./volatility.js";
 
 const TABS = [
   ["positions", "Positions"],
   ["orders", "Orders"],
   ["fills", "Fills"],
   ["risk", "Risk"],
+  ["volatility", "Volatility"],
 ];
 
 /** @param {{state: import("../store.js").State, act: any}} props */
@@ -33,6 +35,7 @@ export const AccountPanel = ({ state, act }) => {
 
 /** @param {import("../store.js").State} state @param {any} act */
 const content = (state, act) => {
+  if (state.tab === "volatility") return html`<${Volatility} state=${state} />`;
   if (!state.account) return html`<p class="empty">Connect to see what you hold.</p>`;
   if (!state.account.subaccountId)
     return html`<p class="empty">This address has no subaccount yet. Open one on chain and deposit USDC; it appears here after a block.</p>`;
