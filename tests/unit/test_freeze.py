@@ -101,7 +101,7 @@ def test_what_comes_back_is_equal(value):
         (),
         {(2, "b"), (1, "a")},
     ],
-    ids=repr,
+    ids=lambda value: f"set {sorted(value)}" if isinstance(value, set) else repr(value),
 )
 def test_every_kind_of_holder_comes_back(value):
     """Its type, its content and its order."""
