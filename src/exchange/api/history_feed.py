@@ -5,6 +5,7 @@ Quotes that nobody traded with leave no row: makers replace thousands a second.
 """
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -18,11 +19,12 @@ from exchange.api.schemas import cash_number, quantity_number, token_number
 from exchange.api.views import VenueView
 from exchange.fixed import to_milliseconds_down
 from exchange.model import OrderStatus
-from exchange.remedies import FillNovated
+from exchange.remedies import FillNovated, MoveRefused
+from exchange.reversals import DepositReverted
 
 ORDER, UNFILLED, TRADE = "order", "unfilled", "trade"
 MONEY: Final = ("deposit", "withdrawal", "transfer", "settlement", "delivery", "interest")
-LOG: Final = (TRADE, *MONEY, "correction")
+LOG: Final = (TRADE, *MONEY, "liquidation", "insurance", "socialized_loss", "correction")
 _LIVE: Final = (OrderStatus.OPEN, OrderStatus.UNTRIGGERED)
 
 Found = tuple[int, str, int, Result]  # subaccount, topic, instrument, body
@@ -35,6 +37,7 @@ def rows_of(view: VenueView, entry: Entry, touched: Touched) -> list[HistoryRow]
         *(one for trade in touched.trades for one in _trade(view, trade)),
         *(one for order in touched.orders.values() for one in _order(view, order)),
         *(one for event in entry.events for one in _money(view, event)),
+        *(one for event in entry.events for one in _forced(view, event)),
     ]
     stamp = {"timestamp": time_ms, "seq": entry.seq}
     return [
@@ -52,7 +55,8 @@ def rows_of(view: VenueView, entry: Entry, touched: Touched) -> list[HistoryRow]
 
 
 def _trade(view: VenueView, trade: Trade) -> Iterator[Found]:
-    for subaccount_id in sorted({trade.maker_subaccount_id, trade.taker_subaccount_id}):
+    sides = {trade.maker_subaccount_id, trade.taker_subaccount_id}
+    for subaccount_id in sorted(sides - {0}):  # 0: of a combo that traded with its legs' makers
         for row in results.user_trade_result(view, trade, subaccount_id):
             yield subaccount_id, TRADE, trade.instrument_id, {"type": "trade"} | row
 
@@ -67,10 +71,13 @@ def _order(view: VenueView, order: OrderRecord) -> Iterator[Found]:
 def _money(view: VenueView, event: ev.AnyEvent) -> Iterator[Found]:
     match event:
         case ev.Deposited():
-            body = _moved(view, "deposit", event, 1) | {"state": "completed"}
+            body = _changed(view, "deposit", event.token, event.amount) | {"state": "completed"}
             yield event.subaccount_id, "deposit", 0, body
         case ev.Withdrawn():
-            body = _moved(view, "withdrawal", event, -1) | {"state": "unconfirmed", "fee": 0}
+            body = _changed(view, "withdrawal", event.token, -event.amount) | {
+                "state": "unconfirmed",
+                "fee": 0,
+            }
             body |= {"address": event.recipient, "nonce": event.nonce}
             yield event.subaccount_id, "withdrawal", 0, body
         case ev.Transferred():
@@ -89,28 +96,81 @@ def _money(view: VenueView, event: ev.AnyEvent) -> Iterator[Found]:
             return
 
 
+def _forced(view: VenueView, event: ev.AnyEvent) -> Iterator[Found]:
+    """What nobody signed: liquidations, losses that are shared, and what the chain took back."""
+    match event:
+        case ev.PortfolioTransferred():
+            yield from _taken_over(view, event, event.subaccount_id, -1)
+            yield from _taken_over(view, event, event.taker_subaccount_id, 1)
+        case ev.InsuranceUsed():
+            yield _paid("insurance", event.fund_subaccount_id, -event.amount)
+            yield _paid("insurance", event.subaccount_id, event.amount)
+        case ev.LossSocialised():
+            for subaccount_id, amount in event.shares:
+                yield _paid("socialized_loss", subaccount_id, -amount)
+            yield _paid("socialized_loss", event.fund_subaccount_id, event.amount)
+        case ev.ExitServed():
+            body = _changed(view, "withdrawal", event.token, -event.amount)
+            yield event.subaccount_id, "withdrawal", 0, body | {"state": "completed", "fee": 0}
+        case DepositReverted():
+            body = _changed(view, "correction", event.token, -event.amount)
+            yield event.subaccount_id, "correction", 0, body
+        case MoveRefused():
+            sides = ((event.subaccount_id, 1), (event.to_subaccount_id, -1))
+            for subaccount_id, sign in filter(itemgetter(0), sides):
+                body = _changed(view, "correction", event.token, sign * event.amount)
+                yield subaccount_id, "correction", 0, body | {"nonce": event.nonce}
+        case _:
+            return
+
+
+def _taken_over(
+    view: VenueView, event: ev.PortfolioTransferred, subaccount_id: int, sign: int
+) -> Iterator[Found]:
+    """What one side got (+1) or gave (-1): contracts at their marks, tokens, and the discount."""
+    for leg in event.legs:
+        body = {
+            "type": "liquidation",
+            "currency": "USDC",
+            "instrument_name": view.instruments[leg.instrument_id].name,
+            "amount": quantity_number(sign * leg.quantity),
+            "price": cash_number(leg.price),
+        }
+        yield subaccount_id, "liquidation", leg.instrument_id, body
+    for token in event.tokens:
+        body = _changed(view, "liquidation", token.token, sign * token.amount)
+        yield subaccount_id, "liquidation", 0, body
+    paid = -sign * sum(token.value for token in event.tokens)
+    off = 0 if event.by_fund else sign * event.discount
+    yield _paid("liquidation", subaccount_id, paid + off)
+
+
+def _paid(kind: str, subaccount_id: int, amount: int) -> Found:
+    body = {"type": kind, "currency": "USDC", "change": cash_number(amount)}
+    return subaccount_id, kind, 0, body
+
+
+def _changed(view: VenueView, kind: str, token: str, change: int) -> Result:
+    """Of cash, or of a token by its address."""
+    number = token_number if token else cash_number
+    amount, currency = number(abs(change)), _currency(view, token)
+    return {"type": kind, "currency": currency, "amount": amount, "change": number(change)}
+
+
+def _currency(view: VenueView, token: str) -> str:
+    assert view.parameters is not None
+    names = {asset.token: asset.name for asset in view.parameters.collaterals}
+    return names.get(token, token) if token else "USDC"
+
+
 def _transfer(view: VenueView, event: ev.Transferred) -> Iterator[Found]:
     sides = (
         (event.subaccount_id, event.to_subaccount_id, "payment", -1),
         (event.to_subaccount_id, event.subaccount_id, "income", 1),
     )
     for own, other, direction, sign in sides:
-        body = _moved(view, "transfer", event, sign) | {"state": "confirmed"}
+        body = _changed(view, "transfer", event.token, sign * event.amount) | {"state": "confirmed"}
         yield own, "transfer", 0, body | {"direction": direction, "other_side": str(other)}
-
-
-def _moved(
-    view: VenueView, kind: str, event: ev.Deposited | ev.Withdrawn | ev.Transferred, sign: int
-) -> Result:
-    assert view.parameters is not None
-    names = {asset.token: asset.name for asset in view.parameters.collaterals}
-    number = token_number if event.token else cash_number
-    return {
-        "type": kind,
-        "currency": names.get(event.token, event.token) if event.token else "USDC",
-        "amount": number(event.amount),
-        "change": number(sign * event.amount),
-    }
 
 
 def _cash(

@@ -87,7 +87,18 @@ class LogParams(PeriodParams, frozen=True, kw_only=True):
 
     currency: Currency = "any"
     query: Literal[
-        "", "trade", "deposit", "withdrawal", "transfer", "settlement", "delivery", "interest"
+        "",
+        "trade",
+        "deposit",
+        "withdrawal",
+        "transfer",
+        "settlement",
+        "delivery",
+        "interest",
+        "liquidation",
+        "insurance",
+        "socialized_loss",
+        "correction",
     ] = ""
 
 
