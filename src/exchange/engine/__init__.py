@@ -268,7 +268,7 @@ class Engine:
 
     @property
     def exits(self) -> list[ForcedExit]:
-        """Forced exits that are not closed, the oldest first."""
+        """Forced exits that are not closed, in the order of their turns."""
         return list(self._venue.exits.requests.values())
 
     @property

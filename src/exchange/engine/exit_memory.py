@@ -19,7 +19,7 @@ class ForcedExit(msgspec.Struct, kw_only=True):
 
 
 class Exits:
-    """Forced exits that are not closed, the oldest first, and whether the venue has ended."""
+    """Forced exits that are not closed, as their turns come, and whether the venue has ended."""
 
     __slots__ = ("escaped", "requests")
 

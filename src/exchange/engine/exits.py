@@ -10,7 +10,7 @@ from typing import Final
 from exchange.engine.booking import cancel
 from exchange.engine.exit_memory import ForcedExit
 from exchange.engine.state import Venue
-from exchange.engine.treasury import credit, leavable, take, take_back
+from exchange.engine.treasury import credit, leavable, ledger_token, take, take_back
 from exchange.events import (
     CancelReason,
     EscapeStarted,
@@ -23,7 +23,8 @@ from exchange.exits import PAID_WITHIN_S
 from exchange.fixed import to_seconds_down
 from exchange.observations import EscapeSeen, ExitSeen, ExitServedSeen
 
-_PAID_AT_ONCE_MAX: Final = 20  # by one command: its batch must fit into a transaction
+# By one command: what is paid must fit into a batch, and what cannot be costs margins all the same.
+_TRIED_AT_ONCE_MAX: Final = 20
 _PARTS_MAX: Final = 10  # later parts are more than this part of what is left: few batches each
 
 
@@ -44,7 +45,7 @@ def request_exit(venue: Venue, seen: ExitSeen) -> None:
             ordinal=seen.ordinal,
             amount=seen.amount,
             recipient=seen.recipient,
-            token=_asset(venue, seen.token),
+            token=ledger_token(venue, seen.token),
         )
     )
     for order in list(subaccount.open_orders.values()):
@@ -52,20 +53,21 @@ def request_exit(venue: Venue, seen: ExitSeen) -> None:
 
 
 def pay_exits(venue: Venue) -> None:
-    """Pay open requests as far as margin allows, the oldest first."""
+    """Pay open requests as far as margin allows; what is left waits behind all others."""
     now_s = to_seconds_down(venue.time_ns)
-    paid = 0
-    for request in list(venue.exits.requests.values()):
-        if paid == _PAID_AT_ONCE_MAX:
-            return
-        if now_s <= request.requested_s + PAID_WITHIN_S:
-            paid += _pay(venue, request)
+    requests = venue.exits.requests
+    waiting = [one for one in requests.values() if now_s <= one.requested_s + PAID_WITHIN_S]
+    for request in waiting[:_TRIED_AT_ONCE_MAX]:
+        _pay(venue, request)
+        del requests[request.subaccount_id]
+        if request.left:
+            requests[request.subaccount_id] = request
 
 
 def exit_served(venue: Venue, seen: ExitServedSeen) -> None:
     """The chain debited this already: it is gone, whatever it leaves."""
     venue.exits.requests.pop(seen.subaccount_id, None)
-    token = _asset(venue, seen.token)
+    token = ledger_token(venue, seen.token)
     take_back(venue, venue.subaccounts[seen.subaccount_id], token, seen.amount)
     _tell_served(venue, seen, seen.amount)
 
@@ -79,7 +81,7 @@ def revert_exit(venue: Venue, seen: ExitSeen | ExitServedSeen) -> None:
     venue.exits.requests.pop(seen.subaccount_id, None)
     if isinstance(seen, ExitServedSeen):
         subaccount = venue.subaccounts[seen.subaccount_id]
-        credit(venue, subaccount, _asset(venue, seen.token), seen.amount)
+        credit(venue, subaccount, ledger_token(venue, seen.token), seen.amount)
         _tell_served(venue, seen, -seen.amount)
     venue.treasury.held.add(seen.subaccount_id)
     detail = "the chain lost a forced exit in a reorganisation"
@@ -92,7 +94,7 @@ def _tell_served(venue: Venue, seen: ExitServedSeen, amount: int) -> None:
             subaccount_id=seen.subaccount_id,
             ordinal=seen.ordinal,
             amount=amount,
-            token=_asset(venue, seen.token),
+            token=ledger_token(venue, seen.token),
         )
     )
 
@@ -106,13 +108,13 @@ def start_escape(venue: Venue, seen: EscapeSeen) -> None:
     venue.emit(EscapeStarted(block=seen.block))
 
 
-def _pay(venue: Venue, request: ForcedExit) -> bool:
+def _pay(venue: Venue, request: ForcedExit) -> None:
     subaccount = venue.subaccounts[request.subaccount_id]
-    token = _asset(venue, request.token)
+    token = ledger_token(venue, request.token)
     amount = leavable(venue, subaccount, token, request.left)
     small = request.paid and amount * _PARTS_MAX < request.left
     if amount == 0 or small:
-        return False
+        return
     take(venue, subaccount, token, amount)
     venue.batches.pending += 1
     request.left -= amount
@@ -127,12 +129,3 @@ def _pay(venue: Venue, request: ForcedExit) -> bool:
             exit_token=request.token,
         )
     )
-    if request.left == 0:
-        del venue.exits.requests[request.subaccount_id]
-    return True
-
-
-def _asset(venue: Venue, token: str) -> str:
-    """None for cash."""
-    assert venue.parameters is not None
-    return "" if token == venue.parameters.collateral else token

@@ -76,7 +76,7 @@ def move_money(venue: Venue, command: Withdraw | TransferFunds) -> None:
         venue.refuse(*refusal, subaccount_id=terms.subaccount_id, nonce=terms.nonce)
         return
     assert venue.parameters is not None
-    token = "" if terms.token == venue.parameters.collateral else terms.token
+    token = ledger_token(venue, terms.token)
     subaccount = venue.subaccounts[terms.subaccount_id]
     subaccount.used_nonces.add(terms.nonce)
     venue.batches.pending += 1
@@ -152,6 +152,12 @@ def count_all(venue: Venue, subaccount: Subaccount) -> bool:
         _set_idle(venue, (asset.token, subaccount.subaccount_id), 0)
         _count(venue, subaccount, asset, amount)
     return True
+
+
+def ledger_token(venue: Venue, token: str) -> str:
+    """A token by its address, as the ledger names it: nothing for USDC, which is cash."""
+    assert venue.parameters is not None
+    return "" if token == venue.parameters.collateral else token
 
 
 def asset_of(venue: Venue, token: str) -> Collateral | None:
@@ -280,17 +286,16 @@ def _check_size(venue: Venue, subaccount: Subaccount, terms: Terms) -> Refusal |
     assert venue.parameters is not None
     if terms.amount <= 0:
         return RejectReason.QUANTITY_NOT_POSITIVE, "the amount must be above zero"
-    if terms.token == venue.parameters.collateral:
-        value, held = terms.amount, subaccount.account.cash
-    else:
-        asset = asset_of(venue, terms.token)
+    token = ledger_token(venue, terms.token)
+    value = terms.amount
+    if token:
+        asset = asset_of(venue, token)
         index_price = venue.marks.index_price(asset.underlying_id) if asset else 0
         if asset is None or index_price == 0:
             return None
         value = mul_div_down(terms.amount, index_price, ASSET_SCALE)
-        idle = venue.treasury.idle.get((terms.token, terms.subaccount_id), 0)
-        held = idle + subaccount.account.collateral.get(asset.asset_id, 0)
-    if value >= venue.parameters.withdrawal_min or terms.amount == held:
+    all_ = held(venue, subaccount, token)
+    if value >= venue.parameters.withdrawal_min or terms.amount == all_:
         return None
     text = format_decimal(venue.parameters.withdrawal_min, CASH_SCALE)
     return RejectReason.QUANTITY_TOO_SMALL, f"at least {text} USDC, or its worth, or all of it"

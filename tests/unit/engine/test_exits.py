@@ -196,6 +196,17 @@ def test_one_command_pays_a_bounded_number(venue):
     assert left(venue) == []
 
 
+def test_requests_that_cannot_be_paid_shut_nobody_out(venue):
+    """Each command tries a bounded number, and who was tried waits behind the others."""
+    for owner in [venue.fund(f"owner {n}") for n in range(20)]:
+        venue.send(HoldWithdrawals(subaccount_id=owner, held=True, detail="differs"))
+        assert paid(request(venue, owner, 1)) == []
+    other = venue.fund("other")
+    assert paid(request(venue, other, 1)) == []
+    assert paid(venue.observe()) == [1]
+    assert len(left(venue)) == 20
+
+
 # --- tokens ---
 
 
