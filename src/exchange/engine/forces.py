@@ -72,11 +72,14 @@ def waiting_for_proofs(venue: Venue) -> list[int]:
 
 
 def within_budget(venue: Venue, subaccount_id: int, discount: int) -> int:
-    """A discount, or what the chain still allows of it."""
+    """A discount, or what the chain still allows of it.
+
+    A newer budget may lie below what was spent: the chain knows of that when its batch settled.
+    """
     if not needs_proof(venue):
         return discount
     force = venue.forces[subaccount_id]
-    return min(discount, force.budget - force.spent)
+    return min(discount, max(0, force.budget - force.spent))
 
 
 def spend(venue: Venue, subaccount_id: int, discount: int) -> None:
@@ -84,7 +87,7 @@ def spend(venue: Venue, subaccount_id: int, discount: int) -> None:
     if needs_proof(venue):
         force = venue.forces[subaccount_id]
         force.spent += discount
-        assert force.spent <= force.budget, "a discount that the chain refuses"
+        assert not discount or force.spent <= force.budget, "a discount that the chain refuses"
 
 
 def hedged(venue: Venue, subaccount_id: int, held: int, change: int) -> int:

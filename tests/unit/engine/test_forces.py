@@ -141,6 +141,19 @@ def test_takers_get_no_more_off_than_the_budget(venue, seller):
     venue.twin()
 
 
+def test_a_budget_below_what_was_spent_leaves_nothing_and_stops_nobody(venue, seller):
+    """The chain knows of a discount only when its batch settled; a lost proof may come smaller."""
+    prove(venue, seller, budget=1_000)
+    keeper = venue.fund("dave")
+    for _ in range(25):
+        sweep(venue, 1)
+    (first,) = bid(venue, keeper, seller, fraction=10 * PERCENT)
+    assert first.discount > usdc(20)
+    prove(venue, seller, budget=20)
+    (second,) = bid(venue, keeper, seller, fraction=10 * PERCENT)
+    assert second.discount == 0
+
+
 def test_the_fund_takes_over_within_the_budget(venue, seller):
     prove(venue, seller, budget=0)
     venue.observe(DepositSeen(subaccount_id=FEE_ID, amount=usdc(50_000)))
