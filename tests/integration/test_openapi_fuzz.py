@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from tests.properties.test_malformed import mark_as_presets_do
 from tests.unit.api.world import World, serving, session_of
 
 from exchange.api.app import METHODS, PREFIX
@@ -27,6 +28,7 @@ EXAMPLES = {"dev": 3, "night": 300}.get(settings.get_current_profile_name(), 4)
 @pytest.fixture(scope="module")
 def stage() -> Iterator[tuple[Any, dict[str, str]]]:
     world = World(requests_per_s=1e9, orders_per_s=1e9)
+    mark_as_presets_do(world)
     with serving(world.app) as url:
         token = session_of(world).access_token
         document = schemathesis.openapi.from_url(f"{url}{PREFIX}/openapi.json")
