@@ -368,13 +368,4 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
     function DOMAIN_SEPARATOR() external view returns (bytes32) {
         return _domainSeparatorV4();
     }
-
-    // ---- inside
-
-    function _open(address owner, bool standard) private returns (uint64 subaccountId) {
-        subaccountId = ++_subaccountCount;
-        _accounts[subaccountId].owner = owner;
-        if (standard) _standard[subaccountId] = true;
-        emit SubaccountOpened(subaccountId, owner, standard);
-    }
 }

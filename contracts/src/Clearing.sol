@@ -6,10 +6,12 @@ import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
 import {Accounts} from "./Accounts.sol";
+import {AuctionTerms} from "./AuctionTerms.sol";
 import {Custody} from "./Custody.sol";
 import {ExitViews} from "./ExitViews.sol";
 import {ReleaseViews} from "./ReleaseViews.sol";
 import {Storage} from "./Storage.sol";
+import {Auction, AuctionBid, AuctionRules, IAuctions} from "./interfaces/IAuctions.sol";
 import {Batch, IClearing, Modules, PriceBands, Terms} from "./interfaces/IClearing.sol";
 import {IExits} from "./interfaces/IExits.sol";
 import {ILiquidations} from "./interfaces/ILiquidations.sol";
@@ -22,7 +24,16 @@ import {MarksProof} from "./libraries/MarksLib.sol";
 /// @title Clearing: the ledger and its doors
 /// @dev A door decides who may enter; the work behind it is a module's, whose code runs in this
 /// contract's storage. Nobody can exchange a module.
-contract Clearing is Accounts, ExitViews, ReleaseViews, ISolvency, AccessManaged, ReentrancyGuard {
+contract Clearing is
+    Accounts,
+    ExitViews,
+    ReleaseViews,
+    AuctionTerms,
+    ISolvency,
+    AccessManaged,
+    ReentrancyGuard,
+    IAuctions
+{
     /// @notice Seconds between a pause and the first fill that it refuses: the engine stops
     /// within them.
     uint64 public constant PAUSE_DELAY = 10 minutes;
@@ -37,6 +48,7 @@ contract Clearing is Accounts, ExitViews, ReleaseViews, ISolvency, AccessManaged
     address public immutable ESCAPES;
     address public immutable RELEASES;
     address public immutable SOLVENCY;
+    address public immutable AUCTIONS;
 
     constructor(address authority, address treasury, Terms memory terms_, Modules memory modules)
         Storage(terms_)
@@ -50,6 +62,7 @@ contract Clearing is Accounts, ExitViews, ReleaseViews, ISolvency, AccessManaged
         ESCAPES = _sameTerms(modules.escapes);
         RELEASES = _sameTerms(modules.releases);
         SOLVENCY = _sameTerms(modules.solvency);
+        AUCTIONS = _sameTerms(modules.auctions);
     }
 
     /// @inheritdoc IClearing
@@ -192,6 +205,43 @@ contract Clearing is Accounts, ExitViews, ReleaseViews, ISolvency, AccessManaged
 
         _margin = margin_;
         emit MarginSet(address(margin_));
+    }
+
+    // ---- auctions
+
+    /// @inheritdoc IAuctions
+    function announceAuction(uint64) external nonReentrant {
+        _run(AUCTIONS);
+    }
+
+    /// @inheritdoc IAuctions
+    function startAuction(uint64) external nonReentrant {
+        _run(AUCTIONS);
+    }
+
+    /// @inheritdoc IAuctions
+    function bid(AuctionBid calldata, MarginProof calldata) external nonReentrant returns (uint64) {
+        return abi.decode(_run(AUCTIONS), (uint64));
+    }
+
+    /// @inheritdoc IAuctions
+    function endAuction(uint64) external nonReentrant {
+        _run(AUCTIONS);
+    }
+
+    /// @inheritdoc IAuctions
+    function setAuctionRules(AuctionRules calldata) external restricted {
+        _run(AUCTIONS);
+    }
+
+    /// @inheritdoc IAuctions
+    function auctionOf(uint64 subaccountId) external view returns (Auction memory) {
+        return _auctions[subaccountId];
+    }
+
+    /// @inheritdoc IAuctions
+    function auctionRules() external view returns (AuctionRules memory) {
+        return _rules();
     }
 
     // ---- guardian

@@ -53,21 +53,7 @@ contract Custody is ICustody, AccessManaged, ReentrancyGuard {
         nonReentrant
         returns (uint256 credited)
     {
-        Token storage stored = _listed(token);
-        if (!stored.rules.open) revert DepositsClosed(token);
-        uint256 unit_ = stored.unit;
-        uint256 total_ = stored.total;
-
-        // Only the difference of balances tells what arrived: the one call that is not last.
-        uint256 before = IERC20Metadata(token).balanceOf(address(this));
-        if (before < total_ * unit_) revert TokenShort(token);
-        IERC20Metadata(token).safeTransferFrom(msg.sender, address(this), amount - amount % unit_);
-        credited = (IERC20Metadata(token).balanceOf(address(this)) - before) / unit_;
-        if (credited == 0) revert NothingArrived();
-        if (total_ + credited > stored.rules.totalCap) revert CapReached(token);
-
-        stored.total = (total_ + credited).toUint128();
-        ILedger(CLEARING).credit(subaccountId, token, credited);
+        return _deposit(msg.sender, subaccountId, token, amount);
     }
 
     /// @inheritdoc ICustody
@@ -83,6 +69,16 @@ contract Custody is ICustody, AccessManaged, ReentrancyGuard {
     }
 
     // ---- Clearing
+
+    /// @inheritdoc ICustody
+    function depositFrom(address from, uint64 subaccountId, address token, uint256 amount)
+        external
+        nonReentrant
+        returns (uint256 credited)
+    {
+        if (msg.sender != CLEARING) revert NotClearing();
+        return _deposit(from, subaccountId, token, amount);
+    }
 
     /// @inheritdoc ICustody
     /// @dev Never reverts for what a token or a recipient does: that would stop the venue.
@@ -137,6 +133,27 @@ contract Custody is ICustody, AccessManaged, ReentrancyGuard {
     }
 
     // ---- inside
+
+    function _deposit(address from, uint64 subaccountId, address token, uint256 amount)
+        private
+        returns (uint256 credited)
+    {
+        Token storage stored = _listed(token);
+        if (!stored.rules.open) revert DepositsClosed(token);
+        uint256 unit_ = stored.unit;
+        uint256 total_ = stored.total;
+
+        // Only the difference of balances tells what arrived: the one call that is not last.
+        uint256 before = IERC20Metadata(token).balanceOf(address(this));
+        if (before < total_ * unit_) revert TokenShort(token);
+        IERC20Metadata(token).safeTransferFrom(from, address(this), amount - amount % unit_);
+        credited = (IERC20Metadata(token).balanceOf(address(this)) - before) / unit_;
+        if (credited == 0) revert NothingArrived();
+        if (total_ + credited > stored.rules.totalCap) revert CapReached(token);
+
+        stored.total = (total_ + credited).toUint128();
+        ILedger(CLEARING).credit(subaccountId, token, credited);
+    }
 
     function _listed(address token) private view returns (Token storage stored) {
         stored = _tokens[token];

@@ -408,6 +408,8 @@ abstract contract Fills is Books {
         (uint256 head, uint256 time) = (order.head, match_.timeOf());
         if (head.deadlineOf() < time) revert DeadlinePassed();
         if (head.nonceOf() < account.floor.loadedValueAt(time)) revert NonceBelowFloor();
+        bool frozen = account.floor.tag != 0 && time >= account.floor.tag;
+        if (frozen) revert Frozen(account.id);
         if (order.authority.loadedValueAt(time) < time) revert SignerNotAuthorised();
         if (order.filled.voidAt != 0 && time >= order.filled.voidAt) revert OrderCanceled(i);
         if (order.authority.tag != 0) _useKey(order, i, moved, time);

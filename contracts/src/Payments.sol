@@ -41,6 +41,7 @@ contract Payments is Requests, Queues, Debts {
         for (uint256 i = 0; i < list.length; i++) {
             Withdrawal calldata w = list[i].withdrawal;
             bool requested = w.signer == address(0);
+            _requireNotFrozen(w.subaccountId, list[i].time);
             if (requested) {
                 _payRequest(list[i]);
             } else if (_check(list[i])) {

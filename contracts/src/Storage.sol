@@ -6,6 +6,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import {IAccessPass} from "./interfaces/IAccessPass.sol";
+import {Auction, AuctionRules, IAuctionsBase} from "./interfaces/IAuctions.sol";
 import {IClearing, IClearingBase, Position, PriceBands, Terms} from "./interfaces/IClearing.sol";
 import {ICustody} from "./interfaces/ICustody.sol";
 import {CashClaim, Escape, ExitRequest, IExitsBase} from "./interfaces/IExits.sol";
@@ -21,7 +22,14 @@ import {KeyUse} from "./libraries/KeyLib.sol";
 /// @dev Clearing and its modules inherit it first, and no module adds storage of its own: so all of
 /// them mean the same slots. The layout is drawn in docs/contracts.md. Immutables are in the code,
 /// so each has its own copy; Clearing refuses modules whose copies differ.
-abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, ISolvencyBase, EIP712 {
+abstract contract Storage is
+    IClearingBase,
+    IExitsBase,
+    IReleasesBase,
+    ISolvencyBase,
+    IAuctionsBase,
+    EIP712
+{
     using DelayedLib for Delayed;
 
     struct Account {
@@ -124,6 +132,9 @@ abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, ISolvency
         _keyUses;
     Pause internal _pause;
     BatchMargin internal _batchMargin;
+    // The tag of an account's nonce floor says from when on it is frozen; see Auctions.
+    mapping(uint64 subaccountId => Auction) internal _auctions;
+    AuctionRules internal _auctionRules; // all 0: Auctions' own
 
     constructor(Terms memory terms_) EIP712("Hybrid Options Exchange", "1") {
         if (IERC20Metadata(terms_.usdc).decimals() != 6) revert TokenNotSixDecimals();
@@ -156,6 +167,19 @@ abstract contract Storage is IClearingBase, IExitsBase, IReleasesBase, ISolvency
     /// @dev One call for each fill of an owner, and none where the venue asks for no pass.
     function _requirePass(uint64 subaccountId, address owner, uint256 time) internal view {
         if (!ACCESS_PASS.isValidAt(owner, time)) revert NoAccessPass(subaccountId);
+    }
+
+    function _open(address owner, bool standard) internal returns (uint64 subaccountId) {
+        subaccountId = ++_subaccountCount;
+        _accounts[subaccountId].owner = owner;
+        if (standard) _standard[subaccountId] = true;
+        emit SubaccountOpened(subaccountId, owner, standard);
+    }
+
+    /// @dev While its parts are auctioned nothing else may change what an account holds.
+    function _requireNotFrozen(uint64 subaccountId, uint256 time) internal view {
+        uint64 from = _nonceFloors[subaccountId].tag;
+        if (from != 0 && time >= from) revert Frozen(subaccountId);
     }
 
     function _requireOpen(uint64 subaccountId) internal view {

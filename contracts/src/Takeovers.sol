@@ -5,14 +5,13 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 
-import {Debts} from "./Debts.sol";
+import {Handovers} from "./Handovers.sol";
 import {Storage} from "./Storage.sol";
 import {
     Batch,
     Due,
     DueKind,
     LiquidationBid,
-    Position,
     PriceBands,
     TakenLeg,
     TakenToken,
@@ -22,7 +21,7 @@ import {
 import {BandLib, BandsNow} from "./libraries/BandLib.sol";
 import {Delayed, DelayedLib} from "./libraries/DelayedLib.sol";
 import {InstrumentLib} from "./libraries/InstrumentLib.sol";
-import {AccountNow, LedgerLib, PositionNow} from "./libraries/LedgerLib.sol";
+import {AccountNow} from "./libraries/LedgerLib.sol";
 import {MarksLib} from "./libraries/MarksLib.sol";
 import {OrderLib} from "./libraries/OrderLib.sol";
 import {OrderStateLib} from "./libraries/OrderStateLib.sol";
@@ -31,11 +30,10 @@ import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 /// @dev A module of Clearing, for batches whose ledger is stored: what it does comes last in them.
 /// Nothing moves but out of a subaccount that was proven below maintenance, at prices near the
 /// marks, to whoever signed for it or to the fund; nobody pays a loss that the fund did not have.
-contract Takeovers is Debts {
+contract Takeovers is Handovers {
     using BandLib for BandsNow;
     using DelayedLib for Delayed;
     using InstrumentLib for uint64;
-    using LedgerLib for AccountNow;
     using OrderLib for LiquidationBid;
     using SafeCast for int256;
     using SafeCast for uint256;
@@ -44,9 +42,6 @@ contract Takeovers is Debts {
     /// so much more, in 1e-4 contracts.
     uint256 public constant LOT_MAX = 1e4;
     uint256 internal constant MAX_CLOCK_SKEW = 60;
-    uint256 internal constant RATIO_SCALE = 1e18;
-    uint256 internal constant ASSET_SCALE = 1e8;
-    int256 internal constant TICK = 1e4;
 
     constructor(Terms memory terms_) Storage(terms_) {}
 
@@ -109,6 +104,8 @@ contract Takeovers is Debts {
         uint64 fund = _fundId();
         if (t.liquidatedId == t.takerId || t.liquidatedId == fund) revert InvalidTaker();
         _requireForce(t.liquidatedId, t.time);
+        _requireNotFrozen(t.liquidatedId, t.time);
+        _requireNotFrozen(t.takerId, t.time);
         AccountNow memory seller = _loadAccount(t.liquidatedId);
         AccountNow memory taker = _loadAccount(t.takerId);
         int256 value = _move(t, seller, taker);
@@ -230,52 +227,5 @@ contract Takeovers is Debts {
     function _requireForce(uint64 subaccountId, uint64 time) private view {
         (uint64 until,,) = _liquidations.forceOf(subaccountId);
         if (until < time) revert NotLiquidated(subaccountId);
-    }
-
-    function _transfer(uint64 from, uint64 to, uint128 amount) private {
-        int256 signed = int256(uint256(amount));
-        _requireOpen(from);
-        _accounts[from].cash = (-signed + _accounts[from].cash).toInt80();
-        _accounts[to].cash = (signed + _accounts[to].cash).toInt80();
-    }
-
-    function _loadAccount(uint64 subaccountId) private view returns (AccountNow memory) {
-        Account memory stored = _accounts[subaccountId];
-        if (stored.owner == address(0)) revert UnknownSubaccount(subaccountId);
-        return AccountNow({
-            id: subaccountId,
-            owner: stored.owner,
-            cash: stored.cash,
-            positions: stored.positions,
-            floor: _nonceFloors[subaccountId],
-            sheet: 0,
-            sheets: 0
-        });
-    }
-
-    function _storeAccount(AccountNow memory account) private {
-        _accounts[account.id] =
-            Account(account.owner, account.cash.toInt80(), account.positions.toUint16());
-    }
-
-    function _touch(AccountNow memory account, uint64 instrument, int256 quantity, int256 value)
-        private
-    {
-        Position memory stored = _positions[account.id][instrument];
-        PositionNow memory position = PositionNow({
-            key: LedgerLib.positionKey(account.id, instrument),
-            quantity: stored.quantity,
-            cost: stored.cost,
-            paid: stored.fundingIndex,
-            index: instrument.isPerpetual() ? _fundings[instrument].index : int64(0),
-            stored: stored.quantity != 0
-        });
-        account.move(position, quantity, value);
-        int256 paid = position.quantity == 0 ? int256(0) : position.paid;
-        _positions[account.id][instrument] =
-            Position(position.quantity.toInt64(), paid.toInt64(), position.cost.toInt128());
-        bool held = position.quantity != 0;
-        if (held == position.stored) return;
-        account.positions = held ? account.positions + 1 : account.positions - 1;
     }
 }

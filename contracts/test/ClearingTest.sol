@@ -115,6 +115,7 @@ abstract contract ClearingTest is Test, Codec {
         modules.escapes = vm.deployCode("Escapes.sol:Escapes", arguments);
         modules.releases = vm.deployCode("Releases.sol:Releases", arguments);
         modules.solvency = vm.deployCode("Solvency.sol:Solvency", arguments);
+        modules.auctions = vm.deployCode("Auctions.sol:Auctions", arguments);
     }
 
     // ---- owners

@@ -33,7 +33,7 @@ abstract contract MarginWorld is ClearingTest {
 
     // ---- a market
 
-    function parameters() internal pure returns (MarginParameters memory p) {
+    function parameters() internal pure virtual returns (MarginParameters memory p) {
         (p.weights, p.spots) = (new uint64[](5), new uint64[](5));
         for (uint256 s = 0; s < 5; s++) {
             (p.weights[s], p.spots[s]) = (RATIO, RATIO + (uint64(s) * RATIO) / 10 - RATIO / 5);

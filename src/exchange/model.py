@@ -166,12 +166,17 @@ class HitCondition(IntEnum):
 
 
 class LiquidationStage(IntEnum):
-    """Where the liquidation of a subaccount stands; UNWINDING is the fund closing what it took."""
+    """Where the liquidation of a subaccount stands.
+
+    UNWINDING is the fund closing what it took. ON_CHAIN is an auction of the contract's: whoever
+    bids there buys, and until it ends nothing else touches the subaccount.
+    """
 
     SLICING = 1
     AUCTION = 2
     INSOLVENT = 3
     UNWINDING = 4
+    ON_CHAIN = 5
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):

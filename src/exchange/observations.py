@@ -140,6 +140,47 @@ class ExitServedSeen(Observation, frozen=True, kw_only=True):
     amount: int
 
 
+class AuctionStartedSeen(Observation, frozen=True, kw_only=True):
+    """Somebody started the auction of a subaccount on chain: nothing else may touch it now."""
+
+    subaccount_id: int
+    frozen_from: int  # UTC second from which the contract refuses what touches it
+
+
+class AuctionEndedSeen(Observation, frozen=True, kw_only=True):
+    """The auction of a subaccount is over."""
+
+    subaccount_id: int
+
+
+class SoldLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Part of a position sold on chain, signed as held; the seller paid funding up to the index."""
+
+    instrument_id: int
+    quantity: int
+    price: int
+    funding_index: int = 0
+
+
+class SoldToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Some of a token sold on chain, in ledger units, at `value` micro-USDC."""
+
+    token: str
+    amount: int
+    value: int
+
+
+class AuctionTakenSeen(Observation, frozen=True, kw_only=True):
+    """Somebody bought a fraction of a subaccount, into one that the bid had opened."""
+
+    subaccount_id: int
+    taker_id: int
+    fraction: int
+    legs: tuple[SoldLeg, ...]
+    tokens: tuple[SoldToken, ...]
+    discount: int
+
+
 class EscapeSeen(Observation, frozen=True, kw_only=True):
     """Somebody ended the venue on chain."""
 
@@ -163,6 +204,9 @@ AnyObservation = (
     | ExitSeen
     | ExitServedSeen
     | EscapeSeen
+    | AuctionStartedSeen
+    | AuctionEndedSeen
+    | AuctionTakenSeen
 )
 
 

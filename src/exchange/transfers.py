@@ -14,6 +14,7 @@ class TransferredLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     instrument_id: int
     quantity: int
     price: int
+    funding_index: int = 0  # of a sale on chain: up to it the seller paid
 
 
 class TransferredToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -40,6 +41,7 @@ class PortfolioTransferred(Event, frozen=True, kw_only=True):
     discount: int
     by_fund: bool
     tokens: tuple[TransferredToken, ...] = ()  # the taker pays their value in cash
+    on_chain: bool = False  # sold there, or taken back by a reorganisation: no batch carries it
 
 
 class InsuranceUsed(Event, frozen=True, kw_only=True):

@@ -231,6 +231,7 @@ struct Modules {
     address escapes;
     address releases;
     address solvency;
+    address auctions;
 }
 
 /// @title What Clearing and its modules refuse and log

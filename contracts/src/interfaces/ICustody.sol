@@ -47,6 +47,12 @@ interface ICustody {
         external
         returns (uint256 credited);
 
+    /// @notice The same from the wallet that Clearing was called by, which it names. Only for
+    /// Clearing.
+    function depositFrom(address from, uint64 subaccountId, address token, uint256 amount)
+        external
+        returns (uint256 credited);
+
     /// @notice Pays ledger units out, as far as the caps and the token allow; the rest is held.
     /// Only for Clearing, which debited them.
     function pay(address token, address recipient, uint256 amount) external;

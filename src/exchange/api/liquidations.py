@@ -23,6 +23,7 @@ STAGES: Final = {
     LiquidationStage.AUCTION: "auction",
     LiquidationStage.INSOLVENT: "insolvent",
     LiquidationStage.UNWINDING: "unwinding",
+    LiquidationStage.ON_CHAIN: "on_chain",
 }
 _TURNS: Final[dict[type[AnyEvent], str]] = {
     ev.LiquidationStarted: "started",

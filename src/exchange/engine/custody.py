@@ -18,6 +18,7 @@ from exchange.commands import (
     SubaccountSeen,
 )
 from exchange.engine.bands import obey_governance
+from exchange.engine.chain_auctions import follow
 from exchange.engine.chain_memory import Moved, Novated, Span, Undo
 from exchange.engine.controls import obey
 from exchange.engine.exits import exit_served, pay_exits, request_exit, start_escape
@@ -33,7 +34,14 @@ from exchange.events import (
     RejectReason,
     SubaccountOpened,
 )
-from exchange.observations import EscapeSeen, ExitSeen, ExitServedSeen
+from exchange.observations import (
+    AuctionEndedSeen,
+    AuctionStartedSeen,
+    AuctionTakenSeen,
+    EscapeSeen,
+    ExitSeen,
+    ExitServedSeen,
+)
 
 LOCAL_CHAIN_IDS = frozenset({1337, 31337})
 
@@ -90,6 +98,8 @@ def _observe(venue: Venue, seen: AnyObservation) -> Undo:
             start_escape(venue, seen)
         case PriceBandsSeen() | GovernanceSeen():
             obey_governance(venue, seen)
+        case AuctionStartedSeen() | AuctionEndedSeen() | AuctionTakenSeen():
+            before = follow(venue, seen)
         case _:
             before = obey(venue, seen)
     return Undo(seen=seen, before=before, novated=novated, moves=moves)

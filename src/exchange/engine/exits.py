@@ -8,6 +8,7 @@ then no other money leaves the subaccount. The logs are facts, so nothing here r
 from typing import Final
 
 from exchange.engine.booking import cancel
+from exchange.engine.chain_auctions import is_frozen
 from exchange.engine.exit_memory import ForcedExit
 from exchange.engine.state import Venue
 from exchange.engine.treasury import credit, leavable, ledger_token, take, take_back
@@ -110,6 +111,8 @@ def start_escape(venue: Venue, seen: EscapeSeen) -> None:
 
 def _pay(venue: Venue, request: ForcedExit) -> None:
     subaccount = venue.subaccounts[request.subaccount_id]
+    if is_frozen(venue, request.subaccount_id):
+        return
     token = ledger_token(venue, request.token)
     amount = leavable(venue, subaccount, token, request.left)
     small = request.paid and amount * _PARTS_MAX < request.left

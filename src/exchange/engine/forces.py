@@ -5,12 +5,17 @@ seen below maintenance: `ForceSeen` says until when, how large a hedge may be, a
 get off in all. Whatever stays within is settled; so nothing that is released is refused.
 """
 
+from typing import Final
+
 from exchange.commands import ForceSeen
 from exchange.engine.liquidated import Force
 from exchange.engine.state import Venue
 from exchange.events import ForceGranted
 from exchange.fixed import to_seconds_down
 from exchange.model import LiquidationStage
+
+# Nothing is forced there.
+_NEVER_PROVEN: Final = (LiquidationStage.UNWINDING, LiquidationStage.ON_CHAIN)
 
 
 def observe_force(venue: Venue, seen: ForceSeen) -> None:
@@ -67,7 +72,7 @@ def waiting_for_proofs(venue: Venue) -> list[int]:
     return [
         one.started_ns
         for one in venue.liquidations.values()
-        if one.stage is not LiquidationStage.UNWINDING and why_unproven(venue, one.subaccount_id)
+        if one.stage not in _NEVER_PROVEN and why_unproven(venue, one.subaccount_id)
     ]
 
 

@@ -128,7 +128,7 @@ def _go_on(venue: Venue, liquidation: Liquidation) -> None:
     waited_ns = min(venue.time_ns - liquidation.swept_ns, WAIT_NS_MAX)
     liquidation.swept_ns = venue.time_ns
     account = venue.subaccounts[liquidation.subaccount_id].account
-    if why_suspended(venue, account):
+    if liquidation.stage is LiquidationStage.ON_CHAIN or why_suspended(venue, account):
         return
     if account.equity() < 0 and not count_all(venue, venue.subaccounts[liquidation.subaccount_id]):
         return
@@ -469,7 +469,9 @@ def liquidation_view(venue: Venue, liquidation: Liquidation) -> LiquidationView:
     account = venue.subaccounts[liquidation.subaccount_id].account
     auctioned = liquidation.stage in _FOR_SALE
     suspended = why_not_for_sale(venue, account) if auctioned else why_suspended(venue, account)
-    if liquidation.stage is not LiquidationStage.UNWINDING:
+    if liquidation.stage is LiquidationStage.ON_CHAIN:
+        suspended = "its auction is on chain"
+    elif liquidation.stage is not LiquidationStage.UNWINDING:
         suspended = why_unproven(venue, liquidation.subaccount_id) or suspended
     return LiquidationView(
         subaccount_id=liquidation.subaccount_id,

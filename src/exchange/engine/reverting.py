@@ -16,6 +16,7 @@ from exchange.commands import (
 )
 from exchange.engine.bands import take_back_governance
 from exchange.engine.booking import cancel
+from exchange.engine.chain_auctions import go_back
 from exchange.engine.chain_memory import Undo
 from exchange.engine.checks import Refusal
 from exchange.engine.controls import take_back as take_back_control
@@ -24,7 +25,14 @@ from exchange.engine.forces import revoke_force
 from exchange.engine.state import Subaccount, Venue
 from exchange.engine.treasury import take_back
 from exchange.events import CancelReason, RejectReason, WithdrawalsHeld
-from exchange.observations import EscapeSeen, ExitSeen, ExitServedSeen
+from exchange.observations import (
+    AuctionEndedSeen,
+    AuctionStartedSeen,
+    AuctionTakenSeen,
+    EscapeSeen,
+    ExitSeen,
+    ExitServedSeen,
+)
 from exchange.reversals import (
     BatchReverted,
     BlocksReverted,
@@ -89,6 +97,8 @@ def _undo(venue: Venue, undo: Undo) -> None:
             venue.exits.escaped = False
         case PriceBandsSeen() | GovernanceSeen():
             take_back_governance(venue, seen)
+        case AuctionStartedSeen() | AuctionEndedSeen() | AuctionTakenSeen():
+            go_back(venue, seen, undo.before)
         case _:
             take_back_control(venue, seen, undo.before)
 

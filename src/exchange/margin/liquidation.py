@@ -38,6 +38,8 @@ class Cause(IntEnum):
     SOLVENT = 5  # it is no more
     TAKEN_OVER = 6  # nobody bid in time: the fund has the rest
     SPENT = 7  # the fund holds nothing more of what it took over
+    FROZEN = 8  # somebody started an auction on chain
+    THAWED = 9  # which ended
 
 
 # None is a subaccount that nobody liquidates. A missing key: nothing changes.
@@ -54,6 +56,11 @@ MOVES: Final[dict[tuple[LiquidationStage | None, Cause], LiquidationStage | None
     (LiquidationStage.INSOLVENT, Cause.RESTORED): None,
     (LiquidationStage.INSOLVENT, Cause.TAKEN_OVER): None,
     (LiquidationStage.UNWINDING, Cause.SPENT): None,
+    (None, Cause.FROZEN): LiquidationStage.ON_CHAIN,
+    (LiquidationStage.SLICING, Cause.FROZEN): LiquidationStage.ON_CHAIN,
+    (LiquidationStage.AUCTION, Cause.FROZEN): LiquidationStage.ON_CHAIN,
+    (LiquidationStage.INSOLVENT, Cause.FROZEN): LiquidationStage.ON_CHAIN,
+    (LiquidationStage.ON_CHAIN, Cause.THAWED): None,
 }
 
 

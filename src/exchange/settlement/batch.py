@@ -333,7 +333,7 @@ class BatchBuilder:
                 self._withdrawals.append((entry, event))
             case InterestPaid():
                 self._interests.append((entry, event))
-            case PortfolioTransferred():
+            case PortfolioTransferred() if not event.on_chain:
                 time = to_seconds_down(entry.time_ns)
                 self._takeovers.append(takeover_of(time, entry, event))
             case InsuranceUsed() | LossSocialised():

@@ -26,6 +26,7 @@ CLEARING_MODULES: Final = (
     "Escapes",
     "Releases",
     "Solvency",
+    "Auctions",
 )
 # Collateral of local chains: short name, name and decimals.
 _MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))

@@ -40,6 +40,7 @@ class Officers(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: int = 2 * SECONDS_PER_DAY
 
 
+_AUCTION: Final = "(uint64,uint64,uint64,uint64)"
 _RULES: Final = "(bool,uint80,uint80,uint80)"
 
 
@@ -98,6 +99,7 @@ def _functions(deployment: Deployment) -> list[tuple[str, list[bytes], Role]]:
         (deployment.clearing, [_selector("pause()")], Role.GUARDIAN),
         (deployment.clearing, [_selector("setPriceBands((uint64,uint64,uint64))")], Role.RISK),
         (deployment.clearing, [_selector("setBatchMargin(uint8)")], Role.RISK),
+        (deployment.clearing, [_selector(f"setAuctionRules({_AUCTION})")], Role.RISK),
         (deployment.margin, [_selector(f"setParameters({PARAMETERS_TYPE})")], Role.RISK),
         (deployment.custody, [_selector(f"setRules(address,{_RULES})")], Role.RISK),
     ]

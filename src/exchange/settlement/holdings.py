@@ -178,8 +178,12 @@ class Holdings:
         """Legs at their prices, tokens at their values; a discount by the fund comes apart."""
         seller, taker = event.subaccount_id, event.taker_subaccount_id
         for leg in event.legs:
-            self._fill(seller, leg, -leg.quantity)
-            self._fill(taker, leg, leg.quantity)
+            index = leg.funding_index if event.on_chain else None
+            if event.on_chain and self._is_paid_off(seller, leg.instrument_id):
+                self._pay(seller, self._undelivered(leg))
+            else:
+                self._fill(seller, leg, -leg.quantity, index)
+            self._fill(taker, leg, leg.quantity, index)
         for token in event.tokens:
             self._keep(seller, token.token, -token.amount)
             self._keep(taker, token.token, token.amount)
@@ -188,6 +192,18 @@ class Holdings:
         if not event.by_fund:
             self._pay(seller, -event.discount)
             self._pay(taker, event.discount)
+
+    def _is_paid_off(self, subaccount_id: int, instrument_id: int) -> bool:
+        """Whether the journal delivered a position before it saw that the chain had sold some."""
+        terms = unpack_instrument_id(instrument_id)
+        held = self.positions.get((subaccount_id, instrument_id), _NOTHING)
+        return not held.quantity and (terms.underlying_id, terms.expiry) in self.deliveries
+
+    def _undelivered(self, leg: TransferredLeg) -> int:
+        """The price of what was sold, for the payoff that its seller had for it here."""
+        terms = unpack_instrument_id(leg.instrument_id)
+        delivered = terms.payoff(self.deliveries[terms.underlying_id, terms.expiry])
+        return notional(leg.price - delivered, leg.quantity)
 
     def _trade(self, trade: Traded) -> None:
         buyer, seller = trade.taker_subaccount_id, trade.maker_subaccount_id
@@ -215,15 +231,27 @@ class Holdings:
         key = (subaccount_id, token)
         self.tokens[key] = self.tokens.get(key, 0) + amount
 
-    def _fill(self, subaccount_id: int, trade: Traded | TransferredLeg, change: int) -> None:
-        """Premium is cash; a linear position keeps what it cost until it closes."""
+    def _fill(
+        self,
+        subaccount_id: int,
+        trade: Traded | TransferredLeg,
+        change: int,
+        index: int | None = None,
+    ) -> None:
+        """Premium is cash; a linear position keeps what it cost until it closes.
+
+        Funding is paid up to `index`; None: up to what batches brought.
+        """
         key = (subaccount_id, trade.instrument_id)
         held = self.positions.get(key, _NOTHING)
         if unpack_instrument_id(trade.instrument_id).kind is Kind.OPTION:
             self._pay(subaccount_id, -notional(trade.price, change))
             self.positions[key] = Held(held.quantity + change)
             return
-        self._pay(subaccount_id, -self._funding(trade.instrument_id, held))
+        if index is None:
+            index = self.indices.get(trade.instrument_id, 0)
+        owed = held.quantity * (index - held.funding_index) if held.quantity else 0
+        self._pay(subaccount_id, -div_exact(owed, QUANTITY_SCALE))
         closed = 0
         if held.quantity * change < 0:
             closed = change if abs(change) < abs(held.quantity) else -held.quantity
@@ -232,13 +260,18 @@ class Holdings:
         self.positions[key] = Held(
             held.quantity + change,
             held.cost - released + notional(trade.price, change - closed),
-            self.indices.get(trade.instrument_id, 0),
+            index,
         )
 
     def _funding(self, instrument_id: int, held: Held) -> int:
         """What the position owes since it last paid: exact, an index is a multiple of 0.01 USDC."""
         move = self.indices.get(instrument_id, held.funding_index) - held.funding_index
         return div_exact(held.quantity * move, QUANTITY_SCALE)
+
+
+def sold_on_chain(event: AnyEvent) -> bool:
+    """Whether the chain did it first: in order after whatever it had settled of the seller."""
+    return isinstance(event, PortfolioTransferred) and event.on_chain
 
 
 def expected_holdings(
@@ -261,7 +294,8 @@ def expected_holdings(
         for event in entry.events:
             if entry.seq <= observed_seq:
                 holdings.apply_custody(event)
-            if entry.seq <= settled_seq and isinstance(event, SETTLED):
+            through = observed_seq if sold_on_chain(event) else settled_seq
+            if entry.seq <= through and isinstance(event, SETTLED):
                 settled.append(event)
     for event in settled:
         holdings.apply_settled(event)

@@ -25,7 +25,7 @@ from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.reversals import BatchReverted
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
-from exchange.settlement.holdings import SETTLED, Holdings
+from exchange.settlement.holdings import SETTLED, Holdings, sold_on_chain
 from exchange.settlement.reconcile import Difference, compare_account, compare_parameters
 
 _ENTRIES_AT_ONCE: Final = 20_000  # a long journal must not keep the relayer from settling
@@ -134,6 +134,8 @@ class Reconciler:
             case BatchConfirmed():
                 self._settle_through(self._cuts[event.number])
                 self._due = True
+            case _ if sold_on_chain(event):
+                self._holdings.apply_settled(self._touch(event))
             case _ if isinstance(event, SETTLED):
                 self._unsettled.append((seq, event))
             case _:
@@ -151,6 +153,9 @@ class Reconciler:
                 if isinstance(event, SETTLED):
                     self._unsettled.append((entry.seq, event))
         self._settle_through(settled_seq)
+        for pair in [one for one in self._unsettled if sold_on_chain(one[1])]:
+            self._unsettled.remove(pair)
+            self._holdings.apply_settled(pair[1])
         self._touched |= self._holdings.cash.keys()
 
     def _settle_through(self, last_seq: int) -> None:

@@ -23,6 +23,13 @@ from exchange.commands import (
 )
 from exchange.fixed import RATIO_SCALE
 from exchange.model import KeyLimit, KeyScope, Kind
+from exchange.observations import (
+    AuctionEndedSeen,
+    AuctionStartedSeen,
+    AuctionTakenSeen,
+    SoldLeg,
+    SoldToken,
+)
 
 Arguments = Mapping[str, Any]
 Observer = Callable[[Arguments], AnyObservation]
@@ -74,6 +81,11 @@ OF_CLEARING: Final[dict[str, Observer]] = {
     "LiquidationsSet": governed("LiquidationsSet", "liquidations", "fund"),
     "MarginSet": governed("MarginSet", "margin"),
     "WithdrawalDelaySet": governed("WithdrawalDelaySet", "delay"),
+    "AuctionStarted": lambda given: AuctionStartedSeen(
+        subaccount_id=given["subaccountId"], frozen_from=given["frozenFrom"]
+    ),
+    "AuctionTaken": lambda given: _sale(given),
+    "AuctionEnded": lambda given: AuctionEndedSeen(subaccount_id=given["subaccountId"]),
 }
 OF_MARGIN: Final[dict[str, Observer]] = {
     "ParametersSet": governed("ParametersSet", "parametersHash"),  # the rest is in the log
@@ -106,6 +118,26 @@ OF: Final = {
     "liquidations": OF_LIQUIDATIONS,
     "access_pass": OF_ACCESS_PASS,
 }
+
+
+def _sale(given: Arguments) -> AuctionTakenSeen:
+    """Tokens that the seller had none of are left out."""
+    legs, tokens = (tuple(map(_values, given[name])) for name in ("legs", "tokens"))
+    return AuctionTakenSeen(
+        subaccount_id=given["subaccountId"],
+        taker_id=given["takerId"],
+        fraction=given["fraction"],
+        legs=tuple(
+            SoldLeg(instrument_id=number, quantity=quantity, price=price, funding_index=index)
+            for number, quantity, price, index in legs
+        ),
+        tokens=tuple(
+            SoldToken(token=token, amount=amount, value=value)
+            for token, amount, value in tokens
+            if amount
+        ),
+        discount=given["discount"],
+    )
 
 
 def scope_of(words: Any) -> KeyScope:

@@ -6,11 +6,19 @@ import pytest
 from tests.settlement_world import PRICE, Script
 
 from exchange.commands import DepositSeen, ObserveBlocks, RevertBlocks, SubaccountSeen
-from exchange.events import ExitServed, InterestPaid, Transferred, Withdrawn
+from exchange.events import (
+    AnyEvent,
+    ExitServed,
+    InterestPaid,
+    PositionExpired,
+    Transferred,
+    Withdrawn,
+)
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.reversals import DepositReverted
 from exchange.settlement.holdings import Held, Holdings, expected_holdings
+from exchange.transfers import PortfolioTransferred, TransferredLeg
 
 
 @pytest.fixture
@@ -130,3 +138,61 @@ def test_a_deposit_that_never_was_is_taken_back(script: Script) -> None:
     holdings = fold(script)
     assert (holdings.cash[2], holdings.deposited) == (0, 10_000 * CASH_SCALE)
     assert holdings.tokens == {(3, "0xee"): -5}
+
+
+def sold(
+    script: Script, instrument_id: int, quantity: int, price: int, *more: AnyEvent, index: int = 0
+) -> None:
+    """The chain sold so much of the taker's to the maker; a discount of 1 USDC."""
+    leg = TransferredLeg(
+        instrument_id=instrument_id, quantity=quantity, price=price, funding_index=index
+    )
+    event = PortfolioTransferred(
+        subaccount_id=3,
+        taker_subaccount_id=2,
+        step=1,
+        fraction=10**18,
+        legs=(leg,),
+        discount=CASH_SCALE,
+        by_fund=False,
+        on_chain=True,
+    )
+    script.add(ObserveBlocks(first_block=2, last_block=2, last_hash=""), event, *more)
+
+
+def test_what_the_chain_sold_counts_with_its_block(script: Script) -> None:
+    """Though no batch settled since; in order after what had settled."""
+    script.trade(2)
+    settled = script.seq
+    sold(script, script.instrument_id, QUANTITY_SCALE, PRICE)
+    holdings = fold(script, settled_seq=settled)
+    assert holdings.positions_of(3) == {script.instrument_id: Held(QUANTITY_SCALE)}
+    assert holdings.positions_of(2) == {script.instrument_id: Held(-QUANTITY_SCALE)}
+    before = fold(script, settled_seq=settled, observed_seq=settled)
+    assert holdings.cash[3] - before.cash[3] == PRICE - CASH_SCALE
+    assert before.positions_of(3) == {script.instrument_id: Held(2 * QUANTITY_SCALE)}
+
+
+def test_what_the_chain_sold_of_a_delivered_position_is_its_payoff(script: Script) -> None:
+    """The journal delivered first; the chain sells first, and delivers to both."""
+    script.trade(2)
+    script.expire(2, 101_000 * CASH_SCALE)
+    before = fold(script)
+    delivered = PositionExpired(
+        subaccount_id=2,
+        instrument_id=script.instrument_id,
+        quantity=QUANTITY_SCALE,
+        payoff=1_000 * CASH_SCALE,
+    )
+    sold(script, script.instrument_id, QUANTITY_SCALE, PRICE, delivered)
+    after = fold(script)
+    assert after.cash[3] - before.cash[3] == PRICE - 1_000 * CASH_SCALE - CASH_SCALE
+
+
+def test_funding_of_what_the_chain_sold_ends_at_its_index(script: Script) -> None:
+    """Not at one that came in a later batch."""
+    script.accrue(1, 2 * CASH_SCALE)
+    sold(script, script.perpetual_id, QUANTITY_SCALE, PRICE, index=CASH_SCALE)
+    found = fold(script)
+    assert found.positions_of(2) == {script.perpetual_id: Held(QUANTITY_SCALE, PRICE, CASH_SCALE)}
+    assert found.cash[2] == 10_000 * CASH_SCALE + CASH_SCALE

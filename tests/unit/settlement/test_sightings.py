@@ -14,6 +14,13 @@ from exchange.commands import (
 )
 from exchange.fixed import RATIO_SCALE
 from exchange.model import KeyLimit, KeyScope, Kind
+from exchange.observations import (
+    AuctionEndedSeen,
+    AuctionStartedSeen,
+    AuctionTakenSeen,
+    SoldLeg,
+    SoldToken,
+)
 from exchange.settlement.deploy import project_artifacts
 from exchange.settlement.sightings import (
     KINDS,
@@ -103,3 +110,22 @@ def test_every_log_that_is_watched_exists() -> None:
         abi = artifacts[names.get(contract, contract.capitalize())].abi
         events = {item["name"] for item in abi if item["type"] == "event"}
         assert observers.keys() <= events, contract
+
+
+def test_auctions_are_told_from_their_start_to_their_end() -> None:
+    """A token that the seller had none of is left out."""
+    begun = {"subaccountId": 3, "by": "0x", "frozenFrom": 77, "bidsFrom": 99}
+    assert OF_CLEARING["AuctionStarted"](begun) == AuctionStartedSeen(
+        subaccount_id=3, frozen_from=77
+    )
+    taken = {"subaccountId": 3, "takerId": 9, "bids": 1, "fraction": 5, "discount": 6}
+    taken |= {"legs": [(1, -2, 30_000, 4)], "tokens": [("0xa", 8, 9), ("0xb", 0, 0)]}
+    assert OF_CLEARING["AuctionTaken"](taken) == AuctionTakenSeen(
+        subaccount_id=3,
+        taker_id=9,
+        fraction=5,
+        legs=(SoldLeg(instrument_id=1, quantity=-2, price=30_000, funding_index=4),),
+        tokens=(SoldToken(token="0xa", amount=8, value=9),),
+        discount=6,
+    )
+    assert OF_CLEARING["AuctionEnded"]({"subaccountId": 3}) == AuctionEndedSeen(subaccount_id=3)

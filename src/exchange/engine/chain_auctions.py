@@ -1,0 +1,258 @@
+"""Auctions that the chain holds without the operator: the engine stands aside and follows.
+
+From the moment it sees one start it touches the subaccount no more, before the contract begins to
+refuse that; and no bid comes before all that was under way has settled. What is sold there is a
+fact, moved here at the chain's own figures. The logs are facts, so nothing here refuses one.
+"""
+
+from typing import assert_never
+
+from exchange.engine.booking import cancel
+from exchange.engine.liquidated import Liquidation
+from exchange.engine.positions import move_position
+from exchange.engine.state import Subaccount, Venue
+from exchange.engine.treasury import asset_of, credit, take_back
+from exchange.events import (
+    CancelReason,
+    FundingPaid,
+    LiquidationAuctionStarted,
+    LiquidationEnded,
+    LiquidationStarted,
+    PortfolioTransferred,
+    PositionExpired,
+    TransferredLeg,
+    TransferredToken,
+    WithdrawalsHeld,
+)
+from exchange.fixed import QUANTITY_SCALE, div_exact, notional
+from exchange.margin.liquidation import MOVES, Cause
+from exchange.model import InstrumentStatus, Kind, LiquidationStage
+from exchange.observations import (
+    AuctionEndedSeen,
+    AuctionStartedSeen,
+    AuctionTakenSeen,
+    SoldLeg,
+    SoldToken,
+)
+
+AuctionSeen = AuctionStartedSeen | AuctionEndedSeen | AuctionTakenSeen
+
+
+def is_frozen(venue: Venue, subaccount_id: int) -> bool:
+    """Whether the chain auctions a subaccount."""
+    running = venue.liquidations.get(subaccount_id)
+    return running is not None and running.stage is LiquidationStage.ON_CHAIN
+
+
+def follow(venue: Venue, seen: AuctionSeen) -> int:
+    """Do as the chain did; what `go_back` needs to undo it."""
+    match seen:
+        case AuctionStartedSeen():
+            return _freeze(venue, seen.subaccount_id)
+        case AuctionEndedSeen():
+            return _thaw(venue, seen.subaccount_id)
+        case AuctionTakenSeen():
+            _move(venue, seen, seen.subaccount_id, seen.taker_id)
+            return 0
+        case _:
+            assert_never(seen)
+
+
+def go_back(venue: Venue, seen: AuctionSeen, before: int) -> None:
+    """The chain lost it."""
+    match seen:
+        case AuctionStartedSeen():
+            _melt(venue, seen.subaccount_id, before)
+        case AuctionEndedSeen():
+            if before:
+                _freeze(venue, seen.subaccount_id)
+        case AuctionTakenSeen():
+            _hand_back(venue, seen)
+        case _:
+            assert_never(seen)
+
+
+def _freeze(venue: Venue, subaccount_id: int) -> int:
+    """Leave a subaccount to the chain; the stage that its liquidation had, 0 without one."""
+    subaccount = venue.subaccounts[subaccount_id]
+    for order in list(subaccount.open_orders.values()):
+        cancel(venue, order, CancelReason.LIQUIDATION)
+    running = venue.liquidations.get(subaccount_id)
+    if running is None:
+        _begin(venue, subaccount)
+        return 0
+    before, stage = running.stage, MOVES[running.stage, Cause.FROZEN]
+    assert stage is not None
+    _move_on(venue, running, stage)
+    return before
+
+
+def _thaw(venue: Venue, subaccount_id: int) -> int:
+    """The auction is over: the next sweep begins anew where it must. Whether one ran, 1 or 0."""
+    if not is_frozen(venue, subaccount_id):
+        return 0
+    assert MOVES[LiquidationStage.ON_CHAIN, Cause.THAWED] is None
+    _end(venue, subaccount_id)
+    return 1
+
+
+def _melt(venue: Venue, subaccount_id: int, before: int) -> None:
+    """The chain lost the start of an auction; its orders stay canceled."""
+    if not is_frozen(venue, subaccount_id):
+        return
+    if before:
+        _move_on(venue, venue.liquidations[subaccount_id], LiquidationStage(before))
+    else:
+        _end(venue, subaccount_id)
+
+
+def _hand_back(venue: Venue, seen: AuctionTakenSeen) -> None:
+    """The chain lost a bid: back at the same prices; nothing leaves until somebody looked."""
+    _move(venue, seen, seen.taker_id, seen.subaccount_id)
+    for subaccount_id in (seen.subaccount_id, seen.taker_id):
+        venue.treasury.held.add(subaccount_id)
+        detail = "the chain lost a bid in a reorganisation"
+        venue.emit(WithdrawalsHeld(subaccount_id=subaccount_id, held=True, detail=detail))
+
+
+# -- what moves ---------------------------------------------------------------------------------
+
+
+def _move(venue: Venue, seen: AuctionTakenSeen, giver_id: int, taker_id: int) -> None:
+    giver, taker = venue.subaccounts[giver_id], venue.subaccounts[taker_id]
+    running = venue.liquidations.get(seen.subaccount_id)
+    if running is not None:
+        running.step += 1
+    venue.emit(
+        PortfolioTransferred(
+            subaccount_id=giver_id,
+            taker_subaccount_id=taker_id,
+            step=running.step if running else 0,
+            fraction=seen.fraction,
+            legs=tuple(
+                TransferredLeg(
+                    instrument_id=leg.instrument_id,
+                    quantity=leg.quantity,
+                    price=leg.price,
+                    funding_index=leg.funding_index,
+                )
+                for leg in seen.legs
+            ),
+            tokens=tuple(_token(venue, sold) for sold in seen.tokens),
+            discount=seen.discount,
+            by_fund=False,
+            on_chain=True,
+        )
+    )
+    for leg in seen.legs:
+        if venue.statuses[leg.instrument_id] is InstrumentStatus.EXPIRED:
+            _move_delivered(venue, leg, giver, taker)
+        else:
+            _move_leg(venue, leg, giver, taker)
+    for sold in seen.tokens:
+        take_back(venue, giver, sold.token, sold.amount)
+        credit(venue, taker, sold.token, sold.amount)
+        _pay(taker, giver, sold.value)
+    _pay(giver, taker, seen.discount)
+
+
+def _move_leg(venue: Venue, leg: SoldLeg, giver: Subaccount, taker: Subaccount) -> None:
+    """The giver paid funding up to the chain's index, of what moved; the taker owes the rest."""
+    instrument = venue.instruments[leg.instrument_id]
+    move_position(venue, giver.subaccount_id, instrument, -leg.quantity, leg.price)
+    move_position(venue, taker.subaccount_id, instrument, leg.quantity, leg.price)
+    if instrument.kind is not Kind.PERPETUAL:
+        return
+    since = venue.marks.funding_index(leg.instrument_id) - leg.funding_index
+    owed = div_exact(leg.quantity * since, QUANTITY_SCALE)
+    if not owed:
+        return
+    for subaccount, amount in ((giver, owed), (taker, -owed)):
+        subaccount.account.add_cash(amount)
+        venue.emit(
+            FundingPaid(
+                subaccount_id=subaccount.subaccount_id,
+                instrument_id=leg.instrument_id,
+                amount=amount,
+            )
+        )
+
+
+def _move_delivered(venue: Venue, leg: SoldLeg, giver: Subaccount, taker: Subaccount) -> None:
+    """Here it was paid off before the sale was seen; the next batch pays off what was bought."""
+    instrument = venue.instruments[leg.instrument_id]
+    delivery_price = venue.delivery_prices[instrument.underlying_id, instrument.expiry]
+    value = notional(instrument.payoff(delivery_price), leg.quantity)
+    paid = notional(leg.price, leg.quantity)
+    giver.account.add_cash(paid - value)
+    taker.account.add_cash(value - paid)
+    venue.batches.pending += 1
+    venue.emit(
+        PositionExpired(
+            subaccount_id=taker.subaccount_id,
+            instrument_id=leg.instrument_id,
+            quantity=leg.quantity,
+            payoff=value if instrument.kind is Kind.OPTION else value - paid,
+        )
+    )
+
+
+def _token(venue: Venue, sold: SoldToken) -> TransferredToken:
+    asset = asset_of(venue, sold.token)
+    return TransferredToken(
+        asset_id=asset.asset_id if asset else 0,
+        amount=sold.amount,
+        value=sold.value,
+        token=sold.token,
+        underlying_id=asset.underlying_id if asset else 0,
+    )
+
+
+def _pay(payer: Subaccount, payee: Subaccount, amount: int) -> None:
+    payer.account.add_cash(-amount)
+    payee.account.add_cash(amount)
+
+
+# -- the liquidation ----------------------------------------------------------------------------
+
+
+def _begin(venue: Venue, subaccount: Subaccount) -> None:
+    stage = MOVES[None, Cause.FROZEN]
+    assert stage is not None
+    venue.liquidations[subaccount.subaccount_id] = Liquidation(
+        subaccount_id=subaccount.subaccount_id, stage=stage, started_ns=venue.time_ns
+    )
+    venue.emit(
+        LiquidationStarted(
+            subaccount_id=subaccount.subaccount_id,
+            stage=stage,
+            equity=subaccount.account.equity(),
+            maintenance_margin=subaccount.account.maintenance_margin(),
+        )
+    )
+
+
+def _move_on(venue: Venue, running: Liquidation, stage: LiquidationStage) -> None:
+    running.stage = stage
+    running.waited_ns = 0
+    account = venue.subaccounts[running.subaccount_id].account
+    venue.emit(
+        LiquidationAuctionStarted(
+            subaccount_id=running.subaccount_id,
+            stage=stage,
+            equity=account.equity(),
+            maintenance_margin=account.maintenance_margin(),
+        )
+    )
+
+
+def _end(venue: Venue, subaccount_id: int) -> None:
+    del venue.liquidations[subaccount_id]
+    account = venue.subaccounts[subaccount_id].account
+    venue.emit(
+        LiquidationEnded(
+            subaccount_id=subaccount_id,
+            equity=account.equity(),
+            maintenance_margin=account.maintenance_margin(),
+        )
+    )
