@@ -113,7 +113,7 @@ def funding(settings: "KeeperSettings", patience: Patience = 30) -> None:
 
 
 @_command("liquidate", interval=1.0)
-def liquidate(
+def liquidate(  # noqa: PLR0913  options of the command line
     settings: "KeeperSettings",
     subaccount: Subaccount = 0,
     risk_rate: Annotated[
@@ -121,16 +121,25 @@ def liquidate(
     ] = 0.05,
     price_max: Annotated[float, typer.Option(help="The most to pay for one bid, USDC.")] = 1e6,
     min_profit: MinProfit = 0.0,
+    on_chain: Annotated[
+        str, typer.Option(help="A journal to make proofs of: auction without the operator.")
+    ] = "",
+    deployment: Annotated[Path, typer.Option(help="The venue's deployment.json.")] = Path(
+        "var/deployment.json"
+    ),
 ) -> None:
     """Bid in liquidation auctions where the discount pays for the risk."""
-    from exchange.bootstrap.keeper_command import run_liquidate
+    from exchange.bootstrap.keeper_command import run_auctions, run_liquidate
     from exchange.keepers.liquidate import BidRules
 
     profit_min = Decimal(str(min_profit))
     limits = msgspec.structs.replace(settings.limits, profit_min=profit_min)
     settings = msgspec.structs.replace(settings, subaccount_id=subaccount, limits=limits)
     rules = BidRules(risk_rate=Decimal(str(risk_rate)), price_max=Decimal(str(price_max)))
-    run_liquidate(settings, rules)
+    if on_chain:
+        run_auctions(settings, rules, on_chain, deployment)
+    else:
+        run_liquidate(settings, rules)
 
 
 @_command("force-exit", interval=30.0)

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from exchange.bootstrap.processes import StartFailed
 from exchange.journal import JournalReader, JournalUnavailable
+from exchange.keepers.auctions import AuctionCall, AuctionKeeper
 from exchange.keepers.ethereum import Ethereum, GasLimits
 from exchange.keepers.force_exit import ExitOrder, ForceExitKeeper
 from exchange.keepers.liquidate import BidRules, LiquidateKeeper
@@ -28,11 +29,14 @@ from exchange.keepers.runner import Books, Limits, Runner, Several
 from exchange.keepers.runner import Keeper as AnyKeeper
 from exchange.keepers.strategy import StepKeeper, StrategyKeeper, read_step, read_strategy
 from exchange.sdk import AsyncClient, Keeper, SdkError
+from exchange.settlement.auctions import ChainAuctions
 from exchange.settlement.deploy import open_chain, project_artifacts
 from exchange.settlement.exit_service import due_exits
+from exchange.settlement.proving import margin_proof
 from exchange.signing import address_of
 
 KEY_VARIABLE: Final = "EXCHANGE_KEEPER_KEY"
+_NOBODY: Final = "0x" + "0" * 39 + "1"  # looks without a wallet
 
 
 class KeeperSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +74,48 @@ def run_liquidate(settings: KeeperSettings, rules: BidRules) -> int:
         return LiquidateKeeper(client, rules)
 
     return run_keeper(settings, build)
+
+
+def run_auctions(settings: KeeperSettings, rules: BidRules, journal: str, deployment: Path) -> int:
+    """Bring the contract's auctions on without the operator, and bid in them."""
+    venue = open_chain(settings.rpc_url, deployment, project_artifacts())
+    only = (settings.subaccount_id,) if settings.subaccount_id else ()
+
+    async def build(_: KeeperSettings, __: AsyncClient, chain: Ethereum) -> AnyKeeper:
+        def prove(subaccount_id: int) -> tuple[object, ...]:
+            return margin_proof(reader, venue, subaccount_id)
+
+        auctions = ChainAuctions(venue, prove, chain.address or _NOBODY)
+        return AuctionKeeper(lambda: _auction_calls(auctions, only), rules)
+
+    try:
+        with contextlib.closing(JournalReader(journal)) as reader:
+            return run_keeper(settings, build, signs_in=False)
+    except JournalUnavailable as error:
+        raise StartFailed(str(error)) from error
+
+
+def _auction_calls(auctions: ChainAuctions, only: tuple[int, ...]) -> list[AuctionCall]:
+    """What is due for these subaccounts; for none: for all that are flagged."""
+    calls = []
+    for subaccount_id in only or auctions.flagged():
+        step, offer = auctions.step(subaccount_id), auctions.offer(subaccount_id)
+        found = [(step, (0, 0, 0))] if step else []
+        if offer is not None:
+            figures = (offer.discount, offer.requirement, offer.deposit)
+            found.append((auctions.purchase(offer), figures))
+        for one, (discount, requirement, deposit) in found:
+            call = AuctionCall(
+                name=one.name,
+                subaccount_id=subaccount_id,
+                to=one.to,
+                data=one.data,
+                discount=discount,
+                requirement=requirement,
+                deposit=deposit,
+            )
+            calls.append(call)
+    return calls
 
 
 def run_force_exit(settings: KeeperSettings, coin: str, amount: int, recipient: str) -> int:

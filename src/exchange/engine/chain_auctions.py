@@ -24,7 +24,8 @@ from exchange.events import (
     TransferredToken,
     WithdrawalsHeld,
 )
-from exchange.fixed import QUANTITY_SCALE, div_exact, notional
+from exchange.fixed import notional
+from exchange.margin.linear import LinearPosition
 from exchange.margin.liquidation import MOVES, Cause
 from exchange.model import InstrumentStatus, Kind, LiquidationStage
 from exchange.observations import (
@@ -148,7 +149,7 @@ def _move(venue: Venue, seen: AuctionTakenSeen, giver_id: int, taker_id: int) ->
         if venue.statuses[leg.instrument_id] is InstrumentStatus.EXPIRED:
             _move_delivered(venue, leg, giver, taker)
         else:
-            _move_leg(venue, leg, giver, taker)
+            _move_leg(venue, leg, giver, taker, back=giver_id != seen.subaccount_id)
     for sold in seen.tokens:
         take_back(venue, giver, sold.token, sold.amount)
         credit(venue, taker, sold.token, sold.amount)
@@ -156,25 +157,35 @@ def _move(venue: Venue, seen: AuctionTakenSeen, giver_id: int, taker_id: int) ->
     _pay(giver, taker, seen.discount)
 
 
-def _move_leg(venue: Venue, leg: SoldLeg, giver: Subaccount, taker: Subaccount) -> None:
-    """The giver paid funding up to the chain's index, of what moved; the taker owes the rest."""
+def _move_leg(
+    venue: Venue, leg: SoldLeg, giver: Subaccount, taker: Subaccount, *, back: bool
+) -> None:
+    """Of a linear instrument at the chain's funding index, which may be behind the journal's.
+
+    What goes back pays funding up to now: whoever had it, had it so long.
+    """
     instrument = venue.instruments[leg.instrument_id]
-    move_position(venue, giver.subaccount_id, instrument, -leg.quantity, leg.price)
-    move_position(venue, taker.subaccount_id, instrument, leg.quantity, leg.price)
-    if instrument.kind is not Kind.PERPETUAL:
-        return
-    since = venue.marks.funding_index(leg.instrument_id) - leg.funding_index
-    owed = div_exact(leg.quantity * since, QUANTITY_SCALE)
-    if not owed:
-        return
-    for subaccount, amount in ((giver, owed), (taker, -owed)):
-        subaccount.account.add_cash(amount)
+    index = venue.marks.funding_index(leg.instrument_id) if back else leg.funding_index
+    for subaccount, change in ((giver, -leg.quantity), (taker, leg.quantity)):
+        if instrument.kind is Kind.OPTION:
+            move_position(venue, subaccount.subaccount_id, instrument, change, leg.price)
+        else:
+            _fill_linear(venue, leg, subaccount, change, index)
+
+
+def _fill_linear(
+    venue: Venue, leg: SoldLeg, subaccount: Subaccount, change: int, index: int
+) -> None:
+    account, number = subaccount.account, leg.instrument_id
+    held = account.linear.get(number, LinearPosition(0, 0, index))
+    due = held.funding_due(index)
+    after, cash = held._replace(funding_index=index).filled(change, leg.price)
+    account.rebuild(number, after, cash - due)
+    underlying_id = venue.instruments[number].underlying_id
+    venue.count_open_interest(underlying_id, held.quantity, after.quantity)
+    if due:
         venue.emit(
-            FundingPaid(
-                subaccount_id=subaccount.subaccount_id,
-                instrument_id=leg.instrument_id,
-                amount=amount,
-            )
+            FundingPaid(subaccount_id=subaccount.subaccount_id, instrument_id=number, amount=-due)
         )
 
 

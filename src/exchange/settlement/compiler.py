@@ -28,6 +28,7 @@ _ROOTS: Final = {
     "Solvency": "src/Solvency.sol",
     "Exits": "src/Exits.sol",
     "Escapes": "src/Escapes.sol",
+    "Auctions": "src/Auctions.sol",
     "AccessPass": "src/AccessPass.sol",
     "Custody": "src/Custody.sol",
     "Gateway": "src/gateway/Gateway.sol",

@@ -34,10 +34,14 @@ class OwnerWallet:
     def deposit(self, subaccount_id: int, amount: int, coin: str = "USDC") -> None:
         """Approve and deposit tokens that the wallet holds."""
         custody = self.chain.deployment.custody
-        self._token(coin, "approve", custody, amount)
+        self.approve(amount, coin)
         address = self._address(coin)
         data = self.chain.calldata(self.chain.custody, "deposit", subaccount_id, address, amount)
         self.chain.transact(self._key, custody, data)
+
+    def approve(self, amount: int, coin: str = "USDC") -> None:
+        """Let Custody take so much, as a deposit or with a bid."""
+        self._token(coin, "approve", self.chain.deployment.custody, amount)
 
     def fund(self, subaccount_id: int, amount: int, coin: str = "USDC") -> None:
         """Make test money and deposit it."""

@@ -182,19 +182,32 @@ def test_of_funding_the_seller_owes_what_came_before_the_sale() -> None:
     venue.buy(buyer, 4, INDEX, instrument_id=PERP)
     start(venue, seller)
     sum_before = venue.cash(seller)
-    taker, seen = sold(venue, seller, leg(PERP, -1, INDEX), discount=0)
+    accrue(venue)
+    index = venue.engine._venue.marks.funding_index(PERP)
+    accrue(venue)
+    assert venue.engine._venue.marks.funding_index(PERP) < index < 0
+    taker, seen = sold(venue, seller, leg(PERP, -1, INDEX, index), discount=0)
+    venue.observe(*seen)
+    assert venue.cash(seller) - sum_before == 4 * index, "whole, up to the chain's index"
+    assert venue.cash(taker) == CASH
+    accounts = venue.engine.subaccounts
+    left, bought = accounts[seller].account.linear[PERP], accounts[taker].account.linear[PERP]
+    assert left == (-3 * QUANTITY_SCALE, usdc(-3 * INDEX), index)
+    assert bought == (-QUANTITY_SCALE, usdc(-INDEX), index)
+    venue.engine.check()
+    block = venue.block()
+    venue.observe(*sold(venue, seller, leg(PERP, -3, INDEX, index), discount=0)[1])
+    venue.revert(block)
+    assert accounts[seller].account.position(PERP) == -3 * QUANTITY_SCALE
+    venue.engine.check()
+
+
+def accrue(venue) -> None:
+    """Shorts pay for a minute."""
+    venue.index()
     venue.mark({PERP: INDEX - 5_000})
     venue.wait(60)
     venue.send(AccrueFunding())
-    index = venue.engine._venue.marks.funding_index(PERP)
-    assert index
-    venue.observe(*seen)
-    due = index  # a short contract's, of the perpetual
-    assert venue.cash(seller) - sum_before == 3 * due
-    assert venue.cash(taker) - CASH == due
-    held = venue.engine.subaccounts[taker].account.linear[PERP]
-    assert (held.quantity, held.cost) == (-QUANTITY_SCALE, usdc(-INDEX))
-    venue.engine.check()
 
 
 def test_what_expired_before_the_sale_was_seen_is_paid_in_cash(venue, seller) -> None:
