@@ -6,29 +6,44 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.integration.test_linear_settlement import PERPETUAL
 from tests.integration.test_proving import MarginDesk
 from tests.liquidation_world import rules
 from tests.settlement_world import DEPLOYER_KEY, RELAYER_KEY, World
 from tests.venue import usdc
 
-from exchange.commands import BidLiquidation, CutBatch, DepositSeen, ForceSeen, SweepLiquidations
+from exchange.commands import (
+    AccrueFunding,
+    BatchSeen,
+    BidLiquidation,
+    CutBatch,
+    DepositSeen,
+    ForceSeen,
+    ObserveBlocks,
+    SweepLiquidations,
+)
 from exchange.events import (
     AnyEvent,
     ForceGranted,
     InsuranceUsed,
+    LiquidationAuctionStarted,
+    LiquidationEnded,
     LiquidationStarted,
     LossSocialised,
     PortfolioTransferred,
     Refused,
     Traded,
 )
-from exchange.fixed import CASH_SCALE
+from exchange.fixed import CASH_SCALE, notional
 from exchange.journal.outbox import JobKind, JobState
-from exchange.model import FEE_SUBACCOUNT_ID, BidTerms, Side
+from exchange.model import FEE_SUBACCOUNT_ID, BidTerms, LiquidationStage, Side
+from exchange.settlement.auctions import ChainAuctions, Offer
+from exchange.settlement.batch import encode_call
 from exchange.settlement.deploy import furnish_bands, furnish_margin
 from exchange.settlement.errors import Reverted
 from exchange.settlement.holdings import expected_holdings
 from exchange.settlement.prover import Prover
+from exchange.settlement.proving import margin_proof
 from exchange.settlement.reconcile import reconcile
 from exchange.settlement.wallet import OwnerWallet
 from exchange.signing import address_of, bid_digest, sign_digest
@@ -182,6 +197,133 @@ def test_a_short_strangle_through_a_gap(desk: LiquidationDesk) -> None:
     assert of_kind(taken, LossSocialised)
     desk.settle()
     desk.same_as_the_chain()
+
+
+BIDDER_KEY = b"\x3b" * 32
+
+
+class AuctionDesk(LiquidationDesk):
+    """An operator that settles and posts, and liquidates nobody: no proof ever reaches it."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        chain = world.chain
+        chain.rpc("anvil_setBalance", address_of(BIDDER_KEY), hex(10**20))
+        self.auctions = ChainAuctions(chain, self.prove, address_of(BIDDER_KEY))
+        self.do(
+            "setAuctionRules", ("(uint64,uint64,uint64,uint64)",), (3600, 600, 25 * 10**16, 100)
+        )
+        self.followed = chain.head()
+
+    def do(self, name: str, types: tuple[str, ...], *words: object) -> None:
+        clearing = self.world.chain.deployment.clearing
+        self.world.chain.transact(DEPLOYER_KEY, clearing, encode_call(name, types, words))
+
+    def prove(self, subaccount_id: int) -> tuple[object, ...]:
+        return margin_proof(self.world.reader, self.world.chain, subaccount_id)
+
+    def step(self, name: str) -> None:
+        found = self.auctions.step(self.seller.subaccount_id)
+        assert found is not None
+        assert found.name == name
+        self.world.chain.transact(BIDDER_KEY, found.to, found.data)
+
+    def later(self, second: int) -> None:
+        """Chain and venue come to this second; marks and funding go on, and all of it settles."""
+        self.venue.wait_until(second)
+        self.world.chain.rpc("evm_setNextBlockTimestamp", second)
+        self.world.chain.rpc("evm_mine")
+        self.remark()
+        self.venue.send(AccrueFunding())
+        self.settle()
+
+    def follow(self) -> tuple[AnyEvent, ...]:
+        """Show the engine the auctions of all blocks that it has not seen."""
+        chain, venue = self.world.chain, self.venue
+        chain.rpc("evm_mine")  # a block that the journal has not observed
+        head = chain.head()
+        found = [seen for _, seen in chain.observations(self.followed + 1, head)]
+        self.followed = head
+        return venue.send(
+            ObserveBlocks(
+                first_block=venue.engine.last_block + 1,
+                last_block=head,
+                last_hash=chain.block_hash(head) or "",
+                observations=tuple(
+                    seen for seen in found if not isinstance(seen, BatchSeen | ForceSeen)
+                ),
+            )
+        )
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[AuctionDesk]:
+    world = World(tmp_path)
+    yield AuctionDesk(world)
+    world.close()
+
+
+def buy(idle: AuctionDesk) -> Offer:
+    """A stranger with dollars in its wallet takes what is offered."""
+    bidder = OwnerWallet(idle.world.chain, BIDDER_KEY)
+    offer = idle.auctions.offer(idle.seller.subaccount_id)
+    assert offer is not None
+    assert offer.discount > 0
+    bidder.mint(offer.deposit)
+    bidder.approve(offer.deposit)
+    bid = idle.auctions.bid(offer)
+    idle.world.chain.transact(BIDDER_KEY, bid.to, bid.data)
+    return offer
+
+
+def give_back(idle: AuctionDesk) -> None:
+    """The seller recovers: a stranger proves it and ends the auction, and the seller trades."""
+    chain, seller = idle.world.chain, idle.seller.subaccount_id
+    gap(idle, 2_500, 2_500)
+    idle.settle()
+    healthy = idle.auctions.lapse(seller)
+    chain.transact(BIDDER_KEY, healthy.to, healthy.data)
+    idle.step("endAuction")
+    assert of_kind(idle.follow(), LiquidationEnded)
+    idle.trade(Side.BUY, idle.call, 100, 2_500)
+    idle.settle()
+    idle.same_as_the_chain()
+
+
+def test_an_auction_without_the_operator(idle: AuctionDesk) -> None:
+    """Announced, started, sold and ended by a stranger; the engine has what the chain has."""
+    chain, seller = idle.world.chain, idle.seller.subaccount_id
+    strangle(idle, 4_400)
+    idle.trade(Side.SELL, PERPETUAL, 100, idle.prices[PERPETUAL])
+    idle.settle()
+    gap(idle, 14_000, 100)
+    assert of_kind(idle.sweep(), LiquidationStarted)
+    assert idle.settle().count(JobKind.PROOF) == 1
+    assert idle.auctions.flagged() == [seller]
+    idle.step("announceAuction")
+    assert idle.auctions.step(seller) is None, "the operator has its notice"
+
+    idle.later(idle.auctions.standing(seller).starts_at + 1)
+    idle.step("startAuction")
+    [frozen] = of_kind(idle.follow(), LiquidationAuctionStarted)
+    assert frozen.stage is LiquidationStage.ON_CHAIN
+    assert not idle.sweep()
+    assert idle.auctions.offer(seller) is None, "a batch may be under way yet"
+
+    idle.later(idle.auctions.standing(seller).bids_from + 300)
+    offer = buy(idle)
+    idle.venue.send(AccrueFunding())  # the journal goes on before it sees the sale
+    [sold] = of_kind(idle.follow(), PortfolioTransferred)
+    worth = sum(notional(leg.price, leg.quantity) for leg in sold.legs)
+    assert sold.on_chain
+    assert PERPETUAL in {leg.instrument_id for leg in sold.legs}
+    assert worth - sold.discount <= offer.price, "never dearer than the offer"
+    owner, _ = chain.call(chain.clearing, "account", sold.taker_subaccount_id)
+    assert owner == address_of(BIDDER_KEY)
+    idle.settle()
+    idle.same_as_the_chain()
+
+    give_back(idle)
 
 
 def test_bids_hash_as_the_contract_hashes_them(desk: LiquidationDesk) -> None:
