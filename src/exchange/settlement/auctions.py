@@ -66,9 +66,8 @@ class ChainAuctions:
 
     def flagged(self) -> list[int]:
         """Subaccounts that somebody proved below maintenance, and nobody healthy since."""
-        logs = self._chain.logs_of(self._chain.liquidations, "Flagged")
-        known = sorted({int(log["subaccountId"]) for log in logs})
-        return [one for one in known if self._since(one)]
+        count = int(self._chain.call(self._chain.clearing, "subaccountCount"))
+        return [one for one in range(1, count + 1) if self._since(one)]
 
     def standing(self, subaccount_id: int) -> Standing:
         """Where the auction of a subaccount stands."""

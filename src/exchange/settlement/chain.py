@@ -494,22 +494,18 @@ class Chain(Node):
 
     def clearing_logs(self, name: str) -> list[dict[str, Any]]:
         """The arguments of every log of Clearing of this name up to the head, in order."""
-        return self.logs_of(self.clearing, name)
-
-    def logs_of(self, contract: Contract, name: str) -> list[dict[str, Any]]:
-        """The same of any contract."""
-        found = (self._logs(name, first, {}, contract) for first in self._log_spans())
-        return [dict(log["args"]) for part in found for log in part]
+        spans = self._log_spans()
+        return [dict(log["args"]) for first in spans for log in self._logs(name, first, {})]
 
     def _log_spans(self) -> range:
         return range(self.deployment.block, self.head() + 1, _LOG_SPAN)
 
-    def _logs(
-        self, name: str, first: int, filters: dict[str, Any], contract: Contract | None = None
-    ) -> list[EventData]:
-        event, last = (contract or self.clearing).events[name], first + _LOG_SPAN - 1
+    def _logs(self, name: str, first: int, filters: dict[str, Any]) -> list[EventData]:
         with self.translated():
-            return list(event.get_logs(argument_filters=filters, from_block=first, to_block=last))
+            logs = self.clearing.events[name].get_logs(
+                argument_filters=filters, from_block=first, to_block=first + _LOG_SPAN - 1
+            )
+        return list(logs)
 
     def observations(self, first_block: int, last_block: int) -> list[tuple[int, AnyObservation]]:
         """(block, observation) of every log that the engine must know, in order."""

@@ -38,14 +38,11 @@ class FakeChain:
             "auctionOf": self.auction,
             "auctionRules": {"notice": NOTICE_S, "length": 600, "discountMax": TENTH, "lot": 100},
             "MAX_BATCH_AGE": DAY_S,
+            "subaccountCount": 2,
             "flagOf": (self.since, "0x"),
             "health": (self.equity, self.equity - 1_000, 5),
             "allowance": self.allowance,
         }[function]
-
-    def logs_of(self, _: Any, name: str) -> list[dict[str, Any]]:
-        assert name == "Flagged"
-        return [{"subaccountId": 7}, {"subaccountId": 7}]
 
     def force_until(self, _: int) -> int:
         return self.proven
@@ -93,7 +90,7 @@ def test_the_step_that_is_due(changes: dict[str, Any], name: str | None) -> None
 def test_a_step_that_the_contract_refuses_is_not_due() -> None:
     """An account that recovered is not flagged."""
     assert auctions(FakeChain(proven=0, says=["Healthy"])).step(7) is None
-    assert auctions(FakeChain()).flagged() == [7]
+    assert auctions(FakeChain()).flagged() == [1, 2]
     assert auctions(FakeChain(since=0)).flagged() == []
 
 
