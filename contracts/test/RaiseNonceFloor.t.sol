@@ -2,51 +2,13 @@
 pragma solidity 0.8.37;
 
 import {IClearingBase} from "../src/interfaces/IClearing.sol";
-import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
+import {FloorTest} from "./FloorTest.sol";
 
-contract RaiseNonceFloorTest is ClearingTest {
-    function test_only_the_owner_raises(address caller) public {
-        vm.assume(caller != aliceAddress);
-        vm.prank(caller);
-        vm.expectRevert(IClearingBase.NotOwner.selector);
-        clearing.raiseNonceFloor(alice, 1);
-    }
-
-    function test_the_old_floor_holds_until_the_delay_is_over(uint64 floor) public {
-        vm.assume(floor != 0);
-        vm.expectEmit(address(clearing));
-        emit IClearingBase.NonceFloorRaised(alice, floor, START + DAY);
-        raise(floor);
-        (uint64 current, uint64 next, uint64 effectiveAt) = clearing.nonceFloor(alice);
-        assertEq(0, current, "current");
-        assertEq(floor, next, "next");
-        assertEq(START + DAY, effectiveAt, "effectiveAt");
-    }
-
-    function test_a_floor_never_falls(uint64 first, uint64 second, uint32 wait) public {
-        vm.assume(first != 0);
-        raise(first);
-        vm.warp(START + wait);
-        second = uint64(bound(second, 0, first));
-        vm.prank(aliceAddress);
-        vm.expectRevert(IClearingBase.FloorNotRaised.selector);
-        clearing.raiseNonceFloor(alice, second);
-    }
-
-    function test_a_second_raise_restarts_the_delay() public {
-        raise(10);
-        vm.warp(START + DAY / 2);
-        raise(20);
-        (uint64 current, uint64 next, uint64 effectiveAt) = clearing.nonceFloor(alice);
-        assertEq(0, current, "current");
-        assertEq(20, next, "next");
-        assertEq(START + DAY + DAY / 2, effectiveAt, "effectiveAt");
-    }
-
+contract RaiseNonceFloorTest is FloorTest {
     function test_a_nonce_below_the_floor_fills_only_before_it_took_effect() public {
         vm.warp(START + 1);
-        raise(10);
+        raiseByAlice(10);
         vm.warp(START + DAY + 1);
         settle(tradeAt(8, uint32(START + DAY)));
         refused(tradeAt(9, uint32(START + DAY + 1)), IClearingBase.NonceBelowFloor.selector);
@@ -54,7 +16,7 @@ contract RaiseNonceFloorTest is ClearingTest {
     }
 
     function test_a_withdrawal_below_the_floor_is_refused() public {
-        raise(10);
+        raiseByAlice(10);
         vm.warp(START + DAY);
         refused(
             withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 9)),
@@ -63,9 +25,17 @@ contract RaiseNonceFloorTest is ClearingTest {
         settle(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 10)));
     }
 
-    function raise(uint64 floor) internal {
-        vm.prank(aliceAddress);
+    function raise(uint64 floor) internal override {
         clearing.raiseNonceFloor(alice, floor);
+    }
+
+    function floorOf() internal view override returns (uint64, uint64, uint64) {
+        return clearing.nonceFloor(alice);
+    }
+
+    function expectRaised(uint64 floor, uint64 at) internal override {
+        vm.expectEmit(address(clearing));
+        emit IClearingBase.NonceFloorRaised(alice, floor, at);
     }
 
     function tradeAt(uint64 nonce, uint32 time) internal view returns (Batch memory batch) {

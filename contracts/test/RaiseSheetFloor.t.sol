@@ -3,41 +3,14 @@ pragma solidity 0.8.37;
 
 import {IClearingBase, Order, SignedSheet} from "../src/interfaces/IClearing.sol";
 import {SheetLib} from "../src/libraries/SheetLib.sol";
-import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
+import {FloorTest} from "./FloorTest.sol";
 
-contract RaiseSheetFloorTest is ClearingTest {
+contract RaiseSheetFloorTest is FloorTest {
     uint64 internal nonce = 100;
 
-    function test_only_the_owner_raises(address caller) public {
-        vm.assume(caller != aliceAddress);
-        vm.prank(caller);
-        vm.expectRevert(IClearingBase.NotOwner.selector);
-        clearing.raiseSheetFloor(alice, 1);
-    }
-
-    function test_the_old_floor_holds_until_the_delay_is_over(uint64 floor) public {
-        vm.assume(floor != 0);
-        vm.expectEmit(address(clearing));
-        emit IClearingBase.SheetFloorRaised(alice, floor, START + DAY);
-        raise(floor);
-        (uint64 current, uint64 next, uint64 effectiveAt) = clearing.sheetFloor(alice);
-        assertEq(0, current, "current");
-        assertEq(floor, next, "next");
-        assertEq(START + DAY, effectiveAt, "effectiveAt");
-    }
-
-    function test_a_floor_never_falls(uint64 first, uint64 second) public {
-        vm.assume(first != 0);
-        raise(first);
-        second = uint64(bound(second, 0, first));
-        vm.prank(aliceAddress);
-        vm.expectRevert(IClearingBase.FloorNotRaised.selector);
-        clearing.raiseSheetFloor(alice, second);
-    }
-
     function test_a_sheet_below_the_floor_fills_only_before_it_took_effect() public {
-        raise(8);
+        raiseByAlice(8);
         vm.warp(START + DAY);
         settle(quoted(7, START + DAY - 1));
         refused(quoted(7, START + DAY), IClearingBase.StaleSheet.selector);
@@ -46,7 +19,7 @@ contract RaiseSheetFloorTest is ClearingTest {
     }
 
     function test_single_orders_are_untouched() public {
-        raise(8);
+        raiseByAlice(8);
         vm.warp(START + DAY);
         trade(call, ONE, 1e4, 7);
     }
@@ -54,7 +27,7 @@ contract RaiseSheetFloorTest is ClearingTest {
     function test_a_fill_keeps_the_floor_and_a_floor_keeps_the_highest(uint64 floor) public {
         floor = uint64(bound(floor, 4, type(uint64).max));
         settle(quoted(3, START));
-        raise(floor);
+        raiseByAlice(floor);
         assertEq(3, clearing.sheetNonce(alice), "highest");
         settle(quoted(4, START));
         (, uint64 next,) = clearing.sheetFloor(alice);
@@ -73,9 +46,17 @@ contract RaiseSheetFloorTest is ClearingTest {
         assertEq(b, SheetLib.floorAt(word, uint256(time) + 200), "after");
     }
 
-    function raise(uint64 floor) internal {
-        vm.prank(aliceAddress);
+    function raise(uint64 floor) internal override {
         clearing.raiseSheetFloor(alice, floor);
+    }
+
+    function floorOf() internal view override returns (uint64, uint64, uint64) {
+        return clearing.sheetFloor(alice);
+    }
+
+    function expectRaised(uint64 floor, uint64 at) internal override {
+        vm.expectEmit(address(clearing));
+        emit IClearingBase.SheetFloorRaised(alice, floor, at);
     }
 
     /// @dev Alice bids by a sheet of one leaf, bob sells.
