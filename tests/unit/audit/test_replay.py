@@ -113,13 +113,13 @@ def test_a_sheet_is_held_to_its_signature(tmp_path: Path) -> None:
     """One signature a sheet; another quote under it is found."""
     venue = quoted_venue()
     assert replay(journal_of(venue, tmp_path)).figures.signatures == 2 + 3
-    (tmp_path / "journal.db").unlink()
+    (tmp_path / "forged").mkdir()
     at, (seq, time_ns, command, events) = next(
         (at, entry) for at, entry in enumerate(venue.entries) if isinstance(entry[2], MassQuote)
     )
     forged = msgspec.structs.replace(command, signature=bytes(65))
     venue.entries[at] = (seq, time_ns, forged, events)
-    found = difference(journal_of(venue, tmp_path))
+    found = difference(journal_of(venue, tmp_path / "forged"))
     assert (found.seq, "signature" in found.text) == (seq, True)
 
 
@@ -127,11 +127,11 @@ def test_a_bid_for_a_liquidated_account_is_held_to_its_signature(tmp_path: Path)
     """A slice or a takeover has none, a keeper's bid must have its own."""
     venue = auctioned_venue()
     assert replay(journal_of(venue, tmp_path)).figures.signatures == 2 + 1
-    (tmp_path / "journal.db").unlink()
+    (tmp_path / "forged").mkdir()
     seq, time_ns, command, events = venue.entries[-1]
     forged = msgspec.structs.replace(command, signature=bytes(65))
     venue.entries[-1] = (seq, time_ns, forged, events)
-    found = difference(journal_of(venue, tmp_path))
+    found = difference(journal_of(venue, tmp_path / "forged"))
     assert (found.seq, "signature" in found.text) == (seq, True)
 
 
