@@ -55,6 +55,8 @@ def test_the_examples_and_the_command_line_trade_with_one_another(
     """A maker quotes; a condor, a hedge and a hand-typed order trade with it; chain = engine."""
     maker, trader = venue.join(), venue.join()
     output = tmp_path / "maker.txt"
+    # A job in a shell's background ignores Ctrl-C, and so would all that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with output.open("wb") as out:
         quoting = subprocess.Popen(
             [sys.executable, str(EXAMPLES / "quote_chain.py")],
@@ -62,6 +64,7 @@ def test_the_examples_and_the_command_line_trade_with_one_another(
             stdout=out,
             stderr=subprocess.STDOUT,
         )
+    signal.signal(signal.SIGINT, before)
     try:
         eventually(lambda: "quotes stand" in output.read_text(), "a sheet of quotes")
 
