@@ -133,7 +133,7 @@ class _Writer:
         if isinstance(value, Enum):
             return (_ENUM, self._class(kind), value.value)
         if isinstance(value, msgspec.Struct):
-            names = kind.__struct_fields__  # type: ignore[attr-defined]
+            names = kind.__struct_fields__  # type: ignore[attr-defined]  # `kind` is a struct
             parts = [self.tree(getattr(value, name)) for name in names]
             return (_STRUCT, self._class(kind), parts)
         if kind is tuple:

@@ -80,7 +80,7 @@ def _command(name: str, *, interval: float) -> Callable[[Work], Work]:
         run.__doc__ = work.__doc__
         kind = inspect.Parameter.KEYWORD_ONLY
         options = [one.replace(kind=kind) for one in (*own, *common.values())]
-        run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # typer reads it
         keeper.command(name)(run)
         return work
 

@@ -372,7 +372,8 @@ def _leg_answer(leg: LegResult | StandardLeg, names: dict[int, str]) -> dict[str
 
 def _fields(record: object) -> dict[str, Any]:
     """The numbers of a dataclass, arrays as lists."""
-    named = {name: getattr(record, name) for name in type(record).__dataclass_fields__}  # type: ignore[attr-defined]
+    fields = type(record).__dataclass_fields__  # type: ignore[attr-defined]  # callers give records
+    named = {name: getattr(record, name) for name in fields}
     plain = (int, float)
     return {
         name: value if isinstance(value, plain) else value.tolist()

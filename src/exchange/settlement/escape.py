@@ -276,7 +276,7 @@ class WayOut:
 
     def _input(self, tx_hash: str) -> bytes:
         with self.chain.translated():
-            return bytes(self.chain.web3.eth.get_transaction(tx_hash)["input"])  # type: ignore[arg-type]
+            return bytes(self.chain.web3.eth.get_transaction(tx_hash)["input"])  # type: ignore[arg-type]  # a str
 
     def _logs(
         self, contract: Any, event: str, filters: dict[str, Any], *, backwards: bool = False
