@@ -109,7 +109,7 @@ class FakeChain:
         self.pool: dict[str, Transaction] = {}
         self.time_s = 10**10
         self.sent: list[str] = []
-        self.refusal: Reverted | None = None  # what estimates answer
+        self.refuses: Reverted | None = None  # what estimates answer
         self.cash: dict[int, int] = {}
         self.bands = (0, 0, 0)
         self.held: dict[tuple[int, str], int] = {}  # tokens by (subaccount, address)
@@ -236,9 +236,12 @@ class FakeChain:
     def suggested_fees(self) -> Fees:
         return Fees(max_fee=2 * GWEI, priority_fee=GWEI)
 
+    def refusal(self, sender: str, to: str, data: bytes) -> Reverted | None:
+        return self.refuses
+
     def estimate_gas(self, _sender: str, to: str, data: bytes) -> int:
-        if self.refusal is not None:
-            raise self.refusal
+        if self.refuses is not None:
+            raise self.refuses
         settled, prices, _ = self._replay()
         trial = Transaction(_sender, 0, to, data, GWEI, GWEI)
         if not self._apply(trial, len(self.blocks), list(settled), dict(prices)):

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 from tests.live_venue import LiveVenue, eventually
 
-from exchange.events import Deposited, FillNovated, Traded
+from exchange.events import (
+    Deposited,
+    FillNovated,
+    LiquidationEnded,
+    LiquidationStarted,
+    Traded,
+)
 from exchange.fixed import CASH_SCALE
 from exchange.reversals import BatchReverted, BlocksReverted, DepositReverted, SubaccountReverted
 
@@ -63,6 +69,11 @@ def test_a_subaccount_that_vanished_and_comes_again(venue: LiveVenue) -> None:
     assert bob.wallet.open_subaccount() == bob.subaccount_id
     bob.wallet.fund(bob.subaccount_id, 1_000_000 * CASH_SCALE)
     venue.observed()
+    # Without its deposit the account owes money: a mark may have come in between.
+    eventually(
+        lambda: len(venue.events(LiquidationStarted)) == len(venue.events(LiquidationEnded)),
+        "the end of every liquidation",
+    )
     venue.trade(ann, bob, name)
     venue.require_agreement()
     deposits = [e for e in venue.events(Deposited) if e.subaccount_id == bob.subaccount_id]

@@ -22,7 +22,13 @@ from exchange.settlement.batch import Tip
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.deploy import project_artifacts
-from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable, ReorgDetected
+from exchange.settlement.errors import (
+    BatchRefused,
+    ChainError,
+    ChainUnavailable,
+    ReorgDetected,
+    Reverted,
+)
 from exchange.settlement.process import RelayerSettings, run_relayer
 from exchange.settlement.reconcile import reconcile
 from exchange.settlement.relayer import Relayer
@@ -378,6 +384,28 @@ def test_patience_ends(world: World) -> None:
 
 
 # --- the watcher
+
+
+def test_a_refusal_that_is_over_stops_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that the chain refused a moment ago, and takes now, settles."""
+    world.watch()
+    world.script.trade()
+    world.script.cut()
+    _, relayer, outbox = world.relayer()
+    estimate, refusals = world.chain.estimate_gas, [Reverted("UnknownSubaccount", (3,))]
+
+    def refused_once(sender: str, to: str | None, data: bytes) -> int:
+        if refusals:
+            raise refusals.pop()
+        return estimate(sender, to, data)
+
+    monkeypatch.setattr(world.chain, "estimate_gas", refused_once)
+    settle(relayer)
+    assert refusals == []
+    assert world.chain.last_batch().number == 1
+    outbox.close()
 
 
 def test_blocks_are_observed_once_and_in_order(world: World) -> None:

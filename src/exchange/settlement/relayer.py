@@ -233,10 +233,16 @@ class Relayer:
                 self._useless.add(job.key)  # it recovered meanwhile, or another root came
             elif refusal.error in _EARLY:
                 self._wait_for_clock(job)
-            elif refusal.error in _OF_MARKS or not self._novate(job):
+            elif refusal.error in _OF_MARKS or not (self._novate(job) or self._passes(job)):
                 raise self._refuse(job, str(refusal)) from refusal
             return None  # the next step reads what changed
         return mul_div_up(gas, *_GAS_MARGIN)
+
+    def _passes(self, job: Job) -> bool:
+        """Whether the chain takes a batch after all: an owner may have come back in between."""
+        if job.kind is not JobKind.BATCH:
+            return False
+        return self._chain.refusal(self.address, job.to, self._data(job)) is None
 
     def _data(self, job: Job) -> bytes:
         """The job's calldata; of a batch with proofs of margin, where the chain wants them."""

@@ -235,12 +235,12 @@ def test_a_block_between_two_looks_is_not_a_rival(slow: Bench) -> None:
 def test_a_refusal_is_final_until_a_restart(bench: Bench) -> None:
     """The job is marked, the line names it, and a later start asks the chain once more."""
     bench.batch()
-    bench.chain.refusal = Reverted("LimitCrossed", (0,))
+    bench.chain.refuses = Reverted("LimitCrossed", (0,))
     for _ in range(2):
         with pytest.raises(BatchRefused, match=r"batch:1 cannot be settled: .*LimitCrossed\(0\)"):
             bench.start().step()
         assert bench.states() == [JobState.REVERTED]
-    bench.chain.refusal = None
+    bench.chain.refuses = None
     bench.start().step()
     assert bench.states() == [JobState.CONFIRMED]
 
@@ -294,12 +294,12 @@ def test_a_chain_whose_clock_is_behind_is_waited_for(bench: Bench, error: str) -
     time_s = bench.script.time_ns // 10**9
     bench.script.time_ns += 10**15
     bench.script.withdraw(bench.script.maker, 1)
-    bench.chain.refusal = Reverted(error)
+    bench.chain.refuses = Reverted(error)
     bench.chain.time_s = 0
     bench.relayer.step()
     assert bench.states() == [JobState.BUILT]
     assert bench.chain.time_s == time_s
-    bench.chain.refusal = None
+    bench.chain.refuses = None
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED]
 
@@ -511,11 +511,11 @@ def test_what_comes_after_a_refused_root_waits(bench: Bench) -> None:
     bench.root()
     bench.batch()
     posted(bench)
-    bench.chain.refusal = Reverted("UnknownSigner", ())
+    bench.chain.refuses = Reverted("UnknownSigner", ())
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED, JobState.REVERTED, JobState.BUILT]
     assert not bench.relayer.step()
-    bench.chain.refusal = None
+    bench.chain.refuses = None
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED] * 3
     assert bench.chain.risk_epoch() == 1
@@ -525,11 +525,11 @@ def test_a_root_waits_for_the_chains_clock(bench: Bench) -> None:
     """On a local chain it moves it: all that comes before it is in."""
     bench.root()
     bench.chain.time_s = bench.script.time_ns // NS - 90
-    bench.chain.refusal = Reverted("TimeTooLate", ())
+    bench.chain.refuses = Reverted("TimeTooLate", ())
     bench.relayer.step()
     assert bench.states() == [JobState.BUILT]
     assert bench.chain.time_s == bench.script.time_ns // NS
-    bench.chain.refusal = None
+    bench.chain.refuses = None
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED]
 
@@ -581,9 +581,9 @@ def test_a_useless_proof_stops_nothing(proving: Bench, *, late: bool) -> None:
     if late:
         proving.chain.time_s += 61
     else:
-        proving.chain.refusal = Reverted("Healthy", (1,))
+        proving.chain.refuses = Reverted("Healthy", (1,))
         proving.relayer.step()
-        proving.chain.refusal = None
+        proving.chain.refuses = None
     proving.batch()
     for _ in range(3):
         proving.relayer.step()

@@ -51,11 +51,11 @@ def test_an_index_sample_that_the_chain_refuses_stops_nothing(bench: Bench) -> N
     """A jump that not every signer signed: it is alarmed, and batches settle."""
     bench.script.sample(10**11)
     posted(bench)
-    bench.chain.refusal = Reverted("NotEnoughSignatures", (3,))
+    bench.chain.refuses = Reverted("NotEnoughSignatures", (3,))
     bench.relayer.step()
     bench.batch()
     assert bench.states() == [JobState.REVERTED]
-    bench.chain.refusal = None
+    bench.chain.refuses = None
     estimate = bench.chain.estimate_gas
 
     def picky(sender: str, to: str, data: bytes) -> int:
@@ -80,7 +80,7 @@ def test_what_no_order_is_at_fault_for_is_not_novated(
     replace = lambda number: bool(seen.append(number) or True)  # noqa: E731
     bench.relayer._novator = SimpleNamespace(replace=replace)  # type: ignore[assignment]
     bench.batch()
-    bench.chain.refusal = Reverted(error, ())
+    bench.chain.refuses = Reverted(error, ())
     if asked:
         bench.relayer.step()
     else:
