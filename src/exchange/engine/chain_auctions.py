@@ -8,16 +8,13 @@ fact, moved here at the chain's own figures. The logs are facts, so nothing here
 from typing import assert_never
 
 from exchange.engine.booking import cancel
-from exchange.engine.liquidated import Liquidation
 from exchange.engine.positions import move_position
+from exchange.engine.stages import begin, end, move_to
 from exchange.engine.state import Subaccount, Venue
 from exchange.engine.treasury import asset_of, credit, take_back
 from exchange.events import (
     CancelReason,
     FundingPaid,
-    LiquidationAuctionStarted,
-    LiquidationEnded,
-    LiquidationStarted,
     PortfolioTransferred,
     PositionExpired,
     TransferredLeg,
@@ -80,11 +77,11 @@ def _freeze(venue: Venue, subaccount_id: int) -> int:
         cancel(venue, order, CancelReason.LIQUIDATION)
     running = venue.liquidations.get(subaccount_id)
     if running is None:
-        _begin(venue, subaccount)
+        begin(venue, subaccount, Cause.FROZEN)
         return 0
     before, stage = running.stage, MOVES[running.stage, Cause.FROZEN]
     assert stage is not None
-    _move_on(venue, running, stage)
+    move_to(venue, running, stage)
     return before
 
 
@@ -93,7 +90,7 @@ def _thaw(venue: Venue, subaccount_id: int) -> int:
     if not is_frozen(venue, subaccount_id):
         return 0
     assert MOVES[LiquidationStage.ON_CHAIN, Cause.THAWED] is None
-    _end(venue, subaccount_id)
+    end(venue, subaccount_id)
     return 1
 
 
@@ -102,9 +99,9 @@ def _melt(venue: Venue, subaccount_id: int, before: int) -> None:
     if not is_frozen(venue, subaccount_id):
         return
     if before:
-        _move_on(venue, venue.liquidations[subaccount_id], LiquidationStage(before))
+        move_to(venue, venue.liquidations[subaccount_id], LiquidationStage(before))
     else:
-        _end(venue, subaccount_id)
+        end(venue, subaccount_id)
 
 
 def _hand_back(venue: Venue, seen: AuctionTakenSeen) -> None:
@@ -222,48 +219,3 @@ def _token(venue: Venue, sold: SoldToken) -> TransferredToken:
 def _pay(payer: Subaccount, payee: Subaccount, amount: int) -> None:
     payer.account.add_cash(-amount)
     payee.account.add_cash(amount)
-
-
-# -- the liquidation ----------------------------------------------------------------------------
-
-
-def _begin(venue: Venue, subaccount: Subaccount) -> None:
-    stage = MOVES[None, Cause.FROZEN]
-    assert stage is not None
-    venue.liquidations[subaccount.subaccount_id] = Liquidation(
-        subaccount_id=subaccount.subaccount_id, stage=stage, started_ns=venue.time_ns
-    )
-    venue.emit(
-        LiquidationStarted(
-            subaccount_id=subaccount.subaccount_id,
-            stage=stage,
-            equity=subaccount.account.equity(),
-            maintenance_margin=subaccount.account.maintenance_margin(),
-        )
-    )
-
-
-def _move_on(venue: Venue, running: Liquidation, stage: LiquidationStage) -> None:
-    running.stage = stage
-    running.waited_ns = 0
-    account = venue.subaccounts[running.subaccount_id].account
-    venue.emit(
-        LiquidationAuctionStarted(
-            subaccount_id=running.subaccount_id,
-            stage=stage,
-            equity=account.equity(),
-            maintenance_margin=account.maintenance_margin(),
-        )
-    )
-
-
-def _end(venue: Venue, subaccount_id: int) -> None:
-    del venue.liquidations[subaccount_id]
-    account = venue.subaccounts[subaccount_id].account
-    venue.emit(
-        LiquidationEnded(
-            subaccount_id=subaccount_id,
-            equity=account.equity(),
-            maintenance_margin=account.maintenance_margin(),
-        )
-    )

@@ -19,9 +19,9 @@ from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_taken
 from exchange.engine.liquidated import Liquidation
 from exchange.engine.published import allows
+from exchange.engine.stages import begin, end, move_to
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.engine.takeover import (
-    begin,
     cover,
     fund,
     is_tradable,
@@ -37,8 +37,6 @@ from exchange.engine.treasury import count_all
 from exchange.engine.views import ForSale, LiquidationView
 from exchange.events import (
     CancelReason,
-    LiquidationAuctionStarted,
-    LiquidationEnded,
     LiquidationSliced,
     RejectReason,
 )
@@ -169,30 +167,13 @@ def _act(
 
 
 def _move_on(venue: Venue, liquidation: Liquidation, cause: Cause) -> None:
-    account = venue.subaccounts[liquidation.subaccount_id].account
     stage = MOVES[liquidation.stage, cause]
     if cause is Cause.TAKEN_OVER:
         take_over(venue, liquidation)
     if stage is None:
-        del venue.liquidations[liquidation.subaccount_id]
-        venue.emit(
-            LiquidationEnded(
-                subaccount_id=liquidation.subaccount_id,
-                equity=account.equity(),
-                maintenance_margin=account.maintenance_margin(),
-            )
-        )
-        return
-    liquidation.stage = stage
-    liquidation.waited_ns = 0
-    venue.emit(
-        LiquidationAuctionStarted(
-            subaccount_id=liquidation.subaccount_id,
-            stage=stage,
-            equity=account.equity(),
-            maintenance_margin=account.maintenance_margin(),
-        )
-    )
+        end(venue, liquidation.subaccount_id)
+    else:
+        move_to(venue, liquidation, stage)
 
 
 def _unwind(venue: Venue, liquidation: Liquidation, account: MarginAccount) -> None:

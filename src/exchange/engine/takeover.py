@@ -14,10 +14,10 @@ from exchange.engine.forces import spend, within_budget
 from exchange.engine.liquidated import Liquidation, Loss
 from exchange.engine.positions import move_position
 from exchange.engine.published import allows, allows_index, is_published, is_stale
+from exchange.engine.stages import begin
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
     InsuranceUsed,
-    LiquidationStarted,
     LossSocialised,
     PortfolioTransferred,
     TransferredLeg,
@@ -26,7 +26,6 @@ from exchange.events import (
 from exchange.fixed import RATIO_SCALE, mul_div_down, to_nanoseconds
 from exchange.margin.account import MarginAccount
 from exchange.margin.liquidation import (
-    MOVES,
     Cause,
     Part,
     discount,
@@ -256,22 +255,3 @@ def take_over(venue: Venue, liquidation: Liquidation) -> None:
     cover(venue, liquidation)
     if taker.subaccount_id not in venue.liquidations:
         begin(venue, taker, Cause.TAKEN_OVER)
-
-
-def begin(venue: Venue, subaccount: Subaccount, cause: Cause) -> None:
-    """Start a liquidation, of an account below or of what the fund took."""
-    stage = MOVES[None, cause]
-    assert stage is not None
-    venue.liquidations[subaccount.subaccount_id] = Liquidation(
-        subaccount_id=subaccount.subaccount_id,
-        stage=stage,
-        started_ns=venue.time_ns,
-    )
-    venue.emit(
-        LiquidationStarted(
-            subaccount_id=subaccount.subaccount_id,
-            stage=stage,
-            equity=subaccount.account.equity(),
-            maintenance_margin=subaccount.account.maintenance_margin(),
-        )
-    )
