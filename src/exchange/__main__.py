@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from exchange.bootstrap.admin_app import admin
 from exchange.bootstrap.keeper_app import keeper
 from exchange.bootstrap.logs import configure_logs
 from exchange.bootstrap.processes import StartFailed
@@ -120,12 +121,13 @@ def audit(
     journal: Annotated[str, typer.Option(help="Path or database URL of the journal.")],
     rpc: Annotated[str, typer.Option(help="URL of a node: compare with the chain too.")] = "",
     json_file: JsonFile = None,
+    until: Annotated[int, typer.Option(help="Replay up to this seq; 0: all of it.")] = 0,
 ) -> None:
     """Replay a journal; name the first difference by seq."""
     from exchange.bootstrap.audit_command import run_audit
 
     if context.invoked_subcommand is None:
-        sys.exit(run_audit(journal, rpc, json_file))
+        sys.exit(run_audit(journal, rpc, json_file, until))
     context.obj = (journal, rpc)
 
 
@@ -156,50 +158,7 @@ def bench(
 
 app.add_typer(keeper, name="keeper")
 app.add_typer(trade, name="trade")
-
-admin = typer.Typer(help="An operator's actions on a running venue.", no_args_is_help=True)
-parameters = typer.Typer(help="Parameters as one versioned object.", no_args_is_help=True)
-admin.add_typer(parameters, name="parameters")
 app.add_typer(admin, name="admin")
-
-ChangeFile = Annotated[Path, typer.Argument(help="The change as JSON; docs/api.md has its form.")]
-
-
-@parameters.command()
-def preview(change: ChangeFile) -> None:
-    """Name the live accounts that a change would liquidate or restrict."""
-    from exchange.bootstrap.admin_command import preview_parameters, print_report
-
-    print_report(preview_parameters(_settings(), change))
-
-
-@parameters.command()
-def apply(
-    change: ChangeFile,
-    confirm: Annotated[int, typer.Option(help="How many liquidations you accept.")] = 0,
-) -> None:
-    """Make a change, if it liquidates exactly the confirmed number of accounts."""
-    from exchange.bootstrap.admin_command import apply_parameters, print_report
-
-    print_report(apply_parameters(_settings(), change, confirm))
-
-
-@admin.command("hand-over")
-def hand_over(
-    admin: Annotated[str, typer.Option(help="Who governs, after the delay; an address.")],
-    guardian: Annotated[str, typer.Option(help="Who pauses new risk, at once.")],
-    risk: Annotated[str, typer.Option(help="Who sets parameters, after the delay.")],
-    issuer: Annotated[str, typer.Option(help="Who issues access passes; none: admin.")] = "",
-    delay_days: Annotated[float, typer.Option(help="How long before it acts.")] = 2.0,
-) -> None:
-    """Give every role on chain away and keep none; EXCHANGE_DEPLOYER_KEY signs. For good."""
-    from exchange.bootstrap.deploy_command import run_hand_over
-    from exchange.model import SECONDS_PER_DAY
-    from exchange.settlement.governance import Officers
-
-    delay_s = int(delay_days * SECONDS_PER_DAY)
-    officers = Officers(admin=admin, guardian=guardian, risk=risk, issuer=issuer, delay_s=delay_s)
-    run_hand_over(_settings(), officers)
 
 
 @app.command()

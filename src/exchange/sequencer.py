@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from exchange.commands import AnyCommand
+from exchange.commands import AnyCommand, NoteAction
 from exchange.engine import Engine
 from exchange.events import AnyEvent, BatchCut
 from exchange.journal import Entry, EntryEncoder, Journal, JournalCorrupt, JournalReader
@@ -122,11 +122,18 @@ class Sequencer:
         """Whether a failed commit ended this sequencer."""
         return self._failure is not None
 
-    async def submit(self, command: AnyCommand) -> Reply:
-        """Stamp, apply and commit `command`; returns when it is durable.
+    async def submit(self, command: AnyCommand, *, note: NoteAction | None = None) -> Reply:
+        """Stamp, apply and commit `command`, and just before it the `note` of who wants it.
 
-        Raises `SequencerBusy` when the queue is full and `SequencerStopped` after a failed commit.
+        Returns when it is durable. Raises `SequencerBusy` when the queue is full and
+        `SequencerStopped` after a failed commit.
         """
+        if note is None:
+            return await self._enqueue(command)
+        _, reply = await asyncio.gather(self._enqueue(note), self._enqueue(command))
+        return reply
+
+    def _enqueue(self, command: AnyCommand) -> asyncio.Future[Reply]:
         if self._failure is not None:
             raise SequencerStopped(str(self._failure) or type(self._failure).__name__)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -134,7 +141,7 @@ class Sequencer:
             self._waiting.put_nowait((command, reply))
         except asyncio.QueueFull:
             raise SequencerBusy(f"{QUEUE_MAX} commands are waiting; try again") from None
-        return await reply
+        return reply
 
     async def read(self, query: Callable[[Engine], T]) -> T:
         """Run `query` between commits, so that it sees durable state only. It must not mutate."""

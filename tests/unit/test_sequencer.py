@@ -9,7 +9,7 @@ import pytest
 from tests.venue import CLEARING, NS, START_S, WALLET, configuration, open_venue
 
 from exchange import sequencer as module
-from exchange.commands import AdvanceClock, AnyCommand, CutBatch, UpdateIndex
+from exchange.commands import AdvanceClock, AnyCommand, CutBatch, NoteAction, UpdateIndex
 from exchange.engine import Engine
 from exchange.events import BatchCut, ClockAdvanced, Configured, Refused
 from exchange.journal import (
@@ -158,6 +158,26 @@ def test_what_waits_is_committed_together(path):
         assert [reply.seq for reply in replies] == [1, 2, 3, 4, 5, 6]
         assert s.journal.calls == [[1, 2, 3, 4, 5, 6]]
         assert [reply.time_ns for reply in replies] == sorted(reply.time_ns for reply in replies)
+
+    running(path, story)
+
+
+def test_a_note_stands_right_before_its_command(path):
+    """In one group, whoever else submits at the same moment; the reply is the command's."""
+    note = NoteAction(who="ann", action="cut_batch", why="a drill", request_id="7")
+
+    async def story(s: Setup) -> None:
+        replies = await asyncio.gather(
+            s.sequencer.submit(configuration()),
+            s.sequencer.submit(CutBatch(), note=note),
+            s.sequencer.submit(index()),
+        )
+        assert s.journal.calls == [[1, 2, 3, 4]]
+        commands = [s.journal.reader.entry(seq).command for seq in (2, 3)]
+        assert commands == [note, CutBatch()]
+        assert isinstance(replies[1].events[0], Refused)
+        assert s.journal.reader.entry(2).events == ()
+        assert sorted(reply.seq for reply in replies) == [1, 3, 4]
 
     running(path, story)
 

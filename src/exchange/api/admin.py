@@ -20,21 +20,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from exchange.api import parameters
-from exchange.api.admin_keys import TOKEN_LENGTH_MIN, AdminKey, Role, acting, explained, key_of
+from exchange.api.admin_keys import TOKEN_LENGTH_MIN, AdminKey, Role, acting, key_of
 from exchange.api.errors import (
     BodyTooLarge,
     ExchangeError,
     Forbidden,
     InvalidParams,
     MethodNotFound,
+    NotFound,
     ParseError,
     Rejected,
     Unauthorized,
 )
-from exchange.api.gateway import Gateway, submit
+from exchange.api.gateway import Gateway, sequence, submit
 from exchange.api.methods_settlement import PendingPostsBody
-from exchange.api.parameters import ApplyBody, ChangeBody, DrawMarks
+from exchange.api.parameters import ApplyBody, ChangeBody, DrawMarks, SectionBody
 from exchange.api.ports import EngineState, Sequencer
+from exchange.api.replays import Replays, ReplayUntil
 from exchange.api.schemas import check_json, param_of
 from exchange.commands import (
     AdvanceClock,
@@ -43,6 +45,7 @@ from exchange.commands import (
     Halt,
     HoldWithdrawals,
     ListInstruments,
+    NoteAction,
     Novate,
     ObserveBlocks,
     Resume,
@@ -81,6 +84,12 @@ class IndexBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     underlying_id: Annotated[int, Meta(ge=1, le=511)]
 
 
+class ReplayBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to which seq the journal is replayed; 0: the newest."""
+
+    until_seq: Annotated[int, Meta(ge=0)] = 0
+
+
 class RelayerReport(msgspec.Struct, frozen=True, kw_only=True):
     """The relayer's last report, as it came, and when by the venue's clock."""
 
@@ -94,6 +103,7 @@ class AdminHooks(msgspec.Struct, frozen=True, kw_only=True):
     after_clock: AfterClock | None = None  # runs once the clock was moved, before the reply
     reset_index: Callable[[int], None] | None = None  # by underlying_id
     draw_marks: DrawMarks | None = None  # the next epoch under other scales
+    replay: ReplayUntil | None = None  # the journal, beside this process
 
 
 class AdminEndpoints:
@@ -111,6 +121,7 @@ class AdminEndpoints:
         self._registry = registry
         self._hooks = hooks
         self._relayer: RelayerReport | None = None
+        self._replays = Replays(hooks.replay) if hooks.replay is not None else None
 
     @property
     def _healthy(self) -> bool:
@@ -148,12 +159,14 @@ class AdminEndpoints:
     async def relayer(self, request: Request) -> Response:
         """Take the relayer's picture of settlement, to be shown under status."""
         figures = _decode(await _body(request), dict[str, Any])
+        await self._note()
         self._relayer = RelayerReport(received_ns=self._sequencer.now_ns(), figures=figures)
         return _answer({"received_ns": self._relayer.received_ns})
 
     async def pending_posts(self, request: Request) -> Response:
         """Take what the relayer cannot get in, to be shown to keepers."""
         found = _decode(await _body(request), PendingPostsBody).posts
+        await self._note()
         if self._gateway is not None:
             self._gateway.pending_posts = found
         return _answer({"posts": len(found)})
@@ -161,6 +174,50 @@ class AdminEndpoints:
     async def liquidations(self, _: Request) -> Response:
         """Every liquidation that runs, with all figures; amounts in micro-USDC."""
         return _answer(await self._sequencer.read(lambda engine: engine.liquidations()))
+
+    async def account(self, request: Request) -> Response:
+        """One subaccount whole; amounts in micro-USDC, quantities in 1e-4 contracts."""
+        number: int = request.path_params["subaccount_id"]
+        found = await self._sequencer.read(lambda engine: engine.account(number))
+        if found is None:
+            raise NotFound(f"no subaccount {number}", "subaccount_id")
+        return _answer(found)
+
+    async def replays(self, _: Request) -> Response:
+        """What replays found, the newest first."""
+        return _answer(self._replays.rows if self._replays is not None else [])
+
+    async def start_replay(self, request: Request) -> Response:
+        """Replay the journal beside this process; `replays` tells what came of it."""
+        asked = _decode(await _body(request), ReplayBody).until_seq
+        last_seq = self._sequencer.last_seq
+        if self._replays is None:
+            raise MethodNotFound("no journal can be replayed from this process", "action")
+        if asked > last_seq:
+            raise InvalidParams(f"the newest seq is {last_seq}", "until_seq")
+        self._replays.require_idle()
+        await self._note()
+        return _answer(self._replays.start(asked or last_seq, self._sequencer.now_ns()))
+
+    async def fees(self, _: Request) -> Response:
+        """The schedule of fees in force."""
+        return _answer(await parameters.section_of(self._sequencer, "fees"))
+
+    async def limits(self, _: Request) -> Response:
+        """The bounds of orders, prices and positions in force."""
+        return _answer(await parameters.section_of(self._sequencer, "limits"))
+
+    async def change_fees(self, request: Request) -> Response:
+        """Change fees as `apply_parameters` does, and nothing else."""
+        return await self._change_section(request, "fees")
+
+    async def change_limits(self, request: Request) -> Response:
+        """Change limits as `apply_parameters` does, and nothing else."""
+        return await self._change_section(request, "limits")
+
+    async def _change_section(self, request: Request, section: str) -> Response:
+        body = _decode(await _body(request), SectionBody)
+        return await self._apply(ApplyBody(change=body.within(section), confirm=body.confirm))
 
     async def list_instruments(self, request: Request) -> Response:
         """Journal a `ListInstruments`."""
@@ -195,6 +252,7 @@ class AdminEndpoints:
         underlying_id = _decode(await _body(request), IndexBody).underlying_id
         if self._hooks.reset_index is None:
             raise MethodNotFound("no oracle runs in this process", "action")
+        await self._note()
         self._hooks.reset_index(underlying_id)
         return _answer({"underlying_id": underlying_id})
 
@@ -209,11 +267,15 @@ class AdminEndpoints:
     async def preview_parameters(self, request: Request) -> Response:
         """Who a change of parameters would liquidate or restrict."""
         change = _decode(await _body(request), ChangeBody)
-        return _answer((await self._plan(change)).report)
+        found = await self._plan(change)
+        await self._note()
+        return _answer(found.report)
 
     async def apply_parameters(self, request: Request) -> Response:
         """Change parameters, if that liquidates as many accounts as confirmed."""
-        body = _decode(await _body(request), ApplyBody)
+        return await self._apply(_decode(await _body(request), ApplyBody))
+
+    async def _apply(self, body: ApplyBody) -> Response:
         found = await self._plan(body.change)
         replies = await parameters.apply(self._sequencer, found, body.confirm)
         events = [event for reply in replies for event in reply.events]
@@ -240,7 +302,7 @@ class AdminEndpoints:
         return await self._submit(CutBatch())
 
     async def _submit(self, command: AnyCommand) -> Response:
-        reply = await submit(self._sequencer, explained(command))
+        reply = await submit(self._sequencer, command, note=acting.get())
         return _answer(
             {
                 "seq": reply.seq,
@@ -248,6 +310,11 @@ class AdminEndpoints:
                 "events": reply.events,
             }
         )
+
+    async def _note(self) -> None:
+        """Journal who does what no command says, and why."""
+        if (note := acting.get()) is not None:
+            await sequence(self._sequencer, note)
 
 
 def create_admin_app(
@@ -267,12 +334,22 @@ def create_admin_app(
     registry = CollectorRegistry()
     registry.register(ExchangeMetrics(sequencer, gateway))
     endpoints = AdminEndpoints(sequencer, gateway, registry, hooks or AdminHooks())
+    _add_routes(app, endpoints)
+    _guard(app, (AdminKey(name="venue", role=Role.ADMIN, token=token, own=True), *keys))
+    return app
+
+
+def _add_routes(app: FastAPI, endpoints: AdminEndpoints) -> None:
     for path, show in (
         ("/health", endpoints.health),
         ("/ready", endpoints.ready),
         ("/metrics", endpoints.metrics),
         ("/admin/status", endpoints.status),
         ("/admin/liquidations", endpoints.liquidations),
+        ("/admin/accounts/{subaccount_id:int}", endpoints.account),
+        ("/admin/fees", endpoints.fees),
+        ("/admin/limits", endpoints.limits),
+        ("/admin/replays", endpoints.replays),
     ):
         app.add_route(path, show, methods=["GET"])
     for path, act in (
@@ -291,10 +368,11 @@ def create_admin_app(
         ("/admin/pending_posts", endpoints.pending_posts),
         ("/admin/parameters/preview", endpoints.preview_parameters),
         ("/admin/parameters/apply", endpoints.apply_parameters),
+        ("/admin/fees", endpoints.change_fees),
+        ("/admin/limits", endpoints.change_limits),
+        ("/admin/replays", endpoints.start_replay),
     ):
         app.add_route(path, act, methods=["POST"])
-    _guard(app, (AdminKey(name="venue", role=Role.ADMIN, token=token, own=True), *keys))
-    return app
 
 
 def _status(engine: EngineState) -> dict[str, object]:
@@ -398,7 +476,9 @@ async def _admit(
     why = request.headers.get("x-reason", "").strip()
     if len(why) > REASON_LENGTH_MAX or (verb != "GET" and key.explains and not why):
         return _failure(InvalidParams(f"say why, in 1 to {REASON_LENGTH_MAX} bytes", "X-Reason"))
-    acting.set("" if key.own else f"{key.name}: {why}" if why else key.name)
+    action = path.removeprefix("/admin/")
+    note = NoteAction(who=key.name, action=action, why=why, request_id=request_id)
+    acting.set(note if why else None)  # of a POST: reads do not look at it
     response = await call_next(request)
     if verb != "GET":
         _log.info(

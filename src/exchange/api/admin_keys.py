@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.commands import AnyCommand
+from exchange.commands import NoteAction
 
 TOKEN_LENGTH_MIN: Final = 16
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
@@ -23,25 +23,25 @@ class Role(StrEnum):
     """What a key is for; each may read everything."""
 
     OBSERVER = "observer"  # nothing else
-    OPERATOR = "operator"  # trading: instruments, halts, bumps, indices, batches, holds
-    RISK = "risk"  # parameters
+    OPERATOR = "operator"  # trading: instruments, halts, bumps, indices, batches, holds, replays
+    RISK = "risk"  # parameters, fees and limits among them
     RELAYER = "relayer"  # what comes from the chain
     ADMIN = "admin"  # everything
 
 
 _TRADING: Final = frozenset(
-    {"list_instruments", "halt", "resume", "set_speed_bump", "reset_index", "cut_batch"}
+    {"list_instruments", "halt", "resume", "set_speed_bump", "reset_index", "cut_batch", "replays"}
 )
 _CHAIN: Final = frozenset({"observe_blocks", "revert_blocks", "novate", "relayer", "pending_posts"})
 ACTIONS: Final[dict[Role, frozenset[str]]] = {
     Role.OBSERVER: frozenset(),
     Role.OPERATOR: _TRADING | {"hold_withdrawals"},
-    Role.RISK: frozenset({"parameters/preview", "parameters/apply"}),
+    Role.RISK: frozenset({"parameters/preview", "parameters/apply", "fees", "limits"}),
     Role.RELAYER: _CHAIN | {"hold_withdrawals", "cut_batch"},
 }
 
-# Who acts in the request at hand and why, as the journal shows it; empty for the venue's own token.
-acting: ContextVar[str] = ContextVar("acting", default="")
+# Who acts in the request at hand and why, for the journal; None where a program gave no reason.
+acting: ContextVar[NoteAction | None] = ContextVar("acting", default=None)
 
 
 class AdminKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,13 +86,3 @@ def key_of(header: str, keys: Iterable[AdminKey]) -> AdminKey | None:
         if hmac.compare_digest(given, f"Bearer {key.token}".encode()):
             found = key
     return found
-
-
-def explained(command: AnyCommand) -> AnyCommand:
-    """The command with who acts and why in its words, where it has some and a person acts."""
-    words = acting.get()
-    for name in ("reason", "detail"):
-        if words and hasattr(command, name):
-            said = getattr(command, name)
-            return msgspec.structs.replace(command, **{name: f"{words}; {said}" if said else words})
-    return command

@@ -49,7 +49,7 @@ from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
 from exchange.api.views import VenueView
-from exchange.commands import AnyCommand, CancelAll, Configure
+from exchange.commands import AnyCommand, CancelAll, Configure, NoteAction
 from exchange.events import OrderArmed, OrderPlaced, Refused, RejectReason
 from exchange.fixed import to_milliseconds_down, to_seconds_down
 from exchange.model import Instrument, OrderStatus, seq_and_place
@@ -483,19 +483,23 @@ class Gateway:
         ]
 
 
-async def submit(sequencer: Sequencer, command: AnyCommand) -> Reply:
+async def submit(
+    sequencer: Sequencer, command: AnyCommand, *, note: NoteAction | None = None
+) -> Reply:
     """The reply to a command that took effect; everything else is an `ExchangeError`."""
-    reply = await sequence(sequencer, command)
+    reply = await sequence(sequencer, command, note=note)
     for event in reply.events:
         if isinstance(event, Refused):
             raise Rejected(event.reason, event.detail)
     return reply
 
 
-async def sequence(sequencer: Sequencer, command: AnyCommand) -> Reply:
+async def sequence(
+    sequencer: Sequencer, command: AnyCommand, *, note: NoteAction | None = None
+) -> Reply:
     """The reply to a command that was sequenced, a refusal too."""
     try:
-        return await sequencer.submit(command)
+        return await sequencer.submit(command, note=note)
     except SequencerBusy as error:
         raise Busy(str(error)) from None
     except SequencerStopped:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from exchange.api.admin_keys import explained
+from exchange.api.admin_keys import acting
 from exchange.api.errors import BadRequest, InvalidParams
 from exchange.api.gateway import submit
 from exchange.api.ports import EngineState, Preview, Reply, Sequencer
@@ -51,6 +51,33 @@ class ApplyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     change: ChangeBody
     confirm: Annotated[int, Meta(ge=0)] = 0
+
+
+# Parts of the parameters that have routes of their own, by the route.
+SECTIONS: Final = {"fees": ("fees",), "limits": ("limits", "position_limits")}
+
+
+class SectionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Fields of one part that should differ, and the liquidations that are accepted."""
+
+    change: dict[str, Any]
+    confirm: Annotated[int, Meta(ge=0)] = 0
+
+    def within(self, section: str) -> ChangeBody:
+        """As a change of parameters that touches no other part."""
+        for name in self.change:
+            if name not in SECTIONS[section]:
+                raise InvalidParams(f"{name} does not belong to {section}", f"change.{name}")
+        return ChangeBody(configure=self.change)
+
+
+async def section_of(sequencer: Sequencer, section: str) -> dict[str, Any]:
+    """One part of the parameters in force, with their version."""
+    current = await sequencer.read(lambda engine: engine.parameters)
+    if current is None:
+        raise BadRequest("the venue has no parameters yet", "configure")
+    fields = {name: getattr(current, name) for name in SECTIONS[section]}
+    return {"version": current.version} | fields
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +122,7 @@ async def apply(sequencer: Sequencer, found: Plan, confirm: int) -> list[Reply]:
         raise BadRequest(
             f"this would liquidate {found.liquidated} accounts, confirmed are {confirm}", "confirm"
         )
-    return [await submit(sequencer, explained(command)) for command in found.commands]
+    return [await submit(sequencer, command, note=acting.get()) for command in found.commands]
 
 
 def _configuration(current: Configure, changes: dict[str, Any]) -> Configure | None:

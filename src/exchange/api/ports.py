@@ -6,7 +6,7 @@ The sequencer and its engine satisfy them as they are; unit tests satisfy them w
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-from exchange.commands import AnyCommand, Configure, UpdateMarks
+from exchange.commands import AnyCommand, Configure, NoteAction, UpdateMarks
 from exchange.events import AnyEvent
 from exchange.journal import Entry
 from exchange.margin.account import MarginOrder
@@ -407,6 +407,9 @@ class EngineState(Protocol):
     def risk_scale(self, underlying_id: int) -> RiskScale:
         """How an underlying's scenarios are scaled."""
 
+    def account(self, subaccount_id: int) -> object | None:
+        """A subaccount whole; None where there is none."""
+
     def preview(
         self, subaccount_ids: Iterable[int], parameters: Configure, update: UpdateMarks | None
     ) -> Sequence[Preview]:
@@ -451,8 +454,8 @@ class EngineState(Protocol):
 class Sequencer(Protocol):
     """The single writer."""
 
-    async def submit(self, command: AnyCommand) -> Reply:
-        """Return once `command` is durable."""
+    async def submit(self, command: AnyCommand, *, note: NoteAction | None = None) -> Reply:
+        """Return once `command`, with the note before it, is durable."""
 
     def subscribe(self, listener: Callable[[Sequence[Entry]], None]) -> Callable[[], None]:
         """Call `listener` with each committed group, before the replies go out."""

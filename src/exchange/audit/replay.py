@@ -100,17 +100,24 @@ Witness = Callable[[Entry], None]
 class Replay:
     """One pass over a journal; `engine` stands at the end of it afterwards.
 
-    `roots` recomputes the Merkle root of every epoch too, some milliseconds each.
+    `roots` recomputes the Merkle root of every epoch too, some milliseconds each; `until_seq` ends
+    the pass there, 0 at the end.
     """
 
     def __init__(
-        self, reader: JournalReader, *, witness: Witness | None = None, roots: bool = False
+        self,
+        reader: JournalReader,
+        *,
+        witness: Witness | None = None,
+        roots: bool = False,
+        until_seq: int = 0,
     ) -> None:
         self.engine = Engine()
         self.figures = ReplayFigures()
         self._reader = reader
         self._witness = witness
         self._roots = roots
+        self._until_seq = until_seq
         self._domain: Domain | None = None
         self._deposited = 0
         self._tokens: Counter[str] = Counter()
@@ -119,6 +126,8 @@ class Replay:
     def run(self) -> ReplayFigures:
         """Replay to the end; raises `Difference`."""
         last_seq = self._reader.last_seq()  # the journal may grow while it is read
+        if self._until_seq:
+            last_seq = min(last_seq, self._until_seq)
         checkpoints = {
             seq: state_hash
             for seq, state_hash in self._reader.checkpoints().items()

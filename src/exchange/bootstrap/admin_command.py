@@ -1,4 +1,4 @@
-"""`exchange admin parameters`: an operator's change of parameters, looked at before it is made."""
+"""`exchange admin`: questions to the operator's listener, and actions with their reasons."""
 
 import json
 from pathlib import Path
@@ -14,15 +14,14 @@ from exchange.config import Settings
 _TIMEOUT_S: Final = 120.0
 
 
-def preview_parameters(settings: Settings, file: Path) -> dict[str, Any]:
-    """What the change in `file` would do to live accounts."""
-    return _post(settings, "/admin/parameters/preview", _change(file))
+def read(settings: Settings, path: str) -> Any:
+    """What a route of the operator's listener shows."""
+    return _answer(settings, "GET", path, None, "")
 
 
-def apply_parameters(settings: Settings, file: Path, confirm: int) -> dict[str, Any]:
-    """Make the change, if it liquidates exactly `confirm` accounts."""
-    body = {"change": _change(file), "confirm": confirm}
-    return _post(settings, "/admin/parameters/apply", body)
+def act(settings: Settings, path: str, body: dict[str, Any], why: str) -> Any:
+    """What came of an action; the journal says who did it and why."""
+    return _answer(settings, "POST", path, body, why)
 
 
 def print_report(report: dict[str, Any]) -> None:
@@ -52,7 +51,8 @@ def print_report(report: dict[str, Any]) -> None:
     console.print(table)
 
 
-def _change(file: Path) -> dict[str, Any]:
+def read_change(file: Path) -> dict[str, Any]:
+    """A change of parameters from a file."""
     try:
         change = json.loads(file.read_text())
     except (OSError, ValueError) as error:
@@ -62,14 +62,16 @@ def _change(file: Path) -> dict[str, Any]:
     return change
 
 
-def _post(settings: Settings, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def _answer(settings: Settings, verb: str, path: str, body: dict[str, Any] | None, why: str) -> Any:
     url = settings.admin_url or f"http://{settings.host}:{settings.admin_port}"
-    headers = {"Authorization": f"Bearer {settings.token()}"}
+    headers = {"Authorization": f"Bearer {settings.token()}", "X-Reason": why}
     try:
-        reply = httpx.post(url + path, json=body, headers=headers, timeout=_TIMEOUT_S)
+        reply = httpx.request(
+            verb, f"{url}/admin/{path}", json=body, headers=headers, timeout=_TIMEOUT_S
+        )
     except httpx.HTTPError as error:
         raise StartFailed(f"no answer from the operator's listener at {url}: {error}") from error
-    answer: dict[str, Any] = reply.json()
+    answer = reply.json()
     if reply.is_error:
         said = answer["error"]
         raise StartFailed(f"{said['message']}: {said['data']['reason']}")

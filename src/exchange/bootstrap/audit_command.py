@@ -28,8 +28,8 @@ class AuditResult(ReplayFigures, kw_only=True, omit_defaults=True):
     seq: int | None = None
 
 
-def audit(location: str, rpc: str = "") -> AuditResult:
-    """Replay the journal; with a node, compare batches, cash and positions too.
+def audit(location: str, rpc: str = "", until_seq: int = 0) -> AuditResult:
+    """Replay the journal, all of it or up to a seq; with a node, compare batches and accounts too.
 
     The venue may be running: the node is asked first, so that each batch that it names was
     journaled before the replay begins.
@@ -41,7 +41,7 @@ def audit(location: str, rpc: str = "") -> AuditResult:
     chain = _chain(reader, rpc) if rpc else None
     settled = chain.all_settled() if chain else []
     batches = BatchAudit(_novations(reader))
-    run = Replay(reader, witness=batches, roots=True)
+    run = Replay(reader, witness=batches, roots=True, until_seq=until_seq)
     try:
         figures = run.run()
         result = AuditResult(**msgspec.structs.asdict(figures))
@@ -109,9 +109,11 @@ def run_audit_receipt(location: str, rpc: str, answer: Path, signer: str) -> int
     return run_audit(location, rpc, None) if rpc else 0
 
 
-def run_audit(location: str, rpc: str, json_file: Path | None) -> int:
+def run_audit(location: str, rpc: str, json_file: Path | None, until_seq: int = 0) -> int:
     """Print the audit; 0 when nothing differs."""
-    result = audit(location, rpc)
+    if rpc and until_seq:
+        raise StartFailed("--until is of the journal alone: the chain knows its end only")
+    result = audit(location, rpc, until_seq)
     document = msgspec.to_builtins(result)
     if json_file is not None:
         json_file.write_text(json.dumps(document, indent=2) + "\n")

@@ -10,6 +10,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,12 +22,12 @@ from exchange.api.admin_keys import TOKEN_LENGTH_MIN, parse_admin_keys
 from exchange.api.app import create_app, server_config
 from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_key
 from exchange.api.settings import GatewaySettings
-from exchange.bootstrap.fit_process import fit_executor
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, stress_rules
 from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import Recovered, recover, snapshot_for_ever
+from exchange.bootstrap.side_process import replay_aside, side_executor
 from exchange.clockwork import Clockwork
 from exchange.config import Settings
 from exchange.engine import Engine
@@ -132,7 +133,7 @@ async def _serve(
             recovered = Recovered()
         steward = Steward(sequencer, stress_rules(), recovered.steward)
         public = _public_app(settings, sequencer, journal, past, recovered)
-        executor = fit_executor()
+        executor = side_executor()
         marks = await _open_market(settings, sequencer, feed, steward, executor)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
         running = [
@@ -225,7 +226,10 @@ def _listeners(
         token=settings.token(),
         gateway=public.state.gateway,
         hooks=AdminHooks(
-            after_clock=marks.sample_now, reset_index=marks.reset_breaker, draw_marks=marks.draw
+            after_clock=marks.sample_now,
+            reset_index=marks.reset_breaker,
+            draw_marks=marks.draw,
+            replay=partial(replay_aside, settings.journal_location),
         ),
         keys=parse_admin_keys(settings.admin_keys),
     )

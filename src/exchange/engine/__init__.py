@@ -28,6 +28,7 @@ from exchange.commands import (
     ListCombo,
     ListInstruments,
     MassQuote,
+    NoteAction,
     Novate,
     ObserveBlocks,
     PlaceLinked,
@@ -68,6 +69,7 @@ from exchange.engine import (
     takeover,
     treasury,
 )
+from exchange.engine.accounts import AccountView, account_view
 from exchange.engine.checks import price_band
 from exchange.engine.combo_trading import leg_prices
 from exchange.engine.consequences import follow_up
@@ -99,6 +101,7 @@ from exchange.margin.marks import MarksBook
 from exchange.model import Instrument, InstrumentStatus, Legs, Side
 
 __all__ = [
+    "AccountView",
     "Engine",
     "MarginSummary",
     "Mark",
@@ -203,8 +206,8 @@ class Engine:
                 phases.resume(venue, command)
             case SetSpeedBump():
                 bump.set_speed_bump(venue, command)
-            case ReleaseOrders():
-                pass  # it was time that it brought
+            case ReleaseOrders() | NoteAction():
+                pass  # the one brought time, the other words for readers of the journal
             case ExpireInstruments():
                 expiry.expire_instruments(venue, command)
             case ListInstruments():
@@ -393,6 +396,11 @@ class Engine:
         """Open orders whose prices follow their volatilities, in order of entry."""
         orders = self._venue.orders
         return [order_view(orders[order_id]) for order_id in self._venue.volatility_orders]
+
+    def account(self, subaccount_id: int) -> AccountView | None:
+        """A subaccount whole, for operators; None where there is none."""
+        subaccount = self._venue.subaccounts.get(subaccount_id)
+        return account_view(self._venue, subaccount) if subaccount else None
 
     def positions(self, subaccount_id: int) -> dict[int, int]:
         """Signed quantity by instrument, without zeros."""

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 from tests.liquidation_world import short_call, sweep
-from tests.unit.api.world import MAKER_KEY, STRANGER, World, call
+from tests.unit.api.world import MAKER, MAKER_KEY, STRANGER, World, call
 from tests.venue import C, listing, put
 
 from exchange.api.admin import AdminHooks, create_admin_app
@@ -23,14 +23,12 @@ def world():
     world.gateway.stop()
 
 
-def ask(
-    world, method, path, *, token=TOKEN, after_clock=None, reset_index=None, gateway=True, **options
-):
+def ask(world, method, path, *, token=TOKEN, gateway=True, hooks=None, **options):
     app = create_admin_app(
         world.sequencer,
         token=TOKEN,
         gateway=world.gateway if gateway else None,
-        hooks=AdminHooks(after_clock=after_clock, reset_index=reset_index),
+        hooks=hooks,
     )
 
     async def scenario():
@@ -46,6 +44,10 @@ ROUTES = [
     ("GET", "/metrics"),
     ("GET", "/admin/status"),
     ("GET", "/admin/liquidations"),
+    ("GET", "/admin/accounts/2"),
+    ("GET", "/admin/fees"),
+    ("GET", "/admin/limits"),
+    ("GET", "/admin/replays"),
     ("POST", "/admin/list_instruments"),
     ("POST", "/admin/observe_blocks"),
     ("POST", "/admin/novate"),
@@ -61,6 +63,9 @@ ROUTES = [
     ("POST", "/admin/revert_blocks"),
     ("POST", "/admin/parameters/preview"),
     ("POST", "/admin/parameters/apply"),
+    ("POST", "/admin/fees"),
+    ("POST", "/admin/limits"),
+    ("POST", "/admin/replays"),
     ("GET", "/nothing"),
 ]
 
@@ -222,9 +227,8 @@ def test_the_clock_moves_and_prices_follow_before_the_reply(world):
     async def after_clock():
         followed.append(world.sequencer.last_seq)
 
-    reply = ask(
-        world, "POST", "/admin/advance_clock", json={"seconds": 60}, after_clock=after_clock
-    )
+    hooks = AdminHooks(after_clock=after_clock)
+    reply = ask(world, "POST", "/admin/advance_clock", json={"seconds": 60}, hooks=hooks)
     assert reply.json()["events"][-1] == {"type": "ClockAdvanced", "offset_ns": 60 * 10**9}
     assert followed == [world.sequencer.last_seq]
 
@@ -241,9 +245,8 @@ def test_an_operator_halts_and_resumes(world):
 
 def test_an_operator_vouches_for_an_index(world):
     vouched = []
-    reply = ask(
-        world, "POST", "/admin/reset_index", json={"underlying_id": 2}, reset_index=vouched.append
-    )
+    hooks = AdminHooks(reset_index=vouched.append)
+    reply = ask(world, "POST", "/admin/reset_index", json={"underlying_id": 2}, hooks=hooks)
     assert (reply.status_code, vouched) == (200, [2])
     assert ask(world, "POST", "/admin/reset_index", json={"underlying_id": 2}).status_code == 404
 
@@ -300,3 +303,87 @@ def test_an_operator_sets_a_speed_bump(world):
     for delay in (-1, 1_001):
         body = {"underlying_id": 1, "delay_ms": delay}
         assert ask(world, "POST", path, json=body).status_code == 400
+
+
+def test_one_account_is_shown_whole(world):
+    """What the owner may see, and what only operators do: floors, keys, holds."""
+    asyncio.run(call(world, "private/sell", world.order("sell", key=MAKER_KEY)))
+    held = {"subaccount_id": 2, "held": True, "detail": "looks odd"}
+    ask(world, "POST", "/admin/hold_withdrawals", json=held)
+    found = ask(world, "GET", "/admin/accounts/2").json()
+    assert (found["owner"], found["withdrawals_held"]) == (MAKER, True)
+    assert found["margin"]["equity"] == world.sequencer.engine.margin(2).equity
+    assert [order["instrument_id"] for order in found["orders"]] == [C]
+    assert ask(world, "GET", "/admin/accounts/99").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("section", "path", "value"),
+    [
+        ("fees", ("fees", "taker_rate"), 4 * 10**14),
+        ("limits", ("limits", "open_orders_max"), 17),
+        ("limits", ("position_limits",), []),
+    ],
+)
+def test_fees_and_limits_are_read_and_changed(world, section, path, value):
+    """As parameters are: a version more, refused where the number of liquidations is another."""
+    before = ask(world, "GET", f"/admin/{section}").json()
+    assert before["version"] == world.sequencer.engine.parameters.version
+    change = value
+    for name in reversed(path):
+        change = {name: change}
+    wrong = ask(world, "POST", f"/admin/{section}", json={"change": change, "confirm": 3})
+    assert "confirmed are 3" in wrong.json()["error"]["data"]["reason"]
+    made = ask(world, "POST", f"/admin/{section}", json={"change": change})
+    assert made.json()["liquidated"] == []
+    found = ask(world, "GET", f"/admin/{section}").json()
+    assert found["version"] == before["version"] + 1
+    for name in path:
+        found = found[name]
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [("fees", {"limits": {}}), ("limits", {"fees": {}}), ("fees", {"nothing": 1})],
+)
+def test_a_section_changes_nothing_else(world, section, change):
+    before = world.sequencer.last_seq
+    reply = ask(world, "POST", f"/admin/{section}", json={"change": change})
+    assert reply.status_code == 400
+    assert world.sequencer.last_seq == before
+
+
+def test_the_journal_is_replayed_on_demand(world):
+    """The answer comes at once, the figures when they are there; what lies ahead is refused."""
+    asked = []
+
+    async def replay(until_seq):
+        asked.append(until_seq)
+        return {"commands": until_seq, "state_hash": "ab"}
+
+    hooks = AdminHooks(replay=replay)
+    app = create_admin_app(world.sequencer, token=TOKEN, hooks=hooks)
+
+    async def scenario():
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://admin", headers=headers
+        ) as client:
+            started = await client.post("/admin/replays", json={"until_seq": 3})
+            rows = (await client.get("/admin/replays")).json()
+            while rows[0]["state"] == "running":
+                rows = (await client.get("/admin/replays")).json()
+            newest = await client.post("/admin/replays", json={})
+            return started.json(), rows, newest.json()
+
+    started, rows, newest = asyncio.run(scenario())
+    assert (started["number"], started["until_seq"]) == (1, 3)
+    assert rows[0]["figures"] == {"commands": 3, "state_hash": "ab"}
+    assert newest["until_seq"] == world.sequencer.last_seq
+    assert asked == [3, world.sequencer.last_seq]
+    ahead = {"until_seq": world.sequencer.last_seq + 1}
+    assert ask(world, "POST", "/admin/replays", json=ahead, hooks=hooks).status_code == 400
+    assert ask(world, "POST", "/admin/replays", json={}).status_code == 404
+    assert ask(world, "GET", "/admin/replays").json() == []

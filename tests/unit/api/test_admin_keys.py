@@ -3,13 +3,15 @@
 import asyncio
 
 import httpx
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 from tests.unit.api.test_admin import ROUTES, TOKEN
 from tests.unit.api.world import World
 
-from exchange.api.admin import create_admin_app
+from exchange.api.admin import AdminHooks, create_admin_app
 from exchange.api.admin_keys import ACTIONS, AdminKey, Role, key_of, parse_admin_keys
+from exchange.commands import HoldWithdrawals, NoteAction
 
 KEYS = parse_admin_keys(",".join(f"{role.value}-1:{role.value}:{role.value * 16}" for role in Role))
 ACTING = [path for verb, path in ROUTES if verb == "POST"]
@@ -18,17 +20,23 @@ ACTING = [path for verb, path in ROUTES if verb == "POST"]
 @pytest.fixture(scope="module")
 def world():
     world = World()
-    world.admin = create_admin_app(world.sequencer, token=TOKEN, keys=KEYS)
+
+    async def replay(until_seq):
+        return {"commands": until_seq}
+
+    hooks = AdminHooks(reset_index=lambda _: None, replay=replay)
+    world.admin = create_admin_app(world.sequencer, token=TOKEN, keys=KEYS, hooks=hooks)
     yield world
     world.gateway.stop()
 
 
-def ask(world, verb, path, token, **headers):
+def ask(world, verb, path, token, body=None, **headers):
     async def scenario():
         transport = httpx.ASGITransport(app=world.admin)
         async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
             given = {"Authorization": f"Bearer {token}".encode()} | headers
-            return await client.request(verb, path, headers=given, content=b"{")
+            content = b"{" if body is None else msgspec.json.encode(body)
+            return await client.request(verb, path, headers=given, content=content)
 
     return asyncio.run(scenario())
 
@@ -48,9 +56,9 @@ def test_a_role_reaches_its_routes_and_no_others(world, key):
         reached = verb == "GET" or key.role is Role.ADMIN or action in ACTIONS[key.role]
         assert (status != 403) is reached, (key.role, path, status)
         assert status != 401
-    # Of all these cut_batch alone has no body to be wrong: it is journaled, and refused.
+    # Of all these cut_batch alone has no body to be wrong: it is journaled, noted and refused.
     cuts = key.role is Role.ADMIN or "cut_batch" in ACTIONS[key.role]
-    assert world.sequencer.last_seq == before + cuts
+    assert world.sequencer.last_seq == before + 2 * cuts
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.role.value)
@@ -69,30 +77,79 @@ def test_people_say_why_and_the_relayer_need_not(world):
     assert ask(world, "POST", "/admin/halt", KEYS[1].token, **long).status_code == 400
 
 
-def test_who_and_why_are_journaled_and_logged_with_the_request(world):
-    async def halt():
-        transport = httpx.ASGITransport(app=world.admin)
-        headers = {
-            "Authorization": f"Bearer {KEYS[1].token}",
-            "X-Reason": "index looks wrong",
-            "X-Request-Id": "ticket-7",
-        }
-        async with httpx.AsyncClient(transport=transport, base_url="http://admin") as client:
-            body = {"underlying_id": 1, "reason": "drill"}
-            return await client.post("/admin/halt", headers=headers, json=body)
+def bodies(world):
+    """A valid body of every action; the engine may refuse it, which is journaled too."""
+    block = world.sequencer.engine.last_block
+    return {
+        "/admin/list_instruments": {"listings": []},
+        "/admin/observe_blocks": {
+            "first_block": block + 1,
+            "last_block": block + 1,
+            "last_hash": f"0x{block + 1}",
+        },
+        "/admin/revert_blocks": {"last_block": 0, "last_hash": "0x"},
+        "/admin/novate": {"batch": 1, "fills": []},
+        "/admin/hold_withdrawals": {"subaccount_id": 2, "held": True, "detail": "d"},
+        "/admin/advance_clock": {"seconds": 1},
+        "/admin/cut_batch": {},
+        "/admin/halt": {"underlying_id": 1},
+        "/admin/resume": {"underlying_id": 1},
+        "/admin/set_speed_bump": {"underlying_id": 1, "delay_ms": 0},
+        "/admin/reset_index": {"underlying_id": 1},
+        "/admin/relayer": {"pending_batches": 0},
+        "/admin/pending_posts": {"posts": []},
+        "/admin/parameters/preview": {"configure": {}},
+        "/admin/parameters/apply": {"change": {"configure": {"withdrawal_min": 1}}},
+        "/admin/fees": {"change": {"fees": {"maker_rate": 0}}},
+        "/admin/limits": {"change": {"limits": {"open_orders_max": 500}}},
+        "/admin/replays": {},
+    }
 
-    with capture_logs() as logs:
-        reply = asyncio.run(halt())
-    assert reply.headers["x-request-id"] == "ticket-7"
-    command = world.venue.entries[-1][2]
-    assert command.reason == "operator-1: index looks wrong; drill"
-    (line,) = [one for one in logs if one["event"] == "an operator acted"]
-    assert (line["who"], line["why"], line["request_id"]) == (
-        "operator-1",
-        "index looks wrong",
-        "ticket-7",
-    )
-    assert (line["action"], line["status"]) == ("/admin/halt", 200)
+
+ALONE = {  # no command follows the note: they change nothing that replays
+    "/admin/reset_index",
+    "/admin/relayer",
+    "/admin/pending_posts",
+    "/admin/parameters/preview",
+    "/admin/replays",
+}
+
+
+def test_who_and_why_are_journaled_before_every_action_and_logged(world):
+    """Every action by every role that reaches it, with the request's id."""
+    assert set(bodies(world)) == set(ACTING)
+    tried = 0
+    for key in KEYS:
+        for path in ACTING:
+            if not key.may("POST", path):
+                continue
+            tried += 1
+            before = len(world.venue.entries)
+            given = {"X-Reason": "a drill", "X-Request-Id": f"ticket-{tried}"}
+            with capture_logs() as logs:
+                reply = ask(world, "POST", path, key.token, body=bodies(world)[path], **given)
+            assert reply.status_code in (200, 409), (path, reply.text)
+            assert reply.headers["x-request-id"] == f"ticket-{tried}"
+            action = path.removeprefix("/admin/")
+            note, *commands = (entry[2] for entry in world.venue.entries[before:])
+            assert note == NoteAction(
+                who=key.name, action=action, why="a drill", request_id=f"ticket-{tried}"
+            )
+            assert len(commands) == (path not in ALONE), (path, commands)
+            (line,) = [one for one in logs if one["event"] == "an operator acted"]
+            assert (line["who"], line["why"], line["action"]) == (key.name, "a drill", path)
+            assert (line["request_id"], line["status"]) == (f"ticket-{tried}", reply.status_code)
+    assert tried == len(ACTING) + sum(map(len, ACTIONS.values()))
+
+
+def test_a_program_that_gives_no_reason_leaves_no_note(world):
+    """The relayer reports every few seconds; what it decides are commands of their own."""
+    before = len(world.venue.entries)
+    for token in (TOKEN, KEYS[3].token):
+        assert ask(world, "POST", "/admin/relayer", token, body={}).status_code == 200
+        body = bodies(world)["/admin/hold_withdrawals"]
+        assert ask(world, "POST", "/admin/hold_withdrawals", token, body=body).status_code == 200
+    assert [type(entry[2]) for entry in world.venue.entries[before:]] == [HoldWithdrawals] * 2
 
 
 def test_a_request_without_an_id_is_given_one(world):

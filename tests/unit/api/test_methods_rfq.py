@@ -268,9 +268,9 @@ def test_an_acceptance_is_never_doubled(world, taker, maker, other):
     quote(world, other, rfq, 1_001)
     submit = world.sequencer.submit
 
-    async def slow(command):
+    async def slow(command, **more):
         await asyncio.sleep(0)
-        return await submit(command)
+        return await submit(command, **more)
 
     world.sequencer.submit = slow
 

@@ -102,10 +102,12 @@ class FakeSequencer:
         for listener in tuple(self.listeners):
             listener(entries)
 
-    async def submit(self, command: Any) -> Reply:
+    async def submit(self, command: Any, *, note: Any = None) -> Reply:
         if self.failure is not None:
             raise self.failure
         since = len(self.venue.entries)
+        if note is not None:
+            self.venue.send(note)
         self.venue.send(command)
         self.release(since)
         entry = self.entries()[-1]

@@ -295,3 +295,14 @@ def test_a_root_that_is_not_that_of_its_rows_is_found(tmp_path: Path) -> None:
     with pytest.raises(Difference, match="seq 4: epoch 1") as caught:
         Replay(JournalReader(str(false)), roots=True).run()
     assert caught.value.seq == 4
+
+
+def test_a_replay_may_end_early(tmp_path):
+    """At any seq the state is that of the engine then."""
+    venue = traded_venue()
+    path = journal_of(venue, tmp_path)
+    engine = Engine()
+    for seq, time_ns, command, _ in venue.entries[:-1]:
+        engine.apply(seq, time_ns, command)
+        figures = Replay(JournalReader(str(path)), until_seq=seq).run()
+        assert (figures.commands, figures.state_hash) == (seq, engine.state_hash().hex())

@@ -1,0 +1,54 @@
+"""A process for work that must never take the engine's time: fits of smiles, replays.
+
+It ends with its parent, however that ends, and leaves signals to it.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
+from typing import Any
+
+import msgspec
+
+
+def side_executor() -> ProcessPoolExecutor:
+    """One worker, started when the first work comes."""
+    return ProcessPoolExecutor(
+        max_workers=1,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_live_and_die_with_parent,
+    )
+
+
+async def replay_aside(location: str, until_seq: int) -> dict[str, Any]:
+    """What an audit of the journal up to a seq finds, in a process that ends with it."""
+    executor = side_executor()
+    try:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(executor, _audited, location, until_seq)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _audited(location: str, until_seq: int) -> dict[str, Any]:
+    from exchange.bootstrap.audit_command import audit  # the chain's client, which few need
+
+    found: dict[str, Any] = msgspec.to_builtins(audit(location, until_seq=until_seq))
+    return found
+
+
+def _live_and_die_with_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(10)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(0)
