@@ -81,11 +81,12 @@ CLEARING: Final = "0x" + "a" * 40
 WALLET: Final = "0x" + "b" * 40
 INDEX: Final = 100_000
 
-# Three scenarios: half up, half down, and one that counts for its distance from zero.
+# Half up, half down, one that counts for its distance from zero, and two mild ones: the fewest that
+# the chain takes.
 MARGIN: Final = MarginParameters(
     preset="test",
-    weights=(RATIO_SCALE, RATIO_SCALE, RATIO_SCALE // 10),
-    absolute=(False, False, True),
+    weights=(RATIO_SCALE, RATIO_SCALE, RATIO_SCALE // 10, RATIO_SCALE, RATIO_SCALE),
+    absolute=(False, False, True, False, False),
     basis_up=0,
     basis_down=1,
     initial_factor=RATIO_SCALE,
@@ -95,7 +96,7 @@ MARGIN: Final = MarginParameters(
     perpetual_initial_rate=0,
     perpetual_maintenance_rate=0,
     confidence_floor=0,
-    spots=(RATIO_SCALE * 3 // 2, RATIO_SCALE // 2, RATIO_SCALE * 11 // 10),
+    spots=tuple(RATIO_SCALE * tenths // 10 for tenths in (15, 5, 11, 8, 12)),
     standard=StandardRates(
         option_initial=15 * 10**16,
         option_initial_min=10 * 10**16,
@@ -250,20 +251,12 @@ def names(events: Iterable[AnyEvent]) -> list[str]:
 
 
 def risk_rows(marks: dict[int, int]) -> bytes:
-    """Rows of the three scenarios: half as much again, half, and a tenth up."""
+    """Rows of the five scenarios: half as much again, half, a tenth up, a fifth down and up."""
     rows = b""
     for instrument_id in sorted(marks):
         price = marks[instrument_id]
-        values = (
-            price,
-            650_000,
-            500_000,
-            100_000_000,
-            price * 3 // 2,
-            price // 2,
-            price * 11 // 10,
-        )
-        rows += struct.pack("<7q", *values)
+        shocked = (price * tenths // 10 for tenths in (15, 5, 11, 8, 12))
+        rows += struct.pack("<9q", price, 650_000, 500_000, 100_000_000, *shocked)
     return rows
 
 

@@ -22,6 +22,7 @@ import {RiskProofLib} from "./libraries/RiskProofLib.sol";
 /// @title Margin: checks a margin proof against root, parameters and holdings
 /// @dev Holds no money and moves none.
 contract Margin is IMargin, AccessManaged {
+    uint256 internal constant SCENARIOS_MIN = 5;
     uint256 internal constant SCENARIOS_MAX = 128;
     uint64 internal constant ONE = 1e18;
 
@@ -267,7 +268,8 @@ contract Margin is IMargin, AccessManaged {
     /// @dev The hard bounds: what no governance can go beyond.
     function _withinBounds(MarginParameters calldata p) private pure returns (bool) {
         uint256 count = p.weights.length;
-        if (count == 0 || count > SCENARIOS_MAX || p.spots.length != count) return false;
+        if (count < SCENARIOS_MIN || count > SCENARIOS_MAX) return false;
+        if (p.spots.length != count) return false;
         if (p.basisUp >= count || p.basisDown >= count) return false;
         for (uint256 s = 0; s < count; s++) {
             if (p.weights[s] == 0 || p.weights[s] > ONE || p.spots[s] > 10 * ONE) return false;

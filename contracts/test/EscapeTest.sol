@@ -55,8 +55,10 @@ abstract contract EscapeTest is ClearingTest {
     }
 
     function parameters() internal view returns (MarginParameters memory p) {
-        (p.weights, p.spots) = (new uint64[](1), new uint64[](1));
-        (p.weights[0], p.spots[0]) = (RATIO, RATIO);
+        (p.weights, p.spots) = (new uint64[](5), new uint64[](5));
+        for (uint256 s = 0; s < 5; s++) {
+            (p.weights[s], p.spots[s]) = (RATIO, RATIO);
+        }
         (p.initialFactor, p.maintenanceFactor) = (RATIO, RATIO);
         p.groups = new RiskGroup[](0);
         p.standard = StandardRates(15e16, 10e16, 75e15, 10e16, 65e15);

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
+import {IExitsBase} from "../src/interfaces/IExits.sol";
 import {
     CollateralTerms,
     ExpiryRisk,
@@ -13,6 +14,7 @@ import {
     UnderlyingRisk
 } from "../src/interfaces/IMargin.sol";
 
+import {RiskProofLib} from "../src/libraries/RiskProofLib.sol";
 import {MarginWorld} from "./MarginWorld.sol";
 
 contract MarginTest is MarginWorld {
@@ -112,6 +114,85 @@ contract MarginTest is MarginWorld {
         refusedProof(proof, IMargin.NotAscending.selector);
     }
 
+    /// @dev Whoever leaves out an expiry, or an underlying, has no figures for what it holds.
+    function test_a_leg_without_its_expiry_or_index_is_refused() public {
+        MarginProof memory proof = call_();
+        proof.expiries = new ExpiryRisk[](0);
+        proof.places = hex"000000010003";
+        proof.nodes = new bytes32[](2);
+        (proof.nodes[0], proof.nodes[1]) = (leaves()[2], leaves()[4]);
+        Portfolio memory portfolio = holding(0, -1e4, 0);
+        bytes memory why =
+            abi.encodeWithSelector(IMargin.RiskMissing.selector, call >> 25 & (1 << 35) - 1);
+        vm.expectRevert(why);
+        margin.excessOf(portfolio, proof);
+        portfolio.standard = true;
+        margin.excessOf(portfolio, proof); // needs the index alone
+        (proof.underlyings, proof.places) = (new UnderlyingRisk[](0), hex"00000003");
+        (proof.nodes[0], proof.nodes[1]) = (leaves()[1], leaves()[2]);
+        proof.nodes = appended(proof.nodes, leaves()[4]);
+        vm.expectRevert(why);
+        margin.excessOf(portfolio, proof);
+    }
+
+    /// @dev The signers' own mistake: products must fit.
+    function test_a_discount_beyond_its_bound_is_refused(uint128 discount) public {
+        MarginProof memory proof = call_();
+        bytes32[] memory level = leaves();
+        ExpiryRisk memory risk = proof.expiries[0];
+        (risk.discountLong, risk.discountShort) = (discount, RATIO);
+        if (discount % 2 == 0) (risk.discountShort, risk.discountLong) = (discount, RATIO);
+        level[2] = keccak256(
+            abi.encodePacked(
+                uint64(risk.underlying),
+                risk.expiry,
+                risk.forwardPrice,
+                risk.discountLong,
+                risk.discountShort,
+                risk.basisWeight
+            )
+        );
+        post(2, rootOf(level));
+        if (discount > 1 << 62) vm.expectRevert(IMargin.RatioTooLarge.selector);
+        margin.excessOf(holding(0, 1, 0), proof);
+    }
+
+    /// @dev Why a preset has at least five scenarios: a row of three is as long as a node, and so
+    /// the two leaves below one make a row that lies under the root.
+    function test_a_node_cannot_pass_for_a_row() public {
+        bytes32[] memory level = leaves();
+        assembly ("memory-safe") {
+            mstore(level, 4) // without the put
+        }
+        post(2, rootOf(level));
+        MarginProof memory proof = call_();
+        (proof.underlyings, proof.expiries) = (new UnderlyingRisk[](0), new ExpiryRisk[](0));
+        (bytes32 low, bytes32 high) =
+            level[2] < level[3] ? (level[2], level[3]) : (level[3], level[2]);
+        proof.rows = abi.encodePacked(low, high);
+        (proof.leafCount, proof.places) = (3, hex"00000002");
+        proof.nodes[0] = level[1];
+        assertEq(rootOf(level), this.rootUnder(proof, 3), "of three scenarios");
+        refusedProof(proof, IMargin.RowsOfWrongLength.selector);
+        for (uint256 count = 0; count < 5; count++) {
+            MarginParameters memory p = parameters();
+            (p.weights, p.spots) = (new uint64[](count), new uint64[](count));
+            for (uint256 s = 0; s < count; s++) {
+                (p.weights[s], p.spots[s]) = (RATIO, RATIO);
+            }
+            (p.basisUp, p.basisDown) = (0, 0);
+            unbounded(p);
+        }
+    }
+
+    function rootUnder(MarginProof calldata proof, uint256 scenarios)
+        external
+        pure
+        returns (bytes32)
+    {
+        return RiskProofLib.rootOf(proof, scenarios);
+    }
+
     function test_only_parameters_in_force_count() public {
         MarginProof memory proof = whole();
         MarginParameters memory other = parameters();
@@ -182,6 +263,15 @@ contract MarginTest is MarginWorld {
 
 /// @dev The same figures of what Clearing holds.
 contract MarginOfSubaccountTest is MarginTest {
+    function test_clearing_takes_no_margin_of_another_clearing() public {
+        bytes memory arguments =
+            abi.encode(address(manager), address(this), address(oracle), ROOT_AGE);
+        IMargin other = IMargin(vm.deployCode("Margin.sol:Margin", arguments));
+        vm.expectRevert(IExitsBase.WrongMargin.selector);
+        clearing.setMargin(other);
+        clearing.setMargin(margin);
+    }
+
     function test_what_is_held_is_what_is_margined() public {
         trade(call, 3 * ONE, int64(20_000 * USD), 1);
         (int256 initial, int256 maintenance) = margin.excess(alice, call_());

@@ -47,7 +47,7 @@ abstract contract MarginWorld is ClearingTest {
     }
 
     /// @dev The call gains what the put loses: 10, 20, ... 50 thousand and back.
-    function row(uint64 instrument) internal view returns (bytes memory packed) {
+    function row(uint64 instrument) internal view virtual returns (bytes memory packed) {
         packed = abi.encodePacked(instrument, uint64(30_000 * USD), uint64(0), uint64(0), uint64(0));
         for (uint64 s = 0; s < 5; s++) {
             packed = abi.encodePacked(packed, (instrument == call ? s + 1 : 5 - s) * 10_000 * USD);

@@ -1,7 +1,6 @@
 """From the engine through the real relayer to `Margin`: the chain proves what the engine says."""
 
 import random
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from tests.integration.test_linear_settlement import PERPETUAL, Desk, settle
 from tests.settlement_world import DEPLOYER_KEY, World
 from tests.signed_venue import write_journal
-from tests.venue import INDEX, MARGIN, NS, call, put, risk_rows
+from tests.venue import INDEX, NS, call, put
 
 from exchange.commands import (
     AccrueFunding,
@@ -34,14 +33,6 @@ from exchange.settlement.reconcile import reconcile
 pytestmark = pytest.mark.integration
 
 
-FOUR = msgspec.structs.replace(  # a row of three would be as long as a node of the tree
-    MARGIN,
-    weights=(*MARGIN.weights, RATIO_SCALE),
-    absolute=(*MARGIN.absolute, False),
-    spots=(*MARGIN.spots, RATIO_SCALE * 4 // 5),
-)
-
-
 EACH_EPOCH = PublicationParameters(
     heartbeat_ns=NS,
     move_rate=RATIO_SCALE,
@@ -51,22 +42,12 @@ EACH_EPOCH = PublicationParameters(
 )
 
 
-def rows(marks: dict[int, int]) -> bytes:
-    """The rows of tests, and a fall by a fifth."""
-    three = risk_rows(marks)
-    size = len(three) // len(marks)
-    return b"".join(
-        three[at * size : (at + 1) * size] + struct.pack("<q", marks[number] * 4 // 5)
-        for at, number in enumerate(sorted(marks))
-    )
-
-
 class MarginDesk(Desk):
     """Options too, and marks under their true root."""
 
     def __init__(self, world: World, **parameters: Any) -> None:
         self.prices: dict[int, int] = {}
-        super().__init__(world, margin=FOUR, publication=EACH_EPOCH, **parameters)
+        super().__init__(world, publication=EACH_EPOCH, **parameters)
         self.world = world
         expiry = self.expiry
         options = [call(100_000, expiry=expiry), call(110_000, expiry=expiry)]
@@ -91,7 +72,7 @@ class MarginDesk(Desk):
         self.venue.wait(1)
         self.venue.index()
         self.venue.marks |= {number: price * 10**6 for number, price in self.prices.items()}
-        update = self.venue.marks_update(rows=rows(self.venue.marks))
+        update = self.venue.marks_update()
         self.venue.send(msgspec.structs.replace(update, root=update_root(update)))
 
     def random_trades(self, rng: random.Random, count: int) -> None:

@@ -5,8 +5,10 @@ import {ExpiryRisk, IMargin, MarginProof, UnderlyingRisk} from "../interfaces/IM
 
 /// @title RiskProofLib: that risk rows lie under an epoch's root
 /// @dev The twin of margin/merkle.py. Leaves are hashes of packed numbers, pairs hash in sorted
-/// order, an odd last one rises unchanged. No leaf is 64 bytes long, so none can pass for a node,
-/// and each kind has a length of its own; so places need no proof: wrong ones give another root.
+/// order, an odd last one rises unchanged. Header, underlyings and expiries are 24, 32 or 48, and
+/// 72 bytes long, rows 80 or more, for Margin takes no fewer than five scenarios: so no leaf is as
+/// long as a node, nor as one of another kind, and none can pass for it. So places need no proof:
+/// wrong ones give another root.
 library RiskProofLib {
     uint256 internal constant UNSCALED = 1e18;
     uint256 internal constant ROW_HEAD = 5; // instrument, mark price, volatility, delta, vega

@@ -1,7 +1,7 @@
 """The Merkle leaves of an epoch's marks and of a delivery's samples, provable in Solidity.
 
 Pure. Leaves are keccak256 of packed big-endian numbers, never of 64 bytes: none can pass for a
-node. docs/margin.md gives the layout.
+node. Each kind has lengths of its own. docs/margin.md gives the layout.
 """
 
 import struct
@@ -16,7 +16,7 @@ from exchange.merkle import merkle_root
 from exchange.model import index_id
 
 MARK_SIZE: Final = 16  # bytes of a packed mark
-_NODE_SIZE: Final = 64
+_ROW_SIZE_MIN: Final = 80  # of five scenarios: longer than a node and than every other leaf
 
 
 def header_leaf(epoch: int, stablecoin_price: int) -> bytes:
@@ -40,7 +40,7 @@ def expiry_leaf(risk: ExpiryRisk) -> bytes:
 def row_leaf(instrument_id: int, row: bytes) -> bytes:
     """uint64 instrument, then int64 of each value; `row` is little-endian as in `UpdateMarks`."""
     count = div_exact(len(row), 8)
-    assert 8 + len(row) != _NODE_SIZE
+    assert 8 + len(row) >= _ROW_SIZE_MIN
     return keccak(
         _u64(instrument_id) + struct.pack(f">{count}q", *struct.unpack(f"<{count}q", row))
     )

@@ -23,6 +23,7 @@ from exchange.margin.market import DAYS_PER_YEAR, ExpiryMarket
 from exchange.margin.pricing import FloatArray, price
 
 PRESETS: Final = ("pm33", "pm35")
+SCENARIOS_MIN: Final = 5  # so that a risk row is longer than every other leaf, and than a node
 
 
 class VolatilityMode(StrEnum):
@@ -249,7 +250,14 @@ def load_preset(name: str) -> Preset:
     """A preset of this package by name."""
     if name not in PRESETS:
         raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
-    return msgspec.convert(_table(name), Preset)
+    return provable(msgspec.convert(_table(name), Preset))
+
+
+def provable(preset: Preset) -> Preset:
+    """The preset, unless it has so few scenarios that a node could pass for one of its rows."""
+    if len(preset.scenarios) < SCENARIOS_MIN:
+        raise ValueError(f"{preset.name}: the chain takes {SCENARIOS_MIN} scenarios or more")
+    return preset
 
 
 def load_standard() -> StandardPreset:

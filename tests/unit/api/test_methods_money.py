@@ -170,7 +170,7 @@ def test_a_portfolio_is_simulated_scenario_by_scenario(world):
     assert group["underlyings"] == ["BTC"]
     assert len(group["scenarios"]) == len(found["scenarios"]) == len(MARGIN.weights)
     assert group["worst"] == min(*group["scenarios"], group["basis_contingency"])
-    assert [one["spot"] for one in found["scenarios"]] == [1.5, 0.5, 1.1]
+    assert [one["spot"] for one in found["scenarios"]] == [1.5, 0.5, 1.1, 0.8, 1.2]
     total = found["equity"] + group["worst"] - found["initial_addons"]
     assert total - found["maintenance_addons"] == found["initial_excess"]
     assert row(world, "USDC") == now, "nothing happened"

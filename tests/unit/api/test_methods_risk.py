@@ -30,8 +30,8 @@ def ask(world, method, **params):
 def test_one_contract_shows_the_journaled_integers(world):
     """With everything else that its margin reads."""
     found = ask(world, "get_risk_arrays", instrument_name=CALL_NAME)["result"]
-    assert found["prices"] == [1500, 500, 1100]
-    assert found["weights"] == [1, 1, 0.1]
+    assert found["prices"] == [1500, 500, 1100, 800, 1200]
+    assert found["weights"] == [1, 1, 0.1, 1, 1]
     assert found["expiry"]["forward_price"] == 100_000
     assert found["underlying"] == {
         "index_name": "btc_usdc",
@@ -73,7 +73,7 @@ def test_a_currency_shows_its_whole_epoch(world):
     """Every marked instrument of it, its expiries and its underlying."""
     found = ask(world, "get_risk_arrays", currency="BTC")["result"]
     assert len(found["rows"]) == 6
-    assert found["rows"][0]["prices"] == [1500, 500, 1100]
+    assert found["rows"][0]["prices"] == [1500, 500, 1100, 800, 1200]
     assert [one["expiration_timestamp"] for one in found["expiries"]] == [EXPIRY_S * 1000]
     assert [one["index_name"] for one in found["underlyings"]] == ["btc_usdc"]
     assert ask(world, "get_risk_arrays", currency="ETH")["result"]["rows"] == []

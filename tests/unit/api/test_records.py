@@ -52,7 +52,7 @@ def test_marks_are_read_row_by_row():
     venue.mark({C: 1_000, P: 500})
     marks = Marks(venue.entries[-1][2], venue.time_ns)
     assert marks.mark(C).mark_price == 1_000 * 10**6
-    assert marks.mark(P).shocked == (750 * 10**6, 250 * 10**6, 550 * 10**6)
+    assert marks.mark(P).shocked == tuple(number * 10**6 for number in (750, 250, 550, 400, 600))
     assert marks.mark(7) is None
     assert marks.expiry(1, 5) is None
 

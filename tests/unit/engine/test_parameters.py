@@ -39,7 +39,7 @@ def changed(struct, **fields):
         ("limits.quantity_max", {"limits": limits(quantity_max=1 << 64)}),
         ("margin.maintenance_factor", {"margin": changed(MARGIN, maintenance_factor=0)}),
         ("margin.weights", {"margin": changed(MARGIN, weights=(1, -1, 1))}),
-        ("basis_up", {"margin": changed(MARGIN, basis_up=3)}),
+        ("basis_up", {"margin": changed(MARGIN, basis_up=5)}),
         ("same scenarios", {"margin": changed(MARGIN, absolute=(True,))}),
         ("same scenarios", {"margin": changed(MARGIN, spots=(1, 2))}),
         ("same scenarios", {"margin": changed(MARGIN, weights=(), absolute=(), spots=())}),

@@ -53,7 +53,8 @@ def test_leaves_are_packed_big_endian():
     packed = struct.pack(">QQq", expiry.underlying_id, expiry.expiry, expiry.forward_price)
     packed += b"".join(ratio.to_bytes(16, "big") for ratio in ratios)
     assert expiry_leaf(expiry) == keccak(packed)
-    assert row_leaf(5, struct.pack("<2q", -1, 2)) == keccak(struct.pack(">Q2q", 5, -1, 2))
+    numbers = (-1, 2, *range(7))
+    assert row_leaf(5, struct.pack("<9q", *numbers)) == keccak(struct.pack(">Q9q", 5, *numbers))
 
 
 def test_marks_are_packed_indices_first():

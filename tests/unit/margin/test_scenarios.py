@@ -16,6 +16,7 @@ from exchange.margin.scenarios import (
     VolatilityMode,
     load_preset,
     margin_parameters,
+    provable,
     shocked_volatilities,
     to_ratio,
 )
@@ -64,6 +65,17 @@ def test_ratios_are_the_decimals_that_they_print_as(value, expected):
 def test_an_unknown_preset_is_named():
     with pytest.raises(ValueError, match="no preset 'pm34'; there are pm33, pm35"):
         load_preset("pm34")
+
+
+def test_a_preset_has_rows_longer_than_a_node():
+    """Four scenarios would make a row as long as an expiry's leaf, three as long as a node."""
+    preset = load_preset("pm33")
+    plain = [one for one in preset.scenarios if one.volatility is VolatilityMode.NONE]
+    few = msgspec.structs.replace(preset, scenarios=tuple(plain[1:6]))
+    assert provable(few) is few
+    few = msgspec.structs.replace(preset, scenarios=tuple(plain[2:6]))
+    with pytest.raises(ValueError, match="pm33: the chain takes 5 scenarios or more"):
+        provable(few)
 
 
 def changed(section, **changes):

@@ -70,11 +70,8 @@ def test_margin_is_known_before_the_trade(venue):
         found = client.simulate_portfolio({CALL_NAME: Decimal(-1)}, collateral={"WBTC": 1})
         assert found.positions == {CALL_NAME: -1}
         assert found.projected_initial_margin > found.current_initial_margin
-        assert [one.spot for one in found.scenarios] == [
-            Decimal("1.5"),
-            Decimal("0.5"),
-            Decimal("1.1"),
-        ]
+        spots = [Decimal(text) for text in ("1.5", "0.5", "1.1", "0.8", "1.2")]
+        assert [one.spot for one in found.scenarios] == spots
         assert found.scenario_spots["BTC"][:2] == [Decimal("1.6"), Decimal("0.4")]
         assert found.scenario_spots["ETH"][:2] == [Decimal("1.5"), Decimal("0.5")]
         alone = client.simulate_portfolio(cash="-5.5", add_positions=False)

@@ -6,8 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 from tests.fake_chain import CLEARING
-from tests.integration.test_proving import FOUR
-from tests.integration.test_proving import rows as four_rows
 from tests.liquidation_world import rules, short_call
 from tests.signed_venue import write_journal
 from tests.venue import FEES, NS, C, Venue, names, usdc
@@ -70,9 +68,7 @@ class World:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_PAUSE_S", 0.0)
         self.folder = folder
-        self.venue = Venue(
-            fees=FEES, margin=FOUR, liquidation=rules(needs_proof=True), publication=SHOWN
-        )
+        self.venue = Venue(fees=FEES, liquidation=rules(needs_proof=True), publication=SHOWN)
         self.venue.list_instruments(C)
         self.mark(2_500)
         self.seller, _ = short_call(self.venue)
@@ -86,7 +82,7 @@ class World:
         self.venue.wait(2)
         self.venue.index()
         self.venue.marks |= {C: usdc(price)}
-        update = self.venue.marks_update(rows=four_rows(self.venue.marks))
+        update = self.venue.marks_update()
         self.venue.send(msgspec.structs.replace(update, root=update_root(update)))
 
     def begin(self) -> None:
