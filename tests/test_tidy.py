@@ -329,6 +329,32 @@ def adr_gaps(files: dict[str, str]) -> list[int]:
 # --- the tree ---
 
 
+def unprovoked_errors(files: dict[str, str]) -> Iterator[str]:
+    """Errors of contracts that no test asks for by name."""
+    solidity = "".join(text for path, text in files.items() if path.startswith("contracts/test/"))
+    python = "".join(
+        text for path, text in files.items() if path.startswith("tests/") and path != SELF
+    )
+    asked = {*re.findall(r"\.(\w+)\.selector", solidity), *re.findall(r"\b[A-Z]\w+", python)}
+    for path, text in files.items():
+        if path.startswith("contracts/src/"):
+            for name in re.findall(r"^\s*error (\w+)\(", text, re.MULTILINE):
+                if name not in asked:
+                    yield f"{path}: {name}"
+
+
+def unknown_tests(files: dict[str, str]) -> Iterator[str]:
+    """Tests that a page names and nobody wrote."""
+    tests = "".join(text for path, text in files.items() if re.match(r"(contracts/)?tests?/", path))
+    written = set(re.findall(r"(?:def|function) (test_\w+)", tests))
+    written |= {PurePosixPath(path).stem for path in files}
+    for path, text in files.items():
+        if path.startswith("docs/") and path.endswith(".md"):
+            for name in re.findall(r"\b(test_\w+_\w+)", text):  # not a word of the wire
+                if name not in written:
+                    yield f"{path}: {name}"
+
+
 def tree_paths() -> list[str]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
@@ -405,6 +431,16 @@ def test_each_refusal_has_a_sentence() -> None:
 
 def test_each_method_is_documented(files: dict[str, str], api_page: str) -> None:
     missing = list(undocumented_methods(files, api_page))
+    assert not missing, "\n".join(missing)
+
+
+def test_each_error_of_a_contract_is_provoked(files: dict[str, str]) -> None:
+    missing = list(unprovoked_errors(files))
+    assert not missing, "\n".join(missing)
+
+
+def test_each_test_that_a_page_names_exists(files: dict[str, str]) -> None:
+    missing = list(unknown_tests(files))
     assert not missing, "\n".join(missing)
 
 
@@ -536,3 +572,21 @@ def test_undocumented_names_are_seen() -> None:
 def test_gaps_between_decisions_are_seen() -> None:
     assert adr_gaps({"docs/adr/0001-a.md": "", "docs/adr/0003-b.md": ""}) == [3]
     assert adr_gaps({"docs/adr/0001-a.md": "", "docs/adr/0002-b.md": ""}) == []
+
+
+def test_unprovoked_errors_are_seen() -> None:
+    tree = {
+        "contracts/src/A.sol": "error Early();\nerror Late(uint256 by);\n    error Odd();\n",
+        "contracts/test/A.t.sol": "vm.expectRevert(IA.Early.selector);",
+        "tests/test_a.py": 'match="Odd"',
+    }
+    assert list(unprovoked_errors(tree)) == ["contracts/src/A.sol: Late"]
+
+
+def test_unknown_tests_are_seen() -> None:
+    tree = {
+        "docs/a.md": "`test_it_holds`, `test_it_bends` and tests/test_a.py",
+        "contracts/test/A.t.sol": "function test_it_holds() public {",
+        "tests/test_a.py": "",
+    }
+    assert list(unknown_tests(tree)) == ["docs/a.md: test_it_bends"]

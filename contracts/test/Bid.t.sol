@@ -264,3 +264,40 @@ contract BidTokensTest is AuctionTest {
         assertEq(seller + calls + worth, cashOf(bob), "paid for");
     }
 }
+
+/// @dev Bob is short of a put too, which gains more than a call loses where calls lose most; lots
+/// are whole contracts.
+contract BidHedgesTest is AuctionTest {
+    function row(uint64 instrument) internal view override returns (bytes memory packed) {
+        packed = super.row(instrument);
+        if (instrument != put) return packed;
+        for (uint256 i = packed.length - 8; i < packed.length; i++) {
+            packed[i] = 0; // worth nothing where calls are worth most
+        }
+    }
+
+    function proof() internal view override returns (MarginProof memory) {
+        return whole();
+    }
+
+    /// @dev The smallest fraction takes a whole contract of each, so most of the hedge.
+    function test_lots_cannot_take_the_hedge_and_leave_the_risk() public {
+        auctions.setAuctionRules(rulesOf(LENGTH, 0.25e18, 1e4));
+        trade(put, ONE, PRICE, 2);
+        trade(call, SHORT, PRICE, 1);
+        flags.flag(bob, proof());
+        auctions.announceAuction(bob);
+        provenAt(START + NOTICE);
+        auctions.startAuction(bob);
+        vm.warp(BIDS);
+        fresh();
+        refusedBid(offerOf(1), IAuctionsBase.RiskNotReduced.selector);
+        refusedBid(offerOf(WHOLE / 40), IAuctionsBase.RiskNotReduced.selector);
+        int256 before = maintenanceOf(bob);
+        uint64 id = take(offerOf(WHOLE / 10));
+        assertEq(-4 * int64(ONE), clearing.position(id, call), "four calls");
+        assertEq(-int64(ONE), clearing.position(id, put), "and the put");
+        (, int256 left) = margin.excess(bob, call_());
+        assertTrue(left >= before, "with less risk left");
+    }
+}

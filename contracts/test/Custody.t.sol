@@ -170,6 +170,8 @@ contract CustodyTokensTest is CustodyTest {
         settle(withdrawToken(token, 1e8, 5));
         assertEq(1e8, held(token), "held");
         assertEq(2e18, token.balanceOf(address(custody)), "nothing left");
+        vm.expectRevert(ICustody.WrongAmountMoved.selector);
+        custody.claim(address(token), aliceAddress);
     }
 
     function test_money_for_the_custody_itself_is_held() public {

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
-import {IClearingBase} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, Order} from "../src/interfaces/IClearing.sol";
 import {IExits, IExitsBase} from "../src/interfaces/IExits.sol";
 import {IMargin, MarginProof} from "../src/interfaces/IMargin.sol";
 import {Halt, IReleases, IReleasesBase, Queued} from "../src/interfaces/IReleases.sol";
@@ -181,6 +181,28 @@ contract ReleasesTest is MarginTest {
         gate.liftHalt(bob, call_());
         gate.release(w, call_());
         assertEq(100 * USD, usdc.balanceOf(aliceAddress), "paid");
+    }
+
+    /// @dev So that a release looks at so many; an account that halts already keeps its place.
+    function test_no_more_than_sixteen_accounts_halt_at_a_time() public {
+        uint64[17] memory ids;
+        for (uint64 i = 0; i < 17; i++) {
+            ids[i] = open(vm.addr(500 + i), 0);
+            Order memory maker = orderOf(alice, BUY, ONE, 1e4, 100 + i);
+            Order memory taker = orderOf(ids[i], SELL, ONE, 1e4, 1);
+            settle(tradeOf(maker, ALICE_KEY, taker, 500 + i, ONE, 1e4));
+        }
+        mature();
+        for (uint256 i = 0; i < 16; i++) {
+            gate.halt(ids[i], call_());
+        }
+        vm.expectRevert(IReleasesBase.TooManyHalts.selector);
+        gate.halt(ids[16], call_());
+        gate.halt(ids[3], call_());
+        fund(vm.addr(500), ids[0], 60_000 * USD);
+        gate.liftHalt(ids[0], call_());
+        gate.halt(ids[16], call_());
+        assertEq(16, gate.halts().length, "full");
     }
 
     function test_a_halt_lapses_unless_it_is_proven_again() public {

@@ -3,7 +3,12 @@ pragma solidity 0.8.37;
 
 import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
 
-import {IClearing, IClearingBase, Withdraw} from "../src/interfaces/IClearing.sol";
+import {
+    Batch as PackedBatch,
+    IClearing,
+    IClearingBase,
+    Withdraw
+} from "../src/interfaces/IClearing.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {ClearingTest} from "./ClearingTest.sol";
@@ -105,6 +110,17 @@ contract SettleContractOwnersTest is ClearingTest {
         wallet.sign(clearing.hashWithdrawal(request.withdrawal));
         settle(withdrawBatch(request)); // the nonce was not used
         assertEq(amount, usdc.balanceOf(address(wallet)), "paid");
+    }
+
+    /// @dev Or a relayer could starve the wallet's answer, and keep the money where it is.
+    function test_a_batch_that_leaves_a_wallet_too_little_gas_is_refused() public {
+        Withdraw memory request = approved(USD, 5);
+        PackedBatch memory batch = packed(withdrawBatch(request));
+        vm.prank(relayer);
+        vm.expectRevert(IClearingBase.TooLittleGas.selector);
+        clearing.settle{gas: 240_000}(batch);
+        settle(withdrawBatch(request));
+        assertEq(USD, usdc.balanceOf(address(wallet)), "paid");
     }
 
     function test_a_contract_cannot_sign_transfers() public {
