@@ -33,11 +33,16 @@ contract ForceHandler is ForcedTest {
     bool public heldForNothing;
     bool public settledTwice;
 
-    function setUp() public override {
+    function setUp() public virtual override {
         super.setUp();
         gate = IReleases(address(clearing));
         gate.setWithdrawalDelay(DELAY);
         IExits(address(clearing)).setMargin(margin);
+    }
+
+    /// @dev Of an account that is up for auction no batch brings anything.
+    modifier thawed() {
+        if (!isFrozen(alice) && !isFrozen(bob)) _;
     }
 
     // ---- owners
@@ -48,21 +53,21 @@ contract ForceHandler is ForcedTest {
         deposited += amount;
     }
 
-    function trade(bool bobSells, uint256 contracts, uint256 ticks) public {
+    function trade(bool bobSells, uint256 contracts, uint256 ticks) public thawed {
         exchange(
             bobSells, uint64(bound(contracts, 1, 20 * ONE)), int64(uint64(bound(ticks, 1, 6e6)))
         );
     }
 
     /// @dev One sells to the other for nothing, until it has less than nothing.
-    function ruin(bool bobs) public {
+    function ruin(bool bobs) public thawed {
         fresh();
         (int256 equity,,) = margin.health(idOf(bobs), proofOf(idOf(bobs)));
         uint64 contracts = equity > 0 ? uint64(uint256(equity) / (30_000 * USD)) + 2 : 1;
         exchange(bobs, contracts * ONE, 1);
     }
 
-    function withdraw(bool bobs, uint256 amount) public {
+    function withdraw(bool bobs, uint256 amount) public thawed {
         uint64 id = idOf(bobs);
         int256 cash = cashOf(id);
         if (cash <= 0) return;
@@ -131,7 +136,7 @@ contract ForceHandler is ForcedTest {
     // ---- the operator's force
 
     /// @dev Some of what is held is closed against the other, without a signature.
-    function force(bool bobs, uint256 quantity) public {
+    function force(bool bobs, uint256 quantity) public thawed {
         (uint64 id, uint64 other) = (idOf(bobs), idOf(!bobs));
         uint64 held = heldBy(id);
         if (held == 0 || !isForced(id)) return;
@@ -148,7 +153,7 @@ contract ForceHandler is ForcedTest {
     }
 
     /// @dev The fund takes a fraction, and some of the budget from the liquidated.
-    function takeOver(bool bobs, uint256 fraction, uint256 discount) public {
+    function takeOver(bool bobs, uint256 fraction, uint256 discount) public thawed {
         uint64 id = idOf(bobs);
         if (heldBy(id) == 0 || !isForced(id)) return;
         (,, uint256 budget) = flags.forceOf(id);
@@ -169,7 +174,7 @@ contract ForceHandler is ForcedTest {
     }
 
     /// @dev The fund pays what an account owes that holds nothing more.
-    function cover(bool bobs, uint256 amount) public {
+    function cover(bool bobs, uint256 amount) public thawed {
         uint64 id = idOf(bobs);
         int256 cash = cashOf(id);
         if (cash >= 0 || heldBy(id) != 0 || !isForced(id)) return;
@@ -182,6 +187,10 @@ contract ForceHandler is ForcedTest {
     }
 
     // ---- inside
+
+    function isFrozen(uint64) internal view virtual returns (bool) {
+        return false;
+    }
 
     function exchange(bool bobSells, uint64 quantity, int64 ticks) internal {
         (uint64 seller, uint64 buyer) = (idOf(bobSells), idOf(!bobSells));

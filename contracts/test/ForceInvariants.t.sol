@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {AuctionHandler} from "./AuctionHandler.sol";
 import {ForceHandler} from "./ForceHandler.sol";
 import {Test} from "./Test.sol";
 
-/// @dev Invariants.t.sol where withdrawals wait, are halted and released, and force is used.
+/// @dev Invariants.t.sol where withdrawals wait, are halted and released, force is used, and
+/// anybody auctions.
 contract ForceInvariantsTest is Test {
     /// @dev forge asks for this shape.
     struct FuzzSelector {
@@ -12,15 +14,15 @@ contract ForceInvariantsTest is Test {
         bytes4[] selectors;
     }
 
-    ForceHandler internal handler;
+    AuctionHandler internal handler;
 
     function setUp() public {
-        handler = new ForceHandler();
+        handler = new AuctionHandler();
         handler.setUp();
     }
 
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](13);
+        bytes4[] memory selectors = new bytes4[](18);
         selectors[0] = ForceHandler.deposit.selector;
         selectors[1] = ForceHandler.trade.selector;
         selectors[2] = ForceHandler.ruin.selector;
@@ -34,6 +36,11 @@ contract ForceInvariantsTest is Test {
         selectors[10] = ForceHandler.force.selector;
         selectors[11] = ForceHandler.takeOver.selector;
         selectors[12] = ForceHandler.cover.selector;
+        selectors[13] = AuctionHandler.announce.selector;
+        selectors[14] = AuctionHandler.start.selector;
+        selectors[15] = AuctionHandler.buy.selector;
+        selectors[16] = AuctionHandler.end.selector;
+        selectors[17] = AuctionHandler.lapse.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), selectors);
     }
@@ -50,6 +57,7 @@ contract ForceInvariantsTest is Test {
         no_money_leaves_without_margin();
         what_waits_is_known();
         no_batch_settles_twice();
+        nobody_hijacks_or_blocks_an_auction();
     }
 
     function cash_waiting_and_held_money_are_what_came_in_less_what_left() internal view {
@@ -80,8 +88,18 @@ contract ForceInvariantsTest is Test {
         assertTrue(!handler.settledTwice(), "twice");
     }
 
+    function nobody_hijacks_or_blocks_an_auction() internal view {
+        assertTrue(!handler.hijacked(), "ended early, overtaken, or above its limit");
+        assertTrue(!handler.blocked(), "a bid or an end that was due failed");
+        assertTrue(!handler.reentered(), "bid inside a bid");
+        assertTrue(!handler.harmed(), "the seller needs more than before");
+        assertTrue(!handler.boughtWithoutMargin(), "the buyer has no margin");
+        assertTrue(handler.bidsAreCounted(), "bids");
+    }
+
     /// @dev After any history every action still acts: nothing above holds because nothing happens.
     function afterInvariant() public {
+        handler.wind();
         handler.ruin(true);
         uint256 halted = handler.halted();
         handler.halt(true);
@@ -108,6 +126,30 @@ contract ForceInvariantsTest is Test {
             handler.takeBack(0);
             assertEq(waiting - 1, handler.queueLength(), "taken back");
         }
+        auctioned();
         invariant_force_and_waiting_create_nothing();
+    }
+
+    function test_an_auction_is_held() public {
+        auctioned();
+        invariant_force_and_waiting_create_nothing();
+    }
+
+    /// @dev Half of what is offered, then the rest.
+    function auctioned() internal {
+        (uint256 announced, uint256 started) = (handler.announced(), handler.started());
+        (uint256 sold, uint256 ended) = (handler.sold(), handler.ended());
+        handler.ruin(true);
+        if (handler.isFlat(true)) handler.ruin(true);
+        handler.flag(true);
+        handler.announce(true);
+        handler.start(true);
+        handler.buy(true, 0.5e18, 0, 1);
+        handler.buy(true, 1e18, 1 hours, 0);
+        handler.end(true, true);
+        assertEq(announced + 1, handler.announced(), "announced");
+        assertEq(started + 1, handler.started(), "started");
+        assertEq(sold + 2, handler.sold(), "sold twice");
+        assertEq(ended + 1, handler.ended(), "ended");
     }
 }
