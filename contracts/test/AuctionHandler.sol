@@ -84,7 +84,9 @@ contract AuctionHandler is ForceHandler {
         Auction memory auction = auctions.auctionOf(id);
         if (auction.frozenFrom == 0) return;
         uint64 from = auction.frozenFrom + DAY + 1;
-        if (!reached(from + uint64(bound(wait, 0, LENGTH))) || block.timestamp > from + DAY) return;
+        if (!reached(from + uint64(bound(wait, 0, LENGTH))) || block.timestamp > from + DAY) {
+            return;
+        }
         if (heldBy(id) == 0 || !isBelow(id)) return;
         AuctionBid memory offer = offerOf(id);
         offer.fraction = uint64(bound(fraction, 1, offeredBy(id)));
