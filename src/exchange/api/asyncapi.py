@@ -96,6 +96,6 @@ def _parameter(name: str) -> dict[str, Any]:
 
 def _message(family: Family) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": family.summary, "payload": payload(family)}
-    if family.private:
-        found["description"] = "Needs a session."
+    if family.scope:
+        found["description"] = f"Needs a session with {family.scope}."
     return found

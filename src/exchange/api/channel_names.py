@@ -55,7 +55,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     addresses: tuple[str, ...]
     summary: str
     data: Schema
-    private: bool = False
+    scope: str = ""  # what a session needs to hear it; empty: anybody may
     loss: str = "none"  # what a slow reader gets: every message, the `latest`, or a `snapshot`
 
     @cached_property
@@ -192,42 +192,42 @@ FAMILIES: Final = (
         addresses=("block_rfq.maker.{currency}",),
         summary="Requests for quote that you may answer, at each change",
         data=shapes.RFQ_MAKER,
-        private=True,
+        scope="trade:read",
     ),
     Family(
         name="block_rfq.taker",
         addresses=("block_rfq.taker.{currency}",),
         summary="Your own requests for quote with their quotes, at each change",
         data=shapes.RFQ_TAKER,
-        private=True,
+        scope="trade:read",
     ),
     Family(
         name="user.orders",
         addresses=_of("user.orders"),
         summary="Own orders after each change: one (raw) or a list",
         data={"oneOf": [shapes.ORDER, rows(shapes.ORDER)]},
-        private=True,
+        scope="trade:read",
     ),
     Family(
         name="user.trades",
         addresses=_of("user.trades"),
         summary="Own trades",
         data=rows(shapes.USER_TRADE),
-        private=True,
+        scope="trade:read",
     ),
     Family(
         name="user.changes",
         addresses=_of("user.changes"),
         summary="Own orders, trades and positions of an instrument that changed together",
         data=shapes.CHANGES,
-        private=True,
+        scope="trade:read",
     ),
     Family(
         name="user.portfolio",
         addresses=("user.portfolio.{currency}",),
         summary="As private/get_account_summary, at most once a second for each subaccount",
         data=shapes.ACCOUNT,
-        private=True,
+        scope="account:read",
         loss="latest",
     ),
     Family(
@@ -235,13 +235,13 @@ FAMILIES: Final = (
         addresses=("user.mmp_trigger.{index}",),
         summary="Market-maker protection took a subaccount off",
         data=shapes.PROTECTION,
-        private=True,
+        scope="trade:read",
     ),
     Family(
         name="user.liquidations",
         addresses=("user.liquidations",),
         summary="What befalls own subaccounts, one at a time",
         data=shapes.NOTICE,
-        private=True,
+        scope="trade:read",
     ),
 )

@@ -17,7 +17,7 @@ from exchange.api.book_view import BookDelta
 from exchange.api.channel_names import FAMILIES, INTERVALS, TICKED, Family
 from exchange.api.connection import Connection
 from exchange.api.depth_by_order import OrderFeed
-from exchange.api.errors import InvalidParams, TooManyRequests, Unauthorized, UnknownInstrument
+from exchange.api.errors import InvalidParams, TooManyRequests, UnknownInstrument
 from exchange.api.liquidations import liquidation_result, notice_result, of_currency
 from exchange.api.ports import Liquidation
 from exchange.api.records import Notice, OrderRecord, Touched, Trade
@@ -78,8 +78,8 @@ class Channels:
 
     # -- membership -----------------------------------------------------------------------------
 
-    def validate(self, channel: str, connection: Connection) -> None:
-        """Refuse a channel that does not exist or that the client may not hear."""
+    def validate(self, channel: str) -> str:
+        """Refuse a channel that does not exist; the scope that a session needs to hear it."""
         family, parts = self._parsed(channel)
         instrument = parts.get("instrument")
         if instrument is not None and instrument not in self._view.instrument_ids:
@@ -88,8 +88,7 @@ class Channels:
             raise InvalidParams(f"{channel}: not a perpetual", "channels")
         if "index" in parts and parts["index"] not in data_of.index_ids(self._view):
             raise UnknownInstrument(f"{channel}: no such index", "channels")
-        if family.private and connection.session is None:
-            raise Unauthorized(f"{channel} needs a session: call public/auth", "channels")
+        return family.scope
 
     def _parsed(self, channel: str) -> tuple[Family, dict[str, str]]:
         for family in FAMILIES:

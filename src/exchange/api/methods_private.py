@@ -34,7 +34,6 @@ from exchange.events import (
 from exchange.fixed import RATIO_SCALE, to_milliseconds_down
 from exchange.model import Instrument, Kind, Side
 
-_CHANNEL_SCOPES: Final = {"portfolio": "account:read"}
 LOOKED_OVER: Final = 1_000  # orders of one label and subaccount that one call may look over
 
 # -- orders -------------------------------------------------------------------------------------
@@ -450,9 +449,6 @@ async def get_settlement_status(
 async def subscribe(gateway: Gateway, caller: Caller, params: schemas.ChannelsParams) -> list[str]:
     """Joins channels, those of the user included."""
     gateway.session(caller)
-    for channel in params.channels:
-        if channel.startswith("user."):
-            gateway.require(caller, _CHANNEL_SCOPES.get(channel.split(".")[1], "trade:read"))
     return join(gateway, connection_of(caller), caller, params.channels)
 
 

@@ -341,7 +341,9 @@ def join(
     gateway.configured()
     wanted = list(dict.fromkeys(channels))
     for channel in wanted:
-        gateway.channels.validate(channel, connection)
+        if scope := gateway.channels.validate(channel):
+            gateway.session(caller)
+            gateway.require(caller, scope)
     fresh = [channel for channel in wanted if channel not in connection.channels]
     limit = gateway.settings.subscriptions_per_connection_max
     gateway.channels.join(fresh, connection, limit)

@@ -38,10 +38,17 @@ from exchange.api.schemas import (
     quantity_number,
 )
 from exchange.commands import ListCombo, PlaceOrder, TradeBlock
-from exchange.events import ComboListed, Refused, Traded
-from exchange.fixed import QUANTITY_SCALE, div_exact, div_up, format_decimal, is_multiple
+from exchange.events import ComboListed, Refused, RejectReason, Traded
+from exchange.fixed import (
+    QUANTITY_SCALE,
+    div_exact,
+    div_up,
+    format_decimal,
+    is_multiple,
+    to_seconds_down,
+)
 from exchange.matching.combos import LEGS_MAX
-from exchange.model import Leg, Side, TimeInForce
+from exchange.model import Leg, OrderTerms, Side, TimeInForce
 
 RfqId = Annotated[int, Meta(ge=1, le=2**53)]
 Direction = Literal["buy", "sell"]
@@ -170,10 +177,24 @@ async def add_block_rfq_quote(
     order = await _signed(gateway, caller, rfq, params)
     subaccount_id = order.terms.subaccount_id
     gateway.subaccount(caller, subaccount_id)
+    _require_authority(gateway, order.terms)
     rfq = gateway.rfqs.open(params.block_rfq_id, gateway.now_ms())  # it may have ended meanwhile
     quote = gateway.rfqs.add_quote(rfq, subaccount_id, order, gateway.now_ms())
     gateway.tell_rfq(rfq, None, _for_taker(gateway, rfq))
     return _quote_result(gateway, rfq, quote)
+
+
+def _require_authority(gateway: Gateway, terms: OrderTerms) -> None:
+    """As the engine will ask, which sees a quote only once the taker takes it."""
+    owner = gateway.view.owners[terms.subaccount_id]
+    allowed = gateway.view.session_keys.get(terms.signer, {}).get(owner, -1)
+    if terms.signer != owner and allowed < terms.deadline:
+        words = f"{terms.signer} may not sign for subaccount {terms.subaccount_id} until then"
+        raise Rejected(RejectReason.UNAUTHORIZED_SIGNER, words)
+    now_s = to_seconds_down(gateway.sequencer.now_ns())
+    if terms.deadline <= now_s:
+        words = f"deadline {terms.deadline}, now {now_s}"
+        raise Rejected(RejectReason.DEADLINE_PASSED, words)
 
 
 async def accept_block_rfq(gateway: Gateway, caller: Caller, params: SignedQuoteParams) -> Result:

@@ -44,7 +44,7 @@ def channels(world, private):
     names = [
         address.format(**EXAMPLES)
         for family in FAMILIES
-        if family.private is private
+        if bool(family.scope) is private
         for address in family.addresses
     ]
     found = [name.replace(CALL_NAME, PERPETUAL_NAME) if "perp" in name else name for name in names]

@@ -44,7 +44,7 @@ def ask(world, method, params=None, key=None):
     return reply.get("result", reply.get("error"))
 
 
-def bid(world, liquidated_id, key=MAKER_KEY, **changes):
+def bid(world, liquidated_id, key=MAKER_KEY, domain=DOMAIN, **changes):
     """A signed bid of the maker for all that is offered."""
     world.nonce += 1
     params = {
@@ -61,7 +61,7 @@ def bid(world, liquidated_id, key=MAKER_KEY, **changes):
     terms = BidTerms(
         **(params | {"fraction": parse_decimal(fraction, 10**18), "price_limit": usdc(limit)})
     )
-    return params | {"signature": hexed(sign_digest(bid_digest(DOMAIN, terms), key))}
+    return params | {"signature": hexed(sign_digest(bid_digest(domain, terms), key))}
 
 
 def loss(world):

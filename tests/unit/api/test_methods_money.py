@@ -51,7 +51,7 @@ def world():
     return made
 
 
-def signed_transfer(world, *, key=TAKER_KEY, **changes):
+def signed_transfer(world, *, key=TAKER_KEY, domain=DOMAIN, **changes):
     world.nonce += 1
     params = {
         "amount": "100",
@@ -71,7 +71,7 @@ def signed_transfer(world, *, key=TAKER_KEY, **changes):
         deadline=params["deadline"],
         signer=params["signer"],
     )
-    return params | {"signature": hexed(sign_digest(transfer_digest(DOMAIN, terms), key))}
+    return params | {"signature": hexed(sign_digest(transfer_digest(domain, terms), key))}
 
 
 def row(world, currency, key=TAKER_KEY):

@@ -43,7 +43,7 @@ def units(params, side):
     return (usdc(given["price"]), contracts(given["amount"])) if given else (0, 0)
 
 
-def sheet(world, nonce, *lines, key=MAKER_KEY, **changes):
+def sheet(world, nonce, *lines, key=MAKER_KEY, domain=DOMAIN, **changes):
     """Parameters of a signed sheet; its leaves have the nonces 1000 * nonce and up."""
     params = {
         "subaccount_id": MAKER_ID,
@@ -67,7 +67,7 @@ def sheet(world, nonce, *lines, key=MAKER_KEY, **changes):
     ]
     leaves = sheet_leaves(terms, quotes)
     root = merkle_root(leaves) if leaves else bytes(32)
-    return params | {"signature": hexed(sign_digest(sheet_digest(DOMAIN, terms, root), key))}
+    return params | {"signature": hexed(sign_digest(sheet_digest(domain, terms, root), key))}
 
 
 def quote(world, params):

@@ -23,7 +23,6 @@ from tests.unit.api.world import (
 from tests.venue import PERP, limits
 from tests.venue import call as call_of
 
-from exchange.api.gateway import Caller
 from exchange.commands import CancelAll
 from exchange.events import Traded
 
@@ -322,13 +321,3 @@ def test_the_channels_tell_each_its_part(world, taker, maker):
     assert TAKER.encode() not in told["maker"][0]
     assert len(told["taker"]) == 2
     assert b'"asks":[{' in told["taker"][1]
-
-
-def test_channels_need_a_session(world):
-    from exchange.api.connection import Connection
-    from exchange.api.errors import Unauthorized
-
-    line = Connection("a", world.settings, lambda *_: None)
-    with pytest.raises(Unauthorized):
-        world.gateway.channels.validate("block_rfq.maker.BTC", line)
-    assert Caller(address="a", connection=line).current_session is None

@@ -182,7 +182,9 @@ class World:
         self.sequencer.release(since)
         return result
 
-    def order(self, side: str, *, key: bytes = TAKER_KEY, **changes: Any) -> dict[str, Any]:
+    def order(
+        self, side: str, *, key: bytes = TAKER_KEY, domain: Domain = DOMAIN, **changes: Any
+    ) -> dict[str, Any]:
         """Parameters of a signed order; `changes` come before signing, text stays text."""
         self.nonce += 1
         params = {
@@ -195,7 +197,7 @@ class World:
             "max_fee": "100",
             "signer": address_of(key),
         } | changes
-        return params | {"signature": sign_order(params, side, key)}
+        return params | {"signature": sign_order(params, side, key, domain)}
 
     def deliver(self) -> None:
         """Let the options expire and fix their delivery price."""
@@ -208,7 +210,9 @@ class World:
 
         self.do(pass_time)
 
-    def withdrawal(self, *, key: bytes = TAKER_KEY, **changes: Any) -> dict[str, Any]:
+    def withdrawal(
+        self, *, key: bytes = TAKER_KEY, domain: Domain = DOMAIN, **changes: Any
+    ) -> dict[str, Any]:
         """Parameters of a signed withdrawal."""
         self.nonce += 1
         params = {
@@ -228,7 +232,7 @@ class World:
             deadline=params["deadline"],
             signer=params["signer"],
         )
-        return params | {"signature": hexed(sign_digest(withdrawal_digest(DOMAIN, terms), key))}
+        return params | {"signature": hexed(sign_digest(withdrawal_digest(domain, terms), key))}
 
 
 def hexed(data: bytes) -> str:
