@@ -28,6 +28,7 @@ from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import Recovered, recover, snapshot_for_ever
 from exchange.bootstrap.side_process import replay_aside, side_executor
+from exchange.bootstrap.threads import take_short_turns
 from exchange.clockwork import Clockwork
 from exchange.config import Settings
 from exchange.engine import Engine
@@ -59,6 +60,7 @@ class Server(uvicorn.Server):
 async def run_engine(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     raise_file_limit()
+    take_short_turns()
     require_free_port(settings.port, "EXCHANGE_PORT")
     require_free_port(settings.admin_port, "EXCHANGE_ADMIN_PORT")
     if len(settings.token()) < TOKEN_LENGTH_MIN:
