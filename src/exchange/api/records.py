@@ -5,9 +5,9 @@ lives on (orders, positions), frozen where it happened (trades).
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -362,20 +362,23 @@ class Touched(msgspec.Struct):
     frozen: list[tuple[int, int]] = []  # by protection: subaccount and underlying
 
 
+_CONCERNED: Final[dict[type, Callable[[Any], list[int]]]] = {
+    ev.PortfolioTransferred: lambda event: [event.subaccount_id, event.taker_subaccount_id],
+    ev.LossSocialised: lambda event: [subaccount_id for subaccount_id, _ in event.shares],
+    **dict.fromkeys(
+        (
+            ev.LiquidationStarted,
+            ev.LiquidationSliced,
+            ev.LiquidationAuctionStarted,
+            ev.InsuranceUsed,
+            ev.LiquidationEnded,
+        ),
+        lambda event: [event.subaccount_id],
+    ),
+}
+
+
 def notified(event: AnyEvent) -> list[int]:
     """The subaccounts that an event of a liquidation concerns."""
-    match event:
-        case ev.PortfolioTransferred():
-            return [event.subaccount_id, event.taker_subaccount_id]
-        case ev.LossSocialised():
-            return [subaccount_id for subaccount_id, _ in event.shares]
-        case (
-            ev.LiquidationStarted()
-            | ev.LiquidationSliced()
-            | ev.LiquidationAuctionStarted()
-            | ev.InsuranceUsed()
-            | ev.LiquidationEnded()
-        ):
-            return [event.subaccount_id]
-        case _:
-            return []
+    concerned = _CONCERNED.get(type(event))
+    return concerned(event) if concerned else []

@@ -8,6 +8,7 @@ represented is refused, never rounded. Unknown fields, wrong types and repeated 
 import json
 import re
 from functools import lru_cache
+from itertools import accumulate
 from typing import Annotated, Final, Literal, NoReturn, TypeVar
 
 import msgspec
@@ -29,13 +30,12 @@ PRICE_MAX: Final = 10**15  # micro-USDC a contract: a thousand million USDC
 QUANTITY_LIMIT: Final = 2**48  # the contract stores filled quantities in 48 bits
 AMOUNT_MAX: Final = 10**18
 DEPTH_MAX: Final = 32
-_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
-_STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in _STEPS)
 _PARAM_IN_MESSAGE: Final = re.compile(r"at `\$\.?([A-Za-z0-9_.\[\]]*)`|field `([^`]*)`")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _HEX: Final = re.compile(r"0x(?:[0-9a-fA-F]{2}){0,256}")
 _JSON_STRING_LENGTH_MAX: Final = 64  # of a decimal in quotes
-
 _NUMBER_SCHEMA: Final = {
     "oneOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}]
 }
@@ -401,12 +401,10 @@ def _is_deep(text: bytes) -> bool:
     """Whether brackets nest beyond `DEPTH_MAX`; the decoders' own limit is the interpreter's."""
     if text.count(b"[") + text.count(b"{") <= DEPTH_MAX:
         return False
-    depth = 0
-    for token in _BRACKETS.finditer(text):
-        depth += _STEPS.get(token[0], 0)
-        if depth > DEPTH_MAX:
-            return True
-    return False
+    # Without escapes every second part between quotes is a string's.
+    parts = text.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')
+    brackets = b"".join(parts[::2]).translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEPTH_MAX
 
 
 def check_json(text: bytes) -> None:
@@ -473,15 +471,19 @@ def _query_list(name: str, value: str) -> object:
 # -- decimals in --------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=8_192)  # prices and amounts come again and again
+def _decimal(text: bytes, scale: int) -> int | None:
+    inner = text[1:-1] if text[:1] == b'"' else text
+    return parse_decimal(inner.decode("utf-8", "replace"), scale)
+
+
 def _scaled(raw: msgspec.Raw, scale: int, param: str, maximum: int) -> int:
     text = bytes(raw)
-    if len(text) <= _JSON_STRING_LENGTH_MAX:
-        inner = text[1:-1] if text[:1] == b'"' else text
-        value = parse_decimal(inner.decode("utf-8", "replace"), scale)
-        if value is not None:
-            if abs(value) <= maximum:
-                return value
-            raise InvalidParams(f"larger than {format_decimal(maximum, scale)}", param)
+    value = _decimal(text, scale) if len(text) <= _JSON_STRING_LENGTH_MAX else None
+    if value is not None:
+        if abs(value) <= maximum:
+            return value
+        raise InvalidParams(f"larger than {format_decimal(maximum, scale)}", param)
     decimals = len(str(scale)) - 1
     shown = text[:40].decode("utf-8", "replace")
     raise InvalidParams(f"{shown} is not a plain decimal of at most {decimals} decimals", param)

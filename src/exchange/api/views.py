@@ -293,7 +293,7 @@ class VenueView:
 
     def _signed(self, subaccount_id: int, nonce: int) -> PlaceOrder | MassQuote:
         """What of the command at work carries the signature of the order with this nonce."""
-        if isinstance(self._command, MassQuote):
+        if isinstance(self._command, MassQuote | PlaceOrder):
             return self._command
         return next(
             command
@@ -359,13 +359,15 @@ class VenueView:
         self._touch(order)
 
     def _on_quotes(self, event: ev.QuotesReplaced) -> None:
-        """A quote that stayed has the terms of its leaf in the new sheet."""
+        """A quote that stayed has the terms of its leaf in the new sheet, as those placed now."""
+        if not event.kept:
+            return
         command = self._command
         assert isinstance(command, MassQuote)
         orders = sheet_orders(command.terms, command.quotes)
         leaves = {(terms.instrument_id, terms.side): terms for terms in orders}
         for order in self.open_orders.get(event.subaccount_id, {}).values():
-            if not order.is_quote:
+            if not order.is_quote or order.seq == self.seq:
                 continue
             terms = leaves[order.instrument_id, order.side]
             self._forget_nonce(order)

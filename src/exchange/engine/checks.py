@@ -12,7 +12,15 @@ from exchange.engine.armed import watched_price
 from exchange.engine.fees import schedule_fee_per_contract
 from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_limits
-from exchange.engine.published import is_published, is_stale, legs_of, narrowed, overlaps
+from exchange.engine.published import (
+    Band,
+    is_published,
+    is_stale,
+    legs_of,
+    narrowed,
+    overlaps,
+    published_band,
+)
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.fixed import (
@@ -411,12 +419,13 @@ def _check_market(venue: Venue, terms: OrderTerms, *, follows: bool) -> Refusal 
         return RejectReason.NO_MARK, f"{instrument.name} has no mark yet; try again"
     if marks_are_stale(venue):
         return RejectReason.STALE_MARKS, "no fresh risk arrays; new orders wait for them"
-    if not _published_marks_near(venue, terms.instrument_id):
+    band = _band_now(venue, terms)
+    if band is None:
         return RejectReason.PRICE_OUTSIDE_BAND, "the market left the published marks; try again"
     if follows:
         fits = instrument.legs or bounded_price(venue, terms, terms.limit_price) > 0
         return None if fits else (RejectReason.PRICE_OUTSIDE_BAND, "the band leaves no price now")
-    return _check_band(venue, terms)
+    return _check_band(terms, band)
 
 
 def marks_are_stale(venue: Venue) -> bool:
@@ -438,13 +447,15 @@ def _check_fee(venue: Venue, terms: OrderTerms) -> Refusal | None:
 
 def _band_edge(venue: Venue, terms: OrderTerms) -> int:
     """The highest price that a buyer may bid, or the lowest that a seller may offer."""
-    low, high = price_band(venue, terms.instrument_id, terms)
+    return _edge(terms, price_band(venue, terms.instrument_id, terms))
+
+
+def _edge(terms: OrderTerms, band: Band) -> int:
+    low, high = band
     return high if terms.side is Side.BUY else low
 
 
-def price_band(
-    venue: Venue, instrument_id: int, terms: OrderTerms | None = None
-) -> tuple[int, int]:
+def price_band(venue: Venue, instrument_id: int, terms: OrderTerms | None = None) -> Band:
     """The lowest and the highest price at which an instrument may trade now.
 
     With terms, for their signer: a session key may be kept nearer to the mark.
@@ -453,12 +464,11 @@ def price_band(
     if instrument.legs:
         bands = [price_band(venue, leg.instrument_id, terms) for leg in instrument.legs]
         return net_band(instrument.legs, bands)
-    return narrowed(venue, instrument_id, _live_band(venue, instrument_id, terms))
+    bounds = published_band(venue, instrument_id)
+    return narrowed(bounds, _live_band(venue, instrument_id, terms))
 
 
-def _live_band(
-    venue: Venue, instrument_id: int, terms: OrderTerms | None = None
-) -> tuple[int, int]:
+def _live_band(venue: Venue, instrument_id: int, terms: OrderTerms | None = None) -> Band:
     """The band around the mark in force."""
     assert venue.parameters is not None
     limits, instrument = venue.parameters.limits, venue.instruments[instrument_id]
@@ -472,17 +482,29 @@ def _live_band(
     return mark - band, mark + band
 
 
-def _published_marks_near(venue: Venue, instrument_id: int) -> bool:
-    """Whether some price is in the band of the mark in force and in that of the published one."""
-    return all(
-        overlaps(venue, number, _live_band(venue, number))
-        for number in legs_of(venue, instrument_id)
+def _band_now(venue: Venue, terms: OrderTerms) -> Band | None:
+    """`price_band`; None where no price is in the band of the mark in force and of the published.
+
+    That is asked of the venue's band; the order keeps to its signer's, which may be narrower.
+    """
+    bands = []
+    for instrument_id in legs_of(venue, terms.instrument_id):
+        live, bounds = _live_band(venue, instrument_id), published_band(venue, instrument_id)
+        if not overlaps(bounds, live):
+            return None
+        if venue.access.scopes:
+            live = _live_band(venue, instrument_id, terms)
+        bands.append(narrowed(bounds, live))
+    return (
+        net_band(venue.instruments[terms.instrument_id].legs, bands)
+        if terms.legs_hash
+        else bands[0]
     )
 
 
-def _check_band(venue: Venue, terms: OrderTerms) -> Refusal | None:
+def _check_band(terms: OrderTerms, band: Band) -> Refusal | None:
     """A buyer may not bid far above the mark, nor a seller offer far below it."""
-    edge = _band_edge(venue, terms)
+    edge = _edge(terms, band)
     if terms.side.sign * (terms.limit_price - edge) <= 0:
         return None
     word = "most" if terms.side is Side.BUY else "least"

@@ -57,11 +57,11 @@ from exchange.model import (
 MEMORY_AFTER_DEADLINE_S: Final = 3600  # how long a dead order still answers queries
 
 _UNMATCHED: Final = instruction_word(matching=False)
-_REFUSED_BY_BOOK: Final = {
+_REFUSED_BY_BOOK: Final[dict[int, RejectReason]] = {  # the book says it as a number
     Outcome.FOK_REFUSED: RejectReason.FOK_NOT_FILLABLE,
     Outcome.POST_ONLY_REFUSED: RejectReason.POST_ONLY_WOULD_TRADE,
 }
-_CANCELED_BY_BOOK: Final = {
+_CANCELED_BY_BOOK: Final[dict[int, CancelReason]] = {
     Outcome.UNFILLED: CancelReason.IMMEDIATE_OR_CANCEL,
     Outcome.SELF_TRADE_CANCELED: CancelReason.SELF_TRADE,
     Outcome.CUT_SHORT: CancelReason.TOO_MANY_FILLS,
@@ -214,7 +214,7 @@ def match_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal |
 
 def refused_by_book(placement: Placement) -> Refusal | None:
     """Why the book took nothing of an order, if it did not."""
-    reason = _REFUSED_BY_BOOK.get(Outcome(placement.outcome))
+    reason = _REFUSED_BY_BOOK.get(placement.outcome)
     return None if reason is None else (reason, "the book as it stands")
 
 
@@ -259,8 +259,7 @@ def settle_placement(
     else:
         venue.close_order(order)
     if placement.canceled_quantity:
-        outcome = Outcome(placement.outcome)
-        reason = _CANCELED_BY_BOOK.get(outcome, CancelReason.SELF_TRADE)
+        reason = _CANCELED_BY_BOOK.get(placement.outcome, CancelReason.SELF_TRADE)
         take_away(venue, order, placement.canceled_quantity, reason)
     if not placement.resting_quantity:
         order.status = OrderStatus.CANCELED if order.canceled_quantity else OrderStatus.FILLED

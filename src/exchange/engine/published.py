@@ -12,6 +12,8 @@ from exchange.fixed import RATIO_SCALE, mul_div_down, to_nanoseconds
 from exchange.margin.marks import MarksBook
 from exchange.model import Kind, index_id
 
+Band = tuple[int, int]  # the lowest and the highest price
+
 
 def is_published(venue: Venue, instrument_id: int) -> bool:
     """Whether the chain knows a mark of this instrument, or of all legs of a combo."""
@@ -37,7 +39,7 @@ def is_stale(venue: Venue) -> bool:
     return known is None or venue.time_ns - known.time_ns > age_max_ns
 
 
-def published_band(venue: Venue, instrument_id: int) -> tuple[int, int] | None:
+def published_band(venue: Venue, instrument_id: int) -> Band | None:
     """The lowest and the highest price that the chain takes; None where nothing is published."""
     assert venue.parameters is not None
     rules = venue.parameters.publication
@@ -54,18 +56,16 @@ def published_band(venue: Venue, instrument_id: int) -> tuple[int, int] | None:
     return mark - band, mark + band
 
 
-def narrowed(venue: Venue, instrument_id: int, band: tuple[int, int]) -> tuple[int, int]:
+def narrowed(bounds: Band | None, band: Band) -> Band:
     """What the published band leaves of a band; its nearest edge where that is nothing."""
-    bounds = published_band(venue, instrument_id)
     if bounds is None:
         return band
     lowest, highest = bounds
     return min(max(band[0], lowest), highest), max(min(band[1], highest), lowest)
 
 
-def overlaps(venue: Venue, instrument_id: int, band: tuple[int, int]) -> bool:
+def overlaps(bounds: Band | None, band: Band) -> bool:
     """Whether the published band leaves anything of a band."""
-    bounds = published_band(venue, instrument_id)
     return bounds is None or (band[0] <= bounds[1] and bounds[0] <= band[1])
 
 

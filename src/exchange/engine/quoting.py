@@ -204,7 +204,7 @@ def _rest(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
         terms.quantity,
         phase_word(venue, order),
     )
-    if Outcome(placement.outcome) is Outcome.POST_ONLY_REFUSED:
+    if placement.outcome == Outcome.POST_ONLY_REFUSED:
         return RejectReason.POST_ONLY_WOULD_TRADE, "the book as it stands"
     assert subaccount.sheet is not None
     subaccount.sheet.order_ids.append(order.order_id)

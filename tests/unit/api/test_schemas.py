@@ -1,5 +1,7 @@
 """Decimals are exact or refused; parameters are strict."""
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -29,6 +31,35 @@ def test_quantities_survive_with_trailing_zeros(value, zeros):
     text = format_decimal(value, QUANTITY_SCALE)
     padded = text + ("" if "." in text else ".0") + "0" * zeros
     assert schemas.parse_quantity(msgspec.Raw(padded.encode())) == value
+
+
+NESTED = st.recursive(
+    st.text('[]{}"\\\\a', max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text('{"\\\\', max_size=2), inner)
+    ),
+    max_leaves=20,
+)
+
+
+def depth(value):
+    """The slow twin of what counts brackets in the text."""
+    inner = (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    )
+    return 0 if inner is None else 1 + max(map(depth, inner), default=0)
+
+
+@given(NESTED, st.integers(0, schemas.DEPTH_MAX + 2))
+def test_exactly_what_nests_too_deeply_is_refused(value, around):
+    """Brackets in strings, escaped quotes and backslashes do not count."""
+    for _ in range(around):
+        value = [value, *["]{\\"] * schemas.DEPTH_MAX]
+    if depth(value) <= schemas.DEPTH_MAX:
+        schemas.check_json(json.dumps(value).encode())
+    else:
+        with pytest.raises(ParseError, match="deep"):
+            schemas.check_json(json.dumps(value).encode())
 
 
 @given(st.binary(max_size=80))

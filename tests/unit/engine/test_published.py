@@ -123,16 +123,17 @@ def test_a_narrowed_band_lies_inside_the_published_one(traders) -> None:
     """Whole, cut on a side, or the nearest edge."""
     venue = traders[0].engine._venue
     low, high = usdc(-2_500), usdc(7_500)
-    assert published.published_band(venue, C) == (low, high)
+    bounds = published.published_band(venue, C)
+    assert bounds == (low, high)
     for band, expected in (
         ((low - 1, high + 1), (low, high)),
         ((low + 1, high - 1), (low + 1, high - 1)),
         ((high + 1, high + 9), (high, high)),
         ((low - 9, low - 1), (low, low)),
     ):
-        assert published.narrowed(venue, C, band) == expected
+        assert published.narrowed(bounds, band) == expected
         outside = expected[0] == expected[1]
-        assert published.overlaps(venue, C, band) is not outside
+        assert published.overlaps(bounds, band) is not outside
     assert published.allows(venue, C, high)
     assert not published.allows(venue, C, high + 1)
 
