@@ -145,7 +145,7 @@ class Dispatcher:
         counters[name] = counters.get(name, 0) + 1
         if not self.gateway.healthy:
             raise Unavailable("this gateway lost its view and must be restarted")
-        self.gateway.limits.take(caller.pool, matching=method.matching)
+        self.gateway.limits.take(caller.payer, matching=method.matching)
         if method.scope:
             self.gateway.require(caller, method.scope)
         text = bytes(params)

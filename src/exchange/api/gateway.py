@@ -31,7 +31,7 @@ from exchange.api.errors import (
 from exchange.api.history_feed import rows_of
 from exchange.api.key_auth import KeyProofs, SignedRequest, is_key_header
 from exchange.api.key_store import KeyStore
-from exchange.api.limits import RateLimits
+from exchange.api.limits import Payer, RateLimits
 from exchange.api.ports import (
     EngineState,
     Entry,
@@ -83,10 +83,10 @@ class Caller(msgspec.Struct, kw_only=True):
         return self.connection.session if self.connection else self.session
 
     @property
-    def pool(self) -> str:
+    def payer(self) -> Payer:
         """Whose credits the call spends."""
         session = self.current_session
-        return session.address if session else self.address
+        return Payer(account=session.address if session else "", network=self.address)
 
 
 class Counters(msgspec.Struct):

@@ -1,18 +1,26 @@
-"""Credit pools: how much one caller may ask, matching and other requests apart.
+"""Credit pools: how much an account and a network address may ask, matching and the rest apart.
 
-A pool refills steadily up to its burst; a request that finds it empty is refused, never queued.
+A request takes from both pools or, when either lacks credits, from none and is refused, never
+queued. A pool refills steadily up to its burst. Without a session the account is the address's own.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from exchange.api.errors import TooManyRequests
 from exchange.api.settings import GatewaySettings
 
-POOLS_MAX: Final = 20_000  # the longest unused is forgotten, which only fills it up
+POOLS_MAX: Final = 40_000  # the longest unused is forgotten, which only fills it up
+
+
+class Payer(NamedTuple):
+    """Whose credits a request spends."""
+
+    account: str  # a session's address; empty without one
+    network: str  # the network address that it came from
 
 
 class _Pool(msgspec.Struct):
@@ -20,34 +28,54 @@ class _Pool(msgspec.Struct):
     at_s: float
 
 
+class _Key(NamedTuple):
+    account: str
+    network: str  # empty in the key of a signed-in account's pool: it is one wherever it calls from
+    shared: bool  # by everybody at the network address
+    matching: bool
+
+
 class RateLimits:
-    """Pools by caller: a session's address, or the network address without one."""
+    """The pools of this gateway."""
 
     def __init__(self, settings: GatewaySettings, monotonic_s: Callable[[], float]) -> None:
         self._rates = {
             True: (settings.orders_per_s, settings.orders_burst),
             False: (settings.requests_per_s, settings.requests_burst),
         }
+        self._network_factor = settings.network_factor
         self._monotonic_s = monotonic_s
-        self._pools: OrderedDict[tuple[str, bool], _Pool] = OrderedDict()
+        self._pools: OrderedDict[_Key, _Pool] = OrderedDict()
 
-    def take(self, caller: str, *, matching: bool, cost: int = 1) -> None:
-        """Take credits, or none of them and raise TooManyRequests."""
-        pool = self._refill(caller, matching=matching)
-        if pool.credits < cost:
+    def take(self, payer: Payer, *, matching: bool, cost: int = 1) -> None:
+        """Take credits from both pools, or none of them and raise TooManyRequests."""
+        own, shared = (self._refill(key) for key in _keys(payer, matching=matching))
+        if own.credits < cost:
             raise TooManyRequests("the credit pool is empty; slow down")
-        pool.credits -= cost
+        if shared.credits < cost:
+            raise TooManyRequests("the credit pool of this network address is empty; slow down")
+        own.credits -= cost
+        shared.credits -= cost
 
-    def left(self, caller: str, *, matching: bool) -> dict[str, object]:
-        """What a pool holds: for `get_rate_limits`."""
-        rate, burst = self._rates[matching]
-        pool = self._refill(caller, matching=matching)
-        return {"rate": rate, "burst": burst, "remaining": int(pool.credits)}
+    def left(self, payer: Payer, *, shared: bool) -> dict[str, dict[str, object]]:
+        """What a payer's pools hold, his own or his network's: for `get_rate_limits`."""
+        return {
+            name: self._shown(_keys(payer, matching=name == "matching")[shared])
+            for name in ("matching", "other")
+        }
 
-    def _refill(self, caller: str, *, matching: bool) -> _Pool:
-        rate, burst = self._rates[matching]
+    def _shown(self, key: _Key) -> dict[str, object]:
+        rate, burst = self._rate(key)
+        return {"rate": rate, "burst": burst, "remaining": int(self._refill(key).credits)}
+
+    def _rate(self, key: _Key) -> tuple[float, float]:
+        rate, burst = self._rates[key.matching]
+        factor = self._network_factor if key.shared else 1.0
+        return rate * factor, burst * factor
+
+    def _refill(self, key: _Key) -> _Pool:
+        rate, burst = self._rate(key)
         now_s = self._monotonic_s()
-        key = (caller, matching)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = _Pool(burst, now_s)
@@ -58,3 +86,10 @@ class RateLimits:
             pool.credits = min(burst, pool.credits + (now_s - pool.at_s) * rate)
             pool.at_s = now_s
         return pool
+
+
+def _keys(payer: Payer, *, matching: bool) -> tuple[_Key, _Key]:
+    """The payer's own pool, and that of his network address."""
+    network = "" if payer.account else payer.network
+    own = _Key(account=payer.account, network=network, shared=False, matching=matching)
+    return own, _Key(account="", network=payer.network, shared=True, matching=matching)

@@ -112,7 +112,7 @@ async def remove_api_key(gateway: Gateway, caller: Caller, params: KeyParams) ->
 
 
 def _pay(gateway: Gateway, caller: Caller) -> None:
-    gateway.limits.take(caller.pool, matching=False, cost=CHANGE_COST)
+    gateway.limits.take(caller.payer, matching=False, cost=CHANGE_COST)
 
 
 def _own(gateway: Gateway, caller: Caller, params: KeyParams) -> ApiKey:

@@ -309,11 +309,9 @@ async def debug_order_hash(
 
 
 async def get_rate_limits(gateway: Gateway, caller: Caller, _: schemas.Empty) -> Result:
-    """What the caller's credit pools hold."""
-    return {
-        "matching": gateway.limits.left(caller.pool, matching=True),
-        "other": gateway.limits.left(caller.pool, matching=False),
-    }
+    """What the caller's credit pools hold, and those that all share at its network address."""
+    own = gateway.limits.left(caller.payer, shared=False)
+    return own | {"network": gateway.limits.left(caller.payer, shared=True)}
 
 
 # -- the connection -----------------------------------------------------------------------------

@@ -78,7 +78,7 @@ class MassQuoteParams(Params, frozen=True, kw_only=True):
 async def mass_quote(gateway: Gateway, caller: Caller, params: MassQuoteParams) -> Result:
     """Replaces a subaccount's sheet of post-only quotes; needs no session, since it is signed."""
     more = div_down(len(params.quotes), LINES_PER_CREDIT)  # besides the one of every call
-    gateway.limits.take(caller.pool, matching=True, cost=more)
+    gateway.limits.take(caller.payer, matching=True, cost=more)
     terms = SheetTerms(
         subaccount_id=params.subaccount_id,
         sheet_nonce=params.sheet_nonce,

@@ -22,9 +22,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     refresh_s: float = 7 * 86_400.0
     sessions_max: int = 10_000
     nonce_s: float = 300.0
-    requests_per_s: float = 500.0  # of one address or session, other than signed orders
+    requests_per_s: float = 500.0  # of one account, other than signed orders
     requests_burst: float = 2_000.0
     orders_per_s: float = 2_000.0
     orders_burst: float = 5_000.0
+    network_factor: float = 4.0  # what all accounts at one network address share, in multiples
     signature_workers: int = 2
     receipt_key: bytes = b""  # signs receipts; empty: they carry no signature

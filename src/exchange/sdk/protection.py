@@ -70,6 +70,6 @@ class ProtectionCalls(Session):
         self._cancels_on_disconnect = on
 
     async def rate_limits(self) -> dict[str, Any]:
-        """Credits left, and how fast they come back, of orders (`matching`) and the rest."""
+        """Credits left, and how fast they come back: `matching`, `other`, `network` (of both)."""
         found: dict[str, Any] = await self.call("public/get_rate_limits")
         return found

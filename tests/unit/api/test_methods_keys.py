@@ -227,10 +227,11 @@ def test_changes_of_keys_cost_many_credits(world):
 
 def test_keys_of_one_owner_share_the_owners_credits(world):
     from exchange.api.gateway import Caller
+    from exchange.api.limits import Payer
 
     first, second = (opened(world, api_key(world)) for _ in range(2))
-    pools = {Caller(address="a", session=one).pool for one in (first, second, owner(world))}
-    assert pools == {TAKER}
+    payers = {Caller(address="a", session=one).payer for one in (first, second, owner(world))}
+    assert payers == {Payer(account=TAKER, network="a")}
 
 
 def test_a_client_may_ask_for_less_than_its_key_has(world):

@@ -6,6 +6,8 @@ import pytest
 from tests.unit.api.test_methods_quotes import line, sheet
 from tests.unit.api.world import World, call
 
+from exchange.api.limits import Payer
+
 
 def sent(lines, burst):
     """The reply to a sheet of so many lines, and the credits that it cost."""
@@ -13,7 +15,8 @@ def sent(lines, burst):
     try:
         params = sheet(world, 1, line()) | {"quotes": [line()] * lines}
         answer = asyncio.run(call(world, "private/mass_quote", params))
-        return answer, burst - world.gateway.limits.left("test", matching=True)["remaining"]
+        left = world.gateway.limits.left(Payer("", "test"), shared=False)
+        return answer, burst - left["matching"]["remaining"]
     finally:
         world.gateway.stop()
 

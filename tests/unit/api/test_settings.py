@@ -23,3 +23,5 @@ def test_the_api_page_states_the_limits_in_force():
         int(settings.orders_burst),
     ):
         assert f"{figure:,}" in DOCS
+    assert settings.network_factor == 4
+    assert "one four times as large" in DOCS
