@@ -116,14 +116,15 @@ class Script:
         clearing: str = CLEARING,
         token: str = TOKEN,
         start_s: int = 1_800_000_000,
+        first_id: int = 2,
     ) -> None:
         self.path = path
         self.token = token
         self.domain = Domain(31_337, clearing)
         self.time_ns = start_s * NS
         self.entries: list[Entry] = []
-        self.maker = Trader(MAKER_KEY, 2)
-        self.taker = Trader(TAKER_KEY, 3, standard=True)
+        self.maker = Trader(MAKER_KEY, first_id)
+        self.taker = Trader(TAKER_KEY, first_id + 1, standard=True)
         self.list_call(days=2)
         self._encoder = EntryEncoder()
         self._journal = Journal(str(path))
@@ -341,6 +342,7 @@ class World:
     """
 
     _first: ClassVar[TemporaryDirectory[str] | None] = None  # holds the files of `_BEGINNING`
+    insurance_notice_s: ClassVar[int] = 0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -361,6 +363,7 @@ class World:
             clearing=deployment.clearing,
             token=deployment.usdc,
             start_s=self.chain.block_time(),
+            first_id=deployment.fund_subaccount_id + 1,
         )
         if not self.begun:
             self._open_subaccounts()
@@ -415,6 +418,7 @@ class World:
             treasury=address_of(DEPLOYER_KEY),
             oracle_signers=tuple(map(address_of, ORACLE_KEYS)),
             oracle_threshold=2,
+            insurance_notice_s=self.insurance_notice_s,
         )
         if not self.begun:
             for key in node_keys:

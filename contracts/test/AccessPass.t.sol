@@ -4,8 +4,10 @@ pragma solidity 0.8.37;
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
 import {AccessPass} from "../src/AccessPass.sol";
+import {InsuranceVault} from "../src/InsuranceVault.sol";
 import {IAccessPass} from "../src/interfaces/IAccessPass.sol";
 import {IClearingBase, Order} from "../src/interfaces/IClearing.sol";
+import {IInsuranceVault} from "../src/interfaces/IInsuranceVault.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
 
@@ -51,6 +53,27 @@ contract AccessPassTest is ClearingTest {
         vm.warp(START + DAY);
         settle(tradeAt(START + DAY - 1, BUY, false)); // released before the engine saw it
         refused(tradeAt(START + DAY, BUY, false), IClearingBase.NoAccessPass.selector);
+    }
+
+    function test_shares_of_the_fund_need_a_pass_and_leaving_needs_none() public {
+        InsuranceVault vault = new InsuranceVault(clearing, DAY);
+        assertEq(0, vault.maxDeposit(aliceAddress), "the vault has none");
+        pass.issue(address(vault), START + DAY);
+        assertEq(0, vault.maxDeposit(carolAddress), "carol has none");
+        usdc.mint(aliceAddress, 10);
+        vm.prank(aliceAddress);
+        usdc.approve(address(vault), 10);
+        vm.prank(aliceAddress);
+        uint256 shares = vault.deposit(10, aliceAddress);
+        vm.prank(aliceAddress);
+        vm.expectRevert(abi.encodeWithSelector(IInsuranceVault.NoAccessPass.selector, carolAddress));
+        vault.transfer(carolAddress, shares);
+        vm.prank(aliceAddress);
+        vault.transfer(bobAddress, shares / 2);
+        vm.warp(START + 30 * DAY);
+        assertEq(0, vault.maxDeposit(bobAddress), "the vault's is over");
+        vm.prank(aliceAddress);
+        vault.requestRedeem(shares / 2, aliceAddress, aliceAddress);
     }
 
     function test_nobody_is_locked_in() public {

@@ -19,8 +19,12 @@ abstract contract ForcedTest is MarginWorld {
     function setUp() public virtual override {
         super.setUp();
         flags = new Liquidations(margin, IBatchAge(address(clearing)));
-        fundAccount = open(treasury, 500_000 * USD);
+        fundAccount = makeFund();
         clearing.setLiquidations(flags, fundAccount);
+    }
+
+    function makeFund() internal virtual returns (uint64) {
+        return open(treasury, 500_000 * USD);
     }
 
     function flagged() internal {

@@ -284,6 +284,55 @@ def escape_claim(subaccount: Subaccount, to: Recipient = "") -> None:
     claim(open_way(_settings()), subaccount, to)
 
 
+fund = typer.Typer(
+    help="The insurance fund: deposits, and how they leave (EXCHANGE_WALLET_KEY).",
+    no_args_is_help=True,
+)
+app.add_typer(fund, name="fund")
+
+
+@fund.command("status")
+def fund_status() -> None:
+    """What the fund has, and what of it is this wallet's."""
+    from exchange.bootstrap.fund_command import open_fund, show_status
+
+    show_status(open_fund(_settings()))
+
+
+@fund.command("deposit")
+def fund_deposit(amount: Annotated[str, typer.Argument(help="USDC, such as 1000.50.")]) -> None:
+    """Put dollars in, for shares at the price of now."""
+    from exchange.bootstrap.fund_command import deposit, open_fund
+
+    deposit(open_fund(_settings()), amount)
+
+
+@fund.command("request")
+def fund_request(shares: Annotated[str, typer.Argument(help="Shares, or: all.")]) -> None:
+    """Ask for the worth of shares; it is priced when it is paid, and cannot be taken back."""
+    from exchange.bootstrap.fund_command import open_fund, request
+
+    request(open_fund(_settings()), shares)
+
+
+@fund.command("claim")
+def fund_claim() -> None:
+    """Take what a paid round owes this wallet."""
+    from exchange.bootstrap.fund_command import claim, open_fund
+
+    claim(open_fund(_settings()))
+
+
+@fund.command("settle")
+def fund_settle(
+    watch: Annotated[bool, typer.Option(help="Go on until stopped.")] = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Draw and pay rounds whose notice is over; for anybody who pays the gas."""
+    from exchange.bootstrap.fund_command import open_fund, settle
+
+    settle(open_fund(_settings()), watch=watch)
+
+
 def main() -> None:
     """Entry point of the console script."""
     from exchange.journal import JournalCorrupt, JournalUnavailable

@@ -36,6 +36,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     attester_key: str = ""  # hex private key of this attester of the gateway
     second_rpc_url: str = ""  # the chain behind the gateway; the hub's is rpc_url
     confirmations: int = 1  # blocks before a log counts, its own included
+    insurance_notice_s: int = (
+        0  # a new deployment's insurance fund takes deposits; see `exchange fund`
+    )
     batch_interval_s: float = 3.0  # the longest a trade waits for its batch
     index_interval_s: float = 1.0  # between index samples
     marks_interval_s: float = 5.0  # between full epochs of risk arrays

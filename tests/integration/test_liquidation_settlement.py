@@ -36,7 +36,7 @@ from exchange.events import (
 )
 from exchange.fixed import CASH_SCALE, notional
 from exchange.journal.outbox import JobKind, JobState
-from exchange.model import FEE_SUBACCOUNT_ID, BidTerms, LiquidationStage, Side
+from exchange.model import BidTerms, LiquidationStage, Side
 from exchange.settlement.auctions import ChainAuctions, Offer
 from exchange.settlement.batch import encode_call
 from exchange.settlement.deploy import furnish_bands, furnish_margin
@@ -57,14 +57,18 @@ class LiquidationDesk(MarginDesk):
     """Liquidates, but nobody whom the chain has not seen below maintenance."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world, liquidation=rules(needs_proof=True))
+        fund_id = world.chain.deployment.fund_subaccount_id
+        super().__init__(world, liquidation=rules(needs_proof=True, fund_subaccount_id=fund_id))
         furnish_margin(world.chain, DEPLOYER_KEY, self.configured)
         furnish_bands(world.chain, DEPLOYER_KEY, self.configured)
-        OwnerWallet(world.chain, DEPLOYER_KEY).fund(FEE_SUBACCOUNT_ID, FUND)
-        self.venue.observe(DepositSeen(subaccount_id=FEE_SUBACCOUNT_ID, amount=FUND))
+        self.fill_fund(fund_id)
         self.keeper, self.seller = self.traders
         self.call, self.put = self.ids[3], self.ids[4]
         self.journals = 0
+
+    def fill_fund(self, fund_id: int) -> None:
+        OwnerWallet(self.world.chain, DEPLOYER_KEY).fund(fund_id, FUND)
+        self.venue.observe(DepositSeen(subaccount_id=fund_id, amount=FUND))
 
     def sweep(self, seconds: int = 1) -> tuple[AnyEvent, ...]:
         self.venue.wait(seconds)

@@ -40,7 +40,7 @@ def run_deploy(settings: Settings) -> None:
 
 def open_local(settings: Settings) -> tuple[Chain, bool]:
     """The local venue's chain, with contracts and Margin's parameters; whether made now."""
-    options = local_options()
+    options = local_options(settings)
     chain, fresh = open_or_deploy(
         settings.rpc_url, settings.deployment_file, options, project_artifacts()
     )
@@ -50,7 +50,7 @@ def open_local(settings: Settings) -> tuple[Chain, bool]:
     return chain, fresh
 
 
-def local_options() -> DeployOptions:
+def local_options(settings: Settings) -> DeployOptions:
     """Who gets which role on a local chain."""
     return DeployOptions(
         deployer_key=dev_keys.deployer().key,
@@ -58,6 +58,7 @@ def local_options() -> DeployOptions:
         treasury=dev_keys.treasury().address,
         oracle_signers=tuple(signer.address for signer in dev_keys.oracle_signers()),
         oracle_threshold=dev_keys.ORACLE_THRESHOLD,
+        insurance_notice_s=settings.insurance_notice_s,
     )
 
 

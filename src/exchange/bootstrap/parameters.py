@@ -124,7 +124,7 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
         funding=FUNDING,
         risk_bounds=RISK_BOUNDS,
         publication=PUBLICATION,
-        liquidation=LIQUIDATION if deployment.liquidations else None,
+        liquidation=_liquidation(deployment),
         collaterals=collateral_terms(preset, ids, tokens),
         interest=INTEREST,
         transfers=True,
@@ -138,3 +138,10 @@ def first_parameters(deployment: Deployment, underlyings: tuple[Underlying, ...]
             for underlying_id in ids.values()
         ),
     )
+
+
+def _liquidation(deployment: Deployment) -> LiquidationParameters | None:
+    if not deployment.liquidations:
+        return None
+    fund = deployment.fund_subaccount_id
+    return msgspec.structs.replace(LIQUIDATION, fund_subaccount_id=fund)

@@ -30,6 +30,7 @@ _ROOTS: Final = {
     "Escapes": "src/Escapes.sol",
     "Auctions": "src/Auctions.sol",
     "AccessPass": "src/AccessPass.sol",
+    "InsuranceVault": "src/InsuranceVault.sol",
     "Custody": "src/Custody.sol",
     "Gateway": "src/gateway/Gateway.sol",
     "GatewayHub": "src/gateway/GatewayHub.sol",

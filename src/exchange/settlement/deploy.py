@@ -14,6 +14,7 @@ from exchange.settlement.compiler import Artifact, Artifacts, compile_contracts
 from exchange.settlement.deployment import Deployment, load_deployment, save_deployment
 from exchange.settlement.errors import ChainError
 from exchange.settlement.governance import assign_roles
+from exchange.settlement.insurance import fund_subaccount, watch_tokens
 from exchange.settlement.margin_proof import set_parameters_calldata
 from exchange.signing import address_of
 
@@ -49,6 +50,7 @@ class DeployOptions(msgspec.Struct, frozen=True, kw_only=True):
     cancel_delay_s: int = 2 * SECONDS_PER_DAY  # outlasts the oldest batch and confirmations
     withdrawal_delay_s: int = 0  # 0: governance sets it later; until then withdrawals do not wait
     access_pass: bool = False  # whether owners need one for deposits and new risk
+    insurance_notice_s: int = 0  # before who left the insurance fund is paid; 0: it takes nobody in
 
 
 def project_artifacts() -> Artifacts:
@@ -75,7 +77,9 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     clearing = create(node, key, artifacts["Clearing"], manager, options.treasury, terms, modules)
     margin = create(node, key, artifacts["Margin"], manager, clearing, oracle, _ROOT_AGE_MAX_S)
     liquidations = create(node, key, artifacts["Liquidations"], margin, clearing)
-    _set_liquidations(node, key, clearing, liquidations)
+    insurance, fund = _open_fund(node, options, clearing, artifacts)
+    named = encode_call("setLiquidations", ("address", "uint64"), (liquidations, fund))
+    node.transact(key, clearing, named)
     genesis_hash = node.block_hash(0)
     assert genesis_hash is not None
     deployment = Deployment(
@@ -89,12 +93,14 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
         margin=margin,
         liquidations=liquidations,
         access_pass=access_pass,
+        insurance=insurance,
+        fund_subaccount_id=fund,
         tokens={
             coin: create(node, key, artifacts["MockToken"], name, coin, decimals)
             for coin, name, decimals in _MOCK_TOKENS
         },
     )
-    node.transact(key, clearing, encode_call("setMargin", ("address",), (deployment.margin,)))
+    node.transact(key, clearing, encode_call("setMargin", ("address",), (margin,)))
     if options.withdrawal_delay_s:
         delay = encode_call("setWithdrawalDelay", ("uint64",), (options.withdrawal_delay_s,))
         node.transact(key, clearing, delay)
@@ -102,6 +108,17 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     for token in deployment.tokens.values():
         _list_token(node, key, deployment.custody, token)
     return deployment
+
+
+def _open_fund(
+    node: Node, options: DeployOptions, clearing: str, artifacts: Artifacts
+) -> tuple[str, int]:
+    """The fund's contract and subaccount; the venue's own as in the engine where none is wanted."""
+    if not options.insurance_notice_s:
+        return "", FEE_SUBACCOUNT_ID
+    words = (clearing, options.insurance_notice_s)
+    contract = create(node, options.deployer_key, artifacts["InsuranceVault"], *words)
+    return contract, fund_subaccount(node, contract)
 
 
 def open_or_deploy(
@@ -128,6 +145,8 @@ def furnish_margin(chain: Chain, key: bytes, venue: Configure) -> bool:
         pair = (asset.token, asset.underlying_id)
         data = encode_call("setTokenUnderlying", ("address", "uint32"), pair)
         chain.transact(key, chain.deployment.clearing, data)
+    if chain.deployment.insurance:
+        watch_tokens(chain, key, venue)
     return True
 
 
@@ -173,12 +192,6 @@ def _type_of(item: dict[str, Any]) -> str:
     if item["type"] != "tuple":
         return str(item["type"])
     return f"({','.join(map(_type_of, item['components']))})"
-
-
-def _set_liquidations(node: Node, key: bytes, clearing: str, liquidations: str) -> None:
-    """The fund is the venue's own subaccount, as in the engine where none is configured."""
-    arguments = (liquidations, FEE_SUBACCOUNT_ID)
-    node.transact(key, clearing, encode_call("setLiquidations", ("address", "uint64"), arguments))
 
 
 def _list_token(node: Node, key: bytes, custody: str, token: str) -> None:

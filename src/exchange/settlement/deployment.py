@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
+from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.settlement.errors import ChainError
 from exchange.signing import checksum_address
 
@@ -22,6 +23,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     margin: str = ""
     liquidations: str = ""
     access_pass: str = ""  # empty: nobody needs one
+    insurance: str = ""  # InsuranceVault; empty: the fund is the venue's own and takes no deposits
+    fund_subaccount_id: int = FEE_SUBACCOUNT_ID
     tokens: dict[str, str] = {}  # collateral besides USDC: address by its name
 
     @property

@@ -25,4 +25,9 @@ def test_a_venue_with_the_contract_liquidates() -> None:
     rules = first_parameters(with_contract, UNDERLYINGS).liquidation
     assert rules is not None
     assert rules.needs_proof
+    assert rules.fund_subaccount_id == 1
+    own = msgspec.structs.replace(with_contract, fund_subaccount_id=2)
+    of_depositors = first_parameters(own, UNDERLYINGS).liquidation
+    assert of_depositors is not None
+    assert of_depositors.fund_subaccount_id == 2, "as Clearing was told"
     assert first_parameters(DEPLOYMENT, UNDERLYINGS).liquidation is None

@@ -52,7 +52,14 @@ def project(tmp_path: Path) -> Path:
     (contracts / "src/libraries/A.sol").write_text('import "../Oracle.sol";')
     (contracts / "src/libraries/B.sol").write_text("// no imports")
     (contracts / "src/Oracle.sol").write_text("// nothing")
-    for name in ("AccessPass", "Custody", "Margin", "Liquidations", *CLEARING_MODULES):
+    for name in (
+        "AccessPass",
+        "InsuranceVault",
+        "Custody",
+        "Margin",
+        "Liquidations",
+        *CLEARING_MODULES,
+    ):
         (contracts / f"src/{name}.sol").write_text("// nothing")
     for name in ("Gateway", "GatewayHub"):
         (contracts / f"src/gateway/{name}.sol").write_text("// nothing")

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from eth_abi.abi import decode
+from eth_hash.auto import keccak
 from tests.settlement_world import DEPLOYER_KEY, ORACLE_KEYS, RELAYER_KEY
 
 from exchange.settlement import deploy as module
@@ -22,11 +23,13 @@ from exchange.signing import address_of
 CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 30)]
 TERMS = "(address,address,uint64,uint64,address)"
 NOBODY = "0x" + "0" * 40
+SET_LIQUIDATIONS = keccak(b"setLiquidations(address,uint64)")[:4]
 ARGUMENTS = {
     "MockUSDC": [],
     "Oracle": ["address", "address[]", "uint256"],
     "AccessManager": ["address"],
     "AccessPass": ["address", "uint64"],
+    "InsuranceVault": ["address", "uint64"],
     **{name: [TERMS] for name in CLEARING_MODULES},
     "Clearing": ["address", "address", TERMS, f"({','.join(['address'] * len(CLEARING_MODULES))})"],
     "Margin": ["address", "address", "address", "uint64"],
@@ -76,6 +79,12 @@ class FakeNode:
 
     def block_hash(self, number: int) -> str:
         return f"0x{number:064x}"
+
+    def rpc(self, method: str, request: dict[str, str], block: str) -> str:
+        """The fund's contract says which subaccount it opened."""
+        assert (method, block) == ("eth_call", "latest")
+        assert request["data"] == "0x" + keccak(b"SUBACCOUNT()")[:4].hex()
+        return f"0x{7:064x}"
 
     def transact(self, key: bytes, to: str | None, data: bytes) -> Receipt:
         assert key == DEPLOYER_KEY
@@ -140,6 +149,19 @@ def test_a_venue_with_passes_has_its_own_contract() -> None:
     assert created("AccessPass") == [(found.access_pass, (found.access_manager, 8))]
     [(_, (terms,))] = created("Settler")
     assert terms[-1] == found.access_pass
+
+
+def test_the_fund_is_the_venues_own_unless_depositors_are_wanted() -> None:
+    """Then its contract owns its subaccount, which Clearing is told."""
+    own = deploy("http://node", OPTIONS, ARTIFACTS)
+    assert (own.insurance, own.fund_subaccount_id) == ("", 1)
+    named = [data for _, data in FakeNode.sent if data[:4] == SET_LIQUIDATIONS]
+    assert decode(["address", "uint64"], named[0][4:]) == (own.liquidations, 1)
+    found = deploy("http://node", msgspec.structs.replace(OPTIONS, insurance_notice_s=9), ARTIFACTS)
+    assert created("InsuranceVault") == [(found.insurance, (found.clearing, 9))]
+    assert found.fund_subaccount_id == 7
+    named = [data for _, data in FakeNode.sent if data[:4] == SET_LIQUIDATIONS]
+    assert decode(["address", "uint64"], named[0][4:]) == (found.liquidations, 7)
 
 
 def test_roles_are_assigned_before_tokens_are_listed() -> None:
