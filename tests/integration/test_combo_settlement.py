@@ -91,7 +91,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
-def settle(world: World, desk: Desk, path: Path) -> None:
+def settle(world: World, desk: Desk, path: Path, *others: Trader) -> None:
     """A relayer settles the engine's life; then engine, chain, events and auditor agree."""
     write_journal(desk.venue, path)
     world.reader.close()
@@ -105,7 +105,7 @@ def settle(world: World, desk: Desk, path: Path) -> None:
     last = len(desk.venue.entries)
     folded = expected_holdings(world.reader.entries(), settled_seq=last, observed_seq=last)
     folded.check()
-    for trader in (desk.maker, desk.taker):
+    for trader in (desk.maker, desk.taker, *others):
         subaccount_id = trader.subaccount_id
         account = desk.venue.engine.subaccounts[subaccount_id].account
         held = {
