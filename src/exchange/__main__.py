@@ -64,11 +64,15 @@ def demo(
 
 
 @app.command()
-def engine() -> None:
+def engine(
+    standby: Annotated[  # noqa: FBT002  a flag of the command line
+        bool, typer.Option(help="Follow the engine that leads, and lead when it falls silent.")
+    ] = False,
+) -> None:
     """Run sequencer, gateway, oracle and clockwork in this process."""
     from exchange.bootstrap.engine_process import run_engine
 
-    asyncio.run(run_engine(_settings()))
+    asyncio.run(run_engine(_settings(), standby=standby))
 
 
 @app.command()

@@ -16,11 +16,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Each field is the environment variable EXCHANGE_<NAME> in capitals; times in seconds."""
 
     state_dir: str = "var"  # everything that outlives a process
+    node: str = ""  # what a standby is called; its read model carries the name
     journal: str = ""  # path or database URL; empty: journal.db in state_dir
     host: str = "127.0.0.1"
     port: int = 8080
     admin_port: int = 8081
-    admin_url: str = ""  # where the relayer reaches the admin listener; empty: host and admin_port
+    admin_url: str = ""  # of admin listeners, comma-separated; empty: host and admin_port
     admin_token: str = ""  # empty: read from state_dir/admin.token
     admin_keys: str = ""  # alice:operator:TOKEN,bob:risk:TOKEN of people beside admin_token
     rpc_url: str = "http://127.0.0.1:8545"  # or several of one chain, comma-separated
@@ -47,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     index_sources: str = ""  # BTC=kraken:BTC/USDC,bitstamp:BTC/USDC;ETH=... as ccxt names them
     recorded_sources: str = ""  # BTC=NAME:FILE,NAME:FILE;ETH=... of rows time,price
     volatility_sources: str = ""  # BTC=deribit:BTC;ETH=... as ccxt names exchanges and coins
+    takeover_s: float = 1.0  # the leader's silence after which a standby leads
     snapshot_commands: int = 50_000  # a snapshot after so many commands; 0: none
     trust_state_hashes: bool = False  # once after an upgrade that gives the state another form
     terminal_dir: str = ""  # folder of the web terminal, beside node_modules; empty: not served
@@ -66,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def history_location(self) -> str:
         """Path of the read model; it may be deleted, and is built anew from the journal."""
-        return str(self.state / "history.db")
+        return str(self.state / (f"history-{self.node}.db" if self.node else "history.db"))
 
     @property
     def snapshot_dir(self) -> Path:

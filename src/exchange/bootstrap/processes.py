@@ -38,13 +38,13 @@ def require_free_port(port: int, variable: str) -> None:
 class Child:
     """One process of ours and its log."""
 
-    def __init__(self, name: str, *, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, *options: str, log: Path, environment: Mapping[str, str]) -> None:
         """Start `exchange NAME` in a session of its own, so that Ctrl-C reaches only us."""
         self.name = name
         self.log = log
         with log.open("ab") as out:
             self._process = subprocess.Popen(  # noqa: S603  our own program
-                [sys.executable, "-m", "exchange", name],
+                [sys.executable, "-m", "exchange", name, *options],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -61,6 +61,14 @@ class Child:
         """SIGKILL, as a crash would; returns when it is gone."""
         self._process.kill()
         self._process.wait()
+
+    def signal(self, number: int) -> None:
+        """Send it any signal."""
+        self._process.send_signal(number)
+
+    def wait(self, timeout_s: float) -> int:
+        """Its exit code once it ended by itself; raises `subprocess.TimeoutExpired`."""
+        return self._process.wait(timeout_s)
 
     def stop(self) -> None:
         """Ask it to end; after `STOP_WAIT_S` insist."""

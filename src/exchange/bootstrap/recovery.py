@@ -8,19 +8,22 @@ what came since and checks it, so the engine never waits (ADR 0032).
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
 
 import msgspec
 import structlog
 
+from exchange.api.history_feed import rows_of
 from exchange.api.view_snapshot import frozen_view, thawed_view
 from exchange.api.views import VenueView
 from exchange.bootstrap.market_feed import stress_rules
 from exchange.config import Settings, as_environment
 from exchange.engine import Engine
 from exchange.freeze import Foreign
-from exchange.journal import JournalReader
+from exchange.history.store import HistoryStore
+from exchange.journal import Entry, JournalReader
 from exchange.journal.snapshots import Snapshot, SnapshotFolder, SnapshotUnusable
 from exchange.oracle.steward_memory import StewardMemory
 from exchange.sequencer import Sequencer, catch_up
@@ -58,6 +61,17 @@ class Recovered:
         if found != (snapshot.seq, snapshot.seq, snapshot.state_hash):
             raise SnapshotUnusable("its content is not the state that it names")
         return recovered
+
+    def follow(
+        self, reader: JournalReader, past: HistoryStore | None = None, *, trust_hashes: bool = False
+    ) -> Iterator[Entry]:
+        """Take what the journal holds beyond this, entry by entry; the read model `past` too."""
+        for entry in catch_up(reader, self.engine, trust_hashes=trust_hashes):
+            touched = self.view.apply(entry)
+            self.steward.take(entry)
+            if past is not None and entry.seq > past.last_seq:
+                past.append(entry.seq, rows_of(self.view, entry, touched))
+            yield entry
 
     def snapshot(self, shard: int, chain_hash: bytes) -> Snapshot:
         """All of this, as of its newest command."""
@@ -109,10 +123,7 @@ def take_snapshot(settings: Settings) -> int:
         recovered = recover(settings, reader)
         if recovered.seq == last_seq:
             return last_seq
-        trust_hashes = settings.trust_state_hashes
-        for entry in catch_up(reader, recovered.engine, trust_hashes=trust_hashes):
-            recovered.view.apply(entry)
-            recovered.steward.take(entry)
+        for entry in recovered.follow(reader, trust_hashes=settings.trust_state_hashes):
             if entry.seq == last_seq:  # as of the start: a busy venue never ends
                 folder = SnapshotFolder(settings.snapshot_dir, shard=reader.shard)
                 folder.write(recovered.snapshot(reader.shard, entry.chain_hash))

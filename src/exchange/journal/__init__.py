@@ -5,8 +5,9 @@ business, writing down and reading back is this folder's.
 """
 
 from exchange.journal.codec import GENESIS_HASH, Entry, EntryEncoder
+from exchange.journal.lease import Lease
 from exchange.journal.reader import JournalReader
-from exchange.journal.schema import JournalCorrupt, JournalUnavailable
+from exchange.journal.schema import JournalCorrupt, JournalUnavailable, LeaseLost, create_tables
 from exchange.journal.writer import Journal
 
 __all__ = [
@@ -17,4 +18,7 @@ __all__ = [
     "JournalCorrupt",
     "JournalReader",
     "JournalUnavailable",
+    "Lease",
+    "LeaseLost",
+    "create_tables",
 ]

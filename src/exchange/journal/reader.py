@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from exchange.journal.codec import GENESIS_HASH, Entry, decode_entries
+from exchange.journal.lease import Lease, query_of
 from exchange.journal.schema import (
     JournalCorrupt,
     JournalUnavailable,
@@ -81,6 +82,11 @@ class JournalReader:
         """Seq of the newest recorded state hash; 0 if there is none."""
         query = sa.select(sa.func.max(checkpoints.c.seq)).where(checkpoints.c.shard == self.shard)
         return self._rows(query)[0][0] or 0
+
+    def lease(self) -> Lease:
+        """The leader's last sign of life."""
+        row = next(iter(self._rows(query_of(self.shard))), None)
+        return Lease(row.epoch, row.beat) if row else Lease()
 
     def close(self) -> None:
         """Release the database."""

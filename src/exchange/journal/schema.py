@@ -32,6 +32,15 @@ checkpoints = sa.Table(
     sa.Column("state_hash", sa.LargeBinary(32), nullable=False),
 )
 
+# Who may write (journal/lease.py). One row a shard; `beat` counts signs of life of that leader.
+leases = sa.Table(
+    "journal_leases",
+    metadata,
+    sa.Column("shard", sa.Integer, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+)
+
 
 class JournalCorrupt(Exception):
     """What is stored is not a journal that this program wrote; names the first bad seq."""
@@ -40,6 +49,12 @@ class JournalCorrupt(Exception):
 class JournalUnavailable(Exception):
     """The store cannot be opened, read or written; says what to do next."""
 
+
+class LeaseLost(JournalUnavailable):
+    """Another process leads this journal: this one has written nothing since, and must end."""
+
+
+_FROZEN_MS: Final = 5_000  # a writer that stops in the middle of a commit loses its locks
 
 _FULL: Final = "the disk is full: free space, then start again; nothing acknowledged is lost"
 _READ_ONLY: Final = "it is read-only: give this user write access to the file and its folder"
@@ -53,6 +68,7 @@ _ADVICE: Final = {
     "SQLITE_CANTOPEN": "see that its folder is there and that this user may write in it",
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_IOERR_SHORT_READ": _DAMAGED,  # the file ends too early
     "SQLITE_IOERR": _DEVICE,
     "SQLITE_BUSY": "another process holds the file: stop that one first",
     "SQLITE_CONSTRAINT": "another writer was here first: this one must not go on",
@@ -85,7 +101,8 @@ def create_engine(location: str, *, read_only: bool = False) -> sa.Engine:
     """An SQLAlchemy engine with the durability that the design asks for."""
     url = database_url(location)
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        options = f"-c idle_in_transaction_session_timeout={_FROZEN_MS}"
+        return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": options})
     if read_only:
         if not Path(str(url.database)).exists():
             raise JournalUnavailable(f"there is no journal at {url.database}")
@@ -103,3 +120,16 @@ def _pragmas_write(connection: Any, _record: object) -> None:
 
 def _pragmas_read(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA query_only=ON")
+
+
+def create_tables(location: str) -> None:
+    """Make what is missing, the file too; raises `JournalUnavailable`."""
+    database = create_engine(location)
+    try:
+        metadata.create_all(database)
+    except sa.exc.SQLAlchemyError as error:
+        raise JournalUnavailable(
+            f"the journal at {location} cannot be opened: {explained(error)}"
+        ) from error
+    finally:
+        database.dispose()

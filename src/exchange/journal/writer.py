@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from exchange.journal.acknowledged import acknowledged_beside
 from exchange.journal.codec import GENESIS_HASH, Entry, encode_events, frame
+from exchange.journal.lease import Lease, claim, renew
 from exchange.journal.reader import JournalReader
 from exchange.journal.schema import (
     JournalCorrupt,
     JournalUnavailable,
+    LeaseLost,
     batches,
     checkpoints,
     create_engine,
@@ -23,9 +25,13 @@ from exchange.journal.schema import (
 
 
 class Journal:
-    """The append side; makes what is missing. Not thread-safe: one writer, one call at a time."""
+    """The append side; makes what is missing. Not thread-safe: one writer, one call at a time.
 
-    def __init__(self, location: str, *, shard: int = 0) -> None:
+    Whoever opens one leads, and every other `Journal` of the shard is refused from then on. A
+    standby gives the lease that it saw, and is refused if the leader showed itself since.
+    """
+
+    def __init__(self, location: str, *, shard: int = 0, seen: Lease | None = None) -> None:
         self.shard = shard
         self._database = create_engine(location)
         try:
@@ -42,6 +48,18 @@ class Journal:
         self.last_seq, self.chain_hash = self.reader.head()
         self._acknowledged = acknowledged_beside(self._database.url, shard)
         self._check_acknowledged()
+        self._epoch = self._claim(seen)
+        self.last_seq, self.chain_hash = self.reader.head()  # nobody else moves it from here on
+
+    def _claim(self, seen: Lease | None) -> int:
+        try:
+            with self._connection.begin():
+                return claim(self._connection, self.shard, seen)
+        except (sa.exc.SQLAlchemyError, LeaseLost) as error:
+            self.close()
+            if isinstance(error, LeaseLost):
+                raise
+            raise JournalUnavailable(f"the journal cannot be led: {explained(error)}") from error
 
     def _check_acknowledged(self) -> None:
         """Refuse a journal without an entry that somebody was told of."""
@@ -89,6 +107,7 @@ class Journal:
         ]
         try:
             with self._connection.begin():
+                renew(self._connection, self.shard, self._epoch)
                 self._connection.execute(sa.insert(batches), row)
                 if marks:
                     self._connection.execute(sa.insert(checkpoints), marks)
@@ -97,6 +116,17 @@ class Journal:
         self.last_seq, self.chain_hash = entries[-1].seq, entries[-1].chain_hash
         if self._acknowledged:
             self._acknowledged.write(self.last_seq, self.chain_hash)
+
+    def beat(self) -> None:
+        """Show a standby that this leader lives though it has nothing to write.
+
+        May be called beside `append`. Raises `LeaseLost` when another leads.
+        """
+        try:
+            with self._database.begin() as connection:
+                renew(connection, self.shard, self._epoch)
+        except sa.exc.SQLAlchemyError as error:
+            raise JournalUnavailable(f"the journal refused a beat: {explained(error)}") from error
 
     def close(self) -> None:
         """Release the database; further appends are a bug."""

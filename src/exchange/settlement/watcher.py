@@ -41,10 +41,14 @@ class ObservationSink(Protocol):
 
 
 class AdminSink:
-    """The exchange's admin listener."""
+    """The admin listener of the engine that leads, wherever that is among its comma-separated URLs.
 
-    def __init__(self, url: str, token: str) -> None:
-        self._url = url
+    A standby answers nothing but that it is one, so a command goes to one leader at most; one that
+    was posted twice is refused by the journal's cursor.
+    """
+
+    def __init__(self, urls: str, token: str) -> None:
+        self._urls = urls.split(",")
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._client = httpx.Client(headers=headers, timeout=_POST_TIMEOUT_S)
 
@@ -77,14 +81,25 @@ class AdminSink:
         self._post("/admin/relayer", msgspec.json.encode(status), "the relayer's report")
 
     def _post(self, path: str, content: bytes, what: str) -> None:
+        failure: ExchangeUnavailable | None = None
+        for _ in self._urls:
+            failure = self._refusal(path, content, what)
+            if failure is None:
+                return
+            self._urls.append(self._urls.pop(0))  # the next may lead by now
+        assert failure is not None
+        raise failure
+
+    def _refusal(self, path: str, content: bytes, what: str) -> ExchangeUnavailable | None:
         try:
-            answer = self._client.post(self._url + path, content=content)
+            answer = self._client.post(self._urls[0] + path, content=content)
         except httpx.HTTPError as error:
-            raise ExchangeUnavailable(f"the exchange does not answer: {error!r}") from error
-        if answer.status_code != httpx.codes.OK:
-            raise ExchangeUnavailable(
-                f"the exchange refused {what}: {answer.status_code} {answer.text[:200]}"
-            )
+            return ExchangeUnavailable(f"the exchange does not answer: {error!r}")
+        if answer.status_code == httpx.codes.OK:
+            return None
+        return ExchangeUnavailable(
+            f"the exchange refused {what}: {answer.status_code} {answer.text[:200]}"
+        )
 
     def close(self) -> None:
         """Release the connection."""

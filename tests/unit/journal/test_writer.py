@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from tests.journals import append, made_up
 
-from exchange.journal import GENESIS_HASH, Journal, JournalReader, JournalUnavailable
+from exchange.journal import (
+    GENESIS_HASH,
+    Journal,
+    JournalReader,
+    JournalUnavailable,
+    LeaseLost,
+)
 
 
 def test_a_new_journal_is_empty(journal):
@@ -53,18 +59,31 @@ def test_entries_join_the_head(journal, write, last_seq):
 
 
 def test_a_second_writer_is_fenced(path, journal, write):
-    """Two leaders that know the same head: one commits, the other is refused, and stays so."""
+    """Two leaders that know the same head: the newer commits, the other is refused for good."""
     write(2)
     with Journal(path) as other:
+        with pytest.raises(LeaseLost):
+            write(1)  # though nobody has written that seq yet
         entries = append(other, 1)
-        with pytest.raises(JournalUnavailable, match="refused a batch"):
-            write(1)
-        with pytest.raises(JournalUnavailable, match="refused a batch"):
+        with pytest.raises(LeaseLost):
             write(3)
+        with pytest.raises(LeaseLost):
+            journal.beat()
         assert journal.last_seq == 2
         assert [entry.seq for entry in other.reader.entries()] == [1, 2, 3]
         assert other.reader.entry(3) == entries[0]
         append(other, 1)
+
+
+def test_the_key_fences_too(path, journal, write):
+    """A batch that exists is never written again, whoever claims to lead."""
+    entries, records = made_up(0, GENESIS_HASH, 1)
+    with sqlite3.connect(path) as database:
+        journal.append(entries, records)
+        journal.last_seq, journal.chain_hash = 0, GENESIS_HASH
+        with pytest.raises(JournalUnavailable, match="another writer was here first"):
+            journal.append(entries, records)
+        assert database.execute("select count(*) from journal_batches").fetchall() == [(1,)]
 
 
 def test_a_refused_batch_leaves_nothing(path, journal, write):

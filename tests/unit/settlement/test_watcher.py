@@ -284,3 +284,18 @@ def test_a_refusal_and_silence_are_unavailable(listener: str) -> None:
     with pytest.raises(ExchangeUnavailable, match="does not answer"):
         silent.post(COMMAND)
     silent.close()
+
+
+def test_it_finds_who_leads(listener: str) -> None:
+    """Of several; and stays with that one as long as it answers."""
+    sink = AdminSink(f"http://127.0.0.1:1,{listener}", "secret")
+    sink.post(COMMAND)
+    sink.post(COMMAND)
+    assert len(Listener.requests) == 2
+    Listener.status = 503
+    with pytest.raises(ExchangeUnavailable, match=r"does not answer|503"):
+        sink.post(COMMAND)
+    Listener.status = 200
+    sink.post(COMMAND)
+    assert len(Listener.requests) == 4
+    sink.close()

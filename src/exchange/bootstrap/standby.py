@@ -1,0 +1,131 @@
+"""Before an engine leads: it holds the journal's state, and as a standby it waits for silence.
+
+A standby tails the journal, so it is never more than a few milliseconds behind. It takes over when
+the leader's lease has not moved for `takeover_s`, measured by the standby's own clock; the claim
+fails if the leader showed itself in between (ADR 0037). A journal with a gap ends it: what misses
+an entry must not lead.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from exchange.api.app import server_config
+from exchange.bootstrap.processes import StartFailed
+from exchange.bootstrap.recovery import Recovered, recover
+from exchange.bootstrap.server import Server
+from exchange.config import Settings
+from exchange.history.store import HistoryStore
+from exchange.journal import (
+    Journal,
+    JournalReader,
+    JournalUnavailable,
+    Lease,
+    LeaseLost,
+    create_tables,
+)
+
+POLL_S: Final = 0.05
+BEAT_S: Final = 0.2  # of a leader that has nothing to write
+
+log = structlog.get_logger(__name__)
+
+
+class Silence:
+    """How long a lease has stood still, by a clock of this machine that never goes back."""
+
+    def __init__(self, clock_s: Callable[[], float]) -> None:
+        self._clock_s = clock_s
+        self._seen = Lease()
+        self._since_s = clock_s()
+
+    def after(self, lease: Lease) -> float:
+        """Seconds since it last moved, given what it says now; 0 if nobody has ever led."""
+        if lease != self._seen or not lease.epoch:
+            self._seen, self._since_s = lease, self._clock_s()
+        return self._clock_s() - self._since_s
+
+
+class Follower:
+    """The state of an engine that does not lead."""
+
+    def __init__(self, settings: Settings, past: HistoryStore) -> None:
+        create_tables(settings.journal_location)
+        self._settings = settings
+        self.past = past
+        self._reader = JournalReader(settings.journal_location)
+        self.recovered = recover(settings, self._reader)
+        if past.last_seq > self._reader.last_seq():
+            raise StartFailed(
+                f"{settings.history_location} is ahead of the journal: delete it, it is built anew"
+            )
+        if past.last_seq < self.recovered.seq:  # only the whole journal builds it
+            self.recovered = Recovered()
+        self.snapshot_seq = self.recovered.seq
+
+    def catch_up(self) -> int:
+        """Take everything that is committed; returns how many entries that were."""
+        trust_hashes = self._settings.trust_state_hashes
+        return sum(
+            1 for _ in self.recovered.follow(self._reader, self.past, trust_hashes=trust_hashes)
+        )
+
+    def lead(self, seen: Lease | None = None) -> Journal:
+        """Claim the journal and take its last entries; raises `LeaseLost` as `Journal` does."""
+        journal = Journal(self._settings.journal_location, seen=seen)
+        self.catch_up()
+        self._reader.close()
+        return journal
+
+    async def wait_to_lead(self, clock_s: Callable[[], float] = time.monotonic) -> Journal:
+        """Follow until the leader has been silent for long enough, and take over."""
+        silence = Silence(clock_s)
+        while True:
+            try:
+                lease = self._reader.lease()  # before the entries: what comes later is no silence
+                await asyncio.to_thread(self.catch_up)
+                if silence.after(lease) >= self._settings.takeover_s:
+                    journal = self.lead(lease)
+                    log.warning("took_over", seq=journal.last_seq)
+                    return journal
+            except LeaseLost as error:
+                log.info("stands_by", reason=str(error))
+            except JournalUnavailable as error:  # nor can the leader write there, perhaps
+                log.warning("journal_unavailable", reason=str(error))
+                silence = Silence(clock_s)
+            await asyncio.sleep(POLL_S)
+
+    async def stand_by(self) -> Journal:
+        """`wait_to_lead`, while the admin listener says that this one is not ready."""
+        settings = self._settings
+        server = Server(server_config(_waiting(self), settings.host, settings.admin_port))
+        serving = asyncio.create_task(server.serve())
+        try:
+            return await self.wait_to_lead()
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def _waiting(follower: Follower) -> Starlette:
+    async def health(_: Request) -> JSONResponse:
+        return JSONResponse({"healthy": True, "role": "standby", "seq": follower.recovered.seq})
+
+    async def ready(_: Request) -> JSONResponse:
+        return JSONResponse({"ready": False, "role": "standby"}, status_code=503)
+
+    return Starlette(routes=[Route("/health", health), Route("/ready", ready)])
+
+
+async def beat_for_ever(journal: Journal) -> None:
+    """Show standbys that this leader lives; raises `LeaseLost` when another leads."""
+    while True:
+        await asyncio.sleep(BEAT_S)
+        await asyncio.to_thread(journal.beat)

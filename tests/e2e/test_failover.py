@@ -1,0 +1,142 @@
+"""A standby takes over from a leader that died or froze, and no acknowledged order is lost."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from tests.live_venue import eventually
+from tests.pair import Pair
+from tests.postgres import postgres
+
+from exchange.audit import Replay
+from exchange.events import OrderPlaced
+from exchange.journal import JournalReader
+from exchange.sdk import Client, SdkError
+from exchange.sdk.types import Receipt
+
+pytestmark = pytest.mark.e2e
+
+ORDERS = 40  # acknowledged before and after each change of the leader
+
+
+@contextmanager
+def two_engines(folder: Path, journal: str = "") -> Iterator[Pair]:
+    """One leads and has two funded accounts, the other stands by."""
+    pair = Pair(folder, journal=journal)
+    try:
+        pair.start("leader")
+        pair.fund("leader", 2)
+        pair.start("standby", "--standby")
+        yield pair
+    finally:
+        pair.close()
+
+
+class Orders:
+    """Sends bids far below the market, for ever, and keeps what was acknowledged."""
+
+    def __init__(self, client: Client) -> None:
+        self.receipts: list[Receipt] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(client,))
+        self._thread.start()
+
+    def _run(self, client: Client) -> None:
+        with client:
+            name = client.instruments("BTC")[0].instrument_name
+            for number in itertools.count():
+                try:
+                    self.receipts.append(
+                        client.buy(name, "0.1", "10", label=str(number), post_only=True)
+                    )
+                except SdkError:
+                    self._over.wait(0.05)
+                if self._over.is_set():
+                    return
+
+    def wait(self, count: int) -> None:
+        """Until so many were acknowledged."""
+        eventually(lambda: len(self.receipts) >= count or not self._thread.is_alive(), "orders")
+        assert len(self.receipts) >= count
+
+    def end(self) -> list[Receipt]:
+        self._over.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        return self.receipts
+
+
+def trade(pair: Pair) -> Receipt:
+    """One trade at the mark, before anything else happens."""
+    with pair.client("leader", 0) as buyer, pair.client("leader", 1) as seller:
+        marked = [row for row in buyer.summaries("BTC") if row.mark_price]
+        option = max(marked, key=lambda row: row.mark_price or 0)
+        tick = next(
+            one.tick_size
+            for one in buyer.instruments("BTC")
+            if one.instrument_name == option.instrument_name
+        )
+        assert option.mark_price is not None
+        price = option.mark_price // tick * tick
+        seller.sell(option.instrument_name, "0.1", price)
+        return buyer.buy(option.instrument_name, "0.1", price)
+
+
+def require_all(pair: Pair, receipts: list[Receipt]) -> None:
+    """Each acknowledged order is in the journal where its answer said, and the journal replays."""
+    with closing(JournalReader(pair.settings["leader"].journal_location)) as reader:
+        entries = {entry.seq: entry for entry in reader.entries()}
+        Replay(reader).run()
+    assert len({receipt.seq for receipt in receipts}) == len(receipts)
+    for receipt in receipts:
+        placed = [e for e in entries[receipt.seq].events if isinstance(e, OrderPlaced)]
+        assert [str(one.order_id) for one in placed] == [receipt.order.order_id]
+
+
+def test_a_standby_leads_when_the_leader_dies(tmp_path: Path) -> None:
+    """And shows that it waits until then; orders that were acknowledged are open in it."""
+    with two_engines(tmp_path) as pair:
+        waiting = pair.health("standby")
+        assert (waiting["ready"], waiting["role"]) == (False, "standby")
+        traded = trade(pair)
+        orders = Orders(pair.client("leader", 0))
+        try:
+            orders.wait(ORDERS)
+            pair.kill("leader")
+        finally:
+            before = orders.end()
+        eventually(lambda: pair.leads("standby"), "the standby leads")
+        with pair.client("standby", 0) as client:
+            open_ids = {order.order_id for order in client.open_orders()}
+            assert {receipt.order.order_id for receipt in before} <= open_ids
+            known = [trade.trade_id for trade in client.my_trades(traded.order.instrument_name)]
+            assert known == [traded.trades[0].trade_id]
+        orders = Orders(pair.client("standby", 0))
+        orders.wait(ORDERS)
+        require_all(pair, before + orders.end())
+
+
+def test_a_frozen_leader_that_wakes_writes_nothing(tmp_path: Path) -> None:
+    """It finds another's lease, ends, and never acknowledges what it held.
+
+    On a server: a process that is frozen in the middle of a commit keeps a file locked.
+    """
+    with postgres() as url, two_engines(tmp_path, url) as pair:
+        orders = Orders(pair.client("leader", 0))
+        try:
+            orders.wait(ORDERS)
+            pair.freeze("leader")
+            eventually(lambda: pair.leads("standby"), "the standby leads")
+            others = Orders(pair.client("standby", 0))
+            others.wait(ORDERS)
+            pair.wake("leader")
+            assert pair.children["leader"].wait(60.0) != 0
+        finally:
+            orders.end()
+        others.wait(len(others.receipts) + ORDERS)
+        require_all(pair, orders.receipts + others.end())
+        log = pair.settings["leader"].state / "leader.log"
+        assert "another engine leads this journal" in log.read_text()

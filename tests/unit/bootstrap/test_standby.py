@@ -1,0 +1,130 @@
+"""Before an engine leads: silence by its own clock, the state of the journal, and no gap."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tests.journals import append
+from tests.unit.bootstrap.test_recovery import Life
+
+from exchange.api.view_snapshot import frozen_view
+from exchange.bootstrap.processes import StartFailed
+from exchange.bootstrap.standby import POLL_S, Follower, Silence, beat_for_ever
+from exchange.history.store import HistoryStore
+from exchange.journal import Journal, JournalCorrupt, Lease, LeaseLost
+
+
+def follower_of(life: Life) -> Follower:
+    return Follower(life.settings, HistoryStore(life.settings.history_location))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_silence_is_counted_from_the_last_sign_of_life():
+    """A new epoch is one, too; a journal that nobody has led is no silence."""
+    clock = Clock()
+    silence = Silence(clock)
+    looks = [
+        (1.0, Lease(), 0), (5.0, Lease(), 0), (6.0, Lease(1, 1), 0), (8.0, Lease(1, 1), 2),
+        (9.5, Lease(1, 1), 3.5), (10.0, Lease(1, 2), 0), (10.5, Lease(1, 2), 0.5),
+        (11.0, Lease(2, 2), 0), (11.9, Lease(2, 2), 0.9),
+    ]  # fmt: skip
+    for clock.now_s, lease, silent_s in looks:
+        assert silence.after(lease) == pytest.approx(silent_s)
+
+
+def test_it_follows_to_the_state_of_who_led(tmp_path: Path):
+    """Part by part: engine, view and read model; then it leads, and the other cannot write."""
+    life = Life(tmp_path)
+    life.write(5)
+    follower = follower_of(life)
+    assert follower.catch_up() == 5
+    last_seq = life.write()
+    assert last_seq > 5
+    with Journal(life.settings.journal_location) as leader:
+        seen = leader.reader.lease()
+        journal = follower.lead(seen)
+        assert follower.recovered.seq == journal.last_seq == last_seq
+        assert follower.recovered.engine.state_hash() == life.venue.engine.state_hash()
+        whole = follower_of(life)
+        whole.catch_up()
+        assert frozen_view(follower.recovered.view) == frozen_view(whole.recovered.view)
+        assert follower.past.last_seq == whole.past.last_seq
+        with pytest.raises(LeaseLost):
+            append(leader)
+        with pytest.raises(LeaseLost):
+            whole.lead(seen)
+        journal.close()
+
+
+def test_it_waits_until_the_leader_is_silent(tmp_path: Path):
+    """As long as there are beats it does not lead; then it does, with what came last."""
+    life = Life(tmp_path)
+    life.write(5)
+    clock = Clock()
+
+    async def run() -> None:
+        follower = follower_of(life)
+        with Journal(life.settings.journal_location) as leader:
+            waiting = asyncio.create_task(follower.wait_to_lead(clock))
+            for _ in range(8):
+                leader.beat()
+                clock.now_s += 0.9 * life.settings.takeover_s
+                await asyncio.sleep(2 * POLL_S)
+                assert not waiting.done()
+            last_seq = life.write(3)  # somebody else leads by now, and ends
+            while not waiting.done():
+                clock.now_s += 0.9 * life.settings.takeover_s
+                await asyncio.sleep(POLL_S)
+            journal = await waiting
+            assert journal.last_seq == follower.recovered.seq == last_seq
+            journal.close()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_leader_with_nothing_to_write_shows_that_it_lives(tmp_path: Path):
+    """Until another leads: then it ends."""
+    life = Life(tmp_path)
+
+    async def run() -> None:
+        with Journal(life.settings.journal_location) as leader:
+            beating = asyncio.create_task(beat_for_ever(leader))
+            for _ in range(6_000):
+                if leader.reader.lease().beat >= 3:
+                    break
+                await asyncio.sleep(0.01)
+            Journal(life.settings.journal_location).close()
+            with pytest.raises(LeaseLost):
+                await beating
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_gap_ends_it(tmp_path: Path):
+    """What misses an entry must not lead."""
+    life = Life(tmp_path)
+    life.write()
+    follower = follower_of(life)
+    with sqlite3.connect(life.settings.journal_location) as database:
+        assert database.execute("delete from journal_batches where first_seq = 4").rowcount == 1
+    with pytest.raises(JournalCorrupt, match="does not follow seq 3"):
+        asyncio.run(follower.wait_to_lead())
+
+
+def test_a_read_model_that_is_ahead_belongs_to_another_journal(tmp_path: Path):
+    """It says what to do."""
+    life = Life(tmp_path)
+    life.write()
+    past = HistoryStore(life.settings.history_location)
+    past.append(10**6, [(10**6, 0, 1, "trade", 0, 0, b"{}")])
+    past.close()
+    with pytest.raises(StartFailed, match="delete it"):
+        follower_of(life)
