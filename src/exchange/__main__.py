@@ -70,9 +70,12 @@ def engine(
     ] = False,
 ) -> None:
     """Run sequencer, gateway, oracle and clockwork in this process."""
+    import uvloop
+
     from exchange.bootstrap.engine_process import run_engine
 
-    asyncio.run(run_engine(_settings(), standby=standby))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_engine(_settings(), standby=standby))
 
 
 @app.command()

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
 
-import coincurve
 import msgspec
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
+from exchange import curve
 from exchange.model import (
     NO_TRIGGER,
     BidTerms,
@@ -283,18 +283,18 @@ def checksum_address(raw: bytes) -> str:
     return "0x" + "".join(c.upper() if m in "89abcdef" else c for c, m in pairs)
 
 
-def _address_of_public_key(key: coincurve.PublicKey) -> str:
-    return checksum_address(keccak(key.format(compressed=False)[1:])[12:])
+def _address_of_public_key(key: bytes) -> str:
+    return checksum_address(keccak(key)[12:])
 
 
 def address_of(private_key: bytes) -> str:
     """Checksummed address of a 32-byte private key."""
-    return _address_of_public_key(coincurve.PrivateKey(private_key).public_key)
+    return _address_of_public_key(curve.public_key(private_key))
 
 
 def sign_digest(digest: bytes, private_key: bytes) -> bytes:
     """65-byte signature r, s, v with v in {27, 28} and low s (RFC 6979, so deterministic)."""
-    compact = coincurve.PrivateKey(private_key).sign_recoverable(digest, hasher=None)
+    compact = curve.sign(digest, private_key)
     return compact[:64] + bytes([compact[64] + 27])
 
 
@@ -310,9 +310,5 @@ def recover_signer(digest: bytes, signature: bytes) -> str | None:
     s = int.from_bytes(signature[32:64], "big")
     if not (0 < r < _CURVE_ORDER and 0 < s <= _HALF_ORDER):
         return None
-    compact = signature[:64] + bytes([signature[64] - 27])
-    try:
-        key = coincurve.PublicKey.from_signature_and_message(compact, digest, hasher=None)
-    except Exception:  # noqa: BLE001  coincurve has no narrower class for a point off the curve
-        return None
-    return _address_of_public_key(key)
+    key = curve.recover(digest, signature[:64] + bytes([signature[64] - 27]))
+    return None if key is None else _address_of_public_key(key)

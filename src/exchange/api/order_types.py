@@ -32,6 +32,7 @@ from exchange.api.schemas import (
 )
 from exchange.model import PriceSource, Trigger, TriggerKind
 
+_ABSENT: Final = msgspec.Raw(b"null")
 _KINDS: Final = {
     "stop_limit": TriggerKind.STOP,
     "stop_market": TriggerKind.STOP,
@@ -50,12 +51,12 @@ _SOURCE_NAMES: Final = {source: name for name, source in _SOURCES.items()}
 
 def absent() -> msgspec.Raw:
     """The default of a decimal; by a factory, since a schema cannot show a raw default."""
-    return msgspec.Raw(b"null")
+    return _ABSENT
 
 
 def is_absent(raw: msgspec.Raw) -> bool:
     """Whether an optional decimal was not given, or is null."""
-    return bytes(raw) == b"null"
+    return raw is _ABSENT or bytes(raw) == b"null"
 
 
 class TypeParams(Params, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from fastapi import FastAPI
 
+from exchange import curve
 from exchange.api.admin import AdminHooks, create_admin_app
 from exchange.api.admin_keys import TOKEN_LENGTH_MIN, parse_admin_keys
 from exchange.api.app import create_app, server_config
@@ -49,6 +50,8 @@ log = structlog.get_logger(__name__)
 
 async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; a standby first waits until nobody else does."""
+    if not curve.FAST:
+        raise StartFailed("an exchange needs coincurve: install the extra `fast`")
     raise_file_limit()
     take_short_turns()
     require_free_port(settings.port, "EXCHANGE_PORT")
