@@ -29,7 +29,7 @@ from exchange.settlement.cursor import trail
 from exchange.settlement.reconcile import reconcile
 from exchange.settlement.wallet import OwnerWallet
 
-WAIT_S: Final = 120.0
+WAIT_S: Final = 300.0  # of a loaded machine; a quiet one needs a few seconds
 RICH: Final = 1_000_000 * CASH_SCALE
 
 

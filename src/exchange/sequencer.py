@@ -45,7 +45,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     chain_hash: bytes
 
 
-Waiter = tuple[AnyCommand, asyncio.Future[Reply]]
+Waiter = tuple[AnyCommand, asyncio.Future[Reply], float]  # the clock when it came
+
+STAGES: Final = ("queue", "apply", "journal", "publish")  # of a group, in this order
+Measure = Callable[[str, float], None]  # a stage, and the seconds that it took
+
+
+def _unmeasured(_stage: str, _seconds: float) -> None:
+    """Nobody looks."""
 
 
 def replay(entries: Iterable[Entry], engine: Engine, *, hashed_from: int = 0) -> int:
@@ -91,8 +98,11 @@ class Sequencer:
         *,
         machine_clock: Callable[[], int] = time.time_ns,
         trust_hashes: bool = False,
+        measure: Measure = _unmeasured,
     ) -> None:
         self._engine = engine
+        self._measure = measure
+        self._commit_since_s: float | None = None
         self._journal = journal
         self._machine_clock = machine_clock
         for _ in catch_up(journal.reader, engine, trust_hashes=trust_hashes):
@@ -111,6 +121,11 @@ class Sequencer:
     def queue_length(self) -> int:
         """Commands waiting to be stamped."""
         return self._waiting.qsize()
+
+    def commit_s(self) -> float:
+        """How long the commit under way has taken so far, in seconds; 0 between commits."""
+        since_s = self._commit_since_s
+        return 0.0 if since_s is None else time.perf_counter() - since_s
 
     @property
     def last_seq(self) -> int:
@@ -138,7 +153,7 @@ class Sequencer:
             raise SequencerStopped(str(self._failure) or type(self._failure).__name__)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
-            self._waiting.put_nowait((command, reply))
+            self._waiting.put_nowait((command, reply, time.perf_counter()))
         except asyncio.QueueFull:
             raise SequencerBusy(f"{QUEUE_MAX} commands are waiting; try again") from None
         return reply
@@ -167,7 +182,9 @@ class Sequencer:
                     group.append(self._waiting.get_nowait())
                 async with self._between_commits:
                     entries = await self._write(group)
+                released_s = time.perf_counter()
                 self._release(entries, group)
+                self._measure("publish", time.perf_counter() - released_s)
         except BaseException as error:
             self._fail(error, group)
             raise
@@ -176,7 +193,9 @@ class Sequencer:
         entries: list[Entry] = []
         records: list[bytes] = []
         state_hashes: dict[int, bytes] = {}
-        for command, _ in group:
+        start_s = time.perf_counter()
+        self._measure("queue", start_s - group[0][2])
+        for command, _, _ in group:
             time_ns = self._last_time_ns = self.now_ns()
             events = self._engine.apply(self._encoder.last_seq + 1, time_ns, command)
             entry, record = self._encoder.stamp(time_ns, command, events)
@@ -185,13 +204,17 @@ class Sequencer:
             for event in events:
                 if isinstance(event, BatchCut):
                     state_hashes[entry.seq] = event.state_hash
+        self._commit_since_s = applied_s = time.perf_counter()
+        self._measure("apply", applied_s - start_s)
         await asyncio.to_thread(self._journal.append, entries, records, state_hashes)
+        self._commit_since_s = None
+        self._measure("journal", time.perf_counter() - applied_s)
         return entries
 
     def _release(self, entries: Sequence[Entry], group: Sequence[Waiter]) -> None:
         for listener in tuple(self._listeners):
             listener(entries)
-        for entry, (_, reply) in zip(entries, group, strict=True):
+        for entry, (_, reply, _) in zip(entries, group, strict=True):
             if not reply.done():  # the caller may have gone away
                 reply.set_result(
                     Reply(
@@ -207,6 +230,6 @@ class Sequencer:
         waiting = list(group)
         while not self._waiting.empty():
             waiting.append(self._waiting.get_nowait())
-        for _, reply in waiting:
+        for _, reply, _ in waiting:
             if not reply.done():
                 reply.set_exception(SequencerStopped(str(error) or type(error).__name__))

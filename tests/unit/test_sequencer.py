@@ -19,7 +19,7 @@ from exchange.journal import (
     JournalCorrupt,
     JournalUnavailable,
 )
-from exchange.sequencer import Sequencer, SequencerBusy, SequencerStopped, replay
+from exchange.sequencer import STAGES, Sequencer, SequencerBusy, SequencerStopped, replay
 
 
 class Clock:
@@ -57,7 +57,13 @@ class Setup:
         self.clock = Clock()
         self.journal = SlowJournal(Journal(str(path)))
         self.engine = Engine()
-        self.sequencer = Sequencer(self.engine, self.journal, machine_clock=self.clock)
+        self.measured: list[tuple[str, float]] = []
+        self.sequencer = Sequencer(
+            self.engine,
+            self.journal,
+            machine_clock=self.clock,
+            measure=lambda stage, seconds: self.measured.append((stage, seconds)),
+        )
         self.task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Setup":
@@ -138,12 +144,14 @@ def test_nothing_is_visible_before_it_is_durable(path):
         assert s.engine.parameters is not None  # applied, yet nobody knows
         assert not reply.done()
         assert not read.done()
+        assert s.sequencer.commit_s() > 0
         assert heard == []
         assert s.sequencer.last_seq == 0
         release.set()
         assert (await reply).seq == 1
         assert await read == configuration()
         assert heard == [1]
+        assert s.sequencer.commit_s() == 0
 
     running(path, story)
 
@@ -157,6 +165,8 @@ def test_what_waits_is_committed_together(path):
         )
         assert [reply.seq for reply in replies] == [1, 2, 3, 4, 5, 6]
         assert s.journal.calls == [[1, 2, 3, 4, 5, 6]]
+        assert [stage for stage, _ in s.measured] == list(STAGES)  # once a group
+        assert all(seconds > 0 for _, seconds in s.measured)
         assert [reply.time_ns for reply in replies] == sorted(reply.time_ns for reply in replies)
 
     running(path, story)

@@ -36,6 +36,7 @@ from exchange.api.gateway import Gateway, sequence, submit
 from exchange.api.methods_settlement import PendingPostsBody
 from exchange.api.parameters import ApplyBody, ChangeBody, DrawMarks, SectionBody
 from exchange.api.ports import EngineState, Sequencer
+from exchange.api.readiness import Readiness
 from exchange.api.replays import Replays, ReplayUntil
 from exchange.api.schemas import check_json, param_of
 from exchange.commands import (
@@ -104,6 +105,7 @@ class AdminHooks(msgspec.Struct, frozen=True, kw_only=True):
     reset_index: Callable[[int], None] | None = None  # by underlying_id
     draw_marks: DrawMarks | None = None  # the next epoch under other scales
     replay: ReplayUntil | None = None  # the journal, beside this process
+    figures: tuple[Collector, ...] = ()  # more of the metrics page
 
 
 class AdminEndpoints:
@@ -121,6 +123,7 @@ class AdminEndpoints:
         self._registry = registry
         self._hooks = hooks
         self._relayer: RelayerReport | None = None
+        self._readiness = Readiness(sequencer, lambda: self._healthy)
         self._replays = Replays(hooks.replay) if hooks.replay is not None else None
 
     @property
@@ -133,10 +136,9 @@ class AdminEndpoints:
         return _answer({"healthy": self._healthy}, 200 if self._healthy else 503)
 
     async def ready(self, _: Request) -> Response:
-        """Whether orders can be taken: healthy, and the venue is configured."""
-        configured = await self._sequencer.read(lambda engine: engine.parameters is not None)
-        ready = configured and self._healthy
-        return _answer({"ready": ready}, 200 if ready else 503)
+        """Whether orders can be taken, and what is in the way."""
+        reasons = await self._readiness.reasons()
+        return _answer({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus text."""
@@ -160,6 +162,7 @@ class AdminEndpoints:
         """Take the relayer's picture of settlement, to be shown under status."""
         figures = _decode(await _body(request), dict[str, Any])
         await self._note()
+        self._readiness.settlement_reported()
         self._relayer = RelayerReport(received_ns=self._sequencer.now_ns(), figures=figures)
         return _answer({"received_ns": self._relayer.received_ns})
 
@@ -332,8 +335,10 @@ def create_admin_app(
     assert len(token) >= TOKEN_LENGTH_MIN, "the admin token is too short to keep anybody out"
     app = FastAPI(title="Exchange operations", openapi_url=None, docs_url=None, redoc_url=None)
     registry = CollectorRegistry()
-    registry.register(ExchangeMetrics(sequencer, gateway))
-    endpoints = AdminEndpoints(sequencer, gateway, registry, hooks or AdminHooks())
+    hooks = hooks or AdminHooks()
+    for collector in (ExchangeMetrics(sequencer, gateway), *hooks.figures):
+        registry.register(collector)
+    endpoints = AdminEndpoints(sequencer, gateway, registry, hooks)
     _add_routes(app, endpoints)
     _guard(app, (AdminKey(name="venue", role=Role.ADMIN, token=token, own=True), *keys))
     return app

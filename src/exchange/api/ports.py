@@ -415,6 +415,9 @@ class EngineState(Protocol):
     ) -> Sequence[Preview]:
         """What other parameters would make of these subaccounts."""
 
+    def stale_indices(self, time_ns: int) -> Sequence[str]:
+        """Underlyings, by name, whose index is too old for new risk."""
+
     def state_hash(self) -> bytes:
         """Hash of the whole state."""
 
@@ -468,6 +471,9 @@ class Sequencer(Protocol):
 
     def queue_length(self) -> int:
         """Commands waiting."""
+
+    def commit_s(self) -> float:
+        """How long the commit under way has taken so far."""
 
     @property
     def last_seq(self) -> int:

@@ -9,10 +9,11 @@ import resource
 import signal
 from concurrent.futures import Executor
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from fastapi import FastAPI
+from prometheus_client.registry import Collector
 
 from exchange import curve
 from exchange.api.admin import AdminHooks, create_admin_app
@@ -27,6 +28,7 @@ from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import snapshot_for_ever
 from exchange.bootstrap.server import Server
 from exchange.bootstrap.side_process import replay_aside, side_executor
+from exchange.bootstrap.stage_times import stage_times
 from exchange.bootstrap.standby import Follower, beat_for_ever
 from exchange.bootstrap.threads import take_short_turns
 from exchange.clockwork import Clockwork
@@ -48,6 +50,15 @@ FILES_MAX: Final = 20_000  # open at once: both listeners full, and room to spar
 log = structlog.get_logger(__name__)
 
 
+class Leader(NamedTuple):
+    """What the process that leads consists of, below its listeners."""
+
+    journal: Journal
+    sequencer: Sequencer
+    follower: Follower  # what it knew when it began to lead
+    figures: Collector
+
+
 async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; a standby first waits until nobody else does."""
     if not curve.FAST:
@@ -63,7 +74,10 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     await asyncio.to_thread(follower.catch_up)
     with await follower.stand_by() if standby else follower.lead() as journal:
         engine = follower.recovered.engine
-        sequencer = Sequencer(engine, journal, trust_hashes=settings.trust_state_hashes)
+        figures, measure = stage_times()
+        sequencer = Sequencer(
+            engine, journal, trust_hashes=settings.trust_state_hashes, measure=measure
+        )
         log.info(
             "replayed",
             seq=sequencer.last_seq,
@@ -72,7 +86,7 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
         )
         _check_deployment(engine, deployment)
         try:
-            await _serve(settings, deployment, sequencer, journal, follower)
+            await _serve(settings, deployment, Leader(journal, sequencer, follower, figures))
         except BaseExceptionGroup as group:
             raise journal_failure(group) or group from None
 
@@ -107,25 +121,20 @@ def _check_deployment(engine: Engine, deployment: Deployment) -> None:
         )
 
 
-async def _serve(
-    settings: Settings,
-    deployment: Deployment,
-    sequencer: Sequencer,
-    journal: Journal,
-    follower: Follower,
-) -> None:
+async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> None:
+    sequencer, follower = leader.sequencer, leader.follower
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(sequencer.run())
-        beating = tasks.create_task(beat_for_ever(journal))
+        beating = tasks.create_task(beat_for_ever(leader.journal))
         if await sequencer.read(lambda engine: engine.parameters) is None:
             await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
-        feed = MarketFeed(settings, sequencer, journal.reader.entry(1).time_ns)
+        feed = MarketFeed(settings, sequencer, leader.journal.reader.entry(1).time_ns)
         steward = Steward(sequencer, stress_rules(), follower.recovered.steward)
-        public = _public_app(settings, sequencer, journal, follower)
+        public = _public_app(settings, leader)
         executor = side_executor()
         marks = await _open_market(settings, sequencer, feed, steward, executor)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
@@ -140,7 +149,7 @@ async def _serve(
                 *(source.run() for source in feed.polled),
             )
         ]
-        servers = _listeners(settings, sequencer, public, marks)
+        servers = _listeners(settings, leader, public, marks)
         serving = [tasks.create_task(server.serve()) for server in servers]
         await stop.wait()
         for server in servers:
@@ -182,12 +191,7 @@ async def _open_market(
     return marks
 
 
-def _public_app(
-    settings: Settings,
-    sequencer: Sequencer,
-    journal: Journal,
-    follower: Follower,
-) -> FastAPI:
+def _public_app(settings: Settings, leader: Leader) -> FastAPI:
     url = f"http://{settings.host}:{settings.port}"
     receipt_key = bytes.fromhex(settings.receipt_key.removeprefix("0x"))
     own = GatewaySettings(
@@ -196,16 +200,16 @@ def _public_app(
         terminal_dir=settings.terminal_dir,
         local_keys=tuple(key for key in settings.local_keys.split(",") if key),
     )
-    recovered = follower.recovered
-    history = recovered.steward.follow(journal.reader.entries(recovered.view.seq))
-    return create_app(sequencer, own, history, key_store(settings), follower.past, recovered.view)
+    recovered, past = leader.follower.recovered, leader.follower.past
+    history = recovered.steward.follow(leader.journal.reader.entries(recovered.view.seq))
+    return create_app(leader.sequencer, own, history, key_store(settings), past, recovered.view)
 
 
 def _listeners(
-    settings: Settings, sequencer: Sequencer, public: FastAPI, marks: MarksLoop
+    settings: Settings, leader: Leader, public: FastAPI, marks: MarksLoop
 ) -> list[Server]:
     admin = create_admin_app(
-        sequencer,
+        leader.sequencer,
         token=settings.token(),
         gateway=public.state.gateway,
         hooks=AdminHooks(
@@ -213,6 +217,7 @@ def _listeners(
             reset_index=marks.reset_breaker,
             draw_marks=marks.draw,
             replay=partial(replay_aside, settings.journal_location),
+            figures=(leader.figures,),
         ),
         keys=parse_admin_keys(settings.admin_keys),
     )

@@ -519,6 +519,16 @@ class Engine:
             held[asset.token] += collateral.get(asset.asset_id, 0)
         return {token: amount for token, amount in sorted(held.items()) if amount}
 
+    def stale_indices(self, time_ns: int) -> list[str]:
+        """Underlyings, by name, whose index is too old at `time_ns` for new risk."""
+        parameters = self._venue.parameters
+        oldest_ns = parameters.limits.index_age_ns_max if parameters else 0
+        return [
+            one.name
+            for one in (parameters.underlyings if parameters else ())
+            if time_ns - self._venue.index_times_ns.get(one.underlying_id, 0) > oldest_ns
+        ]
+
     def interest_is_due(self, time_ns: int) -> bool:
         """Whether debts should be charged at `time_ns`."""
         parameters, treasury = self._venue.parameters, self._venue.treasury

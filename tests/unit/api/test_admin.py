@@ -88,7 +88,7 @@ def test_everything_but_health_needs_the_token(world, method, path, token):
 
 def test_health_and_readiness_are_open(world):
     assert ask(world, "GET", "/health", token="").json() == {"healthy": True}
-    assert ask(world, "GET", "/ready", token="").json() == {"ready": True}
+    assert ask(world, "GET", "/ready", token="").json() == {"ready": True, "reasons": {}}
     world.sequencer.stopped = True
     assert ask(world, "GET", "/health", token="").status_code == 503
     assert ask(world, "GET", "/ready", token="").status_code == 503

@@ -75,6 +75,7 @@ class FakeSequencer:
         self.listeners: list[Any] = []
         self.failure: Exception | None = None
         self.stopped = False
+        self.committing_s = 0.0
         self._entries: list[Entry] = []
 
     @property
@@ -87,6 +88,9 @@ class FakeSequencer:
 
     def queue_length(self) -> int:
         return 0
+
+    def commit_s(self) -> float:
+        return self.committing_s
 
     def now_ns(self) -> int:
         return self.venue.time_ns
