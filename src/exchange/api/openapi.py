@@ -6,40 +6,47 @@ from typing import Any, Final
 import msgspec
 
 from exchange.api.dispatch import Method
-from exchange.api.errors import REJECTIONS, ExchangeError
+from exchange.api.errors import REJECTIONS, ExchangeError, Rejected
+from exchange.api.examples import request_example, result_example
+from exchange.api.field_words import FIELDS, PARAMETERS
+from exchange.api.result_shapes import RESULTS
 
+_USED: Final = {"usIn": 1_795_262_400_000_000, "usOut": 1_795_262_400_000_210, "usDiff": 210}
 _REPLY: Final = {
     "type": "object",
     "required": ["jsonrpc", "usIn", "usOut", "usDiff", "testnet"],
     "properties": {
-        "jsonrpc": {"const": "2.0"},
-        "id": {"type": ["integer", "string", "null"]},
+        "jsonrpc": {"const": "2.0", "description": "Always 2.0"},
+        "id": {"type": ["integer", "string", "null"], "description": "As in the request"},
         "result": {"description": "The method's result"},
         "usIn": {"type": "integer", "description": "UTC microseconds when the request came"},
         "usOut": {"type": "integer", "description": "UTC microseconds when the reply left"},
         "usDiff": {"type": "integer", "description": "Microseconds between them"},
-        "testnet": {"type": "boolean"},
+        "testnet": {"type": "boolean", "description": "Whether the money is play money"},
     },
 }
 _ERROR: Final = {
     "type": "object",
     "required": ["jsonrpc", "error"],
     "properties": {
-        "jsonrpc": {"const": "2.0"},
-        "id": {"type": ["integer", "string", "null"]},
+        "jsonrpc": {"const": "2.0", "description": "Always 2.0"},
+        "id": {"type": ["integer", "string", "null"], "description": "As in the request"},
         "error": {
             "type": "object",
+            "description": "What went wrong",
             "required": ["code", "message", "data"],
             "properties": {
                 "code": {"type": "integer", "description": "Deribit's error code"},
-                "message": {"type": "string"},
+                "message": {"type": "string", "description": "Deribit's name of it"},
                 "data": {
                     "type": "object",
+                    "description": "More of it",
                     "properties": {
                         "reason": {"type": "string", "description": "What is wrong, in words"},
                         "param": {"type": "string", "description": "Which parameter"},
                         "reject_reason": {
                             "type": "string",
+                            "description": "The engine's name of the refusal",
                             "enum": [reason.value for reason in REJECTIONS],
                         },
                     },
@@ -53,18 +60,33 @@ _ERROR: Final = {
 def components(methods: Iterable[Method[Any]]) -> dict[str, Any]:
     """Schemas that operations share: replies, and what parameters are made of."""
     parts: dict[str, Any] = {}
+    examples: dict[str, Any] = {}
     for method in methods:
         parts |= _definitions(method)
+        result = {"type": "object", "properties": {"result": RESULTS[method.name]}}
+        parts[_reply_name(method)] = {"allOf": [{"$ref": _place("Reply")}, result]}
+        examples[_reply_name(method)] = {"value": _reply_example(method)}
     return {
         "schemas": parts | {"Reply": _REPLY, "Error": _ERROR},
+        "examples": examples,  # here, since FastAPI leaves nulls out of what it is given
         "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
     }
 
 
+def _reply_name(method: Method[Any]) -> str:
+    return "Reply_" + method.name.replace("/", "_")
+
+
+def _place(name: str) -> str:
+    return f"#/components/schemas/{name}"
+
+
 def operation(method: Method[Any], verb: str, *, needs_session: bool) -> dict[str, Any]:
     """What FastAPI adds to the route of a method."""
-    schema = _params_schema(method)
-    extra: dict[str, Any] = {"responses": _responses()}
+    definitions = _definitions(method)
+    schema = definitions[method.params.__name__]
+    example = request_example(schema, definitions)
+    extra: dict[str, Any] = {"responses": _responses(method)}
     if verb == "GET":
         required = schema.get("required", [])
         extra["parameters"] = [
@@ -74,17 +96,28 @@ def operation(method: Method[Any], verb: str, *, needs_session: bool) -> dict[st
                 "required": name in required,
                 "schema": property_schema,
                 "description": property_schema.get("description", ""),
+                **({"example": example[name]} if _plain(example.get(name)) else {}),
             }
             for name, property_schema in schema.get("properties", {}).items()
         ]
     else:
         extra["requestBody"] = {
-            "content": {"application/json": {"schema": schema}},
+            "content": {"application/json": {"schema": schema, "example": example}},
             "required": bool(schema.get("required")),
         }
     if needs_session:
         extra["security"] = [{"bearer": []}]
     return extra
+
+
+def _plain(value: object) -> bool:
+    """Whether a query can carry it as it is."""
+    return isinstance(value, str | int | float)
+
+
+def _reply_example(method: Method[Any]) -> dict[str, Any]:
+    result = result_example(RESULTS[method.name])
+    return {"jsonrpc": "2.0", "id": 1, "result": result, "testnet": True} | _USED
 
 
 def csv_operation(method: Method[Any]) -> dict[str, Any]:
@@ -94,25 +127,51 @@ def csv_operation(method: Method[Any]) -> dict[str, Any]:
     return extra | {"responses": extra["responses"] | {"200": file}}
 
 
-def _params_schema(method: Method[Any]) -> dict[str, Any]:
-    schema: dict[str, Any] = _definitions(method)[method.params.__name__]
-    return schema
-
-
 def _definitions(method: Method[Any]) -> dict[str, Any]:
-    template = "#/components/schemas/{name}"
-    return msgspec.json.schema_components([method.params], ref_template=template)[1]
+    """The parameters' schemas, each field with what it means."""
+    found = msgspec.json.schema_components([method.params], ref_template=_place("{name}"))[1]
+    for schema in found.values():
+        for name, part in schema.get("properties", {}).items():
+            if "$ref" not in part and "description" not in part:
+                part["description"] = _words(name, part)
+    return found
 
 
-def _responses() -> dict[str, Any]:
-    def reference(name: str, description: str) -> dict[str, Any]:
-        schema = {"$ref": f"#/components/schemas/{name}"}
-        return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _words(name: str, part: dict[str, Any]) -> str:
+    """Of a parameter: its type's own, or by its name."""
+    own = (one["description"] for one in part.get("anyOf", ()) if "description" in one)
+    return next(own, "") or PARAMETERS.get(name) or FIELDS[name][1]
 
-    statuses = sorted({error.http_status for error in _tree(ExchangeError)})
-    return {"200": reference("Reply", "The result")} | {
-        str(status): reference("Error", "An error in Deribit's shape") for status in statuses
-    }
+
+def _responses(method: Method[Any]) -> dict[str, Any]:
+    """The reply, and every status with the codes that it may carry."""
+    name = _reply_name(method)
+    shown: dict[str, Any] = {"reply": {"$ref": f"#/components/examples/{name}"}}
+    found = {"200": _response(name, "The result", shown)}
+    for status, codes in _codes(method).items():
+        code, name = codes[0]
+        error = {"code": code, "message": name, "data": {"reason": "what is wrong, in words"}}
+        words = "Errors: " + ", ".join(f"{number} {words}" for number, words in codes)
+        shown = {"error": {"value": {"jsonrpc": "2.0", "id": 1, "error": error}}}
+        found[str(status)] = _response("Error", words, shown)
+    return found
+
+
+def _response(schema: str, words: str, examples: dict[str, Any]) -> dict[str, Any]:
+    content = {"schema": {"$ref": _place(schema)}, "examples": examples}
+    return {"description": words, "content": {"application/json": content}}
+
+
+def _codes(method: Method[Any]) -> dict[int, list[tuple[int, str]]]:
+    """Error codes by HTTP status; the engine's refusals where a method sends commands."""
+    errors = [one for one in _tree(ExchangeError) if "code" in vars(one)]
+    found = {(one.http_status, one.code, one.message) for one in errors}
+    if method.matching:
+        found |= {(Rejected.http_status, code, name) for code, name, _ in REJECTIONS.values()}
+    codes: dict[int, list[tuple[int, str]]] = {}
+    for status, code, name in sorted(found):
+        codes.setdefault(status, []).append((code, name))
+    return codes
 
 
 def _tree(error: type[ExchangeError]) -> list[type[ExchangeError]]:

@@ -31,6 +31,25 @@ def test_each_method_is_described(document, method):
     assert ("security" in path["post"]) == needs_session
 
 
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_each_operation_has_its_errors_and_each_parameter_its_words(document, method):
+    path = document["paths"][f"/api/v2/{method.name}"]
+    for verb in ("get", "post"):
+        words = {status: found["description"] for status, found in path[verb]["responses"].items()}
+        assert "-32602 Invalid params" in words["400"]
+        assert "10028 too_many_requests" in words["429"]
+        assert "11094 internal_server_error" in words["500"]
+        assert ("10009 not_enough_funds" in words["400"]) == method.matching
+    assert all(one["description"] for one in path["get"]["parameters"])
+
+
+def test_every_parameter_part_has_words(document):
+    for name, schema in document["components"]["schemas"].items():
+        if not name.startswith("Reply_"):
+            for field, part in schema.get("properties", {}).items():
+                assert "description" in part or "$ref" in part, (name, field)
+
+
 def test_references_resolve(document):
     schemas = document["components"]["schemas"]
     assert {"Reply", "Error"} <= schemas.keys()

@@ -5,9 +5,10 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 
+import jsonschema_rs
 import msgspec
 import uvicorn
 from tests.liquidation_world import rules
@@ -31,6 +32,7 @@ from tests.venue import (
 from exchange.api.app import METHODS, app_of
 from exchange.api.dispatch import Dispatcher
 from exchange.api.gateway import Gateway
+from exchange.api.result_shapes import RESULTS
 from exchange.api.settings import GatewaySettings
 from exchange.engine import Engine
 from exchange.history.store import HistoryStore
@@ -132,6 +134,21 @@ def _entry(seq: int, time_ns: int, command: Any, events: Any) -> Entry:
     return Entry(seq=seq, time_ns=time_ns, command=command, events=events, chain_hash=chain_hash)
 
 
+class CheckedDispatcher(Dispatcher):
+    """Holds every result against its description; one that differs is a bug, 11094 on the wire."""
+
+    async def _call(self, name: str, params: msgspec.Raw, caller: Any) -> object:
+        result = await super()._call(name, params, caller)
+        shown = msgspec.json.decode(msgspec.json.encode(result))
+        _description(name).validate(shown)
+        return result
+
+
+@cache
+def _description(method: str) -> Any:
+    return jsonschema_rs.validator_for(RESULTS[method])
+
+
 class MemoryStore:
     """A store without a disk; `fails` as a full one does."""
 
@@ -171,7 +188,7 @@ class World:
             past=self.past,
         )
         self.gateway.start()
-        self.dispatcher = Dispatcher(self.gateway, METHODS)
+        self.dispatcher = CheckedDispatcher(self.gateway, METHODS)
         self.nonce = 0
 
     @cached_property
