@@ -7,7 +7,7 @@ is in `dispatch`.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request, WebSocket
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from exchange.api import asyncapi, openapi
@@ -85,6 +85,7 @@ METHODS: Final[list[Method[Any]]] = [
     *RFQ,
     *LIQUIDATIONS,
 ]
+Endpoint = Callable[[Request], Awaitable[Response]]
 _MESSAGE_TOO_BIG: Final = 1009
 _log: Final = structlog.get_logger("gateway")
 
@@ -168,10 +169,12 @@ def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
 
 
 def _add_routes(app: FastAPI, endpoints: "HttpEndpoints", dispatcher: Dispatcher) -> None:
+    direct: dict[tuple[str, str], Endpoint] = {("POST", PREFIX): endpoints.json_rpc}
     app.add_api_route(PREFIX, endpoints.json_rpc, methods=["POST"], summary="JSON-RPC 2.0")
     for method in dispatcher.methods.values():
         needs_session = method.private and method.name not in SIGNED
         for verb, endpoint in (("GET", endpoints.get(method)), ("POST", endpoints.post(method))):
+            direct[verb, f"{PREFIX}/{method.name}"] = endpoint
             app.add_api_route(
                 f"{PREFIX}/{method.name}",
                 endpoint,
@@ -191,6 +194,8 @@ def _add_routes(app: FastAPI, endpoints: "HttpEndpoints", dispatcher: Dispatcher
             tags=["private"],
             openapi_extra=openapi.csv_operation(method),
         )
+
+    app.add_middleware(DirectCalls, endpoints=direct)
 
 
 def _describe(app: FastAPI, methods: list[Method[Any]]) -> None:
@@ -233,6 +238,27 @@ def _response(outcome: Outcome) -> Response:
         {"Connection": "close"} if outcome.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else None
     )
     return Response(outcome.body, outcome.status, headers, "application/json")
+
+
+class DirectCalls:
+    """Leads requests for methods straight to their endpoints; the others go their usual way.
+
+    A router tries its routes one by one, and there are hundreds, which are there to be described.
+    """
+
+    def __init__(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint]) -> None:
+        self._app = app
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, WebSocket or phase of life."""
+        known = scope["type"] == "http"
+        endpoint = self._endpoints.get((scope["method"], scope["path"])) if known else None
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
+        response = await endpoint(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 class HttpEndpoints:

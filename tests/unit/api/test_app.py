@@ -21,7 +21,7 @@ from tests.venue import C
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from exchange.api.app import create_app, server_config
+from exchange.api.app import PREFIX, DirectCalls, create_app, server_config
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +151,18 @@ def test_the_document_is_served(url):
     document = http(url, "GET", "/api/v2/openapi.json").json()
     assert "/api/v2/private/buy" in document["paths"]
     assert "Error" in document["components"]["schemas"]
+
+
+def test_every_call_that_is_described_has_a_direct_way(world):
+    """The router serves the same endpoints, so nobody else would notice one that is missing."""
+    (direct,) = (one.kwargs for one in world.app.user_middleware if one.cls is DirectCalls)
+    described = {
+        (verb.upper(), path)
+        for path, verbs in world.app.openapi()["paths"].items()
+        for verb in verbs
+        if path.startswith(PREFIX) and not path.endswith(".csv")
+    }
+    assert set(direct["endpoints"]) == described
 
 
 # -- WebSocket ------------------------------------------------------------------------------------
