@@ -43,12 +43,12 @@ class Silence:
 
     def __init__(self, clock_s: Callable[[], float]) -> None:
         self._clock_s = clock_s
-        self._seen = Lease()
+        self._seen: Lease | None = None
         self._since_s = clock_s()
 
     def after(self, lease: Lease) -> float:
-        """Seconds since it last moved, given what it says now; 0 if nobody has ever led."""
-        if lease != self._seen or not lease.epoch:
+        """Seconds since it last moved, given what it says now."""
+        if lease != self._seen:
             self._seen, self._since_s = lease, self._clock_s()
         return self._clock_s() - self._since_s
 

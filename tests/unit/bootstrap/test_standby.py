@@ -28,11 +28,11 @@ class Clock:
 
 
 def test_silence_is_counted_from_the_last_sign_of_life():
-    """A new epoch is one, too; a journal that nobody has led is no silence."""
+    """A new epoch is one, too; a journal that nobody has led is silent."""
     clock = Clock()
     silence = Silence(clock)
     looks = [
-        (1.0, Lease(), 0), (5.0, Lease(), 0), (6.0, Lease(1, 1), 0), (8.0, Lease(1, 1), 2),
+        (1.0, Lease(), 0), (5.0, Lease(), 4), (6.0, Lease(1, 1), 0), (8.0, Lease(1, 1), 2),
         (9.5, Lease(1, 1), 3.5), (10.0, Lease(1, 2), 0), (10.5, Lease(1, 2), 0.5),
         (11.0, Lease(2, 2), 0), (11.9, Lease(2, 2), 0.9),
     ]  # fmt: skip
@@ -86,6 +86,27 @@ def test_it_waits_until_the_leader_is_silent(tmp_path: Path):
             journal = await waiting
             assert journal.last_seq == follower.recovered.seq == last_seq
             journal.close()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_of_two_that_stand_by_one_begins(tmp_path: Path):
+    """A journal that nobody has led yet; the other waits."""
+    life = Life(tmp_path)
+    clock = Clock()
+
+    async def run() -> None:
+        both = [follower_of(life), follower_of(life)]
+        waiting = [asyncio.create_task(one.wait_to_lead(clock)) for one in both]
+        while not any(task.done() for task in waiting):
+            clock.now_s += 0.6 * life.settings.takeover_s
+            await asyncio.sleep(2 * POLL_S)
+        await asyncio.sleep(4 * POLL_S)
+        [leads] = [task for task in waiting if task.done()]
+        assert leads.result().reader.lease() == Lease(1, 1)
+        for task in waiting:
+            task.cancel()
+        leads.result().close()
 
     asyncio.run(asyncio.wait_for(run(), 60))
 

@@ -1,0 +1,63 @@
+"""What watches a venue names figures that exist, and machines that the compose file starts."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from tests.unit.api.world import World
+
+from exchange.api.admin import ExchangeMetrics
+from exchange.bootstrap.stage_times import stage_times
+from exchange.settlement.deploy import REPOSITORY
+from exchange.settlement.status import RelayerMetrics, RelayerStatus
+
+FOLDER = REPOSITORY / "deploy"
+FILES = ["alerts.yml", "grafana/exchange.json"]
+MACHINES = ["haproxy.cfg", "prometheus.yml", "grafana/datasource.yml"]
+
+
+@pytest.fixture(scope="module")
+def figures() -> Iterator[set[str]]:
+    """Names on the metrics pages of engine and relayer."""
+    world = World()
+    relayer = RelayerMetrics()
+    relayer.status = RelayerStatus(
+        address="", endpoint="", head=0, balance=0, jobs={"built": 1}, pending_batches=0,
+        oldest_pending_s=0, last_batch=0, settled_fills=0, gas_used=0, gas_per_fill=0,
+        confirmation_lag_s=0, failures=0, replacements=0, alarms=("balance_low",),
+    )  # fmt: skip
+    registry = CollectorRegistry()
+    for one in (ExchangeMetrics(world.sequencer, world.gateway), relayer, stage_times()[0]):
+        registry.register(one)
+    text = generate_latest(registry).decode()
+    yield {re.split(r"[ {]", line)[0] for line in text.splitlines()} | set(text.split())
+    world.gateway.stop()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_watched_is_there(file: str, figures: set[str]) -> None:
+    """Dashboard and alerts name nothing that no process shows."""
+    named = set(re.findall(r"\bexchange_[a-z_]+", (FOLDER / file).read_text()))
+    assert named
+    assert named <= figures, named - figures
+
+
+@pytest.mark.parametrize("file", MACHINES)
+def test_machines_are_those_of_the_compose_file(file: str) -> None:
+    """Host and port of each are a service there."""
+    services = set(
+        re.findall(r"(?m)^  ([a-z-]+):", (REPOSITORY / "docker-compose.yml").read_text())
+    )
+    named = set(re.findall(r"([a-z-]+):(?:8080|8081|9090|9100)\b", (FOLDER / file).read_text()))
+    assert named
+    assert named <= services, named - services
+
+
+def test_the_dashboard_has_no_panel_without_a_question() -> None:
+    """Each has its own place and asks Prometheus for something."""
+    panels = json.loads((FOLDER / "grafana/exchange.json").read_text())["panels"]
+    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
+    assert len(places) == len(panels) > 12
+    assert all(target["expr"] for panel in panels for target in panel["targets"])
