@@ -274,10 +274,15 @@ class CancelAll(Command, frozen=True, kw_only=True):
 
 
 class Withdraw(Command, frozen=True, kw_only=True):
-    """Take cash or a token out: debited here, paid by the batch that contains this command."""
+    """Take cash or a token out: debited here, paid by the batch that contains this command.
+
+    `by_contract`: the owner is a contract, and a node said that it signed (EIP-1271). The chain
+    asks it again, and gives back what it does not confirm.
+    """
 
     terms: WithdrawalTerms
     signature: bytes
+    by_contract: bool = False
 
 
 class SweepLiquidations(Command, frozen=True, kw_only=True):

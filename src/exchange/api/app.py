@@ -24,6 +24,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from exchange.api import asyncapi, openapi
 from exchange.api.connection import TRY_AGAIN_LATER, Connection
+from exchange.api.contract_owners import AskContract
 from exchange.api.csv_export import csv_response
 from exchange.api.dispatch import Dispatcher, Method, Outcome
 from exchange.api.docs_page import add_docs_page
@@ -90,13 +91,14 @@ _MESSAGE_TOO_BIG: Final = 1009
 _log: Final = structlog.get_logger("gateway")
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 -- what it is made of
     sequencer: Sequencer,
     settings: GatewaySettings | None = None,
     history: Iterable[Entry] = (),
     key_store: KeyStore | None = None,
     past: History | None = None,
     view: VenueView | None = None,
+    ask_contract: AskContract | None = None,
 ) -> FastAPI:
     """The public application, which follows the sequencer from now on.
 
@@ -109,6 +111,7 @@ def create_app(
         key_store=key_store,
         past=past,
         view=view,
+        ask_contract=ask_contract,
     )
     gateway.start()
     return app_of(Dispatcher(gateway, METHODS))

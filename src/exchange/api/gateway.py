@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import msgspec
 import structlog
@@ -18,6 +18,7 @@ from exchange.api.api_keys import ApiKeys, allows
 from exchange.api.auth import Session, Sessions
 from exchange.api.channels import Channels, notification
 from exchange.api.connection import Connection
+from exchange.api.contract_owners import AskContract, ContractOwners
 from exchange.api.errors import (
     Busy,
     ExchangeError,
@@ -110,6 +111,7 @@ class Gateway:
         key_store: KeyStore | None = None,
         past: History | None = None,
         view: VenueView | None = None,
+        ask_contract: AskContract | None = None,
     ) -> None:
         self.sequencer = sequencer
         self.history = past
@@ -123,6 +125,7 @@ class Gateway:
         self.order_nonces: dict[int, int] = {}  # the last that we gave, by subaccount
         self.limits = RateLimits(settings, monotonic_s)
         self.signatures = SignatureRecovery(settings.signature_workers)
+        self.contracts = ContractOwners(ask_contract)
         self.channels = Channels(self.view, self._may_see)
         self.connections: set[Connection] = set()
         self.account_cancels: set[str] = set()  # whose every line cancels all: Session.account
@@ -326,8 +329,22 @@ class Gateway:
     async def check_signature(self, digest: bytes, signature: bytes, signer: str) -> None:
         """Refuse a signature that is not the signer's over our domain."""
         recovered = await self.signatures.recover(digest, signature)
+        if recovered != signer:
+            self._refuse_signature(recovered, signer)
+
+    async def check_owner(
+        self, digest: bytes, signature: bytes, signer: str, subaccount_id: int
+    ) -> bool:
+        """The same of an owner, who may be a contract; whether it is one."""
+        recovered = await self.signatures.recover(digest, signature)
         if recovered == signer:
-            return
+            return False
+        owns = bool(signer) and self.view.owners.get(subaccount_id) == signer
+        if not owns or not await self.contracts.approves(signer, digest, signature):
+            self._refuse_signature(recovered, signer)
+        return True
+
+    def _refuse_signature(self, recovered: str | None, signer: str) -> NoReturn:
         domain = self.domain()
         expected = (
             f"expected {signer} over EIP-712 domain name={DOMAIN_NAME!r} version={DOMAIN_VERSION}"

@@ -60,6 +60,15 @@ Money = Annotated[
 ]
 Signed = Annotated[msgspec.Raw, decimal_field("Signed; a number or a string", "-1.5")]
 
+OwnerSignature = Annotated[
+    str,
+    Meta(
+        max_length=2_050,
+        pattern="^0x([0-9a-fA-F]{2})*$",
+        description="As any; of an owner that is a contract whatever it confirms (EIP-1271)",
+    ),
+]
+
 
 class WithdrawParams(Params, frozen=True, kw_only=True):
     """A withdrawal signed by the owner."""
@@ -71,7 +80,7 @@ class WithdrawParams(Params, frozen=True, kw_only=True):
     nonce: Nonce
     deadline: Deadline
     signer: Address
-    signature: Signature
+    signature: OwnerSignature
 
 
 class TransferParams(Params, frozen=True, kw_only=True):
@@ -140,8 +149,9 @@ async def withdraw(gateway: Gateway, _: Caller, params: WithdrawParams) -> Resul
     )
     signature = parse_hex(params.signature, "signature")
     digest = withdrawal_digest(gateway.domain(), terms)
-    await gateway.check_signature(digest, signature, terms.signer)
-    reply = await gateway.submit(WithdrawCommand(terms=terms, signature=signature))
+    by_contract = await gateway.check_owner(digest, signature, terms.signer, terms.subaccount_id)
+    command = WithdrawCommand(terms=terms, signature=signature, by_contract=by_contract)
+    reply = await gateway.submit(command)
     return {
         "id": reply.seq,
         "currency": params.currency.upper(),

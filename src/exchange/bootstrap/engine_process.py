@@ -19,6 +19,7 @@ from exchange import curve
 from exchange.api.admin import AdminHooks, create_admin_app
 from exchange.api.admin_keys import TOKEN_LENGTH_MIN, parse_admin_keys
 from exchange.api.app import create_app, server_config
+from exchange.api.contract_owners import AskContract
 from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_key
 from exchange.api.settings import GatewaySettings
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, stress_rules
@@ -42,6 +43,7 @@ from exchange.oracle.loop import MarksLoop, Timing
 from exchange.oracle.smile_follower import SmileFollower
 from exchange.oracle.steward import Steward
 from exchange.sequencer import Sequencer, SequencerBusy
+from exchange.settlement.contract_owners import ContractSignatures
 from exchange.settlement.deployment import Deployment, load_deployment
 
 LISTING_INTERVAL_S: Final = 60.0
@@ -123,10 +125,7 @@ def _check_deployment(engine: Engine, deployment: Deployment) -> None:
 
 async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> None:
     sequencer, follower = leader.sequencer, leader.follower
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = _stop_by_signal()
     async with asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(sequencer.run())
         beating = tasks.create_task(beat_for_ever(leader.journal))
@@ -134,7 +133,8 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
             await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
         feed = MarketFeed(settings, sequencer, leader.journal.reader.entry(1).time_ns)
         steward = Steward(sequencer, stress_rules(), follower.recovered.steward)
-        public = _public_app(settings, leader)
+        contracts = ContractSignatures(settings.rpc_url, deployment.clearing)
+        public = _public_app(settings, leader, contracts.approves)
         executor = side_executor()
         marks = await _open_market(settings, sequencer, feed, steward, executor)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
@@ -161,9 +161,18 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
         executor.shutdown(wait=False, cancel_futures=True)
         follower.past.close()
         await feed.close()
+        await contracts.close()
         await sequencer.read(lambda _: None)  # no commit is under way when the writer ends
         writing.cancel()
         beating.cancel()
+
+
+def _stop_by_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
 
 
 async def _open_market(
@@ -191,7 +200,7 @@ async def _open_market(
     return marks
 
 
-def _public_app(settings: Settings, leader: Leader) -> FastAPI:
+def _public_app(settings: Settings, leader: Leader, ask_contract: AskContract) -> FastAPI:
     url = f"http://{settings.host}:{settings.port}"
     receipt_key = bytes.fromhex(settings.receipt_key.removeprefix("0x"))
     own = GatewaySettings(
@@ -202,7 +211,8 @@ def _public_app(settings: Settings, leader: Leader) -> FastAPI:
     )
     recovered, past = leader.follower.recovered, leader.follower.past
     history = recovered.steward.follow(leader.journal.reader.entries(recovered.view.seq))
-    return create_app(leader.sequencer, own, history, key_store(settings), past, recovered.view)
+    store, view = key_store(settings), recovered.view
+    return create_app(leader.sequencer, own, history, store, past, view, ask_contract=ask_contract)
 
 
 def _listeners(

@@ -38,6 +38,7 @@ _ROOTS: Final = {
     "Margin": "src/Margin.sol",
     "MockUSDC": "src/mocks/MockUSDC.sol",
     "MockToken": "src/mocks/MockToken.sol",
+    "MockWallet": "src/mocks/MockWallet.sol",
     "AccessManager": "@openzeppelin/contracts/access/manager/AccessManager.sol",
 }
 _IMPORT: Final = re.compile(r'^\s*(?:import|\})[^;"]*"([^"]+)"\s*;', re.MULTILINE)

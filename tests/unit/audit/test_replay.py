@@ -172,6 +172,22 @@ def test_an_order_that_its_owner_did_not_sign_is_found(tmp_path: Path) -> None:
     assert difference(journal_of(venue, tmp_path)).seq == len(venue.entries)
 
 
+def test_what_a_contract_confirmed_is_counted_apart(tmp_path: Path) -> None:
+    """Where the journal says that a node did; the same without that word is a difference."""
+    venue = traded_venue()
+    taker = venue.engine.subaccounts_of(TAKER)[0]
+    asked = venue.withdrawal(taker, 1)
+    venue.send(msgspec.structs.replace(asked, signature=b"by the board", by_contract=True))
+    figures = replay(journal_of(venue, tmp_path)).figures
+    assert (figures.signatures, figures.contract_signatures) == (4, 1)
+    seq, time_ns, command, events = venue.entries[-1]
+    forged = msgspec.structs.replace(command, by_contract=False)
+    venue.entries[-1] = (seq, time_ns, forged, events)
+    folder = tmp_path / "forged"
+    folder.mkdir()
+    assert difference(journal_of(venue, folder)).seq == seq
+
+
 def test_bytes_changed_on_disk_break_the_hash_chain(tmp_path: Path) -> None:
     """One flipped bit in the stored commands is found before anything is believed."""
     import sqlite3

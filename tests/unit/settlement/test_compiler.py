@@ -63,8 +63,8 @@ def project(tmp_path: Path) -> Path:
         (contracts / f"src/{name}.sol").write_text("// nothing")
     for name in ("Gateway", "GatewayHub"):
         (contracts / f"src/gateway/{name}.sol").write_text("// nothing")
-    (contracts / "src/mocks/MockUSDC.sol").write_text("// nothing")
-    (contracts / "src/mocks/MockToken.sol").write_text("// nothing")
+    for name in ("MockUSDC", "MockToken", "MockWallet"):
+        (contracts / f"src/mocks/{name}.sol").write_text("// nothing")
     (package / "AccessManager.sol").write_text('import {I} from "./IAccessManager.sol";')
     (package / "IAccessManager.sol").write_text("// nothing")
     solc = tmp_path / "solc"
