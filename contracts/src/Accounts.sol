@@ -207,9 +207,10 @@ abstract contract Accounts is Payoffs, Debts, IClearing {
         Account storage stored = _accounts[subaccountId];
         (netCash, count) = (stored.cash, stored.positions);
         quantities = new int256[](instruments.length);
+        mapping(uint64 instrument => Position) storage positions = _positions[subaccountId];
         for (uint256 i = 0; i < quantities.length; i++) {
             uint64 instrument = instruments[i];
-            Position storage held = _positions[subaccountId][instrument];
+            Position storage held = positions[instrument];
             int256 quantity = held.quantity;
             quantities[i] = quantity;
             if (!InstrumentLib.isLinear(instrument)) continue;

@@ -48,7 +48,7 @@ contract Margin is IMargin, AccessManaged {
     {
         MarginParameters calldata parameters = _check(proof);
         Portfolio memory portfolio = _portfolioOf(subaccountId, proof, parameters);
-        (initial, maintenance,) = MarginLib.excess(portfolio, parameters, proof);
+        (initial, maintenance,) = _excess(portfolio, parameters, proof);
     }
 
     /// @inheritdoc IMargin
@@ -59,7 +59,7 @@ contract Margin is IMargin, AccessManaged {
     {
         MarginParameters calldata parameters = _check(proof);
         Portfolio memory portfolio = _portfolioOf(subaccountId, proof, parameters);
-        (, maintenance, equity) = MarginLib.excess(portfolio, parameters, proof);
+        (, maintenance, equity) = _excess(portfolio, parameters, proof);
         for (uint256 i = 0; i < portfolio.quantities.length; i++) {
             contracts += SignedMath.abs(portfolio.quantities[i]);
         }
@@ -74,7 +74,7 @@ contract Margin is IMargin, AccessManaged {
         MarginParameters calldata parameters = _check(proof);
         if (portfolio.quantities.length != _rows(proof, parameters)) revert RowsOfWrongLength();
         if (portfolio.amounts.length != parameters.collaterals.length) revert WrongParameters();
-        (initial, maintenance,) = MarginLib.excess(portfolio, parameters, proof);
+        (initial, maintenance,) = _excess(portfolio, parameters, proof);
     }
 
     /// @inheritdoc IMargin
@@ -89,10 +89,14 @@ contract Margin is IMargin, AccessManaged {
         uint64[] memory instruments = _instruments(proof, parameters);
         uint256 count = batch.holders.length;
         (initial, maintenance) = (new int256[](count), new int256[](count));
+        MarginLib.Work memory work = MarginLib.start(parameters, proof);
         for (uint256 i = 0; i < count; i++) {
+            Holder calldata holder = batch.holders[i];
+            (uint256[] memory places, uint64[] memory legs) = _legs(holder.places, instruments);
             Portfolio memory portfolio =
-                _portfolioAmong(batch.holders[i], instruments, parameters.collaterals);
-            (initial[i], maintenance[i],) = MarginLib.excess(portfolio, parameters, proof);
+                _held(holder.subaccountId, legs, holder.expired, parameters.collaterals);
+            (initial[i], maintenance[i],) =
+                MarginLib.excess(work, portfolio, places, parameters, proof);
         }
     }
 
@@ -116,38 +120,50 @@ contract Margin is IMargin, AccessManaged {
         );
     }
 
-    /// @dev The same, of some rows of a shared proof; of the others it has nothing.
-    function _portfolioAmong(
-        Holder calldata holder,
-        uint64[] memory instruments,
-        CollateralTerms[] calldata terms
-    ) private view returns (Portfolio memory portfolio) {
-        uint256[] memory places = _places(holder.places, instruments.length);
-        uint64[] memory legs = new uint64[](places.length);
-        for (uint256 i = 0; i < legs.length; i++) {
-            legs[i] = instruments[places[i]];
-        }
-        portfolio = _held(holder.subaccountId, legs, holder.expired, terms);
-        int256[] memory quantities = new int256[](instruments.length);
-        for (uint256 i = 0; i < legs.length; i++) {
-            quantities[places[i]] = portfolio.quantities[i];
-        }
-        portfolio.quantities = quantities;
-    }
-
-    /// @dev Ascending, so none comes twice.
-    function _places(bytes calldata packed, uint256 count)
+    /// @dev Some rows of a shared proof; ascending, so none comes twice.
+    function _legs(bytes calldata packed, uint64[] memory instruments)
         private
         pure
-        returns (uint256[] memory places)
+        returns (uint256[] memory places, uint64[] memory legs)
     {
-        places = new uint256[](packed.length / 2);
-        if (packed.length != 2 * places.length) revert RowsOfWrongLength();
-        for (uint256 i = 0; i < places.length; i++) {
-            places[i] = uint16(bytes2(packed[2 * i:]));
-            if (places[i] >= count) revert RowsOfWrongLength();
-            if (i != 0 && places[i] <= places[i - 1]) revert NotAscending();
+        uint256 count = packed.length / 2;
+        if (packed.length != 2 * count) revert RowsOfWrongLength();
+        (places, legs) = (new uint256[](count), new uint64[](count));
+        (bool within, bool ascending) = (true, true);
+        assembly ("memory-safe") {
+            let rows := mload(instruments)
+            let least := 0
+            let from := packed.offset
+            let to := add(places, 0x20)
+            let step := sub(legs, places)
+            for { let end := add(to, shl(5, count)) } lt(to, end) { to := add(to, 0x20) } {
+                let place := shr(240, calldataload(from))
+                within := and(within, lt(place, rows))
+                ascending := and(ascending, iszero(lt(place, least)))
+                mstore(to, place)
+                mstore(add(to, step), mload(add(instruments, shl(5, add(place, 1)))))
+                least := add(place, 1)
+                from := add(from, 2)
+            }
         }
+        if (!within) revert RowsOfWrongLength();
+        if (!ascending) revert NotAscending();
+    }
+
+    /// @dev Of all rows, in their order.
+    function _excess(
+        Portfolio memory portfolio,
+        MarginParameters calldata parameters,
+        MarginProof calldata proof
+    ) private pure returns (int256 initial, int256 maintenance, int256 equity) {
+        uint256[] memory places = new uint256[](portfolio.quantities.length);
+        assembly ("memory-safe") {
+            for { let i := mload(places) } i { i := sub(i, 1) } {
+                mstore(add(places, shl(5, i)), sub(i, 1))
+            }
+        }
+        MarginLib.Work memory work = MarginLib.start(parameters, proof);
+        return MarginLib.excess(work, portfolio, places, parameters, proof);
     }
 
     function _held(

@@ -63,16 +63,27 @@ library MarginLib {
         int256 quantity;
     }
 
+    /// @dev What the rows of one expiry add to its bucket besides scenario sums.
+    struct Sums {
+        int256 value;
+        int256 options;
+    }
+
+    /// @notice The two excesses and equity of a portfolio, whose quantities are those of the rows
+    /// at `places`.
+    /// @param work as `start` made it from the same parameters and proof; it may serve again
     function excess(
+        Work memory work,
         Portfolio memory portfolio,
+        uint256[] memory places,
         MarginParameters calldata parameters,
         MarginProof calldata proof
     ) internal pure returns (int256 initial, int256 maintenance, int256 equity) {
-        Work memory work = _start(parameters, proof);
+        _clear(work);
         if (portfolio.standard) {
-            _addSeparate(work, portfolio.quantities, parameters, proof);
+            _addSeparate(work, portfolio.quantities, places, parameters, proof);
         } else {
-            _addPositions(work, portfolio.quantities, parameters, proof);
+            _addPositions(work, portfolio.quantities, places, parameters, proof);
             _addShortOptions(work, parameters, proof);
             _addResults(work, proof);
         }
@@ -80,8 +91,9 @@ library MarginLib {
         return _finish(work, portfolio.netCash);
     }
 
-    function _start(MarginParameters calldata parameters, MarginProof calldata proof)
-        private
+    /// @notice What is the same for every portfolio of a proof.
+    function start(MarginParameters calldata parameters, MarginProof calldata proof)
+        internal
         pure
         returns (Work memory work)
     {
@@ -105,6 +117,21 @@ library MarginLib {
         work.initialFactor = int256(uint256(parameters.initialFactor));
         if (gap > 0) {
             work.initialFactor += int256(uint256(parameters.depegFactor)) * gap / RATIO_SCALE;
+        }
+    }
+
+    /// @dev The lanes are empty between two portfolios.
+    function _clear(Work memory work) private pure {
+        _zero(work.buckets);
+        _zero(work.groups);
+        _zero(work.naked);
+        (work.value, work.initialAddon, work.maintenanceAddon) = (0, 0, 0);
+        (work.collateralValue, work.isolatedInitial, work.isolatedMaintenance) = (0, 0, 0);
+    }
+
+    function _zero(int256[] memory list) private pure {
+        assembly ("memory-safe") {
+            calldatacopy(add(list, 0x20), calldatasize(), shl(5, mload(list)))
         }
     }
 
@@ -172,12 +199,14 @@ library MarginLib {
     function _addSeparate(
         Work memory work,
         int256[] memory quantities,
+        uint256[] memory places,
         MarginParameters calldata parameters,
         MarginProof calldata proof
     ) private pure {
         int256 initial;
-        (work.value, initial, work.maintenanceAddon) =
-            StandardLib.requirements(quantities, parameters.standard, proof, work.scenarios);
+        (work.value, initial, work.maintenanceAddon) = StandardLib.requirements(
+            quantities, places, parameters.standard, proof, work.scenarios
+        );
         work.initialAddon = initial - work.maintenanceAddon;
     }
 
@@ -186,34 +215,35 @@ library MarginLib {
     function _addPositions(
         Work memory work,
         int256[] memory quantities,
+        uint256[] memory places,
         MarginParameters calldata parameters,
         MarginProof calldata proof
     ) private pure {
         bytes calldata rows = proof.rows;
         uint256 length = RiskProofLib.rowLength(work.scenarios);
         Strike memory strike;
-        uint256 bucket = NONE;
+        Sums memory sums;
+        (uint256 bucket, uint256 open) = (NONE, NONE);
         unchecked {
             for (uint256 i = 0; i < quantities.length; i++) {
-                if (quantities[i] == 0) continue; // a row of others
-                uint256 instrument;
-                int256 mark;
-                assembly ("memory-safe") {
-                    let head := calldataload(add(rows.offset, mul(i, length)))
-                    instrument := shr(192, head)
-                    mark := signextend(7, shr(128, head))
-                }
+                (uint256 from, uint256 instrument, int256 value, int256 quantity) =
+                    _leg(rows, length, places, quantities, i);
+                if (quantity == 0) continue;
                 uint256 key = instrument >> 25 & KEY_MASK;
-                if (bucket == NONE || work.keys[bucket] != key) {
-                    if (bucket != NONE) _unpack(work, bucket);
-                    bucket = _bucketOf(work.keys, key);
+                if (key != open) {
+                    if (bucket != NONE) _close(work, bucket, sums);
+                    (bucket, open) = (_bucketOf(work.keys, key), key);
                 }
-                int256 quantity = quantities[i];
-                int256 value = mark * quantity;
-                _addRow(work, rows, i * length, quantity);
-                _addValue(work, bucket, value);
+                _addRow(work.lanes, work.tailMask, from, quantity);
+                sums.value += value;
                 if (instrument >> 60 == OPTION) {
-                    _addOption(work, strike, instrument >> 1, bucket, quantity);
+                    sums.options += quantity;
+                    if (instrument >> 1 != strike.key) {
+                        _endStrike(work, strike);
+                        (strike.key, strike.quantity) = (instrument >> 1, 0);
+                        strike.underlying = work.underlyingOf[bucket];
+                    }
+                    strike.quantity += quantity;
                 } else {
                     _addLinear(
                         work, parameters, proof.underlyings[work.underlyingOf[bucket]], value
@@ -221,8 +251,39 @@ library MarginLib {
                 }
             }
         }
-        if (bucket != NONE) _unpack(work, bucket);
+        if (bucket != NONE) _close(work, bucket, sums);
         _endStrike(work, strike);
+    }
+
+    /// @return from where the row begins in calldata
+    /// @return instrument that it is of
+    /// @return value of what is held of it, at the mark
+    /// @return quantity held
+    function _leg(
+        bytes calldata rows,
+        uint256 length,
+        uint256[] memory places,
+        int256[] memory quantities,
+        uint256 i
+    ) private pure returns (uint256 from, uint256 instrument, int256 value, int256 quantity) {
+        assembly ("memory-safe") {
+            let step := shl(5, add(i, 1))
+            quantity := mload(add(quantities, step))
+            from := add(rows.offset, mul(mload(add(places, step)), length))
+            let head := calldataload(from)
+            instrument := shr(192, head)
+            value := mul(signextend(7, shr(128, head)), quantity)
+        }
+    }
+
+    /// @dev All rows of an expiry, or of its options, are summed.
+    function _close(Work memory work, uint256 bucket, Sums memory sums) private pure {
+        _unpack(work, bucket);
+        uint256 to = bucket * work.bucketWords + work.scenarios;
+        work.value += sums.value;
+        work.buckets[to] += sums.value;
+        work.buckets[to + 1] += sums.options;
+        (sums.value, sums.options) = (0, 0);
     }
 
     function _bucketOf(uint256[] memory keys, uint256 key) private pure returns (uint256) {
@@ -232,29 +293,6 @@ library MarginLib {
         revert IMargin.RiskMissing(key);
     }
 
-    function _addValue(Work memory work, uint256 bucket, int256 value) private pure {
-        unchecked {
-            work.value += value;
-            work.buckets[bucket * work.bucketWords + work.scenarios] += value;
-        }
-    }
-
-    /// @param key of the strike, common to call and put
-    function _addOption(
-        Work memory work,
-        Strike memory strike,
-        uint256 key,
-        uint256 bucket,
-        int256 quantity
-    ) private pure {
-        work.buckets[bucket * work.bucketWords + work.scenarios + 1] += quantity;
-        if (key != strike.key) {
-            _endStrike(work, strike);
-            (strike.key, strike.underlying, strike.quantity) = (key, work.underlyingOf[bucket], 0);
-        }
-        strike.quantity += quantity;
-    }
-
     function _endStrike(Work memory work, Strike memory strike) private pure {
         if (strike.quantity < 0) work.naked[strike.underlying] -= strike.quantity;
     }
@@ -262,23 +300,20 @@ library MarginLib {
     /// @dev sums += quantity * shocked price, two scenarios to a word: a price has 50 bits, a
     /// quantity 63 and 4,096 rows 12 more, so each signed sum fits one half. Of the four prices in
     /// a word the odd ones go to the first sum, the even ones to the second.
-    function _addRow(Work memory work, bytes calldata rows, uint256 offset, int256 quantity)
+    function _addRow(uint256[] memory lanes, uint256 tail, uint256 from, int256 quantity)
         private
         pure
     {
-        uint256[] memory lanes = work.lanes;
-        uint256 tail = work.tailMask;
-        offset += 8 * RiskProofLib.ROW_HEAD;
         assembly ("memory-safe") {
             let low := 0xffffffffffffffff0000000000000000ffffffffffffffff
             let to := add(lanes, 0x20)
-            let from := add(rows.offset, offset)
+            from := add(from, 40) // behind the head
             for { let last := add(lanes, sub(shl(5, mload(lanes)), 0x20)) } lt(to, last) {} {
                 let prices := calldataload(from)
                 mstore(to, add(mload(to), mul(quantity, and(prices, low))))
-                to := add(to, 0x20)
-                mstore(to, add(mload(to), mul(quantity, and(shr(64, prices), low))))
-                to := add(to, 0x20)
+                let odd := add(to, 0x20)
+                mstore(odd, add(mload(odd), mul(quantity, and(shr(64, prices), low))))
+                to := add(to, 0x40)
                 from := add(from, 0x20)
             }
             let prices := and(calldataload(from), tail) // behind it lies the next row
@@ -491,13 +526,25 @@ library MarginLib {
         initial = equity - work.maintenanceAddon - work.initialAddon + work.isolatedInitial;
         for (uint256 g = 0; g < work.leaderOf.length; g++) {
             if (work.leaderOf[g] != g) continue;
-            int256 worst; // never above 0: the basis is not
-            for (uint256 s = 0; s <= work.scenarios; s++) {
-                int256 result = work.groups[g * (work.scenarios + 1) + s];
-                if (result < worst) worst = result;
-            }
+            int256 worst = _worst(work.groups, g * (work.scenarios + 1), work.scenarios);
             initial += _down(worst * work.initialFactor, RATIO_SCALE);
             maintenance += _down(worst * work.maintenanceFactor, RATIO_SCALE);
+        }
+    }
+
+    /// @return worst never above 0: the basis, which comes behind the scenarios, is not
+    function _worst(int256[] memory groups, uint256 from, uint256 scenarios)
+        private
+        pure
+        returns (int256 worst)
+    {
+        assembly ("memory-safe") {
+            let result := add(add(groups, 0x20), shl(5, from))
+            let last := add(result, shl(5, scenarios))
+            for {} iszero(gt(result, last)) { result := add(result, 0x20) } {
+                let found := mload(result)
+                if slt(found, worst) { worst := found }
+            }
         }
     }
 

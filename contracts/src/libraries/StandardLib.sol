@@ -16,11 +16,13 @@ library StandardLib {
     int256 internal constant RATIO_SCALE = 1e18;
     int256 internal constant SCALE = 1e4 * RATIO_SCALE;
 
+    /// @param places of the rows that the quantities are of
     /// @return value of what counts, at the mark, 1e-10 USDC
     /// @return initial requirement beyond it, 1e-6 USDC
     /// @return maintenance requirement beyond it
     function requirements(
         int256[] memory quantities,
+        uint256[] memory places,
         StandardRates calldata rates,
         MarginProof calldata proof,
         uint256 scenarios
@@ -28,11 +30,12 @@ library StandardLib {
         bytes calldata rows = proof.rows;
         uint256 length = RiskProofLib.rowLength(scenarios);
         for (uint256 i = 0; i < quantities.length; i++) {
-            if (quantities[i] == 0) continue; // a row of others
+            if (quantities[i] == 0) continue;
+            uint256 from = places[i] * length;
             uint64 instrument;
             int256 mark;
             assembly ("memory-safe") {
-                let head := calldataload(add(rows.offset, mul(i, length)))
+                let head := calldataload(add(rows.offset, from))
                 instrument := shr(192, head)
                 mark := signextend(7, shr(128, head))
             }
