@@ -28,6 +28,7 @@ from exchange.model import (
 )
 from exchange.observations import AccessSeen as AccessSeen
 from exchange.observations import AnyObservation as AnyObservation
+from exchange.observations import BatchMarginSeen as BatchMarginSeen
 from exchange.observations import BatchSeen as BatchSeen
 from exchange.observations import DepositSeen as DepositSeen
 from exchange.observations import ForceSeen as ForceSeen

@@ -69,6 +69,12 @@ class PriceBandsChanged(Event, frozen=True, kw_only=True):
     age_max_s: int
 
 
+class BatchMarginChanged(Event, frozen=True, kw_only=True):
+    """What batches must prove from now on: 0 nothing, 1 maintenance, 2 initial margin."""
+
+    level: int
+
+
 class GovernanceChanged(Event, frozen=True, kw_only=True):
     """Governance changed something on chain that operators must know; `lost`: taken back."""
 

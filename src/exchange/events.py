@@ -4,6 +4,7 @@ Events are all that everybody outside learns. Each belongs to the command with t
 """
 
 from exchange.controls import AccessChanged as AccessChanged
+from exchange.controls import BatchMarginChanged as BatchMarginChanged
 from exchange.controls import GovernanceChanged as GovernanceChanged
 from exchange.controls import KeyScoped as KeyScoped
 from exchange.controls import NonceFloorRaised as NonceFloorRaised
@@ -509,6 +510,7 @@ AnyEvent = (
     | AccessChanged
     | RiskPaused
     | PriceBandsChanged
+    | BatchMarginChanged
     | GovernanceChanged
     | OrderPlaced
     | OrderArmed

@@ -95,6 +95,12 @@ class PriceBandsSeen(Observation, frozen=True, kw_only=True):
     age_max_s: int  # between an epoch and the last fill by it
 
 
+class BatchMarginSeen(Observation, frozen=True, kw_only=True):
+    """Governance asks batches to prove margin: 0 none, 1 maintenance, 2 initial."""
+
+    level: int
+
+
 class GovernanceSeen(Observation, frozen=True, kw_only=True):
     """Governance changed something that binds the contracts alone: the log's name and content."""
 
@@ -198,6 +204,7 @@ AnyObservation = (
     | AccessSeen
     | PauseSeen
     | PriceBandsSeen
+    | BatchMarginSeen
     | GovernanceSeen
     | BatchSeen
     | ForceSeen

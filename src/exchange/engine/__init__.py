@@ -331,7 +331,7 @@ class Engine:
 
     @property
     def pending(self) -> int:
-        """Trades, payoffs and withdrawals that no settlement batch holds yet."""
+        """Items, and proofs counted as such, that no settlement batch holds yet."""
         return self._venue.batches.pending
 
     @property

@@ -1,4 +1,4 @@
-"""The bands that the chain keeps fills in: what governance sets of them, and what rests beyond.
+"""What governance changes on chain, above all the bands that fills keep in: what rests beyond.
 
 Governance binds the contract at once, and the engine as soon as its blocks are observed; what is
 released in between may be refused, and is novated. Other changes of the contracts are only told.
@@ -6,17 +6,23 @@ released in between may be refused, and is novated. Other changes of the contrac
 
 from itertools import takewhile
 
-from exchange.commands import GovernanceSeen, PriceBandsSeen
+from exchange.commands import BatchMarginSeen, GovernanceSeen, PriceBandsSeen
 from exchange.engine.booking import cancel
+from exchange.engine.proofs import obey_batch_margin, take_back_batch_margin
 from exchange.engine.published import published_band
 from exchange.engine.state import Venue
 from exchange.events import CancelReason, GovernanceChanged, PriceBandsChanged
 from exchange.matching.book import OrderBook
 from exchange.model import Side
 
+Change = PriceBandsSeen | BatchMarginSeen | GovernanceSeen
 
-def obey_governance(venue: Venue, seen: PriceBandsSeen | GovernanceSeen) -> None:
+
+def obey_governance(venue: Venue, seen: Change) -> None:
     """Take in one change."""
+    if isinstance(seen, BatchMarginSeen):
+        obey_batch_margin(venue, seen)
+        return
     if isinstance(seen, GovernanceSeen):
         venue.emit(GovernanceChanged(change=seen.change, detail=seen.detail))
         return
@@ -24,8 +30,11 @@ def obey_governance(venue: Venue, seen: PriceBandsSeen | GovernanceSeen) -> None
     _change_bands(venue)
 
 
-def take_back_governance(venue: Venue, seen: PriceBandsSeen | GovernanceSeen) -> None:
+def take_back_governance(venue: Venue, seen: Change) -> None:
     """Undo a change that the chain lost."""
+    if isinstance(seen, BatchMarginSeen):
+        take_back_batch_margin(venue)
+        return
     if isinstance(seen, GovernanceSeen):
         venue.emit(GovernanceChanged(change=seen.change, detail=seen.detail, lost=True))
         return

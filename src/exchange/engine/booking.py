@@ -7,7 +7,7 @@ what is left to reduce. Decides nothing: `entry` and `combo_trading` ask the boo
 
 import heapq
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +15,7 @@ from exchange.engine.access import note_use
 from exchange.engine.armed import disarm, note_price
 from exchange.engine.fees import fee_limit, schedule_fee
 from exchange.engine.positions import move_position
+from exchange.engine.proofs import count_proof
 from exchange.engine.published import allows
 from exchange.engine.state import LinkNews, Order, Subaccount, Venue
 from exchange.events import (
@@ -34,8 +35,6 @@ from exchange.model import (
     PriceSource,
     Side,
 )
-
-FILLS_MAX: Final = 50  # of one arriving order: a command's fills are never split between batches
 
 
 def remember(venue: Venue, subaccount: Subaccount, order: Order) -> None:
@@ -135,6 +134,8 @@ def book_match(
     for order, side, fee in parties:
         signed = side.sign * what.quantity
         move_position(venue, order.terms.subaccount_id, instrument, signed, what.price)
+        if not order.terms.reduce_only:
+            count_proof(venue, order.terms.subaccount_id)
         venue.subaccounts[order.terms.subaccount_id].account.add_cash(-fee)
         if order.terms.instrument_id == what.instrument_id:
             note_fill(venue, order, what.quantity, notional(what.price, what.quantity))

@@ -1,4 +1,4 @@
-"""What the engine remembers of the blocks that it acted on, so that it can undo them.
+"""What the engine remembers of the blocks that it acted on, so that it can undo them; its batches.
 
 Plain records without rules; `engine.reverting` has those.
 """
@@ -76,3 +76,50 @@ class ChainMemory:
         """Canonical content."""
         missing = [(*key, self.missing[key]) for key in sorted(self.missing)]
         return (list(self.spans), sorted(self.orphans.items()), missing)
+
+
+class Batches:
+    """Where the next settlement batch begins and what it would hold."""
+
+    __slots__ = (
+        "confirmed",
+        "last_seq",
+        "levels",
+        "moves",
+        "novated",
+        "number",
+        "pending",
+        "takers",
+    )
+
+    def __init__(self) -> None:
+        self.number = 0  # the last one cut
+        self.last_seq = 0
+        self.pending = 0  # trades, payoffs and withdrawals since, and proofs in such items
+        self.levels: list[int] = []  # of margin that governance had proven, the last in force
+        self.takers: set[int] = set()  # whom a proof was counted for since
+        self.confirmed = 0  # the last one final on chain
+        # Sides of trades that were replaced, (trade_id, maker), and the batch that is not final.
+        self.novated: dict[tuple[int, bool], int] = {}
+        self.moves: dict[int, Move] = {}  # of batches that are not final, by seq
+
+    @property
+    def margin_level(self) -> int:
+        """What a batch must prove on chain: 0 nothing, 1 maintenance, 2 initial margin."""
+        return self.levels[-1] if self.levels else 0
+
+    def confirm(self, number: int) -> tuple[Novated, Moved]:
+        """A batch is final, and with it all before: what could be novated of them is let go."""
+        self.confirmed = max(self.confirmed, number)
+        gone = [(*key, at) for key, at in self.novated.items() if at <= self.confirmed]
+        moved = [(seq, one) for seq, one in self.moves.items() if one.batch <= self.confirmed]
+        self.novated = {key: at for key, at in self.novated.items() if at > self.confirmed}
+        self.moves = {seq: one for seq, one in self.moves.items() if one.batch > self.confirmed}
+        return tuple(gone), tuple(moved)
+
+    def state(self) -> tuple[object, ...]:
+        """Canonical content."""
+        novated = sorted((*key, at) for key, at in self.novated.items())
+        moves = sorted(self.moves.items())
+        found = (self.number, self.last_seq, self.pending, self.confirmed, novated, moves)
+        return (*found, self.levels, sorted(self.takers)) if self.levels else found

@@ -12,7 +12,6 @@ from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from exchange.engine.booking import (
-    FILLS_MAX,
     Party,
     Price,
     after_fill,
@@ -34,6 +33,7 @@ from exchange.engine.checks import (
     price_band,
 )
 from exchange.engine.fees import fee_limit, schedule_fee
+from exchange.engine.proofs import FILLS_MAX
 from exchange.engine.state import LegWait, Order, Subaccount, Venue
 from exchange.events import (
     CancelReason,

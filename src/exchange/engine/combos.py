@@ -8,8 +8,9 @@ reads the journal finds the legs there. It trades while all legs do, and ends wi
 from math import gcd, lcm
 
 from exchange.commands import ListCombo
-from exchange.engine.booking import FILLS_MAX, cancel
+from exchange.engine.booking import cancel
 from exchange.engine.bump import inherit_bump
+from exchange.engine.proofs import fills_max
 from exchange.engine.state import Venue
 from exchange.events import (
     CancelReason,
@@ -92,7 +93,7 @@ def _list(venue: Venue, legs: Legs) -> int:
     instrument_id = instrument.instrument_id
     venue.instruments[instrument_id] = instrument
     venue.add_combo(instrument)
-    per_command = div_down(FILLS_MAX, len(legs))
+    per_command = div_down(fills_max(venue), len(legs))
     venue.books[instrument_id] = OrderBook(instrument.tick_size, PRICE_MIN, per_command)
     status = venue.statuses[instrument_id] = combo_status(venue, instrument)
     venue.emit(InstrumentListed(instrument=instrument))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from exchange.commands import (
     AdvanceClock,
     AnyObservation,
+    BatchMarginSeen,
     BatchSeen,
     DepositSeen,
     ForceSeen,
@@ -96,7 +97,7 @@ def _observe(venue: Venue, seen: AnyObservation) -> Undo:
             exit_served(venue, seen)
         case EscapeSeen():
             start_escape(venue, seen)
-        case PriceBandsSeen() | GovernanceSeen():
+        case PriceBandsSeen() | BatchMarginSeen() | GovernanceSeen():
             obey_governance(venue, seen)
         case AuctionStartedSeen() | AuctionEndedSeen() | AuctionTakenSeen():
             before = follow(venue, seen)
@@ -132,6 +133,7 @@ def _cut(venue: Venue, state_hash: Callable[[], bytes]) -> None:
     batches.number += 1
     batches.last_seq = venue.seq
     batches.pending = 0
+    batches.takers.clear()
     published = venue.published
     venue.emit(
         BatchCut(

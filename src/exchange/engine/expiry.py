@@ -21,7 +21,7 @@ from exchange.engine import lending
 from exchange.engine.adjusting import keep_in_bounds
 from exchange.engine.armed import note_price
 from exchange.engine.bands import keep_books_in_band
-from exchange.engine.booking import FILLS_MAX, cancel
+from exchange.engine.booking import cancel
 from exchange.engine.bump import inherit_bump
 from exchange.engine.combos import end_combos
 from exchange.engine.exits import pay_exits
@@ -29,6 +29,7 @@ from exchange.engine.funding import accumulate, set_rates
 from exchange.engine.parameters import wrong_parameters
 from exchange.engine.phases import status_now, watch_index, watch_marks
 from exchange.engine.positions import move_position
+from exchange.engine.proofs import fills_max
 from exchange.engine.publishing import publish_if_due
 from exchange.engine.state import Funding, Venue
 from exchange.engine.treasury import fill_room
@@ -163,7 +164,7 @@ def _list_instrument(venue: Venue, listing: InstrumentListing) -> None:
         venue.fundings[instrument.instrument_id] = Funding(venue.time_ns)
     status = venue.statuses[instrument.instrument_id] = status_now(venue, instrument)
     tick_size = listing.tick_size
-    venue.books[instrument.instrument_id] = OrderBook(tick_size, tick_size, FILLS_MAX)
+    venue.books[instrument.instrument_id] = OrderBook(tick_size, tick_size, fills_max(venue))
     venue.emit(InstrumentListed(instrument=instrument))
     inherit_bump(venue, instrument)
     if status is not InstrumentStatus.LIVE:

@@ -5,9 +5,10 @@ from collections import Counter
 from exchange.engine.access import check_reaches
 from exchange.engine.combo_trading import implied, may_follow
 from exchange.engine.entry import has_room
+from exchange.engine.proofs import fills_max
 from exchange.engine.published import published_band
 from exchange.engine.state import Order, Subaccount, Venue
-from exchange.fixed import is_multiple
+from exchange.fixed import div_down, is_multiple
 from exchange.model import InstrumentStatus, LiquidationStage, OrderStatus, Side, sheet_orders
 
 
@@ -37,6 +38,7 @@ def check_venue(venue: Venue) -> None:
     waiting = sum(order.status is OrderStatus.UNTRIGGERED for order in opened)
     assert resting + waiting == len(opened), "books and subaccounts disagree on what is open"
     _check_waiting(venue, waiting)
+    _check_batch(venue)
     _check_published(venue)
     _check_combos(venue)
     volatile = {order.order_id for order in opened if order.volatility and not _is_waiting(order)}
@@ -49,6 +51,16 @@ def check_venue(venue: Venue) -> None:
         assert liquidation.subaccount_id == subaccount_id
         unwinds = liquidation.stage is LiquidationStage.UNWINDING
         assert unwinds or not venue.subaccounts[subaccount_id].open_orders
+
+
+def _check_batch(venue: Venue) -> None:
+    """Whoever must prove margin counts in the batch; an order has no more fills than fit."""
+    batches = venue.batches
+    assert batches.margin_level or not batches.takers
+    assert batches.pending >= len(batches.takers)
+    for instrument_id, book in venue.books.items():
+        legs = len(venue.instruments[instrument_id].legs) or 1
+        assert book.fills_max == div_down(fills_max(venue), legs)
 
 
 def _check_published(venue: Venue) -> None:

@@ -9,7 +9,7 @@ with no less maintenance excess than before; that is asserted.
 from typing import Final
 
 from exchange.commands import BidLiquidation, SweepLiquidations
-from exchange.engine.booking import FILLS_MAX, book_fill, cancel, limit_reduce_only
+from exchange.engine.booking import book_fill, cancel, limit_reduce_only
 from exchange.engine.checks import Refusal, check_authority, nonce_is_used
 from exchange.engine.consequences import follow_up
 from exchange.engine.entry import has_room
@@ -18,6 +18,7 @@ from exchange.engine.forces import hedged, why_unproven, within_budget
 from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_taken
 from exchange.engine.liquidated import Liquidation
+from exchange.engine.proofs import fills_max
 from exchange.engine.published import allows
 from exchange.engine.stages import begin, end, move_to
 from exchange.engine.state import Order, Subaccount, Venue
@@ -263,7 +264,7 @@ def _offer(venue: Venue, instrument: Instrument, wanted: int) -> Offer:
     for price, quantity, orders in book.levels(side, _LEVELS):
         makers += orders
         beyond = sign * (price - mark) > band or not allows(venue, instrument.instrument_id, price)
-        if beyond or makers > FILLS_MAX:
+        if beyond or makers > fills_max(venue):
             break
         levels.append((price, quantity))
         standing = book.orders(side, len(levels))

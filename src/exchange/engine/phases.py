@@ -11,6 +11,7 @@ from exchange.commands import Halt, Resume
 from exchange.engine import published
 from exchange.engine.booking import book_auction_fill, cancel, limit_reduce_only
 from exchange.engine.combos import combo_status
+from exchange.engine.proofs import auction_fills_max
 from exchange.engine.state import NEVER_NS, Venue, breaker_rules
 from exchange.events import (
     AuctionUncrossed,
@@ -161,7 +162,8 @@ def _room(venue: Venue) -> int:
     assert venue.parameters is not None
     if venue.batches.last_seq == venue.seq or published.is_stale(venue):
         return 0
-    return max(0, venue.parameters.limits.batch_items_max - venue.batches.pending)
+    room = max(0, venue.parameters.limits.batch_items_max - venue.batches.pending)
+    return auction_fills_max(venue, room)
 
 
 def _crossed(venue: Venue, instrument: Instrument) -> Uncrossing | None:

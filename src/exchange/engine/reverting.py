@@ -5,6 +5,7 @@ taken back, the newest first. A deposit that never was may leave debts; then not
 """
 
 from exchange.commands import (
+    BatchMarginSeen,
     BatchSeen,
     DepositSeen,
     ForceSeen,
@@ -95,7 +96,7 @@ def _undo(venue: Venue, undo: Undo) -> None:
             revert_exit(venue, seen)
         case EscapeSeen():
             venue.exits.escaped = False
-        case PriceBandsSeen() | GovernanceSeen():
+        case PriceBandsSeen() | BatchMarginSeen() | GovernanceSeen():
             take_back_governance(venue, seen)
         case AuctionStartedSeen() | AuctionEndedSeen() | AuctionTakenSeen():
             go_back(venue, seen, undo.before)

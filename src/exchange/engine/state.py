@@ -1,4 +1,4 @@
-"""What the engine remembers: subaccounts, orders, books, samples, batches.
+"""What the engine remembers: subaccounts, orders, books, samples.
 
 Plain mutable records without rules; the rules are in the modules beside this one. Everything here
 enters `Venue.state()`, which is what the state hash covers.
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from exchange.commands import Configure
-from exchange.engine.chain_memory import ChainMemory, Move, Moved, Novated
+from exchange.engine.chain_memory import Batches, ChainMemory
 from exchange.engine.exit_memory import Exits
 from exchange.engine.liquidated import Force, Liquidation, Loss
 from exchange.events import AnyEvent, Refused, RejectReason
@@ -343,36 +343,6 @@ class Access:
             self.paused_until,
             *self.bands,
         )
-
-
-class Batches:
-    """Where the next settlement batch begins and what it would hold."""
-
-    __slots__ = ("confirmed", "last_seq", "moves", "novated", "number", "pending")
-
-    def __init__(self) -> None:
-        self.number = 0  # the last one cut
-        self.last_seq = 0
-        self.pending = 0  # trades, payoffs and withdrawals since
-        self.confirmed = 0  # the last one final on chain
-        # Sides of trades that were replaced, (trade_id, maker), and the batch that is not final.
-        self.novated: dict[tuple[int, bool], int] = {}
-        self.moves: dict[int, Move] = {}  # of batches that are not final, by seq
-
-    def confirm(self, number: int) -> tuple[Novated, Moved]:
-        """A batch is final, and with it all before: what could be novated of them is let go."""
-        self.confirmed = max(self.confirmed, number)
-        gone = [(*key, at) for key, at in self.novated.items() if at <= self.confirmed]
-        moved = [(seq, one) for seq, one in self.moves.items() if one.batch <= self.confirmed]
-        self.novated = {key: at for key, at in self.novated.items() if at > self.confirmed}
-        self.moves = {seq: one for seq, one in self.moves.items() if one.batch > self.confirmed}
-        return tuple(gone), tuple(moved)
-
-    def state(self) -> tuple[object, ...]:
-        """Canonical content."""
-        novated = sorted((*key, at) for key, at in self.novated.items())
-        moves = sorted(self.moves.items())
-        return (self.number, self.last_seq, self.pending, self.confirmed, novated, moves)
 
 
 NEVER_NS: Final = 1 << 63

@@ -8,6 +8,7 @@ there is room.
 from exchange.commands import Collateral, TransferFunds, Withdraw
 from exchange.engine.chain_memory import Move
 from exchange.engine.checks import Refusal, check_not_liquidated, marks_are_stale, nonce_is_used
+from exchange.engine.proofs import count_proof
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import Deposited, RejectReason, Transferred, Withdrawn
 from exchange.fixed import (
@@ -82,6 +83,8 @@ def move_money(venue: Venue, command: Withdraw | TransferFunds) -> None:
     venue.batches.pending += 1
     take(venue, subaccount, token, terms.amount)
     to = terms.to_subaccount_id if isinstance(terms, TransferTerms) else 0
+    if to:
+        count_proof(venue, terms.subaccount_id)
     venue.batches.moves[venue.seq] = Move(
         batch=venue.batches.number + 1,
         subaccount_id=terms.subaccount_id,

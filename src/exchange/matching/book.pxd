@@ -19,7 +19,8 @@ cdef Placement _placement(int64_t price)
 cdef class OrderBook(Index):
     cdef Ladder asks, bids
     cdef int64_t _free, _used
-    cdef readonly int64_t fills_max, price_min, tick_size
+    cdef public int64_t fills_max
+    cdef readonly int64_t price_min, tick_size
     @cython.locals(placement=Placement, left=int64_t, at=int64_t)
     cpdef Placement place(self, int64_t order_id, int64_t subaccount_id, int64_t owner_key, int side, int64_t price, int64_t quantity, int64_t word=*, int64_t max_show=*)
     @cython.locals(placement=Placement)

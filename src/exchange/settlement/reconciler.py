@@ -16,6 +16,7 @@ from exchange.events import (
     AnyEvent,
     BatchConfirmed,
     BatchCut,
+    BatchMarginChanged,
     Configured,
     GovernanceChanged,
     PriceBandsChanged,
@@ -125,7 +126,7 @@ class Reconciler:
         match event:
             case BatchCut():
                 self._cuts[event.number] = event.last_seq
-            case PriceBandsChanged() | GovernanceChanged():
+            case PriceBandsChanged() | BatchMarginChanged() | GovernanceChanged():
                 self.governance += 1
                 self._judged = False
                 log.warning("governance changed the contracts", what=str(event), seq=seq)

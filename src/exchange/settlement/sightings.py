@@ -9,6 +9,7 @@ from typing import Any, Final
 from exchange.commands import (
     AccessSeen,
     AnyObservation,
+    BatchMarginSeen,
     DepositSeen,
     ForceSeen,
     GovernanceSeen,
@@ -77,6 +78,7 @@ OF_CLEARING: Final[dict[str, Observer]] = {
     ),
     "RiskPaused": lambda given: PauseSeen(until=given["until"]),
     "PriceBandsSet": _bands,
+    "BatchMarginSet": lambda given: BatchMarginSeen(level=given["level"]),
     "TokenUnderlyingSet": governed("TokenUnderlyingSet", "token", "underlying"),
     "LiquidationsSet": governed("LiquidationsSet", "liquidations", "fund"),
     "MarginSet": governed("MarginSet", "margin"),

@@ -15,7 +15,7 @@ from tests.venue import (
     usdc,
 )
 
-from exchange.engine.booking import FILLS_MAX
+from exchange.engine.proofs import FILLS_MAX
 from exchange.events import (
     CancelReason,
     OrderAmended,

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from exchange.commands import (
     AccessSeen,
+    BatchMarginSeen,
     GovernanceSeen,
     KeyScopeSeen,
     NonceVoidSeen,
@@ -85,6 +86,7 @@ def test_controls_are_named_as_the_engine_knows_them() -> None:
 
 def test_changes_by_governance_are_told() -> None:
     """Bands as figures, which the engine keeps to; all else as text, structs as their values."""
+    assert OF_CLEARING["BatchMarginSet"]({"level": 2}) == BatchMarginSeen(level=2)
     assert OF_CLEARING["PriceBandsSet"]({"bands": (1, 2, 3)}) == PriceBandsSeen(
         option_rate=1, linear_rate=2, age_max_s=3
     )
