@@ -5,6 +5,7 @@ what the disk holds is unknown (pitfalls of fsync); restart and replay find out.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -22,6 +23,8 @@ from exchange.journal.schema import (
     explained,
     metadata,
 )
+
+_INSERT: Final = sa.insert(batches)  # made once: every commit needs it
 
 
 class Journal:
@@ -108,7 +111,7 @@ class Journal:
         try:
             with self._connection.begin():
                 renew(self._connection, self.shard, self._epoch)
-                self._connection.execute(sa.insert(batches), row)
+                self._connection.execute(_INSERT, row)
                 if marks:
                     self._connection.execute(sa.insert(checkpoints), marks)
         except sa.exc.SQLAlchemyError as error:
