@@ -9,7 +9,7 @@ import { EMPTY_TICKET } from "./store.js";
 import { App } from "./views/app.js";
 import { html } from "./views/dom.js";
 
-const TABS = ["positions", "orders", "fills", "risk", "volatility"];
+const TABS = ["positions", "orders", "fills", "risk", "payoff", "volatility"];
 const root = /** @type {HTMLElement} */ (document.getElementById("terminal"));
 const loop = new Loop(draw);
 const desk = new Desk(loop, `${location.origin.replace(/^http/, "ws")}/ws/api/v2`);
@@ -42,6 +42,7 @@ const act = {
     act.ticket({ amount: String(Math.abs(position.size)), reduceOnly: true });
   },
   follow: (/** @type {Row} */ fill) => act.open(`fill:${fill.trade_id}`),
+  withTicket: (/** @type {boolean} */ withTicket) => desk.set({ withTicket }),
   tab: (/** @type {string} */ tab) => after(() => desk.set({ tab })),
   panel: (/** @type {string} */ panel) => desk.set({ panel }),
   open: (/** @type {string} */ dialog) => desk.set({ dialog }),

@@ -53,6 +53,7 @@
  * @property {string} panel
  * @property {string} tab
  * @property {string} dialog
+ * @property {boolean} withTicket
  * @property {boolean} busy
  * @property {Notice[]} notices
  * @property {string} theme
@@ -104,6 +105,7 @@ export const initial = () => ({
   panel: "chain",
   tab: "positions",
   dialog: "",
+  withTicket: true,
   busy: false,
   notices: [],
   theme: "dark",

@@ -264,6 +264,10 @@ def read_risk(terminal: Terminal) -> None:
     assert page.locator(".heat tbody tr").count() >= 5
     expect(page.locator(".greeks tbody tr")).to_have_count(1)
     terminal.accessible("risk")
+    page.get_by_role("tab", name="Payoff").click()
+    expect(page.locator(".payoff svg .curve")).to_have_count(2, timeout=WAIT_MS)
+    expect(page.locator(".outcome dd").first).to_have_text(DIGIT)
+    terminal.accessible("payoff")
     page.get_by_role("tab", name="Volatility").click()
     expect(page.locator(".curves svg .curve")).to_have_count(2, timeout=WAIT_MS)
     terminal.accessible("volatility")

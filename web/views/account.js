@@ -2,6 +2,7 @@
 
 import { amount, clock, day, fixed, money, price, signed } from "../format.js";
 import { html, memo } from "./dom.js";
+import { Payoff } from "./payoff.js";
 import { Risk } from "./risk.js";
 import { Volatility } from "./volatility.js";
 
@@ -10,6 +11,7 @@ const TABS = [
   ["orders", "Orders"],
   ["fills", "Fills"],
   ["risk", "Risk"],
+  ["payoff", "Payoff"],
   ["volatility", "Volatility"],
 ];
 
@@ -36,6 +38,7 @@ export const AccountPanel = ({ state, act }) => {
 /** @param {import("../store.js").State} state @param {any} act */
 const content = (state, act) => {
   if (state.tab === "volatility") return html`<${Volatility} state=${state} />`;
+  if (state.tab === "payoff") return html`<${Payoff} state=${state} act=${act} />`;
   if (!state.account) return html`<p class="empty">Connect to see what you hold.</p>`;
   if (!state.account.subaccountId)
     return html`<p class="empty">This address has no subaccount yet. Open one on chain and deposit USDC; it appears here after a block.</p>`;

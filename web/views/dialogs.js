@@ -10,7 +10,7 @@ const KEYS = [
   ["B", "Buy the selected instrument: ticket with the best ask"],
   ["S", "Sell it: ticket with the best bid"],
   ["Enter", "Send the ticket, when it has the focus"],
-  ["1 – 5", "Positions, orders, fills, risk, volatility"],
+  ["1 – 6", "Positions, orders, fills, risk, payoff, volatility"],
   ["Esc", "Close what is open; else cancel all orders, after asking"],
   ["?", "This help"],
 ];
