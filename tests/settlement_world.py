@@ -7,7 +7,7 @@ matches. `World` adds an Anvil with the contracts, and journals what the watcher
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from tests.ports import free_port
@@ -89,6 +89,18 @@ PRICE: Final = 2_500 * CASH_SCALE
 FEE: Final = 3 * CASH_SCALE  # a contract
 MINUTE: Final = 60
 _BEGINNING: Final = ("anvil.json", "deployment.json")
+
+
+def deploy_options(**changes: Any) -> DeployOptions:
+    """Of a venue whose keys are those above."""
+    fields = {
+        "deployer_key": DEPLOYER_KEY,
+        "relayer": address_of(RELAYER_KEY),
+        "treasury": address_of(DEPLOYER_KEY),
+        "oracle_signers": tuple(map(address_of, ORACLE_KEYS)),
+        "oracle_threshold": 2,
+    }
+    return DeployOptions(**(fields | changes))
 
 
 class Trader(msgspec.Struct):
@@ -412,14 +424,7 @@ class World:
 
     def _deploy(self) -> Chain:
         node_keys = (DEPLOYER_KEY, RELAYER_KEY, MAKER_KEY, TAKER_KEY)
-        options = DeployOptions(
-            deployer_key=DEPLOYER_KEY,
-            relayer=address_of(RELAYER_KEY),
-            treasury=address_of(DEPLOYER_KEY),
-            oracle_signers=tuple(map(address_of, ORACLE_KEYS)),
-            oracle_threshold=2,
-            insurance_notice_s=self.insurance_notice_s,
-        )
+        options = deploy_options(insurance_notice_s=self.insurance_notice_s)
         if not self.begun:
             for key in node_keys:
                 self._give_ether(address_of(key))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.settlement_world import DEPLOYER_KEY, MAKER_KEY, ORACLE_KEYS, RELAYER_KEY, World
+from tests.settlement_world import DEPLOYER_KEY, MAKER_KEY, World, deploy_options
 from tests.venue import CHAIN, C, P, Venue, canceled, contracts, refusals, usdc
 
 from exchange.commands import MassQuote
@@ -12,7 +12,7 @@ from exchange.fixed import RATIO_SCALE
 from exchange.model import InstrumentStatus, KeyLimit, KeyScope, Kind, Quote, SheetTerms
 from exchange.settlement.batch import encode_call
 from exchange.settlement.chain import Chain
-from exchange.settlement.deploy import DeployOptions, deploy, project_artifacts
+from exchange.settlement.deploy import deploy, project_artifacts
 from exchange.settlement.errors import NodeRefused, Reverted
 from exchange.settlement.governance import Officers, execute, hand_over, schedule
 from exchange.settlement.wallet import OwnerWallet
@@ -181,14 +181,7 @@ def governed(world: World, officers: Officers) -> Chain:
     """A second venue on the same chain, with passes, handed over."""
     for key in (GUARDIAN_KEY, ADMIN_KEY):
         world.chain.rpc("anvil_setBalance", address_of(key), hex(10**20))
-    options = DeployOptions(
-        deployer_key=DEPLOYER_KEY,
-        relayer=address_of(RELAYER_KEY),
-        treasury=address_of(DEPLOYER_KEY),
-        oracle_signers=tuple(map(address_of, ORACLE_KEYS)),
-        oracle_threshold=2,
-        access_pass=True,
-    )
+    options = deploy_options(access_pass=True)
     artifacts = project_artifacts()
     deployment = deploy(world.node.url, options, artifacts)
     hand_over(world.chain, DEPLOYER_KEY, deployment, officers)

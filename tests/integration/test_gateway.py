@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from tests.ports import free_port
-from tests.settlement_world import DEPLOYER_KEY, ORACLE_KEYS, RELAYER_KEY
+from tests.settlement_world import DEPLOYER_KEY, RELAYER_KEY, deploy_options
 
 from exchange.commands import DepositSeen
 from exchange.settlement.anvil import Anvil
 from exchange.settlement.batch import encode_call
 from exchange.settlement.chain import Chain, Node
-from exchange.settlement.deploy import REPOSITORY, DeployOptions, create, deploy, project_artifacts
+from exchange.settlement.deploy import REPOSITORY, create, deploy, project_artifacts
 from exchange.settlement.errors import NodeRefused, Reverted, WrongChain
 from exchange.settlement.gateway import PASSAGE_TYPE, Attester, Passage, Site
 from exchange.settlement.gateway_deploy import GatewayOptions, deploy_gateway, list_token
@@ -41,13 +41,7 @@ class Bridge:
             for key in (DEPLOYER_KEY, RELAYER_KEY, OWNER_KEY, *ATTESTER_KEYS):
                 node.rpc("anvil_setBalance", address_of(key), hex(100 * ETHER))
         artifacts = project_artifacts()
-        options = DeployOptions(
-            deployer_key=DEPLOYER_KEY,
-            relayer=address_of(RELAYER_KEY),
-            treasury=address_of(DEPLOYER_KEY),
-            oracle_signers=tuple(map(address_of, ORACLE_KEYS)),
-            oracle_threshold=2,
-        )
+        options = deploy_options()
         deployment = deploy(self.anvils[0].url, options, artifacts)
         token = artifacts["MockToken"]
         self.token = create(self.second, DEPLOYER_KEY, token, "Wrapped Ether", "WETH", 18)

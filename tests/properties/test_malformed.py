@@ -21,22 +21,17 @@ from tests.unit.api.world import (
     TAKER_KEY,
     World,
     api_key,
+    mark_as_presets_do,
     session_of,
     sign_in_text,
 )
-from tests.venue import CHAIN, EXPIRY_S
 
 from exchange.api import schemas
 from exchange.api.app import METHODS, PREFIX
 from exchange.api.auth import parse_sign_in
 from exchange.api.errors import ExchangeError
 from exchange.api.gateway import Caller
-from exchange.api.records import Marks
 from exchange.fixed import parse_decimal
-from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
-from exchange.margin.risk_arrays import build_update
-from exchange.margin.scenarios import load_preset
-from exchange.margin.surface import FlatSurface
 
 SHARE = {"dev": 0.05, "night": 50}.get(settings.get_current_profile_name(), 1)
 HTTP, MESSAGES, DECODED = (int(n * SHARE) for n in (20_000, 100_000, 2_000_000))
@@ -106,17 +101,6 @@ KNOWN = {
 }
 ENDS = {"private/logout", "private/remove_api_key"}  # or nothing after it is signed in
 CALLED = [method for method in METHODS if method.name not in ENDS]
-
-
-def mark_as_presets_do(world):
-    """Rows of 33 scenarios: one of the three that test venues have is as long as two hashes."""
-    expiry = ExpiryMarket(expiry=EXPIRY_S, forward_price=100_000.0)
-    underlying = UnderlyingMarket(
-        underlying_id=1, index_price=100_000.0, surface=FlatSurface(0.6), expiries=(expiry,)
-    )
-    market = Market(time_ns=world.venue.time_ns, underlyings=(underlying,))
-    command = build_update(load_preset("pm33"), market, CHAIN, 9)
-    world.gateway.view.marks = Marks(command, world.venue.time_ns)
 
 
 @pytest.fixture(scope="module")

@@ -88,6 +88,7 @@ METHODS: Final[list[Method[Any]]] = [
 ]
 Endpoint = Callable[[Request], Awaitable[Response]]
 _MESSAGE_TOO_BIG: Final = 1009
+Answer = Callable[[bytes, Caller], Awaitable[Response]]
 _log: Final = structlog.get_logger("gateway")
 
 
@@ -283,27 +284,28 @@ class HttpEndpoints:
     def get(self, method: Method[Any]) -> Any:
         """The endpoint of a method with its parameters in the query."""
 
-        async def endpoint(request: Request) -> Response:
-            try:
-                caller = self._caller(request, b"")
-                params = _query(request, method.params, self._body_max)
-            except ExchangeError as error:
-                return _response(self._dispatcher.refuse(error))
+        async def answer(params: bytes, caller: Caller) -> Response:
             return _response(await self._dispatcher.call_method(method.name, params, caller))
 
-        return endpoint
+        return self._queried(method, answer)
 
     def csv(self, method: Method[Any]) -> Any:
         """The endpoint of a method about the past: every page in one file."""
 
+        async def answer(params: bytes, caller: Caller) -> Response:
+            found = await csv_response(self._dispatcher, method, params, caller)
+            return _response(found) if isinstance(found, Outcome) else found
+
+        return self._queried(method, answer)
+
+    def _queried(self, method: Method[Any], answer: Answer) -> Any:
         async def endpoint(request: Request) -> Response:
             try:
                 caller = self._caller(request, b"")
                 params = _query(request, method.params, self._body_max)
             except ExchangeError as error:
                 return _response(self._dispatcher.refuse(error))
-            found = await csv_response(self._dispatcher, method, params, caller)
-            return _response(found) if isinstance(found, Outcome) else found
+            return await answer(params, caller)
 
         return endpoint
 

@@ -18,61 +18,47 @@ from exchange.api.methods_private import (
     place,
 )
 from exchange.api.order_entry import EntryParams
-from exchange.api.order_types import EditParams, absent
+from exchange.api.order_types import (
+    ChangeParams,
+    EditParams,
+    SignedEntryParams,
+    absent,
+    fields_of,
+)
 from exchange.api.records import Position
 from exchange.api.results import Result
 from exchange.api.schemas import (
-    Address,
-    Contracts,
     Currency,
-    Deadline,
     InstrumentName,
     KindName,
     Label,
-    Nonce,
     OrderType,
     Price,
-    Signature,
+    SubaccountId,
     SubaccountParams,
-    Version,
     quantity_number,
 )
 from exchange.model import Side
 
 
-class ClosePositionParams(SubaccountParams, frozen=True, kw_only=True):
+class ClosePositionParams(SignedEntryParams, frozen=True, kw_only=True):
     """The order that closes a position: of its size, on the other side, reduce-only.
 
-    An API key's session may leave out the signed fields; what a wallet signs is that order.
+    What a wallet signs is that order.
     """
 
     instrument_name: InstrumentName
     type: Literal["limit", "market"]
     price: Price = msgspec.field(default_factory=absent)
     label: Label = ""
-    nonce: Nonce | None = None
-    deadline: Deadline | None = None
-    max_fee: Price = msgspec.field(default_factory=absent)
-    signer: Address | None = None
-    signature: Signature | None = None
 
 
-class EditByLabelParams(SubaccountParams, frozen=True, kw_only=True):
+class EditByLabelParams(ChangeParams, frozen=True, kw_only=True):
     """New terms of the one open order with a label in an instrument, as in `private/edit`."""
 
     label: Label
     instrument_name: InstrumentName
-    amount: Contracts
-    price: Price = msgspec.field(default_factory=absent)
-    advanced: Literal["implv"] | None = None
-    limit_price: Price = msgspec.field(default_factory=absent)
-    max_show: Contracts = msgspec.field(default_factory=absent)
-    display_amount: Contracts = msgspec.field(default_factory=absent)
-    version: Version | None = None
-    deadline: Deadline | None = None
-    max_fee: Price = msgspec.field(default_factory=absent)
-    signer: Address | None = None
-    signature: Signature | None = None
+    subaccount_id: SubaccountId | None = None
 
 
 class OpenByLabelParams(SubaccountParams, frozen=True, kw_only=True):
@@ -97,11 +83,15 @@ async def close_position(gateway: Gateway, caller: Caller, params: ClosePosition
     held = gateway.view.positions.get(subaccount_id, {}).get(instrument_id, Position()).quantity
     if not held:
         raise BadRequest("there is no position to close", "instrument_name")
+    signed = fields_of(params, SignedEntryParams) | {"subaccount_id": subaccount_id}
     order = EntryParams(
-        **{name: getattr(params, name) for name in _CLOSING},
-        subaccount_id=subaccount_id,
+        instrument_name=params.instrument_name,
+        type=params.type,
+        price=params.price,
+        label=params.label,
         amount=quantity_number(abs(held)),
         reduce_only=True,
+        **signed,
     )
     return await place(gateway, caller, order, Side.SELL if held > 0 else Side.BUY)
 
@@ -118,7 +108,7 @@ async def edit_by_label(gateway: Gateway, caller: Caller, params: EditByLabelPar
         raise OrderNotFound("no open order with this label in this instrument", "label")
     if len(found) > 1:
         raise BadRequest(f"{len(found)} open orders have this label", "label")
-    terms = {name: getattr(params, name) for name in _EDITED}
+    terms = fields_of(params, ChangeParams)
     return await edit(gateway, caller, EditParams(order_id=str(found[0].order_id), **terms))
 
 
@@ -152,20 +142,6 @@ def _labelled(gateway: Gateway, caller: Caller, subaccount_id: int | None, label
     ]
 
 
-_CLOSING: Final = (
-    "instrument_name",
-    "type",
-    "price",
-    "label",
-    "nonce",
-    "deadline",
-    "max_fee",
-    "signer",
-    "signature",
-)
-_EDITED: Final = tuple(
-    name for name in EditParams.__struct_fields__ if name in EditByLabelParams.__struct_fields__
-)
 ORDERS: Final[list[Method[Any]]] = [
     private_method(close_position, ClosePositionParams, matching=True),
     private_method(edit_by_label, EditByLabelParams, matching=True),

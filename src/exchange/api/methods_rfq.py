@@ -7,7 +7,6 @@ signed, and an API key's session key signs for its clients.
 from math import gcd
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta
 
 from exchange.api import results
@@ -16,22 +15,17 @@ from exchange.api.errors import BadRequest, Forbidden, NotFound, Rejected
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.methods_combos import ComboLeg, ratios_of
 from exchange.api.order_signing import signed_order
-from exchange.api.order_types import OrderParams, absent
+from exchange.api.order_types import OrderParams, SignedEntryParams, fields_of
 from exchange.api.ports import Reply
 from exchange.api.results import DIRECTIONS, Result
 from exchange.api.rfq import Rfq, RfqQuote, RfqState, ends_ms
 from exchange.api.schemas import (
     Address,
     Contracts,
-    Deadline,
     Label,
-    Nonce,
     Params,
     Price,
-    Signature,
-    SubaccountId,
     SubaccountParams,
-    Version,
     cash_number,
     parse_address,
     parse_quantity,
@@ -84,19 +78,12 @@ class RfqsParams(Params, frozen=True, kw_only=True):
     state: Literal["open", "filled", "cancelled", "expired", "any"] = "any"
 
 
-class SignedQuoteParams(Params, frozen=True, kw_only=True):
+class SignedQuoteParams(SignedEntryParams, frozen=True, kw_only=True):
     """A signed order for the whole request; signed fields as in `private/buy`."""
 
     block_rfq_id: RfqId
     direction: Direction
     price: Price
-    subaccount_id: SubaccountId | None = None
-    nonce: Nonce | None = None
-    version: Version | None = None
-    deadline: Deadline | None = None
-    max_fee: Price = msgspec.field(default_factory=absent)
-    signer: Address | None = None
-    signature: Signature | None = None
 
 
 class QuoteIdParams(Params, frozen=True, kw_only=True):
@@ -245,7 +232,7 @@ async def _trade(gateway: Gateway, rfq: Rfq, taker: PlaceOrder) -> Reply:
 async def _signed(
     gateway: Gateway, caller: Caller, rfq: Rfq, params: SignedQuoteParams
 ) -> PlaceOrder:
-    fields = {name: getattr(params, name) for name in _SIGNED}
+    fields = fields_of(params, SignedEntryParams)
     if params.signature is None and params.deadline is None:
         fields["deadline"] = div_up(rfq.ends_ms, 1_000)  # what we sign ends with the request
     order = OrderParams(
@@ -257,17 +244,6 @@ async def _signed(
     )
     terms, signature = await signed_order(gateway, caller, order, Side[params.direction.upper()])
     return PlaceOrder(terms=terms, signature=signature, time_in_force=TimeInForce.FOK)
-
-
-_SIGNED: Final = (
-    "subaccount_id",
-    "nonce",
-    "version",
-    "deadline",
-    "max_fee",
-    "signer",
-    "signature",
-)
 
 
 async def cancel_block_rfq(gateway: Gateway, caller: Caller, params: RfqParams) -> Result:

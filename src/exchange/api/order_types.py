@@ -124,24 +124,47 @@ class OrderParams(TypeParams, frozen=True, kw_only=True):
     signature: Signature | None = None
 
 
-class EditParams(Params, frozen=True, kw_only=True):
+class SignedParams(Params, frozen=True, kw_only=True):
+    """What is signed beside the terms; an API key's session may leave it out."""
+
+    version: Version | None = None
+    deadline: Deadline | None = None
+    max_fee: Price = msgspec.field(default_factory=absent)
+    signer: Address | None = None
+    signature: Signature | None = None
+
+
+class SignedEntryParams(SignedParams, frozen=True, kw_only=True):
+    """The same of an order that does not exist yet."""
+
+    subaccount_id: SubaccountId | None = None
+    nonce: Nonce | None = None
+
+
+class ChangeParams(SignedParams, frozen=True, kw_only=True):
     """New terms of an order: its nonce signed again with a higher version.
 
-    An API key's session may leave out the signed fields, and the price to keep it.
+    An API key's session may leave out the price to keep it.
     """
 
-    order_id: OrderId
     amount: Contracts
     price: Price = msgspec.field(default_factory=absent)
     advanced: Literal["implv"] | None = None
     limit_price: Price = msgspec.field(default_factory=absent)
     max_show: Contracts = msgspec.field(default_factory=absent)
     display_amount: Contracts = msgspec.field(default_factory=absent)
-    version: Version | None = None
-    deadline: Deadline | None = None
-    max_fee: Price = msgspec.field(default_factory=absent)
-    signer: Address | None = None
-    signature: Signature | None = None
+
+
+class EditParams(ChangeParams, frozen=True, kw_only=True):
+    """New terms of the order with this id."""
+
+    order_id: OrderId
+
+
+def fields_of(params: Params, part: type[Params]) -> dict[str, Any]:
+    """What a request says in the fields of one of its bases."""
+    assert isinstance(params, part)
+    return {name: getattr(params, name) for name in part.__struct_fields__}
 
 
 def is_market(params: TypeParams) -> bool:

@@ -1,5 +1,6 @@
 """`exchange trade order`: place, change, cancel and list orders."""
 
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final, Literal
 
@@ -94,62 +95,40 @@ def _options(
     return options
 
 
-@order.command()
-def buy(  # noqa: PLR0913  options of the command line
-    context: typer.Context,
-    name: Name,
-    amount: Amount,
-    price: Price = None,
-    market: Market = False,  # noqa: FBT002  a flag of the command line
-    lives: Lives = "gtc",
-    post_only: PostOnly = False,  # noqa: FBT002  a flag of the command line
-    reduce_only: ReduceOnly = False,  # noqa: FBT002  a flag of the command line
-    label: Label = "",
-    max_fee: MaxFee = None,
-    max_show: Show = None,
-    implv: Worst = None,
-    kind: Kind = "limit",
-    trigger: Trigger = None,
-    trigger_price: TriggerPrice = None,
-    trigger_offset: TriggerOffset = None,
-) -> None:
-    """Sign and send a bid."""
-    given = {
-        "post_only": post_only, "reduce_only": reduce_only, "label": label, "max_fee": max_fee,
-        "max_show": max_show, "type": kind, "trigger": trigger, "trigger_price": trigger_price,
-        "trigger_offset": trigger_offset,
-    }  # fmt: skip
-    options = _options(given, lives=lives, market=market, worst=implv)
-    place(context.obj, _ticket("buy", (name, amount, price), options))
+def _entry(direction: Literal["buy", "sell"]) -> Callable[..., None]:
+    """The command that places an order on one side."""
+
+    def enter(  # noqa: PLR0913  options of the command line
+        context: typer.Context,
+        name: Name,
+        amount: Amount,
+        price: Price = None,
+        market: Market = False,  # noqa: FBT002  a flag of the command line
+        lives: Lives = "gtc",
+        post_only: PostOnly = False,  # noqa: FBT002  a flag of the command line
+        reduce_only: ReduceOnly = False,  # noqa: FBT002  a flag of the command line
+        label: Label = "",
+        max_fee: MaxFee = None,
+        max_show: Show = None,
+        implv: Worst = None,
+        kind: Kind = "limit",
+        trigger: Trigger = None,
+        trigger_price: TriggerPrice = None,
+        trigger_offset: TriggerOffset = None,
+    ) -> None:
+        given = {
+            "post_only": post_only, "reduce_only": reduce_only, "label": label, "max_fee": max_fee,
+            "max_show": max_show, "type": kind, "trigger": trigger, "trigger_price": trigger_price,
+            "trigger_offset": trigger_offset,
+        }  # fmt: skip
+        options = _options(given, lives=lives, market=market, worst=implv)
+        place(context.obj, _ticket(direction, (name, amount, price), options))
+
+    return enter
 
 
-@order.command()
-def sell(  # noqa: PLR0913  options of the command line
-    context: typer.Context,
-    name: Name,
-    amount: Amount,
-    price: Price = None,
-    market: Market = False,  # noqa: FBT002  a flag of the command line
-    lives: Lives = "gtc",
-    post_only: PostOnly = False,  # noqa: FBT002  a flag of the command line
-    reduce_only: ReduceOnly = False,  # noqa: FBT002  a flag of the command line
-    label: Label = "",
-    max_fee: MaxFee = None,
-    max_show: Show = None,
-    implv: Worst = None,
-    kind: Kind = "limit",
-    trigger: Trigger = None,
-    trigger_price: TriggerPrice = None,
-    trigger_offset: TriggerOffset = None,
-) -> None:
-    """Sign and send an offer."""
-    given = {
-        "post_only": post_only, "reduce_only": reduce_only, "label": label, "max_fee": max_fee,
-        "max_show": max_show, "type": kind, "trigger": trigger, "trigger_price": trigger_price,
-        "trigger_offset": trigger_offset,
-    }  # fmt: skip
-    options = _options(given, lives=lives, market=market, worst=implv)
-    place(context.obj, _ticket("sell", (name, amount, price), options))
+order.command("buy", help="Sign and send a bid.")(_entry("buy"))
+order.command("sell", help="Sign and send an offer.")(_entry("sell"))
 
 
 def _ticket(

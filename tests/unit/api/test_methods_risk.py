@@ -3,16 +3,11 @@
 import asyncio
 
 import pytest
-from tests.unit.api.world import CALL_NAME, World, call
-from tests.venue import CHAIN, EXPIRY_S, NS
+from tests.unit.api.world import CALL_NAME, World, call, mark_as_presets_do
+from tests.venue import EXPIRY_S, NS
 
-from exchange.api.records import Marks
 from exchange.commands import SmileNote
-from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.merkle import update_root
-from exchange.margin.risk_arrays import build_update
-from exchange.margin.scenarios import load_preset
-from exchange.margin.surface import FlatSurface
 from exchange.merkle import keccak, verify_proof
 
 
@@ -44,13 +39,7 @@ def test_one_contract_shows_the_journaled_integers(world):
 
 def test_each_leaf_is_proven_to_the_root(world):
     """As the contract would check it; the leaf is the hash of what was answered."""
-    expiry = ExpiryMarket(expiry=EXPIRY_S, forward_price=100_000.0)
-    underlying = UnderlyingMarket(
-        underlying_id=1, index_price=100_000.0, surface=FlatSurface(0.6), expiries=(expiry,)
-    )
-    market = Market(time_ns=world.venue.time_ns, underlyings=(underlying,))
-    command = build_update(load_preset("pm33"), market, CHAIN, 9)
-    world.gateway.view.marks = Marks(command, world.venue.time_ns)
+    command = mark_as_presets_do(world)
     found = ask(world, "get_risk_arrays", instrument_name=CALL_NAME, proofs=True)["result"]
     root = update_root(command)
     assert set(found["proofs"]) == {"header", "underlying", "expiry", "row"}

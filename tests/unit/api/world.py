@@ -32,11 +32,17 @@ from tests.venue import (
 from exchange.api.app import METHODS, app_of
 from exchange.api.dispatch import Dispatcher
 from exchange.api.gateway import Gateway
+from exchange.api.records import Marks
 from exchange.api.result_shapes import RESULTS
 from exchange.api.settings import GatewaySettings
+from exchange.commands import UpdateMarks
 from exchange.engine import Engine
 from exchange.history.store import HistoryStore
 from exchange.journal import Entry
+from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
+from exchange.margin.risk_arrays import build_update
+from exchange.margin.scenarios import load_preset
+from exchange.margin.surface import FlatSurface
 from exchange.model import (
     OrderTerms,
     PriceSource,
@@ -254,6 +260,18 @@ class World:
             signer=params["signer"],
         )
         return params | {"signature": hexed(sign_digest(withdrawal_digest(domain, terms), key))}
+
+
+def mark_as_presets_do(world: World) -> UpdateMarks:
+    """Rows of 33 scenarios: one of the few that test venues have is as long as two hashes."""
+    expiry = ExpiryMarket(expiry=EXPIRY_S, forward_price=100_000.0)
+    underlying = UnderlyingMarket(
+        underlying_id=1, index_price=100_000.0, surface=FlatSurface(0.6), expiries=(expiry,)
+    )
+    market = Market(time_ns=world.venue.time_ns, underlyings=(underlying,))
+    command = build_update(load_preset("pm33"), market, CHAIN, 9)
+    world.gateway.view.marks = Marks(command, world.venue.time_ns)
+    return command
 
 
 def hexed(data: bytes) -> str:
