@@ -63,16 +63,23 @@ def read_change(file: Path) -> dict[str, Any]:
 
 
 def _answer(settings: Settings, verb: str, path: str, body: dict[str, Any] | None, why: str) -> Any:
-    url = settings.admin_url or f"http://{settings.host}:{settings.admin_port}"
+    """Of the listener that leads: a standby has none of these routes."""
+    urls = settings.admin_url or f"http://{settings.host}:{settings.admin_port}"
     headers = {"Authorization": f"Bearer {settings.token()}", "X-Reason": why}
-    try:
-        reply = httpx.request(
-            verb, f"{url}/admin/{path}", json=body, headers=headers, timeout=_TIMEOUT_S
-        )
-    except httpx.HTTPError as error:
-        raise StartFailed(f"no answer from the operator's listener at {url}: {error}") from error
-    answer = reply.json()
-    if reply.is_error:
-        said = answer["error"]
-        raise StartFailed(f"{said['message']}: {said['data']['reason']}")
-    return answer
+    failure = ""
+    for url in urls.split(","):
+        try:
+            reply = httpx.request(
+                verb, f"{url}/admin/{path}", json=body, headers=headers, timeout=_TIMEOUT_S
+            )
+        except httpx.HTTPError as error:
+            failure = f"no answer from the operator's listener at {url}: {error}"
+            continue
+        answer = reply.json()
+        if not reply.is_error:
+            return answer
+        if "error" in answer:
+            said = answer["error"]
+            raise StartFailed(f"{said['message']}: {said['data']['reason']}")
+        failure = f"the listener at {url} does not lead: {reply.status_code}"
+    raise StartFailed(failure)

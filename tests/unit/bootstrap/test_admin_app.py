@@ -45,6 +45,10 @@ def run(monkeypatch, tmp_path):
     status = 200
 
     def request(verb, url, *, json, headers, timeout):
+        if "nowhere" in url:
+            raise httpx.ConnectError("refused")
+        if "standby" in url:
+            return httpx.Response(404, json={"detail": "Not Found"})
         asked.append((verb, url, json, headers))
         refusal = {"error": {"message": "forbidden", "data": {"reason": "not for this role"}}}
         return httpx.Response(status, json=REPORT if status == 200 else refusal)
@@ -87,3 +91,13 @@ def test_a_refusal_is_told_in_words(run):
     found, _ = run("status", answer=403)
     assert isinstance(found.exception, StartFailed)
     assert str(found.exception) == "forbidden: not for this role"
+
+
+def test_the_listener_that_leads_is_asked(run, monkeypatch):
+    """One is down, one stands by; where nobody leads that is said."""
+    monkeypatch.setenv("EXCHANGE_ADMIN_URL", "http://nowhere,http://standby,http://operator")
+    found, asked = run("halt --why odd")
+    assert (found.exit_code, len(asked)) == (0, 1)
+    monkeypatch.setenv("EXCHANGE_ADMIN_URL", "http://nowhere,http://standby")
+    found, asked = run("status")
+    assert "does not lead" in str(found.exception)
