@@ -49,7 +49,7 @@ from exchange.signing import (
 )
 
 CORES: Final = 2
-ORDERS: Final = 12_000
+ORDERS: Final = 10_000
 REST_ORDERS: Final = 1_000
 REST_CONNECTIONS: Final = 16
 SHEETS: Final = 60  # of each of two makers
@@ -60,6 +60,7 @@ WINDOW: Final = 128  # requests under way on a connection
 SUBSCRIBERS: Final = 1_000
 RECOVERED: Final = 20_000
 READY_S: Final = 60.0
+SIGNERS: Final = {key: address_of(key) for key in (MAKER_KEY, TAKER_KEY)}
 
 
 class Orders:
@@ -80,7 +81,7 @@ class Orders:
             "nonce": self.nonce,
             "deadline": START_S + 86_400,
             "max_fee": "100",
-            "signer": address_of(key),
+            "signer": SIGNERS[key],
         } | changes
         return f"private/{side}", params | {"signature": sign_order(params, side, key)}
 
@@ -202,7 +203,7 @@ def sheet(key: bytes, subaccount_id: int, number: int) -> bytes:
         first_nonce=10**9 + 1_000 * number,
         max_fee=usdc(100),
         deadline=START_S + 86_400,
-        signer=address_of(key),
+        signer=SIGNERS[key],
     )
     size = contracts(1)
     quotes = [Quote(one, usdc(bid), size, usdc(ask), size) for one in QUOTED]
