@@ -137,6 +137,22 @@ contract EscapeStoryTest is EscapeTest {
 
     // ---- what holds
 
+    /// @dev What the histories are about: some owe more than they have, and tokens of both kinds
+    /// lie there.
+    function test_a_history_has_debtors_and_several_collaterals() public {
+        happened(1);
+        Twin memory twin = fairness();
+        uint256 debtors;
+        for (uint256 i = 0; i < ACTORS; i++) {
+            if (twin.equity[i] < 0) debtors++;
+        }
+        assertTrue(debtors != 0, "debtors");
+        for (uint256 t = 1; t < 3; t++) {
+            assertTrue(tokenOf(t).balanceOf(address(custody)) != 0, "collateral");
+        }
+        assertTrue(twin.covered != 0, "seized from a debtor");
+    }
+
     /// forge-config: default.fuzz.runs = 64
     /// @dev Every unit of every token is paid out, whatever the order of claims.
     function test_every_unit_is_paid_out(uint256 history, uint256 ending, uint256 claims) public {

@@ -7,18 +7,26 @@ from pathlib import Path
 import pytest
 from tests.integration.test_linear_settlement import PERPETUAL, settle
 from tests.integration.test_proving import MarginDesk
-from tests.settlement_world import DEPLOYER_KEY, FUNDS, World
+from tests.settlement_world import DEPLOYER_KEY, FUNDS, RELAYER_KEY, World
+from tests.signed_venue import write_journal
 from tests.venue import INDEX
 
 from exchange.audit import BatchAudit, Replay
-from exchange.commands import CutBatch, DepositSeen
+from exchange.commands import CutBatch, DepositSeen, Novate, SubaccountSeen
+from exchange.events import Refused
+from exchange.journal import JournalReader
 from exchange.journal.outbox import JobKind
-from exchange.model import Side
+from exchange.model import FEE_SUBACCOUNT_ID, Side
 from exchange.settlement.batch import SETTLE_SELECTOR, encode_call
 from exchange.settlement.deploy import furnish_bands, furnish_margin
 from exchange.settlement.errors import BatchRefused
+from exchange.settlement.novation import novations_in
+from exchange.settlement.novator import Novator
 from exchange.settlement.reconcile import reconcile
-from exchange.settlement.solvency import SETTLE_PROVEN_SELECTOR
+from exchange.settlement.relayer import Relayer
+from exchange.settlement.solvency import SETTLE_PROVEN_SELECTOR, SolvencyProver
+from exchange.settlement.wallet import OwnerWallet
+from exchange.signing import address_of
 
 pytestmark = pytest.mark.integration
 
@@ -102,3 +110,77 @@ def test_an_operator_who_invents_money_cannot_settle(world: World, tmp_path: Pat
     with pytest.raises(BatchRefused, match="BelowMargin"):
         settle(world, desk, tmp_path / "invented.db")
     assert selectors(world) == [SETTLE_PROVEN_SELECTOR]
+
+
+class House:
+    """A relayer that may sign for the venue; after each novation it starts on the journal again."""
+
+    def __init__(self, world: World, desk: MarginDesk, folder: Path) -> None:
+        self.world, self.desk, self.folder = world, desk, folder
+        self.novations: list[Novate] = []
+
+    def novate(self, command: Novate) -> None:
+        events = self.desk.venue.send(command)
+        assert not any(isinstance(event, Refused) for event in events), events
+        self.novations.append(command)
+
+    def settle(self) -> None:
+        """Until nothing moves any more."""
+        while True:
+            before = len(self.novations)
+            path = self.folder / f"house-{before}.db"
+            write_journal(self.desk.venue, path)
+            self.world.reader.close()
+            self.world.reader = JournalReader(str(path))
+            feed, _, store = self.world.relayer()
+            chain, sender = self.world.chain, address_of(RELAYER_KEY)
+            solvency = SolvencyProver(self.world.reader, chain)
+            novator = Novator(feed, chain, self, key=DEPLOYER_KEY, sender=sender, solvency=solvency)
+            relayer = Relayer(feed, store, chain, self.world.options(), novator, solvency)
+            while relayer.step() and len(self.novations) == before:
+                pass
+            store.close()
+            if len(self.novations) == before:
+                return
+
+
+def test_the_venue_takes_a_fill_that_leaves_somebody_short(world: World, tmp_path: Path) -> None:
+    """The taker's deposit is invented: its side is the venue's, who proves margin of its own."""
+    desk = furnished(world)
+    maker, taker = desk.traders
+    rich = 60 * FUNDS
+    owner = address_of(DEPLOYER_KEY)
+    desk.venue.observe(SubaccountSeen(subaccount_id=FEE_SUBACCOUNT_ID, owner=owner))
+    for key, number in ((maker.key, maker.subaccount_id), (DEPLOYER_KEY, FEE_SUBACCOUNT_ID)):
+        OwnerWallet(world.chain, key).fund(number, rich)
+        desk.venue.observe(DepositSeen(subaccount_id=number, amount=rich))
+    desk.venue.observe(DepositSeen(subaccount_id=taker.subaccount_id, amount=rich))
+    govern(world, "setBatchMargin", "uint8", MAINTENANCE)
+    desk.trade(Side.BUY, PERPETUAL, 10, INDEX)
+    desk.remark()
+    contracts = 40 * FUNDS // (INDEX * 10**6)  # a standard account needs 6.5 % of them
+    desk.trade(Side.BUY, PERPETUAL, 100 * contracts, INDEX)
+    desk.trade(Side.BUY, PERPETUAL, 7, INDEX)
+    desk.venue.send(CutBatch())
+    desk.remark()
+    desk.trade(Side.SELL, PERPETUAL, 3, INDEX)
+    desk.venue.send(CutBatch())
+    house = House(world, desk, tmp_path)
+    house.settle()
+    [command] = house.novations
+    assert [fill.maker for fill in command.fills] == [False]
+    assert set(selectors(world)) == {SETTLE_PROVEN_SELECTOR}
+    held = {
+        number: world.chain.cash_and_positions(number, [PERPETUAL])[1][PERPETUAL].quantity
+        for number in (FEE_SUBACCOUNT_ID, maker.subaccount_id, taker.subaccount_id)
+    }
+    unit = 100  # hundredths of a contract in 1e-4
+    assert held == {
+        FEE_SUBACCOUNT_ID: 100 * contracts * unit,
+        maker.subaccount_id: -(100 * contracts + 14) * unit,
+        taker.subaccount_id: 14 * unit,
+    }
+    audit = BatchAudit(novations_in(world.reader.entries()))
+    for entry in world.reader.entries():
+        audit(entry)
+    assert audit.compare(world.chain.all_settled()) == len(selectors(world)) >= 2
