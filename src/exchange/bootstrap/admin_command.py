@@ -63,7 +63,7 @@ def read_change(file: Path) -> dict[str, Any]:
 
 
 def _answer(settings: Settings, verb: str, path: str, body: dict[str, Any] | None, why: str) -> Any:
-    """Of the listener that leads: a standby has none of these routes."""
+    """Of the listener that leads: a standby has none of these routes, and says so in plain text."""
     urls = settings.admin_url or f"http://{settings.host}:{settings.admin_port}"
     headers = {"Authorization": f"Bearer {settings.token()}", "X-Reason": why}
     failure = ""
@@ -75,11 +75,12 @@ def _answer(settings: Settings, verb: str, path: str, body: dict[str, Any] | Non
         except httpx.HTTPError as error:
             failure = f"no answer from the operator's listener at {url}: {error}"
             continue
+        if reply.headers.get("content-type") != "application/json":
+            failure = f"the listener at {url} does not lead: {reply.status_code}"
+            continue
         answer = reply.json()
-        if not reply.is_error:
-            return answer
-        if "error" in answer:
+        if reply.is_error:
             said = answer["error"]
             raise StartFailed(f"{said['message']}: {said['data']['reason']}")
-        failure = f"the listener at {url} does not lead: {reply.status_code}"
+        return answer
     raise StartFailed(failure)

@@ -48,7 +48,7 @@ def run(monkeypatch, tmp_path):
         if "nowhere" in url:
             raise httpx.ConnectError("refused")
         if "standby" in url:
-            return httpx.Response(404, json={"detail": "Not Found"})
+            return httpx.Response(404, text="Not Found")  # as Starlette has it
         asked.append((verb, url, json, headers))
         refusal = {"error": {"message": "forbidden", "data": {"reason": "not for this role"}}}
         return httpx.Response(status, json=REPORT if status == 200 else refusal)
