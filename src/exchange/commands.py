@@ -42,6 +42,7 @@ from exchange.observations import PriceBandsSeen as PriceBandsSeen
 from exchange.observations import SessionKeySeen as SessionKeySeen
 from exchange.observations import SheetFloorSeen as SheetFloorSeen
 from exchange.observations import SubaccountSeen as SubaccountSeen
+from exchange.observations import WithdrawalVoidSeen as WithdrawalVoidSeen
 from exchange.publications import PublicationParameters as PublicationParameters
 from exchange.remedies import NovatedFill as NovatedFill
 from exchange.remedies import RebuiltPosition as RebuiltPosition

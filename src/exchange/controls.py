@@ -41,6 +41,14 @@ class NonceVoided(Event, frozen=True, kw_only=True):
     void: bool = True  # False: the chain lost the cancel
 
 
+class WithdrawalVoided(Event, frozen=True, kw_only=True):
+    """The chain paid nothing: the owner, a contract, did not confirm. The amount is a deposit."""
+
+    subaccount_id: int
+    nonce: int
+    void: bool = True  # False: the chain lost that
+
+
 class SheetFloorRaised(Event, frozen=True, kw_only=True):
     """Quote sheets with nonces below `floor` are void."""
 

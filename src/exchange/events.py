@@ -13,6 +13,7 @@ from exchange.controls import PriceBandsChanged as PriceBandsChanged
 from exchange.controls import RiskPaused as RiskPaused
 from exchange.controls import SessionKeySet as SessionKeySet
 from exchange.controls import SheetFloorRaised as SheetFloorRaised
+from exchange.controls import WithdrawalVoided as WithdrawalVoided
 from exchange.exits import EscapeStarted as EscapeStarted
 from exchange.exits import ExitEvent as ExitEvent
 from exchange.exits import ExitRequested as ExitRequested
@@ -506,6 +507,7 @@ AnyEvent = (
     | KeyScoped
     | NonceFloorRaised
     | NonceVoided
+    | WithdrawalVoided
     | SheetFloorRaised
     | AccessChanged
     | RiskPaused

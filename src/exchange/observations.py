@@ -67,6 +67,13 @@ class NonceVoidSeen(Observation, frozen=True, kw_only=True):
     nonce: int
 
 
+class WithdrawalVoidSeen(Observation, frozen=True, kw_only=True):
+    """An owner, a contract, did not confirm this withdrawal; a `DepositSeen` gives it back."""
+
+    subaccount_id: int
+    nonce: int
+
+
 class SheetFloorSeen(Observation, frozen=True, kw_only=True):
     """An owner voided every quote sheet whose nonce is below `floor`."""
 
@@ -200,6 +207,7 @@ AnyObservation = (
     | KeyScopeSeen
     | NonceFloorSeen
     | NonceVoidSeen
+    | WithdrawalVoidSeen
     | SheetFloorSeen
     | AccessSeen
     | PauseSeen

@@ -16,7 +16,8 @@ from exchange.api.dispatch import Dispatcher
 from exchange.api.gateway import Gateway
 from exchange.api.settings import GatewaySettings
 from exchange.audit import BatchAudit, Replay
-from exchange.commands import CutBatch, DepositSeen, SubaccountSeen
+from exchange.commands import CutBatch, DepositSeen, SubaccountSeen, WithdrawalVoidSeen
+from exchange.events import WithdrawalVoided
 from exchange.journal import JournalReader
 from exchange.journal.outbox import JobKind, JobState
 from exchange.model import WithdrawalTerms
@@ -55,6 +56,7 @@ class WalletDesk:
         )
         self.followed = chain.head()
         self.nonce = 0
+        self.void: list[WithdrawalVoided] = []
 
     def run(self, to: str, function: str, types: tuple[str, ...], *words: object) -> None:
         """The keyholder lets the wallet call a contract."""
@@ -120,8 +122,8 @@ class WalletDesk:
         head = chain.head()
         seen = [one for _, one in chain.observations(self.followed + 1, head)]
         self.followed = head
-        for back in (one for one in seen if isinstance(one, DepositSeen)):
-            venue.observe(back)
+        for back in (one for one in seen if isinstance(one, DepositSeen | WithdrawalVoidSeen)):
+            self.void += [one for one in venue.observe(back) if isinstance(one, WithdrawalVoided)]
         assert venue.cash(WALLET_ID) == chain.cash_and_positions(WALLET_ID, [])[0]
 
 
@@ -167,5 +169,6 @@ def test_a_contract_withdraws_and_what_it_denies_later_comes_back(
     audit = BatchAudit()
     figures = Replay(reader, witness=audit).run()
     assert figures.contract_signatures == 6
+    assert [one.nonce for one in desk.void] == [6, 7, 8, 9], "those that it changed its mind about"
     assert audit.compare(chain.all_settled()) == 4
     reader.close()

@@ -1,6 +1,12 @@
 """Who owns which subaccount, and whose keys may act for them; a part of the gateway's view."""
 
-from exchange.events import KeyScoped, MoveRefused, SessionKeySet, SubaccountOpened
+from exchange.events import (
+    KeyScoped,
+    MoveRefused,
+    SessionKeySet,
+    SubaccountOpened,
+    WithdrawalVoided,
+)
 from exchange.fixed import to_seconds_down
 from exchange.model import KeyScope
 from exchange.reversals import SubaccountReverted
@@ -19,6 +25,13 @@ class Owners:
     def on_move_refused(self, event: MoveRefused) -> None:
         """The chain let no money go: it is back."""
         self.refused.add((event.subaccount_id, event.nonce))
+
+    def on_withdrawal_voided(self, event: WithdrawalVoided) -> None:
+        """A contract did not confirm its withdrawal: it is back. Or the chain lost that."""
+        if event.void:
+            self.refused.add((event.subaccount_id, event.nonce))
+        else:
+            self.refused.discard((event.subaccount_id, event.nonce))
 
     def may_access(self, subaccount_id: int, address: str, time_ns: int) -> bool:
         """Whether `address` owns the subaccount or holds a live session key of its owner."""

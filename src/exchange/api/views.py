@@ -135,6 +135,7 @@ class VenueView:
             ev.PortfolioTransferred: self._on_transferred,
             ev.FillNovated: self._on_novated,
             ev.MoveRefused: self._access.on_move_refused,
+            ev.WithdrawalVoided: self._access.on_withdrawal_voided,
             ev.FundingAccrued: self._on_funding_accrued,
             ev.FundingPaid: self._on_funding_paid,
             ev.PositionExpired: self._on_position_expired,

@@ -15,6 +15,7 @@ from exchange.commands import (
     PauseSeen,
     SessionKeySeen,
     SheetFloorSeen,
+    WithdrawalVoidSeen,
 )
 from exchange.engine.booking import cancel
 from exchange.engine.phases import halt
@@ -28,6 +29,7 @@ from exchange.events import (
     RiskPaused,
     SessionKeySet,
     SheetFloorRaised,
+    WithdrawalVoided,
 )
 from exchange.reversals import NonceFloorReverted
 
@@ -36,6 +38,7 @@ Control = (
     | KeyScopeSeen
     | NonceFloorSeen
     | NonceVoidSeen
+    | WithdrawalVoidSeen
     | SheetFloorSeen
     | AccessSeen
     | PauseSeen
@@ -62,6 +65,9 @@ def obey(venue: Venue, seen: Control) -> int:
             before = access.paused_until
             _pause(venue, seen.until)
             return before
+        case WithdrawalVoidSeen():
+            _tell_void(venue, seen, void=True)
+            return 0
         case _:
             return _void(venue, venue.subaccounts[seen.subaccount_id], seen)
 
@@ -80,20 +86,30 @@ def take_back(venue: Venue, seen: Control, before: int) -> None:
             _change_access(venue, seen, before)
         case PauseSeen():
             _pause(venue, before)
+        case WithdrawalVoidSeen():
+            _tell_void(venue, seen, void=False)
         case NonceFloorSeen():
             venue.subaccounts[seen.subaccount_id].nonce_floor = before
             venue.emit(NonceFloorReverted(subaccount_id=seen.subaccount_id, floor=before))
         case NonceVoidSeen():
-            if not before:
-                venue.subaccounts[seen.subaccount_id].used_nonces.discard(seen.nonce)
-            venue.emit(
-                NonceVoided(subaccount_id=seen.subaccount_id, nonce=seen.nonce, void=bool(before))
-            )
+            _take_back_nonce(venue, seen, used=bool(before))
         case SheetFloorSeen():
             venue.subaccounts[seen.subaccount_id].sheet_floor = before
             venue.emit(SheetFloorRaised(subaccount_id=seen.subaccount_id, floor=before))
         case _:
             assert_never(seen)
+
+
+def _take_back_nonce(venue: Venue, seen: NonceVoidSeen, *, used: bool) -> None:
+    if not used:
+        venue.subaccounts[seen.subaccount_id].used_nonces.discard(seen.nonce)
+    venue.emit(NonceVoided(subaccount_id=seen.subaccount_id, nonce=seen.nonce, void=used))
+
+
+def _tell_void(venue: Venue, seen: WithdrawalVoidSeen, *, void: bool) -> None:
+    """The money itself comes back, or is lost again, as a deposit."""
+    number = seen.subaccount_id
+    venue.emit(WithdrawalVoided(subaccount_id=number, nonce=seen.nonce, void=void))
 
 
 def _set_session_key(venue: Venue, seen: SessionKeySeen, deadline: int) -> None:

@@ -21,6 +21,7 @@ from exchange.commands import (
     SessionKeySeen,
     SheetFloorSeen,
     SubaccountSeen,
+    WithdrawalVoidSeen,
 )
 from exchange.fixed import RATIO_SCALE
 from exchange.model import KeyLimit, KeyScope, Kind
@@ -71,6 +72,9 @@ OF_CLEARING: Final[dict[str, Observer]] = {
         subaccount_id=given["subaccountId"], floor=given["floor"]
     ),
     "NonceCanceled": lambda given: NonceVoidSeen(
+        subaccount_id=given["subaccountId"], nonce=given["nonce"]
+    ),
+    "WithdrawalRefused": lambda given: WithdrawalVoidSeen(
         subaccount_id=given["subaccountId"], nonce=given["nonce"]
     ),
     "SheetFloorRaised": lambda given: SheetFloorSeen(

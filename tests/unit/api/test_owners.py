@@ -1,7 +1,7 @@
 """Who may touch which subaccount, as the chain says it."""
 
 from exchange.api.owners import Owners
-from exchange.events import SessionKeySet, SubaccountOpened
+from exchange.events import SessionKeySet, SubaccountOpened, WithdrawalVoided
 from exchange.reversals import SubaccountReverted
 
 NOW = 1_000 * 10**9
@@ -32,3 +32,12 @@ def test_a_lost_subaccount_is_nobodys() -> None:
     assert owners.subaccounts_of("ann", NOW) == []
     owners.on_subaccount(SubaccountOpened(subaccount_id=2, owner="bob"))
     assert owners.subaccounts_of("bob", NOW) == [2]
+
+
+def test_a_void_withdrawal_is_refused_unless_the_chain_lost_that() -> None:
+    """As a move that the chain let nobody make."""
+    owners = Owners()
+    owners.on_withdrawal_voided(WithdrawalVoided(subaccount_id=4, nonce=7))
+    assert owners.refused == {(4, 7)}
+    owners.on_withdrawal_voided(WithdrawalVoided(subaccount_id=4, nonce=7, void=False))
+    assert not owners.refused

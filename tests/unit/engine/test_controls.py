@@ -24,6 +24,7 @@ from exchange.commands import (
     Resume,
     SessionKeySeen,
     SheetFloorSeen,
+    WithdrawalVoidSeen,
 )
 from exchange.events import (
     AccessChanged,
@@ -35,6 +36,7 @@ from exchange.events import (
     RiskPaused,
     SessionKeySet,
     SheetFloorRaised,
+    WithdrawalVoided,
 )
 from exchange.model import InstrumentStatus, KeyLimit, KeyScope, Kind
 
@@ -254,12 +256,14 @@ def test_what_the_chain_loses_is_as_before(venue, ann):
         SessionKeySeen(owner="ann", key="key", deadline=venue.now_s + 60),
         NonceVoidSeen(subaccount_id=ann, nonce=7),
         NonceVoidSeen(subaccount_id=ann, nonce=8),
+        WithdrawalVoidSeen(subaccount_id=ann, nonce=5),
         SheetFloorSeen(subaccount_id=ann, floor=3),
         AccessSeen(owner="ann", until=9),
         AccessSeen(owner="bob", until=9),
         PauseSeen(until=venue.now_s + 600),
     )
     events = venue.revert(before)
+    assert WithdrawalVoided(subaccount_id=ann, nonce=5, void=False) in events
     assert NonceVoided(subaccount_id=ann, nonce=8, void=False) in events
     assert NonceVoided(subaccount_id=ann, nonce=7) in events
     assert KeyScoped(owner="ann", key="key", scope=None) in events
