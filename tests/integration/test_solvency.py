@@ -12,7 +12,7 @@ from tests.signed_venue import write_journal
 from tests.venue import INDEX
 
 from exchange.audit import BatchAudit, Replay
-from exchange.commands import CutBatch, DepositSeen, Novate, SubaccountSeen
+from exchange.commands import BatchMarginSeen, CutBatch, DepositSeen, Novate, SubaccountSeen
 from exchange.events import Refused
 from exchange.journal import JournalReader
 from exchange.journal.outbox import JobKind
@@ -75,6 +75,9 @@ def test_honest_batches_prove_margin_and_settle(world: World, tmp_path: Path) ->
     desk.venue.send(CutBatch())
     settle(world, desk, tmp_path / "before.db")
     govern(world, "setBatchMargin", "uint8", INITIAL)
+    asked = BatchMarginSeen(level=INITIAL)
+    assert asked in [seen for _, seen in world.chain.observations(1, world.chain.head())]
+    desk.venue.observe(asked)
     for _ in range(3):
         desk.random_trades(rng, 4)
         desk.trade(Side.BUY, PERPETUAL, 7, INDEX)
