@@ -42,6 +42,7 @@ from exchange.commands import (
 )
 from exchange.engine import Engine, OrderView
 from exchange.events import (
+    ActRefused,
     AnyEvent,
     CancelReason,
     Deposited,
@@ -299,6 +300,8 @@ class Venue:
             inside = getattr(event, "to_subaccount_id", 0)  # it never left the venue
             if isinstance(event, Deposited | MoveRefused) and not inside:
                 self.external[event.token] += event.amount
+            elif isinstance(event, ActRefused) and isinstance(event.act, Withdrawn):
+                self.external[event.act.token] += event.act.amount
             elif isinstance(event, Withdrawn | DepositReverted | ExitServed):
                 self.external[event.token] -= event.amount
         if self.checking:

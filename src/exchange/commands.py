@@ -46,6 +46,7 @@ from exchange.observations import WithdrawalVoidSeen as WithdrawalVoidSeen
 from exchange.publications import PublicationParameters as PublicationParameters
 from exchange.remedies import NovatedFill as NovatedFill
 from exchange.remedies import RebuiltPosition as RebuiltPosition
+from exchange.remedies import RefusedAct as RefusedAct
 from exchange.remedies import RefusedMove as RefusedMove
 from exchange.terms import BreakerParameters as BreakerParameters
 from exchange.terms import Collateral as Collateral
@@ -397,7 +398,7 @@ class CutBatch(Command, frozen=True, kw_only=True):
 
 
 class Novate(Command, frozen=True, kw_only=True):
-    """Replace sides of trades in a cut batch that the chain refuses, or money that moves.
+    """Replace what the chain refuses of a cut batch: sides of trades, money that moves, acts.
 
     What it says of the trades is the relayer's, from the journal: whoever builds the batch checks.
     """
@@ -406,6 +407,12 @@ class Novate(Command, frozen=True, kw_only=True):
     fills: tuple[NovatedFill, ...]
     rebuilt: tuple[RebuiltPosition, ...] = ()  # of fills of perpetuals and futures that live
     moves: tuple[RefusedMove, ...] = ()  # withdrawals and transfers that do not happen
+    acts: tuple[RefusedAct, ...] = ()
+
+    @property
+    def replaced(self) -> tuple[NovatedFill | RefusedMove | RefusedAct, ...]:
+        """All of it; each has a key of its own."""
+        return (*self.fills, *self.moves, *self.acts)
 
 
 class HoldWithdrawals(Command, frozen=True, kw_only=True):

@@ -488,6 +488,25 @@ class ClockAdvanced(Event, frozen=True, kw_only=True):
     offset_ns: int
 
 
+class ActRefused(Event, frozen=True, kw_only=True):
+    """The chain did not take an act; all that it moved is back, positions at its own prices.
+
+    With `fund_subaccount_id` it was a takeover, and that subaccount has the keeper's place in it.
+    """
+
+    batch: int
+    act_id: int
+    act: PortfolioTransferred | InsuranceUsed | LossSocialised | InterestPaid | Withdrawn
+    subaccount_id: int  # whose portfolio, debt or exit it was
+    fund_subaccount_id: int = 0
+    payer_subaccount_id: int = 0  # of a takeover, who has its discount now
+
+    @property
+    def holder_id(self) -> int:
+        """Of a takeover, who has its legs and tokens now."""
+        return self.fund_subaccount_id or self.subaccount_id
+
+
 AnyEvent = (
     Refused
     | Configured
@@ -546,6 +565,7 @@ AnyEvent = (
     | InterestPaid
     | FillNovated
     | MoveRefused
+    | ActRefused
     | WithdrawalsHeld
     | ReversalEvent
     | ExitEvent

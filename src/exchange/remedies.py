@@ -55,6 +55,23 @@ class RefusedMove(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return -self.seq, False
 
 
+class RefusedAct(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a batch moves though nobody signed for it, and the chain refused.
+
+    `act_id` is the place of its event in the journal (`model.numbered`). A takeover whose keeper is
+    at fault goes to `fund_subaccount_id` in the keeper's place; where that is 0 the act does not
+    happen.
+    """
+
+    act_id: int
+    fund_subaccount_id: int = 0
+
+    @property
+    def key(self) -> tuple[int, bool]:
+        """Beside those of fills and moves."""
+        return -self.act_id, True
+
+
 class MoveRefused(Event, frozen=True, kw_only=True):
     """Money that the chain did not let go is back where it was, and held there.
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,9 @@ from exchange.commands import (
     CutBatch,
     DepositSeen,
     ForceSeen,
+    Novate,
     ObserveBlocks,
+    SubaccountSeen,
     SweepLiquidations,
 )
 from exchange.events import (
@@ -36,16 +39,19 @@ from exchange.events import (
 )
 from exchange.fixed import CASH_SCALE, notional
 from exchange.journal.outbox import JobKind, JobState
-from exchange.model import BidTerms, LiquidationStage, Side
+from exchange.model import FEE_SUBACCOUNT_ID, BidTerms, LiquidationStage, Side, seq_and_place
 from exchange.settlement.auctions import ChainAuctions, Offer
 from exchange.settlement.batch import encode_call
 from exchange.settlement.deploy import furnish_bands, furnish_margin
 from exchange.settlement.errors import Reverted
 from exchange.settlement.holdings import expected_holdings
+from exchange.settlement.novator import Novator
 from exchange.settlement.prover import Prover
 from exchange.settlement.proving import margin_proof
 from exchange.settlement.reconcile import reconcile
+from exchange.settlement.relayer import Relayer
 from exchange.settlement.wallet import OwnerWallet
+from exchange.settlement.watcher import ExchangeUnavailable
 from exchange.signing import address_of, bid_digest, sign_digest
 
 pytestmark = pytest.mark.integration
@@ -126,7 +132,7 @@ class LiquidationDesk(MarginDesk):
         """The keeper offers what a slice may buy."""
         self._place(self.keeper, Side.SELL, number, quantity, price)
 
-    def bid(self, fraction: int) -> tuple[AnyEvent, ...]:
+    def bid(self, fraction: int, signer: str = "") -> tuple[AnyEvent, ...]:
         [running] = self.venue.engine.liquidations()
         terms = BidTerms(
             subaccount_id=self.keeper.subaccount_id,
@@ -136,7 +142,7 @@ class LiquidationDesk(MarginDesk):
             expected_step=running.step,
             nonce=self.venue.next_nonce,
             deadline=self.venue.now_s + 60,
-            signer=self.keeper.address,
+            signer=signer or self.keeper.address,
         )
         self.venue.next_nonce += 1
         signature = sign_digest(bid_digest(self.domain, terms), self.keeper.key)
@@ -363,3 +369,125 @@ def test_the_chain_refuses_a_proof_of_a_healthy_account(desk: LiquidationDesk) -
     assert not of_kind(desk.sweep(), Refused)
     with pytest.raises(Reverted):
         chain.transact(RELAYER_KEY, chain.deployment.liquidations, b"\x00" * 4)
+
+
+class DeceivedDesk(LiquidationDesk):
+    """Was told of proofs that the chain has not seen; its relayer may sign for the venue."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.commands: list[Novate] = []
+        owner = address_of(DEPLOYER_KEY)
+        self.venue.observe(SubaccountSeen(subaccount_id=FEE_SUBACCOUNT_ID, owner=owner))
+
+    def novate(self, command: Novate) -> None:
+        self.commands.append(command)
+        assert not of_kind(self.venue.send(command), Refused)
+        raise ExchangeUnavailable("the journal is written anew")
+
+    def believe(self) -> None:
+        """A proof that nobody posted."""
+        proof = ForceSeen(
+            subaccount_id=self.seller.subaccount_id,
+            until=self.venue.now_s + 3_000,
+            contracts=10**6,
+            budget=usdc(10**6),
+        )
+        self.venue.observe(proof)
+
+    def correct(self) -> list[Novate]:
+        """Settle what was cut, each refused part replaced; what was replaced."""
+        self.commands.clear()
+        self.venue.send(CutBatch())
+        for _ in range(30):
+            self._write()
+            feed, _, outbox = self.world.relayer()
+            house = Novator(
+                feed, self.world.chain, self, key=DEPLOYER_KEY, sender=address_of(RELAYER_KEY)
+            )
+            relayer = Relayer(feed, outbox, self.world.chain, self.world.options(), house)
+            with suppress(ExchangeUnavailable):
+                self._drain(relayer)
+            states = {job.state for job in outbox.jobs()}
+            outbox.close()
+            if states == {JobState.CONFIRMED}:
+                break
+        assert states == {JobState.CONFIRMED}
+        assert reconcile(self.world.reader, self.world.chain).differences == ()
+        self.same_as_the_chain()
+        return self.commands
+
+    def acts_of(self, command: Novate) -> list[AnyEvent]:
+        """What it says did not happen."""
+        places = [seq_and_place(act.act_id) for act in command.acts]
+        return [self.venue.entries[seq - 1][3][place] for seq, place in places]
+
+    def settle_truly(self) -> None:
+        """A proof that the chain has; the engine sees it."""
+        assert self.settle().count(JobKind.PROOF) == 1
+        self.watch()
+
+
+@pytest.fixture
+def deceived(tmp_path: Path) -> Iterator[DeceivedDesk]:
+    world = World(tmp_path)
+    yield DeceivedDesk(world)
+    world.close()
+
+
+def test_whatever_the_chain_refuses_of_a_liquidation_stops_nothing(deceived: DeceivedDesk) -> None:
+    """A slice, a takeover with a perpetual in it, what the fund took and paid, and a shared loss.
+
+    The innocent keep what they traded; each figure is the chain's in the end.
+    """
+    desk = deceived
+    strangle(desk, 4_400)
+    desk.trade(Side.SELL, PERPETUAL, 100, desk.prices[PERPETUAL])
+    gap(desk, 14_000, 100)
+    assert of_kind(desk.sweep(), LiquidationStarted)
+    desk.place_offer(desk.put, 500, 14_000)
+    desk.believe()
+    assert [event for _ in range(5) for event in of_kind(desk.sweep(), Traded)]
+    [command] = desk.correct()
+    assert {(fill.subaccount_id, fill.maker) for fill in command.fills} == {
+        (desk.seller.subaccount_id, False)
+    }
+
+    desk.believe()
+    for _ in range(8):
+        desk.sweep()
+    [sold] = of_kind(desk.bid(10**17), PortfolioTransferred)
+    assert PERPETUAL in {leg.instrument_id for leg in sold.legs}
+    [command] = desk.correct()
+    assert desk.acts_of(command) == [sold]
+    assert desk.venue.engine.held == [desk.seller.subaccount_id]
+
+    desk.believe()
+    gap(desk, 40_000, 50)
+    taken = [event for _ in range(70) for event in desk.sweep()]
+    kinds = (PortfolioTransferred, InsuranceUsed, LossSocialised)
+    acts = [event for event in taken if isinstance(event, kinds)]
+    assert {type(event) for event in acts} == set(kinds)
+    assert [event for command in desk.correct() for event in desk.acts_of(command)] == acts
+
+
+def test_the_fund_takes_the_place_of_a_keeper_whose_bid_is_void(deceived: DeceivedDesk) -> None:
+    """The chain saw the proof, and no valid signature of the keeper."""
+    desk = deceived
+    strangle(desk, 4_400)
+    desk.settle()
+    gap(desk, 14_000, 100)
+    desk.sweep()
+    desk.settle_truly()
+    for _ in range(12):
+        desk.sweep()
+    desk.keeper.key, key = b"\x66" * 32, desk.keeper.key
+    address = address_of(key)
+    [sold] = of_kind(desk.bid(10**17, signer=address), PortfolioTransferred)
+    desk.keeper.key = key
+    [command] = desk.correct()
+    assert desk.acts_of(command) == [sold]
+    fund_id = desk.world.chain.deployment.fund_subaccount_id
+    assert command.acts[0].fund_subaccount_id == fund_id
+    held = desk.venue.engine.positions(fund_id)
+    assert held == {leg.instrument_id: leg.quantity for leg in sold.legs}

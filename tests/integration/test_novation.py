@@ -15,11 +15,11 @@ from tests.settlement_world import (
     Trader,
     World,
 )
-from tests.unit.settlement.test_novator import novated, refused_moves
+from tests.unit.settlement.test_novator import novated, refused_acts, refused_moves
 
 from exchange.audit import BatchAudit, Difference
-from exchange.commands import Novate
-from exchange.events import PositionExpired
+from exchange.commands import AccrueInterest, Novate, RefusedAct
+from exchange.events import InterestPaid, PositionExpired, Withdrawn
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.journal.outbox import JobState, Outbox
 from exchange.model import FEE_SUBACCOUNT_ID, Side
@@ -64,7 +64,8 @@ class Exchange:
             for event in events
             if self.payoff
         ]
-        self.script.add(command, *events, *moves, *paid)
+        acts = refused_acts(self.script, command)
+        self.script.add(command, *events, *moves, *acts, *paid)
 
 
 def settle(world: World, outbox: str = "relayer.db", payoff: int = 0) -> tuple[Exchange, Outbox]:
@@ -77,8 +78,7 @@ def settle(world: World, outbox: str = "relayer.db", payoff: int = 0) -> tuple[E
         before = len(exchange.commands)
         if not relayer.step() and len(exchange.commands) == before:
             break
-    done = [len(command.fills) + len(command.moves) for command in exchange.commands]
-    assert novator.novated == sum(done)
+    assert novator.novated == sum(len(command.replaced) for command in exchange.commands)
     store.check()
     return exchange, store
 
@@ -200,6 +200,31 @@ def test_a_refused_withdrawal_does_not_stop_the_batch(world: World) -> None:
     assert (command.fills, len(command.moves)) == ((), 1)
     in_agreement(world, 2)
     assert world.chain.usdc_balance(script.taker.address) == 5 * CASH_SCALE
+
+
+def test_interest_and_an_exit_that_the_chain_knows_nothing_of(world: World) -> None:
+    """A charge to somebody without a debt, a payment without a request; the rest settles."""
+    script = world.script
+    world.watch()
+    script.trade(1)
+    now_s, taker = script.time_ns // NS, script.taker
+    charged = InterestPaid(subaccount_id=3, amount=CASH_SCALE, accrued_s=now_s)
+    accrued = script.add(AccrueInterest(), charged)
+    paid = Withdrawn(
+        subaccount_id=3,
+        amount=CASH_SCALE,
+        recipient=taker.address,
+        nonce=1,
+        exit_token=script.token,
+    )
+    left = script.add(AccrueInterest(), paid)
+    script.trade(1)
+    script.cut()
+    exchange, outbox = settle(world)
+    outbox.close()
+    refused = [command.acts for command in exchange.commands]
+    assert refused == [(RefusedAct(act_id=one.seq),) for one in (accrued, left)]
+    in_agreement(world, 1)
 
 
 def test_a_fill_of_a_perpetual_is_replaced(world: World) -> None:

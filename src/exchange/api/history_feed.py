@@ -115,6 +115,8 @@ def _forced(view: VenueView, event: ev.AnyEvent) -> Iterator[Found]:
         case DepositReverted():
             body = _changed(view, "correction", event.token, -event.amount)
             yield event.subaccount_id, "correction", 0, body
+        case ev.ActRefused():
+            yield from _undone(view, event)
         case MoveRefused():
             sides = ((event.subaccount_id, 1), (event.to_subaccount_id, -1))
             for subaccount_id, sign in filter(itemgetter(0), sides):
@@ -124,25 +126,52 @@ def _forced(view: VenueView, event: ev.AnyEvent) -> Iterator[Found]:
             return
 
 
+def _undone(view: VenueView, event: ev.ActRefused) -> Iterator[Found]:
+    """What an act gave and took, the other way round; of interest its debtor's side."""
+    kind, act = "correction", event.act
+    match act:
+        case ev.PortfolioTransferred():
+            to, payer = event.holder_id, event.payer_subaccount_id
+            yield from _taken_over(view, act, act.taker_subaccount_id, -1, kind)
+            yield from _taken_over(view, act, to, 1, kind)
+            if act.by_fund:
+                yield _paid(kind, act.taker_subaccount_id, -act.discount)
+                yield _paid(kind, payer, act.discount)
+        case ev.InsuranceUsed():
+            yield _paid(kind, act.fund_subaccount_id, act.amount)
+            yield _paid(kind, act.subaccount_id, -act.amount)
+        case ev.LossSocialised():
+            for subaccount_id, amount in act.shares:
+                yield _paid(kind, subaccount_id, amount)
+            yield _paid(kind, act.fund_subaccount_id, -act.amount)
+        case ev.InterestPaid():
+            yield _paid(kind, act.subaccount_id, act.amount)
+        case ev.Withdrawn():
+            yield act.subaccount_id, kind, 0, _changed(view, kind, act.token, act.amount)
+
+
 def _taken_over(
-    view: VenueView, event: ev.PortfolioTransferred, subaccount_id: int, sign: int
+    view: VenueView,
+    event: ev.PortfolioTransferred,
+    subaccount_id: int,
+    sign: int,
+    kind: str = "liquidation",
 ) -> Iterator[Found]:
     """What one side got (+1) or gave (-1): contracts at their marks, tokens, and the discount."""
     for leg in event.legs:
         body = {
-            "type": "liquidation",
+            "type": kind,
             "currency": "USDC",
             "instrument_name": view.instruments[leg.instrument_id].name,
             "amount": quantity_number(sign * leg.quantity),
             "price": cash_number(leg.price),
         }
-        yield subaccount_id, "liquidation", leg.instrument_id, body
+        yield subaccount_id, kind, leg.instrument_id, body
     for token in event.tokens:
-        body = _changed(view, "liquidation", token.token, sign * token.amount)
-        yield subaccount_id, "liquidation", 0, body
+        yield subaccount_id, kind, 0, _changed(view, kind, token.token, sign * token.amount)
     paid = -sign * sum(token.value for token in event.tokens)
     off = 0 if event.by_fund else sign * event.discount
-    yield _paid("liquidation", subaccount_id, paid + off)
+    yield _paid(kind, subaccount_id, paid + off)
 
 
 def _paid(kind: str, subaccount_id: int, amount: int) -> Found:

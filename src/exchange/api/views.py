@@ -133,9 +133,9 @@ class VenueView:
             ev.ComboTraded: self._on_combo_traded,
             ev.Traded: self._on_traded,
             ev.PortfolioTransferred: self._on_transferred,
-            ev.FillNovated: self._on_novated,
             ev.MoveRefused: self._access.on_move_refused,
             ev.WithdrawalVoided: self._access.on_withdrawal_voided,
+            **dict.fromkeys((ev.FillNovated, ev.ActRefused), self._on_replaced),
             ev.FundingAccrued: self._on_funding_accrued,
             ev.FundingPaid: self._on_funding_paid,
             ev.PositionExpired: self._on_position_expired,
@@ -492,10 +492,16 @@ class VenueView:
         for part in event.legs:
             self._hand_over(event.subaccount_id, event.taker_subaccount_id, part)
 
-    def _on_novated(self, event: ev.FillNovated) -> None:
-        self._hand_over(event.subaccount_id, event.house_subaccount_id, event)
+    def _on_replaced(self, event: ev.FillNovated | ev.ActRefused) -> None:
+        if isinstance(event, ev.FillNovated):
+            self._hand_over(event.subaccount_id, event.house_subaccount_id, event)
+        elif isinstance(event.act, ev.PortfolioTransferred):
+            for part in event.act.legs:
+                self._hand_over(event.act.taker_subaccount_id, event.holder_id, part)
 
     def _hand_over(self, giver: int, taker: int, part: ev.TransferredLeg | ev.FillNovated) -> None:
+        if self.statuses[part.instrument_id] is InstrumentStatus.EXPIRED:
+            return  # all of it is cash
         gives = Side.SELL if part.quantity > 0 else Side.BUY
         for who, side in ((giver, gives), (taker, gives.opposite)):
             self._move(who, part.instrument_id, side, part.price, abs(part.quantity))
@@ -517,9 +523,8 @@ class VenueView:
         self._touched.subaccounts.add(event.subaccount_id)
 
     def _on_delivery(self, event: ev.DeliveryPriceFixed) -> None:
-        self.deliveries.append(
-            Delivery(event.underlying_id, event.expiry, event.price, self.time_ns)
-        )
+        delivery = Delivery(event.underlying_id, event.expiry, event.price, self.time_ns)
+        self.deliveries.append(delivery)
 
     def _on_batch_cut(self, event: ev.BatchCut) -> None:
         self.batches.append(Batch(event.number, event.first_seq, event.last_seq))

@@ -24,6 +24,7 @@ from exchange.commands import (
 )
 from exchange.engine import Engine
 from exchange.events import (
+    ActRefused,
     AnyEvent,
     BatchCut,
     Deposited,
@@ -200,20 +201,24 @@ class Replay:
                 raise Difference(entry.seq, f"the signature is not that of {signed.terms.signer}")
             self.figures.signatures += 1
 
+    def _count(self, token: str, amount: int) -> None:
+        if token:
+            self._tokens[token] += amount
+        else:
+            self._deposited += amount
+
     def _check_cash(self, entry: Entry) -> None:
         """Cash and tokens come by deposits and leave by withdrawals, to the last unit."""
         for event in entry.events:
             if isinstance(event, MoveRefused) and event.to_subaccount_id:
                 continue
-            if isinstance(
-                event, Deposited | Withdrawn | DepositReverted | MoveRefused | ExitServed
-            ):
-                comes = isinstance(event, Deposited | MoveRefused)
-                amount = event.amount if comes else -event.amount
-                if event.token:
-                    self._tokens[event.token] += amount
-                else:
-                    self._deposited += amount
+            exit_ = event.act if isinstance(event, ActRefused) else None
+            if isinstance(event, Deposited | MoveRefused):
+                self._count(event.token, event.amount)
+            elif isinstance(event, Withdrawn | DepositReverted | ExitServed):
+                self._count(event.token, -event.amount)
+            elif isinstance(exit_, Withdrawn):
+                self._count(exit_.token, exit_.amount)
         tokens = {token: amount for token, amount in self._tokens.items() if amount}
         if self.engine.total_tokens() != tokens:
             raise Difference(

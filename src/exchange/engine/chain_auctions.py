@@ -8,7 +8,7 @@ fact, moved here at the chain's own figures. The logs are facts, so nothing here
 from typing import assert_never
 
 from exchange.engine.booking import cancel
-from exchange.engine.positions import move_position
+from exchange.engine.positions import move_delivered, move_position
 from exchange.engine.stages import begin, end, move_to
 from exchange.engine.state import Subaccount, Venue
 from exchange.engine.treasury import asset_of, credit, take_back
@@ -16,12 +16,10 @@ from exchange.events import (
     CancelReason,
     FundingPaid,
     PortfolioTransferred,
-    PositionExpired,
     TransferredLeg,
     TransferredToken,
     WithdrawalsHeld,
 )
-from exchange.fixed import notional
 from exchange.margin.linear import LinearPosition
 from exchange.margin.liquidation import MOVES, Cause
 from exchange.model import InstrumentStatus, Kind, LiquidationStage
@@ -144,7 +142,8 @@ def _move(venue: Venue, seen: AuctionTakenSeen, giver_id: int, taker_id: int) ->
     )
     for leg in seen.legs:
         if venue.statuses[leg.instrument_id] is InstrumentStatus.EXPIRED:
-            _move_delivered(venue, leg, giver, taker)
+            instrument = venue.instruments[leg.instrument_id]
+            move_delivered(venue, instrument, giver, taker, leg.quantity, leg.price)
         else:
             _move_leg(venue, leg, giver, taker, back=giver_id != seen.subaccount_id)
     for sold in seen.tokens:
@@ -184,25 +183,6 @@ def _fill_linear(
         venue.emit(
             FundingPaid(subaccount_id=subaccount.subaccount_id, instrument_id=number, amount=-due)
         )
-
-
-def _move_delivered(venue: Venue, leg: SoldLeg, giver: Subaccount, taker: Subaccount) -> None:
-    """Here it was paid off before the sale was seen; the next batch pays off what was bought."""
-    instrument = venue.instruments[leg.instrument_id]
-    delivery_price = venue.delivery_prices[instrument.underlying_id, instrument.expiry]
-    value = notional(instrument.payoff(delivery_price), leg.quantity)
-    paid = notional(leg.price, leg.quantity)
-    giver.account.add_cash(paid - value)
-    taker.account.add_cash(value - paid)
-    venue.batches.pending += 1
-    venue.emit(
-        PositionExpired(
-            subaccount_id=taker.subaccount_id,
-            instrument_id=leg.instrument_id,
-            quantity=leg.quantity,
-            payoff=value if instrument.kind is Kind.OPTION else value - paid,
-        )
-    )
 
 
 def _token(venue: Venue, sold: SoldToken) -> TransferredToken:

@@ -8,6 +8,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from exchange.events import (
+    InsuranceUsed,
+    InterestPaid,
+    LossSocialised,
+    PortfolioTransferred,
+    Withdrawn,
+)
 from exchange.observations import AnyObservation
 
 # Observations that can be undone. A busy venue has one a block; no chain that anybody settles on
@@ -26,8 +33,19 @@ class Move(NamedTuple):
     nonce: int
 
 
+AnyAct = PortfolioTransferred | InsuranceUsed | LossSocialised | InterestPaid | Withdrawn
+
+
+class Act(NamedTuple):
+    """What nobody signed and is not final on chain yet."""
+
+    batch: int
+    act: AnyAct
+    payer_id: int = 0  # of the discount of a takeover
+
+
 Novated = tuple[tuple[int, bool, int], ...]  # (trade_id, maker, batch)
-Moved = tuple[tuple[int, Move], ...]  # by seq
+Moved = tuple[tuple[int, Move | Act], ...]  # by seq, acts by their numbers below zero
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,12 +119,17 @@ class Batches:
         self.confirmed = 0  # the last one final on chain
         # Sides of trades that were replaced, (trade_id, maker), and the batch that is not final.
         self.novated: dict[tuple[int, bool], int] = {}
-        self.moves: dict[int, Move] = {}  # of batches that are not final, by seq
+        # Of batches that are not final: moves by seq, acts by their numbers below zero.
+        self.moves: dict[int, Move | Act] = {}
 
     @property
     def margin_level(self) -> int:
         """What a batch must prove on chain: 0 nothing, 1 maintenance, 2 initial margin."""
         return self.levels[-1] if self.levels else 0
+
+    def remember(self, act_id: int, act: AnyAct, payer_id: int) -> None:
+        """Keep an act of the next batch until that is final."""
+        self.moves[-act_id] = Act(self.number + 1, act, payer_id)
 
     def confirm(self, number: int) -> tuple[Novated, Moved]:
         """A batch is final, and with it all before: what could be novated of them is let go."""

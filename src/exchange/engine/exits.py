@@ -122,7 +122,7 @@ def _pay(venue: Venue, request: ForcedExit) -> None:
     venue.batches.pending += 1
     request.left -= amount
     request.paid = True
-    venue.emit(
+    venue.emit_act(
         Withdrawn(
             subaccount_id=request.subaccount_id,
             amount=amount,

@@ -79,7 +79,7 @@ def _charge_debts(venue: Venue) -> None:
         lender.add_cash(amount)
         batches.pending += 1
         treasury.charged_id = subaccount_id
-        venue.emit(
+        venue.emit_act(
             InterestPaid(subaccount_id=subaccount_id, amount=amount, accrued_s=treasury.charged_s)
         )
     treasury.interest_growth = treasury.charged_id = 0

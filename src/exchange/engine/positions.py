@@ -1,8 +1,9 @@
 """The one way in which a position changes: a fill, a delivery, a liquidation, all at a price."""
 
-from exchange.engine.state import Venue
-from exchange.events import FundingPaid
-from exchange.model import Instrument
+from exchange.engine.state import Subaccount, Venue
+from exchange.events import FundingPaid, PositionExpired
+from exchange.fixed import notional
+from exchange.model import Instrument, Kind
 
 
 def move_position(
@@ -18,3 +19,28 @@ def move_position(
         venue.emit(
             FundingPaid(subaccount_id=subaccount_id, instrument_id=instrument_id, amount=paid)
         )
+
+
+def move_delivered(
+    venue: Venue,
+    instrument: Instrument,
+    giver: Subaccount,
+    taker: Subaccount,
+    quantity: int,
+    price: int,
+) -> None:
+    """Of an expired instrument all is cash here; the next batch pays the taker's position off."""
+    delivery_price = venue.delivery_prices[instrument.underlying_id, instrument.expiry]
+    value = notional(instrument.payoff(delivery_price), quantity)
+    paid = notional(price, quantity)
+    giver.account.add_cash(paid - value)
+    taker.account.add_cash(value - paid)
+    venue.batches.pending += 1
+    venue.emit(
+        PositionExpired(
+            subaccount_id=taker.subaccount_id,
+            instrument_id=instrument.instrument_id,
+            quantity=quantity,
+            payoff=value if instrument.kind is Kind.OPTION else value - paid,
+        )
+    )

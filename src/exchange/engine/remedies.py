@@ -6,22 +6,23 @@ acknowledged, and so does its other side. Money that the chain does not let go c
 """
 
 from collections import Counter
-from collections.abc import Iterable
 
 from exchange.commands import HoldWithdrawals, Novate, NovatedFill, RebuiltPosition
+from exchange.engine.acts import check_acts, linear_changes, refuse_act
 from exchange.engine.booking import limit_reduce_only
+from exchange.engine.chain_memory import Move
 from exchange.engine.checks import Refusal, may_sign, nonce_is_used
-from exchange.engine.positions import move_position
+from exchange.engine.forces import revoke_force
+from exchange.engine.positions import move_delivered, move_position
 from exchange.engine.state import Venue
 from exchange.engine.treasury import give_back
 from exchange.events import (
     FillNovated,
     MoveRefused,
-    PositionExpired,
     RejectReason,
     WithdrawalsHeld,
 )
-from exchange.fixed import notional, to_seconds_down
+from exchange.fixed import to_seconds_down
 from exchange.margin.linear import LinearPosition
 from exchange.model import FEE_SUBACCOUNT_ID, NO_TRIGGER, InstrumentStatus, Kind
 
@@ -54,7 +55,9 @@ def _novate(venue: Venue, command: Novate) -> None:
     refusal = _check_batch(venue, command)
     for fill in command.fills:
         refusal = refusal or _check_fill(venue, fill) or _check_terms(venue, fill)
-    refusal = refusal or _check_rebuilt(venue, command) or _check_moves(venue, command)
+    refusal = refusal or _check_moves(venue, command)
+    refusal = refusal or check_acts(venue, command.batch, command.acts)
+    refusal = refusal or _check_rebuilt(venue, command)
     if refusal is not None:
         venue.refuse(*refusal)
         return
@@ -64,6 +67,8 @@ def _novate(venue: Venue, command: Novate) -> None:
         _replace_side(venue, fill, command.batch)
     for move in command.moves:
         _refuse_move(venue, move.seq)
+    for act in command.acts:
+        refuse_act(venue, act)
     for fill in command.fills:
         for subaccount_id in (fill.subaccount_id, FEE_SUBACCOUNT_ID):
             subaccount = venue.subaccounts[subaccount_id]
@@ -74,10 +79,9 @@ def _check_batch(venue: Venue, command: Novate) -> Refusal | None:
     batches = venue.batches
     if not batches.confirmed < command.batch <= batches.number:
         return RejectReason.NOT_NOVATABLE, f"batch {command.batch} is not cut, or final"
-    keys = {fill.key for fill in command.fills} | {move.key for move in command.moves}
+    keys = {one.key for one in command.replaced}
     nonces = {fill.terms.nonce for fill in command.fills}
-    count = len(command.fills) + len(command.moves)
-    if not (len(keys) == count > 0 and len(nonces) == len(command.fills)):
+    if not (len(keys) == len(command.replaced) > 0 and len(nonces) == len(command.fills)):
         return RejectReason.NOT_NOVATABLE, "nothing, or something twice"
     return None
 
@@ -95,7 +99,7 @@ def _check_fill(venue: Venue, fill: NovatedFill) -> Refusal | None:
 
 def _check_rebuilt(venue: Venue, command: Novate) -> Refusal | None:
     """Each linear position that changes is named once, as it is now, and nothing is made."""
-    changes = _linear_changes(venue, command.fills)
+    changes = _linear_changes(venue, command)
     named = [(one.subaccount_id, one.instrument_id) for one in command.rebuilt]
     if sorted(named) != sorted(changes):
         return RejectReason.NOT_NOVATABLE, "not the linear positions of these fills"
@@ -115,10 +119,12 @@ def _check_rebuilt(venue: Venue, command: Novate) -> Refusal | None:
     return None
 
 
-def _linear_changes(venue: Venue, fills: Iterable[NovatedFill]) -> Counter[tuple[int, int]]:
+def _linear_changes(venue: Venue, command: Novate) -> Counter[tuple[int, int]]:
     """By how much each live linear position changes, by (subaccount, instrument)."""
     changes: Counter[tuple[int, int]] = Counter()
-    for fill in fills:
+    for key, change in linear_changes(venue, command.acts):
+        changes[key] += change
+    for fill in command.fills:
         instrument_id = fill.terms.instrument_id
         option = venue.instruments[instrument_id].kind is Kind.OPTION
         if option or venue.statuses[instrument_id] is InstrumentStatus.EXPIRED:
@@ -132,7 +138,7 @@ def _linear_changes(venue: Venue, fills: Iterable[NovatedFill]) -> Counter[tuple
 def _check_moves(venue: Venue, command: Novate) -> Refusal | None:
     for move in command.moves:
         known = venue.batches.moves.get(move.seq)
-        if known is None or known.batch != command.batch:
+        if not isinstance(known, Move) or known.batch != command.batch:
             text = f"seq {move.seq} moved nothing in that batch, or was refused before"
             return RejectReason.NOT_NOVATABLE, text
     return None
@@ -172,10 +178,12 @@ def _replace_side(venue: Venue, fill: NovatedFill, batch: int) -> None:
     instrument = venue.instruments[terms.instrument_id]
     quantity = terms.side.sign * terms.quantity
     if venue.statuses[instrument.instrument_id] is InstrumentStatus.EXPIRED:
-        _replace_delivered(venue, fill, quantity)
+        move_delivered(venue, instrument, failing, house, quantity, terms.limit_price)
     elif instrument.kind is Kind.OPTION:
         move_position(venue, fill.subaccount_id, instrument, -quantity, terms.limit_price)
         move_position(venue, FEE_SUBACCOUNT_ID, instrument, quantity, terms.limit_price)
+    if fill.subaccount_id in venue.liquidations and fill.subaccount_id in venue.forces:
+        revoke_force(venue, fill.subaccount_id)  # it may have been a slice of it
     failing.account.add_cash(fill.fee)
     house.account.add_cash(-fill.fee)
     house.used_nonces.add(terms.nonce)
@@ -195,28 +203,10 @@ def _replace_side(venue: Venue, fill: NovatedFill, batch: int) -> None:
     )
 
 
-def _replace_delivered(venue: Venue, fill: NovatedFill, quantity: int) -> None:
-    """Of an expired instrument all is cash; the next batch pays the venue's position off."""
-    instrument = venue.instruments[fill.terms.instrument_id]
-    delivery_price = venue.delivery_prices[instrument.underlying_id, instrument.expiry]
-    value = notional(instrument.payoff(delivery_price), quantity)
-    paid = notional(fill.terms.limit_price, quantity)
-    venue.subaccounts[fill.subaccount_id].account.add_cash(paid - value)
-    venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(value - paid)
-    venue.batches.pending += 1
-    venue.emit(
-        PositionExpired(
-            subaccount_id=FEE_SUBACCOUNT_ID,
-            instrument_id=instrument.instrument_id,
-            quantity=quantity,
-            payoff=value if instrument.kind is Kind.OPTION else value - paid,
-        )
-    )
-
-
 def _refuse_move(venue: Venue, seq: int) -> None:
     """Its nonce stays used; who moved and who received may move nothing until somebody looked."""
     move = venue.batches.moves.pop(seq)
+    assert isinstance(move, Move)
     missing = give_back(venue, move)
     venue.emit(
         MoveRefused(

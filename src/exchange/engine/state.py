@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from exchange.commands import Configure
-from exchange.engine.chain_memory import Batches, ChainMemory
+from exchange.engine.chain_memory import AnyAct, Batches, ChainMemory
 from exchange.engine.exit_memory import Exits
 from exchange.engine.liquidated import Force, Liquidation, Loss
 from exchange.events import AnyEvent, Refused, RejectReason
@@ -37,6 +37,7 @@ from exchange.model import (
     SheetTerms,
     TimeInForce,
     Trigger,
+    numbered,
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -472,6 +473,14 @@ class Venue:
     def emit(self, event: AnyEvent) -> None:
         """Add an event of the command being applied."""
         self.events.append(event)
+
+    def emit_act(self, act: AnyAct, payer_id: int = 0) -> None:
+        """Emit what the next batch moves though nobody signed for it; the chain may refuse it.
+
+        `payer_id` pays the discount of a takeover.
+        """
+        self.batches.remember(numbered(self.seq, len(self.events)), act, payer_id)
+        self.emit(act)
 
     def refuse(
         self, reason: RejectReason, detail: str = "", *, subaccount_id: int = 0, nonce: int = 0

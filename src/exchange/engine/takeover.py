@@ -128,7 +128,8 @@ def transfer(
     liquidation.step += 1
     spend(venue, seller.subaccount_id, cost)
     close_batch(venue)
-    venue.emit(
+    payer = fund(venue) if by_fund else seller
+    venue.emit_act(
         PortfolioTransferred(
             subaccount_id=seller.subaccount_id,
             taker_subaccount_id=taker.subaccount_id,
@@ -145,15 +146,24 @@ def transfer(
             ),
             discount=cost,
             by_fund=by_fund,
-        )
+        ),
+        payer.subaccount_id,
     )
-    if by_fund:
-        pay_from_fund(venue, liquidation.subaccount_id, taker, cost)
-    else:
-        _pay(seller.account, taker.account, cost)
+    _pay_discount(venue, liquidation.subaccount_id, taker, cost, by_fund=by_fund)
     for leg in part.legs:
         limit_reduce_only(venue, taker, leg.instrument_id)
     assert seller.account.maintenance_excess() >= before, "a step that did not reduce risk"
+
+
+def _pay_discount(
+    venue: Venue, seller_id: int, taker: Subaccount, cost: int, *, by_fund: bool
+) -> None:
+    if not by_fund:
+        _pay(venue.subaccounts[seller_id].account, taker.account, cost)
+        return
+    used = _use_insurance(venue, seller_id, taker, cost)
+    if used is not None:
+        venue.emit(used)
 
 
 def _pay(payer: MarginAccount, payee: MarginAccount, amount: int) -> None:
@@ -162,23 +172,23 @@ def _pay(payer: MarginAccount, payee: MarginAccount, amount: int) -> None:
     payee.add_cash(amount)
 
 
-def pay_from_fund(venue: Venue, liquidated_id: int, payee: Subaccount, amount: int) -> None:
-    """The fund pays what nobody else can; beyond its limit everybody does."""
+def _use_insurance(
+    venue: Venue, liquidated_id: int, payee: Subaccount, amount: int
+) -> InsuranceUsed | None:
+    """The fund pays what nobody else can; beyond its limit everybody does. What to tell of it."""
     if amount == 0:
-        return
+        return None
     payer = fund(venue)
     able = mul_div_down(max(0, payer.account.equity()), rules(venue).fund_rate_max, RATIO_SCALE)
     if amount > able:
         socialise(venue, liquidated_id, amount - able)
     _pay(payer.account, payee.account, amount)
     close_batch(venue)
-    venue.emit(
-        InsuranceUsed(
-            fund_subaccount_id=payer.subaccount_id,
-            liquidated_id=liquidated_id,
-            subaccount_id=payee.subaccount_id,
-            amount=amount,
-        )
+    return InsuranceUsed(
+        fund_subaccount_id=payer.subaccount_id,
+        liquidated_id=liquidated_id,
+        subaccount_id=payee.subaccount_id,
+        amount=amount,
     )
 
 
@@ -209,7 +219,7 @@ def share_on(venue: Venue) -> None:
     for subaccount_id, amount in shares:
         _pay(venue.subaccounts[subaccount_id].account, payee.account, amount)
     close_batch(venue)
-    venue.emit(
+    venue.emit_act(
         LossSocialised(
             fund_subaccount_id=payee.subaccount_id,
             liquidated_id=loss.liquidated_id,
@@ -237,7 +247,10 @@ def close_batch(venue: Venue) -> None:
 def cover(venue: Venue, liquidation: Liquidation) -> None:
     """Pay off the debt of an account that holds nothing any more."""
     subaccount = venue.subaccounts[liquidation.subaccount_id]
-    pay_from_fund(venue, subaccount.subaccount_id, subaccount, max(0, -subaccount.account.equity()))
+    debt = max(0, -subaccount.account.equity())
+    used = _use_insurance(venue, subaccount.subaccount_id, subaccount, debt)
+    if used is not None:
+        venue.emit_act(used)
 
 
 def take_over(venue: Venue, liquidation: Liquidation) -> None:

@@ -15,6 +15,7 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 from exchange.commands import (
     MassQuote,
     NovatedFill,
+    RefusedAct,
     RefusedMove,
     SignedCommand,
     TransferFunds,
@@ -47,6 +48,7 @@ from exchange.model import (
     seq_and_place,
     sheet_orders,
 )
+from exchange.settlement.acts import numbered_events
 from exchange.settlement.exit_items import exit_terms
 from exchange.settlement.marks_proof import MARKS_TYPE, MarksLookup, MarksProof, prove_marks
 from exchange.settlement.novation import Novations, amended, check_novation, house_order
@@ -57,6 +59,7 @@ from exchange.settlement.takeovers import (
     TAKEOVER_TYPE,
     Due,
     Takeover,
+    by_fund_instead,
     dues_of,
     forced_orders,
     in_turn,
@@ -139,6 +142,7 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     time: int
     terms: WithdrawalTerms | TransferTerms
     signature: bytes
+    act_id: int = 0  # of a forced exit; not part of the struct on chain
 
 
 class Interest(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +152,12 @@ class Interest(msgspec.Struct, frozen=True, kw_only=True):
     time: int
     subaccount_id: int
     amount: int
+    act_id: int = 0  # not part of the struct on chain
+
+    @property
+    def words(self) -> tuple[int, int, int, int]:
+        """`Interest` of the contract."""
+        return self.seq_offset, self.time, self.subaccount_id, self.amount
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,10 +221,10 @@ def encode_batch(batch: Batch) -> bytes:
         sorted({item.instrument_id: item.ordinal for item in batch.fundings}.items()),
         [msgspec.structs.astuple(payoff) for payoff in batch.payoffs],
         [_withdraw_words(item) for item in batch.withdrawals],
-        [msgspec.structs.astuple(interest) for interest in batch.interests],
+        [interest.words for interest in batch.interests],
         msgspec.structs.astuple(batch.marks),
         [takeover_words(item) for item in batch.takeovers],
-        [msgspec.structs.astuple(item) for item in batch.dues],
+        [item.words for item in batch.dues],
     )
     return encode([BATCH_TYPE], [value])
 
@@ -285,10 +295,13 @@ class BatchBuilder:
         self._signed = signed
         self._legs = legs
         self._seq = tip.last_seq
+        self._begin()
+
+    def _begin(self) -> None:
         self._trades: list[tuple[Entry, Traded]] = []
         self._payoffs: list[tuple[Entry, PositionExpired]] = []
-        self._withdrawals: list[tuple[Entry, Withdrawn | Transferred]] = []
-        self._interests: list[tuple[Entry, InterestPaid]] = []
+        self._withdrawals: list[tuple[Entry, Withdrawn | Transferred, int]] = []  # with acts
+        self._interests: list[tuple[Entry, InterestPaid, int]] = []
         self._takeovers: list[Takeover] = []
         self._dues: list[Due] = []
         self._deliveries: list[Delivery] = []
@@ -305,23 +318,23 @@ class BatchBuilder:
         assert entry.seq == self._seq + 1, f"seq {entry.seq} does not follow {self._seq}"
         self._seq = entry.seq
         batch: Batch | None = None
-        for event in entry.events:
+        for event, act_id in numbered_events(entry):
             assert batch is None or not isinstance(event, _MOVES)
             if isinstance(event, BatchCut):
                 batch = self._complete(entry, event)
             else:
-                self._collect(entry, event)
+                self._collect(entry, event, act_id)
         return batch
 
     def resume(self, entry: Entry) -> None:
         """Take in what followed the tip's cut in the same entry: it belongs to the next batch."""
         assert entry.seq == self._seq, "the entry that cut the tip"
-        events = iter(entry.events)
-        next(event for event in events if isinstance(event, BatchCut))
-        for event in events:
-            self._collect(entry, event)
+        events = numbered_events(entry)
+        next(event for event, _ in events if isinstance(event, BatchCut))
+        for event, act_id in events:
+            self._collect(entry, event, act_id)
 
-    def _collect(self, entry: Entry, event: AnyEvent) -> None:
+    def _collect(self, entry: Entry, event: AnyEvent, act_id: int) -> None:
         takes = bool(self._takeovers or self._dues)
         assert not (takes and isinstance(event, _TRADING)), "takeovers come last in a batch"
         match event:
@@ -330,14 +343,13 @@ class BatchBuilder:
             case PositionExpired():
                 self._payoffs.append((entry, event))
             case Withdrawn() | Transferred():
-                self._withdrawals.append((entry, event))
+                self._withdrawals.append((entry, event, act_id))
             case InterestPaid():
-                self._interests.append((entry, event))
+                self._interests.append((entry, event, act_id))
             case PortfolioTransferred() if not event.on_chain:
-                time = to_seconds_down(entry.time_ns)
-                self._takeovers.append(takeover_of(time, entry, event))
+                self._takeovers.append(takeover_of(entry, event, act_id))
             case InsuranceUsed() | LossSocialised():
-                self._dues += dues_of(to_seconds_down(entry.time_ns), event)
+                self._dues += dues_of(to_seconds_down(entry.time_ns), event, act_id)
             case FundingAccrued():
                 assert not self.pending, "funding moves between batches"
                 self._fundings.append(_funding(entry, event))
@@ -353,6 +365,7 @@ class BatchBuilder:
         assert cut.number == self.tip.number + 1, "a batch is missing from the journal"
         assert (cut.first_seq, cut.last_seq) == (self.tip.last_seq + 1, entry.seq)
         trades = [(at, self._amend(trade)) for at, trade in self._trades]
+        takeovers = self._amended_takeovers()
         combo_ids = sorted({trade.combo_id for _, trade in trades if trade.combo_id})
         combos = {combo_id: self._legs(combo_id) for combo_id in combo_ids}
         ascending, sheets = self._orders([trade for _, trade in trades], combo_ids)
@@ -377,30 +390,38 @@ class BatchBuilder:
             ),
             payoffs=tuple(_payoff(at, event, cut.first_seq) for at, event in self._payoffs),
             withdrawals=self._moves(cut.first_seq),
-            interests=tuple(_interest(at, event, cut.first_seq) for at, event in self._interests),
-            marks=self._prove_marks(cut),
-            takeovers=tuple(self._takeovers),
-            dues=in_turn(self._dues),
+            interests=tuple(
+                _interest(at, event, cut.first_seq, act_id)
+                for at, event, act_id in self._interests
+                if self._happens(act_id)
+            ),
+            marks=self._prove_marks(cut, takeovers),
+            takeovers=takeovers,
+            dues=in_turn([due for due in self._dues if self._happens(due.act_id)]),
             deliveries=tuple(self._deliveries),
             trades=tuple(trade for _, trade in self._trades),
         )
-        for kept in (
-            self._trades,
-            self._payoffs,
-            self._withdrawals,
-            self._interests,
-            self._takeovers,
-            self._dues,
-            self._deliveries,
-            self._fundings,
-        ):
-            kept.clear()
+        self._begin()
         check_batch(batch)
         self.tip = batch.tip
         return batch
 
-    def _prove_marks(self, cut: BatchCut) -> MarksProof:
-        taken = [takeover.event for takeover in self._takeovers]
+    def _happens(self, act_id: int) -> bool:
+        return RefusedAct(act_id=act_id).key not in self._novations
+
+    def _amended_takeovers(self) -> tuple[Takeover, ...]:
+        """All but those that the chain refused; the fund's where it took a keeper's place."""
+        amended = []
+        for takeover in self._takeovers:
+            refused = self._novations.get(RefusedAct(act_id=takeover.act_id).key)
+            if refused is None:
+                amended.append(takeover)
+            elif isinstance(refused, RefusedAct) and refused.fund_subaccount_id:
+                amended.append(by_fund_instead(takeover, refused.fund_subaccount_id))
+        return tuple(amended)
+
+    def _prove_marks(self, cut: BatchCut, takeovers: tuple[Takeover, ...]) -> MarksProof:
+        taken = [takeover.event for takeover in takeovers]
         filled = [trade.instrument_id for _, trade in self._trades]
         filled += [leg.instrument_id for event in taken for leg in event.legs]
         underlyings = [token.underlying_id for event in taken for token in event.tokens]
@@ -412,9 +433,9 @@ class BatchBuilder:
     def _moves(self, first_seq: int) -> tuple[Withdrawal, ...]:
         """Withdrawals and transfers but for those that the chain refused."""
         return tuple(
-            _withdrawal(at, event, first_seq)
-            for at, event in self._withdrawals
-            if RefusedMove(seq=at.seq).key not in self._novations
+            _withdrawal(at, event, first_seq, act_id)
+            for at, event, act_id in self._withdrawals
+            if _move_key(at, act_id) not in self._novations
         )
 
     def _amend(self, trade: Traded) -> Traded:
@@ -516,46 +537,30 @@ def _funding(entry: Entry, event: FundingAccrued) -> Funding:
     )
 
 
-def _withdrawal(entry: Entry, event: Withdrawn | Transferred, first_seq: int) -> Withdrawal:
+def _move_key(entry: Entry, act_id: int) -> tuple[int, bool]:
+    return RefusedAct(act_id=act_id).key if act_id else RefusedMove(seq=entry.seq).key
+
+
+def _withdrawal(
+    entry: Entry, event: Withdrawn | Transferred, first_seq: int, act_id: int
+) -> Withdrawal:
     command = entry.command
     time = to_seconds_down(entry.time_ns)
     at = entry.seq - first_seq
-    if isinstance(event, Withdrawn) and event.exit_token:
-        return Withdrawal(seq_offset=at, time=time, terms=exit_terms(event), signature=b"")
+    if isinstance(event, Withdrawn) and act_id:
+        terms = exit_terms(event)
+        return Withdrawal(seq_offset=at, time=time, terms=terms, signature=b"", act_id=act_id)
     assert isinstance(command, WithdrawCommand | TransferFunds), f"seq {entry.seq} is not signed"
     return Withdrawal(seq_offset=at, time=time, terms=command.terms, signature=command.signature)
 
 
-def through(batch: Batch, seq_offset: int) -> Batch:
-    """The batch without what comes after this command; for trying, it never settles.
-
-    Takeovers and dues come after every command.
-    """
-    fills = [fill for fill in batch.fills if fill.seq_offset <= seq_offset]
-    used = sorted({index for fill in fills for index in (fill.maker, fill.taker)})
-    place = {index: new for new, index in enumerate(used)}
-    return msgspec.structs.replace(
-        batch,
-        orders=tuple(batch.orders[index] for index in used),
-        fills=tuple(
-            msgspec.structs.replace(fill, maker=place[fill.maker], taker=place[fill.taker])
-            for fill in fills
-        ),
-        payoffs=tuple(item for item in batch.payoffs if item.seq_offset <= seq_offset),
-        withdrawals=tuple(item for item in batch.withdrawals if item.seq_offset <= seq_offset),
-        interests=tuple(item for item in batch.interests if item.seq_offset <= seq_offset),
-        takeovers=(),
-        dues=(),
-        trades=batch.trades[: len(fills)],
-    )
-
-
-def _interest(entry: Entry, event: InterestPaid, first_seq: int) -> Interest:
+def _interest(entry: Entry, event: InterestPaid, first_seq: int, act_id: int) -> Interest:
     return Interest(
         seq_offset=entry.seq - first_seq,
         time=event.accrued_s or to_seconds_down(entry.time_ns),
         subaccount_id=event.subaccount_id,
         amount=event.amount,
+        act_id=act_id,
     )
 
 

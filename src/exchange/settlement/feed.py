@@ -17,6 +17,7 @@ from exchange.commands import (
     Novate,
     NovatedFill,
     RebuiltPosition,
+    RefusedAct,
     SignedCommand,
     UpdateMarks,
     signed_commands,
@@ -151,9 +152,11 @@ class Feed:
         """What a batch that was cut is built of; read again from the journal."""
         return self._material(number, self.seq)
 
-    def rebuilt(self, fills: tuple[NovatedFill, ...]) -> tuple[RebuiltPosition, ...]:
-        """What replacing these fills makes of linear positions, once all of the journal settled."""
-        return rebuilt_positions(self._reader.entries, self.seq, fills)
+    def rebuilt(
+        self, fills: tuple[NovatedFill, ...] = (), acts: tuple[RefusedAct, ...] = ()
+    ) -> tuple[RebuiltPosition, ...]:
+        """What replacing these makes of linear positions, once all of the journal settled."""
+        return rebuilt_positions(self._reader.entries, self.seq, fills, acts)
 
     def build(self, material: Material, novations: Novations) -> Batch:
         """The first batch of the material with these novations besides its own."""

@@ -5,10 +5,14 @@ everything else are folded up to different seqs, because the chain has a deposit
 and a trade after it.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+import msgspec
+
 from exchange.events import (
+    ActRefused,
     AnyEvent,
     DeliveryPriceFixed,
     Deposited,
@@ -31,6 +35,7 @@ from exchange.fixed import QUANTITY_SCALE, div_exact, mul_div_up, notional
 from exchange.journal import Entry
 from exchange.model import FEE_SUBACCOUNT_ID, Kind, Side, unpack_instrument_id
 from exchange.reversals import DepositReverted
+from exchange.settlement.acts import numbered_events
 from exchange.settlement.novation import amended
 
 
@@ -66,9 +71,11 @@ class Holdings:
     def __init__(self) -> None:
         self.cash: dict[int, int] = {FEE_SUBACCOUNT_ID: 0}
         self.positions: dict[tuple[int, int], Held] = {}
+        self.linear_cash: Counter[tuple[int, int]] = Counter()  # of it what such positions moved
         self.indices: dict[int, int] = {}  # funding index in force, by perpetual
         self.tokens: dict[tuple[int, str], int] = {}  # 1e-8 of a token, by (subaccount, address)
         self.novated: set[tuple[int, bool]] = set()  # sides of trades that the venue took
+        self.acts: dict[int, int] = {}  # refused ones; who took a takeover in the keeper's place
         self.standard: set[int] = set()  # subaccounts that are margined position by position
         self.refused: set[tuple[int, int]] = set()  # (subaccount, nonce) of such moves
         self.deliveries: dict[tuple[int, int], int] = {}  # price by (underlying, expiry)
@@ -92,17 +99,32 @@ class Holdings:
             case DepositReverted():
                 self._pay(event.subaccount_id, -event.amount)
                 self.deposited -= event.amount
-            case MoveRefused():  # the chain never sees the move
-                self.refused.add((event.subaccount_id, event.nonce))
             case ExitServed():
                 self._move(event)
-            case FillNovated():  # the chain settles the trade later, and then like this
+            case _:
+                self._replace(event)
+
+    def _replace(self, event: AnyEvent) -> None:
+        """Remember how the chain will settle what comes to it later."""
+        match event:
+            case MoveRefused():  # the chain never sees the move
+                self.refused.add((event.subaccount_id, event.nonce))
+            case FillNovated():
                 self.novated.add((event.trade_id, event.maker))
+            case ActRefused():
+                self.acts[event.act_id] = event.fund_subaccount_id
             case _:
                 pass
 
-    def apply_settled(self, event: AnyEvent) -> None:
-        """Fold what batches carry to the chain: trades, payoffs, money that moves."""
+    def apply_settled(self, event: AnyEvent, act_id: int = 0) -> None:
+        """Fold what batches carry to the chain: trades, payoffs, money that moves, acts."""
+        taken_by = self.acts.get(act_id)
+        if taken_by is None:
+            self._settle(event)
+        elif taken_by and isinstance(event, PortfolioTransferred):
+            self._transfer(msgspec.structs.replace(event, taker_subaccount_id=taken_by))
+
+    def _settle(self, event: AnyEvent) -> None:
         match event:
             case Traded():
                 self._trade(amended(event, self.novated))
@@ -251,12 +273,13 @@ class Holdings:
         if index is None:
             index = self.indices.get(trade.instrument_id, 0)
         owed = held.quantity * (index - held.funding_index) if held.quantity else 0
-        self._pay(subaccount_id, -div_exact(owed, QUANTITY_SCALE))
         closed = 0
         if held.quantity * change < 0:
             closed = change if abs(change) < abs(held.quantity) else -held.quantity
         released = mul_div_up(held.cost, abs(closed), abs(held.quantity)) if closed else 0
-        self._pay(subaccount_id, -notional(trade.price, closed) - released)
+        moved = -div_exact(owed, QUANTITY_SCALE) - notional(trade.price, closed) - released
+        self._pay(subaccount_id, moved)
+        self.linear_cash[key] += moved
         self.positions[key] = Held(
             held.quantity + change,
             held.cost - released + notional(trade.price, change - closed),
@@ -280,23 +303,25 @@ def expected_holdings(
     settled_seq: int,
     observed_seq: int,
     novated: Iterable[tuple[int, bool]] = (),
+    acts: Mapping[int, int] | None = None,
 ) -> Holdings:
     """What the chain shows once it settled up to `settled_seq`, at the block of `observed_seq`.
 
-    With `novated`, what it would show if these sides of trades were replaced besides.
+    What it would show if these sides of trades were replaced besides, and these acts refused.
     """
     holdings = Holdings()
     holdings.novated |= set(novated)
-    settled: list[AnyEvent] = []  # after all novations, which come later in the journal
+    holdings.acts |= acts or {}
+    settled: list[tuple[AnyEvent, int]] = []  # after all novations, later in the journal
     for entry in entries:
         if entry.seq > max(settled_seq, observed_seq):
             break
-        for event in entry.events:
+        for event, act_id in numbered_events(entry):
             if entry.seq <= observed_seq:
                 holdings.apply_custody(event)
             through = observed_seq if sold_on_chain(event) else settled_seq
             if entry.seq <= through and isinstance(event, SETTLED):
-                settled.append(event)
-    for event in settled:
-        holdings.apply_settled(event)
+                settled.append((event, act_id))
+    for event, act_id in settled:
+        holdings.apply_settled(event, act_id)
     return holdings

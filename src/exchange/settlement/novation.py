@@ -9,31 +9,31 @@ from typing import Final
 
 import msgspec
 
-from exchange.commands import Novate, NovatedFill, RefusedMove
-from exchange.events import FillNovated, MoveRefused, Traded
+from exchange.commands import Novate, NovatedFill, RefusedAct, RefusedMove
+from exchange.events import ActRefused, FillNovated, MoveRefused, Traded
 from exchange.journal import Entry
 from exchange.model import FEE_SUBACCOUNT_ID, OrderTerms
 
-# By trade_id and whether it is the maker's side; of moves by their own keys.
-Novations = Mapping[tuple[int, bool], NovatedFill | RefusedMove]
+# By trade_id and whether it is the maker's side; moves and acts by their own keys.
+Replaced = NovatedFill | RefusedMove | RefusedAct
+Novations = Mapping[tuple[int, bool], Replaced]
 
 _NONCE_BASE: Final = 1 << 63  # people count from below, so these meet none of theirs
 
 
-def novations_in(entries: Iterable[Entry]) -> dict[tuple[int, bool], NovatedFill | RefusedMove]:
+def novations_in(entries: Iterable[Entry]) -> dict[tuple[int, bool], Replaced]:
     """What accepted novations in these entries replaced, or let not happen."""
-    found: dict[tuple[int, bool], NovatedFill | RefusedMove] = {}
+    found: dict[tuple[int, bool], Replaced] = {}
     for entry in entries:
         command = entry.command
         if isinstance(command, Novate) and is_novated(entry):
-            found |= {fill.key: fill for fill in command.fills}
-            found |= {move.key: move for move in command.moves}
+            found |= {one.key: one for one in command.replaced}
     return found
 
 
 def is_novated(entry: Entry) -> bool:
-    """Whether the entry replaced sides of trades, or undid moves of money."""
-    return any(isinstance(event, FillNovated | MoveRefused) for event in entry.events)
+    """Whether the entry replaced sides of trades, or undid moves of money or acts."""
+    return any(isinstance(event, FillNovated | MoveRefused | ActRefused) for event in entry.events)
 
 
 def amended(trade: Traded, novated: Container[tuple[int, bool]]) -> Traded:

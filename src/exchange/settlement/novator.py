@@ -1,22 +1,23 @@
-"""Finds what of a batch the chain refuses: the venue takes sides of fills, money stays put.
+"""Finds what of a batch the chain refuses: the venue takes sides of fills, the rest stays put.
 
 Asks the contract itself: first how far into the batch it would settle, then without which of the
-orders in the command where it stops. So no error needs to be understood, and none can mislead.
+parts of the command where it stops. So no error needs to be understood, and none can mislead.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
 
-from exchange.commands import Novate, NovatedFill, RefusedMove
+from exchange.commands import Novate, NovatedFill, RefusedAct, RefusedMove
 from exchange.model import FEE_SUBACCOUNT_ID
-from exchange.settlement.batch import Batch, settle_calldata, through
+from exchange.settlement.batch import Batch, settle_calldata
 from exchange.settlement.chain import Chain
 from exchange.settlement.feed import Feed, Material
-from exchange.settlement.novation import house_terms, replacement
+from exchange.settlement.novation import Novations, Replaced, house_terms, replacement
 from exchange.settlement.solvency import SolvencyProver
+from exchange.settlement.trials import acts_at_end, through
 from exchange.signing import Domain, address_of, order_digest, sign_digest
 
 _VALID_S: Final = 30 * 86_400  # far longer than a batch may be old
@@ -29,6 +30,13 @@ class NovationSink(Protocol):
 
     def novate(self, command: Novate) -> None:
         """Deliver; returns once the journal holds it. Raises `ExchangeUnavailable`."""
+
+
+class Trial(NamedTuple):
+    """How much of a batch the chain is asked about."""
+
+    seq_offset: int  # through this command
+    acts: frozenset[int] = frozenset()  # of those at its end
 
 
 class Novator:
@@ -44,7 +52,7 @@ class Novator:
         sender: str,
         solvency: SolvencyProver | None = None,
     ) -> None:
-        self.novated = 0  # sides of fills, and moves, by this process
+        self.novated = 0  # sides of fills, moves and acts, by this process
         self._feed = feed
         self._chain = chain
         self._sink = sink
@@ -53,63 +61,95 @@ class Novator:
         self._solvency = solvency  # None: of a chain that wants no batch proven
 
     def replace(self, number: int) -> bool:
-        """Novate what this refused batch fails for; False where that is not a fill."""
+        """Novate what this refused batch fails for; False where nothing helps."""
         material = self._feed.material(number)
         command = self._examine(number, material)
         if command is None:
             return False
         for fill in command.fills:
             log.error("the venue takes a side of a fill", batch=number, trade=fill.trade_id)
-        self._sink.novate(command)
         for move in command.moves:
             log.error("money that the chain does not let go", batch=number, seq=move.seq)
-        self.novated += len(command.fills) + len(command.moves)
+        for act in command.acts:
+            log.error("an act that the chain does not take", batch=number, act=act.act_id)
+        self._sink.novate(command)
+        self.novated += len(command.fills) + len(command.moves) + len(command.acts)
         return True
 
     def _examine(self, number: int, material: Material) -> Novate | None:
+        """What would let the batch settle as far as where it stops now, and that too."""
         batch = self._feed.build(material, {})
-        stop = self._first_refused(batch)
+        lists = (batch.fills, batch.payoffs, batch.withdrawals, batch.interests)
+        offsets = sorted({item.seq_offset for items in lists for item in items})
+        if self._refused(batch, Trial(-1)):
+            return None  # not for anything that it holds
+        trials = list(map(Trial, offsets))
+        last, acts = offsets[-1] if offsets else -1, acts_at_end(batch)
+        trials += [Trial(last, frozenset(acts[: count + 1])) for count in range(len(acts))]
+        stop = _first(trials, lambda trial: self._refused(batch, trial))
         if stop is None:
             return None
-        sides = self._sides(batch, stop)
+        if stop.acts:
+            return self._without_act(batch, material, stop, acts[len(stop.acts) - 1])
+        sides = self._sides(batch, stop.seq_offset)
+        failing = _smallest(
+            sorted(sides),
+            lambda places: self._settles(
+                material, stop, [fill for place in places for fill in sides[place]]
+            ),
+        )
+        if failing:
+            fills = tuple(fill for place in failing for fill in sides[place])
+            return Novate(batch=number, fills=fills, rebuilt=self._feed.rebuilt(fills))
+        return self._without_moves(batch, material, stop)
 
-        def settles(orders: list[int]) -> bool:
-            fills = [fill for order in orders for fill in sides[order]]
-            amended = self._feed.build(material, {fill.key: fill for fill in fills})
-            return not self._refused(amended, stop, [fill.key for fill in fills])
-
-        failing = _smallest(sorted(sides), settles)
-        if not failing:
-            return self._without_move(batch, material, stop)
-        fills = tuple(fill for order in failing for fill in sides[order])
-        return Novate(batch=number, fills=fills, rebuilt=self._feed.rebuilt(fills))
-
-    def _without_move(self, batch: Batch, material: Material, stop: int) -> Novate | None:
-        """The withdrawal or transfer of that command does not happen, if that is what fails."""
-        if all(item.seq_offset != stop for item in batch.withdrawals):
+    def _without_moves(self, batch: Batch, material: Material, stop: Trial) -> Novate | None:
+        """Withdrawals, transfers, exits or interest of that command do not happen."""
+        moves: list[RefusedMove | RefusedAct] = []
+        for item in batch.withdrawals:
+            if item.seq_offset == stop.seq_offset:
+                seq = batch.header.first_seq + stop.seq_offset
+                moves.append(
+                    RefusedAct(act_id=item.act_id) if item.act_id else RefusedMove(seq=seq)
+                )
+        moves += [
+            RefusedAct(act_id=item.act_id)
+            for item in batch.interests
+            if item.seq_offset == stop.seq_offset
+        ]
+        places = list(range(len(moves)))
+        found = _smallest(
+            places, lambda some: self._settles(material, stop, [moves[place] for place in some])
+        )
+        if not found:
             return None
-        move = RefusedMove(seq=batch.header.first_seq + stop)
-        amended = self._feed.build(material, {move.key: move})
-        if self._refused(amended, stop):
-            return None
-        return Novate(batch=batch.header.number, fills=(), moves=(move,))
+        failing = [moves[place] for place in found]
+        return Novate(
+            batch=batch.header.number,
+            fills=(),
+            moves=tuple(one for one in failing if isinstance(one, RefusedMove)),
+            acts=tuple(one for one in failing if isinstance(one, RefusedAct)),
+        )
 
-    def _first_refused(self, batch: Batch) -> int | None:
-        """The first command with which the batch is refused; None if it is without any."""
-        lists = (batch.fills, batch.payoffs, batch.withdrawals)
-        offsets = sorted({item.seq_offset for items in lists for item in items})
-        good, bad = -1, len(offsets) - 1
-        if bad < 0 or self._refused(batch, -1):
-            return None
-        if not self._refused(batch, offsets[bad]):
-            return None  # a takeover or a due is refused: they come after all
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            if self._refused(batch, offsets[middle]):
-                bad = middle
-            else:
-                good = middle
-        return offsets[bad]
+    def _without_act(
+        self, batch: Batch, material: Material, stop: Trial, act_id: int
+    ) -> Novate | None:
+        """The fund has the keeper's place in a takeover, if that helps; or it does not happen."""
+        fund_id = int(self._chain.call(self._chain.clearing, "fundId"))
+        for_fund = RefusedAct(act_id=act_id, fund_subaccount_id=fund_id)
+        bids = {one.act_id for one in batch.takeovers if one.bid is not None}
+        for act in (for_fund, RefusedAct(act_id=act_id)):
+            if act.fund_subaccount_id and act_id not in bids:
+                continue
+            if self._settles(material, stop, [act]):
+                rebuilt = self._feed.rebuilt(acts=(act,))
+                number = batch.header.number
+                return Novate(batch=number, fills=(), acts=(act,), rebuilt=rebuilt)
+        return None
+
+    def _settles(self, material: Material, stop: Trial, replaced: Sequence[Replaced]) -> bool:
+        by_key = {one.key: one for one in replaced}
+        return not self._refused(self._feed.build(material, by_key), stop, by_key)
 
     def _sides(self, batch: Batch, seq_offset: int) -> dict[int, list[NovatedFill]]:
         """What would replace each order's fills in one command, by the order's place."""
@@ -130,14 +170,32 @@ class Novator:
                 sides.setdefault(place, []).append(found)
         return sides
 
-    def _refused(self, batch: Batch, stop: int, novated: Sequence[tuple[int, bool]] = ()) -> bool:
-        """Whether the chain refuses the batch through this command."""
-        part = msgspec.structs.replace(through(batch, stop), trades=())
+    def _refused(self, batch: Batch, trial: Trial, replaced: Novations | None = None) -> bool:
+        """Whether the chain refuses this much of the batch."""
+        part = through(batch, trial.seq_offset, trial.acts)
+        part = msgspec.structs.replace(part, trades=())
         if self._solvency is None:
             data = settle_calldata(part)
         else:
-            data = self._solvency.trial(part, batch.header.first_seq + stop, novated)
+            later = set(acts_at_end(batch)) - trial.acts
+            apart = {act.key: act for act in (RefusedAct(act_id=one) for one in later)}
+            last_seq = batch.header.first_seq + trial.seq_offset
+            data = self._solvency.trial(part, last_seq, {**apart, **(replaced or {})})
         return self._chain.refusal(self._sender, self._chain.deployment.clearing, data) is not None
+
+
+def _first(trials: list[Trial], refused: Callable[[Trial], bool]) -> Trial | None:
+    """The first that is refused; None where the last is not."""
+    good, bad = -1, len(trials) - 1
+    if bad < 0 or not refused(trials[bad]):
+        return None
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if refused(trials[middle]):
+            bad = middle
+        else:
+            good = middle
+    return trials[bad]
 
 
 def _smallest(orders: list[int], settles: Callable[[list[int]], bool]) -> list[int]:

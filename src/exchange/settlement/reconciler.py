@@ -13,17 +13,20 @@ import structlog
 
 from exchange.commands import Configure, HoldWithdrawals
 from exchange.events import (
+    ActRefused,
     AnyEvent,
     BatchConfirmed,
     BatchCut,
     BatchMarginChanged,
     Configured,
     GovernanceChanged,
+    LossSocialised,
     PriceBandsChanged,
 )
 from exchange.journal import Entry, JournalReader
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.reversals import BatchReverted
+from exchange.settlement.acts import numbered_events
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.holdings import SETTLED, Holdings, sold_on_chain
@@ -36,6 +39,8 @@ _PARTIES: Final = (
     "house_subaccount_id",
     "maker_subaccount_id",
     "taker_subaccount_id",
+    "fund_subaccount_id",
+    "payer_subaccount_id",
 )
 
 log = structlog.get_logger(__name__)
@@ -70,7 +75,7 @@ class Reconciler:
         self._cuts: dict[int, int] = {}  # last seq of batches, by number
         self._lost: set[int] = set()  # batches that were final, and are not any more
         self._due = False
-        self._unsettled: deque[tuple[int, AnyEvent]] = deque()  # by seq
+        self._unsettled: deque[tuple[int, AnyEvent, int]] = deque()  # by seq, with acts
         self._touched: set[int] = {FEE_SUBACCOUNT_ID}
         self._held: set[int] = set()  # by this process
         self._venue: Configure | None = None  # parameters in force ...
@@ -112,16 +117,16 @@ class Reconciler:
             if isinstance(entry.command, Configure):
                 self._venue = _in_force(entry, self._venue)
                 self._judged = False
-            for event in entry.events:
+            for event, act_id in numbered_events(entry):
                 self._holdings.apply_custody(self._touch(event))
-                self._follow(entry.seq, event)
+                self._follow(entry.seq, event, act_id)
             self._seq = entry.seq
             count += 1
             if self._lost:
                 self._start_over()
         return count == _ENTRIES_AT_ONCE
 
-    def _follow(self, seq: int, event: AnyEvent) -> None:
+    def _follow(self, seq: int, event: AnyEvent, act_id: int) -> None:
         """Fold what a batch carries when it is final: its novations came before that."""
         match event:
             case BatchCut():
@@ -138,7 +143,7 @@ class Reconciler:
             case _ if sold_on_chain(event):
                 self._holdings.apply_settled(self._touch(event))
             case _ if isinstance(event, SETTLED):
-                self._unsettled.append((seq, event))
+                self._unsettled.append((seq, event, act_id))
             case _:
                 pass
 
@@ -149,23 +154,28 @@ class Reconciler:
         self._holdings, self._unsettled = Holdings(), deque()
         entries = itertools.takewhile(lambda one: one.seq <= self._seq, self._reader.entries())
         for entry in entries:
-            for event in entry.events:
+            for event, act_id in numbered_events(entry):
                 self._holdings.apply_custody(event)
                 if isinstance(event, SETTLED):
-                    self._unsettled.append((entry.seq, event))
+                    self._unsettled.append((entry.seq, event, act_id))
         self._settle_through(settled_seq)
-        for pair in [one for one in self._unsettled if sold_on_chain(one[1])]:
-            self._unsettled.remove(pair)
-            self._holdings.apply_settled(pair[1])
+        for sold in [one for one in self._unsettled if sold_on_chain(one[1])]:
+            self._unsettled.remove(sold)
+            self._holdings.apply_settled(sold[1])
         self._touched |= self._holdings.cash.keys()
 
     def _settle_through(self, last_seq: int) -> None:
         while self._unsettled and self._unsettled[0][0] <= last_seq:
-            self._holdings.apply_settled(self._touch(self._unsettled.popleft()[1]))
+            _, event, act_id = self._unsettled.popleft()
+            self._holdings.apply_settled(self._touch(event), act_id)
 
     def _touch(self, event: AnyEvent) -> AnyEvent:
         known = self._holdings.cash
         found = {getattr(event, name, 0) for name in _PARTIES}
+        if isinstance(event, ActRefused):
+            self._touch(event.act)
+        if isinstance(event, LossSocialised):
+            found |= dict(event.shares).keys()
         self._touched |= {subaccount_id for subaccount_id in found if subaccount_id in known}
         return event
 

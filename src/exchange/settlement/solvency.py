@@ -13,15 +13,24 @@ from typing import Final
 from eth_abi.abi import encode
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
-from exchange.commands import Configure, UpdateMarks
-from exchange.events import AnyEvent, Configured, FillNovated, MarksUpdated, MoveRefused
+from exchange.commands import Configure, NovatedFill, RefusedAct, UpdateMarks
+from exchange.events import (
+    ActRefused,
+    AnyEvent,
+    Configured,
+    FillNovated,
+    MarksUpdated,
+    MoveRefused,
+)
 from exchange.journal import Entry, JournalReader
 from exchange.model import FEE_SUBACCOUNT_ID, TransferTerms
 from exchange.reversals import BatchReverted, BlocksReverted
+from exchange.settlement.acts import numbered_events
 from exchange.settlement.batch import BATCH_TYPE, Batch, encode_batch, settle_calldata
 from exchange.settlement.chain import Chain
 from exchange.settlement.holdings import SETTLED, Holdings, expected_holdings
 from exchange.settlement.margin_proof import PROOF_TYPE, EpochProver
+from exchange.settlement.novation import Novations
 
 HOLDER_TYPE: Final = "(uint64,bytes,uint64[])"
 BATCH_PROOF_TYPE: Final = f"({HOLDER_TYPE}[],{PROOF_TYPE})"
@@ -29,7 +38,7 @@ SETTLE_PROVEN_SELECTOR: Final = keccak(f"settleProven({BATCH_TYPE},{BATCH_PROOF_
     :4
 ]
 _WORD: Final = 32
-_UNFOLDS: Final = (FillNovated, MoveRefused, BatchReverted, BlocksReverted)
+_UNFOLDS: Final = (FillNovated, MoveRefused, ActRefused, BatchReverted, BlocksReverted)
 
 Positions = Mapping[int, Sequence[int]]  # instruments that are held, ascending, by subaccount
 
@@ -91,8 +100,8 @@ class SolvencyProver:
             return settle_calldata(batch)
         return self._proven(batch, self._settled.through(batch.header.last_seq))
 
-    def trial(self, batch: Batch, last_seq: int, novated: Iterable[tuple[int, bool]]) -> bytes:
-        """Of a batch through `last_seq` with these sides of trades replaced besides.
+    def trial(self, batch: Batch, last_seq: int, replaced: Novations) -> bytes:
+        """Of a batch through `last_seq` with these replaced besides.
 
         Complexity: O(journal).
         """
@@ -102,7 +111,12 @@ class SolvencyProver:
             self._reader.entries(),
             settled_seq=last_seq,
             observed_seq=self._reader.last_seq(),
-            novated=novated,
+            novated=[key for key, one in replaced.items() if isinstance(one, NovatedFill)],
+            acts={
+                one.act_id: one.fund_subaccount_id
+                for one in replaced.values()
+                if isinstance(one, RefusedAct)
+            },
         )
         self._settled.through(0)  # for the epochs
         return self._proven(batch, holdings)
@@ -131,7 +145,7 @@ class SettledHoldings:
 
     def _start_over(self) -> None:
         self._holdings = Holdings()
-        self._unsettled: deque[tuple[int, AnyEvent]] = deque()  # by seq
+        self._unsettled: deque[tuple[int, AnyEvent, int]] = deque()  # by seq, with acts
         self._seq = self._folded = 0
 
     def terms(self, epoch: int) -> tuple[Configure, UpdateMarks]:
@@ -147,7 +161,7 @@ class SettledHoldings:
             self._start_over()
             self._read()
         while self._unsettled and self._unsettled[0][0] <= last_seq:
-            self._holdings.apply_settled(self._unsettled.popleft()[1])
+            self._holdings.apply_settled(*self._unsettled.popleft()[1:])
         self._folded = max(self._folded, last_seq)
         return self._holdings
 
@@ -157,11 +171,11 @@ class SettledHoldings:
         for entry in self._reader.entries(after_seq=self._seq):
             self._seq = entry.seq
             self._note(entry)
-            for event in entry.events:
+            for event, act_id in numbered_events(entry):
                 self._holdings.apply_custody(event)
                 unfolds |= isinstance(event, _UNFOLDS) and self._folded > 0
                 if isinstance(event, SETTLED):
-                    self._unsettled.append((entry.seq, event))
+                    self._unsettled.append((entry.seq, event, act_id))
         return unfolds
 
     def _note(self, entry: Entry) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from exchange.commands import BidLiquidation
 from exchange.events import InsuranceUsed, LossSocialised, PortfolioTransferred, Traded
-from exchange.fixed import QUANTITY_SCALE, mul_div_up
+from exchange.fixed import QUANTITY_SCALE, mul_div_up, to_seconds_down
 from exchange.journal import Entry
 from exchange.model import BidTerms, OrderTerms, Side
 from exchange.settlement.packed import SignedOrder
@@ -45,6 +45,7 @@ class Takeover(msgspec.Struct, frozen=True, kw_only=True):
 
     time: int
     event: PortfolioTransferred
+    act_id: int  # not part of the struct on chain
     bid: BidTerms | None = None  # None: the fund took it
     signature: bytes = b""
 
@@ -56,36 +57,49 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     kind: DueKind
     subaccount_id: int  # 0 of a loss
     amount: int
+    act_id: int = 0  # not part of the struct on chain
+
+    @property
+    def words(self) -> tuple[int, int, int, int]:
+        """`Due` of the contract."""
+        return self.time, self.kind, self.subaccount_id, self.amount
 
 
-def takeover_of(time: int, entry: Entry, event: PortfolioTransferred) -> Takeover:
+def takeover_of(entry: Entry, event: PortfolioTransferred, act_id: int) -> Takeover:
     """The takeover, with the signature of the keeper where one bid for it."""
-    command = entry.command
+    time, command = to_seconds_down(entry.time_ns), entry.command
     if not isinstance(command, BidLiquidation):
-        return Takeover(time=time, event=event)
-    return Takeover(time=time, event=event, bid=command.terms, signature=command.signature)
+        return Takeover(time=time, event=event, act_id=act_id)
+    return Takeover(
+        time=time, event=event, act_id=act_id, bid=command.terms, signature=command.signature
+    )
 
 
-def dues_of(time: int, event: InsuranceUsed | LossSocialised) -> list[Due]:
+def dues_of(time: int, event: InsuranceUsed | LossSocialised, act_id: int) -> list[Due]:
     """What the contract must move for it; a discount that the fund pays is part of its takeover."""
     if isinstance(event, InsuranceUsed):
         if event.subaccount_id != event.liquidated_id:
             return []
-        payee = event.subaccount_id
-        return [Due(time=time, kind=DueKind.COVER, subaccount_id=payee, amount=event.amount)]
-    dues = [
-        Due(time=time, kind=DueKind.SHARE, subaccount_id=payer, amount=amount)
-        for payer, amount in event.shares
+        found = [(DueKind.COVER, event.subaccount_id, event.amount)]
+    else:
+        found = [(DueKind.SHARE, payer, amount) for payer, amount in event.shares]
+        if event.declared and event.liquidated_id == event.fund_subaccount_id:
+            found.insert(0, (DueKind.LOSS, 0, event.declared))
+    return [
+        Due(time=time, kind=kind, subaccount_id=one, amount=amount, act_id=act_id)
+        for kind, one, amount in found
     ]
-    if event.declared and event.liquidated_id == event.fund_subaccount_id:
-        loss = Due(time=time, kind=DueKind.LOSS, subaccount_id=0, amount=event.declared)
-        dues.insert(0, loss)
-    return dues
 
 
 def in_turn(dues: list[Due]) -> tuple[Due, ...]:
     """Shares last: the contract wants a loss before anybody shares it."""
     return tuple(sorted(dues, key=lambda due: due.kind is DueKind.SHARE))
+
+
+def by_fund_instead(takeover: Takeover, fund_id: int) -> Takeover:
+    """The same with the fund in the keeper's place."""
+    event = msgspec.structs.replace(takeover.event, taker_subaccount_id=fund_id)
+    return Takeover(time=takeover.time, event=event, act_id=takeover.act_id)
 
 
 def takeover_words(takeover: Takeover) -> tuple[object, ...]:

@@ -4,14 +4,17 @@ import json
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.hostile_flow import HostileFlow
 from tests.liquidation_world import liquidating_venue, short_call, sweep
 from tests.unit.api.world import FakeSequencer
+from tests.unit.engine.test_acts import auctioned, refuse
 from tests.venue import (
     CHAIN,
     COLLATERALS,
+    FEE_ID,
     FEES,
     FUNDING,
     PERP,
@@ -154,3 +157,22 @@ def test_what_the_chain_takes_back_is_in_the_log():
     rows = feed(venue)
     assert [row["change"] for row in bodies(rows, "withdrawal")] == [-7, 7]
     assert [row["change"] for row in bodies(rows, "correction")] == [-5]
+
+
+@pytest.mark.parametrize("fund", [0, FEE_ID])
+def test_acts_that_the_chain_refuses_are_undone_in_the_log(fund):
+    """What the takeover gave and took adds up to nothing; or the fund has the keeper's rows."""
+    venue = liquidating_venue()
+    seller, keeper, sold, _ = auctioned(venue)
+    refuse(venue, sold, fund=fund)
+    totals = Counter()
+    for row in feed(venue):
+        body = json.loads(row.body)
+        if row.topic in ("liquidation", "correction"):
+            key = "change" if "change" in body else "amount"
+            totals[row.subaccount_id, key] += body[key]
+    assert totals[keeper, "amount"] == totals[keeper, "change"] == 0
+    assert totals[fund or seller, "amount"] == (sold.legs[0].quantity / 10**4 if fund else 0)
+    assert totals[fund or seller, "change"] == (sold.discount / 10**6 if fund else 0)
+    if fund:
+        assert totals[seller, "amount"] == -sold.legs[0].quantity / 10**4

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine_flow import Flow
+from tests.liquidation_world import liquidating_venue
 from tests.unit.api.world import FakeSequencer
+from tests.unit.engine.test_acts import auctioned, refuse
 from tests.unit.engine.test_remedies import novate, novated
 from tests.venue import CHAIN, EXPIRY_S, FEE_ID, FEES, NS, C, P, Venue
 
@@ -266,6 +268,18 @@ def test_a_novation_moves_positions_to_the_venue():
         view.apply(entry)
     for subaccount_id in (FEE_ID, 2, 3):
         held = {key: one.quantity for key, one in view.positions[subaccount_id].items()}
+        assert {key: n for key, n in held.items() if n} == venue.engine.positions(subaccount_id)
+
+
+@pytest.mark.parametrize("fund", [0, FEE_ID])
+def test_a_refused_act_moves_positions_back(fund):
+    """Or on to the fund; as the engine has it."""
+    venue = liquidating_venue()
+    seller, keeper, sold, _ = auctioned(venue)
+    refuse(venue, sold, fund=fund)
+    view, _ = followed(venue)
+    for subaccount_id in (FEE_ID, seller, keeper):
+        held = {key: one.quantity for key, one in view.positions.get(subaccount_id, {}).items()}
         assert {key: n for key, n in held.items() if n} == venue.engine.positions(subaccount_id)
 
 

@@ -1,12 +1,40 @@
 """The search for what the chain refuses; tests/integration/test_novation.py asks a real chain."""
 
 import pytest
-from tests.settlement_world import CLEARING, Script, Trader
+from tests.settlement_world import CLEARING, NS, PRICE, Script, Trader
 from tests.unit.settlement.test_feed import Parts
 
-from exchange.commands import Novate, RefusedMove
-from exchange.events import FillNovated, MoveRefused
-from exchange.model import FEE_SUBACCOUNT_ID, Side
+from exchange.commands import (
+    AccrueInterest,
+    BidLiquidation,
+    MassQuote,
+    Novate,
+    RefusedAct,
+    RefusedMove,
+    SweepLiquidations,
+)
+from exchange.events import (
+    ActRefused,
+    FillNovated,
+    InsuranceUsed,
+    InterestPaid,
+    LossSocialised,
+    MoveRefused,
+    PortfolioTransferred,
+    TransferredLeg,
+    Withdrawn,
+)
+from exchange.fixed import RATIO_SCALE
+from exchange.model import (
+    FEE_SUBACCOUNT_ID,
+    BidTerms,
+    Quote,
+    SheetTerms,
+    Side,
+    numbered,
+    sheet_orders,
+)
+from exchange.settlement.acts import numbered_events
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import Reverted
 from exchange.settlement.novator import Novator, _smallest
@@ -20,6 +48,7 @@ class Contract:
     def __init__(self, *refused: tuple[int, int]) -> None:
         self.refused = [one.to_bytes(8, "big") + nonce.to_bytes(8, "big") for one, nonce in refused]
         self.asked = 0
+        self.clearing = "Clearing"
         names = Deployment.__struct_fields__
         fields = dict.fromkeys(names, "") | {"chain_id": 31_337, "clearing": CLEARING}
         fields |= {"block": 1, "tokens": {}}
@@ -28,6 +57,11 @@ class Contract:
     def refusal(self, sender: str, to: str, data: bytes) -> Reverted | None:
         self.asked += 1
         return Reverted("Some") if any(key in data for key in self.refused) else None
+
+    def call(self, contract: str, name: str) -> int:
+        """The insurance fund is the venue's own subaccount."""
+        assert (contract, name) == (self.clearing, "fundId")
+        return FEE_SUBACCOUNT_ID
 
 
 def novated(command: Novate) -> list[FillNovated]:
@@ -66,6 +100,21 @@ def refused_moves(script: Script, command: Novate) -> list[MoveRefused]:
     return found
 
 
+def refused_acts(script: Script, command: Novate) -> list[ActRefused]:
+    """What the engine says of acts."""
+    known = {act_id: event for entry in script.entries for event, act_id in numbered_events(entry)}
+    return [
+        ActRefused(
+            batch=command.batch,
+            act_id=act.act_id,
+            act=known[act.act_id],
+            subaccount_id=2,
+            fund_subaccount_id=act.fund_subaccount_id,
+        )
+        for act in command.acts
+    ]
+
+
 class Sink:
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -73,7 +122,8 @@ class Sink:
 
     def novate(self, command):
         self.commands.append(command)
-        self.script.add(command, *novated(command), *refused_moves(self.script, command))
+        moves, acts = refused_moves(self.script, command), refused_acts(self.script, command)
+        self.script.add(command, *novated(command), *moves, *acts)
 
 
 @pytest.fixture
@@ -209,3 +259,174 @@ def test_the_venues_own_order_is_not_replaced(parts):
     _, sink, found = novator(parts, Contract((FEE_SUBACCOUNT_ID, house.next_nonce)))
     assert not found.replace(1)
     assert sink.commands == []
+
+
+BID = b"\x5a" * 65
+FRACTION = RATIO_SCALE - 12_345
+
+
+def taken_over(script, *, taker=3, bid=True):
+    """A keeper buys what the maker holds, or the fund takes it; the number of the act."""
+    moved = PortfolioTransferred(
+        subaccount_id=2,
+        taker_subaccount_id=taker,
+        step=1,
+        fraction=FRACTION,
+        legs=(TransferredLeg(instrument_id=script.instrument_id, quantity=-10_000, price=10**6),),
+        discount=7,
+        by_fund=False,
+    )
+    terms = BidTerms(
+        subaccount_id=taker,
+        liquidated_id=2,
+        fraction=RATIO_SCALE,
+        price_limit=0,
+        expected_step=0,
+        nonce=9,
+        deadline=2**40,
+        signer="0x" + "ab" * 20,
+    )
+    command = BidLiquidation(terms=terms, signature=BID) if bid else SweepLiquidations()
+    return numbered(script.add(command, moved).seq, 0)
+
+
+def refusing(*refused: bytes) -> Contract:
+    contract = Contract()
+    contract.refused = list(refused)
+    return contract
+
+
+@pytest.mark.parametrize(
+    ("refused", "fund"), [(BID, FEE_SUBACCOUNT_ID), (FRACTION.to_bytes(32, "big"), 0)]
+)
+def test_a_takeover_goes_to_the_fund_or_does_not_happen(parts, refused, fund):
+    """The fund in the keeper's place is tried first; fills and later batches stand."""
+    script = parts.script
+    script.trade(2)
+    act_id = taken_over(script)
+    script.cut()
+    script.trade()
+    script.cut()
+    contract = refusing(refused)
+    feed, sink, found = novator(parts, contract)
+    assert found.replace(1)
+    [command] = sink.commands
+    assert command.acts == (RefusedAct(act_id=act_id, fund_subaccount_id=fund),)
+    assert (command.fills, command.moves, found.novated, feed.pull()) == ((), (), 1, 0)
+    batch = feed.build(feed.material(1), {})
+    assert [one.event.taker_subaccount_id for one in batch.takeovers] == [fund] * bool(fund)
+    assert all(one.bid is None for one in batch.takeovers)
+    first, second = parts.outbox.jobs()
+    assert contract.refusal("", "", first.data) is None
+    assert feed.build(feed.material(2), {}).header.previous_hash == first.batch_hash
+    assert second.fills == 1
+
+
+def test_the_fund_has_no_place_but_its_own(parts):
+    """What it took itself does not happen."""
+    act_id = taken_over(parts.script, taker=FEE_SUBACCOUNT_ID, bid=False)
+    parts.script.cut()
+    _, sink, found = novator(parts, refusing(FRACTION.to_bytes(32, "big")))
+    assert found.replace(1)
+    assert sink.commands[0].acts == (RefusedAct(act_id=act_id),)
+
+
+def test_a_loss_is_found_among_the_acts_of_a_batch(parts):
+    """A debt that the fund paid stands, the shares after it do not."""
+    script = parts.script
+    used = InsuranceUsed(fund_subaccount_id=1, liquidated_id=2, subaccount_id=2, amount=4_444_444)
+    shared = LossSocialised(
+        fund_subaccount_id=1,
+        liquidated_id=1,
+        amount=5_555_556,
+        shares=((2, 5_555_555), (3, 1)),
+        declared=5_555_556,
+    )
+    taken = taken_over(script)
+    seq = script.add(SweepLiquidations(), used, shared).seq
+    script.cut()
+    feed, sink, found = novator(parts, refusing((5_555_555).to_bytes(16, "big")))
+    assert found.replace(1)
+    assert sink.commands[0].acts == (RefusedAct(act_id=numbered(seq, 1)),)
+    feed.pull()
+    batch = feed.build(feed.material(1), {})
+    assert [due.act_id for due in batch.dues] == [numbered(seq, 0)]
+    assert [one.act_id for one in batch.takeovers] == [taken]
+
+
+def test_interest_and_exits_that_fail_are_left_out(parts):
+    """One of three charges of a command, then one of two exits of another."""
+    script = parts.script
+    charges = [InterestPaid(subaccount_id=who, amount=7_000_000 + who) for who in (2, 3, 4)]
+    exits = [
+        Withdrawn(
+            subaccount_id=who,
+            amount=8_000_000 + who,
+            recipient="0x" + "cd" * 20,
+            nonce=1,
+            exit_token=script.token,
+        )
+        for who in (2, 3)
+    ]
+    script.trade()
+    accrued = script.add(AccrueInterest(), *charges).seq
+    left = script.add(AccrueInterest(), *exits).seq
+    script.cut()
+    refused = [amount.to_bytes(32, "big") for amount in (7_000_003, 8_000_002)]
+    feed, sink, found = novator(parts, refusing(*refused))
+    for act_id in (numbered(accrued, 1), numbered(left, 0)):
+        assert found.replace(1)
+        assert sink.commands[-1].acts == (RefusedAct(act_id=act_id),)
+        feed.pull()
+    batch = feed.build(feed.material(1), {})
+    assert [one.act_id for one in batch.interests] == [numbered(accrued, n) for n in (0, 2)]
+    assert [one.act_id for one in batch.withdrawals] == [numbered(left, 1)]
+
+
+def test_an_act_that_nothing_mends_waits_for_a_person(parts):
+    """Refused without it too."""
+    taken_over(parts.script)
+    parts.script.cut()
+
+    class Odd(Contract):
+        def refusal(self, sender, to, data):
+            self.asked += 1
+            return None if self.asked <= 1 else Reverted("Some")
+
+    _, sink, found = novator(parts, Odd())
+    assert not found.replace(1)
+    assert sink.commands == []
+
+
+def quote_sheet(script):
+    """Two asks of the maker under one signature."""
+    terms = SheetTerms(
+        subaccount_id=2,
+        sheet_nonce=1,
+        first_nonce=4_000,
+        max_fee=10**9,
+        deadline=script.time_ns // NS + 3_600,
+        signer=script.maker.address,
+    )
+    lines = tuple(Quote(script.instrument_id, 0, 0, PRICE, 10_000) for _ in range(2))
+    return script.add(MassQuote(terms=terms, quotes=lines, signature=bytes(65)))
+
+
+def test_a_leaf_that_fails_is_replaced_alone(parts):
+    """The other leaves of its sheet stand; the sheet is shown for them."""
+    script = parts.script
+    sheet = quote_sheet(script)
+    for place in (0, 1):
+        number = numbered(sheet.seq, place)
+        trade = script.traded(1, script.seq + 1, 1, maker_signed_seq=number)
+        script.place(script.taker, Side.BUY, 1, trade)
+    script.cut()
+    leaves = sheet_orders(sheet.command.terms, sheet.command.quotes)
+    feed, sink, found = novator(parts, Contract((2, leaves[1].nonce)))
+    assert found.replace(1)
+    [fill] = sink.commands[0].fills
+    assert (fill.maker, fill.subaccount_id) == (True, 2)
+    feed.pull()
+    batch = feed.build(feed.material(1), {})
+    assert len(batch.sheets) == 1
+    assert [order.terms.nonce for order in batch.orders if order.sheet == 0] == [leaves[0].nonce]
