@@ -43,12 +43,15 @@ class Watched:
         self.venue.index()
         self.venue.mark(dict.fromkeys(CHAIN, 2_500))
         self.seen = chain.deployment.block - 1
+        self.told: list[GovernanceChanged] = []
 
     def hear(self) -> tuple[object, ...]:
         head = self.chain.head()
         found = self.chain.observations(self.seen + 1, head)
         self.seen = head
-        return self.venue.observe(*(seen for _, seen in found))
+        events = self.venue.observe(*(seen for _, seen in found))
+        self.told += [event for event in events if isinstance(event, GovernanceChanged)]
+        return events
 
 
 def test_owners_cancel_on_chain_and_the_engine_obeys(world: World) -> None:
@@ -161,6 +164,17 @@ def test_a_deployment_handed_over_is_governed_with_delays(world: World) -> None:
     detail = f"token={deployment.usdc} rules=False,{2**79},{2**79},{2**79}"
     assert GovernanceChanged(change="TokenRulesSet", detail=detail) in watched.hear()
     assert watched.venue.engine._venue.access.bands == [bands]
+    roles_are_told(watched.told, admin, deployer.address)
+
+
+def roles_are_told(told: list[GovernanceChanged], admin: str, deployer: str) -> None:
+    """Whose each function is, who got and lost a role, what was announced and carried out."""
+    names = {event.change for event in told}
+    assert names >= {"RoleGranted", "RoleRevoked", "TargetFunctionRoleUpdated"}
+    assert names >= {"RoleGuardianChanged", "OperationScheduled", "OperationExecuted"}
+    details = [event.detail for event in told]
+    assert any(one.startswith(f"roleId=0 account={admin} delay=3600") for one in details)
+    assert f"roleId=0 account={deployer}" in details
 
 
 def set_rules(token: str, rules: tuple[object, ...]) -> bytes:

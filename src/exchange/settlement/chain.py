@@ -329,15 +329,16 @@ class Chain(Node):
         self.clearing = self._contract(deployment.clearing, artifacts, "Clearing")
         self.oracle = self._contract(deployment.oracle, artifacts, "Oracle")
         self.margin = self._contract(deployment.margin or deployment.oracle, artifacts, "Margin")
-        self.liquidations = self._contract(
-            deployment.liquidations or deployment.clearing, artifacts, "Liquidations"
-        )
+        forced = deployment.liquidations or deployment.clearing
+        self.liquidations = self._contract(forced, artifacts, "Liquidations")
         self.custody = self._contract(deployment.custody, artifacts, "Custody")
         self.usdc = self._contract(deployment.usdc, artifacts, "MockUSDC")
         self.tokens = {  # collateral besides USDC, by its name
             coin: self._contract(address, artifacts, "MockToken")
             for coin, address in deployment.tokens.items()
         }
+        manager = deployment.access_manager
+        self.access_manager = self._contract(manager, artifacts, "AccessManager")
         passes = deployment.access_pass or deployment.clearing
         self.access_pass = self._contract(passes, artifacts, "AccessPass")
         self._watched = {

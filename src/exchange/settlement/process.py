@@ -128,6 +128,7 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
                 "novated": relayer.novated,
                 "reorganisations": feed.reverted_blocks,
                 "governance": reconciler.governance,
+                "roles_changed_s": reconciler.roles_changed_s,
             },
             PendingPosts(outbox).read,
         )

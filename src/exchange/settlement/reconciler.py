@@ -23,6 +23,7 @@ from exchange.events import (
     LossSocialised,
     PriceBandsChanged,
 )
+from exchange.fixed import to_seconds_down
 from exchange.journal import Entry, JournalReader
 from exchange.model import FEE_SUBACCOUNT_ID
 from exchange.reversals import BatchReverted
@@ -31,6 +32,7 @@ from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.holdings import SETTLED, Holdings, sold_on_chain
 from exchange.settlement.reconcile import Difference, compare_account, compare_parameters
+from exchange.settlement.sightings import OF_ACCESS_MANAGER
 
 _ENTRIES_AT_ONCE: Final = 20_000  # a long journal must not keep the relayer from settling
 _PARTIES: Final = (
@@ -81,6 +83,8 @@ class Reconciler:
         self._venue: Configure | None = None  # parameters in force ...
         self._judged = True  # ... and whether they were compared since they came
         self.governance = 0  # changes of the contracts, in the whole journal
+        self.roles_changed_s = 0  # when roles changed last, since the first batch was final
+        self._settles = False
         self.parameters_differ = False  # as last compared: no margin can be proven
 
     @property
@@ -119,33 +123,41 @@ class Reconciler:
                 self._judged = False
             for event, act_id in numbered_events(entry):
                 self._holdings.apply_custody(self._touch(event))
-                self._follow(entry.seq, event, act_id)
+                self._follow(entry, event, act_id)
             self._seq = entry.seq
             count += 1
             if self._lost:
                 self._start_over()
         return count == _ENTRIES_AT_ONCE
 
-    def _follow(self, seq: int, event: AnyEvent, act_id: int) -> None:
+    def _follow(self, entry: Entry, event: AnyEvent, act_id: int) -> None:
         """Fold what a batch carries when it is final: its novations came before that."""
         match event:
             case BatchCut():
                 self._cuts[event.number] = event.last_seq
             case PriceBandsChanged() | BatchMarginChanged() | GovernanceChanged():
+                if isinstance(event, GovernanceChanged) and event.change in OF_ACCESS_MANAGER:
+                    self._note_roles(entry)
                 self.governance += 1
                 self._judged = False
-                log.warning("governance changed the contracts", what=str(event), seq=seq)
+                log.warning("governance changed the contracts", what=str(event), seq=entry.seq)
             case BatchReverted():
                 self._lost.add(event.number)
             case BatchConfirmed():
+                self._settles = True
                 self._settle_through(self._cuts[event.number])
                 self._due = True
             case _ if sold_on_chain(event):
                 self._holdings.apply_settled(self._touch(event))
             case _ if isinstance(event, SETTLED):
-                self._unsettled.append((seq, event, act_id))
+                self._unsettled.append((entry.seq, event, act_id))
             case _:
                 pass
+
+    def _note_roles(self, entry: Entry) -> None:
+        """Who may do what is named before the first batch; later somebody should know of it."""
+        if self._settles:
+            self.roles_changed_s = to_seconds_down(entry.time_ns)
 
     def _start_over(self) -> None:
         """Fold anew without the batches that the chain lost: novations may change them yet."""

@@ -87,6 +87,7 @@ OF_CLEARING: Final[dict[str, Observer]] = {
     "LiquidationsSet": governed("LiquidationsSet", "liquidations", "fund"),
     "MarginSet": governed("MarginSet", "margin"),
     "WithdrawalDelaySet": governed("WithdrawalDelaySet", "delay"),
+    "AuctionRulesSet": governed("AuctionRulesSet", "rules"),
     "AuctionStarted": lambda given: AuctionStartedSeen(
         subaccount_id=given["subaccountId"], frozen_from=given["frozenFrom"]
     ),
@@ -115,6 +116,22 @@ OF_LIQUIDATIONS: Final[dict[str, Observer]] = {
 OF_ACCESS_PASS: Final[dict[str, Observer]] = {
     "AccessSet": lambda given: AccessSeen(owner=given["owner"], until=given["until"]),
 }
+OF_ACCESS_MANAGER: Final[dict[str, Observer]] = {
+    name: governed(name, *arguments.split())
+    for name, arguments in {
+        "RoleGranted": "roleId account delay since",
+        "RoleRevoked": "roleId account",
+        "RoleAdminChanged": "roleId admin",
+        "RoleGuardianChanged": "roleId guardian",
+        "RoleGrantDelayChanged": "roleId delay since",
+        "TargetClosed": "target closed",
+        "TargetFunctionRoleUpdated": "target selector roleId",
+        "TargetAdminDelayUpdated": "target delay since",
+        "OperationScheduled": "operationId schedule caller target data",
+        "OperationExecuted": "operationId",
+        "OperationCanceled": "operationId",
+    }.items()
+}
 # By the contract's name in a deployment.
 OF: Final = {
     "clearing": OF_CLEARING,
@@ -123,6 +140,7 @@ OF: Final = {
     "margin": OF_MARGIN,
     "liquidations": OF_LIQUIDATIONS,
     "access_pass": OF_ACCESS_PASS,
+    "access_manager": OF_ACCESS_MANAGER,
 }
 
 

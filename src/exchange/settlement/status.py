@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from exchange.fixed import div_up
 from exchange.journal.outbox import JobState, Outbox
+from exchange.model import SECONDS_PER_DAY
 from exchange.settlement.chain import Chain
 
 BALANCE_MIN: Final = 5 * 10**16  # wei; some hundred batches at usual fees
@@ -45,6 +46,7 @@ class RelayerStatus(msgspec.Struct, frozen=True, kw_only=True):
     parameters_differ: int = 0  # 1: Margin on chain does not hold the engine's parameters
     reorganisations: int = 0  # times that final blocks were lost, since this process began
     governance: int = 0  # changes that governance made to the contracts, ever
+    roles_changed_s: int = 0  # UTC second of the last change of roles on a chain that settles
     published_age_s: int = 0  # of the latest marks on chain; 0 before the first
     index_age_s: int = 0  # of the index on chain that is oldest
     alarms: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ class StatusReader:
         parameters_differ: int = 0,
         reorganisations: int = 0,
         governance: int = 0,
+        roles_changed_s: int = 0,
     ) -> RelayerStatus:
         """The picture now; what differs as the last reconciliation found it."""
         totals = self._outbox.totals()
@@ -101,6 +104,7 @@ class StatusReader:
             parameters_differ=parameters_differ,
             reorganisations=reorganisations,
             governance=governance,
+            roles_changed_s=roles_changed_s,
             published_age_s=self._age_s(self._chain.marks_time(self._chain.risk_epoch()) or 0),
             index_age_s=max(
                 (self._age_s(self._chain.index_time(one)) for one in self._underlyings()),
@@ -127,6 +131,8 @@ class StatusReader:
             "chain_differs": status.differences > 0,
             "parameters_differ": status.parameters_differ > 0,
             "chain_reorganised": status.reorganisations > 0,
+            "roles_changed": status.roles_changed_s > 0
+            and self._age_s(status.roles_changed_s) < SECONDS_PER_DAY,
             "oracle_stale": status.published_age_s > PUBLISHED_AGE_MAX_S
             or status.index_age_s > INDEX_AGE_MAX_S,
         }
@@ -145,6 +151,7 @@ _GAUGES: Final = {
     "differences": "Figures on which journal and chain disagree",
     "parameters_differ": "Whether Margin on chain holds other parameters than the venue",
     "governance": "Changes that governance made to the contracts, ever",
+    "roles_changed_s": "When roles on chain changed last, UTC second; 0: never since it settles",
     "published_age_s": "Seconds since the epoch of the latest marks on chain",
     "index_age_s": "Seconds since the index on chain that is oldest",
     "reorganisations": "Times that the chain lost final blocks, since the relayer began",

@@ -9,8 +9,15 @@ from tests.fake_chain import WETH, FakeChain
 from tests.settlement_world import Script
 from tests.venue import COLLATERALS, configuration
 
-from exchange.commands import BatchSeen, DepositSeen, HoldWithdrawals, RevertBlocks, SubaccountSeen
-from exchange.events import Configured, Refused, RejectReason
+from exchange.commands import (
+    BatchSeen,
+    CutBatch,
+    DepositSeen,
+    HoldWithdrawals,
+    RevertBlocks,
+    SubaccountSeen,
+)
+from exchange.events import Configured, GovernanceChanged, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.reversals import BatchReverted
@@ -173,6 +180,23 @@ def test_another_history_is_not_compared(world: World) -> None:
     world.settle()
     world.chain.reorganise(1)
     assert world.compared() == []
+
+
+def test_roles_that_change_on_a_chain_that_settles_are_noted(world: World) -> None:
+    """Those named before the first batch are the venue's beginning; other changes are no roles."""
+    reconciler, script = world.reconciler, world.script
+    granted = GovernanceChanged(change="RoleGranted", detail="roleId=1 account=0x")
+    script.add(CutBatch(), granted)
+    world.compared()
+    assert (reconciler.governance, reconciler.roles_changed_s) == (1, 0)
+    script.withdraw(script.taker, 10)
+    world.settle()
+    script.add(CutBatch(), GovernanceChanged(change="MarginSet", detail=""))
+    world.compared()
+    assert (reconciler.governance, reconciler.roles_changed_s) == (2, 0)
+    script.add(CutBatch(), granted)
+    world.compared()
+    assert (reconciler.governance, reconciler.roles_changed_s) == (3, script.time_ns // 10**9)
 
 
 def test_other_parameters_on_chain_raise_an_alarm(world: World) -> None:

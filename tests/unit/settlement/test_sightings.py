@@ -26,6 +26,7 @@ from exchange.settlement.deploy import project_artifacts
 from exchange.settlement.sightings import (
     KINDS,
     OF,
+    OF_ACCESS_MANAGER,
     OF_ACCESS_PASS,
     OF_CLEARING,
     OF_CUSTODY,
@@ -104,10 +105,22 @@ def test_changes_by_governance_are_told() -> None:
     )
 
 
+def test_changes_of_roles_are_told() -> None:
+    """Who got what, which function is whose, and what is announced."""
+    given = {"roleId": 3, "account": "0xA", "delay": 7, "since": 9, "newMember": True}
+    assert OF_ACCESS_MANAGER["RoleGranted"](given) == GovernanceSeen(
+        change="RoleGranted", detail="roleId=3 account=0xA delay=7 since=9"
+    )
+    given = {"target": "0xT", "selector": b"\x01\x02\x03\x04", "roleId": 1}
+    assert OF_ACCESS_MANAGER["TargetFunctionRoleUpdated"](given) == GovernanceSeen(
+        change="TargetFunctionRoleUpdated", detail="target=0xT selector=0x01020304 roleId=1"
+    )
+
+
 def test_every_log_that_is_watched_exists() -> None:
     """A log that the contract renamed would be missed in silence."""
     artifacts = project_artifacts()
-    names = {"access_pass": "AccessPass"}
+    names = {"access_pass": "AccessPass", "access_manager": "AccessManager"}
     for contract, observers in OF.items():
         abi = artifacts[names.get(contract, contract.capitalize())].abi
         events = {item["name"] for item in abi if item["type"] == "event"}

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exchange.journal.outbox import Attempt, Job, JobKind, JobState, Outbox, Outcome
+from exchange.model import SECONDS_PER_DAY
 from exchange.settlement.status import (
     PENDING_MAX_S,
     RelayerMetrics,
@@ -130,6 +131,7 @@ def test_figures_follow_the_jobs(outbox: Outbox) -> None:
         "fill_novated",
         "parameters_differ",
         "chain_reorganised",
+        "roles_changed",
     ],
 )
 def test_each_alarm_has_its_cause(
@@ -159,6 +161,10 @@ def test_each_alarm_has_its_cause(
             found = {"parameters_differ": 1}
         case "chain_reorganised":
             found = {"reorganisations": 1}
+        case "roles_changed":
+            monkeypatch.setattr(chain, "block_time", lambda: 10**9)
+            found = {"roles_changed_s": 10**9 - SECONDS_PER_DAY + 1}
+            assert reader.read(roles_changed_s=10**9 - SECONDS_PER_DAY).alarms == ()
     assert reader.read(**found).alarms == (alarm,)
 
 
