@@ -146,6 +146,7 @@ ARTIFACTS = {
     "Oracle": Artifact(abi=ORACLE_ABI, bytecode="0x"),
     "Custody": Artifact(abi=[], bytecode="0x"),
     "Margin": Artifact(abi=[], bytecode="0x"),
+    "AccessManager": Artifact(abi=[], bytecode="0x"),
     "AccessPass": Artifact(abi=[], bytecode="0x"),
     "Liquidations": Artifact(abi=LIQUIDATIONS_ABI, bytecode="0x"),
     "MockUSDC": Artifact(abi=[], bytecode="0x"),
