@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,8 +12,9 @@ from tests.integration.test_linear_settlement import PERPETUAL
 from tests.integration.test_proving import MarginDesk
 from tests.liquidation_world import rules
 from tests.settlement_world import DEPLOYER_KEY, RELAYER_KEY, World
-from tests.venue import usdc
+from tests.venue import call, limits, refusals, usdc
 
+from exchange.bootstrap.parameters import LIMITS
 from exchange.commands import (
     AccrueFunding,
     BatchSeen,
@@ -35,6 +37,7 @@ from exchange.events import (
     LossSocialised,
     PortfolioTransferred,
     Refused,
+    RejectReason,
     Traded,
 )
 from exchange.fixed import CASH_SCALE, notional
@@ -62,9 +65,10 @@ FUND = 20_000 * CASH_SCALE
 class LiquidationDesk(MarginDesk):
     """Liquidates, but nobody whom the chain has not seen below maintenance."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, **parameters: Any) -> None:
         fund_id = world.chain.deployment.fund_subaccount_id
-        super().__init__(world, liquidation=rules(needs_proof=True, fund_subaccount_id=fund_id))
+        liquidation = rules(needs_proof=True, fund_subaccount_id=fund_id)
+        super().__init__(world, liquidation=liquidation, **parameters)
         furnish_margin(world.chain, DEPLOYER_KEY, self.configured)
         furnish_bands(world.chain, DEPLOYER_KEY, self.configured)
         self.fill_fund(fund_id)
@@ -491,3 +495,50 @@ def test_the_fund_takes_the_place_of_a_keeper_whose_bid_is_void(deceived: Deceiv
     assert command.acts[0].fund_subaccount_id == fund_id
     held = desk.venue.engine.positions(fund_id)
     assert held == {leg.instrument_id: leg.quantity for leg in sold.legs}
+
+
+LIMIT = RejectReason.POSITION_LIMIT
+GAS_MAX = 2**24  # of one transaction, EIP-7825
+GAS_OF_FILL = 55_000  # docs/settlement.md
+
+
+def test_all_that_one_subaccount_may_hold_is_taken_over_in_one_transaction(tmp_path: Path) -> None:
+    """As many instruments as the venue allows, every slot of the fund's fresh.
+
+    With as many fills as its batch could hold besides, and the relayer's margin on an estimate, it
+    stays below what one transaction may use; so does the proof.
+    """
+    world = World(tmp_path)
+    most, full = LIMITS.positions_max, LIMITS.batch_items_max
+    desk = LiquidationDesk(world, limits=limits(positions_max=most, batch_items_max=full))
+    strikes = range(120_000, 120_000 + 500 * most, 500)
+    calls = [call(strike, expiry=desk.expiry) for strike in strikes]
+    desk.venue.list_instruments(*calls)
+    desk.ids += calls
+    desk.prices |= dict.fromkeys(calls, 100)
+    desk.remark()
+    for number in calls:
+        desk.trade(Side.SELL, number, 50, 100)
+    seller = desk.seller.subaccount_id
+    assert len(desk.venue.engine.positions(seller)) == most
+    assert refusals(desk.venue.buy(seller, 1, 2_500, instrument_id=desk.put)) == [LIMIT]
+    desk.settle()
+    desk.prices |= dict.fromkeys(calls, 12_500)
+    assert of_kind(desk.sweep(), LiquidationStarted)
+    assert desk.settle().count(JobKind.PROOF) == 1
+    desk.watch()
+    taken: list[AnyEvent] = []
+    while not of_kind(taken, PortfolioTransferred):
+        assert len(taken) < 400, "nobody took over"
+        taken = [*taken, *desk.sweep(5)]
+    [moved] = of_kind(taken, PortfolioTransferred)
+    assert len(moved.legs) == most
+    desk.settle()
+    desk.same_as_the_chain()
+    outbox = world.relayer()[2]
+    largest = max(job.gas_used for job in outbox.jobs() if job.kind is JobKind.PROOF)
+    last = [job for job in outbox.jobs() if job.kind is JobKind.BATCH][-1]
+    outbox.close()
+    world.close()
+    assert largest * 5 // 4 < GAS_MAX
+    assert (last.gas_used + full * GAS_OF_FILL) * 5 // 4 < GAS_MAX, last.gas_used

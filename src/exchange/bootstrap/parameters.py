@@ -48,6 +48,7 @@ LIMITS: Final = TradingLimits(
     index_age_ns_max=30 * 10**9,
     marks_age_ns_max=60 * 10**9,  # twelve epochs
     batch_items_max=100,  # a command's own fills come on top; all must fit one transaction
+    positions_max=150,  # so does a takeover of all of them, in the same batch
 )
 BREAKER: Final = BreakerParameters(
     move_rate=10**17,  # 10 % of the index, as the oracle's own breaker

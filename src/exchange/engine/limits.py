@@ -1,10 +1,10 @@
-"""How much of an underlying one subaccount, and all together, may come to hold.
+"""How much one subaccount, and all together, may come to hold, and in how many instruments.
 
-Counted in contracts, whichever open orders fill: an option, a future and a perpetual each count
-one, so that no delta exceeds the limit. What only reduces passes.
+Contracts of an underlying are counted, whichever open orders fill: an option, a future and a
+perpetual each count one, so that no delta exceeds the limit. What only reduces passes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from exchange.engine.state import Subaccount, Venue
 from exchange.fixed import QUANTITY_SCALE, format_decimal
@@ -17,7 +17,12 @@ def check_limits(
 ) -> tuple[RejectReason, str] | None:
     """Whether this order's fills could carry holdings beyond a limit of its underlying."""
     assert venue.parameters is not None
-    underlying_id = venue.instruments[order.instrument_id].underlying_id
+    instrument = venue.instruments[order.instrument_id]
+    legs = [leg.instrument_id for leg in instrument.legs] or [order.instrument_id]
+    refusal = _check_count(venue, subaccount, legs)
+    if refusal is not None:
+        return refusal
+    underlying_id = instrument.underlying_id
     for limit in venue.parameters.position_limits:
         if limit.underlying_id != underlying_id:
             continue
@@ -48,6 +53,9 @@ def check_taken(
     They were held before, so the open interest is no larger.
     """
     assert venue.parameters is not None
+    refusal = _check_count(venue, subaccount, moves)
+    if refusal is not None:
+        return refusal
     reach = subaccount.account.reach
     for limit in venue.parameters.position_limits:
         growth = sum(
@@ -60,3 +68,17 @@ def check_taken(
             most = format_decimal(limit.contracts_max, QUANTITY_SCALE)
             return RejectReason.POSITION_LIMIT, f"positions may come to {most} contracts; take less"
     return None
+
+
+def _check_count(
+    venue: Venue, subaccount: Subaccount, instrument_ids: Iterable[int]
+) -> tuple[RejectReason, str] | None:
+    """A takeover names every position of its account, and must fit one transaction."""
+    assert venue.parameters is not None
+    most = venue.parameters.limits.positions_max
+    reach = subaccount.account.reach
+    added = reach.added(instrument_ids) if most else 0
+    if not added or len(reach) + added <= most:
+        return None
+    text = f"positions and open orders may come to {most} instruments; use another subaccount"
+    return RejectReason.POSITION_LIMIT, text

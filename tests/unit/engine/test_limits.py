@@ -2,10 +2,11 @@
 
 import pytest
 from tests.liquidation_world import bid, liquidating_venue, short_call, sweep
-from tests.venue import C, P, call, contracts, open_venue, refusals
+from tests.venue import C, P, call, contracts, limits, open_venue, refusals
 
-from exchange.commands import PositionLimit
+from exchange.commands import ListCombo, PositionLimit
 from exchange.fixed import RATIO_SCALE
+from exchange.model import Leg, Side
 from exchange.reasons import RejectReason
 
 R = RejectReason
@@ -80,3 +81,35 @@ def test_a_bid_in_a_liquidation_keeps_the_limit_too(venue):
     assert refusals(bid(venue, keeper, seller, RATIO_SCALE // 10)) == []
     assert refusals(bid(venue, other, seller)) == []
     assert venue.position(keeper) == -contracts("8.4")
+
+
+def test_instruments_of_one_subaccount_are_counted():
+    """Held or ordered, and the legs of combos; what is known may always change, and close."""
+    venue = open_venue(limits=limits(positions_max=2))
+    ann, bob = venue.fund("ann"), venue.fund("bob")
+    venue.sell(bob, 4, 2_500)
+    assert refusals(venue.buy(ann, 4, 2_500)) == []
+    resting = venue.buy(ann, 1, 2_400, instrument_id=P)
+    assert refusals(venue.buy(ann, 1, 2_400, instrument_id=FAR)) == [R.POSITION_LIMIT]
+    assert refusals(venue.buy(ann, 1, 2_400)) == []
+    combo = venue.send(ListCombo(legs=(Leg(C, 1), Leg(FAR, -1))))[-1].instrument_id
+    hashed = venue.engine.instruments[combo].legs_hash
+    refused = venue.order(ann, Side.BUY, 1, 100, combo, legs_hash=hashed)
+    assert refusals(refused) == [R.POSITION_LIMIT]
+    venue.cancel(resting)
+    assert refusals(venue.buy(ann, 1, 2_400, instrument_id=FAR)) == []
+    assert refusals(venue.sell(ann, 4, 2_600)) == []
+
+
+def test_nobody_takes_over_more_instruments_than_it_may_have():
+    """The bid is refused; with as many less it is taken."""
+    venue = liquidating_venue(limits=limits(positions_max=1))
+    seller, _ = short_call(venue)
+    keeper = venue.fund("carol")
+    resting = venue.buy(keeper, 1, 2_400, instrument_id=P)
+    venue.mark({C: 5_000})
+    for _ in range(14):
+        sweep(venue, 1)
+    assert refusals(bid(venue, keeper, seller)) == [R.POSITION_LIMIT]
+    venue.cancel(resting)
+    assert refusals(bid(venue, keeper, seller)) == []
