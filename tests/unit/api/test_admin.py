@@ -8,10 +8,13 @@ import msgspec
 import pytest
 from tests.liquidation_world import short_call, sweep
 from tests.unit.api.world import MAKER, MAKER_KEY, STRANGER, World, call
+from tests.unit.settlement.test_status import StillChain, batch, read
 from tests.venue import C, listing, put
 
 from exchange.api.admin import AdminHooks, create_admin_app
 from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
+from exchange.journal.outbox import JobState, Outbox, Outcome
+from exchange.settlement.status import RelayerMetrics
 
 TOKEN = "a" * 32
 
@@ -111,8 +114,8 @@ def test_operators_see_liquidations_with_all_figures(world):
     assert row["equity"] == world.venue.engine.margin(seller).equity
 
 
-def test_the_relayer_is_shown_as_it_reported(world):
-    assert ask(world, "GET", "/admin/status").json()["relayer"] is None
+def reported(world, figures):
+    """What the listener shows of a relayer's report, and what it says to one that is none."""
     app = create_admin_app(world.sequencer, token=TOKEN)
 
     async def scenario():
@@ -121,13 +124,43 @@ def test_the_relayer_is_shown_as_it_reported(world):
         async with httpx.AsyncClient(
             transport=transport, base_url="http://admin", headers=headers
         ) as client:
-            report = await client.post("/admin/relayer", json={"pending_batches": 3})
+            report = await client.post("/admin/relayer", json=figures)
             refused = await client.post("/admin/relayer", json=[3])
             return report, refused, await client.get("/admin/status")
 
-    report, refused, status = asyncio.run(scenario())
+    return asyncio.run(scenario())
+
+
+def test_the_relayer_is_shown_as_it_reported(world):
+    assert ask(world, "GET", "/admin/status").json()["relayer"] is None
+    report, refused, status = reported(world, {"pending_batches": 3})
     assert refused.status_code == 400
     assert status.json()["relayer"] == report.json() | {"figures": {"pending_batches": 3}}
+
+
+def test_operators_read_the_same_of_settlement_in_both_places(world, tmp_path):
+    """Every figure of the relayer's picture, here and for Prometheus."""
+    outbox = Outbox(str(tmp_path / "relayer.db"))
+    outbox.add([batch(1, fills=3), batch(2, fills=4)])
+    mined = Outcome(tx_hash="0xab", block=5, gas_used=100)
+    first = outbox.move(outbox.jobs()[0], JobState.MINED, mined)
+    outbox.move(first, JobState.CONFIRMED, final_s=1_006)
+    metrics = RelayerMetrics()
+    metrics.status = read(outbox, StillChain())
+    outbox.close()
+    *_, status = reported(world, msgspec.to_builtins(metrics.status))
+    here = status.json()["relayer"]["figures"]
+    there = {
+        sample.name.removeprefix("exchange_relayer_").removesuffix("_total"): sample.value
+        for family in metrics.collect()
+        for sample in family.samples
+        if not sample.labels
+    }
+    assert there == {name: here[name] for name in there}
+    wanted = {"pending_batches", "oldest_pending_s", "gas_per_fill", "confirmation_lag_s"}
+    assert there.keys() >= wanted | {"head", "balance", "gas_used"}
+    figures = [there[name] for name in ("pending_batches", "gas_per_fill", "confirmation_lag_s")]
+    assert figures == [1, 34, 6]
 
 
 def test_metrics_are_prometheus_text(world):
