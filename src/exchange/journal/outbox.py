@@ -130,7 +130,7 @@ _jobs: Final = sa.Table(
     sa.Column("observed_hash", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False, index=True),
     sa.Column("tx_hash", sa.String, nullable=False),
-    sa.Column("block", sa.BigInteger, nullable=False),
+    sa.Column("block", sa.BigInteger, nullable=False, index=True),
     sa.Column("gas_used", sa.BigInteger, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("fills", sa.Integer, nullable=False),
@@ -208,6 +208,13 @@ class Outbox:
             sent = bool(self.attempts(job.key))
             self.move(job, JobState.SENT if sent else JobState.BUILT)
         return len(lost)
+
+    def newest_final(self, before_block: int | None = None) -> Job | None:
+        """The final job of a known transaction in the highest block; of those before a block."""
+        final = (_jobs.c.state == JobState.CONFIRMED.value) & (_jobs.c.tx_hash != "")
+        if before_block is not None:
+            final &= _jobs.c.block < before_block
+        return self._one(sa.select(_jobs).where(final).order_by(_jobs.c.block.desc()).limit(1))
 
     def unfinished(self) -> list[Job]:
         """Jobs that are not confirmed, in the order in which they must be done."""

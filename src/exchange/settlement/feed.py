@@ -103,17 +103,17 @@ class Feed:
                 self._outbox.add(jobs)
                 added += len(jobs)
             if is_reverted(entry):
-                self._reopen(entry)
+                self.reopen(self.cursor.block)
             if isinstance(entry.command, Novate) and is_novated(entry):
                 self._rebuild(entry.command.batch, entry.seq)
             self.seq = entry.seq
         return added
 
-    def _reopen(self, entry: Entry) -> None:
-        """What was final in blocks that are lost has to go on chain again."""
+    def reopen(self, after_block: int) -> None:
+        """What was final in blocks after this one, which are lost, has to go on chain again."""
         self.reverted_blocks += 1
-        jobs = self._outbox.reopen(self.cursor.block)
-        log.error("the chain lost final blocks", after=self.cursor.block, seq=entry.seq, jobs=jobs)
+        jobs = self._outbox.reopen(after_block)
+        log.error("the chain lost final blocks", after=after_block, jobs=jobs)
 
     def _jobs(self, entry: Entry, batch: Batch | None) -> list[Job]:
         """What an entry asks for: the batch that it ended, then the epoch that it published."""

@@ -88,6 +88,7 @@ class Relayer:
     def step(self) -> bool:
         """Read the journal and push every job as far as it goes now; whether anything moved."""
         moved = self._feed.pull() > 0
+        self._look_back()
         for job in self._outbox.unfinished():
             self._follow_clock()
             after = self._attempt_one(job)
@@ -96,6 +97,25 @@ class Relayer:
                 break
         self._follow_clock()
         return moved
+
+    def _look_back(self) -> None:
+        """Take back what was final and is gone, where the journal never acted on its block.
+
+        What it did act on the watcher tells it, and the feed takes back. The newest that is there
+        speaks for those before it: nonces and numbers of batches leave no gaps.
+        """
+        newest = kept = self._outbox.newest_final()
+        while kept is not None and self._block_of(kept) is None:
+            kept = self._outbox.newest_final(before_block=kept.block)
+        if kept is newest:
+            return
+        cursor = self._feed.cursor
+        if cursor.block and self._chain.block_hash(cursor.block) != cursor.block_hash:
+            raise ChainUnavailable(
+                "what was final is not on the chain any more: the chain was reorganised deeper "
+                "than its confirmations; the watcher has to tell the exchange"
+            )
+        self._feed.reopen(kept.block if kept else 0)
 
     def _attempt_one(self, job: Job) -> Job:
         """The job after this step.
@@ -263,17 +283,8 @@ class Relayer:
         return self._novator.replace(job.number)
 
     def _predecessor_lost(self, job: Job) -> bool:
-        """Whether the batch before this one is gone; if it was final, the journal must say so."""
-        settled = self._chain.last_batch().number
-        if job.kind is not JobKind.BATCH or settled >= job.number - 1:
-            return False
-        lost = self._outbox.job(f"{JobKind.BATCH}:{settled + 1}")
-        if lost is not None and lost.state is JobState.CONFIRMED:
-            raise ChainUnavailable(
-                f"{lost.key} was final and is not on the chain any more: the chain was "
-                "reorganised deeper than its confirmations; the watcher has to tell the exchange"
-            )
-        return True
+        """Whether the batch before this one is gone; the next step takes it back."""
+        return job.kind is JobKind.BATCH and self._chain.last_batch().number < job.number - 1
 
     def _wait_for_clock(self, job: Job) -> None:
         log.info("the chain's clock is behind the venue's", job=job.key)

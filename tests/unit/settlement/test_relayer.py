@@ -60,6 +60,15 @@ class Bench:
         self.script.time_ns += after_s * NS
         self.script.mark(self.epoch)
 
+    def observe(self, block: int) -> None:
+        """The journal acts on the chain up to a block."""
+        last_hash = self.chain.block_hash(block) or ""
+        self.script.post(ObserveBlocks(first_block=1, last_block=block, last_hash=last_hash))
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.relayer.step()
+
     def states(self) -> list[JobState]:
         return [job.state for job in self.outbox.jobs()]
 
@@ -127,8 +136,7 @@ def test_funding_indices_come_before_the_batch_that_sees_them(bench: Bench) -> N
     jobs = bench.outbox.jobs()
     assert [job.kind for job in jobs] == [JobKind.FUNDING, JobKind.BATCH]
     bench.chain.settle_as(RIVAL_KEY, jobs[0].data)
-    for _ in range(9):
-        bench.relayer.step()
+    bench.steps(9)
     assert bench.states() == [JobState.CONFIRMED] * 2
     perpetual = bench.script.perpetual_id
     assert [bench.chain.funding_index(perpetual, n) for n in (1, 2, 3)] == [20_000, -10_000, None]
@@ -246,22 +254,39 @@ def test_a_refusal_is_final_until_a_restart(bench: Bench) -> None:
 
 
 def test_a_final_batch_that_is_gone_waits_for_the_journal(bench: Bench) -> None:
-    """The chain forgot what was confirmed: the line names the first batch that is missing."""
+    """The chain forgot a block that the journal acted on: the watcher tells that first."""
     bench.batch(2)
     bench.relayer.step()
+    bench.observe(2)
     bench.chain.reorganise(2)
     bench.batch()
-    with pytest.raises(ChainUnavailable, match="batch:1 was final and is not on the chain"):
+    with pytest.raises(ChainUnavailable, match="the watcher has to tell the exchange"):
         bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED, JobState.CONFIRMED, JobState.BUILT]
     # The watcher tells the exchange, the journal tells the relayer: all of them settle again.
-    script = bench.script
-    script.post(ObserveBlocks(first_block=1, last_block=1, last_hash="0x1"))
-    script.revert(RevertBlocks(last_block=0, last_hash=""))
-    for _ in range(4):
-        bench.relayer.step()
+    bench.script.revert(RevertBlocks(last_block=0, last_hash=""))
+    bench.steps(4)
     assert bench.states() == [JobState.CONFIRMED] * 3
     assert bench.chain.last_batch().number == 3
+
+
+@pytest.mark.parametrize("observed", [0, 1, 4])
+def test_a_final_batch_that_no_journal_saw_settles_again(bench: Bench, observed: int) -> None:
+    """The chain lost it before the watcher told, whatever that has told of the chain since."""
+    bench.batch(3)
+    bench.relayer.step()
+    chain = bench.chain
+    if observed == 1:
+        bench.observe(1)
+    chain.reorganise(2)
+    chain.mine(2)
+    if observed == 4:
+        bench.observe(4)
+    assert chain.last_batch().number == 1
+    bench.start()
+    bench.steps(4)
+    assert bench.states() == [JobState.CONFIRMED] * 3
+    assert chain.last_batch().number == 3
 
 
 def test_a_batch_waits_for_a_lost_predecessor(slow: Bench) -> None:
@@ -413,9 +438,9 @@ def test_any_mixture_of_faults_settles_each_batch_once(tmp_path: Path, seed: int
     bench.batch()
     bench.root(BEAT_S)
     chain.time_s = bench.script.time_ns // NS
-    bench.start(confirmations=4)
+    relayer = bench.start(confirmations=4)
     for _ in range(40):
-        bench.relayer.step()
+        relayer.step()
         chain.mine()
     bench.outbox.check()
     assert set(bench.states()) == {JobState.CONFIRMED}
@@ -532,60 +557,3 @@ def test_a_root_waits_for_the_chains_clock(bench: Bench) -> None:
     bench.chain.refuses = None
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED]
-
-
-class Proving(FakeChain):
-    """Remembers until when each subaccount may be forced."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.until = 0
-
-    def force_until(self, subaccount_id: int) -> int:
-        return self.until
-
-
-def proof(chain: FakeChain) -> Job:
-    return Job(
-        key="proof:2:1:1",
-        kind=JobKind.PROOF,
-        number=1,
-        last_seq=2,
-        batch_hash=b"",
-        to=CLEARING,
-        data=b"proof",
-        time_s=chain.block_time(),
-    )
-
-
-@pytest.fixture
-def proving(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path, Proving())
-    yield bench
-    bench.close()
-
-
-def test_a_proof_that_somebody_brought_is_done(proving: Bench) -> None:
-    """Whoever it was: what counts is until when forced fills settle."""
-    proving.outbox.add([proof(proving.chain)])
-    proving.chain.until = proving.chain.block_time() + 3_600  # type: ignore[attr-defined]
-    proving.relayer.step()
-    assert proving.states() == [JobState.CONFIRMED]
-    assert proving.chain.sent == []
-
-
-@pytest.mark.parametrize("late", [True, False])
-def test_a_useless_proof_stops_nothing(proving: Bench, *, late: bool) -> None:
-    """Its time is up, or the chain would refuse it: the batch behind it settles."""
-    proving.outbox.add([proof(proving.chain)])
-    if late:
-        proving.chain.time_s += 61
-    else:
-        proving.chain.refuses = Reverted("Healthy", (1,))
-        proving.relayer.step()
-        proving.chain.refuses = None
-    proving.batch()
-    for _ in range(3):
-        proving.relayer.step()
-    assert proving.states() == [JobState.CONFIRMED] * 2
-    assert proving.chain.last_batch().number == 1
