@@ -77,7 +77,8 @@ class Rig:
         for _ in range(count):
             try:
                 self.relayer.step()
-            except (ChainUnavailable, NodeRefused):
+            except (ChainUnavailable, NodeRefused) as error:
+                log.info("tried again", why=str(error))
                 time.sleep(0.05)
 
     def finish(self) -> None:
