@@ -119,4 +119,5 @@ class CancelReason(StrEnum):
     ESCAPE = "escape"  # the venue has ended
     PRICE_BAND = "price_band"  # the chain takes no fill at its price any more
     REVERTED = "subaccount_reverted"  # the chain lost the block that opened its subaccount
+    POSITION_LIMIT = "position_limit"  # its owner holds as many instruments as one may
     REFUSED = "refused"  # the wait was over, but a new order like it would be refused

@@ -150,7 +150,7 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     linear_band_rate: int = 0  # of perpetuals and futures; 0: as for options
     block_quantity_min: int = 0  # of a block, 1e-4 contracts in its largest leg
     combos_max: int = 1000  # listed at one time; with more, those without orders make room
-    positions_max: int = 0  # instruments of one subaccount, orders included; 0: no limit
+    positions_max: int = 0  # instruments that one subaccount holds; 0: no limit
 
 
 class BreakerParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,7 +1,8 @@
 """What follows from a command once its own effects are done: links, protection, triggers.
 
 Each step may cause others, so they are taken one at a time until nothing is left: first what fills
-and ends mean to linked orders, then makers that protection froze, then new prices in the order in
+and ends mean to linked orders, then makers that protection froze, then who holds
+all that one may, then new prices in the order in
 which they came, then a resting order in a combo whose legs changed, then one order whose wait is
 over. It ends: an order becomes ready once, a combo's order only takes from the books, and a full
 settlement batch leaves the others to the next command.
@@ -13,6 +14,7 @@ from exchange.engine.bump import delay, must_wait
 from exchange.engine.checks import check_order
 from exchange.engine.combo_trading import follow_legs, may_follow, note_legs
 from exchange.engine.entry import has_room, match_order
+from exchange.engine.full_accounts import enforce_positions_max
 from exchange.engine.linked import follow_links
 from exchange.engine.shield import enforce_protection
 from exchange.engine.state import Order, Venue
@@ -27,6 +29,8 @@ def follow_up(venue: Venue) -> None:
             follow_links(venue)
         elif venue.tripped:
             enforce_protection(venue)
+        elif venue.filled_up:
+            enforce_positions_max(venue)
         elif venue.new_prices:
             meet_price(venue)
         elif may_follow(venue) and has_room(venue):

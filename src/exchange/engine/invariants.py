@@ -95,7 +95,8 @@ def _check_waiting(venue: Venue, waiting: int) -> None:
     venue.triggers.check()
     venue.bump.check()
     venue.links.check()
-    assert not any((venue.new_prices, venue.link_news, venue.tripped)), "not followed up"
+    followed = (venue.new_prices, venue.link_news, venue.tripped, venue.filled_up)
+    assert not any(followed), "not followed up"
     links = [order_id for *_, members in venue.links.state() for order_id in members]
     assert not any(venue.orders[order_id].is_over for order_id in links)
     dormant = sum(map(venue.links.is_dormant, links))

@@ -2,13 +2,16 @@
 
 Contracts of an underlying are counted, whichever open orders fill: an option, a future and a
 perpetual each count one, so that no delta exceeds the limit. What only reduces passes.
+
+Instruments are counted where they are held: a maker may quote all that is listed, and whoever holds
+as many as one may keeps only the orders in these (`full_accounts`).
 """
 
 from collections.abc import Iterable, Mapping
 
 from exchange.engine.state import Subaccount, Venue
 from exchange.fixed import QUANTITY_SCALE, format_decimal
-from exchange.margin.account import MarginOrder
+from exchange.margin.account import MarginAccount, MarginOrder
 from exchange.reasons import RejectReason
 
 
@@ -17,12 +20,10 @@ def check_limits(
 ) -> tuple[RejectReason, str] | None:
     """Whether this order's fills could carry holdings beyond a limit of its underlying."""
     assert venue.parameters is not None
-    instrument = venue.instruments[order.instrument_id]
-    legs = [leg.instrument_id for leg in instrument.legs] or [order.instrument_id]
-    refusal = _check_count(venue, subaccount, legs)
+    refusal = _check_count(venue, subaccount, instruments_of(venue, order.instrument_id))
     if refusal is not None:
         return refusal
-    underlying_id = instrument.underlying_id
+    underlying_id = venue.instruments[order.instrument_id].underlying_id
     for limit in venue.parameters.position_limits:
         if limit.underlying_id != underlying_id:
             continue
@@ -70,15 +71,27 @@ def check_taken(
     return None
 
 
+def is_full(venue: Venue, account: MarginAccount) -> bool:
+    """Whether an account holds as many instruments as one may."""
+    assert venue.parameters is not None
+    return 0 < venue.parameters.limits.positions_max <= len(account.positions)
+
+
+def instruments_of(venue: Venue, instrument_id: int) -> list[int]:
+    """What a fill in an instrument changes positions in: of a combo its legs."""
+    legs = venue.instruments[instrument_id].legs
+    return [leg.instrument_id for leg in legs] or [instrument_id]
+
+
 def _check_count(
     venue: Venue, subaccount: Subaccount, instrument_ids: Iterable[int]
 ) -> tuple[RejectReason, str] | None:
     """A takeover names every position of its account, and must fit one transaction."""
     assert venue.parameters is not None
     most = venue.parameters.limits.positions_max
-    reach = subaccount.account.reach
-    added = reach.added(instrument_ids) if most else 0
-    if not added or len(reach) + added <= most:
+    held = subaccount.account.positions
+    added = sum(1 for one in instrument_ids if one not in held) if most else 0
+    if not added or len(held) + added <= most:
         return None
-    text = f"positions and open orders may come to {most} instruments; use another subaccount"
+    text = f"positions may come to {most} instruments; use another subaccount"
     return RejectReason.POSITION_LIMIT, text

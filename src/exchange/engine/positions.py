@@ -1,5 +1,6 @@
 """The one way in which a position changes: a fill, a delivery, a liquidation, all at a price."""
 
+from exchange.engine.limits import is_full
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import FundingPaid, PositionExpired
 from exchange.fixed import notional
@@ -15,6 +16,8 @@ def move_position(
     before = account.position(instrument_id)
     paid = account.trade(instrument_id, signed_quantity, price)
     venue.count_open_interest(instrument.underlying_id, before, before + signed_quantity)
+    if not before and is_full(venue, account):
+        venue.filled_up.append(subaccount_id)
     if paid:
         venue.emit(
             FundingPaid(subaccount_id=subaccount_id, instrument_id=instrument_id, amount=paid)

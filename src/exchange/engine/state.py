@@ -400,9 +400,10 @@ class Venue:
         # Volatility orders that entered: who prices them asks. Follows from `orders`.
         self.volatility_orders: dict[int, None] = {}
         # What this command did and nobody has followed up yet; empty between commands.
-        self.new_prices: deque[tuple[PriceSource, int, int]] = deque()
-        self.link_news: deque[tuple[int, LinkNews]] = deque()
-        self.tripped: list[tuple[int, int]] = []  # makers that this command froze
+        self.new_prices = deque[tuple[PriceSource, int, int]]()
+        self.link_news = deque[tuple[int, LinkNews]]()
+        # Makers that it froze; those whom it gave as many positions as one may have.
+        self.tripped, self.filled_up = list[tuple[int, int]](), list[int]()
         # Whether some auction has more to trade than its batch had room for; follows from the rest.
         self.uncrossing = False
         self.phase_due_ns = NEVER_NS  # no breaker's phase ends before; follows from the breakers

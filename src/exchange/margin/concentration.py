@@ -4,7 +4,6 @@ Integers only. A large share of all open interest cannot be sold at the mark, so
 costs initial margin. Never maintenance: others who close must not liquidate whoever stays.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
 from exchange.commands import MarginParameters, UnderlyingRisk
@@ -42,13 +41,6 @@ class Reach:
         before = max(held + buys, sells - held)
         side = held + buys if sign > 0 else sells - held
         return max(before, side + quantity) - before
-
-    def added(self, instrument_ids: Iterable[int]) -> int:
-        """How many of these no fill of an open order would leave anything of."""
-        return sum(1 for one in instrument_ids if one not in self._instruments)
-
-    def __len__(self) -> int:
-        return len(self._instruments)
 
     def state(self) -> dict[int, _Held]:
         """Everything, for comparison by `check`."""

@@ -84,20 +84,19 @@ def test_a_bid_in_a_liquidation_keeps_the_limit_too(venue):
 
 
 def test_instruments_of_one_subaccount_are_counted():
-    """Held or ordered, and the legs of combos; what is known may always change, and close."""
+    """Those that are held, and the legs of combos; what is known may always change, and close."""
     venue = open_venue(limits=limits(positions_max=2))
     ann, bob = venue.fund("ann"), venue.fund("bob")
     venue.sell(bob, 4, 2_500)
+    venue.sell(bob, 4, 2_500, instrument_id=P)
     assert refusals(venue.buy(ann, 4, 2_500)) == []
-    resting = venue.buy(ann, 1, 2_400, instrument_id=P)
-    assert refusals(venue.buy(ann, 1, 2_400, instrument_id=FAR)) == [R.POSITION_LIMIT]
-    assert refusals(venue.buy(ann, 1, 2_400)) == []
-    combo = venue.send(ListCombo(legs=(Leg(C, 1), Leg(FAR, -1))))[-1].instrument_id
+    combo = venue.send(ListCombo(legs=(Leg(P, 1), Leg(FAR, -1))))[-1].instrument_id
     hashed = venue.engine.instruments[combo].legs_hash
     refused = venue.order(ann, Side.BUY, 1, 100, combo, legs_hash=hashed)
     assert refusals(refused) == [R.POSITION_LIMIT]
-    venue.cancel(resting)
-    assert refusals(venue.buy(ann, 1, 2_400, instrument_id=FAR)) == []
+    assert refusals(venue.buy(ann, 4, 2_500, instrument_id=P)) == []
+    assert refusals(venue.buy(ann, 1, 2_400, instrument_id=FAR)) == [R.POSITION_LIMIT]
+    assert refusals(venue.buy(ann, 1, 2_400)) == []
     assert refusals(venue.sell(ann, 4, 2_600)) == []
 
 
@@ -106,10 +105,13 @@ def test_nobody_takes_over_more_instruments_than_it_may_have():
     venue = liquidating_venue(limits=limits(positions_max=1))
     seller, _ = short_call(venue)
     keeper = venue.fund("carol")
-    resting = venue.buy(keeper, 1, 2_400, instrument_id=P)
+    other = venue.fund("dan")
+    venue.sell(other, 1, 2_400, instrument_id=P)
+    venue.buy(keeper, 1, 2_400, instrument_id=P)
     venue.mark({C: 5_000})
     for _ in range(14):
         sweep(venue, 1)
     assert refusals(bid(venue, keeper, seller)) == [R.POSITION_LIMIT]
-    venue.cancel(resting)
+    venue.buy(other, 1, 2_300, instrument_id=P)
+    venue.sell(keeper, 1, 2_300, instrument_id=P)
     assert refusals(bid(venue, keeper, seller)) == []
