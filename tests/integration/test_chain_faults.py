@@ -104,7 +104,8 @@ def reorganise(world: World, depth: int) -> None:
         assert depth, "the node refuses every depth"
         try:
             world.chain.rpc("anvil_reorg", depth, [])
-        except NodeRefused:
+        except NodeRefused as error:
+            log.info("a smaller reorganisation", than=depth, why=str(error))
             depth //= 2
         else:
             done = True
