@@ -45,6 +45,7 @@ from exchange.settlement.errors import (
     NodeRefused,
     Reverted,
     WrongChain,
+    error_selectors,
 )
 from exchange.settlement.exit_items import EXIT_OBSERVERS
 from exchange.settlement.holdings import Held
@@ -209,7 +210,10 @@ class Node:
             return self.web3.eth.get_transaction_count(cast(Any, address), "latest")
 
     def receipt(self, tx_hash: str) -> Receipt | None:
-        """Receipt of a mined transaction."""
+        """Receipt of a transaction in a block of the chain as it is now.
+
+        A node may still show one of a block that was reorganised away (Anvil does).
+        """
         try:
             with self.translated():
                 found = self.web3.eth.get_transaction_receipt(cast(Any, tx_hash))
@@ -217,10 +221,13 @@ class Node:
             if isinstance(error.__cause__, TransactionNotFound):
                 return None
             raise
+        block = int(found["blockNumber"])
+        if self.block_hash(block) != found["blockHash"].to_0x_hex():
+            return None
         return Receipt(
             tx_hash=tx_hash,
             succeeded=found["status"] == 1,
-            block=int(found["blockNumber"]),
+            block=block,
             gas_used=int(found["gasUsed"]),
             contract=found.get("contractAddress"),
         )
@@ -347,7 +354,7 @@ class Chain(Node):
             if getattr(deployment, name)
         }
         for artifact in artifacts.values():
-            self.errors.update(_error_selectors(artifact.abi))
+            self.errors.update(error_selectors(artifact.abi))
 
     def _contract(self, address: str, artifacts: Artifacts, name: str) -> Contract:
         abi = cast(Any, artifacts[name].abi)
@@ -578,16 +585,6 @@ def _watched(
     }
     found |= {name: told(observe) for name, observe in observers.items()}
     return [(contract.events[name](), found[name]) for name in found if name in known]
-
-
-def _error_selectors(abi: list[dict[str, Any]]) -> dict[bytes, tuple[str, list[str]]]:
-    selectors = {}
-    for item in abi:
-        if item["type"] == "error":
-            types = [argument["type"] for argument in item["inputs"]]
-            signature = f"{item['name']}({','.join(types)})"
-            selectors[bytes(Web3.keccak(text=signature)[:4])] = (item["name"], types)
-    return selectors
 
 
 def _wait(poll: Callable[[], T | None]) -> T:

@@ -1,5 +1,9 @@
 """What can go wrong between the exchange and the chain, each told in one line."""
 
+from typing import Any
+
+from eth_hash.auto import keccak
+
 
 class ChainError(Exception):
     """Base: a person must look at the chain, unless a subclass says otherwise."""
@@ -42,3 +46,14 @@ class BatchRefused(ChainError):
 
 class ToolMissing(ChainError):
     """A tool or source that building or starting the local chain needs is not there."""
+
+
+def error_selectors(abi: list[dict[str, Any]]) -> dict[bytes, tuple[str, list[str]]]:
+    """Name and argument types of a contract's custom errors, by their first four bytes."""
+    selectors = {}
+    for item in abi:
+        if item["type"] == "error":
+            types = [argument["type"] for argument in item["inputs"]]
+            signature = f"{item['name']}({','.join(types)})"
+            selectors[keccak(signature.encode())[:4]] = (item["name"], types)
+    return selectors

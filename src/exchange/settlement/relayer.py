@@ -283,8 +283,14 @@ class Relayer:
         return self._novator.replace(job.number)
 
     def _predecessor_lost(self, job: Job) -> bool:
-        """Whether the batch before this one is gone; the next step takes it back."""
-        return job.kind is JobKind.BATCH and self._chain.last_batch().number < job.number - 1
+        """Whether the batch before is gone; what was final the next step takes back."""
+        settled = self._chain.last_batch().number
+        if job.kind is not JobKind.BATCH or settled >= job.number - 1:
+            return False
+        lost = self._outbox.job(f"{JobKind.BATCH}:{settled + 1}")
+        if lost is not None and lost.state is JobState.CONFIRMED:
+            raise ChainUnavailable(f"{lost.key} was final and is not on the chain any more")
+        return True
 
     def _wait_for_clock(self, job: Job) -> None:
         log.info("the chain's clock is behind the venue's", job=job.key)

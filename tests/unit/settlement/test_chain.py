@@ -255,7 +255,7 @@ def test_other_refusals_of_a_lookup_are_not_hidden(chain: Chain, answers: Answer
 
 
 def test_a_receipt_is_read(chain: Chain, answers: Answers) -> None:
-    """Plain ints and hex."""
+    """Plain ints and hex; none where its block is not the chain's."""
     answers.by_method["eth_getTransactionReceipt"] = {
         "status": "0x0",
         "blockNumber": "0x5",
@@ -263,9 +263,12 @@ def test_a_receipt_is_read(chain: Chain, answers: Answers) -> None:
         "gasUsed": "0x5208",
         "contractAddress": None,
     }
+    answers.by_method["eth_getBlockByNumber"] = block()
     receipt = chain.receipt(HASH)
     assert receipt is not None
     assert (receipt.succeeded, receipt.block, receipt.gas_used) == (False, 5, 21_000)
+    answers.by_method["eth_getBlockByNumber"] = block(hash="0x" + "cd" * 32)
+    assert chain.receipt(HASH) is None, "of a block that was reorganised away"
 
 
 @pytest.mark.parametrize("text", ["already known", "transaction already imported", "nonce too low"])
