@@ -30,6 +30,7 @@ from exchange.journal import EntryEncoder, Journal, JournalReader
 from exchange.journal.outbox import JobKind, JobState
 from exchange.model import InstrumentTerms, Kind, OrderTerms, Side, pack_instrument_id
 from exchange.settlement.holdings import Held
+from exchange.settlement.process import Backoff
 from exchange.settlement.wallet import OwnerWallet
 from exchange.signing import order_digest, sign_digest
 
@@ -205,7 +206,8 @@ class Day:
         """Seconds until everything that was cut is final."""
         began = time.monotonic()
         self._write()
-        while self.relayer.step() or self._unfinished():
+        settling = Backoff("settlement", patience_s=60.0)  # a log may come after its state
+        while settling.run(self.relayer.step) or self._unfinished():
             assert time.monotonic() - began < 600, "settlement does not get on"
         return time.monotonic() - began
 
