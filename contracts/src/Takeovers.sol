@@ -29,7 +29,8 @@ import {OrderStateLib} from "./libraries/OrderStateLib.sol";
 /// @title Takeovers: parts of liquidated subaccounts that change hands, and who bears their losses
 /// @dev A module of Clearing, for batches whose ledger is stored: what it does comes last in them.
 /// Nothing moves but out of a subaccount that was proven below maintenance, at prices near the
-/// marks, to whoever signed for it or to the fund; nobody pays a loss that the fund did not have.
+/// marks, to whoever signed for it or to the fund; nobody pays a loss that the fund did not have,
+/// and of fees the fund gets no more than the venue's own subaccount has.
 contract Takeovers is Handovers {
     using BandLib for BandsNow;
     using DelayedLib for Delayed;
@@ -205,12 +206,25 @@ contract Takeovers is Handovers {
             _requireLost(fund, due.amount);
             _lossLeft = due.amount;
             emit LossDeclared(due.amount);
+        } else if (due.kind == DueKind.FEES) {
+            _shareFees(fund, due);
         } else {
             if (due.amount > _lossLeft) revert NoLossLeft(_lossLeft);
             _lossLeft -= due.amount;
             _transfer(due.subaccountId, fund, due.amount);
             emit LossShared(due.subaccountId, due.amount);
         }
+    }
+
+    /// @dev Out of cash that backs nothing: what the venue's own subaccount owed after it would be
+    /// cash of the fund that nobody paid in, and its depositors could take that out.
+    function _shareFees(uint64 fund, Due calldata due) private {
+        if (due.subaccountId != FEE_ACCOUNT) revert InvalidTaker();
+        Account memory payer = _accounts[FEE_ACCOUNT];
+        bool free = payer.positions == 0 && payer.cash >= int256(uint256(due.amount));
+        if (!free) revert InsufficientCash();
+        _transfer(FEE_ACCOUNT, fund, due.amount);
+        emit FeesShared(due.amount);
     }
 
     /// @dev It holds nothing more and owes that. What came in lately does not count: the journal

@@ -29,9 +29,11 @@ contract ForceHandler is ForcedTest {
     uint256 public forcedFills;
     uint256 public takeovers;
     uint256 public covers;
+    uint256 public shares;
     bool public leftWithoutMargin;
     bool public heldForNothing;
     bool public settledTwice;
+    bool public sharedWrongly;
 
     function setUp() public virtual override {
         super.setUp();
@@ -184,6 +186,23 @@ contract ForceHandler is ForcedTest {
         batch.dues[0] = Due(uint32(block.timestamp), DueKind.COVER, id, uint128(amount));
         settleOnce(batch);
         covers++;
+    }
+
+    /// @dev Of the fees that came in by the venue's own deposits: trades here are free.
+    function shareFees(uint256 earned, uint256 amount) public {
+        earned = bound(earned, 1, 1_000 * USD);
+        fund(ownerOf(1), 1, earned);
+        deposited += earned;
+        (int256 ours, int256 ofFund) = (cashOf(1), cashOf(fundAccount));
+        Batch memory batch = batchOf(0, 0, 0, 0);
+        batch.dues = new Due[](1);
+        amount = bound(amount, 1, uint256(ours));
+        batch.dues[0] = Due(uint32(block.timestamp), DueKind.FEES, 1, uint128(amount));
+        settleOnce(batch);
+        bool exact =
+            cashOf(1) == ours - int256(amount) && cashOf(fundAccount) == ofFund + int256(amount);
+        if (!exact || cashOf(1) < 0) sharedWrongly = true;
+        shares++;
     }
 
     // ---- inside

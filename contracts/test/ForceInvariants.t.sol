@@ -22,7 +22,7 @@ contract ForceInvariantsTest is Test {
     }
 
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](18);
+        bytes4[] memory selectors = new bytes4[](19);
         selectors[0] = ForceHandler.deposit.selector;
         selectors[1] = ForceHandler.trade.selector;
         selectors[2] = ForceHandler.ruin.selector;
@@ -41,6 +41,7 @@ contract ForceInvariantsTest is Test {
         selectors[15] = AuctionHandler.buy.selector;
         selectors[16] = AuctionHandler.end.selector;
         selectors[17] = AuctionHandler.lapse.selector;
+        selectors[18] = ForceHandler.shareFees.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), selectors);
     }
@@ -57,6 +58,7 @@ contract ForceInvariantsTest is Test {
         no_money_leaves_without_margin();
         what_waits_is_known();
         no_batch_settles_twice();
+        fees_are_shared_exactly();
         nobody_hijacks_or_blocks_an_auction();
     }
 
@@ -86,6 +88,10 @@ contract ForceInvariantsTest is Test {
 
     function no_batch_settles_twice() internal view {
         assertTrue(!handler.settledTwice(), "twice");
+    }
+
+    function fees_are_shared_exactly() internal view {
+        assertTrue(!handler.sharedWrongly(), "another amount, or what the venue has not");
     }
 
     function nobody_hijacks_or_blocks_an_auction() internal view {
@@ -121,6 +127,9 @@ contract ForceInvariantsTest is Test {
         uint256 covers = handler.covers();
         handler.cover(true, 1);
         assertEq(covers + 1, handler.covers(), "covered");
+        uint256 shares = handler.shares();
+        handler.shareFees(1, 1);
+        assertEq(shares + 1, handler.shares(), "shared");
         uint256 waiting = handler.queueLength();
         if (waiting != 0) {
             handler.takeBack(0);

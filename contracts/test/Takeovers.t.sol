@@ -9,6 +9,7 @@ import {
     IClearing,
     IClearingBase,
     LiquidationBid,
+    Order,
     PriceBands,
     TakenLeg,
     TakenToken,
@@ -421,6 +422,64 @@ contract TakeoversTest is ForcedTest {
         settle(batch);
     }
 
+    // ---- the fund's share of fees
+
+    /// @dev The venue's own subaccount has this much.
+    function earned(uint64 amount) internal returns (uint128) {
+        fund(ownerOf(1), 1, bound(amount, 1, 1_000_000 * USD));
+        return uint128(uint256(cashOf(1)));
+    }
+
+    function sharing(uint128 amount) internal view returns (Batch memory) {
+        return with(batchOf(0, 0, 0, 0), due(DueKind.FEES, 1, amount));
+    }
+
+    function test_the_fund_gets_exactly_its_share_of_fees(uint64 cash, uint128 amount) public {
+        amount = uint128(bound(amount, 0, earned(cash)));
+        int256 moved = int256(uint256(amount));
+        (int256 ours, int256 ofFund, int256 all) = (cashOf(1), cashOf(fundAccount), total());
+        vm.expectEmit(address(clearing));
+        emit IClearingBase.FeesShared(amount);
+        settle(sharing(amount));
+        assertEq(ours - moved, cashOf(1), "the venue's");
+        assertEq(ofFund + moved, cashOf(fundAccount), "the fund's");
+        assertEq(all, total(), "nothing is created");
+        assertEq(0, clearing.lossLeft(), "nobody shares it");
+    }
+
+    /// @dev The fund's depositors could take out what nobody paid in.
+    function test_no_more_is_shared_than_is_there(uint64 cash, uint128 beyond) public {
+        uint128 has = earned(cash);
+        beyond = uint128(bound(beyond, 1, type(uint128).max - has));
+        refused(sharing(has + beyond), IClearingBase.InsufficientCash.selector);
+        Batch memory twice = with(sharing(has), due(DueKind.FEES, 1, 1));
+        refused(twice, IClearingBase.InsufficientCash.selector);
+        settle(sharing(has));
+        assertEq(0, cashOf(1), "all of it");
+    }
+
+    /// @dev Its cash may back them.
+    function test_nothing_is_shared_while_the_venue_holds_a_position(uint64 cash) public {
+        earned(cash);
+        Order memory bid = orderOf(1, BUY, ONE, PRICE, 5);
+        Order memory ask = orderOf(alice, SELL, ONE, PRICE, 5);
+        settle(tradeOf(bid, TREASURY_KEY, ask, ALICE_KEY, ONE, PRICE));
+        fund(ownerOf(1), 1, 1_000_000 * USD);
+        assertTrue(cashOf(1) > 0, "it has cash");
+        refused(sharing(1), IClearingBase.InsufficientCash.selector);
+    }
+
+    function test_only_the_venues_own_subaccount_shares_fees(uint64 id) public {
+        earned(1);
+        if (id == 1) id = 0;
+        Batch memory batch = with(batchOf(0, 0, 0, 0), due(DueKind.FEES, id, 1));
+        refused(batch, IClearingBase.InvalidTaker.selector);
+        batch.dues[0].subaccountId = alice;
+        refused(batch, IClearingBase.InvalidTaker.selector);
+        batch.dues[0].subaccountId = fundAccount;
+        refused(batch, IClearingBase.InvalidTaker.selector);
+    }
+
     // ---- time
 
     function test_times_never_fall_and_are_of_now(uint64 age) public {
@@ -444,6 +503,20 @@ contract TakeoversTest is ForcedTest {
         vm.prank(caller);
         (bool done,) = address(module).call(abi.encodeCall(IClearing.settle, (packed(batch))));
         assertTrue(!done, "refused");
+    }
+}
+
+/// @dev Where no fund is apart, as in venues without depositors.
+contract SoleFundTest is ForcedTest {
+    function makeFund() internal pure override returns (uint64) {
+        return 1;
+    }
+
+    function test_a_venue_that_is_its_own_fund_shares_no_fees(uint128 amount) public {
+        Batch memory batch = batchOf(0, 0, 0, 0);
+        batch.dues = new Due[](1);
+        batch.dues[0] = Due(uint32(block.timestamp), DueKind.FEES, 1, amount);
+        refused(batch, IClearingBase.InvalidTaker.selector);
     }
 }
 

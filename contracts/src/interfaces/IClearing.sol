@@ -176,11 +176,13 @@ struct Takeover {
 }
 
 /// @notice What a payment is for. COVER: the fund pays the debt of a subaccount that holds nothing
-/// more. LOSS: the fund, flat itself, lost this. SHARE: a subaccount pays the fund its part.
+/// more. LOSS: the fund, flat itself, lost this. SHARE: a subaccount pays the fund its part. FEES:
+/// the venue's own subaccount pays the fund its share of fees.
 enum DueKind {
     COVER,
     LOSS,
-    SHARE
+    SHARE,
+    FEES
 }
 
 /// @notice Cash between a subaccount and the fund.
@@ -363,6 +365,7 @@ interface IClearingBase {
     event DebtCovered(uint64 indexed subaccountId, uint256 amount);
     event LossDeclared(uint256 amount);
     event LossShared(uint64 indexed subaccountId, uint256 amount);
+    event FeesShared(uint256 amount);
     event FundingApplied(uint64 indexed instrument, uint64 ordinal, int64 index);
     event Realised(
         uint64 indexed subaccountId, uint64 indexed instrument, int64 quantity, int256 payoff
