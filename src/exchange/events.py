@@ -39,6 +39,7 @@ from exchange.remedies import FillNovated as FillNovated
 from exchange.remedies import MoveRefused as MoveRefused
 from exchange.remedies import WithdrawalsHeld as WithdrawalsHeld
 from exchange.reversals import ReversalEvent
+from exchange.transfers import FeesShared as FeesShared
 from exchange.transfers import InsuranceUsed as InsuranceUsed
 from exchange.transfers import LossSocialised as LossSocialised
 from exchange.transfers import PortfolioTransferred as PortfolioTransferred
@@ -496,7 +497,14 @@ class ActRefused(Event, frozen=True, kw_only=True):
 
     batch: int
     act_id: int
-    act: PortfolioTransferred | InsuranceUsed | LossSocialised | InterestPaid | Withdrawn
+    act: (
+        PortfolioTransferred
+        | InsuranceUsed
+        | LossSocialised
+        | FeesShared
+        | InterestPaid
+        | Withdrawn
+    )
     subaccount_id: int  # whose portfolio, debt or exit it was
     fund_subaccount_id: int = 0
     payer_subaccount_id: int = 0  # of a takeover, who has its discount now
@@ -556,6 +564,7 @@ AnyEvent = (
     | PortfolioTransferred
     | InsuranceUsed
     | LossSocialised
+    | FeesShared
     | LiquidationEnded
     | FundingAccrued
     | FundingPaid

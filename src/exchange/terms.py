@@ -186,6 +186,7 @@ class LiquidationParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False)
     fund_rate_max: int = RATIO_SCALE  # the most of the fund's equity that one loss may use
     fund_subaccount_id: int = FEE_SUBACCOUNT_ID
     needs_proof: bool = False  # on chain, before anything is forced: of venues that settle
+    fee_share: int = 0  # of trading fees, to a fund that is not the venue's own subaccount
 
 
 class FundingParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,4 +1,4 @@
-"""What liquidations move between subaccounts: portfolios that change hands, and losses.
+"""What moves between subaccounts unsigned: portfolios that change hands, losses, shares of fees.
 
 Parts of `events`, which passes them on.
 """
@@ -50,6 +50,14 @@ class InsuranceUsed(Event, frozen=True, kw_only=True):
     fund_subaccount_id: int
     liquidated_id: int
     subaccount_id: int
+    amount: int
+
+
+class FeesShared(Event, frozen=True, kw_only=True):
+    """The insurance fund got `amount` of the trading fees from the venue's own subaccount."""
+
+    subaccount_id: int  # the venue's own
+    fund_subaccount_id: int
     amount: int
 
 

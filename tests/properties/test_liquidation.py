@@ -7,20 +7,26 @@ net to zero; the engine asserts that no slice or transfer lowers the maintenance
 import random
 from collections import Counter
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.liquidation_world import bid, liquidating_venue, rules, sweep
+from tests.unit.engine.test_remedies import entry_of
 from tests.venue import CHAIN, FEE_ID, FEES, NS, usdc
 
 from exchange.commands import DepositSeen
 from exchange.events import (
+    FeesShared,
     InsuranceUsed,
     LiquidationSliced,
     LossSocialised,
     PortfolioTransferred,
     Refused,
+    Traded,
 )
+from exchange.fixed import RATIO_SCALE
 from exchange.model import Side
+from exchange.settlement.holdings import expected_holdings
 
 RULES = rules(slicing_ns=2 * NS, fast_ns=4 * NS, slow_ns=8 * NS, insolvent_ns=6 * NS)
 
@@ -28,9 +34,12 @@ RULES = rules(slicing_ns=2 * NS, fast_ns=4 * NS, slow_ns=8 * NS, insolvent_ns=6 
 class Market:
     """Four people short and long of six options, a maker, a keeper, and what may happen to them."""
 
+    rules = RULES
+
     def __init__(self, draw) -> None:
         self.draw = draw
-        self.venue = liquidating_venue(liquidation=RULES, fees=FEES)
+        self.venue = liquidating_venue(liquidation=self.rules, fees=FEES)
+        self.fund = self.open_fund()
         self.maker = self.venue.fund("maker", 10_000_000)
         self.keeper = self.venue.fund("keeper", draw(20, 400) * 1_000)
         self.people = [self.venue.fund(f"person{n}", draw(8, 40) * 1_000) for n in range(4)]
@@ -43,10 +52,15 @@ class Market:
                     terms = self.venue.terms(one, its, quantity, 2_500, key)
                     self.venue.place(terms)
 
+    def open_fund(self) -> int:
+        return FEE_ID
+
+    @property
+    def steps(self):
+        return (self.jump, self.sweep, self.sweep, self.quote, self.bid, self.deposit)
+
     def step(self) -> None:
-        for event in (self.jump, self.sweep, self.sweep, self.quote, self.bid, self.deposit)[
-            self.draw(0, 5)
-        ]():
+        for event in self.steps[self.draw(0, len(self.steps) - 1)]():
             self.seen[type(event).__name__] += not isinstance(event, Refused)
             if isinstance(event, LiquidationSliced):
                 assert event.excess_after > event.excess_before
@@ -81,7 +95,7 @@ class Market:
         return bid(self.venue, self.keeper, whom, fraction)
 
     def deposit(self):
-        who = (*self.people, FEE_ID)[self.draw(0, 4)]
+        who = (*self.people, self.fund)[self.draw(0, 4)]
         amount = usdc(self.draw(1, 3_000))
         return self.venue.observe(DepositSeen(subaccount_id=who, amount=amount))
 
@@ -96,6 +110,62 @@ def test_liquidations_conserve_cash_and_never_add_risk(data):
     for _ in range(data.draw(st.integers(1, 30))):
         market.step()
     market.finish()
+
+
+class SharingMarket(Market):
+    """Its fund is its depositors' and gets a third of the fees, hourly."""
+
+    rules = msgspec.structs.replace(RULES, fund_subaccount_id=2, fee_share=RATIO_SCALE // 3)
+
+    def open_fund(self) -> int:
+        return self.venue.fund("depositors", self.draw(0, 20) * 100)
+
+    @property
+    def steps(self):
+        return (*super().steps, self.hour)
+
+    def hour(self):
+        self.venue.wait(1_800)
+        return (*self.venue.index(), *self.venue.mark({}))
+
+    def finish(self) -> None:
+        """What was charged is where it should be: the fund's third paid, or owed."""
+        super().finish()
+        fees = shared = 0
+        for *_, events in self.venue.entries:
+            for event in events:
+                if isinstance(event, Traded):
+                    fees += event.maker_fee + event.taker_fee
+                elif isinstance(event, FeesShared):
+                    shared += event.amount
+        owed = self.venue.engine._venue.treasury.fees_owed
+        assert shared * RATIO_SCALE + owed == fees * self.rules.fee_share
+        entries = [entry_of(*one) for one in self.venue.entries]
+        folded = expected_holdings(entries, settled_seq=len(entries), observed_seq=len(entries))
+        for number, subaccount in self.venue.engine.subaccounts.items():
+            assert folded.cash[number] == subaccount.cash
+
+
+@given(st.data())
+@settings(deadline=None)
+def test_fees_are_shared_to_the_last_unit_whatever_is_liquidated(data):
+    market = SharingMarket(lambda low, high: data.draw(st.integers(low, high)))
+    for _ in range(data.draw(st.integers(1, 30))):
+        market.step()
+    market.finish()
+
+
+def test_fees_are_shared_among_losses():
+    """The property above would be empty if the fund never got any."""
+    seen: Counter[str] = Counter()
+    for seed in range(12):
+        market = SharingMarket(random.Random(seed).randint)
+        for _ in range(60):
+            market.step()
+        market.finish()
+        seen += market.seen
+    for name in ("FeesShared", "PortfolioTransferred", "InsuranceUsed", "LossSocialised"):
+        assert seen[name], name
 
 
 def test_every_kind_of_step_is_taken():

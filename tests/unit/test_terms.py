@@ -2,10 +2,11 @@
 
 import msgspec
 import pytest
+from tests.liquidation_world import rules
 from tests.venue import COLLATERALS, configuration
 
 from exchange.commands import AnyCommand, Configure
-from exchange.terms import InterestParameters, PositionLimit
+from exchange.terms import InterestParameters, LiquidationParameters, PositionLimit
 
 TERMS = {
     "collaterals": COLLATERALS,
@@ -28,6 +29,12 @@ def test_a_journal_from_before_a_term_means_without_it(name):
     fields = msgspec.to_builtins(configuration(**TERMS))
     del fields[name]
     assert not getattr(msgspec.convert(fields, Configure), name)
+
+
+def test_venues_from_before_shared_no_fees():
+    fields = msgspec.to_builtins(rules(fee_share=1))
+    del fields["fee_share"]
+    assert msgspec.convert(fields, LiquidationParameters).fee_share == 0
 
 
 def test_a_token_shares_its_underlyings_group_unless_told_otherwise():

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from exchange.events import AnyEvent, LossSocialised, TransferredToken
+from exchange.events import AnyEvent, FeesShared, LossSocialised, TransferredToken
 
 
 def test_a_loss_round_trips() -> None:
@@ -11,6 +11,11 @@ def test_a_loss_round_trips() -> None:
     )
     encoded = msgspec.msgpack.encode(loss)
     assert msgspec.msgpack.decode(encoded, type=AnyEvent) == loss
+
+
+def test_a_share_of_fees_round_trips() -> None:
+    shared = FeesShared(subaccount_id=1, fund_subaccount_id=2, amount=3)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(shared), type=AnyEvent) == shared
 
 
 def test_older_events_name_no_token_and_declare_nothing() -> None:

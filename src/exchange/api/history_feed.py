@@ -24,7 +24,15 @@ from exchange.reversals import DepositReverted
 
 ORDER, UNFILLED, TRADE = "order", "unfilled", "trade"
 MONEY: Final = ("deposit", "withdrawal", "transfer", "settlement", "delivery", "interest")
-LOG: Final = (TRADE, *MONEY, "liquidation", "insurance", "socialized_loss", "correction")
+LOG: Final = (
+    TRADE,
+    *MONEY,
+    "liquidation",
+    "insurance",
+    "socialized_loss",
+    "fee_share",
+    "correction",
+)
 _LIVE: Final = (OrderStatus.OPEN, OrderStatus.UNTRIGGERED)
 
 Found = tuple[int, str, int, Result]  # subaccount, topic, instrument, body
@@ -90,6 +98,9 @@ def _money(view: VenueView, event: ev.AnyEvent) -> Iterator[Found]:
         case ev.InterestPaid():
             body = {"type": "interest", "currency": "USDC", "change": cash_number(-event.amount)}
             yield event.subaccount_id, "interest", 0, body
+        case ev.FeesShared():
+            yield _paid("fee_share", event.subaccount_id, -event.amount)
+            yield _paid("fee_share", event.fund_subaccount_id, event.amount)
         case FillNovated():
             yield event.subaccount_id, "correction", event.instrument_id, _novated(view, event)
         case _:
@@ -143,6 +154,9 @@ def _undone(view: VenueView, event: ev.ActRefused) -> Iterator[Found]:
         case ev.LossSocialised():
             for subaccount_id, amount in act.shares:
                 yield _paid(kind, subaccount_id, amount)
+            yield _paid(kind, act.fund_subaccount_id, -act.amount)
+        case ev.FeesShared():
+            yield _paid(kind, act.subaccount_id, act.amount)
             yield _paid(kind, act.fund_subaccount_id, -act.amount)
         case ev.InterestPaid():
             yield _paid(kind, act.subaccount_id, act.amount)

@@ -98,6 +98,7 @@ class LogParams(PeriodParams, frozen=True, kw_only=True):
         "liquidation",
         "insurance",
         "socialized_loss",
+        "fee_share",
         "correction",
     ] = ""
 

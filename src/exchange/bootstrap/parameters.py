@@ -78,6 +78,7 @@ LIQUIDATION: Final = LiquidationParameters(
     marks_age_ns_max=LIMITS.marks_age_ns_max,
     drift_rate_max=2 * 10**16,
     needs_proof=True,
+    fee_share=10**17,  # 10 %, where depositors own the fund
 )
 WITHDRAWAL_MIN: Final = 10**6  # 1 USDC: each costs the operator gas, and a nonce for ever
 CONCENTRATION: Final = ConcentrationTerms(

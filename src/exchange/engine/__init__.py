@@ -57,6 +57,7 @@ from exchange.engine import (
     custody,
     entry,
     expiry,
+    fee_share,
     funding,
     lending,
     linked,
@@ -154,6 +155,7 @@ class Engine:
             self._dispatch(command)
             follow_up(venue)
             takeover.share_on(venue)
+            fee_share.share_fees(venue)
             custody.cut_full_batch(venue, self._hash)
         return tuple(venue.events)
 

@@ -1,8 +1,8 @@
-"""What a batch moves though nobody signed for it: takeovers, losses, interest, exits.
+"""What a batch moves though nobody signed for it: takeovers, losses, fees, interest, exits.
 
 Each is remembered until its batch is final. What the chain refuses of them does
 not happen: everything goes back at the act's own prices. Only a takeover that fails for its bid
-happens all the same, with the fund in the keeper's place.
+happens all the same, with the fund in the keeper's place; and a share of fees is owed again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +20,7 @@ from exchange.engine.takeover import fund
 from exchange.engine.treasury import credit, take_back
 from exchange.events import (
     ActRefused,
+    FeesShared,
     InsuranceUsed,
     InterestPaid,
     LossSocialised,
@@ -28,6 +29,7 @@ from exchange.events import (
     WithdrawalsHeld,
     Withdrawn,
 )
+from exchange.fixed import RATIO_SCALE
 from exchange.margin.liquidation import Cause
 from exchange.model import FEE_SUBACCOUNT_ID, InstrumentStatus, Kind
 
@@ -96,6 +98,8 @@ def refuse_act(venue: Venue, refused: RefusedAct) -> None:
     else:
         for payer_id, payee_id, amount in _payments(act):
             _pay(venue, payee_id, payer_id, amount)
+    if isinstance(act, FeesShared):
+        venue.treasury.owe_fund(act.amount * RATIO_SCALE, venue.time_ns)
     if isinstance(act, Withdrawn):
         credit(venue, venue.subaccounts[subaccount_id], act.token, act.amount)
     if refused.fund_subaccount_id:
@@ -119,6 +123,8 @@ def _payments(act: AnyAct) -> Iterator[tuple[int, int, int]]:
             yield act.subaccount_id, FEE_SUBACCOUNT_ID, act.amount
         case InsuranceUsed():
             yield act.fund_subaccount_id, act.subaccount_id, act.amount
+        case FeesShared():
+            yield act.subaccount_id, act.fund_subaccount_id, act.amount
         case LossSocialised():
             for payer_id, amount in act.shares:
                 yield payer_id, act.fund_subaccount_id, amount

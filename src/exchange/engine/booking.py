@@ -1,8 +1,9 @@
 """What a match, a cancel and an acceptance do to orders and accounts.
 
 The order of effects of a match: funding, cash and position of the maker, of the taker, the venue's
-fees, then `Traded`; afterwards, when the command's matches are booked, reduce-only orders shrink to
-what is left to reduce. Decides nothing: `entry` and `combo_trading` ask the books first.
+fees and what it owes the insurance fund of them, then `Traded`; afterwards, when the command's
+matches are booked, reduce-only orders shrink to what is left to reduce. Decides nothing: `entry`
+and `combo_trading` ask the books first.
 """
 
 import heapq
@@ -13,7 +14,7 @@ import msgspec
 
 from exchange.engine.access import note_use
 from exchange.engine.armed import disarm, note_price
-from exchange.engine.fees import fee_limit, schedule_fee
+from exchange.engine.fees import fee_limit, fund_share, schedule_fee
 from exchange.engine.positions import move_position
 from exchange.engine.proofs import count_proof
 from exchange.engine.published import allows
@@ -145,6 +146,7 @@ def book_match(
             _count_protected(venue, order, side, what)
     maker, taker = parties
     venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(maker.fee + taker.fee)
+    venue.treasury.owe_fund(fund_share(venue, maker.fee + taker.fee), venue.time_ns)
     venue.last_trade_id += 1
     venue.last_prices[what.instrument_id] = what.price
     note_price(venue, PriceSource.LAST, what.instrument_id, what.price)

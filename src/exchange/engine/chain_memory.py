@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from exchange.events import (
+    FeesShared,
     InsuranceUsed,
     InterestPaid,
     LossSocialised,
@@ -33,7 +34,9 @@ class Move(NamedTuple):
     nonce: int
 
 
-AnyAct = PortfolioTransferred | InsuranceUsed | LossSocialised | InterestPaid | Withdrawn
+AnyAct = (
+    PortfolioTransferred | InsuranceUsed | LossSocialised | FeesShared | InterestPaid | Withdrawn
+)
 
 
 class Act(NamedTuple):

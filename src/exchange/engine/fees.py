@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from exchange.engine.state import Venue
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, mul_div_down, mul_div_up, notional
 from exchange.margin.marks import PRICE_MAX
-from exchange.model import Instrument, Kind, Leg, OrderTerms
+from exchange.model import FEE_SUBACCOUNT_ID, Instrument, Kind, Leg, OrderTerms
 
 
 def schedule_fee_per_contract(venue: Venue, instrument: Instrument, price: int) -> int:
@@ -52,3 +52,12 @@ def schedule_fee(
 def fee_limit(terms: OrderTerms, quantity: int) -> int:
     """The most that `quantity` of this order may be charged; the contract checks the same."""
     return mul_div_down(terms.max_fee, quantity, QUANTITY_SCALE)
+
+
+def fund_share(venue: Venue, fees: int) -> int:
+    """What of fees is the insurance fund's, in 1e-18 micro-USDC; 0 where it is the venue's own."""
+    assert venue.parameters is not None
+    rules = venue.parameters.liquidation
+    if rules is None or rules.fund_subaccount_id == FEE_SUBACCOUNT_ID:
+        return 0
+    return fees * rules.fee_share

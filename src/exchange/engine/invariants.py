@@ -5,10 +5,11 @@ from collections import Counter
 from exchange.engine.access import check_reaches
 from exchange.engine.combo_trading import implied, may_follow
 from exchange.engine.entry import has_room
+from exchange.engine.fee_share import payable
 from exchange.engine.proofs import fills_max
 from exchange.engine.published import published_band
 from exchange.engine.state import Order, Subaccount, Venue
-from exchange.fixed import div_down, is_multiple
+from exchange.fixed import RATIO_SCALE, div_down, is_multiple
 from exchange.model import InstrumentStatus, LiquidationStage, OrderStatus, Side, sheet_orders
 
 
@@ -58,6 +59,9 @@ def _check_batch(venue: Venue) -> None:
     batches = venue.batches
     assert batches.margin_level or not batches.takers
     assert batches.pending >= len(batches.takers)
+    assert venue.treasury.fees_since_ns or 0 <= venue.treasury.fees_owed < RATIO_SCALE
+    if venue.parameters is not None and batches.last_seq != venue.seq:
+        assert not payable(venue), "the fund waits for its share of the fees"
     for instrument_id, book in venue.books.items():
         legs = len(venue.instruments[instrument_id].legs) or 1
         assert book.fills_max == div_down(fills_max(venue), legs)

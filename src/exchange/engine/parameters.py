@@ -34,6 +34,7 @@ _BOUNDS: Final[dict[str, tuple[int, int]]] = {
             "liquidation.discount_start",
             "liquidation.discount_end",
             "liquidation.fund_rate_max",
+            "liquidation.fee_share",
             "publication.band_rate",
             "publication.linear_band_rate",
         ),

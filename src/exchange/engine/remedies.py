@@ -12,6 +12,7 @@ from exchange.engine.acts import check_acts, linear_changes, refuse_act
 from exchange.engine.booking import limit_reduce_only
 from exchange.engine.chain_memory import Move
 from exchange.engine.checks import Refusal, may_sign, nonce_is_used
+from exchange.engine.fees import fund_share
 from exchange.engine.forces import revoke_force
 from exchange.engine.positions import move_delivered, move_position
 from exchange.engine.state import Venue
@@ -186,6 +187,7 @@ def _replace_side(venue: Venue, fill: NovatedFill, batch: int) -> None:
         revoke_force(venue, fill.subaccount_id)  # it may have been a slice of it
     failing.account.add_cash(fill.fee)
     house.account.add_cash(-fill.fee)
+    venue.treasury.owe_fund(-fund_share(venue, fill.fee), venue.time_ns)
     house.used_nonces.add(terms.nonce)
     venue.batches.novated[fill.key] = batch
     venue.emit(

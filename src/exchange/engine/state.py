@@ -283,6 +283,8 @@ class Treasury:
         "counted",
         "debt",
         "debt_seq",
+        "fees_owed",
+        "fees_since_ns",
         "held",
         "idle",
         "interest_growth",
@@ -299,6 +301,9 @@ class Treasury:
         # While that is under way: its growth, and the last who was charged; else 0.
         self.interest_growth, self.charged_id = 0, 0
         self.held: set[int] = set()  # subaccounts that no money may leave
+        # Of trading fees, to the insurance fund: 1e-18 micro-USDC, below zero once more fees went
+        # back than came since. When the first of them came; 0: none did.
+        self.fees_owed = self.fees_since_ns = 0
         self.debt, self.debt_seq = 0, 0  # of all subaccounts, when that command came
         # What counts nothing yet, by token and subaccount, the longest idle first.
         self.idle: dict[tuple[str, int], int] = {}
@@ -306,6 +311,8 @@ class Treasury:
 
     def state(self) -> tuple[object, ...]:
         """Canonical content; what counts and the debts follow from the accounts."""
+        shares = self.fees_owed or self.fees_since_ns
+        shared = (str(self.fees_owed), self.fees_since_ns) if shares else ()
         idle = [(*key, amount) for key, amount in self.idle.items()]
         return (
             idle,
@@ -316,7 +323,14 @@ class Treasury:
             str(self.interest_growth),
             self.charged_id,
             sorted(self.held),
+            *shared,
         )
+
+    def owe_fund(self, owed: int, time_ns: int) -> None:
+        """Owe the insurance fund more of the trading fees, or less."""
+        if owed:
+            self.fees_owed += owed
+            self.fees_since_ns = self.fees_since_ns or time_ns
 
 
 class Access:

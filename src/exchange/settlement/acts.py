@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from exchange.events import (
     AnyEvent,
+    FeesShared,
     InsuranceUsed,
     InterestPaid,
     LossSocialised,
@@ -31,7 +32,7 @@ def numbered_events(entry: Entry) -> Iterator[tuple[AnyEvent, int]]:
                 takeover = number
             case InsuranceUsed() if event.subaccount_id != event.liquidated_id:
                 number = takeover
-            case InsuranceUsed() | LossSocialised() | InterestPaid():
+            case InsuranceUsed() | LossSocialised() | FeesShared() | InterestPaid():
                 pass
             case Withdrawn() if event.exit_token:
                 pass

@@ -27,9 +27,7 @@ from exchange.events import (
     DeliveryPriceFixed,
     FundingAccrued,
     InstrumentListed,
-    InsuranceUsed,
     InterestPaid,
-    LossSocialised,
     PortfolioTransferred,
     PositionExpired,
     Traded,
@@ -54,6 +52,7 @@ from exchange.settlement.marks_proof import MARKS_TYPE, MarksLookup, MarksProof,
 from exchange.settlement.novation import Novations, amended, check_novation, house_order
 from exchange.settlement.packed import Fill, SignedOrder, pack_fills, pack_orders, pack_tails
 from exchange.settlement.takeovers import (
+    DUE_EVENTS,
     DUE_TYPE,
     TAKEOVER_EVENTS,
     TAKEOVER_TYPE,
@@ -348,7 +347,7 @@ class BatchBuilder:
                 self._interests.append((entry, event, act_id))
             case PortfolioTransferred() if not event.on_chain:
                 self._takeovers.append(takeover_of(entry, event, act_id))
-            case InsuranceUsed() | LossSocialised():
+            case _ if isinstance(event, DUE_EVENTS):
                 self._dues += dues_of(to_seconds_down(entry.time_ns), event, act_id)
             case FundingAccrued():
                 assert not self.pending, "funding moves between batches"

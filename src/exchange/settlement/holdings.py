@@ -17,6 +17,7 @@ from exchange.events import (
     DeliveryPriceFixed,
     Deposited,
     ExitServed,
+    FeesShared,
     FillNovated,
     FundingAccrued,
     InsuranceUsed,
@@ -62,6 +63,7 @@ SETTLED: Final = (
     PortfolioTransferred,
     InsuranceUsed,
     LossSocialised,
+    FeesShared,
 )
 
 
@@ -143,6 +145,9 @@ class Holdings:
                     self._move(event)
             case PortfolioTransferred() | InsuranceUsed() | LossSocialised():
                 self._apply_liquidation(event)
+            case FeesShared():
+                self._pay(event.subaccount_id, -event.amount)
+                self._pay(event.fund_subaccount_id, event.amount)
             case _:
                 pass
 

@@ -1,4 +1,4 @@
-"""What liquidations move besides fills, as the contract takes it: takeovers, and who bears a loss.
+"""What is moved besides fills, as the contract takes it: takeovers, losses, the fund's fees.
 
 Pure. The structs mirror `Takeover` and `Due` in `contracts/src/interfaces/IClearing.sol`. They come
 last in a batch, because the engine ends the batch with the command that caused them.
@@ -10,7 +10,13 @@ from typing import Final
 import msgspec
 
 from exchange.commands import BidLiquidation
-from exchange.events import InsuranceUsed, LossSocialised, PortfolioTransferred, Traded
+from exchange.events import (
+    FeesShared,
+    InsuranceUsed,
+    LossSocialised,
+    PortfolioTransferred,
+    Traded,
+)
 from exchange.fixed import QUANTITY_SCALE, mul_div_up, to_seconds_down
 from exchange.journal import Entry
 from exchange.model import BidTerms, OrderTerms, Side
@@ -23,8 +29,9 @@ TAKEOVER_TYPE: Final = (
     f"(uint32,uint64,uint64,uint64,uint128,bool,{_LEG_TYPE}[],{_AMOUNT_TYPE}[],{_BID_TYPE},bytes)"
 )
 DUE_TYPE: Final = "(uint32,uint8,uint64,uint128)"
-TAKEOVER_EVENTS: Final = (PortfolioTransferred, InsuranceUsed, LossSocialised)
-TakeoverEvent = PortfolioTransferred | InsuranceUsed | LossSocialised
+DUE_EVENTS: Final = (InsuranceUsed, LossSocialised, FeesShared)
+TAKEOVER_EVENTS: Final = (PortfolioTransferred, *DUE_EVENTS)
+DueEvent = InsuranceUsed | LossSocialised | FeesShared
 
 FORCED_NUMBER: Final = 1 << 128  # of a forced order, with its order_id; above all that are signed
 FORCED_NONCE: Final = 2**64 - 1
@@ -38,6 +45,7 @@ class DueKind(IntEnum):
     COVER = 0  # the fund pays the debt of a liquidated subaccount
     LOSS = 1  # the flat fund lost this itself
     SHARE = 2  # a subaccount pays the fund its part of a loss
+    FEES = 3  # the venue's own subaccount pays the fund its share of fees
 
 
 class Takeover(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,12 +83,14 @@ def takeover_of(entry: Entry, event: PortfolioTransferred, act_id: int) -> Takeo
     )
 
 
-def dues_of(time: int, event: InsuranceUsed | LossSocialised, act_id: int) -> list[Due]:
+def dues_of(time: int, event: DueEvent, act_id: int) -> list[Due]:
     """What the contract must move for it; a discount that the fund pays is part of its takeover."""
     if isinstance(event, InsuranceUsed):
         if event.subaccount_id != event.liquidated_id:
             return []
         found = [(DueKind.COVER, event.subaccount_id, event.amount)]
+    elif isinstance(event, FeesShared):
+        found = [(DueKind.FEES, event.subaccount_id, event.amount)]
     else:
         found = [(DueKind.SHARE, payer, amount) for payer, amount in event.shares]
         if event.declared and event.liquidated_id == event.fund_subaccount_id:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.hostile_flow import HostileFlow
 from tests.liquidation_world import liquidating_venue, short_call, sweep
 from tests.unit.api.world import FakeSequencer
-from tests.unit.engine.test_acts import auctioned, refuse
+from tests.unit.engine.test_acts import auctioned, of_kind, refuse
+from tests.unit.engine.test_fee_share import later, sharing_venue, trade
 from tests.venue import (
     CHAIN,
     COLLATERALS,
@@ -27,6 +28,7 @@ from tests.venue import (
 
 from exchange.api.history_feed import LOG, rows_of
 from exchange.api.views import VenueView
+from exchange.events import FeesShared
 from exchange.fixed import ASSET_SCALE, QUANTITY_SCALE
 from exchange.observations import DepositSeen, ExitServedSeen
 
@@ -143,6 +145,21 @@ def test_a_liquidation_and_its_loss_are_in_the_log():
     assert paid["change"] == 900
     (shared,) = [row for row in feed(venue) if row.topic == "socialized_loss"][:1]
     assert (shared.subaccount_id, json.loads(shared.body)["change"]) == (buyer, -900)
+
+
+def test_the_funds_share_of_fees_is_in_the_log():
+    """Of the venue and of the fund; and undone where the chain refuses it."""
+    venue = sharing_venue()
+    trade(venue)
+    (paid,) = of_kind(later(venue), FeesShared)
+    moved = [(FEE_ID, -paid.amount / 10**6), (paid.fund_subaccount_id, paid.amount / 10**6)]
+    rows = feed(venue)
+    changes = [(row.subaccount_id, json.loads(row.body)["change"]) for row in rows[-2:]]
+    assert ({row.topic for row in rows[-2:]}, changes) == ({"fee_share"}, moved)
+    refuse(venue, paid)
+    undone = [row for row in feed(venue) if row.topic == "correction"]
+    changes = [(row.subaccount_id, -json.loads(row.body)["change"]) for row in undone]
+    assert changes == moved
 
 
 def test_what_the_chain_takes_back_is_in_the_log():

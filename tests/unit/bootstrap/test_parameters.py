@@ -30,4 +30,5 @@ def test_a_venue_with_the_contract_liquidates() -> None:
     of_depositors = first_parameters(own, UNDERLYINGS).liquidation
     assert of_depositors is not None
     assert of_depositors.fund_subaccount_id == 2, "as Clearing was told"
+    assert of_depositors.fee_share == 10**17, "a tenth of the fees"
     assert first_parameters(DEPLOYMENT, UNDERLYINGS).liquidation is None

@@ -51,6 +51,8 @@ def changed(struct, **fields):
             {"interest": InterestParameters(rate=0, interval_ns=1, debt_max=-1)},
         ),
         ("liquidation.slice_rate", {"liquidation": rules(slice_rate=0)}),
+        ("liquidation.fee_share", {"liquidation": rules(fee_share=RATIO_SCALE + 1)}),
+        ("liquidation.fee_share", {"liquidation": rules(fee_share=-1)}),
         ("discount_start", {"liquidation": rules(discount_start=2, discount_end=1)}),
         ("scan_min", {"risk_bounds": RiskBounds(**(BOUNDS | {"scan_min": 3}))}),
         ("volatility_min", {"risk_bounds": RiskBounds(**(BOUNDS | {"volatility_min": 3}))}),

@@ -2,11 +2,12 @@
 
 from tests.liquidation_world import liquidating_venue, short_call, sweep
 from tests.unit.engine.test_acts import acts_of, until_sold
+from tests.unit.engine.test_fee_share import later, sharing_venue, trade
 from tests.unit.engine.test_remedies import entry_of
 from tests.unit.engine.test_takeover import fill_fund, until_taken_over
 from tests.venue import C
 
-from exchange.events import InsuranceUsed, PortfolioTransferred
+from exchange.events import FeesShared, InsuranceUsed, PortfolioTransferred
 from exchange.settlement.acts import numbered_events
 
 
@@ -32,6 +33,15 @@ def test_the_numbers_are_those_of_the_engine():
     assert sorted(found) == sorted(act_id for act_id, _ in acts_of(venue))
     assert all(events == [known[-act_id].act] for act_id, events in found.items())
     assert len(found) == 3
+
+
+def test_a_share_of_fees_is_an_act():
+    venue = sharing_venue()
+    trade(venue)
+    later(venue)
+    [(number, events)] = numbered_acts(venue).items()
+    assert [number] == [act_id for act_id, _ in acts_of(venue)]
+    assert [type(event) for event in events] == [FeesShared]
 
 
 def test_a_discount_that_the_fund_paid_is_part_of_its_takeover():

@@ -15,6 +15,7 @@ from exchange.commands import (
 )
 from exchange.events import (
     ActRefused,
+    FeesShared,
     FillNovated,
     InsuranceUsed,
     InterestPaid,
@@ -352,6 +353,21 @@ def test_a_loss_is_found_among_the_acts_of_a_batch(parts):
     batch = feed.build(feed.material(1), {})
     assert [due.act_id for due in batch.dues] == [numbered(seq, 0)]
     assert [one.act_id for one in batch.takeovers] == [taken]
+
+
+def test_a_share_of_fees_that_fails_is_left_out(parts):
+    """The fills before it stand."""
+    script = parts.script
+    script.trade()
+    shared = FeesShared(subaccount_id=1, fund_subaccount_id=2, amount=6_666_667)
+    seq = script.add(AccrueInterest(), shared).seq
+    script.cut()
+    feed, sink, found = novator(parts, refusing((6_666_667).to_bytes(32, "big")))
+    assert found.replace(1)
+    assert sink.commands[0].acts == (RefusedAct(act_id=numbered(seq, 0)),)
+    feed.pull()
+    batch = feed.build(feed.material(1), {})
+    assert (len(batch.fills), batch.dues) == (1, ())
 
 
 def test_interest_and_exits_that_fail_are_left_out(parts):

@@ -7,14 +7,20 @@ from typing import Any
 import msgspec
 import pytest
 from eth_abi.abi import decode
-from tests.liquidation_world import liquidating_venue, sweep
+from tests.liquidation_world import PERCENT, liquidating_venue, rules, sweep
 from tests.settlement_world import no_legs
 from tests.signed_venue import MAKER, TAKER, auctioned_venue, place_signed, write_journal
-from tests.venue import COLLATERALS, FEE_ID, WBTC, C, Venue, contracts, refusals, usdc
+from tests.venue import COLLATERALS, FEE_ID, FEES, WBTC, C, Venue, contracts, refusals, usdc
 
 from exchange.commands import CutBatch, DepositSeen, MassQuote, SignedCommand, signed_commands
 from exchange.engine import takeover as engine_takeover
-from exchange.events import InsuranceUsed, LossSocialised, PortfolioTransferred, RejectReason
+from exchange.events import (
+    FeesShared,
+    InsuranceUsed,
+    LossSocialised,
+    PortfolioTransferred,
+    RejectReason,
+)
 from exchange.journal import Entry, JournalReader
 from exchange.model import Side, seq_and_place
 from exchange.settlement.batch import BATCH_TYPE, Batch, BatchBuilder, Tip, encode_batch
@@ -174,6 +180,27 @@ def test_a_discount_that_the_fund_pays_is_part_of_its_takeover() -> None:
     assert dues_of(9, event, 1) == []
     [due] = dues_of(9, msgspec.structs.replace(event, subaccount_id=2), 1)
     assert (due.kind, due.amount) == (DueKind.COVER, 5)
+
+
+def test_the_funds_share_of_fees_is_a_due_of_the_venue(tmp_path: Path) -> None:
+    """An hour after a trade; its batch holds nothing else then."""
+    sharing = rules(fund_subaccount_id=2, fee_share=10 * PERCENT)
+    venue = liquidating_venue(liquidation=sharing, fees=FEES)
+    venue.fund("depositors")
+    seller, buyer = venue.fund(MAKER), venue.fund(TAKER)
+    place_signed(venue, venue.terms(seller, Side.SELL, 4, 2_500))
+    place_signed(venue, venue.terms(buyer, Side.BUY, 4, 2_500))
+    venue.send(CutBatch())
+    venue.wait(3_600)
+    venue.index()
+    venue.send(venue.withdrawal(seller, 5))
+    entries = entries_of(venue, tmp_path)
+    [event] = [one for entry in entries for one in entry.events if isinstance(one, FeesShared)]
+    traded, shared, _ = batches_of(entries)
+    [due] = shared.dues
+    assert due.words == (venue.now_s, DueKind.FEES, FEE_ID, event.amount)
+    assert (traded.dues, shared.fills, shared.time_s) == ((), (), venue.now_s)
+    same_as_the_engine(venue, entries)
 
 
 def test_many_shares_come_in_several_batches(
