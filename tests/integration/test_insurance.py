@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 from tests.integration.test_liquidation_settlement import (
+    DeceivedDesk,
     LiquidationDesk,
     gap,
     of_kind,
@@ -16,15 +17,17 @@ from tests.settlement_world import World
 from exchange.commands import DepositSeen, ObserveBlocks, SubaccountSeen
 from exchange.events import (
     AnyEvent,
+    FeesShared,
     InsuranceUsed,
     LiquidationEnded,
     LossSocialised,
     PortfolioTransferred,
+    Traded,
     Withdrawn,
 )
-from exchange.fixed import CASH_SCALE
+from exchange.fixed import CASH_SCALE, RATIO_SCALE
 from exchange.journal.outbox import JobKind
-from exchange.model import LiquidationStage
+from exchange.model import FEE_SUBACCOUNT_ID, LiquidationStage, Side
 from exchange.observations import ExitSeen
 from exchange.settlement.insurance import Closed, InsuranceFund
 from exchange.settlement.reconcile import reconcile
@@ -167,3 +170,87 @@ def test_depositors_bear_what_the_fund_loses(desk: FundDesk) -> None:
     assert desk.venue.cash(desk.fund_id) == left - got <= 2, "rounded against who leaves"
     desk.settle()
     assert reconcile(desk.world.reader, chain).differences == ()
+
+
+TENTH, HOUR_S = RATIO_SCALE // 10, 3_600
+
+
+class SharingDesk(FundDesk):
+    """Shares a tenth of its fees with the fund."""
+
+    fee_share: ClassVar[int] = TENTH
+
+    def an_hour_later(self) -> list[FeesShared]:
+        """What the fund gets with the first prices."""
+        self.venue.wait(HOUR_S)
+        before = len(self.venue.entries)
+        self.remark()
+        later = self.venue.entries[before:]
+        return [one for *_, events in later for one in of_kind(events, FeesShared)]
+
+    @property
+    def fees(self) -> int:
+        """All that were charged so far."""
+        traded = [one for *_, events in self.venue.entries for one in of_kind(events, Traded)]
+        return sum(one.maker_fee + one.taker_fee for one in traded)
+
+
+@pytest.fixture
+def sharing(tmp_path: Path) -> Iterator[SharingDesk]:
+    world = FundWorld(tmp_path)
+    yield SharingDesk(world)
+    world.close()
+
+
+def test_depositors_get_the_funds_share_of_fees(sharing: SharingDesk) -> None:
+    """Traded, paid an hour later, settled: chain, engine and the price of shares agree."""
+    desk, world, chain = sharing, sharing.world, sharing.world.chain
+    carol = InsuranceFund(chain, CAROL_KEY)
+    OwnerWallet(chain, CAROL_KEY).mint(OF_CAROL)
+    carol.deposit(OF_CAROL)
+    desk.follow()
+    for price in (2_500, 2_503, 2_507):
+        desk.trade(Side.SELL, desk.call, 117, price)
+    desk.settle()
+    assert (desk.venue.cash(FEE_SUBACCOUNT_ID), carol.status().assets) == (desk.fees, OF_CAROL)
+
+    share = desk.fees // 10
+    [paid] = desk.an_hour_later()
+    assert (paid.fund_subaccount_id, paid.amount) == (desk.fund_id, share)
+    assert share > 0
+    desk.settle()
+    desk.same_as_the_chain()
+    assert desk.venue.cash(desk.fund_id) == OF_CAROL + share
+    assert desk.venue.cash(FEE_SUBACCOUNT_ID) == desk.fees - share
+    now = carol.status()
+    assert now.assets == OF_CAROL + share
+    assert 0 <= OF_CAROL + share - now.worth <= 2
+    assert reconcile(world.reader, chain).differences == ()
+
+
+class DeceivedSharingDesk(DeceivedDesk, SharingDesk):
+    """Its relayer may sign for the venue."""
+
+
+@pytest.fixture
+def deceived(tmp_path: Path) -> Iterator[DeceivedSharingDesk]:
+    world = FundWorld(tmp_path)
+    yield DeceivedSharingDesk(world)
+    world.close()
+
+
+def test_a_share_that_the_chain_refuses_stops_nothing(deceived: DeceivedSharingDesk) -> None:
+    """The venue took a side of a fill, so it holds a position: the share of fees is owed again."""
+    desk, world = deceived, deceived.world
+    key = desk.seller.key
+    desk.seller.key = b"\x66" * 32
+    desk.trade(Side.SELL, desk.call, 100, 2_500)
+    desk.seller.key = key
+    [paid] = desk.an_hour_later()
+    world.chain.advance_time(desk.venue.now_s)
+    fill, act = desk.correct()
+    assert [one.subaccount_id for one in fill.fills] == [desk.seller.subaccount_id]
+    assert desk.acts_of(act) == [paid]
+    assert desk.venue.engine.positions(FEE_SUBACCOUNT_ID)
+    assert desk.venue.cash(desk.fund_id) == 0
+    assert desk.an_hour_later() == []

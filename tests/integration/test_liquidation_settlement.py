@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -65,9 +65,11 @@ FUND = 20_000 * CASH_SCALE
 class LiquidationDesk(MarginDesk):
     """Liquidates, but nobody whom the chain has not seen below maintenance."""
 
+    fee_share: ClassVar[int] = 0
+
     def __init__(self, world: World, **parameters: Any) -> None:
         fund_id = world.chain.deployment.fund_subaccount_id
-        liquidation = rules(needs_proof=True, fund_subaccount_id=fund_id)
+        liquidation = rules(needs_proof=True, fund_subaccount_id=fund_id, fee_share=self.fee_share)
         super().__init__(world, liquidation=liquidation, **parameters)
         furnish_margin(world.chain, DEPLOYER_KEY, self.configured)
         furnish_bands(world.chain, DEPLOYER_KEY, self.configured)
