@@ -3,14 +3,18 @@ pragma solidity 0.8.37;
 
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
+import {Liquidations} from "../src/Liquidations.sol";
 import {
     Batch as PackedBatch,
+    Due,
+    DueKind,
     IClearing,
     IClearingBase,
     Order,
     PriceBands
 } from "../src/interfaces/IClearing.sol";
 import {IExits} from "../src/interfaces/IExits.sol";
+import {IBatchAge} from "../src/interfaces/ILiquidations.sol";
 import {BatchProof, Holder, IMargin, MarginProof} from "../src/interfaces/IMargin.sol";
 import {IReleases} from "../src/interfaces/IReleases.sol";
 import {BatchMargin, ISolvency, ISolvencyBase} from "../src/interfaces/ISolvency.sol";
@@ -225,6 +229,21 @@ contract SolvencyTest is MarginWorld {
         batch.withdrawals[0] = transferOf(bob, savings, BOB_KEY, 180_000 * USD, 5);
         settleWith(batch, alone(bob, hex"0000"));
         assertEq(int256(uint256(180_000 * USD)), cashOf(savings), "arrived");
+    }
+
+    /// @dev It leaves cash, and nothing that needs margin.
+    function test_a_share_of_fees_needs_no_proof() public {
+        gate.setBatchMargin(BatchMargin.INITIAL);
+        uint64 insurance = open(treasury, 0);
+        Liquidations flags = new Liquidations(margin, IBatchAge(address(clearing)));
+        clearing.setLiquidations(flags, insurance);
+        fund(treasury, 1, 10);
+        Batch memory batch = batchOf(0, 0, 0, 0);
+        batch.header.riskEpoch = 2;
+        batch.dues = new Due[](1);
+        batch.dues[0] = Due(uint32(block.timestamp), DueKind.FEES, 1, 10);
+        settle(batch);
+        assertEq(10, cashOf(insurance), "shared");
     }
 
     // ---- roots

@@ -8,9 +8,16 @@ from tests.unit.engine.test_acts import act_of, figures, of_kind, refuse, same_a
 from tests.unit.engine.test_remedies import novate, novated
 from tests.venue import FEE_ID, FEES, C, configuration, names, open_venue, refusals, usdc
 
-from exchange.commands import CutBatch, DepositSeen, HoldWithdrawals, SubaccountSeen
+from exchange.commands import (
+    BatchSeen,
+    CutBatch,
+    DepositSeen,
+    HoldWithdrawals,
+    SubaccountSeen,
+)
+from exchange.engine import Engine
 from exchange.engine.fee_share import INTERVAL_NS
-from exchange.events import FeesShared, Traded
+from exchange.events import ActRefused, FeesShared, Traded
 from exchange.fixed import RATIO_SCALE
 from exchange.observations import EscapeSeen
 
@@ -217,6 +224,22 @@ def test_a_share_that_the_chain_refuses_is_owed_again(venue):
     (again,) = of_kind(later(venue, 1), FeesShared)
     assert again == paid
     assert act_of(venue, again) != 1
+    same_as_a_fold(venue)
+
+
+def test_what_is_owed_survives_a_snapshot_and_a_reorganisation(venue):
+    """And a share of a batch that was final and is lost can be refused again."""
+    trade(venue)
+    restored = Engine.restored(venue.engine.snapshot())
+    assert restored.state_hash() == venue.engine.state_hash()
+    assert restored._venue.treasury.fees_owed == owed(venue) > 0
+    (paid,) = of_kind(later(venue), FeesShared)
+    start = venue.block()
+    number = venue.engine.batch_number
+    venue.observe(BatchSeen(number=number, batch_hash=bytes(32), block=1, transaction="0x"))
+    assert act_of(venue, paid) == 1, "it is final"
+    venue.revert(start)
+    assert of_kind(refuse(venue, paid), ActRefused)
     same_as_a_fold(venue)
 
 

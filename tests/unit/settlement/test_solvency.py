@@ -34,6 +34,7 @@ from exchange.settlement.solvency import (
     risk_takers,
     settle_proven_calldata,
 )
+from exchange.settlement.takeovers import Due, DueKind
 
 HEADER = Header(
     number=1,
@@ -91,6 +92,8 @@ def test_risk_grows_by_orders_that_may_add_and_by_transfers() -> None:
     batch = Batch(header=HEADER, orders=orders, withdrawals=moves())
     assert risk_takers(batch) == [2, 3, 9]
     assert risk_takers(Batch(header=HEADER)) == []
+    shared = Due(time=1, kind=DueKind.FEES, subaccount_id=1, amount=5)
+    assert risk_takers(Batch(header=HEADER, dues=(shared,))) == [], "out of cash that is there"
 
 
 def test_rows_are_shared_and_each_holder_names_its_own() -> None:
