@@ -53,6 +53,7 @@ class RelayerOptions(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes
     confirmations: int = 1  # 1: the block that holds a transaction is enough
     stuck_after_s: float = 15.0
+    look_back_s: float = 1.0  # how often to ask whether what is final is still there
     fee_cap: int = 500 * 10**9  # wei a gas; above it a stuck transaction waits
 
 
@@ -77,6 +78,7 @@ class Relayer:
         self._solvency = solvency  # None: of a chain that wants no batch proven
         self._proven: tuple[bytes, bytes] = (b"", b"")  # hash and calldata of the batch under way
         self._chain_id = chain.deployment.chain_id
+        self._look_back_at = 0.0  # monotonic seconds
         self._useless: set[str] = set()  # proofs that the chain would refuse now
         self._waiting_since: dict[str, float] = {}  # tx_hash -> monotonic seconds
 
@@ -104,10 +106,13 @@ class Relayer:
         What it did act on the watcher tells it, and the feed takes back. The newest that is there
         speaks for those before it: nonces and numbers of batches leave no gaps.
         """
+        if time.monotonic() < self._look_back_at:
+            return
         newest = kept = self._outbox.newest_final()
         while kept is not None and self._block_of(kept) is None:
             kept = self._outbox.newest_final(before_block=kept.block)
         if kept is newest:
+            self._look_back_at = time.monotonic() + self._options.look_back_s
             return
         cursor = self._feed.cursor
         if cursor.block and self._chain.block_hash(cursor.block) != cursor.block_hash:

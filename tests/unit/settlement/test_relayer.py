@@ -43,7 +43,7 @@ class Bench:
     def start(self, chain: Any = None, **options: Any) -> Relayer:
         """A relayer as after a restart: nothing in memory."""
         feed = Feed(self.reader, self.outbox, clearing=CLEARING, **oracle_desks())
-        defaults = {"key": RELAYER_KEY, "stuck_after_s": 1_000.0}
+        defaults = {"key": RELAYER_KEY, "stuck_after_s": 1_000.0, "look_back_s": 0.0}
         self.relayer = Relayer(
             feed, self.outbox, chain or self.chain, RelayerOptions(**(defaults | options))
         )
