@@ -7,6 +7,7 @@ themselves. Health and readiness are open, since probes carry no secrets and lea
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -486,7 +487,8 @@ async def _admit(
     acting.set(note if why else None)  # of a POST: reads do not look at it
     response = await call_next(request)
     if verb != "GET":
-        _log.info(
+        quiet = response.status_code < HTTPStatus.BAD_REQUEST and key.keeps_books(path, why)
+        (_log.debug if quiet else _log.info)(
             "an operator acted",
             who=key.name,
             role=key.role.value,

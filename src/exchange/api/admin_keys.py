@@ -39,6 +39,9 @@ ACTIONS: Final[dict[Role, frozenset[str]]] = {
     Role.RISK: frozenset({"parameters/preview", "parameters/apply", "fees", "limits"}),
     Role.RELAYER: _CHAIN | {"hold_withdrawals", "cut_batch"},
 }
+# What the relayer's loop posts every second or so, whatever happens: the journal has what of it
+# matters, and the log of who did what would drown in the rest.
+BOOKKEEPING: Final = frozenset({"observe_blocks", "relayer", "pending_posts"})
 
 # Who acts in the request at hand and why, for the journal; None where a program gave no reason.
 acting: ContextVar[NoteAction | None] = ContextVar("acting", default=None)
@@ -56,6 +59,10 @@ class AdminKey(msgspec.Struct, frozen=True, kw_only=True):
     def explains(self) -> bool:
         """Whether its holder must say why he acts."""
         return not self.own and self.role is not Role.RELAYER
+
+    def keeps_books(self, path: str, why: str) -> bool:
+        """Whether a program only does its round here; whoever says why is a person."""
+        return not self.explains and not why and path.removeprefix("/admin/") in BOOKKEEPING
 
     def may(self, verb: str, path: str) -> bool:
         """Whether it reaches a route."""

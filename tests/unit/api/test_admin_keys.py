@@ -152,6 +152,26 @@ def test_a_program_that_gives_no_reason_leaves_no_note(world):
     assert [type(entry[2]) for entry in world.venue.entries[before:]] == [HoldWithdrawals] * 2
 
 
+def level_of(world, path, token, body, **headers):
+    """At which level an action is logged."""
+    with capture_logs() as logs:
+        ask(world, "POST", path, token, body=body, **headers)
+    (line,) = [one for one in logs if one["event"] == "an operator acted"]
+    return line["log_level"]
+
+
+def test_rounds_of_programs_are_logged_for_debugging_alone(world):
+    """The relayer's polls without a reason; what changes the venue, and people, stay in the log."""
+    relayer, body = KEYS[3].token, bodies(world)
+    for path in ("/admin/relayer", "/admin/pending_posts", "/admin/observe_blocks"):
+        for token in (TOKEN, relayer):
+            assert level_of(world, path, token, bodies(world)[path]) == "debug", path
+        assert level_of(world, path, TOKEN, body[path], **{"X-Reason": "a drill"}) == "info"
+        assert level_of(world, path, relayer, "nonsense") == "info", "a refusal is worth a line"
+    for path in ("/admin/hold_withdrawals", "/admin/cut_batch", "/admin/novate"):
+        assert level_of(world, path, relayer, body[path]) == "info", path
+
+
 def test_a_request_without_an_id_is_given_one(world):
     ids = {ask(world, "GET", "/health", "").headers["x-request-id"] for _ in range(3)}
     assert len(ids) == 3
