@@ -4,6 +4,7 @@ Asks the contract itself: first how far into the batch it would settle, then wit
 parts of the command where it stops. So no error needs to be understood, and none can mislead.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -18,9 +19,12 @@ from exchange.settlement.feed import Feed, Material
 from exchange.settlement.novation import Novations, Replaced, house_terms, replacement
 from exchange.settlement.solvency import SolvencyProver
 from exchange.settlement.trials import acts_at_end, through
+from exchange.settlement.watcher import CommandRefused
 from exchange.signing import Domain, address_of, order_digest, sign_digest
 
 _VALID_S: Final = 30 * 86_400  # far longer than a batch may be old
+_DELAY_FIRST_S: Final = 0.5  # after a refusal; doubled with each that follows
+_DELAY_MAX_S: Final = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +33,19 @@ class NovationSink(Protocol):
     """Where novations go."""
 
     def novate(self, command: Novate) -> None:
-        """Deliver; returns once the journal holds it. Raises `ExchangeUnavailable`."""
+        """Deliver; returns once the journal holds it. Raises `ExchangeUnavailable`.
+
+        `CommandRefused` where the engine did not take it.
+        """
+
+
+class Refusal(NamedTuple):
+    """The engine did not take a novation: when the same batch is worth another try."""
+
+    batch: int
+    seq: int  # the journal's end as it was known then
+    delay_s: float
+    retry_s: float  # monotonic
 
 
 class Trial(NamedTuple):
@@ -59,22 +75,47 @@ class Novator:
         self._key = key
         self._sender = sender
         self._solvency = solvency  # None: of a chain that wants no batch proven
+        self._refusal: Refusal | None = None
 
     def replace(self, number: int) -> bool:
-        """Novate what this refused batch fails for; False where nothing helps."""
+        """Novate what this refused batch fails for; False where nothing helps.
+
+        What the engine does not take waits until the journal moved, and longer each time.
+        """
+        if self._waits(number):
+            return True
         material = self._feed.material(number)
         command = self._examine(number, material)
         if command is None:
             return False
+        try:
+            self._sink.novate(command)
+        except CommandRefused as error:
+            self._postpone(number, str(error))
+            return True
+        self._refusal = None
         for fill in command.fills:
             log.error("the venue takes a side of a fill", batch=number, trade=fill.trade_id)
         for move in command.moves:
             log.error("money that the chain does not let go", batch=number, seq=move.seq)
         for act in command.acts:
             log.error("an act that the chain does not take", batch=number, act=act.act_id)
-        self._sink.novate(command)
-        self.novated += len(command.fills) + len(command.moves) + len(command.acts)
+        self.novated += len(command.replaced)
         return True
+
+    def _waits(self, number: int) -> bool:
+        """Whether the same would be refused again: the refusal itself is one entry."""
+        refusal = self._refusal
+        if refusal is None or refusal.batch != number:
+            return False
+        return self._feed.seq <= refusal.seq + 1 or time.monotonic() < refusal.retry_s
+
+    def _postpone(self, number: int, why: str) -> None:
+        before, delay_s = self._refusal, _DELAY_FIRST_S
+        if before is not None and before.batch == number:
+            delay_s = min(2 * before.delay_s, _DELAY_MAX_S)
+        log.error("a novation was refused", batch=number, why=why, retry_in_s=delay_s)
+        self._refusal = Refusal(number, self._feed.seq, delay_s, time.monotonic() + delay_s)
 
     def _examine(self, number: int, material: Material) -> Novate | None:
         """What would let the batch settle as far as where it stops now, and that too."""

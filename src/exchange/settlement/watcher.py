@@ -30,6 +30,10 @@ class ExchangeUnavailable(ChainError):
     """The exchange did not take an observation: try again later."""
 
 
+class CommandRefused(ExchangeUnavailable):
+    """The engine refused it, and the journal holds that: alone, asking again changes nothing."""
+
+
 class ObservationSink(Protocol):
     """Where observations go."""
 
@@ -86,6 +90,8 @@ class AdminSink:
             failure = self._refusal(path, content, what)
             if failure is None:
                 return
+            if isinstance(failure, CommandRefused):
+                break  # the leader itself
             self._urls.append(self._urls.pop(0))  # the next may lead by now
         assert failure is not None
         raise failure
@@ -97,7 +103,8 @@ class AdminSink:
             return ExchangeUnavailable(f"the exchange does not answer: {error!r}")
         if answer.status_code == httpx.codes.OK:
             return None
-        return ExchangeUnavailable(
+        refused = answer.status_code == httpx.codes.CONFLICT
+        return (CommandRefused if refused else ExchangeUnavailable)(
             f"the exchange refused {what}: {answer.status_code} {answer.text[:200]}"
         )
 

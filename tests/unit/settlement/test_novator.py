@@ -1,6 +1,9 @@
 """The search for what the chain refuses; tests/integration/test_novation.py asks a real chain."""
 
+import time
+
 import pytest
+from structlog.testing import capture_logs
 from tests.settlement_world import CLEARING, NS, PRICE, Script, Trader
 from tests.unit.settlement.test_feed import Parts
 
@@ -22,6 +25,8 @@ from exchange.events import (
     LossSocialised,
     MoveRefused,
     PortfolioTransferred,
+    Refused,
+    RejectReason,
     TransferredLeg,
     Withdrawn,
 )
@@ -39,6 +44,7 @@ from exchange.settlement.acts import numbered_events
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import Reverted
 from exchange.settlement.novator import Novator, _smallest
+from exchange.settlement.watcher import CommandRefused
 
 HOUSE_KEY = b"\x77" * 32
 
@@ -166,6 +172,59 @@ def test_the_failing_order_is_found_among_many(parts):
     again = parts.feed()
     again.pull()
     assert parts.outbox.jobs() == after
+
+
+class Unwilling(Sink):
+    """The engine refuses the first `times` novations; its journal holds them all the same."""
+
+    def __init__(self, script: Script, times: int) -> None:
+        super().__init__(script)
+        self.times = times
+
+    def novate(self, command):
+        if len(self.commands) >= self.times:
+            super().novate(command)
+            return
+        self.commands.append(command)
+        self.script.add(command, Refused(reason=RejectReason.NOT_NOVATABLE, detail=""))
+        raise CommandRefused("409")
+
+
+def test_a_refused_novation_waits_until_the_journal_moved(parts, monkeypatch):
+    """Its own refusal is no movement; every further one waits longer, with one line in the log."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    script = parts.script
+    script.trade()
+    script.cut()
+    contract = Contract((2, script.maker.next_nonce))
+    feed, _, found = novator(parts, contract)
+    found._sink = sink = Unwilling(script, 2)
+
+    def steps(count):
+        """The relayer's next ones, of a tenth of a second; how many novations they sent."""
+        before, asked = len(sink.commands), contract.asked
+        for _ in range(count):
+            feed.pull()
+            assert found.novated or found.replace(1)
+            now[0] += 0.1
+        sent = len(sink.commands) - before
+        assert sent or contract.asked == asked, "who waits does not search either"
+        return sent
+
+    with capture_logs() as logs:
+        assert steps(100) == 1
+        script.trade()
+        assert steps(100) == 1, "refused once more"
+        script.trade()
+        now[0] -= 9.9
+        assert steps(3) == 0, "not so soon"
+        assert steps(20) == 1
+    refused = [line for line in logs if line["event"] == "a novation was refused"]
+    assert [line["retry_in_s"] for line in refused] == [0.5, 1.0]
+    assert found.novated == 1
+    feed.pull()
+    assert contract.refusal("", "", parts.outbox.jobs()[0].data) is None
 
 
 def test_a_refused_withdrawal_does_not_happen(parts):

@@ -12,7 +12,13 @@ from tests.fake_chain import FakeChain
 from exchange.commands import DepositSeen, ObserveBlocks, RevertBlocks
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ChainUnavailable, ReorgDetected
-from exchange.settlement.watcher import AdminSink, ExchangeUnavailable, Watcher, WatcherOptions
+from exchange.settlement.watcher import (
+    AdminSink,
+    CommandRefused,
+    ExchangeUnavailable,
+    Watcher,
+    WatcherOptions,
+)
 
 
 class Exchange:
@@ -284,6 +290,15 @@ def test_a_refusal_and_silence_are_unavailable(listener: str) -> None:
     with pytest.raises(ExchangeUnavailable, match="does not answer"):
         silent.post(COMMAND)
     silent.close()
+
+
+def test_the_leaders_own_refusal_ends_the_search_for_a_leader(listener: str) -> None:
+    """Asking who stands by would hide it."""
+    Listener.status = 409
+    sink = AdminSink(f"{listener},http://127.0.0.1:1", "secret")
+    with pytest.raises(CommandRefused, match="409 no"):
+        sink.post(COMMAND)
+    sink.close()
 
 
 def test_it_finds_who_leads(listener: str) -> None:
