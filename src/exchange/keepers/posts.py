@@ -15,7 +15,7 @@ from exchange.sdk import AsyncClient
 
 KINDS: Final = {
     "settle": ("batch", "root"),
-    "expire": ("delivery",),
+    "expire": ("index", "delivery"),  # a delivery price is held against the samples before it
     "funding": ("funding",),
 }
 

@@ -5,14 +5,16 @@ anybody may post (`exchange keeper settle|expire|funding`).
 """
 
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from exchange.journal.outbox import JobState, Outbox
+from exchange.journal.outbox import Job, JobKind, JobState, Outbox
 
 SHOWN_AFTER_S: Final = 10
-_SHOWN_MAX: Final = 8  # the first ones: the others cannot go before them
+_SHOWN_MAX: Final = 8  # the first ones: the others cannot go before them, but for index samples
+_SAMPLES_MAX: Final = 64  # of two underlyings, over the window of a delivery price
 _BYTES_MAX: Final = 512 * 1024
 
 _WAITING: Final = (JobState.BUILT, JobState.SENT)
@@ -42,7 +44,7 @@ class PendingPosts:
         self._since = {job.key: self._since.get(job.key, now) for job in jobs}
         found: list[PendingPost] = []
         room = _BYTES_MAX
-        for job in jobs[:_SHOWN_MAX]:
+        for job in _first(jobs):
             waited = int(now - self._since[job.key])
             room -= len(job.data)
             if waited < SHOWN_AFTER_S or room < 0:
@@ -57,3 +59,13 @@ class PendingPosts:
                 )
             )
         return tuple(found)
+
+
+def _first(jobs: list[Job]) -> Iterator[Job]:
+    """As many as are shown, in their order: samples, one a minute, would hide all others."""
+    left = {True: _SAMPLES_MAX, False: _SHOWN_MAX}
+    for job in jobs:
+        is_sample = job.kind is JobKind.INDEX
+        left[is_sample] -= 1
+        if left[is_sample] >= 0:
+            yield job

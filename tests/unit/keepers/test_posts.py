@@ -14,6 +14,7 @@ ROWS = [
     {"key": "funding:9:1", "kind": "funding", "to": CLEARING, "data": "0x01", "waiting_s": 40},
     {"key": "batch:4", "kind": "batch", "to": CLEARING, "data": "0x02", "waiting_s": 40},
     {"key": "root:8", "kind": "root", "to": CLEARING, "data": "0x03", "waiting_s": 3},
+    {"key": "index:1:5", "kind": "index", "to": CLEARING, "data": "0x05", "waiting_s": 40},
     {"key": "delivery:1:5", "kind": "delivery", "to": CLEARING, "data": "0x04", "waiting_s": 40},
 ]
 
@@ -40,7 +41,10 @@ def test_each_keeper_posts_its_kinds_once_the_relayer_had_its_time():
         found[name] = [(one.name, one.work, one.needed) for one in asyncio.run(keeper.look())]
     assert found == {
         "settle": [("batch:4", Post(to=CLEARING, data=b"\x02"), True)],
-        "expire": [("delivery:1:5", Post(to=CLEARING, data=b"\x04"), True)],
+        "expire": [
+            ("index:1:5", Post(to=CLEARING, data=b"\x05"), True),
+            ("delivery:1:5", Post(to=CLEARING, data=b"\x04"), True),
+        ],
         "funding": [("funding:9:1", Post(to=CLEARING, data=b"\x01"), True)],
     }
 

@@ -54,3 +54,16 @@ def test_it_is_bounded(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(keys(posts)) == 8
     monkeypatch.setattr(pending, "_BYTES_MAX", 17)
     assert keys(posts) == ["funding:7", "batch:1"]
+
+
+def test_index_samples_hide_nothing(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One comes every minute: a delivery price behind an hour of them is shown all the same."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    outbox.add([job(number, JobKind.INDEX) for number in range(100, 180)])
+    outbox.add([job(9, JobKind.DELIVERY)])
+    posts = PendingPosts(outbox)
+    posts.read()
+    now[0] += SHOWN_AFTER_S
+    kinds = [post.kind for post in posts.read()]
+    assert kinds == ["funding", "batch", "batch", *["index"] * 64, "delivery"]
