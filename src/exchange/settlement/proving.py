@@ -141,9 +141,12 @@ class _Evidence:
         tip = chain.last_batch(block=block)
         self.batch = tip.number
         terms = _Terms(epoch)
-        holdings = expected_holdings(
-            terms.watched(reader.entries()), settled_seq=tip.last_seq, observed_seq=cursor.seq
-        )
+        entries = terms.watched(reader.entries())
+        holdings = expected_holdings(entries, settled_seq=tip.last_seq, observed_seq=cursor.seq)
+        # The epoch may be younger than all that settled and was observed: quiet blocks are reported
+        # many at a time.
+        while terms.update is None and next(entries, None) is not None:
+            pass
         if terms.configured is None or terms.update is None:
             raise ChainError(f"the journal does not hold epoch {epoch}, whose root is on chain")
         if subaccount_id not in holdings.cash:

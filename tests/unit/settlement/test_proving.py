@@ -10,15 +10,17 @@ from tests.settlement_world import RELAYER_KEY
 from tests.venue import configuration
 
 from exchange.commands import Configure
+from exchange.events import Configured, MarksUpdated
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
 from exchange.margin.scenarios import margin_parameters
 from exchange.model import InstrumentTerms, Kind, pack_instrument_id
 from exchange.settlement import proving
 from exchange.settlement.batch import Delivery
+from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ChainError
 from exchange.settlement.holdings import Held, Holdings
-from exchange.settlement.margin_proof import NO_PROOF
-from exchange.settlement.proving import Excess, _Portfolio, proof_where_needed
+from exchange.settlement.margin_proof import NO_PROOF, parameters_hash
+from exchange.settlement.proving import Excess, _Evidence, _Portfolio, proof_where_needed
 
 PAST = EXPIRIES[0] - 7 * 86_400
 CALL, PUT = option(90_000, "C", PAST), option(90_000, "P", PAST)
@@ -87,3 +89,31 @@ def test_positions_and_debts_need_a_proof(
     reader: Any = None
     wanted = ("proof",) if held[0] < 0 or held[1] else NO_PROOF
     assert proof_where_needed(reader, chain, 7) == wanted
+
+
+def test_an_epoch_younger_than_what_was_observed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holdings end where the chain was observed last; the marks that were posted may come later."""
+    marked = MarksUpdated(epoch=4, root=bytes(32))
+    journal = [
+        SimpleNamespace(command=configured(), events=(Configured(version=1),)),
+        SimpleNamespace(command=None, events=()),
+        SimpleNamespace(command=update(), events=(marked,)),
+    ]
+
+    def observed(entries: Any, **_: int) -> Holdings:
+        next(entries)
+        return holdings({})
+
+    monkeypatch.setattr(proving, "expected_holdings", observed)
+    terms = configured()
+    found = parameters_hash(terms.margin, terms.collaterals)
+    chain: Any = SimpleNamespace(
+        risk_epoch=lambda **_: 4,
+        last_batch=lambda **_: SimpleNamespace(number=1, last_seq=1),
+        parameters_hash=lambda **_: found,
+    )
+    reader: Any = SimpleNamespace(entries=lambda: iter(journal))
+    assert _Evidence("latest", BlockCursor(), reader, chain, 7).update == update()
+    journal.pop()
+    with pytest.raises(ChainError, match="does not hold epoch 4"):
+        _Evidence("latest", BlockCursor(), reader, chain, 7)
