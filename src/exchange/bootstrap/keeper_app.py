@@ -149,12 +149,16 @@ def force_exit(
     amount: Annotated[int, typer.Option(help="Ledger units: 1e-6 USDC, 1e-8 of a token.")],
     coin: Annotated[str, typer.Option(help="USDC, or a token's name.")] = "USDC",
     recipient: Annotated[str, typer.Option(help="An address; none: the wallet's.")] = "",
+    deployment: Annotated[
+        Path | None,
+        typer.Option(help="The venue's deployment.json; without it the venue itself is asked."),
+    ] = None,
 ) -> None:
     """Ask for money on chain without the operator, and start the escape where nobody pays."""
     from exchange.bootstrap.keeper_command import run_force_exit
 
     settings = msgspec.structs.replace(settings, subaccount_id=subaccount)
-    run_force_exit(settings, coin, amount, recipient)
+    run_force_exit(settings, coin, amount, recipient, deployment)
 
 
 @_command("serve-exits", interval=30.0)

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from rich.console import Console
@@ -21,7 +21,7 @@ from rich.table import Table
 from exchange.bootstrap.processes import StartFailed
 from exchange.journal import JournalReader, JournalUnavailable
 from exchange.keepers.auctions import AuctionCall, AuctionKeeper
-from exchange.keepers.ethereum import Ethereum, GasLimits
+from exchange.keepers.ethereum import Ethereum, GasLimits, NodeUnavailable
 from exchange.keepers.force_exit import ExitOrder, ForceExitKeeper
 from exchange.keepers.liquidate import BidRules, LiquidateKeeper
 from exchange.keepers.posts import ExitKeeper, ExitPayment, PostKeeper, RealiseKeeper
@@ -31,6 +31,8 @@ from exchange.keepers.strategy import StepKeeper, StrategyKeeper, read_step, rea
 from exchange.sdk import AsyncClient, Keeper, SdkError
 from exchange.settlement.auctions import ChainAuctions
 from exchange.settlement.deploy import open_chain, project_artifacts
+from exchange.settlement.deployment import load_deployment
+from exchange.settlement.errors import ChainError
 from exchange.settlement.exit_service import due_exits
 from exchange.settlement.proving import margin_proof
 from exchange.signing import address_of
@@ -50,6 +52,7 @@ class KeeperSettings(msgspec.Struct, frozen=True, kw_only=True):
     json_file: Path | None = None
 
 
+T = TypeVar("T")
 Build = Callable[[KeeperSettings, AsyncClient, Ethereum], Awaitable[AnyKeeper]]
 
 
@@ -86,13 +89,25 @@ def run_auctions(settings: KeeperSettings, rules: BidRules, journal: str, deploy
             return margin_proof(reader, venue, subaccount_id)
 
         auctions = ChainAuctions(venue, prove, chain.address or _NOBODY)
-        return AuctionKeeper(lambda: _auction_calls(auctions, only), rules)
+        return AuctionKeeper(_patient(lambda: _auction_calls(auctions, only)), rules)
 
     try:
         with contextlib.closing(JournalReader(journal)) as reader:
-            return run_keeper(settings, build, signs_in=False)
+            return run_keeper(settings, build, signs_in=False, alone=True)
     except JournalUnavailable as error:
         raise StartFailed(str(error)) from error
+
+
+def _patient(due: Callable[[], list[T]]) -> Callable[[], list[T]]:
+    """Asks again later where node and journal do not tell enough yet, such as marks to prove by."""
+
+    def asked() -> list[T]:
+        try:
+            return due()
+        except ChainError as error:
+            raise NodeUnavailable(str(error)) from error
+
+    return asked
 
 
 def _auction_calls(auctions: ChainAuctions, only: tuple[int, ...]) -> list[AuctionCall]:
@@ -118,16 +133,23 @@ def _auction_calls(auctions: ChainAuctions, only: tuple[int, ...]) -> list[Aucti
     return calls
 
 
-def run_force_exit(settings: KeeperSettings, coin: str, amount: int, recipient: str) -> int:
+def run_force_exit(
+    settings: KeeperSettings, coin: str, amount: int, recipient: str, deployment: Path | None
+) -> int:
     """Ask for money on chain, and end the venue where nobody pays it."""
+    found = load_deployment(deployment) if deployment is not None else None
 
     async def build(_: KeeperSettings, client: AsyncClient, chain: Ethereum) -> AnyKeeper:
-        domain = await client.domain()
-        tokens = {"USDC": domain.collateral, **domain.collaterals}
+        if found is None:
+            domain = await client.domain()
+            clearing, tokens = domain.verifying_contract, domain.collaterals
+            tokens = {"USDC": domain.collateral, **tokens}
+        else:
+            clearing, tokens = found.clearing, {"USDC": found.usdc, **found.tokens}
         if coin not in tokens:
             raise StartFailed(f"no token {coin}: there are {', '.join(tokens)}")
         order = ExitOrder(
-            clearing=domain.verifying_contract,
+            clearing=clearing,
             subaccount_id=settings.subaccount_id,
             token=tokens[coin],
             amount=amount,
@@ -135,7 +157,7 @@ def run_force_exit(settings: KeeperSettings, coin: str, amount: int, recipient: 
         )
         return ForceExitKeeper(chain, order)
 
-    return run_keeper(settings, build, signs_in=False)
+    return run_keeper(settings, build, signs_in=False, alone=found is not None)
 
 
 def run_serve_exits(settings: KeeperSettings, journal: str, deployment: Path) -> int:
@@ -149,11 +171,11 @@ def run_serve_exits(settings: KeeperSettings, journal: str, deployment: Path) ->
                 for one in due_exits(venue, reader)
             ]
 
-        return ExitKeeper(venue.deployment.clearing, due)
+        return ExitKeeper(venue.deployment.clearing, _patient(due))
 
     try:
         with contextlib.closing(JournalReader(journal)) as reader:
-            return run_keeper(settings, build, signs_in=False)
+            return run_keeper(settings, build, signs_in=False, alone=True)
     except JournalUnavailable as error:
         raise StartFailed(str(error)) from error
 
@@ -173,17 +195,22 @@ def run_strategy(settings: KeeperSettings, file: Path) -> int:
     return run_keeper(settings, build)
 
 
-def run_keeper(settings: KeeperSettings, build: Build, *, signs_in: bool = True) -> int:
-    """Run until its limits or SIGTERM end it; 0 unless it cannot even start."""
+def run_keeper(
+    settings: KeeperSettings, build: Build, *, signs_in: bool = True, alone: bool = False
+) -> int:
+    """Run until its limits or SIGTERM end it; 0 unless it cannot even start.
+
+    One that works `alone` starts without the venue too, which it asks for the price of ether only.
+    """
     try:
-        books = asyncio.run(_run(settings, build, signs_in=signs_in))
+        books = asyncio.run(_run(settings, build, signs_in=signs_in, alone=alone))
     except SdkError as error:
         raise StartFailed(str(error)) from error
     _show(books, settings.json_file)
     return 0
 
 
-async def _run(settings: KeeperSettings, build: Build, *, signs_in: bool) -> Books:
+async def _run(settings: KeeperSettings, build: Build, *, signs_in: bool, alone: bool) -> Books:
     key = _key(needed=signs_in or not settings.limits.dry_run)
     limits = GasLimits(fee_cap=settings.fee_cap_gwei * 10**9)
     chain = Ethereum(settings.rpc_url, key, limits)
@@ -197,7 +224,8 @@ async def _run(settings: KeeperSettings, build: Build, *, signs_in: bool) -> Boo
     async def ether_price() -> Decimal:
         return await client.index_price("eth_usdc")
 
-    await client.start()
+    if not alone:
+        await client.start()
     runner = Runner(await build(settings, client, chain), settings.limits, chain, ether_price)
     running = asyncio.create_task(runner.run())
     loop = asyncio.get_running_loop()

@@ -11,8 +11,8 @@ import msgspec
 from exchange.keepers.ethereum import Ethereum, calldata
 from exchange.keepers.runner import Action, Post
 
+_ESCAPE_BEGAN: Final = "uint64"  # the first word of what `escape()` returns
 _REQUEST: Final = "(address,uint64,address,uint64,uint256)"
-_ZERO: Final = "0x" + "0" * 40
 
 
 class ExitOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,26 +26,30 @@ class ExitOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForceExitKeeper:
-    """One request from the owner's wallet, followed to its end. Done when it is paid."""
+    """One request from the owner's wallet, or the one that is open, followed to its end."""
 
     name = "force-exit"
 
     def __init__(self, chain: Ethereum, order: ExitOrder) -> None:
-        self.paid = False
+        self.is_over = False  # closed, paid as far as it could be; or the venue has ended
         self._chain = chain
         self._order = order
+        self._before: int | None = None  # ordinal of the request before ours
 
     async def look(self) -> list[Action]:
         """The next step, if it is time for one."""
         order, chain = self._order, self._chain
-        token, requested_at, _, ordinal, _ = await chain.call(
+        self.is_over = await chain.call(order.clearing, "escape()", [_ESCAPE_BEGAN]) > 0
+        if self.is_over:
+            return []
+        _, requested_at, _, ordinal, _ = await chain.call(
             order.clearing, "exitOf(uint64)", [_REQUEST], order.subaccount_id
         )
-        if token == _ZERO and not ordinal:
-            return [self._request()]
-        self.paid = not requested_at
-        if self.paid:
-            return []
+        if self._before is None:
+            self._before = ordinal - bool(requested_at)
+        if not requested_at:
+            self.is_over = ordinal > self._before
+            return [] if self.is_over else [self._request()]
         deadline = await chain.call(order.clearing, "EXIT_DEADLINE()", ["uint64"])
         if await chain.block_time() <= requested_at + deadline:
             return []

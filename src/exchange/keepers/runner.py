@@ -7,7 +7,7 @@ at most so many a round, spends at most its budget, and shows the profit as it g
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 import structlog
@@ -77,6 +77,15 @@ class Keeper(Protocol):
         """What could be done now, the most urgent first."""
 
 
+@runtime_checkable
+class Finite(Protocol):
+    """A keeper whose work has an end."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will ever be left to do."""
+
+
 class Several:
     """Keepers that take turns as one."""
 
@@ -100,6 +109,7 @@ class Runner:
         ether_price: Callable[[], Awaitable[Decimal]],
     ) -> None:
         self.books = Books()
+        self._ether = Decimal(0)  # USDC, as it was told last
         self._keeper = keeper
         self._limits = limits
         self._chain = chain
@@ -113,6 +123,8 @@ class Runner:
             except (ConnectionLost, NodeUnavailable) as error:
                 log.warning("waiting", keeper=self._keeper.name, why=str(error))
             self.books.rounds += 1
+            if isinstance(self._keeper, Finite) and self._keeper.is_over:
+                return self.books
             if self._limits.rounds and self.books.rounds >= self._limits.rounds:
                 return self.books
             if 0 < self._limits.budget_wei <= self.books.wei:
@@ -135,7 +147,7 @@ class Runner:
         cost, wei = Decimal(0), 0
         if isinstance(action.work, Post):
             wei = await self._node().price(action.work.to, action.work.data)
-            cost = wei / WEI * await self._ether_price()
+            cost = await self._in_usdc(wei, guess=action.needed)
         expected = action.reward - cost
         if self.books.wei + wei > self._limits.budget_wei:
             log.error("beyond the budget", action=action.name, wei=wei)
@@ -163,7 +175,17 @@ class Runner:
     async def _pay(self, paid: Paid) -> None:
         self.books.gas_used += paid.gas_used
         self.books.wei += paid.wei
-        self.books.gas_cost += paid.wei / WEI * await self._ether_price()
+        self.books.gas_cost += await self._in_usdc(paid.wei, guess=True)
+
+    async def _in_usdc(self, wei: int, *, guess: bool) -> Decimal:
+        """What gas costs; where the venue is away by its last price, unless that would decide."""
+        try:
+            self._ether = await self._ether_price()
+        except (ApiError, ConnectionLost) as error:
+            if not guess:
+                raise
+            log.warning("no price of ether", used=str(self._ether), why=str(error))
+        return wei / WEI * self._ether
 
     def _node(self) -> Ethereum:
         if self._chain is None or (not self._chain.address and not self._limits.dry_run):

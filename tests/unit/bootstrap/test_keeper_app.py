@@ -47,7 +47,7 @@ def test_every_keeper_takes_the_common_options(name: str, monkeypatch: Any) -> N
         "settle": ["settle", 4],
         "expire": ["expire", 4],
         "funding": ["funding", 30],
-        "force-exit": ["WETH", 55, ""],
+        "force-exit": ["WETH", 55, "", None],
         "serve-exits": ["journal.db", Path("var/deployment.json")],
         "strategy": [Path("unwind.toml")],
     }

@@ -28,9 +28,14 @@ class Looking:
         return found
 
 
-def run(keeper, *, node=None, **limits) -> Books:
+def run(keeper, *, node=None, prices=(), **limits) -> Books:
+    told = iter(prices)
+
     async def price() -> Decimal:
-        return ETHER
+        found = next(told, ETHER)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     bounds = Limits(**({"rounds": 1, "interval_s": 0.0} | limits))
     return asyncio.run(Runner(keeper, bounds, node, price).run())
@@ -146,3 +151,32 @@ def test_several_take_turns():
     both = Several("both", (Looking([Action(name="a", work=earns(1))]), Looking([])))
     found = asyncio.run(both.look())
     assert [action.name for action in found] == ["a"]
+
+
+@pytest.mark.parametrize("away", [ConnectionLost("away"), ApiError(1, "no")])
+def test_what_is_needed_is_done_without_a_price_of_ether_too(away):
+    """At the last one that was told, or for nothing; wei are counted in any case."""
+    needed = Action(name="post", work=POST, needed=True)
+    books = run(Looking([needed]), node=FakeNode(), prices=[away, away])
+    assert (books.done, books.failed, books.wei > 0, books.profit) == (1, 0, True, 0)
+    books = run(Looking([needed]), node=FakeNode(), prices=[ETHER, away])
+    assert (books.done, books.profit) == (1, -COST)
+
+
+def test_what_must_pay_waits_for_a_price_of_ether():
+    """Nobody knows whether it does."""
+    node = FakeNode()
+    action = Action(name="post", work=POST, reward=Decimal(5))
+    books = run(Looking([action]), node=node, prices=[ConnectionLost("away")])
+    assert (books.done, node.sent) == (0, [])
+
+
+def test_a_keeper_whose_work_is_over_ends():
+    """Whatever its limits are."""
+
+    class Finite(Looking):
+        @property
+        def is_over(self):
+            return not self.rounds
+
+    assert run(Finite([], [], []), rounds=0).rounds == 3
