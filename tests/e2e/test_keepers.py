@@ -1,14 +1,11 @@
 """Keepers as processes of their own, beside a venue of real processes on a real Anvil."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.keeper_runs import run_keeper
 from tests.live_venue import LiveVenue, eventually
 
 from exchange.bootstrap import dev_keys
@@ -29,20 +26,7 @@ def venue(tmp_path: Path) -> Iterator[LiveVenue]:
 
 def keeper(venue: LiveVenue, folder: Path, key: bytes, *arguments: str) -> dict[str, Any]:
     """Run `exchange keeper ...` to its end; its books."""
-    books = folder / "books.json"
-    words = [sys.executable, "-m", "exchange", "keeper", *arguments]
-    words += ["--url", venue.stack.url, "--rpc", venue.stack.settings.rpc_url, "--json", str(books)]
-    found = subprocess.run(
-        words,
-        env={**os.environ, "EXCHANGE_KEEPER_KEY": key.hex()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
-    document: dict[str, Any] = json.loads(books.read_text())
-    return document
+    return run_keeper(venue, folder, key, *arguments).books
 
 
 def appoint(venue: LiveVenue, address: str) -> None:
