@@ -143,7 +143,7 @@ def liquidate(  # noqa: PLR0913  options of the command line
 
 
 @_command("force-exit", interval=30.0)
-def force_exit(
+def force_exit(  # noqa: PLR0913  a command's options
     settings: "KeeperSettings",
     subaccount: Subaccount,
     amount: Annotated[int, typer.Option(help="Ledger units: 1e-6 USDC, 1e-8 of a token.")],
@@ -153,12 +153,16 @@ def force_exit(
         Path | None,
         typer.Option(help="The venue's deployment.json; without it the venue itself is asked."),
     ] = None,
+    *,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask although an earlier request was closed.")
+    ] = False,
 ) -> None:
     """Ask for money on chain without the operator, and start the escape where nobody pays."""
     from exchange.bootstrap.keeper_command import run_force_exit
 
     settings = msgspec.structs.replace(settings, subaccount_id=subaccount)
-    run_force_exit(settings, coin, amount, recipient, deployment)
+    run_force_exit(settings, (coin, amount, recipient), deployment, again=again)
 
 
 @_command("serve-exits", interval=30.0)

@@ -134,9 +134,14 @@ def _auction_calls(auctions: ChainAuctions, only: tuple[int, ...]) -> list[Aucti
 
 
 def run_force_exit(
-    settings: KeeperSettings, coin: str, amount: int, recipient: str, deployment: Path | None
+    settings: KeeperSettings,
+    what: tuple[str, int, str],
+    deployment: Path | None,
+    *,
+    again: bool = False,
 ) -> int:
-    """Ask for money on chain, and end the venue where nobody pays it."""
+    """Ask for `what` on chain (coin, amount, recipient), and end the venue if nobody pays it."""
+    coin, amount, recipient = what
     found = load_deployment(deployment) if deployment is not None else None
 
     async def build(_: KeeperSettings, client: AsyncClient, chain: Ethereum) -> AnyKeeper:
@@ -155,7 +160,7 @@ def run_force_exit(
             amount=amount,
             recipient=recipient or chain.address,
         )
-        return ForceExitKeeper(chain, order)
+        return ForceExitKeeper(chain, order, again=again)
 
     return run_keeper(settings, build, signs_in=False, alone=found is not None)
 

@@ -26,15 +26,19 @@ class ExitOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForceExitKeeper:
-    """One request from the owner's wallet, or the one that is open, followed to its end."""
+    """One request from the owner's wallet, or the one that is open, followed to its end.
+
+    Where an earlier one is closed it asks for another only if told to ask `again`: so whoever
+    starts it once more after it died does not take out twice as much.
+    """
 
     name = "force-exit"
 
-    def __init__(self, chain: Ethereum, order: ExitOrder) -> None:
+    def __init__(self, chain: Ethereum, order: ExitOrder, *, again: bool = False) -> None:
         self.is_over = False  # closed, paid as far as it could be; or the venue has ended
         self._chain = chain
         self._order = order
-        self._before: int | None = None  # ordinal of the request before ours
+        self._before: int | None = None if again else 0  # ordinal of the request before ours
 
     async def look(self) -> list[Action]:
         """The next step, if it is time for one."""

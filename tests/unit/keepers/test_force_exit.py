@@ -17,9 +17,9 @@ DEADLINE_S = 7 * 86_400
 class Story:
     """A keeper, and the request that the chain shows it."""
 
-    def __init__(self):
+    def __init__(self, *, again=False):
         self.node = FakeNode()
-        self.keeper = ForceExitKeeper(self.node, ORDER)
+        self.keeper = ForceExitKeeper(self.node, ORDER, again=again)
         self.node.answer("EXIT_DEADLINE()", ["uint64"], DEADLINE_S)
         self.ended(0)
 
@@ -53,8 +53,11 @@ def test_it_asks_once():
 
 
 def test_a_request_of_earlier_times_is_none_of_this_one():
-    """An owner may leave in several parts."""
+    """An owner may leave in several parts, and says so; else it was started again after its end."""
     story = Story()
+    assert story.look(3) == []
+    assert story.keeper.is_over
+    story = Story(again=True)
     assert story.look(3) == [ASK]
     assert story.look(4, age_s=5) == story.look(4) == []
     assert story.keeper.is_over
