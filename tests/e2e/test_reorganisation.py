@@ -102,6 +102,6 @@ def test_fills_of_somebody_who_vanished_are_the_venues(venue: LiveVenue) -> None
     assert {one.subaccount_id for one in novated} == {cat.subaccount_id}
     assert len(novated) == 4
     assert {one.instrument_name: one.size for one in ann.client.positions()} == stands
-    assert "fill_novated" in venue.alarms()
+    eventually(lambda: "fill_novated" in venue.alarms(), "the alarm, with the next report")
     house = venue.chain.cash_and_positions(1, sorted({one.instrument_id for one in novated}))
     assert [held.quantity for held in house[1].values()] == [1_000, 1_000]
