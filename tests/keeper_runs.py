@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.live_venue import LiveVenue, eventually
 
+from exchange.bootstrap import dev_keys
 from exchange.settlement.chain import Chain
 
+HELPER = dev_keys.person(5)
+PERPETUAL = "BTC_USDC-PERPETUAL"
+HOUR = 3_600
 RUN_S = 120.0
 WAIT_S = 60
 
@@ -115,6 +120,15 @@ def later(venue: LiveVenue, seconds: int, step_s: int) -> None:
     travel(venue, until_s, step_s)
     chain = venue.chain
     eventually(lambda: chain.call(chain.oracle, "latestMarks")[1] >= until_s, "new marks", WAIT_S)
+
+
+def moving(folder: Path, prices: dict[int, int]) -> Iterator[LiveVenue]:
+    """A venue whose BTC index is these prices, from these seconds of its life on."""
+    tape = folder / "btc.csv"
+    write_prices(tape, prices, hours=40)
+    venue = LiveVenue(folder, recorded_sources=f"BTC=tape:{tape}")
+    yield venue
+    venue.close()
 
 
 def write_prices(path: Path, prices: dict[int, int], *, hours: int) -> None:

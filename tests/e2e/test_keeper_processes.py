@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 from tests.keeper_runs import (
+    HELPER,
+    HOUR,
+    PERPETUAL,
+    WAIT_S,
     Purse,
     later,
+    moving,
     now_s,
     require_cost,
     run_keeper,
     travel,
-    write_prices,
 )
 from tests.live_venue import LiveVenue, Trader, eventually
 
@@ -24,19 +28,8 @@ from exchange.fixed import CASH_SCALE
 
 pytestmark = pytest.mark.e2e
 
-HELPER = dev_keys.person(5)
-PERPETUAL = "BTC_USDC-PERPETUAL"
-HOUR = 3_600
-WAIT_S = 60
 STEP_S = 25  # between samples inside the window of a delivery price: a hole of 30 holds it up
 ONCE = ("--rounds", "1", "--patience", "0")
-
-
-@pytest.fixture
-def venue(tmp_path: Path) -> Iterator[LiveVenue]:
-    venue = LiveVenue(tmp_path)
-    yield venue
-    venue.close()
 
 
 def expiring_call(venue: LiveVenue, trader: Trader) -> tuple[str, int]:
@@ -156,11 +149,7 @@ def test_an_operator_that_never_answers_is_ended(venue: LiveVenue, tmp_path: Pat
 @pytest.fixture
 def falling(tmp_path: Path) -> Iterator[LiveVenue]:
     """The index is 5 % lower after a day and two hours."""
-    prices = tmp_path / "btc.csv"
-    write_prices(prices, {0: 100_000, 26 * HOUR: 95_000}, hours=40)
-    venue = LiveVenue(tmp_path, recorded_sources=f"BTC=tape:{prices}")
-    yield venue
-    venue.close()
+    yield from moving(tmp_path, {0: 100_000, 26 * HOUR: 95_000})
 
 
 def test_an_exit_that_no_batch_pays_any_more(falling: LiveVenue, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Keepers as processes of their own, beside a venue of real processes on a real Anvil."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,6 @@ from exchange.settlement.governance import Role
 pytestmark = pytest.mark.e2e
 
 PERPETUAL = "BTC_USDC-PERPETUAL"
-
-
-@pytest.fixture
-def venue(tmp_path: Path) -> Iterator[LiveVenue]:
-    venue = LiveVenue(tmp_path)
-    yield venue
-    venue.close()
 
 
 def keeper(venue: LiveVenue, folder: Path, key: bytes, *arguments: str) -> dict[str, Any]:

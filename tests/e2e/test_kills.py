@@ -13,8 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -37,13 +35,6 @@ WRITERS: Final = 2  # at once: as many as a small machine has cores
 SEED: Final = int(os.environ.get("EXCHANGE_SEED", "2026"))
 WAIT_EACH_S: Final = 20.0  # a kill costs half a second; a loaded machine is slower
 VICTIMS: Final = ("relayer", "engine", "chain")
-
-
-@pytest.fixture
-def venue(tmp_path: Path) -> Iterator[LiveVenue]:
-    venue = LiveVenue(tmp_path)
-    yield venue
-    venue.close()
 
 
 class Flow(threading.Thread):

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 from tests.keeper_runs import (
+    HELPER,
+    HOUR,
+    PERPETUAL,
+    WAIT_S,
     Purse,
     Run,
     later,
+    moving,
     now_s,
     require_cost,
     run_keeper,
     travel,
-    write_prices,
 )
 from tests.live_venue import LiveVenue, Trader, eventually
 
@@ -28,10 +32,6 @@ from exchange.settlement.wallet import OwnerWallet
 
 pytestmark = pytest.mark.e2e
 
-PERPETUAL = "BTC_USDC-PERPETUAL"
-HELPER = dev_keys.person(5)
-HOUR = 3_600
-WAIT_S = 60
 DAY_NS = 86_400 * 10**9
 # A seller of one contract with 30,000 USDC bears the first rise and not the second; each is less
 # than halts a market.
@@ -40,11 +40,7 @@ PRICES = {0: 100_000, HOUR // 2: 107_000, HOUR: 113_000}
 
 @pytest.fixture
 def venue(tmp_path: Path) -> Iterator[LiveVenue]:
-    prices = tmp_path / "btc.csv"
-    write_prices(prices, PRICES, hours=40)
-    venue = LiveVenue(tmp_path, recorded_sources=f"BTC=tape:{prices}")
-    yield venue
-    venue.close()
+    yield from moving(tmp_path, PRICES)
 
 
 def fail(venue: LiveVenue) -> Trader:

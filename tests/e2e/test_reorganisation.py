@@ -1,8 +1,5 @@
 """The chain loses blocks that the exchange had acted on; real processes on a real Anvil."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from tests.live_venue import LiveVenue, eventually
 
@@ -17,13 +14,6 @@ from exchange.fixed import CASH_SCALE
 from exchange.reversals import BatchReverted, BlocksReverted, DepositReverted, SubaccountReverted
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def venue(tmp_path: Path) -> Iterator[LiveVenue]:
-    venue = LiveVenue(tmp_path)
-    yield venue
-    venue.close()
 
 
 def test_a_deep_reorganisation_is_undone_and_settles_again(venue: LiveVenue) -> None:

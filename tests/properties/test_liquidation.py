@@ -106,10 +106,27 @@ class Market:
 @given(st.data())
 @settings(deadline=None)
 def test_liquidations_conserve_cash_and_never_add_risk(data):
-    market = Market(lambda low, high: data.draw(st.integers(low, high)))
+    drawn_life(Market, data)
+
+
+def drawn_life(market_of: type[Market], data) -> None:
+    """Up to thirty steps, as Hypothesis draws them."""
+    market = market_of(lambda low, high: data.draw(st.integers(low, high)))
     for _ in range(data.draw(st.integers(1, 30))):
         market.step()
     market.finish()
+
+
+def seen_in_lives(market_of: type[Market]) -> Counter[str]:
+    """What happened in twelve lives of sixty steps, the same in every run."""
+    seen: Counter[str] = Counter()
+    for seed in range(12):
+        market = market_of(random.Random(seed).randint)
+        for _ in range(60):
+            market.step()
+        market.finish()
+        seen += market.seen
+    return seen
 
 
 class SharingMarket(Market):
@@ -149,34 +166,19 @@ class SharingMarket(Market):
 @given(st.data())
 @settings(deadline=None)
 def test_fees_are_shared_to_the_last_unit_whatever_is_liquidated(data):
-    market = SharingMarket(lambda low, high: data.draw(st.integers(low, high)))
-    for _ in range(data.draw(st.integers(1, 30))):
-        market.step()
-    market.finish()
+    drawn_life(SharingMarket, data)
 
 
 def test_fees_are_shared_among_losses():
     """The property above would be empty if the fund never got any."""
-    seen: Counter[str] = Counter()
-    for seed in range(12):
-        market = SharingMarket(random.Random(seed).randint)
-        for _ in range(60):
-            market.step()
-        market.finish()
-        seen += market.seen
+    seen = seen_in_lives(SharingMarket)
     for name in ("FeesShared", "PortfolioTransferred", "InsuranceUsed", "LossSocialised"):
         assert seen[name], name
 
 
 def test_every_kind_of_step_is_taken():
     """The property above would be empty if nothing of this ever happened."""
-    seen: Counter[str] = Counter()
-    for seed in range(12):
-        market = Market(random.Random(seed).randint)
-        for _ in range(60):
-            market.step()
-        market.finish()
-        seen += market.seen
+    seen = seen_in_lives(Market)
     for name in (
         "LiquidationStarted",
         "LiquidationSliced",

@@ -143,7 +143,7 @@ def liquidate(  # noqa: PLR0913  options of the command line
 
 
 @_command("force-exit", interval=30.0)
-def force_exit(  # noqa: PLR0913  a command's options
+def force_exit(  # noqa: PLR0913  options of the command line
     settings: "KeeperSettings",
     subaccount: Subaccount,
     amount: Annotated[int, typer.Option(help="Ledger units: 1e-6 USDC, 1e-8 of a token.")],
@@ -159,10 +159,10 @@ def force_exit(  # noqa: PLR0913  a command's options
     ] = False,
 ) -> None:
     """Ask for money on chain without the operator, and start the escape where nobody pays."""
-    from exchange.bootstrap.keeper_command import run_force_exit
+    from exchange.bootstrap.keeper_command import Leaving, run_force_exit
 
     settings = msgspec.structs.replace(settings, subaccount_id=subaccount)
-    run_force_exit(settings, (coin, amount, recipient), deployment, again=again)
+    run_force_exit(settings, Leaving(coin, amount, recipient, again), deployment)
 
 
 @_command("serve-exits", interval=30.0)

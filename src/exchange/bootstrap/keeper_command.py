@@ -12,7 +12,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from rich.console import Console
@@ -133,15 +133,17 @@ def _auction_calls(auctions: ChainAuctions, only: tuple[int, ...]) -> list[Aucti
     return calls
 
 
-def run_force_exit(
-    settings: KeeperSettings,
-    what: tuple[str, int, str],
-    deployment: Path | None,
-    *,
-    again: bool = False,
-) -> int:
-    """Ask for `what` on chain (coin, amount, recipient), and end the venue if nobody pays it."""
-    coin, amount, recipient = what
+class Leaving(NamedTuple):
+    """What leaves, in ledger units of a coin, and whither; `again` after an earlier exit."""
+
+    coin: str
+    amount: int
+    recipient: str = ""  # none: the wallet's own address
+    again: bool = False
+
+
+def run_force_exit(settings: KeeperSettings, leaving: Leaving, deployment: Path | None) -> int:
+    """Ask for money on chain, and end the venue where nobody pays it."""
     found = load_deployment(deployment) if deployment is not None else None
 
     async def build(_: KeeperSettings, client: AsyncClient, chain: Ethereum) -> AnyKeeper:
@@ -151,16 +153,16 @@ def run_force_exit(
             tokens = {"USDC": domain.collateral, **tokens}
         else:
             clearing, tokens = found.clearing, {"USDC": found.usdc, **found.tokens}
-        if coin not in tokens:
-            raise StartFailed(f"no token {coin}: there are {', '.join(tokens)}")
+        if leaving.coin not in tokens:
+            raise StartFailed(f"no token {leaving.coin}: there are {', '.join(tokens)}")
         order = ExitOrder(
             clearing=clearing,
             subaccount_id=settings.subaccount_id,
-            token=tokens[coin],
-            amount=amount,
-            recipient=recipient or chain.address,
+            token=tokens[leaving.coin],
+            amount=leaving.amount,
+            recipient=leaving.recipient or chain.address,
         )
-        return ForceExitKeeper(chain, order, again=again)
+        return ForceExitKeeper(chain, order, again=leaving.again)
 
     return run_keeper(settings, build, signs_in=False, alone=found is not None)
 

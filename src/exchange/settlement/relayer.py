@@ -108,10 +108,8 @@ class Relayer:
         """
         if time.monotonic() < self._look_back_at:
             return
-        newest = kept = self._outbox.newest_final()
-        while kept is not None and self._block_of(kept) is None:
-            kept = self._outbox.newest_final(before_block=kept.block)
-        if kept is newest:
+        kept = self._outbox.newest_final()
+        if kept is None or self._block_of(kept) is not None:
             self._look_back_at = time.monotonic() + self._options.look_back_s
             return
         cursor = self._feed.cursor
@@ -120,6 +118,8 @@ class Relayer:
                 "what was final is not on the chain any more: the chain was reorganised deeper "
                 "than its confirmations; the watcher has to tell the exchange"
             )
+        while kept is not None and self._block_of(kept) is None:
+            kept = self._outbox.newest_final(before_block=kept.block)
         self._feed.reopen(kept.block if kept else 0)
 
     def _attempt_one(self, job: Job) -> Job:

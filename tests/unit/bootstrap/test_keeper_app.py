@@ -32,9 +32,7 @@ def test_every_keeper_takes_the_common_options(name: str, monkeypatch: Any) -> N
     given: list[Any] = []
     work = WORK.get(name, f"run_{name.replace('-', '_')}")
     monkeypatch.setattr(logs, "configure_logs", lambda _: None)  # the process's, not this test's
-    monkeypatch.setattr(
-        keeper_command, work, lambda *words, **named: given.extend((*words, *named.values()))
-    )
+    monkeypatch.setattr(keeper_command, work, lambda *words: given.extend(words))
     found = CliRunner().invoke(keeper, [name, *OWN[name], *COMMON])
     assert found.exit_code == 0, found.output
     settings, *own = given
@@ -49,7 +47,7 @@ def test_every_keeper_takes_the_common_options(name: str, monkeypatch: Any) -> N
         "settle": ["settle", 4],
         "expire": ["expire", 4],
         "funding": ["funding", 30],
-        "force-exit": [("WETH", 55, ""), None, False],
+        "force-exit": [keeper_command.Leaving("WETH", 55), None],
         "serve-exits": ["journal.db", Path("var/deployment.json")],
         "strategy": [Path("unwind.toml")],
     }

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from tests.ports import free_port
 
-from exchange.bootstrap.keeper_command import KeeperSettings, _patient, run_force_exit, run_keeper
+from exchange.bootstrap.keeper_command import (
+    KeeperSettings,
+    Leaving,
+    _patient,
+    run_force_exit,
+    run_keeper,
+)
 from exchange.bootstrap.processes import StartFailed
 from exchange.keepers.ethereum import NodeUnavailable
 from exchange.keepers.runner import Limits
@@ -50,16 +56,16 @@ def test_who_works_alone_starts_without_the_venue(tmp_path: Path) -> None:
 def test_an_exit_asks_the_venue_for_its_contracts_unless_it_is_told(tmp_path: Path) -> None:
     """With `deployment.json` a node is enough, and one that is away is waited for."""
     with pytest.raises(StartFailed):
-        run_force_exit(settings(tmp_path), ("USDC", 5, ""), None)
+        run_force_exit(settings(tmp_path), Leaving("USDC", 5), None)
     address = "0x" + "11" * 20
     fields: dict[str, Any] = dict.fromkeys(Deployment.__struct_fields__, address)
     fields |= {"chain_id": 1, "block": 1, "fund_subaccount_id": 1, "tokens": {}}
     file = tmp_path / "deployment.json"
     save_deployment(file, Deployment(**fields))
-    assert run_force_exit(settings(tmp_path), ("USDC", 5, address), file) == 0
+    assert run_force_exit(settings(tmp_path), Leaving("USDC", 5, address), file) == 0
     assert rounds(tmp_path) == 2
     with pytest.raises(StartFailed, match="no token WETH"):
-        run_force_exit(settings(tmp_path), ("WETH", 5, address), file)
+        run_force_exit(settings(tmp_path), Leaving("WETH", 5, address), file)
 
 
 def test_what_cannot_be_proven_yet_is_asked_again() -> None:

@@ -78,19 +78,22 @@ class Bench:
         self.outbox.close()
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path, FakeChain())
+def opened(folder: Path, chain: FakeChain) -> Iterator[Bench]:
+    """For a fixture: closed after its test."""
+    bench = Bench(folder, chain)
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    yield from opened(tmp_path, FakeChain())
 
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Bench]:
     """The chain mines only when told."""
-    bench = Bench(tmp_path, FakeChain(automine=False))
-    yield bench
-    bench.close()
+    yield from opened(tmp_path, FakeChain(automine=False))
 
 
 def test_batches_settle_in_order_in_one_step(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from tests.fake_chain import SAMPLE_SELECTOR, FakeChain
 from tests.settlement_world import NS
-from tests.unit.settlement.test_relayer import RIVAL_KEY, Bench, posted
+from tests.unit.settlement.test_relayer import RIVAL_KEY, Bench, opened, posted
 
 from exchange.journal.outbox import JobState
 from exchange.settlement.errors import BatchRefused, Reverted
@@ -15,9 +15,7 @@ from exchange.settlement.errors import BatchRefused, Reverted
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path, FakeChain())
-    yield bench
-    bench.close()
+    yield from opened(tmp_path, FakeChain())
 
 
 def test_index_samples_are_posted_in_order(bench: Bench) -> None:

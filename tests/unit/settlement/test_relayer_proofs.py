@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.fake_chain import CLEARING, FakeChain
-from tests.unit.settlement.test_relayer import Bench
+from tests.unit.settlement.test_relayer import Bench, opened
 
 from exchange.journal.outbox import Job, JobKind, JobState
 from exchange.settlement.errors import Reverted
@@ -37,15 +37,14 @@ def proof(chain: FakeChain) -> Job:
 
 @pytest.fixture
 def proving(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path, Proving())
-    yield bench
-    bench.close()
+    yield from opened(tmp_path, Proving())
 
 
 def test_a_proof_that_somebody_brought_is_done(proving: Bench) -> None:
     """Whoever it was: what counts is until when forced fills settle."""
+    assert isinstance(proving.chain, Proving)
     proving.outbox.add([proof(proving.chain)])
-    proving.chain.until = proving.chain.block_time() + 3_600  # type: ignore[attr-defined]
+    proving.chain.until = proving.chain.block_time() + 3_600
     proving.relayer.step()
     assert proving.states() == [JobState.CONFIRMED]
     assert proving.chain.sent == []
