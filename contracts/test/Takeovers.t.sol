@@ -363,12 +363,13 @@ contract TakeoversTest is ForcedTest {
 
     function test_only_who_was_proven_and_holds_nothing_is_covered() public {
         flagged();
-        Batch memory batch = with(batchOf(0, 0, 0, 0), due(DueKind.COVER, bob, 1));
-        refused(batch, IClearingBase.NoDebt.selector);
-        batch.dues[0].subaccountId = alice;
-        refused(batch, IClearingBase.NotLiquidated.selector);
-        batch.dues[0].subaccountId = fundAccount;
-        refused(batch, IClearingBase.InvalidTaker.selector);
+        refusedDue(DueKind.COVER, bob, IClearingBase.NoDebt.selector);
+        refusedDue(DueKind.COVER, alice, IClearingBase.NotLiquidated.selector);
+        refusedDue(DueKind.COVER, fundAccount, IClearingBase.InvalidTaker.selector);
+    }
+
+    function refusedDue(DueKind kind, uint64 id, bytes4 selector) internal {
+        refused(with(batchOf(0, 0, 0, 0), due(kind, id, 1)), selector);
     }
 
     function test_shares_are_paid_up_to_the_loss_and_to_the_fund(uint128 first) public {
@@ -472,12 +473,9 @@ contract TakeoversTest is ForcedTest {
     function test_only_the_venues_own_subaccount_shares_fees(uint64 id) public {
         earned(1);
         if (id == 1) id = 0;
-        Batch memory batch = with(batchOf(0, 0, 0, 0), due(DueKind.FEES, id, 1));
-        refused(batch, IClearingBase.InvalidTaker.selector);
-        batch.dues[0].subaccountId = alice;
-        refused(batch, IClearingBase.InvalidTaker.selector);
-        batch.dues[0].subaccountId = fundAccount;
-        refused(batch, IClearingBase.InvalidTaker.selector);
+        refusedDue(DueKind.FEES, id, IClearingBase.InvalidTaker.selector);
+        refusedDue(DueKind.FEES, alice, IClearingBase.InvalidTaker.selector);
+        refusedDue(DueKind.FEES, fundAccount, IClearingBase.InvalidTaker.selector);
     }
 
     // ---- time

@@ -10,6 +10,7 @@ from tests.integration.test_liquidation_settlement import (
     LiquidationDesk,
     gap,
     of_kind,
+    opened,
     strangle,
 )
 from tests.settlement_world import World
@@ -115,9 +116,7 @@ class FundDesk(LiquidationDesk):
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[FundDesk]:
-    world = FundWorld(tmp_path)
-    yield FundDesk(world)
-    world.close()
+    yield from opened(FundDesk, FundWorld(tmp_path))
 
 
 def pay_round(desk: FundDesk, keeper: InsuranceFund) -> None:
@@ -197,9 +196,7 @@ class SharingDesk(FundDesk):
 
 @pytest.fixture
 def sharing(tmp_path: Path) -> Iterator[SharingDesk]:
-    world = FundWorld(tmp_path)
-    yield SharingDesk(world)
-    world.close()
+    yield from opened(SharingDesk, FundWorld(tmp_path))
 
 
 def test_depositors_get_the_funds_share_of_fees(sharing: SharingDesk) -> None:
@@ -234,9 +231,7 @@ class DeceivedSharingDesk(DeceivedDesk, SharingDesk):
 
 @pytest.fixture
 def deceived(tmp_path: Path) -> Iterator[DeceivedSharingDesk]:
-    world = FundWorld(tmp_path)
-    yield DeceivedSharingDesk(world)
-    world.close()
+    yield from opened(DeceivedSharingDesk, FundWorld(tmp_path))
 
 
 def test_a_share_that_the_chain_refuses_stops_nothing(deceived: DeceivedSharingDesk) -> None:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import pytest
@@ -60,6 +60,7 @@ from exchange.signing import address_of, bid_digest, sign_digest
 pytestmark = pytest.mark.integration
 
 FUND = 20_000 * CASH_SCALE
+D = TypeVar("D", bound="LiquidationDesk")
 
 
 class LiquidationDesk(MarginDesk):
@@ -155,11 +156,15 @@ class LiquidationDesk(MarginDesk):
         return self.venue.send(BidLiquidation(terms=terms, signature=signature))
 
 
+def opened(desk_of: type[D], world: World) -> Iterator[D]:
+    """For a fixture: its world is closed after the test."""
+    yield desk_of(world)
+    world.close()
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[LiquidationDesk]:
-    world = World(tmp_path)
-    yield LiquidationDesk(world)
-    world.close()
+    yield from opened(LiquidationDesk, World(tmp_path))
 
 
 def of_kind(events, kind):
@@ -274,9 +279,7 @@ class AuctionDesk(LiquidationDesk):
 
 @pytest.fixture
 def idle(tmp_path: Path) -> Iterator[AuctionDesk]:
-    world = World(tmp_path)
-    yield AuctionDesk(world)
-    world.close()
+    yield from opened(AuctionDesk, World(tmp_path))
 
 
 def buy(idle: AuctionDesk) -> Offer:
@@ -436,9 +439,7 @@ class DeceivedDesk(LiquidationDesk):
 
 @pytest.fixture
 def deceived(tmp_path: Path) -> Iterator[DeceivedDesk]:
-    world = World(tmp_path)
-    yield DeceivedDesk(world)
-    world.close()
+    yield from opened(DeceivedDesk, World(tmp_path))
 
 
 def test_whatever_the_chain_refuses_of_a_liquidation_stops_nothing(deceived: DeceivedDesk) -> None:
