@@ -299,6 +299,12 @@ def sign_digest(digest: bytes, private_key: bytes) -> bytes:
 
 
 def recover_signer(digest: bytes, signature: bytes) -> str | None:
+    """`recover_address` as checksummed text."""
+    address = recover_address(digest, signature)
+    return None if address is None else checksum_address(address)
+
+
+def recover_address(digest: bytes, signature: bytes) -> bytes | None:
     """Address that signed `digest`, or None where the contract would refuse the signature.
 
     Refused: other lengths than 65, v outside {27, 28}, r or s of zero, s above half the order (the
@@ -311,4 +317,4 @@ def recover_signer(digest: bytes, signature: bytes) -> str | None:
     if not (0 < r < _CURVE_ORDER and 0 < s <= _HALF_ORDER):
         return None
     key = curve.recover(digest, signature[:64] + bytes([signature[64] - 27]))
-    return None if key is None else _address_of_public_key(key)
+    return None if key is None else keccak(key)[12:]

@@ -15,7 +15,7 @@ from tests.unit.api.world import MAKER_KEY, TAKER_KEY
 from tests.venue import CHAIN, FEES, NS, START_S, Venue, call, limits, put
 
 from exchange.api.app import create_app, server_config
-from exchange.api.settings import GatewaySettings
+from exchange.api.settings import SIGNATURE_WORKERS, GatewaySettings
 from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.threads import take_short_turns
 from exchange.commands import UpdateIndex
@@ -59,7 +59,7 @@ async def serve(port: int, folder: Path) -> None:
             await sequencer.submit(command)
         unlimited = GatewaySettings(
             requests_per_s=1e9, requests_burst=1e9, orders_per_s=1e9, orders_burst=1e9,
-            connections_per_address_max=2_000,
+            connections_per_address_max=2_000, signature_workers=SIGNATURE_WORKERS,
         )  # fmt: skip
         app = create_app(sequencer, unlimited, journal.reader.entries())
         server = uvicorn.Server(server_config(app, "127.0.0.1", port))

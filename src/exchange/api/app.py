@@ -38,7 +38,7 @@ from exchange.api.errors import (
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.key_auth import SignedRequest
 from exchange.api.key_store import KeyStore
-from exchange.api.listener import bounded_protocol
+from exchange.api.listener import GatheringProtocol, bounded_protocol
 from exchange.api.methods_charts import CHARTS
 from exchange.api.methods_combos import COMBOS
 from exchange.api.methods_disconnect import DISCONNECT
@@ -124,10 +124,12 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await gateway.signatures.open()
         ticks = asyncio.create_task(gateway.run_ticks())
         yield
         ticks.cancel()
         gateway.stop()
+        await gateway.signatures.close()
 
     app = FastAPI(
         title="Hybrid options exchange",
@@ -159,7 +161,7 @@ def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         port=port,
         loop="uvloop",
         http=bounded_protocol(),
-        ws="websockets-sansio",
+        ws=GatheringProtocol,
         ws_max_size=GatewaySettings().sheet_max,
         ws_per_message_deflate=False,
         access_log=False,

@@ -65,11 +65,13 @@ class Connection:
     async def send_all(self, send: Callable[[str], Awaitable[None]]) -> None:
         """Send the outbox until cancelled; returns when the client stops reading."""
         while True:
-            message = await self.outbox.take()
+            message: bytes | None = await self.outbox.take()
             try:
                 # Not wait_for: before Python 3.12 it may swallow the cancellation that ends us.
                 async with asyncio.timeout(SEND_TIMEOUT_S):
-                    await send(message.decode())
+                    while message is not None:
+                        await send(message.decode())
+                        message = self.outbox.pop()
             except TimeoutError:
                 self.close_reason = "slow consumer: nothing was read for 30 seconds"
                 return

@@ -145,11 +145,10 @@ class Gateway:
         self._unsubscribe = self.sequencer.subscribe(self._on_entries)
 
     def stop(self) -> None:
-        """Stop following and free the threads."""
+        """Stop following."""
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
-        self.signatures.close()
 
     def _drain_books(self) -> None:
         for book in self.view.books.values():

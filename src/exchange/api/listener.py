@@ -6,13 +6,15 @@ may open: a few thousand idle ones would keep everybody out, the operator's list
 
 import asyncio
 from collections import Counter
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 SOCKETS_MAX: Final = 8_000  # of one listener; the process raises its limit of files accordingly
 SOCKETS_PER_ADDRESS_MAX: Final = 1_000
+GATHERED_MAX: Final = 64 * 1024  # bytes that wait for one write
 REQUEST_S: Final = 20.0  # from a connection's opening, or a request's first byte, to its last
 
 
@@ -103,3 +105,47 @@ def bounded_protocol(
     Protocol.request_s = request_s
     Protocol.open_by_address = Counter()
     return Protocol
+
+
+class GatheringProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol; what one turn of the loop sends leaves in one write.
+
+    A commit answers many requests of a client at once, and each write costs as much as an answer.
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection over from HTTP."""
+        super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", GatheredWrites(self.transport, self.loop))
+
+
+class GatheredWrites:
+    """A transport whose writes wait for the end of the loop's turn, or until they are many."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write soon."""
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size >= GATHERED_MAX:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._parts:
+            parts, self._parts, self._size = self._parts, [], 0
+            self._transport.write(b"".join(parts))

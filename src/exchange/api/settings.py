@@ -1,6 +1,10 @@
 """The gateway's limits, frozen at start; `bootstrap` fills them in."""
 
+from typing import Final
+
 import msgspec
+
+SIGNATURE_WORKERS: Final = 2  # of a gateway that serves a venue
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,5 +31,5 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     orders_per_s: float = 2_000.0
     orders_burst: float = 5_000.0
     network_factor: float = 4.0  # what all accounts at one network address share, in multiples
-    signature_workers: int = 2
+    signature_workers: int = 0  # processes that recover signers; 0: the loop itself
     receipt_key: bytes = b""  # signs receipts; empty: they carry no signature

@@ -1,70 +1,149 @@
-"""Recovering signers off the event loop.
+"""Recovering signers in processes of their own, away from the sequencer's loop.
 
-coincurve releases the interpreter lock, so a few threads keep the sequencer's loop free. Requests
-that wait while a thread is busy travel together: handing over one job at a time costs more than
-recovering.
+In threads every recovery asks for the interpreter several times, and waits for the loop's whole
+turn each time. A process is asked and answers in batches: what one turn of the loop brings travels
+together. Without workers, signers are recovered in the loop itself.
 """
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, cast
 
-from exchange.api.errors import Busy
-from exchange.signing import recover_signer
+import structlog
 
-JOB_MAX: Final = 64  # signatures a job: bounds the wait of the first one
+from exchange.api.errors import Busy, Unavailable
+from exchange.api.recovering import ADDRESS_BYTES, NOBODY
+from exchange.signing import SIGNATURE_BYTES, checksum_address, recover_signer
+
 WAITING_MAX: Final = 8_192
+SIGNERS_KEPT: Final = 65_536  # texts of addresses, which cost more than all else here
+RESTART_S: Final = 1.0
+STOP_S: Final = 5.0
 
-_Item = tuple[bytes, bytes, asyncio.Future[str | None]]
-
-
-def _recover_all(items: list[_Item]) -> list[str | None]:
-    return [recover_signer(digest, signature) for digest, signature, _ in items]
+_text: Final = lru_cache(SIGNERS_KEPT)(checksum_address)
+_log: Final = structlog.get_logger("gateway")
 
 
 class SignatureRecovery:
-    """A queue in front of a thread pool; answers keep the order of requests within a job."""
+    """Asks the process that has the least to do; one that dies is replaced after a second."""
 
     def __init__(self, workers: int) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="signatures")
-        self._idle = workers
-        self._waiting: list[_Item] = []
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._count = workers
+        self._workers: list[_Worker] = []
+        self._restarts: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Start the processes."""
+        for _ in range(self._count):
+            await self._start()
 
     async def recover(self, digest: bytes, signature: bytes) -> str | None:
         """The signer's checksummed address, or None for a signature the contract would refuse."""
-        if len(self._waiting) >= WAITING_MAX:
+        if not self._workers:  # none wanted, or all just died
+            return recover_signer(digest, signature)
+        if len(signature) != SIGNATURE_BYTES:
+            return None
+        worker = min(self._workers, key=_Worker.waiting)
+        if worker.waiting() * len(self._workers) >= WAITING_MAX:
             raise Busy("too many signatures wait to be checked; try again")
-        future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((digest, signature, future))
-        self._start()
-        return await future
+        return await worker.ask(digest + signature)
 
-    def _start(self) -> None:
-        if not self._idle or not self._waiting:
-            return
-        self._idle -= 1
-        items, self._waiting = self._waiting[:JOB_MAX], self._waiting[JOB_MAX:]
-        job = asyncio.get_running_loop().create_task(self._run(items))
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+    async def close(self) -> None:
+        """End the processes; whoever still waits is told that nothing can be checked now."""
+        for task in self._restarts:
+            task.cancel()
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            await worker.end()
 
-    async def _run(self, items: list[_Item]) -> None:
-        try:
-            signers = await asyncio.get_running_loop().run_in_executor(
-                self._pool, _recover_all, items
+    async def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "exchange.api.recovering", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
             )
-            for (_, _, future), signer in zip(items, signers, strict=True):
-                if not future.done():  # the caller may have gone away
-                    future.set_result(signer)
-        except Exception as error:  # noqa: BLE001  each asker gets it
-            for _, _, future in items:
-                if not future.done():
-                    future.set_exception(error)
-        finally:
-            self._idle += 1
-            self._start()
+        loop = asyncio.get_running_loop()
+        _, worker = await loop.create_connection(lambda: _Worker(process, self._lost), sock=ours)
+        self._workers.append(worker)
 
-    def close(self) -> None:
-        """Stop the threads."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def _lost(self, worker: "_Worker") -> None:
+        if worker in self._workers:  # else it was told to end
+            self._workers.remove(worker)
+            _log.error("a process that checks signatures died; another is started")
+            task = asyncio.get_running_loop().create_task(self._restart())
+            self._restarts.add(task)
+            task.add_done_callback(self._restarts.discard)
+
+    async def _restart(self) -> None:
+        await asyncio.sleep(RESTART_S)
+        await self._start()
+
+
+class _Worker(asyncio.Protocol):
+    """One process, and what it was asked, in order."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, process: Process, lost: Callable[["_Worker"], None]) -> None:
+        self._process = process
+        self._lost = lost
+        self._asked: deque[asyncio.Future[str | None]] = deque()
+        self._requests: list[bytes] = []  # of this turn of the loop
+        self._answers = b""
+
+    def waiting(self) -> int:
+        """Signatures that are not answered."""
+        return len(self._asked)
+
+    def ask(self, request: bytes) -> asyncio.Future[str | None]:
+        """Send a request with all others of this turn of the loop."""
+        loop = asyncio.get_running_loop()
+        if not self._requests:
+            loop.call_soon(self._send)
+        self._requests.append(request)
+        future: asyncio.Future[str | None] = loop.create_future()
+        self._asked.append(future)
+        return future
+
+    async def end(self) -> None:
+        """Close the line, upon which the process ends."""
+        self._transport.close()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The line to the process is open."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is of another class
+
+    def data_received(self, data: bytes) -> None:
+        """Answers, perhaps with the beginning of one."""
+        answers = self._answers + data
+        whole = len(answers) - len(answers) % ADDRESS_BYTES
+        self._answers = answers[whole:]
+        for at in range(0, whole, ADDRESS_BYTES):
+            address = answers[at : at + ADDRESS_BYTES]
+            future = self._asked.popleft()
+            if not future.done():  # the caller may have gone away
+                future.set_result(None if address == NOBODY else _text(address))
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 -- asyncio's name
+        """Nobody waits in vain."""
+        for future in self._asked:
+            if not future.done():
+                future.set_exception(Unavailable("signatures cannot be checked now; try again"))
+        self._asked.clear()
+        self._lost(self)
+
+    def _send(self) -> None:
+        requests, self._requests = self._requests, []
+        self._transport.write(b"".join(requests))

@@ -21,7 +21,7 @@ from exchange.api.admin_keys import TOKEN_LENGTH_MIN, parse_admin_keys
 from exchange.api.app import create_app, server_config
 from exchange.api.contract_owners import AskContract
 from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_key
-from exchange.api.settings import GatewaySettings
+from exchange.api.settings import SIGNATURE_WORKERS, GatewaySettings
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, stress_rules
 from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.parameters import PRESET, first_parameters
@@ -206,6 +206,7 @@ def _public_app(settings: Settings, leader: Leader, ask_contract: AskContract) -
     own = GatewaySettings(
         public_url=url,
         receipt_key=receipt_key,
+        signature_workers=SIGNATURE_WORKERS,
         terminal_dir=settings.terminal_dir,
         local_keys=tuple(key for key in settings.local_keys.split(",") if key),
     )

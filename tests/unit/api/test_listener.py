@@ -15,7 +15,12 @@ from tests.unit.api.world import free_port
 from websockets.sync.client import connect
 
 from exchange.api.app import server_config
-from exchange.api.listener import BoundedProtocol, bounded_protocol
+from exchange.api.listener import (
+    GATHERED_MAX,
+    BoundedProtocol,
+    GatheredWrites,
+    bounded_protocol,
+)
 
 
 async def app(scope, receive, send):
@@ -166,3 +171,64 @@ def test_both_listeners_are_bounded_each_by_its_own_count():
     first, second = (server_config(app, "127.0.0.1", 0).http for _ in range(2))
     assert issubclass(first, BoundedProtocol)
     assert first.open_by_address is not second.open_by_address
+
+
+class Written:
+    """A transport that remembers."""
+
+    def __init__(self):
+        self.writes = []
+        self.closed = False
+
+    def write(self, data):
+        assert not self.closed
+        self.writes.append(data)
+
+    def close(self):
+        self.closed = True
+
+    def get_extra_info(self, name):
+        return name
+
+
+def gathering(scenario):
+    async def whole():
+        written = Written()
+        await scenario(GatheredWrites(written, asyncio.get_running_loop()))
+        return written
+
+    return asyncio.run(whole())
+
+
+def test_what_a_turn_of_the_loop_sends_leaves_in_one_write():
+    async def scenario(transport):
+        assert transport.get_extra_info("peername") == "peername"
+        for part in (b"a", b"b", b"c"):
+            transport.write(part)
+        await asyncio.sleep(0)
+        transport.write(b"d")
+        await asyncio.sleep(0)
+
+    assert gathering(scenario).writes == [b"abc", b"d"]
+
+
+def test_many_bytes_do_not_wait_for_the_end_of_the_turn():
+    half = bytes(GATHERED_MAX // 2)
+
+    async def scenario(transport):
+        for part in (half, half, b"rest"):
+            transport.write(part)
+        assert transport._transport.writes == [half + half]
+        await asyncio.sleep(0)
+
+    assert gathering(scenario).writes == [half + half, b"rest"]
+
+
+def test_what_waits_leaves_before_the_line_is_closed():
+    async def scenario(transport):
+        transport.write(b"last")
+        transport.close()
+        await asyncio.sleep(0)
+
+    written = gathering(scenario)
+    assert (written.writes, written.closed) == ([b"last"], True)

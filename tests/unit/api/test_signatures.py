@@ -1,14 +1,18 @@
-"""Signers are recovered in batches, each for its own asker."""
+"""Signers are recovered in batches, in processes or in the loop, each for its own asker."""
 
 import asyncio
 import hashlib
+import os
+import signal
 
 import pytest
 
 from exchange.api import signatures
-from exchange.api.errors import Busy
+from exchange.api.errors import Busy, Unavailable
 from exchange.api.signatures import SignatureRecovery
 from exchange.signing import address_of, sign_digest
+
+ANSWER_S = 20.0
 
 
 def digest(number):
@@ -19,57 +23,84 @@ def key(number):
     return (number + 1).to_bytes(32, "big")
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_each_asker_gets_its_signer(workers):
-    async def scenario():
+def signed(number):
+    return digest(number), sign_digest(digest(number), key(number))
+
+
+def run(scenario, workers):
+    """With processes of its own, which have ended afterwards."""
+
+    async def whole():
         recovery = SignatureRecovery(workers)
-        count = 3 * signatures.JOB_MAX
-        asked = [recovery.recover(digest(n), sign_digest(digest(n), key(n))) for n in range(count)]
-        found = await asyncio.gather(*asked)
-        recovery.close()
-        return found
+        await recovery.open()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await scenario(recovery)
+        finally:
+            await recovery.close()
 
-    assert asyncio.run(scenario()) == [address_of(key(n)) for n in range(3 * signatures.JOB_MAX)]
+    return asyncio.run(whole())
 
 
-def test_an_impossible_signature_is_nobodys():
-    async def scenario():
-        recovery = SignatureRecovery(1)
-        found = await asyncio.gather(
-            recovery.recover(digest(1), bytes(65)), recovery.recover(digest(1), b"")
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_each_asker_gets_its_signer(workers):
+    count = 200  # more than one read takes
+
+    async def scenario(recovery):
+        return await asyncio.gather(*(recovery.recover(*signed(n)) for n in range(count)))
+
+    assert run(scenario, workers) == [address_of(key(n)) for n in range(count)]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_impossible_signature_is_nobodys(workers):
+    async def scenario(recovery):
+        return await asyncio.gather(
+            *(recovery.recover(digest(1), bytes(size)) for size in (65, 0, 64, 66))
         )
-        recovery.close()
-        return found
 
-    assert asyncio.run(scenario()) == [None, None]
+    assert run(scenario, workers) == [None] * 4
 
 
-def test_a_failure_reaches_the_asker_and_the_next_is_served(monkeypatch):
-    async def scenario():
-        recovery = SignatureRecovery(1)
+def test_a_process_that_dies_is_replaced_and_nobody_waits_in_vain(monkeypatch):
+    monkeypatch.setattr(signatures, "RESTART_S", 0.0)
 
-        def broken(_):
-            raise ValueError("broken")
+    async def scenario(recovery):
+        assert await recovery.recover(*signed(1)) == address_of(key(1))
+        (worker,) = recovery._workers
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        asked = asyncio.create_task(recovery.recover(*signed(2)))
+        await asyncio.sleep(0)
+        assert worker.waiting() == 1
+        os.kill(worker._process.pid, signal.SIGKILL)
+        with pytest.raises(Unavailable, match="try again"):
+            await asked
+        assert await recovery.recover(*signed(3)) == address_of(key(3))  # in the loop, meanwhile
+        await asyncio.gather(*recovery._restarts)
+        assert recovery._workers != [worker]
+        await worker._process.wait()
+        return await recovery.recover(*signed(4))
 
-        with monkeypatch.context() as patch:
-            patch.setattr(signatures, "_recover_all", broken)
-            with pytest.raises(ValueError, match="broken"):
-                await recovery.recover(digest(1), bytes(65))
-        found = await recovery.recover(digest(2), sign_digest(digest(2), key(2)))
-        recovery.close()
-        return found
-
-    assert asyncio.run(scenario()) == address_of(key(2))
+    assert run(scenario, 1) == address_of(key(4))
 
 
 def test_the_queue_is_bounded(monkeypatch):
     monkeypatch.setattr(signatures, "WAITING_MAX", 2)
 
-    async def scenario():
-        recovery = SignatureRecovery(1)
-        asked = [asyncio.create_task(recovery.recover(digest(n), bytes(65))) for n in range(4)]
-        found = await asyncio.gather(*asked, return_exceptions=True)
-        recovery.close()
-        return [type(one) for one in found]
+    async def scenario(recovery):
+        asked = (recovery.recover(digest(n), bytes(65)) for n in range(4))
+        return await asyncio.gather(*asked, return_exceptions=True)
 
-    assert asyncio.run(scenario()) == [type(None), type(None), type(None), Busy]
+    assert [type(one) for one in run(scenario, 1)] == [type(None), type(None), Busy, Busy]
+
+
+def test_an_asker_that_went_away_leaves_the_order_of_answers():
+    async def scenario(recovery):
+        asked = [asyncio.create_task(recovery.recover(*signed(n))) for n in range(3)]
+        await asyncio.sleep(0)
+        asked[1].cancel()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, gone, last = run(scenario, 1)
+    assert (first, last) == (address_of(key(0)), address_of(key(2)))
+    assert isinstance(gone, asyncio.CancelledError)
