@@ -21,7 +21,7 @@ import httpx
 import msgspec
 import uvloop
 from tests.bench.margin import machine
-from tests.bench.wire_server import QUOTED
+from tests.bench.wire_server import QUOTED, QUOTER_ID, QUOTERS
 from tests.unit.api.world import (
     CALL_NAME,
     DOMAIN,
@@ -52,12 +52,13 @@ CORES: Final = 2
 ORDERS: Final = 10_000
 REST_ORDERS: Final = 1_000
 REST_CONNECTIONS: Final = 16
-SHEETS: Final = 60  # of each of two makers
+SHEETS: Final = 40  # of each of four makers, who wait for each answer
 EDITED: Final = 500  # orders, more than are under way: versions of one never overtake each other
 EDITS: Final = 4  # of each
 CONNECTIONS: Final = 4
 WINDOW: Final = 128  # requests under way on a connection
 SUBSCRIBERS: Final = 1_000
+SYNCS: Final = 500
 RECOVERED: Final = 20_000
 READY_S: Final = 60.0
 SIGNERS: Final = {key: address_of(key) for key in (MAKER_KEY, TAKER_KEY)}
@@ -203,7 +204,7 @@ def sheet(key: bytes, subaccount_id: int, number: int) -> bytes:
         first_nonce=10**9 + 1_000 * number,
         max_fee=usdc(100),
         deadline=START_S + 86_400,
-        signer=SIGNERS[key],
+        signer=address_of(key),
     )
     size = contracts(1)
     quotes = [Quote(one, usdc(bid), size, usdc(ask), size) for one in QUOTED]
@@ -222,7 +223,7 @@ def sheet(key: bytes, subaccount_id: int, number: int) -> bytes:
 
 
 async def quotes_per_s(host: str) -> float:
-    """Two-sided quotes a second of two makers, in sheets that move every price."""
+    """Two-sided quotes a second of all makers, in sheets that move every price."""
 
     async def make(key: bytes, subaccount_id: int) -> None:
         texts = [sheet(key, subaccount_id, number) for number in range(1, SHEETS + 1)]
@@ -235,7 +236,7 @@ async def quotes_per_s(host: str) -> float:
     async with asyncio.TaskGroup() as tasks:
         makers = [
             tasks.create_task(make(key, subaccount_id))
-            for key, subaccount_id in ((MAKER_KEY, MAKER_ID), (TAKER_KEY, TAKER_ID))
+            for subaccount_id, key in enumerate(QUOTERS, QUOTER_ID)
         ]
         for _ in makers:
             await ready.acquire()
@@ -320,6 +321,23 @@ def recover_per_s() -> float:
         return done / (time.perf_counter() - started)
 
 
+def syncs_ms() -> dict[str, float]:
+    """How long the disk takes to make a page durable while nothing else runs here."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "pages").open("wb") as file:
+        for _ in range(SYNCS):
+            file.write(bytes(4_096))
+            file.flush()
+            started = time.perf_counter()
+            os.fsync(file.fileno())
+            seconds.append(time.perf_counter() - started)
+    seconds.sort()
+    return {
+        "fsync_p50_ms": seconds[SYNCS // 2] * 1e3,
+        "fsync_p99_ms": seconds[SYNCS * 99 // 100] * 1e3,
+    }
+
+
 def say(words: str) -> None:
     """Progress, where it does not mix with figures."""
     sys.stderr.write(f"wire: {words}\n")
@@ -345,7 +363,7 @@ def measured(host: str) -> dict[str, float]:
         }
         say(f"{REST_ORDERS:,} orders by HTTP")
         figures["rest_orders_per_s"] = runner.run(rest(host, orders))
-        say(f"{2 * SHEETS} sheets of {len(QUOTED)} quotes")
+        say(f"{len(QUOTERS) * SHEETS} sheets of {len(QUOTED)} quotes")
         figures["mass_quotes_per_s"] = runner.run(quotes_per_s(host))
         say(f"{EDITED * EDITS:,} edits")
         figures["cancel_replaces_per_s"] = runner.run(edits_per_s(host, orders))
@@ -362,8 +380,9 @@ def run() -> dict[str, Any]:
     try:
         with serving() as host:
             figures = measured(host)
-        say("the yardstick")
+        say("the yardsticks: bare recovery, and the disk")
         figures["recover_per_s"] = recover_per_s()
+        figures |= syncs_ms()
     finally:
         os.sched_setaffinity(0, everywhere)
     figures["share_of_yardstick"] = figures["signed_orders_per_s"] / figures["recover_per_s"]

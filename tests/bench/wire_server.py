@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
-from tests.unit.api.world import MAKER_KEY, TAKER_KEY
+from tests.unit.api.world import MAKER_ID, MAKER_KEY, TAKER_KEY
 from tests.venue import CHAIN, FEES, NS, START_S, Venue, call, limits, put
 
 from exchange.api.app import create_app, server_config
@@ -25,7 +25,9 @@ from exchange.journal import Journal
 from exchange.sequencer import Sequencer
 from exchange.signing import address_of
 
-OWNERS: Final = [address_of(key) for key in (MAKER_KEY, TAKER_KEY)]
+QUOTERS: Final = [bytes(31) + bytes([number]) for number in range(11, 15)]  # makers with sheets
+OWNERS: Final = [address_of(key) for key in (MAKER_KEY, TAKER_KEY, *QUOTERS)]
+QUOTER_ID: Final = MAKER_ID + 2  # of the first of them
 INDEX_INTERVAL_S: Final = 5.0
 QUOTED: Final = [  # what makers' sheets quote: a hundred instruments
     make(strike) for strike in range(60_500, 110_500, 1_000) for make in (call, put)

@@ -50,9 +50,8 @@ def test_records_may_come_in_pieces():
     with ours, theirs:
         serving = threading.Thread(target=serve, args=(theirs,))
         serving.start()
-        requests = b"".join(
-            one + other for one, other in map(signed, range(READ_MAX // REQUEST_BYTES + 9))
-        )
+        count = READ_MAX // REQUEST_BYTES + 9
+        requests = b"".join(one + other for one, other in map(signed, range(count)))
         for start in range(0, len(requests), 61):
             ours.sendall(requests[start : start + 61])
         ours.shutdown(socket.SHUT_WR)
