@@ -1,19 +1,21 @@
-"""What owners do on chain against the venue's will, and what the chain takes back, at random."""
+"""What owners do on chain against the venue's will, what the chain takes back, and what an operator
+forbids, at random."""
 
 from itertools import takewhile
 from typing import Any
 
 from tests.venue import COLLATERALS, USDC_TOKEN, WALLET
 
-from exchange.commands import HoldWithdrawals
+from exchange.commands import HoldWithdrawals, SuspendTrading
 from exchange.engine.chain_memory import Span
 from exchange.exits import PAID_WITHIN_S
 from exchange.observations import ExitSeen, ExitServedSeen, SubaccountSeen
 
 
 def follow_chain(flow: Any) -> Any:
-    """A forced exit, a reorganisation, or a hold, which an operator takes off again."""
-    return flow.pick((_force_exit, _force_exit, _force_exit, _lose_blocks, _hold))(flow)
+    """A forced exit, a reorganisation, or what an operator puts on and takes off again."""
+    kinds = (_force_exit, _force_exit, _force_exit, _lose_blocks, _hold, _suspend)
+    return flow.pick(kinds)(flow)
 
 
 def _force_exit(flow: Any) -> Any:
@@ -71,4 +73,12 @@ def _hold(flow: Any) -> Any:
     held = flow.venue.engine.held
     who = flow.pick(held or flow.accounts)
     command = HoldWithdrawals(subaccount_id=who, held=not held, detail="drawn")
+    return flow.venue.send(command)
+
+
+def _suspend(flow: Any) -> Any:
+    """Mostly it reinstates."""
+    suspended = flow.venue.engine.suspended
+    who = flow.pick(suspended or flow.accounts)
+    command = SuspendTrading(subaccount_id=who, suspended=not suspended, detail="drawn")
     return flow.venue.send(command)

@@ -423,6 +423,17 @@ class HoldWithdrawals(Command, frozen=True, kw_only=True):
     detail: str  # names the difference, or who released it and why
 
 
+class SuspendTrading(Command, frozen=True, kw_only=True):
+    """Cancel a subaccount's orders and let new ones only reduce; or again let it trade.
+
+    Its money is never touched: withdrawals, transfers and forced exits go on.
+    """
+
+    subaccount_id: int
+    suspended: bool
+    detail: str  # why, or what was found
+
+
 class AdvanceClock(Command, frozen=True, kw_only=True):
     """Move the venue's clock forward; refused unless the venue was configured on a local chain."""
 
@@ -489,6 +500,7 @@ AnyCommand = (
     | CutBatch
     | Novate
     | HoldWithdrawals
+    | SuspendTrading
     | AdvanceClock
     | ObserveBlocks
     | RevertBlocks

@@ -37,6 +37,7 @@ from exchange.reasons import Event as Event
 from exchange.reasons import RejectReason as RejectReason
 from exchange.remedies import FillNovated as FillNovated
 from exchange.remedies import MoveRefused as MoveRefused
+from exchange.remedies import TradingSuspended as TradingSuspended
 from exchange.remedies import WithdrawalsHeld as WithdrawalsHeld
 from exchange.reversals import ReversalEvent
 from exchange.transfers import FeesShared as FeesShared
@@ -576,6 +577,7 @@ AnyEvent = (
     | MoveRefused
     | ActRefused
     | WithdrawalsHeld
+    | TradingSuspended
     | ReversalEvent
     | ExitEvent
     | DeliveryPriceFixed

@@ -33,6 +33,7 @@ class RejectReason(StrEnum):
     DEADLINE_TOO_FAR = "deadline_too_far"  # the deadline lies beyond the longest allowed
     STALE_NONCE = "stale_nonce"  # the nonce lies below the owner's floor
     IN_LIQUIDATION = "in_liquidation"  # the subaccount is being liquidated
+    TRADING_SUSPENDED = "trading_suspended"  # the venue lets this subaccount only reduce
     STALE_SHEET = "stale_sheet"  # a sheet with a higher nonce came before
     NONCE_USED = "nonce_used"  # the nonce and version were signed before with other content
     UNKNOWN_INSTRUMENT = "unknown_instrument"  # no such instrument is listed
@@ -109,6 +110,7 @@ class CancelReason(StrEnum):
     SESSION_KEY = "session_key_revoked"
     ON_CHAIN = "canceled_on_chain"  # its nonce, or its sheet
     ACCESS = "access_pass_ended"
+    SUSPENDED = "trading_suspended"  # by an operator
     REDUCE_ONLY = "reduce_only"
     LINKED = "linked_order"
     REPLACED = "quote_replaced"

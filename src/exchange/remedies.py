@@ -107,6 +107,14 @@ class FillNovated(Event, frozen=True, kw_only=True):
     fee: int
 
 
+class TradingSuspended(Event, frozen=True, kw_only=True):
+    """A subaccount only reduces until it is reinstated (`suspended` False); its money is free."""
+
+    subaccount_id: int
+    suspended: bool
+    detail: str
+
+
 class WithdrawalsHeld(Event, frozen=True, kw_only=True):
     """No money leaves a subaccount until a release (`held` False); everything else goes on."""
 

@@ -69,6 +69,7 @@ REASONS = {
     "bad_recipient",
     "exit_open",
     "withdrawals_held",
+    "trading_suspended",
 }
 THINGS = {
     "OrderPlaced",

@@ -33,6 +33,7 @@ from exchange.commands import (
     PlaceOrder,
     SessionKeySeen,
     SubaccountSeen,
+    SuspendTrading,
     TransferFunds,
     UnderlyingRisk,
     UpdateIndex,
@@ -146,6 +147,7 @@ COMMANDS: list[AnyCommand] = [
         ),
     ),
     HoldWithdrawals(subaccount_id=2, held=True, detail="cash"),
+    SuspendTrading(subaccount_id=2, suspended=True, detail="stolen key"),
     AdvanceClock(by_ns=5),
     ObserveBlocks(
         first_block=1,

@@ -53,6 +53,7 @@ from exchange.commands import (
     Resume,
     RevertBlocks,
     SetSpeedBump,
+    SuspendTrading,
 )
 from exchange.fixed import to_nanoseconds
 
@@ -243,6 +244,10 @@ class AdminEndpoints:
         """Let no money leave a subaccount, or again let it."""
         return await self._submit(_decode(await _body(request), HoldWithdrawals))
 
+    async def suspend_trading(self, request: Request) -> Response:
+        """Let a subaccount only reduce, or again trade."""
+        return await self._submit(_decode(await _body(request), SuspendTrading))
+
     async def advance_clock(self, request: Request) -> Response:
         """Move the venue's clock forward, on a local chain only; prices follow before the reply."""
         seconds = _decode(await _body(request), ClockBody).seconds
@@ -364,6 +369,7 @@ def _add_routes(app: FastAPI, endpoints: AdminEndpoints) -> None:
         ("/admin/revert_blocks", endpoints.revert_blocks),
         ("/admin/novate", endpoints.novate),
         ("/admin/hold_withdrawals", endpoints.hold_withdrawals),
+        ("/admin/suspend_trading", endpoints.suspend_trading),
         ("/admin/advance_clock", endpoints.advance_clock),
         ("/admin/cut_batch", endpoints.cut_batch),
         ("/admin/halt", endpoints.halt),
@@ -390,6 +396,7 @@ def _status(engine: EngineState) -> dict[str, object]:
         "batch_number": engine.batch_number,
         "confirmed_batch": engine.confirmed_batch,
         "withdrawals_held": engine.held,
+        "trading_suspended": engine.suspended,
         "exits": engine.exits,
         "escaped": engine.escaped,
     }

@@ -23,7 +23,7 @@ class Role(StrEnum):
     """What a key is for; each may read everything."""
 
     OBSERVER = "observer"  # nothing else
-    OPERATOR = "operator"  # trading: instruments, halts, bumps, indices, batches, holds, replays
+    OPERATOR = "operator"  # trading: instruments, halts, bumps, batches, holds, suspensions, …
     RISK = "risk"  # parameters, fees and limits among them
     RELAYER = "relayer"  # what comes from the chain
     ADMIN = "admin"  # everything
@@ -35,7 +35,7 @@ _TRADING: Final = frozenset(
 _CHAIN: Final = frozenset({"observe_blocks", "revert_blocks", "novate", "relayer", "pending_posts"})
 ACTIONS: Final[dict[Role, frozenset[str]]] = {
     Role.OBSERVER: frozenset(),
-    Role.OPERATOR: _TRADING | {"hold_withdrawals"},
+    Role.OPERATOR: _TRADING | {"hold_withdrawals", "suspend_trading"},
     Role.RISK: frozenset({"parameters/preview", "parameters/apply", "fees", "limits"}),
     Role.RELAYER: _CHAIN | {"hold_withdrawals", "cut_batch"},
 }

@@ -173,6 +173,7 @@ REJECTIONS: Final[dict[RejectReason, tuple[int, str, str]]] = {
     RejectReason.DEADLINE_TOO_FAR: (11049, "bad_arguments", "deadline"),
     RejectReason.STALE_NONCE: (11049, "bad_arguments", "nonce"),
     RejectReason.IN_LIQUIDATION: (11051, "system_maintenance", "subaccount_id"),
+    RejectReason.TRADING_SUSPENDED: (10019, "locked_by_admin", "subaccount_id"),
     RejectReason.STALE_SHEET: (11049, "bad_arguments", "sheet_nonce"),
     RejectReason.NONCE_USED: (11049, "bad_arguments", "nonce"),
     RejectReason.UNKNOWN_INSTRUMENT: (

@@ -276,6 +276,7 @@ FIELDS: Final[dict[str, tuple[str, str]]] = {
     "total_pl": (_N, f"Realised or not, {USDC}"),
     "trade_id": (_S, "Our number of the trade"),
     "trade_seq": (_I, "The same as a number; grows"),
+    "trading_suspended": (_B, "Whether the venue lets it only reduce"),
     "transaction": (_S + "?", "Hash of the transaction; null before it is seen"),
     "trigger": (_S, "`mark_price`, `index_price` or `last_price`"),
     "triggerHash": (_S, "0x and 64 hex digits"),

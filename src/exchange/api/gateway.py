@@ -480,13 +480,17 @@ class Gateway:
 
     async def summary(self, subaccount_id: int) -> results.Result:
         """`private/get_account_summary` of one subaccount."""
-        margin = await self.sequencer.read(partial(_margin, subaccount_id))
-        return results.summary_of_account(self.view, subaccount_id, margin)
+        read = await self.sequencer.read(partial(_margin, subaccount_id))
+        return self._summary(subaccount_id, *read)
+
+    def _summary(self, subaccount_id: int, margin: Margin, suspended: bool) -> results.Result:  # noqa: FBT001  as `_margin` returns it
+        figures = results.summary_of_account(self.view, subaccount_id, margin)
+        return figures | {"trading_suspended": suspended}
 
     async def summaries(self, subaccount_id: int) -> list[results.Result]:
         """Cash with margin, then each collateral token."""
-        margin, tokens = await self.sequencer.read(partial(_margin_and_tokens, subaccount_id))
-        account = results.summary_of_account(self.view, subaccount_id, margin)
+        read, tokens = await self.sequencer.read(partial(_margin_and_tokens, subaccount_id))
+        account = self._summary(subaccount_id, *read)
         collaterals = {asset.asset_id: asset for asset in self.configured().collaterals}
         indices = self.view.index_prices
         return [account] + [
@@ -527,9 +531,12 @@ def _trigger_prices(order_ids: tuple[int, ...], engine: EngineState) -> dict[int
     return {order_id: price for order_id, price in prices if price is not None}
 
 
-def _margin(subaccount_id: int, engine: EngineState) -> Margin:
-    return engine.margin(subaccount_id)
+def _margin(subaccount_id: int, engine: EngineState) -> tuple[Margin, bool]:
+    """The account's figures, and whether it may only reduce."""
+    return engine.margin(subaccount_id), subaccount_id in engine.suspended
 
 
-def _margin_and_tokens(subaccount_id: int, engine: EngineState) -> tuple[Margin, tuple[Token, ...]]:
-    return engine.margin(subaccount_id), engine.token_views(subaccount_id)
+def _margin_and_tokens(
+    subaccount_id: int, engine: EngineState
+) -> tuple[tuple[Margin, bool], tuple[Token, ...]]:
+    return _margin(subaccount_id, engine), engine.token_views(subaccount_id)

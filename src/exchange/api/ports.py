@@ -389,6 +389,10 @@ class EngineState(Protocol):
         """Subaccounts that no money may leave."""
 
     @property
+    def suspended(self) -> list[int]:
+        """Subaccounts that only reduce."""
+
+    @property
     def exits(self) -> Sequence[object]:
         """Forced exits that are not closed."""
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from exchange.api.shapes import (
     ACCOUNT,
+    ACCOUNT_FIGURES,
     AMOUNT,
     LEVELS,
     LIQUIDATION,
@@ -157,7 +158,7 @@ _GROUP: Final = row(
     scenarios=rows(_USDC, "Profit or loss in each scenario"),
 )
 _SIMULATED: Final = extended(
-    ACCOUNT,
+    ACCOUNT_FIGURES,
     "projected_initial_margin projected_maintenance_margin current_initial_margin"
     " current_maintenance_margin current_initial_excess current_maintenance_excess epoch"
     " initial_factor maintenance_factor initial_addons maintenance_addons",

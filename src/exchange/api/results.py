@@ -467,7 +467,7 @@ def token_summary(account: Result, token: Token, index_price: int) -> Result:
 
 
 def summary_of_account(view: VenueView, subaccount_id: int, margin: Margin) -> Result:
-    """`private/get_account_summary`; margins are requirements, >= 0, in USDC."""
+    """Figures of `private/get_account_summary`; margins are requirements, >= 0, in USDC."""
     positions = view.positions.get(subaccount_id, {}).values()
     floating = margin.mark_value - sum(position.cost for position in positions)
     available = max(0, margin.initial_excess)

@@ -146,12 +146,13 @@ POSITION["properties"]["realized_funding"] = {"type": "number", "description": U
 CHANGES: Final = row(
     "instrument_name", trades=rows(USER_TRADE), orders=rows(ORDER), positions=rows(POSITION)
 )
-ACCOUNT: Final = row(
+ACCOUNT_FIGURES: Final = row(
     "currency id subaccount_id type owner balance equity margin_balance available_funds"
     " available_withdrawal_funds initial_margin maintenance_margin initial_excess"
     " maintenance_excess options_value session_funding collateral_value session_upl total_pl"
     " portfolio_margining_enabled cross_collateral_enabled margin_model"
 )
+ACCOUNT: Final = extended(ACCOUNT_FIGURES, "trading_suspended")
 PROTECTION: Final = row("index_name subaccount_id frozen_until timestamp")
 _SMILE: Final = row(
     "expiration_timestamp forward_price method quotes rate",

@@ -86,6 +86,18 @@ def release(subaccount: Number, why: Why) -> None:
 
 
 @admin.command()
+def suspend(subaccount: Number, why: Why) -> None:
+    """Freeze a subaccount's trading: its orders go, new ones only reduce, its money stays free."""
+    _act("suspend_trading", {"subaccount_id": subaccount, "suspended": True, "detail": why}, why)
+
+
+@admin.command()
+def reinstate(subaccount: Number, why: Why) -> None:
+    """Let a suspended subaccount trade again."""
+    _act("suspend_trading", {"subaccount_id": subaccount, "suspended": False, "detail": why}, why)
+
+
+@admin.command()
 def halt(why: Why, underlying: Underlying = 0, instrument: Instrument = 0) -> None:
     """Stop trading in an instrument, in an underlying, or everywhere. Orders stay."""
     _act("halt", {"underlying_id": underlying, "instrument_id": instrument, "reason": why}, why)

@@ -40,6 +40,7 @@ from exchange.commands import (
     RevertBlocks,
     SetProtection,
     SetSpeedBump,
+    SuspendTrading,
     SweepLiquidations,
     TradeBlock,
     TransferFunds,
@@ -67,6 +68,7 @@ from exchange.engine import (
     remedies,
     reverting,
     shield,
+    suspension,
     takeover,
     treasury,
 )
@@ -202,12 +204,8 @@ class Engine:
                 shield.set_protection(venue, command)
             case ResetProtection():
                 shield.reset_protection(venue, command)
-            case Halt():
-                phases.halt(venue, command)
-            case Resume():
-                phases.resume(venue, command)
-            case SetSpeedBump():
-                bump.set_speed_bump(venue, command)
+            case Halt() | Resume() | SuspendTrading() | SetSpeedBump():
+                self._operate(command)
             case ReleaseOrders() | NoteAction():
                 pass  # the one brought time, the other words for readers of the journal
             case ExpireInstruments():
@@ -229,6 +227,19 @@ class Engine:
             linked.place_linked(self._venue, command)
         else:
             blocks.trade_block(self._venue, command)
+
+    def _operate(self, command: Halt | Resume | SuspendTrading | SetSpeedBump) -> None:
+        match command:
+            case Halt():
+                phases.halt(self._venue, command)
+            case Resume():
+                phases.resume(self._venue, command)
+            case SuspendTrading():
+                suspension.suspend_trading(self._venue, command)
+            case SetSpeedBump():
+                bump.set_speed_bump(self._venue, command)
+            case _:
+                assert_never(command)
 
     def _follow_chain(self, command: ObserveBlocks | RevertBlocks) -> None:
         if isinstance(command, ObserveBlocks):
@@ -285,6 +296,11 @@ class Engine:
     def held(self) -> list[int]:
         """Subaccounts that no money may leave, ascending."""
         return sorted(self._venue.treasury.held)
+
+    @property
+    def suspended(self) -> list[int]:
+        """Subaccounts that only reduce, ascending."""
+        return sorted(self._venue.access.suspended)
 
     @property
     def clock_offset_ns(self) -> int:

@@ -1,4 +1,4 @@
-"""What a signer may do: deadlines and scopes of session keys, passes of owners.
+"""What a signer may do: deadlines and scopes of session keys, passes of owners, suspensions.
 
 The chain checks the same of each fill (docs/contracts.md), so what is accepted here must hold there
 whenever it fills: a scoped key's open orders and what it traded today stay within its limits.
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.fixed import QUANTITY_SCALE, div_down, format_decimal, to_seconds_down
-from exchange.model import SECONDS_PER_DAY, KeyScope, OrderTerms
+from exchange.model import SECONDS_PER_DAY, BidTerms, KeyScope, OrderTerms
 
 Refusal = tuple[RejectReason, str]
 
@@ -20,6 +20,15 @@ def may_sign(venue: Venue, subaccount: Subaccount, signer: str, deadline: int) -
     if signer == subaccount.owner:
         return True
     return venue.access.keys.get((subaccount.owner, signer), -1) >= deadline
+
+
+def check_suspension(venue: Venue, terms: OrderTerms | BidTerms) -> Refusal | None:
+    """Refuse new risk to a subaccount that an operator suspended."""
+    if terms.subaccount_id not in venue.access.suspended:
+        return None
+    if isinstance(terms, OrderTerms) and terms.reduce_only:
+        return None
+    return RejectReason.TRADING_SUSPENDED, "reduce-only orders, cancels and withdrawals go on"
 
 
 def scope_of(venue: Venue, terms: OrderTerms) -> KeyScope | None:

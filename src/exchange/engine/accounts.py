@@ -29,6 +29,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     session_keys: dict[str, int]  # deadline by key, of the owner
     access_until: int  # UTC second of the owner's pass; 0: none
     withdrawals_held: bool
+    trading_suspended: bool
     liquidation: LiquidationStage | None
     exit: ForcedExit | None
 
@@ -56,6 +57,7 @@ def account_view(venue: Venue, subaccount: Subaccount) -> AccountView:
         },
         access_until=access.passes.get(subaccount.owner, 0),
         withdrawals_held=number in venue.treasury.held,
+        trading_suspended=number in access.suspended,
         liquidation=liquidation.stage if liquidation is not None else None,
         exit=msgspec.structs.replace(request) if request is not None else None,
     )

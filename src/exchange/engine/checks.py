@@ -6,7 +6,7 @@ words that name the value and the bound, so that the sender knows what to change
 
 from exchange.commands import AmendOrder, Reprice
 from exchange.engine.access import Refusal as Refusal
-from exchange.engine.access import band_rate_of, check_access, check_terms
+from exchange.engine.access import band_rate_of, check_access, check_suspension, check_terms
 from exchange.engine.access import may_sign as may_sign
 from exchange.engine.armed import watched_price
 from exchange.engine.fees import schedule_fee_per_contract
@@ -86,7 +86,7 @@ def _authority(
             RejectReason.STALE_NONCE,
             f"nonce {terms.nonce} is below the floor {subaccount.nonce_floor}",
         )
-    return check_not_liquidated(venue, terms.subaccount_id)
+    return check_not_liquidated(venue, terms.subaccount_id) or check_suspension(venue, terms)
 
 
 def check_not_liquidated(venue: Venue, subaccount_id: int) -> Refusal | None:

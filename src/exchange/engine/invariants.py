@@ -33,6 +33,9 @@ def check_venue(venue: Venue) -> None:
     assert all(venue.subaccounts[orphan].owner == "" for orphan in venue.chain.orphans)
     assert not any(net.values()), f"positions do not net to zero: {net}"
     check_reaches(venue)
+    for subaccount_id in venue.access.suspended:
+        subaccount = venue.subaccounts[subaccount_id]
+        assert subaccount.reducing >= subaccount.open_orders.keys(), "suspended, and may add risk"
     assert +longs == +Counter(venue.open_interest), "open interest is the sum of long positions"
     resting = sum(len(book) for book in venue.books.values())
     opened = [order for sub in venue.subaccounts.values() for order in sub.open_orders.values()]

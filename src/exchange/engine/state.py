@@ -334,9 +334,9 @@ class Treasury:
 
 
 class Access:
-    """Who may act for whom and within which bounds, as the chain has it."""
+    """Who may act for whom and within which bounds, as the chain and operators have it."""
 
-    __slots__ = ("bands", "keys", "passes", "paused_until", "scopes", "used")
+    __slots__ = ("bands", "keys", "passes", "paused_until", "scopes", "suspended", "used")
 
     def __init__(self) -> None:
         self.keys: dict[tuple[str, str], int] = {}  # (owner, key): deadline
@@ -345,6 +345,7 @@ class Access:
         self.used: dict[tuple[str, str, int], tuple[int, int]] = {}
         self.passes: dict[str, int] = {}  # owner: until
         self.paused_until = 0
+        self.suspended: set[int] = set()  # subaccounts that an operator lets only reduce
         # Option rate, linear rate and age in seconds that governance set, the newest last.
         self.bands: list[tuple[int, int, int]] = []
 
@@ -549,6 +550,7 @@ class Venue:
                 [(key, self.forces[key]) for key in sorted(self.forces)],
                 self.losses,
                 self.exits.state(),
+                *([sorted(self.access.suspended)] if self.access.suspended else []),
             )
         )
 

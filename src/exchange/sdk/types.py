@@ -229,6 +229,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     initial_excess: Decimal = Decimal(0)  # below 0: no new risk
     maintenance_excess: Decimal = Decimal(0)  # below 0: liquidation
     margin_model: str = ""
+    trading_suspended: bool = False  # by the venue: orders only reduce
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 from tests.liquidation_world import short_call, sweep
-from tests.unit.api.world import MAKER, MAKER_KEY, STRANGER, World, call
+from tests.unit.api.world import MAKER, MAKER_KEY, STRANGER, World, call, session_of
 from tests.unit.settlement.test_status import StillChain, batch, read
 from tests.venue import C, listing, put
 
@@ -55,6 +55,7 @@ ROUTES = [
     ("POST", "/admin/observe_blocks"),
     ("POST", "/admin/novate"),
     ("POST", "/admin/hold_withdrawals"),
+    ("POST", "/admin/suspend_trading"),
     ("POST", "/admin/advance_clock"),
     ("POST", "/admin/cut_batch"),
     ("POST", "/admin/halt"),
@@ -233,6 +234,26 @@ def test_withdrawals_are_held_and_released(world):
         assert ask(world, "GET", "/admin/status").json()["withdrawals_held"] == shown
     refused = ask(world, "POST", "/admin/novate", json={"batch": 1, "fills": []})
     assert refused.json()["error"]["data"]["reject_reason"] == "not_novatable"
+
+
+def test_an_account_is_suspended_and_reinstated(world):
+    """The operator sees it, and so does the owner, whose orders are refused by name."""
+    own = world.order("sell", key=MAKER_KEY)
+    asyncio.run(call(world, "private/sell", own))
+    session = session_of(world, MAKER_KEY).session
+    for suspended, shown in ((True, [2]), (False, [])):
+        body = {"subaccount_id": 2, "suspended": suspended, "detail": "a stolen key"}
+        events = ask(world, "POST", "/admin/suspend_trading", json=body).json()["events"]
+        assert events[0] == {"type": "TradingSuspended"} | body
+        assert [event["reason"] for event in events[1:]] == ["trading_suspended"] * suspended
+        assert ask(world, "GET", "/admin/status").json()["trading_suspended"] == shown
+        account = ask(world, "GET", "/admin/accounts/2").json()
+        assert (account["trading_suspended"], account["orders"]) == (suspended, [])
+        summary = asyncio.run(call(world, "private/get_account_summary", {}, session=session))
+        assert summary["result"]["trading_suspended"] is suspended
+        reply = asyncio.run(call(world, "private/sell", world.order("sell", key=MAKER_KEY)))
+        error = reply.get("error", {}).get("data", {}).get("reject_reason")
+        assert error == ("trading_suspended" if suspended else None)
 
 
 def test_bytes_travel_as_base64(world):

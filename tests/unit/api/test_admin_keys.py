@@ -90,6 +90,7 @@ def bodies(world):
         "/admin/revert_blocks": {"last_block": 0, "last_hash": "0x"},
         "/admin/novate": {"batch": 1, "fills": []},
         "/admin/hold_withdrawals": {"subaccount_id": 2, "held": True, "detail": "d"},
+        "/admin/suspend_trading": {"subaccount_id": 2, "suspended": True, "detail": "d"},
         "/admin/advance_clock": {"seconds": 1},
         "/admin/cut_batch": {},
         "/admin/halt": {"underlying_id": 1},

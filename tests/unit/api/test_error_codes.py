@@ -15,6 +15,7 @@ from tests.unit.api.world import (
     MAKER_KEY,
     PUT_NAME,
     TAKER,
+    TAKER_ID,
     TAKER_KEY,
     World,
     api_key,
@@ -26,7 +27,7 @@ from tests.venue import call as call_of
 from exchange.api.dispatch import Dispatcher, Method
 from exchange.api.gateway import Caller
 from exchange.api.schemas import Empty
-from exchange.commands import Halt
+from exchange.commands import Halt, SuspendTrading
 from exchange.sequencer import SequencerBusy, SequencerStopped
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
@@ -120,6 +121,11 @@ class Stage:
         self.world.do(list_it)
         return self
 
+    def suspended(self):
+        command = SuspendTrading(subaccount_id=TAKER_ID, suspended=True, detail="test")
+        self.world.do(lambda venue: venue.send(command))
+        return self
+
     def halted(self):
         self.world.do(lambda venue: venue.send(Halt(instrument_id=C, reason="test")))
         return self
@@ -164,6 +170,7 @@ CASES = {
     (11094, "internal_server_error"): lambda s: s.broken(),
     (13007, "user_not_found"): lambda s: s.stranger(subaccount_id=999),
     (11049, "bad_arguments"): lambda s: s.stranger(deadline=1),
+    (10019, "locked_by_admin"): lambda s: s.suspended().order(),
     (11051, "system_maintenance"): lambda s: s.halted().order(),
     (10012, "book_closed"): lambda s: s.later(3_000).order(),
     (11044, "not_open_order"): lambda s: s.ask("private/edit", s.bot, order_id="999", amount=1),

@@ -24,6 +24,8 @@ COMMANDS = {
     "replays": ("GET", "replays", None),
     "hold 7 --why odd": ("POST", "hold_withdrawals", HELD | {"held": True}),
     "release 7 --why odd": ("POST", "hold_withdrawals", HELD | {"held": False}),
+    "suspend 7 --why odd": ("POST", "suspend_trading", HELD | {"suspended": True}),
+    "reinstate 7 --why odd": ("POST", "suspend_trading", HELD | {"suspended": False}),
     "halt --underlying 1 --why odd": ("POST", "halt", WHERE),
     "resume --underlying 1 --why odd": ("POST", "resume", WHERE),
     "replay --until 5 --why odd": ("POST", "replays", {"until_seq": 5}),
