@@ -56,11 +56,26 @@ class LeaseLost(JournalUnavailable):
 
 _FROZEN_MS: Final = 5_000  # a writer that stops in the middle of a commit loses its locks
 
+# Whatever the server's default is: under a stricter level a beat beside a commit would end both.
+_ISOLATION: Final = "READ COMMITTED"
+# A network that lets nothing through any more is noticed within seconds, not the kernel's hours.
+_SESSION: Final[dict[str, object]] = {
+    "options": f"-c idle_in_transaction_session_timeout={_FROZEN_MS}",
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+# Settings of a server that would lose what was acknowledged when its machine, or it, dies.
+_FORGETFUL: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
 _FULL: Final = "the disk is full: free space, then start again; nothing acknowledged is lost"
 _READ_ONLY: Final = "it is read-only: give this user write access to the file and its folder"
 _DAMAGED: Final = "it is damaged: keep a copy, then restore a backup (docs/runbook.md)"
 _DEVICE: Final = "the device failed: see the system's log, then start again"
 _SERVER: Final = "the server is gone or refuses: bring it back, then start again"
+_OTHERS: Final = "another session is in the way: end it, then start again"
 # By the longest prefix of SQLite's name of the error, or of PostgreSQL's code.
 _ADVICE: Final = {
     "SQLITE_FULL": _FULL,
@@ -73,10 +88,18 @@ _ADVICE: Final = {
     "SQLITE_BUSY": "another process holds the file: stop that one first",
     "SQLITE_CONSTRAINT": "another writer was here first: this one must not go on",
     "53100": _FULL,
-    "25006": _READ_ONLY,
-    "XX00": _DAMAGED,
+    "25006": "the server takes no writes: a standby, or set so; give it leave, then start again",
+    "25P03": "this writer stood still in a commit for too long: start again",
+    "XX001": _DAMAGED,
+    "XX002": _DAMAGED,
+    "58030": _DEVICE,
     "08": _SERVER,
     "57P": _SERVER,
+    "42501": "its user may not: grant him the journal's tables, or the schema",
+    "53300": "the server has no connection left: raise max_connections, or end others",
+    "55P03": _OTHERS,
+    "57014": _OTHERS,  # a statement took longer than the server allows
+    "40": _OTHERS,
     "23505": "another writer was here first: this one must not go on",
 }
 
@@ -86,6 +109,8 @@ def explained(error: sa.exc.SQLAlchemyError) -> str:
     origin = getattr(error, "orig", None)
     words = str(origin or error)
     name = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None) or ""
+    if not name and hasattr(origin, "sqlstate") and isinstance(error, sa.exc.OperationalError):
+        return f"{words}; {_SERVER}"  # killed, or not reached: nobody was left to give a code
     advice = next((text for prefix, text in _ADVICE.items() if name.startswith(prefix)), "")
     return f"{words}; {advice}" if advice else words
 
@@ -101,8 +126,9 @@ def create_engine(location: str, *, read_only: bool = False) -> sa.Engine:
     """An SQLAlchemy engine with the durability that the design asks for."""
     url = database_url(location)
     if url.get_backend_name() != "sqlite":
-        options = f"-c idle_in_transaction_session_timeout={_FROZEN_MS}"
-        return sa.create_engine(url, pool_pre_ping=True, connect_args={"options": options})
+        return sa.create_engine(
+            url, pool_pre_ping=True, isolation_level=_ISOLATION, connect_args=_SESSION
+        )
     if read_only:
         if not Path(str(url.database)).exists():
             raise JournalUnavailable(f"there is no journal at {url.database}")
@@ -120,6 +146,18 @@ def _pragmas_write(connection: Any, _record: object) -> None:
 
 def _pragmas_read(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA query_only=ON")
+
+
+def require_durable(connection: sa.Connection) -> None:
+    """Refuse a server that says a commit is done before it is; raises `JournalUnavailable`."""
+    if connection.dialect.name != "postgresql":
+        return
+    for name, bad in _FORGETFUL.items():
+        if connection.exec_driver_sql(f"SHOW {name}").scalar() == bad:
+            raise JournalUnavailable(
+                f"the server has {name} {bad}: what was acknowledged would be lost when it dies; "
+                "turn it on, then start again"
+            )
 
 
 def create_tables(location: str) -> None:

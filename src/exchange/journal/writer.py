@@ -5,6 +5,7 @@ what the disk holds is unknown (pitfalls of fsync); restart and replay find out.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from typing import Final
 
 import sqlalchemy as sa
@@ -16,12 +17,12 @@ from exchange.journal.reader import JournalReader
 from exchange.journal.schema import (
     JournalCorrupt,
     JournalUnavailable,
-    LeaseLost,
     batches,
     checkpoints,
     create_engine,
     explained,
     metadata,
+    require_durable,
 )
 
 _INSERT: Final = sa.insert(batches)  # made once: every commit needs it
@@ -36,32 +37,45 @@ class Journal:
 
     def __init__(self, location: str, *, shard: int = 0, seen: Lease | None = None) -> None:
         self.shard = shard
-        self._database = create_engine(location)
+        with ExitStack() as opened:  # closed again where a later step fails
+            self._database = create_engine(location)
+            opened.callback(self._database.dispose)
+            try:
+                metadata.create_all(self._database)
+                self._connection = opened.enter_context(self._open())
+            except sa.exc.SQLAlchemyError as error:
+                raise JournalUnavailable(
+                    f"the journal at {location} cannot be opened: {explained(error)}"
+                ) from error
+            self.reader = opened.enter_context(closing(JournalReader(location, shard=shard)))
+            self.last_seq, self.chain_hash = self.reader.head()
+            self._acknowledged = acknowledged_beside(self._database.url, shard)
+            if self._acknowledged:
+                opened.callback(self._acknowledged.close)
+            self._check_acknowledged()
+            self._epoch = self._claim(seen)
+            self.last_seq, self.chain_hash = self.reader.head()  # nobody else moves it from here on
+            opened.pop_all()
+
+    def _open(self) -> sa.Connection:
+        """A connection to a database that keeps what it is given."""
+        connection = self._database.connect()
         try:
-            metadata.create_all(self._database)
-            self._connection = self._database.connect()
+            require_durable(connection)
+            connection.rollback()
             if self._database.dialect.name == "sqlite":  # a read-only file opens, and no more
-                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
-                self._connection.rollback()
-        except sa.exc.SQLAlchemyError as error:
-            raise JournalUnavailable(
-                f"the journal at {location} cannot be opened: {explained(error)}"
-            ) from error
-        self.reader = JournalReader(location, shard=shard)
-        self.last_seq, self.chain_hash = self.reader.head()
-        self._acknowledged = acknowledged_beside(self._database.url, shard)
-        self._check_acknowledged()
-        self._epoch = self._claim(seen)
-        self.last_seq, self.chain_hash = self.reader.head()  # nobody else moves it from here on
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.rollback()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _claim(self, seen: Lease | None) -> int:
         try:
             with self._connection.begin():
                 return claim(self._connection, self.shard, seen)
-        except (sa.exc.SQLAlchemyError, LeaseLost) as error:
-            self.close()
-            if isinstance(error, LeaseLost):
-                raise
+        except sa.exc.SQLAlchemyError as error:
             raise JournalUnavailable(f"the journal cannot be led: {explained(error)}") from error
 
     def _check_acknowledged(self) -> None:
@@ -72,12 +86,10 @@ class Journal:
         seq, chain_hash = known
         if seq <= self.last_seq and (seq == 0 or self._hash_at(seq) == chain_hash):
             return
-        last_seq, path = self.last_seq, self._acknowledged.path
-        self.close()
         raise JournalCorrupt(
-            f"seq {seq} was acknowledged, and the journal that ends at seq {last_seq} does "
+            f"seq {seq} was acknowledged, and the journal that ends at seq {self.last_seq} does "
             "not hold it: it lost its end or is an older copy. Restore the newest backup; to give "
-            f"up what came after it, delete {path} (docs/runbook.md)"
+            f"up what came after it, delete {self._acknowledged.path} (docs/runbook.md)"
         )
 
     def _hash_at(self, seq: int) -> bytes:

@@ -117,7 +117,7 @@ def test_time_that_went_back_is_corruption(path):
 class ServerError(Exception):
     """What psycopg raises: a code and some words."""
 
-    def __init__(self, sqlstate: str) -> None:
+    def __init__(self, sqlstate: str | None) -> None:
         super().__init__("words of the server")
         self.sqlstate = sqlstate
 
@@ -126,7 +126,12 @@ class ServerError(Exception):
     ("code", "advice"),
     [
         ("53100", "the disk is full"),
-        ("25006", "read-only"),
+        ("25006", "takes no writes"),
+        ("55P03", "another session is in the way"),
+        ("40001", "another session is in the way"),
+        ("53300", "max_connections"),
+        ("42501", "its user may not"),
+        (None, "the server is gone"),
         ("XX001", "damaged"),
         ("08006", "the server is gone"),
         ("57P01", "the server is gone"),
