@@ -88,12 +88,16 @@ class LiveVenue:
         self.stack = Stack(self.settings)
         self.traders: list[Trader] = []
         try:
-            self.stack.start_chain()
-            self.stack.start("engine")
-            self.stack.start("relayer")
+            self.start_all()
         except BaseException:
             self.close()
             raise
+
+    def start_all(self) -> None:
+        """The chain first."""
+        self.stack.start_chain()
+        self.stack.start("engine")
+        self.stack.start("relayer")
 
     @property
     def chain(self) -> Chain:

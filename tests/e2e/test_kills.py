@@ -11,17 +11,13 @@ import random
 import re
 import subprocess
 import sys
-import threading
 import time
 from typing import Final
 
 import pytest
 import structlog
-from tests.live_venue import LiveVenue, Trader
-
-from exchange.events import OrderPlaced, Traded
-from exchange.sdk import SdkError
-from exchange.sdk.types import Receipt
+from tests.live_flow import Flow, require_acknowledged
+from tests.live_venue import LiveVenue
 
 pytestmark = pytest.mark.e2e
 
@@ -35,30 +31,6 @@ WRITERS: Final = 2  # at once: as many as a small machine has cores
 SEED: Final = int(os.environ.get("EXCHANGE_SEED", "2026"))
 WAIT_EACH_S: Final = 20.0  # a kill costs half a second; a loaded machine is slower
 VICTIMS: Final = ("relayer", "engine", "chain")
-
-
-class Flow(threading.Thread):
-    """Trades all the time, and keeps what was acknowledged."""
-
-    def __init__(self, venue: LiveVenue, seller: Trader, buyer: Trader) -> None:
-        super().__init__()
-        self.receipts: list[Receipt] = []
-        self._venue, self._pair = venue, (seller, buyer)
-        self._name = venue.option()
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        while not self._over.is_set():
-            try:
-                self.receipts += self._venue.trade(*self._pair, self._name)
-            except (SdkError, AssertionError):  # nobody answers, or prices are stale: once more
-                time.sleep(0.2)
-            self._over.wait(0.05)
-
-    def end(self) -> None:
-        self._over.set()
-        self.join(60)
-        assert not self.is_alive()
 
 
 def kill(venue: LiveVenue, victim: str) -> None:
@@ -116,17 +88,3 @@ def test_no_order_is_lost_or_doubled_when_its_writer_is_killed() -> None:
         assert kills == figures[0]
         assert answers >= figures[1]
         assert repeated > 0, "no client asked again"
-
-
-def require_acknowledged(venue: LiveVenue, receipts: list[Receipt]) -> None:
-    """Each receipt's command is at its seq, with its trades; nothing is there twice."""
-    assert receipts, "nothing was acknowledged"
-    entries = {entry.seq: entry for entry in venue.entries()}
-    assert len({receipt.seq for receipt in receipts}) == len(receipts)
-    for receipt in receipts:
-        entry = entries[receipt.seq]
-        placed = {str(e.order_id) for e in entry.events if isinstance(e, OrderPlaced)}
-        assert placed == {receipt.order.order_id}
-        trades = [e for e in entry.events if isinstance(e, Traded)]
-        assert len(trades) == len(receipt.trades)
-    log.info("all there", receipts=len(receipts), commands=len(entries), kills=KILLS)

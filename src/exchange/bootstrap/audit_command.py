@@ -1,6 +1,7 @@
 """`exchange audit`: the auditor's figures as a table, or the first difference, and an exit code."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -38,6 +39,11 @@ def audit(location: str, rpc: str = "", until_seq: int = 0) -> AuditResult:
         reader = JournalReader(location)
     except JournalUnavailable as error:
         raise StartFailed(str(error)) from error
+    with closing(reader):
+        return _audited(reader, rpc, until_seq)
+
+
+def _audited(reader: JournalReader, rpc: str, until_seq: int) -> AuditResult:
     chain = _chain(reader, rpc) if rpc else None
     settled = chain.all_settled() if chain else []
     batches = BatchAudit(_novations(reader))
@@ -99,7 +105,8 @@ def run_audit_receipt(location: str, rpc: str, answer: Path, signer: str) -> int
     console = Console()
     try:
         receipt = read_receipt(answer.read_bytes())
-        found = check_receipt(JournalReader(location), receipt, signer)
+        with closing(JournalReader(location)) as reader:
+            found = check_receipt(reader, receipt, signer)
     except (OSError, msgspec.MsgspecError, JournalUnavailable) as error:
         raise StartFailed(f"{answer}: {error}") from error
     except Difference as error:

@@ -52,6 +52,11 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def require_alive(self) -> None:
         """`StartFailed` if it ended by itself."""
         if self._process.poll() is not None:
