@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     takeover_s: float = 1.0  # the leader's silence after which a standby leads
     snapshot_commands: int = 50_000  # a snapshot after so many commands; 0: none
     trust_state_hashes: bool = False  # once after an upgrade that gives the state another form
+    traces: bool = False  # OpenTelemetry over HTTP; where to is said by the variables OTEL_*
     terminal_dir: str = ""  # folder of the web terminal, beside node_modules; empty: not served
     local_keys: str = ""  # comma-separated hex keys that the terminal offers: never with real money
     log_level: str = "info"

@@ -12,7 +12,7 @@ overruled by the last stamped time until it catches up.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -45,10 +45,33 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     chain_hash: bytes
 
 
-Waiter = tuple[AnyCommand, asyncio.Future[Reply], float]  # the clock when it came
+# The clock when it came, and what asked for it, where somebody traces that.
+Waiter = tuple[AnyCommand, asyncio.Future[Reply], float, object]
 
 STAGES: Final = ("queue", "apply", "journal", "publish")  # of a group, in this order
 Measure = Callable[[str, float], None]  # a stage, and the seconds that it took
+
+
+class GroupTimes(NamedTuple):
+    """When a group passed its stages, in seconds of `time.perf_counter`."""
+
+    entries: Sequence[Entry]
+    origins: Sequence[object]  # of each entry: what `Trace.origin` said
+    queued_s: Sequence[float]  # of each entry
+    applied_from_s: float
+    journaled_from_s: float
+    published_from_s: float
+    done_s: float
+
+
+class Trace(Protocol):
+    """Who follows single commands through the stages."""
+
+    def origin(self) -> object:
+        """What asks, by the context of a caller of `submit`."""
+
+    def group(self, times: GroupTimes) -> None:
+        """A group was released."""
 
 
 def _unmeasured(_stage: str, _seconds: float) -> None:
@@ -99,9 +122,11 @@ class Sequencer:
         machine_clock: Callable[[], int] = time.time_ns,
         trust_hashes: bool = False,
         measure: Measure = _unmeasured,
+        trace: Trace | None = None,
     ) -> None:
         self._engine = engine
         self._measure = measure
+        self._trace = trace
         self._commit_since_s: float | None = None
         self._journal = journal
         self._machine_clock = machine_clock
@@ -152,8 +177,9 @@ class Sequencer:
         if self._failure is not None:
             raise SequencerStopped(str(self._failure) or type(self._failure).__name__)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        origin = None if self._trace is None else self._trace.origin()
         try:
-            self._waiting.put_nowait((command, reply, time.perf_counter()))
+            self._waiting.put_nowait((command, reply, time.perf_counter(), origin))
         except asyncio.QueueFull:
             raise SequencerBusy(f"{QUEUE_MAX} commands are waiting; try again") from None
         return reply
@@ -181,21 +207,27 @@ class Sequencer:
                 while len(group) < GROUP_MAX and not self._waiting.empty():
                     group.append(self._waiting.get_nowait())
                 async with self._between_commits:
-                    entries = await self._write(group)
+                    entries, applied_from_s, journaled_from_s = await self._write(group)
                 released_s = time.perf_counter()
                 self._release(entries, group)
-                self._measure("publish", time.perf_counter() - released_s)
+                done_s = time.perf_counter()
+                self._measure("publish", done_s - released_s)
+                if self._trace is not None:
+                    origins, queued_s = [one[3] for one in group], [one[2] for one in group]
+                    stages = (applied_from_s, journaled_from_s, released_s, done_s)
+                    self._trace.group(GroupTimes(entries, origins, queued_s, *stages))
         except BaseException as error:
             self._fail(error, group)
             raise
 
-    async def _write(self, group: Sequence[Waiter]) -> list[Entry]:
+    async def _write(self, group: Sequence[Waiter]) -> tuple[list[Entry], float, float]:
+        """What is durable now, and when it began to be applied and to be written."""
         entries: list[Entry] = []
         records: list[bytes] = []
         state_hashes: dict[int, bytes] = {}
         start_s = time.perf_counter()
         self._measure("queue", start_s - group[0][2])
-        for command, _, _ in group:
+        for command, *_ in group:
             time_ns = self._last_time_ns = self.now_ns()
             events = self._engine.apply(self._encoder.last_seq + 1, time_ns, command)
             entry, record = self._encoder.stamp(time_ns, command, events)
@@ -209,12 +241,12 @@ class Sequencer:
         await asyncio.to_thread(self._journal.append, entries, records, state_hashes)
         self._commit_since_s = None
         self._measure("journal", time.perf_counter() - applied_s)
-        return entries
+        return entries, start_s, applied_s
 
     def _release(self, entries: Sequence[Entry], group: Sequence[Waiter]) -> None:
         for listener in tuple(self._listeners):
             listener(entries)
-        for entry, (_, reply, _) in zip(entries, group, strict=True):
+        for entry, (_, reply, *_) in zip(entries, group, strict=True):
             if not reply.done():  # the caller may have gone away
                 reply.set_result(
                     Reply(
@@ -230,6 +262,6 @@ class Sequencer:
         waiting = list(group)
         while not self._waiting.empty():
             waiting.append(self._waiting.get_nowait())
-        for _, reply, _ in waiting:
+        for _, reply, *_ in waiting:
             if not reply.done():
                 reply.set_exception(SequencerStopped(str(error) or type(error).__name__))

@@ -7,7 +7,15 @@ is in `dispatch`.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -100,6 +108,7 @@ def create_app(  # noqa: PLR0913 -- what it is made of
     past: History | None = None,
     view: VenueView | None = None,
     ask_contract: AskContract | None = None,
+    dispatch: Callable[[Gateway, Sequence[Method[Any]]], Dispatcher] = Dispatcher,
 ) -> FastAPI:
     """The public application, which follows the sequencer from now on.
 
@@ -115,7 +124,7 @@ def create_app(  # noqa: PLR0913 -- what it is made of
         ask_contract=ask_contract,
     )
     gateway.start()
-    return app_of(Dispatcher(gateway, METHODS))
+    return app_of(dispatch(gateway, METHODS))
 
 
 def app_of(dispatcher: Dispatcher) -> FastAPI:

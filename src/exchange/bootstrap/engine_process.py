@@ -7,9 +7,10 @@ the journal.
 import asyncio
 import resource
 import signal
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 from fastapi import FastAPI
@@ -20,6 +21,8 @@ from exchange.api.admin import AdminHooks, create_admin_app
 from exchange.api.admin_keys import TOKEN_LENGTH_MIN, parse_admin_keys
 from exchange.api.app import create_app, server_config
 from exchange.api.contract_owners import AskContract
+from exchange.api.dispatch import Dispatcher, Method
+from exchange.api.gateway import Gateway
 from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_key
 from exchange.api.settings import SIGNATURE_WORKERS, GatewaySettings
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, stress_rules
@@ -46,6 +49,9 @@ from exchange.sequencer import Sequencer, SequencerBusy
 from exchange.settlement.contract_owners import ContractSignatures
 from exchange.settlement.deployment import Deployment, load_deployment
 
+if TYPE_CHECKING:
+    from exchange.bootstrap.tracing import Tracing
+
 LISTING_INTERVAL_S: Final = 60.0
 FILES_MAX: Final = 20_000  # open at once: both listeners full, and room to spare
 
@@ -59,6 +65,7 @@ class Leader(NamedTuple):
     sequencer: Sequencer
     follower: Follower  # what it knew when it began to lead
     figures: Collector
+    dispatch: Callable[[Gateway, Sequence[Method[Any]]], Dispatcher] = Dispatcher
 
 
 async def run_engine(settings: Settings, *, standby: bool = False) -> None:
@@ -74,11 +81,16 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     deployment = load_deployment(settings.deployment_file)
     follower = Follower(settings, HistoryStore(settings.history_location))
     await asyncio.to_thread(follower.catch_up)
+    tracing = _tracing(settings)
     with await follower.stand_by() if standby else follower.lead() as journal:
         engine = follower.recovered.engine
         figures, measure = stage_times()
         sequencer = Sequencer(
-            engine, journal, trust_hashes=settings.trust_state_hashes, measure=measure
+            engine,
+            journal,
+            trust_hashes=settings.trust_state_hashes,
+            measure=measure,
+            trace=tracing,
         )
         log.info(
             "replayed",
@@ -87,10 +99,25 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
             state_hash=engine.state_hash().hex(),
         )
         _check_deployment(engine, deployment)
+        leader = Leader(journal, sequencer, follower, figures)
+        if tracing is not None:
+            leader = leader._replace(dispatch=tracing.dispatcher)
         try:
-            await _serve(settings, deployment, Leader(journal, sequencer, follower, figures))
+            await _serve(settings, deployment, leader)
         except BaseExceptionGroup as group:
             raise journal_failure(group) or group from None
+        finally:
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
+
+
+def _tracing(settings: Settings) -> "Tracing | None":
+    """What makes traces, if they are asked for: its libraries are loaded only then."""
+    if not settings.traces:
+        return None
+    from exchange.bootstrap.tracing import Tracing
+
+    return Tracing()
 
 
 def journal_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
@@ -213,7 +240,16 @@ def _public_app(settings: Settings, leader: Leader, ask_contract: AskContract) -
     recovered, past = leader.follower.recovered, leader.follower.past
     history = recovered.steward.follow(leader.journal.reader.entries(recovered.view.seq))
     store, view = key_store(settings), recovered.view
-    return create_app(leader.sequencer, own, history, store, past, view, ask_contract=ask_contract)
+    return create_app(
+        leader.sequencer,
+        own,
+        history,
+        store,
+        past,
+        view,
+        ask_contract=ask_contract,
+        dispatch=leader.dispatch,
+    )
 
 
 def _listeners(
