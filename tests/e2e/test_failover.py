@@ -7,9 +7,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from tests.live_venue import eventually
 from tests.pair import Pair
-from tests.postgres import postgres
+from tests.postgres import postgres, postgres_server
 
 from exchange.audit import Replay
 from exchange.events import OrderPlaced
@@ -142,3 +143,23 @@ def test_a_frozen_leader_that_wakes_writes_nothing(tmp_path: Path) -> None:
         log = pair.settings["leader"].state / "leader.log"
         ends = ("another engine leads this journal", "server closed the connection")
         assert any(end in log.read_text() for end in ends)
+
+
+def test_a_store_that_hangs_is_seen_from_outside(tmp_path: Path) -> None:
+    """`/ready` answers while a commit waits for somebody's lock, and says so; then all goes on."""
+    with postgres_server() as server:
+        pair = Pair(tmp_path, journal=server.url)
+        try:
+            pair.start("leader")
+            eventually(lambda: pair.leads("leader"), "the leader leads")
+            database = sa.create_engine(server.url)
+            with database.connect() as connection, connection.begin():
+                connection.exec_driver_sql("SELECT * FROM journal_leases FOR UPDATE")
+                eventually(
+                    lambda: "journal" in pair.health("leader").get("reasons", ()), "a lagging store"
+                )
+                assert not pair.leads("leader")
+            database.dispose()
+            eventually(lambda: pair.leads("leader"), "the leader leads again")
+        finally:
+            pair.close()

@@ -4,6 +4,7 @@ Four things must hold: the venue is configured, the writer writes, indices are f
 settles was heard of lately. A venue that no relayer ever reported to is not asked for the last.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
@@ -22,10 +23,12 @@ class Readiness:
         sequencer: Sequencer,
         healthy: Callable[[], bool],
         clock_s: Callable[[], float] = time.monotonic,
+        patience_s: float = COMMIT_S_MAX,
     ) -> None:
         self._sequencer = sequencer
         self._healthy = healthy
         self._clock_s = clock_s
+        self._patience_s = patience_s
         self._reported_s: float | None = None
 
     def settlement_reported(self) -> None:
@@ -38,14 +41,21 @@ class Readiness:
         if not self._healthy():
             found["writer"] = "it stopped, or the gateway lost it: restart"
         elif self._sequencer.commit_s() > COMMIT_S_MAX:
-            found["journal"] = f"a commit has taken {self._sequencer.commit_s():.0f} s so far"
-        else:  # only between commits, so not while one hangs
-            found |= await self._sequencer.read(self._engine_reasons)
+            found["journal"] = self._slow_commit()
+        else:
+            try:  # between commits, so not while one hangs: it may begin to just now
+                asked = self._sequencer.read(self._engine_reasons)
+                found |= await asyncio.wait_for(asked, self._patience_s)
+            except TimeoutError:
+                found["journal"] = self._slow_commit()
         if self._reported_s is not None:
             silent_s = self._clock_s() - self._reported_s
             if silent_s > REPORT_S_MAX:
                 found["settlement"] = f"no report of the relayer for {silent_s:.0f} s"
         return found
+
+    def _slow_commit(self) -> str:
+        return f"a commit has taken {self._sequencer.commit_s():.0f} s so far"
 
     def _engine_reasons(self, engine: EngineState) -> dict[str, str]:
         if engine.parameters is None:

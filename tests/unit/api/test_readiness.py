@@ -56,6 +56,18 @@ def test_a_store_that_hangs_is_told_while_it_hangs(world, readiness):
     assert reasons(readiness) == {"journal": "a commit has taken 5 s so far"}
 
 
+def test_who_asks_as_the_store_begins_to_hang_does_not_wait_for_it(world):
+    """The commit is young then, and the question would stand behind it for as long as it takes."""
+
+    async def never(_):
+        await asyncio.Event().wait()
+
+    world.sequencer.committing_s = 1.0
+    world.sequencer.read = never
+    patient = Readiness(world.sequencer, lambda: True, patience_s=0.01)
+    assert reasons(patient) == {"journal": "a commit has taken 1 s so far"}
+
+
 def test_a_relayer_that_fell_silent_has_lost_its_node(readiness, clock):
     """One that never spoke is none."""
     clock.now_s = 1_000.0
