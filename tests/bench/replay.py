@@ -1,28 +1,34 @@
 """Replay and restart: commands a second, and how restart time and memory grow with the journal.
 
-`exchange bench replay`. `REPLAY_COMMANDS` (100,000) is the longest journal; a tenth of it is
-measured beside it. A restart is that of the engine's process without its listeners: engine and
-gateway's view, by replay alone and from a snapshot that is a tenth of the journal old.
+`exchange bench replay`. `REPLAY_COMMANDS` (100,000) is the longest journal; a tenth and a hundredth
+of it are measured on the way. A restart is that of the engine's process without its listeners:
+engine and gateway's view, by replay alone and from a snapshot that is a tenth of the journal old,
+50,000 commands at most, as snapshots are taken by default. The journal is that of a venue at 1,000
+orders a second, whose orders live for a minute: what a longer one adds is history, not open orders.
 """
 
 import asyncio
+import itertools
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from rich.progress import track
 from tests.bench.journal import live, machine
 from tests.signed_venue import MAKER, TAKER
-from tests.venue import Venue, open_venue
+from tests.venue import INDEX, Venue, open_venue, usdc
 
 from exchange.bootstrap.recovery import recover, take_snapshot
-from exchange.commands import CutBatch, PlaceOrder
+from exchange.commands import AnyCommand, CutBatch, PlaceOrder, UpdateIndex
 from exchange.config import Settings
 from exchange.engine import Engine
+from exchange.events import AnyEvent, BatchCut, Refused
+from exchange.fixed import RATIO_SCALE
 from exchange.journal import EntryEncoder, Journal, JournalReader
 from exchange.model import Side
 from exchange.sequencer import Sequencer, replay
@@ -31,37 +37,61 @@ COMMANDS = int(os.environ.get("REPLAY_COMMANDS", "100000"))
 LIVE_MAX = 10_000
 GROUP = 64
 ORDERS_A_BATCH = 150  # two hundred items at most are in one batch
+ORDER_NS = 1_000_000
+INDEX_ORDERS = 1_000  # a sample each second
+MARKS_ORDERS = 5_000
+DEADLINE_S = 60
+SNAPSHOT_MAX = 50_000  # commands since the newest snapshot, by default
+
+Told = tuple[int, int, AnyCommand, tuple[AnyEvent, ...]]
 
 
-def traded(commands: int) -> Venue:
-    """Two people who trade back and forth; every so often a settlement batch is cut."""
+def trading() -> Iterator[Told]:
+    """Two people who trade back and forth for ever; every so often a settlement batch is cut."""
     venue = open_venue()
     people = venue.fund(MAKER, 50_000_000), venue.fund(TAKER, 50_000_000)
-    venue.checking = False
-    number = 0
-    while len(venue.entries) < commands:
+    yield from venue.entries
+
+    def told(command: AnyCommand) -> Told:
+        seq = venue.engine.seq + 1
+        return seq, venue.time_ns, command, venue.engine.apply(seq, venue.time_ns, command)
+
+    for number in itertools.count():
+        venue.time_ns += ORDER_NS
+        if number % INDEX_ORDERS == 0:
+            for underlying_id in (1, 2):
+                yield told(
+                    UpdateIndex(
+                        underlying_id=underlying_id,
+                        index_price=venue.engine.index_price(underlying_id) or usdc(INDEX),
+                        confidence=RATIO_SCALE,
+                    )
+                )
+        if number % MARKS_ORDERS == 0:
+            yield told(venue.marks_update())
         side = Side(number // 2 % 2)
         side = side if number % 2 == 0 else side.opposite
-        terms = venue.terms(people[number % 2], side, 1, 2_500)
-        venue.send(PlaceOrder(terms=terms, signature=bytes(65)))
-        number += 1
+        deadline = venue.now_s + DEADLINE_S
+        terms = venue.terms(people[number % 2], side, 1, 2_500, deadline=deadline)
+        one = told(PlaceOrder(terms=terms, signature=bytes(65)))
+        assert not any(isinstance(event, Refused) for event in one[3]), one
+        yield one
         if number % ORDERS_A_BATCH == 0:
-            venue.send(CutBatch())
-    return venue
+            yield told(CutBatch())
 
 
-def write(venue: Venue, settings: Settings, start: int, end: int) -> None:
-    """Journal some of a venue's entries in groups."""
+def write(settings: Settings, part: Iterable[Told]) -> None:
+    """Append entries to the journal in groups."""
     with Journal(settings.journal_location) as journal:
         encoder = EntryEncoder(journal.last_seq, journal.chain_hash)
-        for at in range(start, end, GROUP):
-            part = venue.entries[at : min(at + GROUP, end)]
-            stamped = [encoder.stamp(*entry[1:]) for entry in part]
+        entries = iter(part)
+        while group := list(itertools.islice(entries, GROUP)):
+            stamped = [encoder.stamp(*entry[1:]) for entry in group]
             hashes = {
                 entry.seq: event.state_hash
                 for entry, _ in stamped
                 for event in entry.events
-                if type(event).__name__ == "BatchCut"
+                if isinstance(event, BatchCut)
             }
             journal.append([one for one, _ in stamped], [record for _, record in stamped], hashes)
 
@@ -74,15 +104,21 @@ def restart(settings: Settings) -> None:
         Sequencer(found.engine, journal)
         for entry in journal.reader.entries(found.view.seq):
             found.view.apply(entry)
-    seconds = time.perf_counter() - start
-    sys.stdout.write(f"{seconds} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}")
+    sys.stdout.write(f"{time.perf_counter() - start} {peak_mb()}")
+
+
+def peak_mb() -> float:
+    """The most that this process held: `ru_maxrss` would begin with what its parent held."""
+    status = Path("/proc/self/status").read_text()
+    (line,) = [row for row in status.splitlines() if row.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
 
 
 def restarted(settings: Settings) -> tuple[float, float]:
     """(seconds, MB at the most) of a restart in a process of its own."""
     script = (
         "from exchange.config import Settings; from tests.bench.replay import restart; "
-        f"restart(Settings(state_dir={settings.state_dir!r}))"
+        f"restart(Settings(state_dir={settings.state_dir!r}, journal={settings.journal!r}))"
     )
     found = subprocess.run(
         [sys.executable, "-c", script],
@@ -95,20 +131,22 @@ def restarted(settings: Settings) -> tuple[float, float]:
     return float(seconds), float(megabytes)
 
 
-def growth(venue: Venue, commands: int, folder: Path) -> dict[str, float]:
-    """Restart of a journal of so many commands, without and with a snapshot."""
-    settings = Settings(state_dir=str(folder / str(commands)))
-    settings.state.mkdir()
-    write(venue, settings, 0, commands * 9 // 10)
+def growth(commands: int, folder: Path, flow: Iterator[Told], written: int) -> dict[str, float]:
+    """Go on to so many commands; a restart there, with a snapshot and by replay alone."""
+    journal = str(folder / "journal.db")
+    settings, bare = (
+        Settings(state_dir=str(folder / name), journal=journal) for name in ("state", "bare")
+    )
+    late = min(SNAPSHOT_MAX, commands // 10)
+    write(settings, itertools.islice(flow, commands - late - written))
     start = time.perf_counter()
     take_snapshot(settings)
     figures = {f"snapshot_s_{commands}": time.perf_counter() - start}
-    write(venue, settings, commands * 9 // 10, commands)
-    (path,) = settings.snapshot_dir.iterdir()
-    figures[f"snapshot_bytes_{commands}"] = path.stat().st_size
+    write(settings, itertools.islice(flow, late))
+    figures[f"snapshot_bytes_{commands}"] = max(settings.snapshot_dir.iterdir()).stat().st_size
+    figures[f"journal_bytes_{commands}"] = Path(journal).stat().st_size
     figures[f"restart_s_{commands}"], figures[f"restart_mb_{commands}"] = restarted(settings)
-    path.unlink()
-    seconds, megabytes = restarted(settings)
+    seconds, megabytes = restarted(bare)
     figures |= {f"restart_by_replay_s_{commands}": seconds}
     figures |= {f"restart_by_replay_mb_{commands}": megabytes}
     return figures
@@ -116,9 +154,8 @@ def growth(venue: Venue, commands: int, folder: Path) -> dict[str, float]:
 
 def run() -> dict[str, object]:
     """Every figure of `exchange bench replay`."""
-    venue = traded(COMMANDS)
     short = Venue.__new__(Venue)
-    short.entries = venue.entries[: min(COMMANDS, LIVE_MAX)]
+    short.entries = list(itertools.islice(trading(), min(COMMANDS, LIVE_MAX)))
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "live.db"
@@ -130,6 +167,8 @@ def run() -> dict[str, object]:
                 replay(reader.entries(), Engine(), hashed_from=hashed_from)
                 seconds = time.perf_counter() - start
             figures[f"{key}_commands_per_s"] = len(short.entries) / seconds
-        for commands in (COMMANDS // 10, COMMANDS):
-            figures |= growth(venue, commands, Path(name))
+        flow, written = trading(), 0
+        for commands in track((COMMANDS // 100, COMMANDS // 10, COMMANDS), "growing"):
+            figures |= growth(commands, Path(name), flow, written)
+            written = commands
     return {"machine": machine(), "figures": figures}
