@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.api import shapes
 from exchange.api.dispatch import Method
 from exchange.api.errors import REJECTIONS, ExchangeError, Rejected
 from exchange.api.examples import request_example, result_example
@@ -57,20 +58,58 @@ _ERROR: Final = {
 }
 
 
+# Rows that many results are made of, each said once.
+SHARED: Final = {
+    "Account": shapes.ACCOUNT,
+    "Greeks": shapes.GREEKS,
+    "Levels": shapes.LEVELS,
+    "Liquidation": shapes.LIQUIDATION,
+    "Order": shapes.ORDER,
+    "Position": shapes.POSITION,
+    "RfqLeg": shapes.RFQ_LEG,
+    "RfqMaker": shapes.RFQ_MAKER,
+    "RfqTaker": shapes.RFQ_TAKER,
+    "Trade": shapes.TRADE,
+    "UserTrade": shapes.USER_TRADE,
+}
+
+
 def components(methods: Iterable[Method[Any]]) -> dict[str, Any]:
-    """Schemas that operations share: replies, and what parameters are made of."""
-    parts: dict[str, Any] = {}
+    """What operations share: replies, errors by status, and what parameters are made of."""
+    parts: dict[str, Any] = {name: _with_references(row, name) for name, row in SHARED.items()}
     examples: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
     for method in methods:
-        parts |= _definitions(method)
-        result = {"type": "object", "properties": {"result": RESULTS[method.name]}}
+        for name, schema in _definitions(method).items():
+            assert parts.setdefault(name, schema) == schema, f"two schemas are named {name}"
+        found = _with_references(RESULTS[method.name])
+        result = {"type": "object", "properties": {"result": found}}
         parts[_reply_name(method)] = {"allOf": [{"$ref": _place("Reply")}, result]}
         examples[_reply_name(method)] = {"value": _reply_example(method)}
+        for status, codes in _codes(method).items():
+            errors[_errors_name(method, status)] = _error_response(codes)
     return {
         "schemas": parts | {"Reply": _REPLY, "Error": _ERROR},
+        "responses": errors,
         "examples": examples,  # here, since FastAPI leaves nulls out of what it is given
         "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
     }
+
+
+def _with_references(schema: Any, within: str = "") -> Any:
+    """The same with a reference in the place of each shared row; `within` is not one itself."""
+    if isinstance(schema, list):
+        return [_with_references(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    for name, shared in SHARED.items():
+        if name != within and schema == shared:
+            return {"$ref": _place(name)}
+    return {key: _with_references(one) for key, one in schema.items()}
+
+
+def _errors_name(method: Method[Any], status: int) -> str:
+    return f"Errors_{status}_orders" if method.matching else f"Errors_{status}"
 
 
 def _reply_name(method: Method[Any]) -> str:
@@ -101,8 +140,9 @@ def operation(method: Method[Any], verb: str, *, needs_session: bool) -> dict[st
             for name, property_schema in schema.get("properties", {}).items()
         ]
     else:
+        body = {"$ref": _place(method.params.__name__)}
         extra["requestBody"] = {
-            "content": {"application/json": {"schema": schema, "example": example}},
+            "content": {"application/json": {"schema": body, "example": example}},
             "required": bool(schema.get("required")),
         }
     if needs_session:
@@ -147,14 +187,20 @@ def _responses(method: Method[Any]) -> dict[str, Any]:
     """The reply, and every status with the codes that it may carry."""
     name = _reply_name(method)
     shown: dict[str, Any] = {"reply": {"$ref": f"#/components/examples/{name}"}}
-    found = {"200": _response(name, "The result", shown)}
-    for status, codes in _codes(method).items():
-        code, name = codes[0]
-        error = {"code": code, "message": name, "data": {"reason": "what is wrong, in words"}}
-        words = "Errors: " + ", ".join(f"{number} {words}" for number, words in codes)
-        shown = {"error": {"value": {"jsonrpc": "2.0", "id": 1, "error": error}}}
-        found[str(status)] = _response("Error", words, shown)
-    return found
+    errors = {
+        str(status): {"$ref": f"#/components/responses/{_errors_name(method, status)}"}
+        for status in _codes(method)
+    }
+    return {"200": _response(name, "The result", shown)} | errors
+
+
+def _error_response(codes: list[tuple[int, str]]) -> dict[str, Any]:
+    code, name = codes[0]
+    error = {"code": code, "message": name, "data": {"reason": "what is wrong, in words"}}
+    words = "Errors: " + ", ".join(f"{number} {words}" for number, words in codes)
+    return _response(
+        "Error", words, {"error": {"value": {"jsonrpc": "2.0", "id": 1, "error": error}}}
+    )
 
 
 def _response(schema: str, words: str, examples: dict[str, Any]) -> dict[str, Any]:

@@ -29,8 +29,9 @@ def test_each_request_decodes_and_each_reply_has_its_shape(document, method):
     reply = document["components"]["examples"][f"Reply_{method.name.replace('/', '_')}"]["value"]
     jsonschema_rs.validator_for(RESULTS[method.name]).validate(reply["result"])
     for verb in ("get", "post"):
-        responses = path[verb]["responses"]
-        for status in set(responses) - {"200"}:
-            shown = responses[status]["content"]["application/json"]["examples"]["error"]
+        responses = document["components"]["responses"]
+        for status in set(path[verb]["responses"]) - {"200"}:
+            name = path[verb]["responses"][status]["$ref"].removeprefix("#/components/responses/")
+            shown = responses[name]["content"]["application/json"]["examples"]["error"]
             error = shown["value"]["error"]
-            assert f"{error['code']} {error['message']}" in responses[status]["description"]
+            assert f"{error['code']} {error['message']}" in responses[name]["description"]
