@@ -19,7 +19,14 @@ import msgspec
 from exchange.commands import AnyCommand, NoteAction
 from exchange.engine import Engine
 from exchange.events import AnyEvent, BatchCut
-from exchange.journal import Entry, EntryEncoder, Journal, JournalCorrupt, JournalReader
+from exchange.journal import (
+    Arrival,
+    Entry,
+    EntryEncoder,
+    Journal,
+    JournalCorrupt,
+    JournalReader,
+)
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Entry]], None]
@@ -36,6 +43,14 @@ class SequencerBusy(Exception):
     """Too many commands wait; try again."""
 
 
+class SequencerUnreachable(Exception):
+    """The command did not reach the writer, and never will; try again."""
+
+
+class OutcomeUnknown(Exception):
+    """The command was sent, and nobody said in time what became of it: ask, by its nonce say."""
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of a command; durable by the time anybody sees it."""
 
@@ -45,8 +60,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     chain_hash: bytes
 
 
-# The clock when it came, and what asked for it, where somebody traces that.
-Waiter = tuple[AnyCommand, asyncio.Future[Reply], float, object]
+# Whom to tell, the clock when it came, what asked for it, where somebody traces that, and how it
+# came if nobody in this process waits for it.
+Waiter = tuple[AnyCommand, asyncio.Future[Reply] | None, float, object, Arrival | None]
+
+machine_time_ns: Final = time.time_ns  # for those that follow a sequencer of another process
 
 STAGES: Final = ("queue", "apply", "journal", "publish")  # of a group, in this order
 Measure = Callable[[str, float], None]  # a stage, and the seconds that it took
@@ -179,10 +197,19 @@ class Sequencer:
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         origin = None if self._trace is None else self._trace.origin()
         try:
-            self._waiting.put_nowait((command, reply, time.perf_counter(), origin))
+            self._waiting.put_nowait((command, reply, time.perf_counter(), origin, None))
         except asyncio.QueueFull:
             raise SequencerBusy(f"{QUEUE_MAX} commands are waiting; try again") from None
         return reply
+
+    async def admit(self, command: AnyCommand, arrival: Arrival) -> None:
+        """Take a command that came by a stream, as soon as there is room.
+
+        What becomes of it stands in the journal, beside `arrival`. Raises `SequencerStopped`.
+        """
+        if self._failure is not None:
+            raise SequencerStopped(str(self._failure) or type(self._failure).__name__)
+        await self._waiting.put((command, None, time.perf_counter(), None, arrival))
 
     async def read(self, query: Callable[[Engine], T]) -> T:
         """Run `query` between commits, so that it sees durable state only. It must not mutate."""
@@ -225,20 +252,25 @@ class Sequencer:
         entries: list[Entry] = []
         records: list[bytes] = []
         state_hashes: dict[int, bytes] = {}
+        arrivals: dict[int, Arrival] = {}
         start_s = time.perf_counter()
         self._measure("queue", start_s - group[0][2])
-        for command, *_ in group:
+        for command, *_, arrival in group:
             time_ns = self._last_time_ns = self.now_ns()
             events = self._engine.apply(self._encoder.last_seq + 1, time_ns, command)
             entry, record = self._encoder.stamp(time_ns, command, events)
             entries.append(entry)
             records.append(record)
+            if arrival is not None:
+                arrivals[entry.seq] = arrival
             for event in events:
                 if isinstance(event, BatchCut):
                     state_hashes[entry.seq] = event.state_hash
         self._commit_since_s = applied_s = time.perf_counter()
         self._measure("apply", applied_s - start_s)
-        await asyncio.to_thread(self._journal.append, entries, records, state_hashes)
+        await asyncio.to_thread(
+            self._journal.append, entries, records, state_hashes, arrivals or None
+        )
         self._commit_since_s = None
         self._measure("journal", time.perf_counter() - applied_s)
         return entries, start_s, applied_s
@@ -247,7 +279,7 @@ class Sequencer:
         for listener in tuple(self._listeners):
             listener(entries)
         for entry, (_, reply, *_) in zip(entries, group, strict=True):
-            if not reply.done():  # the caller may have gone away
+            if reply is not None and not reply.done():  # the caller may have gone away
                 reply.set_result(
                     Reply(
                         seq=entry.seq,
@@ -263,5 +295,5 @@ class Sequencer:
         while not self._waiting.empty():
             waiting.append(self._waiting.get_nowait())
         for _, reply, *_ in waiting:
-            if not reply.done():
+            if reply is not None and not reply.done():
                 reply.set_exception(SequencerStopped(str(error) or type(error).__name__))

@@ -13,11 +13,14 @@ from exchange.commands import AdvanceClock, AnyCommand, CutBatch, NoteAction, Up
 from exchange.engine import Engine
 from exchange.events import BatchCut, ClockAdvanced, Configured, Refused
 from exchange.journal import (
+    Arrival,
     Entry,
     EntryEncoder,
     Journal,
     JournalCorrupt,
     JournalUnavailable,
+    Sender,
+    StreamId,
 )
 from exchange.sequencer import STAGES, Sequencer, SequencerBusy, SequencerStopped, replay
 
@@ -44,10 +47,10 @@ class SlowJournal:
     def __getattr__(self, name: str):
         return getattr(self._journal, name)
 
-    def append(self, entries: Sequence[Entry], records: Sequence[bytes], hashes: dict) -> None:
+    def append(self, entries: Sequence[Entry], records: Sequence[bytes], *more: object) -> None:
         self.calls.append([entry.seq for entry in entries])
         self.gate()
-        self._journal.append(entries, records, hashes)
+        self._journal.append(entries, records, *more)
 
 
 class Setup:
@@ -523,3 +526,22 @@ def test_an_upgrade_of_the_states_form_is_an_operators_word(path, tmp_path):
         assert engine.seq == journal.last_seq
     with Journal(str(path)) as journal:
         assert Sequencer(engine, journal).last_seq == engine.seq
+
+
+def test_what_came_by_a_stream_is_journaled_with_its_sender(path):
+    """Nobody in this process waits for it; a full queue makes the stream wait."""
+
+    async def story(s: Setup) -> None:
+        arrival = Arrival(StreamId(5, 1), Sender(3, 1))
+        await asyncio.gather(s.sequencer.submit(index()), s.sequencer.admit(index(2), arrival))
+        await s.sequencer.submit(index(3))
+        commands = [entry.command for entry in s.journal.reader.entries()]
+        assert commands == [index(), index(2), index(3)]
+        assert s.journal.last_place == (5, 1)
+        assert s.task is not None
+        s.task.cancel()
+        await asyncio.gather(s.task, return_exceptions=True)
+        with pytest.raises(SequencerStopped):
+            await s.sequencer.admit(index(4), arrival)
+
+    running(path, story)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from exchange.journal.arrivals import START, StreamId, newest_place
 from exchange.journal.codec import GENESIS_HASH, Entry, decode_entries
 from exchange.journal.lease import Lease, query_of
 from exchange.journal.schema import (
@@ -87,6 +88,11 @@ class JournalReader:
         """The leader's last sign of life."""
         row = next(iter(self._rows(query_of(self.shard))), None)
         return Lease(row.epoch, row.beat) if row else Lease()
+
+    def last_place(self) -> StreamId:
+        """Place in the stream of the newest command that came by it."""
+        row = next(iter(self._rows(newest_place(self.shard))), None)
+        return StreamId(row.time_ms, row.number) if row else START
 
     def close(self) -> None:
         """Release the database."""

@@ -41,6 +41,17 @@ leases = sa.Table(
     sa.Column("beat", sa.BigInteger, nullable=False),
 )
 
+# What of a batch came by a stream (journal/arrivals.py); a journal without one has no rows here.
+arrivals = sa.Table(
+    "journal_arrivals",
+    metadata,
+    sa.Column("shard", sa.Integer, primary_key=True),
+    sa.Column("first_seq", sa.BigInteger, primary_key=True),  # of the batch
+    sa.Column("time_ms", sa.BigInteger, nullable=False),  # place in the stream of its newest
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("senders", sa.LargeBinary, nullable=False),
+)
+
 
 class JournalCorrupt(Exception):
     """What is stored is not a journal that this program wrote; names the first bad seq."""

@@ -4,13 +4,14 @@ The single writer holds a `Journal`. A failed commit is never retried: the calle
 what the disk holds is unknown (pitfalls of fsync); restart and replay find out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Final
 
 import sqlalchemy as sa
 
 from exchange.journal.acknowledged import acknowledged_beside
+from exchange.journal.arrivals import Arrival, insert_arrivals
 from exchange.journal.codec import GENESIS_HASH, Entry, encode_events, frame
 from exchange.journal.lease import Lease, claim, renew
 from exchange.journal.reader import JournalReader
@@ -55,6 +56,7 @@ class Journal:
             self._check_acknowledged()
             self._epoch = self._claim(seen)
             self.last_seq, self.chain_hash = self.reader.head()  # nobody else moves it from here on
+            self.last_place = self.reader.last_place()  # in the stream, of what is committed
             opened.pop_all()
 
     def _open(self) -> sa.Connection:
@@ -100,10 +102,12 @@ class Journal:
         entries: Sequence[Entry],
         records: Sequence[bytes],
         state_hashes: dict[int, bytes] | None = None,
+        arrivals: Mapping[int, Arrival] | None = None,
     ) -> None:
         """Commit entries that follow the last ones; returns when they are durable.
 
-        `records` are the entries' command records as `EntryEncoder.stamp` gave them.
+        `records` are the entries' command records as `EntryEncoder.stamp` gave them; `arrivals`
+        tell, by seq, which came by a stream.
         """
         assert entries
         assert entries[0].seq == self.last_seq + 1
@@ -120,15 +124,20 @@ class Journal:
             {"shard": self.shard, "seq": seq, "state_hash": state_hash}
             for seq, state_hash in (state_hashes or {}).items()
         ]
+        place = self.last_place
         try:
             with self._connection.begin():
                 renew(self._connection, self.shard, self._epoch)
                 self._connection.execute(_INSERT, row)
                 if marks:
                     self._connection.execute(sa.insert(checkpoints), marks)
+                if arrivals:
+                    first_seq = entries[0].seq
+                    place = insert_arrivals(self._connection, self.shard, first_seq, arrivals)
         except sa.exc.SQLAlchemyError as error:
             raise JournalUnavailable(f"the journal refused a batch: {explained(error)}") from error
         self.last_seq, self.chain_hash = entries[-1].seq, entries[-1].chain_hash
+        self.last_place = place
         if self._acknowledged:
             self._acknowledged.write(self.last_seq, self.chain_hash)
 

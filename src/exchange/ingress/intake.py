@@ -1,0 +1,135 @@
+"""The leader's side: commands from the stream to the sequencer, in order, each once.
+
+It begins after the newest place that the journal names, so what was applied by whoever led before
+is never read again, and what was not is. What waited too long is refused, never applied late: its
+sender has told its client by then that nobody knows.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from exchange.ingress.messages import Committed, Expired, Forged, Seal
+from exchange.ingress.stream import Stream, StreamLost
+from exchange.journal import Arrival, Entry, Journal, Sender, StreamId
+from exchange.sequencer import Sequencer
+
+EXPIRY_MS: Final = 5_000  # how old a command may be, by the stream's server's own clock
+READ_MAX: Final = 512  # entries at once: a group of the sequencer
+WAIT_MS: Final = 200
+RETRY_S: Final = 0.2
+TRIM_S: Final = 1.0
+GATEWAYS_MAX: Final = 1_000  # of which the last number is remembered
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Run it as long as this process leads."""
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        journal: Journal,
+        stream: Stream,
+        seal: Seal,
+        *,
+        expiry_ms: int = EXPIRY_MS,
+    ) -> None:
+        self._sequencer = sequencer
+        self._journal = journal
+        self._stream = stream
+        self._seal = seal
+        self._expiry_ms = expiry_ms
+        self._place = journal.last_place
+        self._last_numbers: dict[int, int] = {}  # by gateway
+        self._committed = asyncio.Event()
+        self.connected = False
+        self.taken = 0  # commands, for the metrics page
+        self.expired = 0
+        sequencer.subscribe(self._on_entries)
+
+    async def run(self) -> None:
+        """Take commands until cancelled; raises `LeaseLost` where another leads by now."""
+        async with asyncio.TaskGroup() as tasks:
+            for part in (self._take, self._announce, self._trim):
+                tasks.create_task(self._through_losses(part))
+
+    async def _through_losses(self, part: Callable[[], Awaitable[None]]) -> None:
+        """Begin again when the server comes back; all that matters is in the journal."""
+        while True:
+            try:
+                await part()
+            except StreamLost as error:
+                if self.connected:
+                    log.warning("redis_lost", reason=str(error))
+                self.connected = False
+            await asyncio.sleep(RETRY_S)
+
+    async def _take(self) -> None:
+        await self._stream.begin_after(self._place)
+        self.connected = True
+        while True:
+            asked_s = asyncio.get_running_loop().time()
+            now_ms, found = await self._stream.read(self._place, count=READ_MAX, wait_ms=WAIT_MS)
+            # Ages count from before the question: so a process that was frozen meanwhile sees it.
+            late: list[Sender] = []
+            for place, sealed in found:
+                waited_ms = (asyncio.get_running_loop().time() - asked_s) * 1_000
+                too_old = now_ms + waited_ms - place.time_ms > self._expiry_ms
+                await self._take_one(place, sealed, late if too_old else None)
+                self._place = place
+            if late:
+                await self._refuse(late)
+
+    async def _take_one(self, place: StreamId, sealed: bytes, late: list[Sender] | None) -> None:
+        """Hand one command on, or add its sender to those that came `late`."""
+        if not sealed:  # the mark of a leader that began here
+            return
+        try:
+            request = self._seal.open_request(sealed)
+        except Forged as error:
+            log.warning("ingress_refused", place=place, reason=str(error))
+            return
+        sender = request.sender
+        if sender.number <= self._last_numbers.get(sender.gateway, 0):
+            log.warning("ingress_repeated", place=place, sender=sender)
+            return
+        self._remember(sender)
+        if late is not None:
+            late.append(sender)
+            return
+        self.taken += 1
+        await self._sequencer.admit(request.command, Arrival(place, sender))
+
+    def _remember(self, sender: Sender) -> None:
+        self._last_numbers.pop(sender.gateway, None)  # the newest stand last
+        self._last_numbers[sender.gateway] = sender.number
+        if len(self._last_numbers) > GATEWAYS_MAX:
+            del self._last_numbers[next(iter(self._last_numbers))]
+
+    async def _refuse(self, late: Sequence[Sender]) -> None:
+        """Say that nothing was done, once it is sure that nobody else did it.
+
+        Whoever leads after this beat finds these commands older still.
+        """
+        await asyncio.to_thread(self._journal.beat)
+        self.expired += len(late)
+        await self._stream.say(self._seal.news(Expired(tuple(late))))
+
+    def _on_entries(self, _: Sequence[Entry]) -> None:
+        self._committed.set()
+
+    async def _announce(self) -> None:
+        """Wake those who follow, after each commit."""
+        while True:
+            await self._committed.wait()
+            self._committed.clear()
+            await self._stream.say(self._seal.news(Committed(self._sequencer.last_seq)))
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_S)
+            await self._stream.forget_before(self._journal.last_place)

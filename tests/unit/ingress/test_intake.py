@@ -1,0 +1,144 @@
+"""The leader's side: in order, each once, never late, whoever leads."""
+
+import asyncio
+
+from tests.ingress_world import SECRET, World, labeled, until
+
+from exchange.commands import CutBatch
+from exchange.ingress.messages import Expired, Seal
+from exchange.ingress.stream import Stream
+from exchange.journal import Sender, StreamId
+
+SEAL = Seal(SECRET)
+
+
+async def send(world: World, *numbers: int, gateway: int = 1) -> None:
+    stream = Stream(world.server.url)
+    await stream.add([SEAL.request(Sender(gateway, one), labeled(one)) for one in numbers])
+    await stream.close()
+
+
+def test_commands_are_applied_in_their_order(story):
+    """Those that came before the leader too; the journal says who sent what, and its place."""
+
+    async def told(world: World) -> None:
+        await send(world, 1, 2, 3)
+        leader = world.leader()
+        await until(lambda: leader.sequencer.last_seq == 3, "three commands")
+        await send(world, 4, gateway=2)
+        await until(lambda: leader.sequencer.last_seq == 4, "the fourth")
+        assert world.labels() == ["1", "2", "3", "4"]
+        side = await world.gateway()
+        tail = type(side.tail)(world.path)
+        senders = {seq: one for found in tail.fetch() for seq, one in found.senders.items()}
+        tail.close()
+        assert senders == {1: (1, 1), 2: (1, 2), 3: (1, 3), 4: (2, 4)}
+        assert leader.journal.last_place == leader.journal.reader.last_place() > (0, 0)
+
+    story(told)
+
+
+def test_who_takes_over_goes_on_where_the_journal_ends(story):
+    """Nothing twice, nothing left out; not even what the dead one had read."""
+
+    async def told(world: World) -> None:
+        first = world.leader()
+        await send(world, *range(1, 400))
+        await until(lambda: first.sequencer.last_seq, "the first commit")
+        await first.end()
+        done = len(world.labels())
+        assert done > 0
+        second = world.leader()
+        await send(world, *range(400, 500))
+        await until(lambda: second.sequencer.last_seq == 499, "all the rest")
+        assert world.labels() == [str(number) for number in range(1, 500)]
+
+    story(told)
+
+
+def test_a_command_that_waited_too_long_is_refused(story):
+    """Whoever listens hears that nothing was done; it is not in the journal."""
+
+    async def told(world: World) -> None:
+        await send(world, 1)
+        await asyncio.sleep(0.3)
+        stream = Stream(world.server.url)
+        async with stream.listening() as listener:
+            leader = world.leader(expiry_ms=200)
+            heard = await listener.next(30.0)
+            assert heard is not None
+            assert SEAL.open_news(heard) == Expired((Sender(1, 1),))
+            await send(world, 2)
+            await until(lambda: leader.sequencer.last_seq == 1, "the one that is fresh")
+        await stream.close()
+        assert world.labels() == ["2"]
+        assert (leader.intake.taken, leader.intake.expired) == (1, 1)
+
+    story(told)
+
+
+def test_forged_and_repeated_commands_are_left_out(story):
+    """And what comes after them is taken."""
+
+    async def told(world: World) -> None:
+        leader = world.leader()
+        stream = Stream(world.server.url)
+        await stream.add(
+            [
+                b"nonsense",
+                Seal("another venue").request(Sender(1, 1), labeled(1)),
+                SEAL.request(Sender(1, 2), CutBatch()),
+            ]
+        )
+        await send(world, 3)
+        await send(world, 3, 4)
+        await stream.close()
+        await until(lambda: leader.sequencer.last_seq == 2, "the two good ones")
+        assert world.labels() == ["3", "4"]
+
+    story(told)
+
+
+def test_a_server_that_lost_its_memory_is_used_again(story):
+    """Though its clock, and so its count, should be behind the journal's."""
+
+    async def told(world: World) -> None:
+        leader = world.leader(expiry_ms=2**43)
+        stream = Stream(world.server.url)
+        await stream.begin_after(StreamId(2**42, 0))
+        await send(world, 1)
+        await until(lambda: leader.sequencer.last_seq == 1, "a place far ahead")
+        assert leader.journal.last_place > (2**42, 0)
+        world.server.kill()
+        await until(lambda: not leader.intake.connected, "the loss")
+        world.server.start()
+        await until(lambda: leader.intake.connected, "the return")
+        await send(world, 2)
+        await until(lambda: leader.sequencer.last_seq == 2, "the next command")
+        await stream.close()
+        assert world.labels() == ["1", "2"]
+
+    story(told)
+
+
+def test_the_stream_is_trimmed(story):
+    """What the journal holds frees its memory."""
+
+    async def told(world: World) -> None:
+        leader = world.leader()
+        for first in range(1, 2_001, 250):
+            await send(world, *range(first, first + 250))
+        await until(lambda: leader.sequencer.last_seq == 2_000, "all commands")
+        left = 2_000
+
+        async def count() -> int:
+            return len((await leader.stream.read(StreamId(0, 0), count=5_000, wait_ms=1))[1])
+
+        for _ in range(100):
+            left = await count()
+            if left < 500:
+                break
+            await asyncio.sleep(0.1)
+        assert left < 500
+
+    story(told)

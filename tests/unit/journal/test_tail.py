@@ -1,0 +1,60 @@
+"""A tail sees each batch once, whole or from inside one, and refuses a gap."""
+
+import sqlite3
+
+import pytest
+from tests.journals import append, made_up
+
+from exchange.journal import Arrival, JournalCorrupt, JournalTail, Sender, StreamId
+
+
+@pytest.fixture
+def tail(journal, path):
+    opened = JournalTail(path)
+    yield opened
+    opened.close()
+
+
+def test_each_batch_is_seen_once(tail, write):
+    """In order; nothing new is nothing."""
+    assert tail.fetch() == []
+    first, second = write(3), write(1)
+    assert [list(found.entries) for found in tail.fetch()] == [first, second]
+    assert tail.fetch() == []
+    third = write(2)
+    assert [list(found.entries) for found in tail.fetch()] == [third]
+
+
+def test_it_begins_anywhere(journal, path, write):
+    """Inside a batch, at a border, and at the head of a journal that grows later."""
+    entries = [*write(3), *write(2)]
+    for after_seq in range(6):
+        tail = JournalTail(path, after_seq=after_seq)
+        seen = [entry for found in tail.fetch() for entry in found.entries]
+        assert seen == entries[after_seq:]
+        tail.close()
+    tail = JournalTail(path, after_seq=5)
+    more = append(journal, 2)
+    assert [list(found.entries) for found in tail.fetch()] == [more]
+    tail.close()
+
+
+def test_senders_come_with_their_batch(journal, tail):
+    """By seq."""
+    entries, records = made_up(0, journal.chain_hash, 3)
+    journal.append(entries, records, None, {2: Arrival(StreamId(1, 1), Sender(4, 9))})
+    append(journal, 1)
+    assert [found.senders for found in tail.fetch()] == [{2: (4, 9)}, {}]
+
+
+def test_a_gap_is_not_passed_over(tail, write, path):
+    """What misses a batch shows nothing more."""
+    write(1)
+    tail.fetch()
+    write(1)
+    write(1)
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM journal_batches WHERE first_seq = 2")
+    connection.close()
+    with pytest.raises(JournalCorrupt, match="does not follow seq 1"):
+        tail.fetch()
