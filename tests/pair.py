@@ -7,7 +7,7 @@ import json
 import signal
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import httpx
 import msgspec
@@ -30,10 +30,12 @@ HASH: Final = "0x" + "11" * 32
 class Pair:
     """`leader` and `standby` are names of processes, whoever leads by now."""
 
+    NAMES: ClassVar = ("leader", "standby")
+
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.settings: dict[str, Settings] = {}
         self.children: dict[str, Child] = {}
-        for name in ("leader", "standby"):
+        for name in self.NAMES:
             self.settings[name] = local_settings(
                 Settings(
                     state_dir=str(folder / "var"),

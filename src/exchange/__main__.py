@@ -79,6 +79,17 @@ def engine(
 
 
 @app.command()
+def serve() -> None:
+    """Run a gateway beside the engine: clients here, orders through EXCHANGE_REDIS_URL."""
+    import uvloop
+
+    from exchange.bootstrap.serve_process import run_serve
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_serve(_settings()))
+
+
+@app.command()
 def snapshot() -> None:
     """Write a snapshot of what the journal holds; a running engine does so by itself."""
     from exchange.bootstrap.recovery import run_snapshot

@@ -18,6 +18,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: str = "var"  # everything that outlives a process
     node: str = ""  # what a standby is called; its read model carries the name
     journal: str = ""  # path or database URL; empty: journal.db in state_dir
+    history: str = ""  # the same of a read model that all share; empty: each engine has its own
+    redis_url: str = ""  # of the stream between gateways and engines; empty: the engine serves all
+    public_url: str = ""  # where clients reach the venue; empty: host and port
+    rfq_url: str = ""  # where the leading engine's own listener is reached, from gateways
     host: str = "127.0.0.1"
     port: int = 8080
     admin_port: int = 8081
@@ -68,7 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def history_location(self) -> str:
-        """Path of the read model; it may be deleted, and is built anew from the journal."""
+        """Path or URL of the read model; it may be deleted, and is built anew from the journal."""
+        if self.history:
+            return self.history
         return str(self.state / (f"history-{self.node}.db" if self.node else "history.db"))
 
     @property

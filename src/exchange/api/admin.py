@@ -108,6 +108,7 @@ class AdminHooks(msgspec.Struct, frozen=True, kw_only=True):
     draw_marks: DrawMarks | None = None  # the next epoch under other scales
     replay: ReplayUntil | None = None  # the journal, beside this process
     figures: tuple[Collector, ...] = ()  # more of the metrics page
+    reasons: Callable[[], dict[str, str]] = dict  # more that keeps it from taking orders, by name
 
 
 class AdminEndpoints:
@@ -125,7 +126,7 @@ class AdminEndpoints:
         self._registry = registry
         self._hooks = hooks
         self._relayer: RelayerReport | None = None
-        self._readiness = Readiness(sequencer, lambda: self._healthy)
+        self._readiness = Readiness(sequencer, lambda: self._healthy, others=hooks.reasons)
         self._replays = Replays(hooks.replay) if hooks.replay is not None else None
 
     @property
@@ -333,9 +334,11 @@ def create_admin_app(
     gateway: Gateway | None = None,
     hooks: AdminHooks | None = None,
     keys: Sequence[AdminKey] = (),
+    acts: bool = True,
 ) -> FastAPI:
     """The operator's application: for `token`, which the venue's own processes share, and `keys`.
 
+    Beside an engine that leads elsewhere it only answers questions: `acts` is False.
     With the public application's `gateway` the metrics page shows its figures too.
     """
     assert len(token) >= TOKEN_LENGTH_MIN, "the admin token is too short to keep anybody out"
@@ -345,12 +348,14 @@ def create_admin_app(
     for collector in (ExchangeMetrics(sequencer, gateway), *hooks.figures):
         registry.register(collector)
     endpoints = AdminEndpoints(sequencer, gateway, registry, hooks)
-    _add_routes(app, endpoints)
+    _add_questions(app, endpoints)
+    if acts:
+        _add_actions(app, endpoints)
     _guard(app, (AdminKey(name="venue", role=Role.ADMIN, token=token, own=True), *keys))
     return app
 
 
-def _add_routes(app: FastAPI, endpoints: AdminEndpoints) -> None:
+def _add_questions(app: FastAPI, endpoints: AdminEndpoints) -> None:
     for path, show in (
         ("/health", endpoints.health),
         ("/ready", endpoints.ready),
@@ -363,6 +368,9 @@ def _add_routes(app: FastAPI, endpoints: AdminEndpoints) -> None:
         ("/admin/replays", endpoints.replays),
     ):
         app.add_route(path, show, methods=["GET"])
+
+
+def _add_actions(app: FastAPI, endpoints: AdminEndpoints) -> None:
     for path, act in (
         ("/admin/list_instruments", endpoints.list_instruments),
         ("/admin/observe_blocks", endpoints.observe_blocks),

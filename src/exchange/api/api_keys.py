@@ -8,6 +8,7 @@ lives only as long as the very record that opened it: every edit ends its sessio
 import hmac
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
@@ -125,10 +126,34 @@ class ApiKeys:
         self._secret = secret
         self._keys: dict[str, ApiKey] = {}  # by client_id
         self._last_id = 0
-        if store is not None and (text := store.load()):
-            last_id, keys = msgspec.msgpack.decode(text, type=tuple[int, list[ApiKey]])
-            self._last_id = last_id
-            self._keys = {key.client_id: key for key in keys}
+        if store is not None:
+            self._load(store)
+
+    def _load(self, store: KeyStore) -> None:
+        """What the store has; records that are as they were stay, and so do their sessions."""
+        text = store.load()
+        last_id, keys = (
+            msgspec.msgpack.decode(text, type=tuple[int, list[ApiKey]]) if text else (0, [])
+        )
+        known, self._last_id = self._keys, last_id
+        self._keys = {
+            key.client_id: known[key.client_id] if known.get(key.client_id) == key else key
+            for key in keys
+        }
+
+    def refresh(self) -> None:
+        """Take over what another gateway saved."""
+        if self._store is not None and self._store.changed():
+            self._load(self._store)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Inside the block nobody else changes keys, and all that others did is known."""
+        if self._store is None:
+            raise BadRequest("this venue keeps no API keys: it has no key to seal them with")
+        with self._store.alone():
+            self.refresh()
+            yield
 
     def of(self, owner: str) -> list[ApiKey]:
         """An owner's keys, the oldest first."""
@@ -143,8 +168,10 @@ class ApiKeys:
 
     def create(self, owner: str, name: str, scope: str, created_ms: int, **terms: Any) -> ApiKey:
         """A new key with a fresh session key, which its owner has yet to allow on chain."""
-        if self._store is None:
-            raise BadRequest("this venue keeps no API keys: it has no key to seal them with")
+        with self._alone():
+            return self._create(owner, name, scope, created_ms, **terms)
+
+    def _create(self, owner: str, name: str, scope: str, created_ms: int, **terms: Any) -> ApiKey:
         if len(self.of(owner)) >= KEYS_PER_OWNER or len(self._keys) >= KEYS_MAX:
             raise BadRequest(f"at most {KEYS_PER_OWNER} API keys: remove one")
         session_key = self._secret(32)
@@ -165,8 +192,10 @@ class ApiKeys:
 
     def change(self, key: ApiKey, **changes: Any) -> ApiKey:
         """Replace a key; its sessions end."""
-        changed = msgspec.structs.replace(key, **changes)
-        self._put(changed)
+        with self._alone():
+            self._require_newest(key)
+            changed = msgspec.structs.replace(key, **changes)
+            self._put(changed)
         return changed
 
     def reset(self, key: ApiKey) -> ApiKey:
@@ -175,7 +204,13 @@ class ApiKeys:
 
     def remove(self, key: ApiKey) -> None:
         """Forget a key and its session key; its sessions end."""
-        self._save({name: kept for name, kept in self._keys.items() if kept is not key})
+        with self._alone():
+            self._require_newest(key)
+            self._save({name: kept for name, kept in self._keys.items() if kept is not key})
+
+    def _require_newest(self, key: ApiKey) -> None:
+        if self._keys.get(key.client_id) is not key:
+            raise BadRequest("the key was changed by another gateway; look again", "id")
 
     def is_current(self, key: ApiKey) -> bool:
         """Whether a key is still what it was, and enabled."""

@@ -129,6 +129,12 @@ class Unavailable(ExchangeError):
     code, message, http_status = 13028, "temporarily_unavailable", 503
 
 
+class TimedOut(ExchangeError):
+    """Nobody said in time what became of it: look for its nonce or label, then decide."""
+
+    code, message, http_status = 13888, "timed_out", 504
+
+
 class InternalError(ExchangeError):
     """A bug of ours; the log knows more than the caller may."""
 

@@ -25,6 +25,7 @@ from exchange.api.errors import (
     Forbidden,
     InvalidParams,
     Rejected,
+    TimedOut,
     Unauthorized,
     Unavailable,
     UnknownInstrument,
@@ -54,7 +55,12 @@ from exchange.commands import AnyCommand, CancelAll, Configure, NoteAction
 from exchange.events import OrderArmed, OrderPlaced, Refused, RejectReason
 from exchange.fixed import to_milliseconds_down, to_seconds_down
 from exchange.model import Instrument, OrderStatus, seq_and_place
-from exchange.sequencer import SequencerBusy, SequencerStopped
+from exchange.sequencer import (
+    OutcomeUnknown,
+    SequencerBusy,
+    SequencerStopped,
+    SequencerUnreachable,
+)
 from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, Domain
 
 T = TypeVar("T")
@@ -120,7 +126,7 @@ class Gateway:
         self.keys = ApiKeys(key_store)
         self.proofs = KeyProofs(self.keys, self.now_ms)
         self.sessions = Sessions(settings, monotonic_s, self.keys)
-        self.rfqs = Rfqs()
+        self.rfqs = Rfqs(settings.rfq_url)
         self.receipts = ReceiptSigner(settings.receipt_key)
         self.order_nonces: dict[int, int] = {}  # the last that we gave, by subaccount
         self.limits = RateLimits(settings, monotonic_s)
@@ -524,6 +530,10 @@ async def sequence(
         raise Busy(str(error)) from None
     except SequencerStopped:
         raise Unavailable("the exchange is stopping; ask again after its restart") from None
+    except SequencerUnreachable as error:
+        raise Unavailable(str(error)) from None
+    except OutcomeUnknown as error:
+        raise TimedOut(str(error)) from None
 
 
 def _trigger_prices(order_ids: tuple[int, ...], engine: EngineState) -> dict[int, int]:

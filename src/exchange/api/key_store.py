@@ -2,10 +2,14 @@
 
 Knows bytes alone. Whoever has the file without the sealing key learns nothing and can change
 nothing unseen; whoever has both can sign as every session key in it, until its owner revokes it.
+Gateways that share its folder share the keys: each sees by the file's number that another saved.
 """
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -30,6 +34,12 @@ class KeyStore(Protocol):
     def save(self, text: bytes) -> None:
         """Replace it durably."""
 
+    def changed(self) -> bool:
+        """Whether somebody else saved since the last load or save here."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Nobody else saves inside the block."""
+
 
 class SealedFile:
     """The real store."""
@@ -37,10 +47,12 @@ class SealedFile:
     def __init__(self, path: Path, key: bytes) -> None:
         assert len(key) == KEY_BYTES
         self._path = path
+        self._seen: tuple[int, int] | None = None  # the file that was loaded or saved last
         self._cipher = AESGCM(key)
 
     def load(self) -> bytes:
         """What was saved last; empty at first; `StoreBroken` if it does not open."""
+        self._seen = self._file()
         if not self._path.exists():
             return b""
         sealed = self._path.read_bytes()
@@ -64,6 +76,29 @@ class SealedFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+        self._seen = self._file()
+
+    def changed(self) -> bool:
+        """Whether another process saved since the last load or save here."""
+        return self._file() != self._seen
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file lies there now: each save makes another one."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process saves inside the block."""
+        lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
 
 def sealing_key(hexed: str) -> bytes:

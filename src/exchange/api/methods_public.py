@@ -342,6 +342,8 @@ def join(
         if scope := gateway.channels.validate(channel):
             gateway.session(caller)
             gateway.require(caller, scope)
+        if channel.startswith("block_rfq."):
+            gateway.rfqs.require_here()
     fresh = [channel for channel in wanted if channel not in connection.channels]
     limit = gateway.settings.subscriptions_per_connection_max
     gateway.channels.join(fresh, connection, limit)

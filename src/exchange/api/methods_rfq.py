@@ -94,6 +94,7 @@ class QuoteIdParams(Params, frozen=True, kw_only=True):
 
 async def create_block_rfq(gateway: Gateway, caller: Caller, params: CreateRfqParams) -> Result:
     """Asks makers for a price of a structure; anonymously unless disclosed."""
+    gateway.rfqs.require_here()
     session = gateway.session(caller)
     subaccount_id = gateway.subaccount(caller, params.subaccount_id)
     legs, quantity = _units(gateway, params)

@@ -24,11 +24,13 @@ class Readiness:
         healthy: Callable[[], bool],
         clock_s: Callable[[], float] = time.monotonic,
         patience_s: float = COMMIT_S_MAX,
+        others: Callable[[], dict[str, str]] = dict,
     ) -> None:
         self._sequencer = sequencer
         self._healthy = healthy
         self._clock_s = clock_s
         self._patience_s = patience_s
+        self._others = others
         self._reported_s: float | None = None
 
     def settlement_reported(self) -> None:
@@ -37,7 +39,7 @@ class Readiness:
 
     async def reasons(self) -> dict[str, str]:
         """What keeps this venue from taking orders, by name; empty when nothing does."""
-        found: dict[str, str] = {}
+        found = self._others()
         if not self._healthy():
             found["writer"] = "it stopped, or the gateway lost it: restart"
         elif self._sequencer.commit_s() > COMMIT_S_MAX:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.api.errors import BadRequest, NotFound, TooManyRequests
+from exchange.api.errors import BadRequest, NotFound, TooManyRequests, Unavailable
 from exchange.commands import PlaceOrder
 from exchange.fixed import to_milliseconds_down
 from exchange.model import Side
@@ -82,11 +82,17 @@ class Rfq(msgspec.Struct, kw_only=True):
 
 
 class Rfqs:
-    """Every request of this gateway."""
+    """Every request of this gateway, or of the one `elsewhere` that has them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: str = "") -> None:
+        self._elsewhere = elsewhere
         self._requests: dict[int, Rfq] = {}
         self._numbers = count(1)
+
+    def require_here(self) -> None:
+        """Name the place where requests are served, if this is not it."""
+        if self._elsewhere:
+            raise Unavailable(f"requests for quote are served at {self._elsewhere}")
 
     def create(self, now_ms: int, **fields: object) -> Rfq:
         """A new request."""
@@ -144,6 +150,7 @@ class Rfqs:
 
     def expire(self, now_ms: int) -> list[Rfq]:
         """End what ran out of time, and forget what ended a while ago; returns the former."""
+        self.require_here()
         ended = []
         for rfq in list(self._requests.values()):
             for quote in list(rfq.quotes.values()):

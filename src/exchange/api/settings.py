@@ -11,6 +11,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes in bytes, times in seconds, counts per gateway unless the name says otherwise."""
 
     public_url: str = "http://127.0.0.1:8080"  # its host is the domain that sign-in texts must name
+    rfq_url: str = ""  # where requests for quote are served, if elsewhere
     testnet: bool = True
     terminal_dir: str = ""  # the web terminal's folder, beside node_modules; served at / when given
     local_keys: tuple[str, ...] = ()  # hex keys that the terminal offers to anybody: local venues

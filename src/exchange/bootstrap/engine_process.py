@@ -25,6 +25,7 @@ from exchange.api.dispatch import Dispatcher, Method
 from exchange.api.gateway import Gateway
 from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_key
 from exchange.api.settings import SIGNATURE_WORKERS, GatewaySettings
+from exchange.bootstrap.ingress_parts import Figures, LeadersEnd
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, stress_rules
 from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.parameters import PRESET, first_parameters
@@ -33,7 +34,7 @@ from exchange.bootstrap.recovery import snapshot_for_ever
 from exchange.bootstrap.server import Server
 from exchange.bootstrap.side_process import replay_aside, side_executor
 from exchange.bootstrap.stage_times import stage_times
-from exchange.bootstrap.standby import Follower, beat_for_ever
+from exchange.bootstrap.standby import Follower, beat_for_ever, open_past
 from exchange.bootstrap.threads import take_short_turns
 from exchange.clockwork import Clockwork
 from exchange.config import Settings
@@ -64,6 +65,7 @@ class Leader(NamedTuple):
     journal: Journal
     sequencer: Sequencer
     follower: Follower  # what it knew when it began to lead
+    past: HistoryStore  # which it writes
     figures: Collector
     dispatch: Callable[[Gateway, Sequence[Method[Any]]], Dispatcher] = Dispatcher
 
@@ -79,10 +81,11 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     if len(settings.token()) < TOKEN_LENGTH_MIN:
         raise StartFailed(f"EXCHANGE_ADMIN_TOKEN needs at least {TOKEN_LENGTH_MIN} characters")
     deployment = load_deployment(settings.deployment_file)
-    follower = Follower(settings, HistoryStore(settings.history_location))
+    follower = Follower(settings, open_past(settings))
     await asyncio.to_thread(follower.catch_up)
     tracing = _tracing(settings)
     with await follower.stand_by() if standby else follower.lead() as journal:
+        past = follower.inherit()
         engine = follower.recovered.engine
         figures, measure = stage_times()
         sequencer = Sequencer(
@@ -98,8 +101,8 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
             snapshot_seq=follower.snapshot_seq,
             state_hash=engine.state_hash().hex(),
         )
-        _check_deployment(engine, deployment)
-        leader = Leader(journal, sequencer, follower, figures)
+        check_deployment(engine, deployment)
+        leader = Leader(journal, sequencer, follower, past, figures)
         if tracing is not None:
             leader = leader._replace(dispatch=tracing.dispatcher)
         try:
@@ -136,7 +139,8 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _check_deployment(engine: Engine, deployment: Deployment) -> None:
+def check_deployment(engine: Engine, deployment: Deployment) -> None:
+    """Refuse a journal of another chain."""
     parameters = engine.parameters
     if parameters is None:
         return
@@ -152,7 +156,7 @@ def _check_deployment(engine: Engine, deployment: Deployment) -> None:
 
 async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> None:
     sequencer, follower = leader.sequencer, leader.follower
-    stop = _stop_by_signal()
+    stop = stop_by_signal()
     async with asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(sequencer.run())
         beating = tasks.create_task(beat_for_ever(leader.journal))
@@ -164,6 +168,7 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
         public = _public_app(settings, leader, contracts.approves)
         executor = side_executor()
         marks = await _open_market(settings, sequencer, feed, steward, executor)
+        ingress = leaders_end(settings, leader, public)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
         running = [
             tasks.create_task(part)
@@ -174,9 +179,11 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
                 _list_for_ever(feed),
                 snapshot_for_ever(settings, sequencer, follower.snapshot_seq),
                 *(source.run() for source in feed.polled),
+                *(end.run() for end in ingress),
             )
         ]
-        servers = _listeners(settings, leader, public, marks)
+        figures = (leader.figures, *(Figures(end.figures) for end in ingress))
+        servers = _listeners(settings, leader, public, marks, figures)
         serving = [tasks.create_task(server.serve()) for server in servers]
         await stop.wait()
         for server in servers:
@@ -186,7 +193,7 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         executor.shutdown(wait=False, cancel_futures=True)
-        follower.past.close()
+        leader.past.close()
         await feed.close()
         await contracts.close()
         await sequencer.read(lambda _: None)  # no commit is under way when the writer ends
@@ -194,7 +201,8 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
         beating.cancel()
 
 
-def _stop_by_signal() -> asyncio.Event:
+def stop_by_signal() -> asyncio.Event:
+    """Set once somebody asks this process to end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -228,16 +236,7 @@ async def _open_market(
 
 
 def _public_app(settings: Settings, leader: Leader, ask_contract: AskContract) -> FastAPI:
-    url = f"http://{settings.host}:{settings.port}"
-    receipt_key = bytes.fromhex(settings.receipt_key.removeprefix("0x"))
-    own = GatewaySettings(
-        public_url=url,
-        receipt_key=receipt_key,
-        signature_workers=SIGNATURE_WORKERS,
-        terminal_dir=settings.terminal_dir,
-        local_keys=tuple(key for key in settings.local_keys.split(",") if key),
-    )
-    recovered, past = leader.follower.recovered, leader.follower.past
+    own, recovered, past = gateway_settings(settings), leader.follower.recovered, leader.past
     history = recovered.steward.follow(leader.journal.reader.entries(recovered.view.seq))
     store, view = key_store(settings), recovered.view
     return create_app(
@@ -252,8 +251,31 @@ def _public_app(settings: Settings, leader: Leader, ask_contract: AskContract) -
     )
 
 
+def leaders_end(settings: Settings, leader: Leader, public: FastAPI) -> list[LeadersEnd]:
+    """The stream of gateways in other processes, where there is one."""
+    if not settings.redis_url:
+        return []
+    return [LeadersEnd(settings, leader.sequencer, leader.journal, public.state.gateway)]
+
+
+def gateway_settings(settings: Settings, *, rfq_url: str = "") -> GatewaySettings:
+    """Of a gateway, in the engine's process or beside it."""
+    return GatewaySettings(
+        public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
+        rfq_url=rfq_url,
+        receipt_key=bytes.fromhex(settings.receipt_key.removeprefix("0x")),
+        signature_workers=SIGNATURE_WORKERS,
+        terminal_dir=settings.terminal_dir,
+        local_keys=tuple(key for key in settings.local_keys.split(",") if key),
+    )
+
+
 def _listeners(
-    settings: Settings, leader: Leader, public: FastAPI, marks: MarksLoop
+    settings: Settings,
+    leader: Leader,
+    public: FastAPI,
+    marks: MarksLoop,
+    figures: tuple[Collector, ...],
 ) -> list[Server]:
     admin = create_admin_app(
         leader.sequencer,
@@ -264,7 +286,7 @@ def _listeners(
             reset_index=marks.reset_breaker,
             draw_marks=marks.draw,
             replay=partial(replay_aside, settings.journal_location),
-            figures=(leader.figures,),
+            figures=figures,
         ),
         keys=parse_admin_keys(settings.admin_keys),
     )

@@ -22,6 +22,7 @@ from exchange.bootstrap.market_feed import stress_rules
 from exchange.config import Settings, as_environment
 from exchange.engine import Engine
 from exchange.freeze import Foreign
+from exchange.history.shared import Heir
 from exchange.history.store import HistoryStore
 from exchange.journal import Entry, JournalReader
 from exchange.journal.snapshots import Snapshot, SnapshotFolder, SnapshotUnusable
@@ -30,6 +31,8 @@ from exchange.sequencer import Sequencer, catch_up
 
 POLL_S: Final = 5.0
 _PATIENCE: Final = 10  # niceness of the process that takes snapshots
+
+Past = HistoryStore | Heir
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +66,7 @@ class Recovered:
         return recovered
 
     def follow(
-        self, reader: JournalReader, past: HistoryStore | None = None, *, trust_hashes: bool = False
+        self, reader: JournalReader, past: Past | None = None, *, trust_hashes: bool = False
     ) -> Iterator[Entry]:
         """Take what the journal holds beyond this, entry by entry; the read model `past` too."""
         for entry in catch_up(reader, self.engine, trust_hashes=trust_hashes):

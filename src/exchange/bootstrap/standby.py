@@ -19,9 +19,10 @@ from starlette.routing import Route
 
 from exchange.api.app import server_config
 from exchange.bootstrap.processes import StartFailed
-from exchange.bootstrap.recovery import Recovered, recover
+from exchange.bootstrap.recovery import Past, Recovered, recover
 from exchange.bootstrap.server import Server
 from exchange.config import Settings
+from exchange.history.shared import Heir
 from exchange.history.store import HistoryStore
 from exchange.journal import (
     Journal,
@@ -53,10 +54,16 @@ class Silence:
         return self._clock_s() - self._since_s
 
 
+def open_past(settings: Settings) -> Past:
+    """The read model, as whoever does not lead yet holds it: the leader may be writing there."""
+    location = settings.history_location
+    return Heir(location) if settings.history else HistoryStore(location)
+
+
 class Follower:
     """The state of an engine that does not lead."""
 
-    def __init__(self, settings: Settings, past: HistoryStore) -> None:
+    def __init__(self, settings: Settings, past: Past) -> None:
         create_tables(settings.journal_location)
         self._settings = settings
         self.past = past
@@ -83,6 +90,12 @@ class Follower:
         self.catch_up()
         self._reader.close()
         return journal
+
+    def inherit(self) -> HistoryStore:
+        """The read model, to be written by this process from now on."""
+        if isinstance(self.past, Heir):
+            self.past = self.past.inherit()
+        return self.past
 
     async def wait_to_lead(self, clock_s: Callable[[], float] = time.monotonic) -> Journal:
         """Follow until the leader has been silent for long enough, and take over."""

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from exchange.journal.schema import create_engine
 
@@ -42,49 +43,12 @@ progress = sa.Table(
 )
 
 
-class HistoryStore:
-    """The read model behind a gateway."""
+class HistoryPages:
+    """Questions to a read model, which another process may be writing."""
 
     def __init__(self, location: str) -> None:
         self._database = create_engine(location)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
-        self._waiting: list[Row] = []
-        self._waiting_seq = 0
-        self._write: Future[None] | None = None
-        self.last_seq = self._thread.submit(self._open).result()
-
-    def _open(self) -> int:
-        metadata.create_all(self._database)
-        with self._database.begin() as connection:
-            last_seq = int(connection.execute(sa.select(progress.c.seq)).scalar() or 0)
-            connection.execute(records.delete().where(records.c.seq > last_seq))
-        return last_seq
-
-    def append(self, seq: int, rows: Sequence[Row]) -> None:
-        """Take what became of an entry; written soon, in order. Entries seen before add nothing."""
-        if seq <= self.last_seq:
-            return
-        self.last_seq = self._waiting_seq = seq
-        if not rows:
-            return
-        self._waiting.extend(rows)
-        if self._write is None or self._write.done():
-            self._write = self._thread.submit(self._drain)
-
-    def _drain(self) -> None:
-        while self._waiting:
-            count = min(len(self._waiting), _ROWS_A_WRITE)
-            rows, seq = self._waiting[:count], self._waiting_seq
-            if count < len(self._waiting):
-                seq = rows[-1][0] - 1  # the rest of that command comes with the next write
-            names = records.c.keys()
-            with self._database.begin() as connection:
-                connection.execute(
-                    records.insert(), [dict(zip(names, row, strict=True)) for row in rows]
-                )
-                connection.execute(progress.delete())
-                connection.execute(progress.insert(), {"id": 1, "seq": seq})
-            del self._waiting[:count]
 
     async def page(  # noqa: PLR0913  a question has so many parts
         self,
@@ -119,12 +83,79 @@ class HistoryStore:
         return [row[2] for row in rows[:count]], more
 
     def _read(self, query: sa.Select[Any]) -> list[tuple[int, int, bytes]]:
-        self._drain()  # what waits, or failed to be written: then the page fails too
         with self._database.connect() as connection:
             return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
     def close(self) -> None:
-        """Write what waits, and end the thread."""
-        self._thread.submit(self._drain).result()
+        """End the thread."""
         self._thread.shutdown()
         self._database.dispose()
+
+
+class HistoryStore(HistoryPages):
+    """The read model and its writer; there is one writer, the process that leads.
+
+    Rows follow from the journal, so a writer that leads no more and wakes can only write what its
+    successor writes as well.
+    """
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self._waiting: list[Row] = []
+        self._waiting_seq = 0
+        self._write: Future[None] | None = None
+        self.last_seq = self._thread.submit(self._open).result()
+
+    def _open(self) -> int:
+        metadata.create_all(self._database)
+        with self._database.begin() as connection:
+            last_seq = written(connection)
+            connection.execute(records.delete().where(records.c.seq > last_seq))
+        return last_seq
+
+    def append(self, seq: int, rows: Sequence[Row]) -> None:
+        """Take what became of an entry; written soon, in order. Entries seen before add nothing."""
+        if seq <= self.last_seq:
+            return
+        self.last_seq = self._waiting_seq = seq
+        if not rows:
+            return
+        self._waiting.extend(rows)
+        if self._write is None or self._write.done():
+            self._write = self._thread.submit(self._drain)
+
+    def _drain(self) -> None:
+        while self._waiting:
+            count = min(len(self._waiting), _ROWS_A_WRITE)
+            rows, seq = self._waiting[:count], self._waiting_seq
+            if count < len(self._waiting):
+                seq = rows[-1][0] - 1  # the rest of that command comes with the next write
+            names = records.c.keys()
+            with self._database.begin() as connection:
+                connection.execute(
+                    _insert(connection, records),
+                    [dict(zip(names, row, strict=True)) for row in rows],
+                )
+                connection.execute(_insert(connection, progress), {"id": 1, "seq": seq})
+                connection.execute(progress.update().where(progress.c.seq < seq).values(seq=seq))
+            del self._waiting[:count]
+
+    def _read(self, query: sa.Select[Any]) -> list[tuple[int, int, bytes]]:
+        self._drain()  # what waits, or failed to be written: then the page fails too
+        return super()._read(query)
+
+    def close(self) -> None:
+        """Write what waits, and end the thread."""
+        self._thread.submit(self._drain).result()
+        super().close()
+
+
+def written(connection: sa.Connection) -> int:
+    """Up to which entry its rows are complete."""
+    return int(connection.execute(sa.select(progress.c.seq)).scalar() or 0)
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """What is there stays: it is the same."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()

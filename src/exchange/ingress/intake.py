@@ -7,11 +7,12 @@ sender has told its client by then that nobody knows.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
-from exchange.ingress.messages import Committed, Expired, Forged, Seal
+from exchange.ingress.messages import Committed, Expired, Forged, Seal, Told
 from exchange.ingress.stream import Stream, StreamLost
 from exchange.journal import Arrival, Entry, Journal, Sender, StreamId
 from exchange.sequencer import Sequencer
@@ -118,6 +119,11 @@ class Intake:
         await asyncio.to_thread(self._journal.beat)
         self.expired += len(late)
         await self._stream.say(self._seal.news(Expired(tuple(late))))
+
+    async def tell(self, topic: str, body: bytes) -> None:
+        """Tell those who follow what no journal holds; lost where nobody listens."""
+        with suppress(StreamLost):
+            await self._stream.say(self._seal.news(Told(topic, body)))
 
     def _on_entries(self, _: Sequence[Entry]) -> None:
         self._committed.set()

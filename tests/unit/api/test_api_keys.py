@@ -13,6 +13,7 @@ from exchange.api.api_keys import (
     networks,
 )
 from exchange.api.errors import BadRequest, InvalidCredentials, InvalidParams, NotFound
+from exchange.api.key_store import SealedFile
 from exchange.signing import address_of
 
 
@@ -158,3 +159,25 @@ def test_scopes_that_no_key_gets(scope):
 def test_no_key_manages_keys():
     with pytest.raises(InvalidParams, match="keys"):
         key_scope("account:read_write")
+
+
+def test_gateways_share_their_keys(tmp_path):
+    """Numbers never repeat; a session lives where its record is still the same."""
+    one, two = (ApiKeys(SealedFile(tmp_path / "api_keys", b"k" * 32)) for _ in range(2))
+    first = create(one)
+    second = create(two)  # which has seen the first by then
+    assert (first.id, second.id) == (1, 2)
+    mine = two.own(TAKER, 1)
+    one.refresh()
+    assert one.own(TAKER, 1) is first
+    assert one.is_current(first)
+    changed = one.reset(first)
+    two.refresh()
+    assert not two.is_current(mine)
+    assert two.own(TAKER, 1) == changed
+    with pytest.raises(BadRequest, match="another gateway"):
+        two.remove(mine)
+    two.remove(two.own(TAKER, 1))
+    one.refresh()
+    assert not one.is_current(changed)
+    assert [key.id for key in one] == [2]

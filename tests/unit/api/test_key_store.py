@@ -1,5 +1,7 @@
 """The sealed file: opens with its key alone, and only whole."""
 
+import threading
+
 import pytest
 
 from exchange.api.key_store import SealedFile, StoreBroken, sealing_key
@@ -64,3 +66,32 @@ def test_a_sealing_key_has_32_bytes_of_hex(text):
     with pytest.raises(ValueError, match=r"."):
         sealing_key(text)
     assert sealing_key("0x" + "01" * 32) == b"\x01" * 32
+
+
+def test_a_store_sees_that_another_saved(tmp_path):
+    one, two = (SealedFile(tmp_path / "api_keys", KEY) for _ in range(2))
+    assert (one.load(), two.load()) == (b"", b"")
+    assert not one.changed()
+    with one.alone():
+        one.save(b"text")
+    assert not one.changed()
+    assert two.changed()
+    assert two.load() == b"text"
+    assert not two.changed()
+
+
+def test_one_saves_at_a_time(tmp_path):
+    one, two = (SealedFile(tmp_path / "api_keys", KEY) for _ in range(2))
+    order = []
+
+    def later():
+        with two.alone():
+            order.append("two")
+
+    with one.alone():
+        waiting = threading.Thread(target=later)
+        waiting.start()
+        waiting.join(0.2)
+        order.append("one")
+    waiting.join(30.0)
+    assert order == ["one", "two"]

@@ -170,6 +170,12 @@ class MemoryStore:
             raise OSError("no space left")
         self.text = text
 
+    def changed(self):
+        return False
+
+    def alone(self):
+        return contextlib.nullcontext()
+
 
 class World:
     """A venue with a chain of options, two funded subaccounts, and a gateway before it."""

@@ -1,0 +1,66 @@
+"""A read model that several processes share: the leader writes, gateways read, standbys inherit."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from exchange.history.store import HistoryPages, HistoryStore, Row, metadata, written
+from exchange.journal.schema import create_engine
+
+LOOK_ROWS: Final = 10_000  # a standby looks what was written whenever it holds so many more
+
+_EVERYTHING: Final = 2**63 - 1
+
+
+class HistoryReader(HistoryPages):
+    """What a gateway sees of it: as new as the leader's last write, some milliseconds old."""
+
+    last_seq = _EVERYTHING  # it takes nothing: the leader does
+
+    def append(self, seq: int, rows: Sequence[Row]) -> None:
+        """Never called, since nothing is newer than `last_seq`."""
+        raise AssertionError(f"the leader writes the {len(rows)} rows of {seq}")
+
+
+class Heir:
+    """What a standby holds of it: all that the leader has not written yet.
+
+    Rows are made from the view as it was, so they cannot be made later.
+    """
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+        self._database = create_engine(location)
+        metadata.create_all(self._database)
+        self.last_seq = self._written()
+        self._held: deque[tuple[int, Sequence[Row]]] = deque()
+        self._rows = 0
+        self._look_at = LOOK_ROWS
+
+    def append(self, seq: int, rows: Sequence[Row]) -> None:
+        """Hold what became of an entry until it is written."""
+        self.last_seq = seq
+        if not rows:
+            return
+        self._held.append((seq, rows))
+        self._rows += len(rows)
+        if self._rows >= self._look_at:
+            self._forget(self._written())
+            self._look_at = self._rows + LOOK_ROWS
+
+    def _written(self) -> int:
+        with self._database.connect() as connection:
+            return written(connection)
+
+    def _forget(self, seq: int) -> None:
+        while self._held and self._held[0][0] <= seq:
+            self._rows -= len(self._held.popleft()[1])
+
+    def inherit(self) -> HistoryStore:
+        """Write from now on, and first what the last leader did not."""
+        self._database.dispose()
+        store = HistoryStore(self._location)
+        for seq, rows in self._held:
+            store.append(seq, rows)
+        store.append(self.last_seq, ())
+        return store

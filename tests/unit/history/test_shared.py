@@ -1,0 +1,68 @@
+"""A shared read model: one writes, others read, and who takes over leaves nothing out."""
+
+import pytest
+from tests.unit.history.test_store import names, row
+
+from exchange.history import shared
+from exchange.history.shared import Heir, HistoryReader
+from exchange.history.store import HistoryStore
+
+
+@pytest.fixture
+def location(tmp_path):
+    return str(tmp_path / "history.db")
+
+
+def test_a_reader_sees_what_the_leader_writes(location):
+    store, reader = HistoryStore(location), HistoryReader(location)
+    store.append(1, [row(1)])
+    assert names(store) == ["1.0"]  # it is written by then
+    assert names(reader) == ["1.0"]
+    assert reader.last_seq > store.last_seq
+    with pytest.raises(AssertionError):
+        reader.append(2, [row(2)])
+    reader.close()
+    store.close()
+
+
+def test_an_heir_writes_what_its_leader_did_not(location):
+    """And nothing twice; the seq of an entry without rows counts too."""
+    leader, heir = HistoryStore(location), Heir(location)
+    for seq in range(1, 6):
+        heir.append(seq, [row(seq)])
+    heir.append(6, ())
+    leader.append(1, [row(1)])
+    leader.append(3, [row(3)])
+    leader.close()
+    store = heir.inherit()
+    assert store.last_seq == 6
+    assert names(store) == ["5.0", "4.0", "3.0", "1.0"]  # up to 3 the leader wrote all there was
+    store.close()
+
+
+def test_an_heir_forgets_what_is_written(location, monkeypatch):
+    """Or it would hold the whole past."""
+    monkeypatch.setattr(shared, "LOOK_ROWS", 10)
+    leader, heir = HistoryStore(location), Heir(location)
+    for seq in range(1, 101):
+        leader.append(seq, [row(seq)])
+        names(leader)
+        heir.append(seq, [row(seq)])
+        assert len(heir._held) <= 10
+    leader.close()
+    assert heir.inherit().last_seq == 100
+
+
+def test_a_leader_that_wakes_too_late_does_no_harm(location):
+    """It writes the same rows, and its progress is no step back."""
+    old = HistoryStore(location)
+    new = HistoryStore(location)
+    new.append(1, [row(1)])
+    new.append(2, [row(2)])
+    assert names(new) == ["2.0", "1.0"]
+    old.append(1, [row(1)])
+    assert names(old) == ["2.0", "1.0"]
+    old.close()
+    new.append(3, [row(3)])
+    new.close()
+    assert HistoryStore(location).last_seq == 3
