@@ -1,21 +1,16 @@
 """A standby takes over from a leader that died or froze, and no acknowledged order is lost."""
 
-import itertools
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from tests.live_venue import eventually
+from tests.order_load import Orders, require_all
 from tests.pair import Pair
 from tests.postgres import postgres, postgres_server
 
-from exchange.audit import Replay
-from exchange.events import OrderPlaced
-from exchange.journal import JournalReader
-from exchange.sdk import Client, SdkError
 from exchange.sdk.types import Receipt
 
 pytestmark = pytest.mark.e2e
@@ -36,40 +31,6 @@ def two_engines(folder: Path, journal: str = "") -> Iterator[Pair]:
         pair.close()
 
 
-class Orders:
-    """Sends bids far below the market, for ever, and keeps what was acknowledged."""
-
-    def __init__(self, client: Client) -> None:
-        self.receipts: list[Receipt] = []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(client,))
-        self._thread.start()
-
-    def _run(self, client: Client) -> None:
-        with client:
-            name = client.instruments("BTC")[0].instrument_name
-            for number in itertools.count():
-                try:
-                    self.receipts.append(
-                        client.buy(name, "0.1", "10", label=str(number), post_only=True)
-                    )
-                except SdkError:
-                    self._over.wait(0.05)
-                if self._over.is_set():
-                    return
-
-    def wait(self, count: int) -> None:
-        """Until so many were acknowledged."""
-        eventually(lambda: len(self.receipts) >= count or not self._thread.is_alive(), "orders")
-        assert len(self.receipts) >= count
-
-    def end(self) -> list[Receipt]:
-        self._over.set()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        return self.receipts
-
-
 def trade(pair: Pair) -> Receipt:
     """One trade at the mark, before anything else happens."""
     with pair.client("leader", 0) as buyer, pair.client("leader", 1) as seller:
@@ -86,15 +47,8 @@ def trade(pair: Pair) -> Receipt:
         return buyer.buy(option.instrument_name, "0.1", price)
 
 
-def require_all(pair: Pair, receipts: list[Receipt]) -> None:
-    """Each acknowledged order is in the journal where its answer said, and the journal replays."""
-    with closing(JournalReader(pair.settings["leader"].journal_location)) as reader:
-        entries = {entry.seq: entry for entry in reader.entries()}
-        Replay(reader).run()
-    assert len({receipt.seq for receipt in receipts}) == len(receipts)
-    for receipt in receipts:
-        placed = [e for e in entries[receipt.seq].events if isinstance(e, OrderPlaced)]
-        assert [str(one.order_id) for one in placed] == [receipt.order.order_id]
+def journal_of(pair: Pair) -> str:
+    return pair.settings["leader"].journal_location
 
 
 def test_a_standby_leads_when_the_leader_dies(tmp_path: Path) -> None:
@@ -117,7 +71,7 @@ def test_a_standby_leads_when_the_leader_dies(tmp_path: Path) -> None:
             assert known == [traded.trades[0].trade_id]
         orders = Orders(pair.client("standby", 0))
         orders.wait(ORDERS)
-        require_all(pair, before + orders.end())
+        require_all(journal_of(pair), before + orders.end())
 
 
 def test_a_frozen_leader_that_wakes_writes_nothing(tmp_path: Path) -> None:
@@ -139,7 +93,7 @@ def test_a_frozen_leader_that_wakes_writes_nothing(tmp_path: Path) -> None:
         finally:
             orders.end()
         others.wait(len(others.receipts) + ORDERS)
-        require_all(pair, orders.receipts + others.end())
+        require_all(journal_of(pair), orders.receipts + others.end())
         log = pair.settings["leader"].state / "leader.log"
         ends = ("another engine leads this journal", "server closed the connection")
         assert any(end in log.read_text() for end in ends)

@@ -1,0 +1,208 @@
+"""Two gateways, two engines, PostgreSQL and Redis: whatever dies, nothing acknowledged is lost.
+
+One shape for all tests of this module, in their order: each leaves it running.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.grown import Grown
+from tests.live_venue import eventually
+from tests.order_load import Orders, require_all, require_none_twice
+from tests.postgres import postgres
+from tests.valkey import Valkey, valkey
+from websockets.sync.client import ClientConnection, connect
+
+from exchange.sdk import ApiError
+from exchange.sdk.types import Receipt
+
+pytestmark = pytest.mark.e2e
+
+ORDERS = 30  # acknowledged before and after each fault
+BOUGHT, SOLD = 0, 1  # people
+
+
+class Shape:
+    """The processes, and all that was acknowledged so far."""
+
+    def __init__(self, venue: Grown, server: Valkey) -> None:
+        self.venue = venue
+        self.server = server
+        self.receipts: list[Receipt] = []
+
+    @property
+    def journal(self) -> str:
+        return self.venue.settings["leader"].journal_location
+
+    @contextmanager
+    def load(self) -> Iterator[list[Orders]]:
+        """Somebody sends orders through each gateway, and goes on doing so."""
+        loads = [
+            Orders(self.venue.client(name, number), f"{name}-{time.monotonic_ns()}-")
+            for number, name in enumerate(("one", "two"))
+        ]
+        try:
+            for load in loads:
+                load.wait(ORDERS)
+            yield loads
+        finally:
+            for load in loads:
+                self.receipts += load.end()
+
+    @contextmanager
+    def watching(self, gateway: str, name: str) -> Iterator["Watcher"]:
+        """One line to a gateway, from the beginning of the block to its end."""
+        url = f"ws://127.0.0.1:{self.venue.settings[gateway].port}/ws/api/v2"
+        with connect(url, proxy=None, ping_timeout=60) as line:
+            yield Watcher(line, name)
+
+    def option(self) -> tuple[str, Decimal]:
+        """One that is worth something, and a price on its grid near the mark."""
+        with self.venue.client("one", BOUGHT) as client:
+            rows = [row for row in client.summaries("BTC") if row.mark_price]
+            found = max(rows, key=lambda row: row.mark_price or 0)
+            tick = client.instrument(found.instrument_name).tick_size
+            assert found.mark_price is not None
+            return found.instrument_name, found.mark_price // tick * tick
+
+
+@pytest.fixture(scope="module")
+def shape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shape]:
+    folder: Path = tmp_path_factory.mktemp("grown")
+    with postgres() as database, valkey() as server:
+        venue = Grown(folder, database, server)
+        try:
+            venue.open(people=2)
+            yield Shape(venue, server)
+        finally:
+            venue.close()
+
+
+class Watcher:
+    """A line to a gateway that joined a raw book, and never another one."""
+
+    def __init__(self, line: ClientConnection, name: str) -> None:
+        self._line = line
+        self._ask("public/subscribe", {"channels": [f"book.{name}.raw"]})
+
+    def _ask(self, method: str, params: dict[str, Any]) -> None:
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        self._line.send(msgspec.json.encode(request).decode())
+
+    def hears(self, tells: Callable[[dict[str, Any]], bool]) -> None:
+        """Until a change of the book is what is waited for; an end of the line fails."""
+        for _ in range(10_000):
+            message = msgspec.json.decode(self._line.recv(timeout=60))
+            if message.get("method") == "subscription" and tells(message["params"]["data"]):
+                return
+        raise AssertionError("other changes without end")
+
+    def answers(self) -> dict[str, Any]:
+        """What the gateway says to a question by the same line, past what it hears."""
+        self._ask("public/get_time", {})
+        while "id" not in (found := msgspec.json.decode(self._line.recv(timeout=60))):
+            pass
+        answer: dict[str, Any] = found
+        return answer
+
+
+def bid_of(price: Decimal) -> Callable[[dict[str, Any]], bool]:
+    return lambda data: any(Decimal(str(row[1])) == price for row in data["bids"])
+
+
+def test_gateways_trade_with_each_other(shape: Shape) -> None:
+    """An ask by one, a bid by the other; both show the same book, the same trade, the same past."""
+    name, price = shape.option()
+    with shape.venue.client("one", BOUGHT) as buyer, shape.venue.client("two", SOLD) as seller:
+        seller.sell(name, "0.3", price)
+        bought = buyer.buy(name, "0.1", price)
+        shape.receipts.append(bought)
+        trade_id = bought.trades[0].trade_id
+        eventually(lambda: seller.my_trades(name), "the seller's gateway heard of the trade")
+        assert [trade.trade_id for trade in seller.my_trades(name)] == [trade_id]
+        eventually(
+            lambda: seller.order_book(name).change_id == buyer.order_book(name).change_id,
+            "one book",
+        )
+        books = [client.order_book(name) for client in (buyer, seller)]
+        assert books[0].asks == books[1].asks == [(price, Decimal("0.2"))]
+        assert buyer.positions()[0].size == -seller.positions()[0].size == Decimal("0.1")
+        for client in (buyer, seller):  # the engine writes it, gateways read it
+            rows = eventually(lambda client=client: client.history("trades"), "the read model")
+            assert [row["trade_id"] for row in rows] == [trade_id]
+        seller.cancel_all()
+
+
+def test_requests_for_quote_stay_with_the_engine(shape: Shape) -> None:
+    """A gateway says so by name, and where."""
+    with shape.venue.client("one", BOUGHT) as client, pytest.raises(ApiError) as refused:
+        client.requests()
+    assert refused.value.message == "temporarily_unavailable"
+    assert "requests for quote are served at" in refused.value.reason
+
+
+def test_a_gateway_dies(shape: Shape) -> None:
+    """The other goes on; its clients go there, and what was acknowledged is there too."""
+    with shape.load() as (one, two):
+        shape.venue.kill("one")
+        two.wait_more(ORDERS)
+    assert not two.errors
+    with shape.venue.client("two", 0) as client:
+        open_ids = {order.order_id for order in client.open_orders()}
+        assert {receipt.order.order_id for receipt in one.receipts} <= open_ids
+    shape.venue.start_gateway("one")
+    eventually(lambda: shape.venue.leads("one"), "the gateway is back")
+    with shape.venue.client("one", 0) as client:
+        assert open_ids <= {order.order_id for order in client.open_orders()}
+
+
+def test_redis_restarts_under_load(shape: Shape) -> None:
+    """Orders are refused by name meanwhile and work again; reads never stop."""
+    name, _ = shape.option()
+    with shape.watching("one", name) as watcher, shape.load() as loads:
+        shape.server.kill()
+        for load in loads:
+            eventually(lambda load=load: load.errors["temporarily_unavailable"] >= 3, "a refusal")
+        assert shape.venue.health("one")["reasons"] == {"ingress": "Redis does not answer"}
+        with shape.venue.client("one", 0) as client:  # to sign in is to read
+            before = client.index_price("btc_usdc")
+            eventually(lambda: client.index_price("btc_usdc") != before, "the index moves on")
+            assert client.open_orders()
+        shape.server.start()
+        for load in loads:
+            load.wait_more(ORDERS)
+        assert "result" in watcher.answers()
+    for load in loads:
+        assert set(load.errors) <= {"temporarily_unavailable", "timed_out"}
+
+
+def test_the_leader_dies_under_load(shape: Shape) -> None:
+    """The standby takes over; clients of gateways keep their lines and see only a pause."""
+    name, price = shape.option()
+    with shape.watching("one", name) as one, shape.watching("two", name) as two:
+        with shape.load() as loads:
+            shape.venue.kill("leader")
+            eventually(lambda: shape.venue.leads("standby"), "the standby leads")
+            for load in loads:
+                load.wait_more(ORDERS)
+        for load in loads:
+            assert set(load.errors) <= {"temporarily_unavailable", "timed_out"}
+        with shape.venue.client("two", BOUGHT) as client:
+            price -= 10 * client.instrument(name).tick_size
+            shape.receipts.append(client.buy(name, "0.1", price, post_only=True))
+        one.hears(bid_of(price))
+        two.hears(bid_of(price))
+
+
+def test_nothing_was_lost_or_doubled(shape: Shape) -> None:
+    """Every acknowledged order stands where its answer said; the journal replays to its hashes."""
+    for name in ("one", "two", "standby"):
+        shape.venue.children[name].stop()
+    require_all(shape.journal, shape.receipts)
+    assert require_none_twice(shape.journal) >= len(shape.receipts) > 6 * ORDERS
