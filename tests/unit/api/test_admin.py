@@ -441,3 +441,11 @@ def test_the_journal_is_replayed_on_demand(world):
     assert ask(world, "POST", "/admin/replays", json=ahead, hooks=hooks).status_code == 400
     assert ask(world, "POST", "/admin/replays", json={}).status_code == 404
     assert ask(world, "GET", "/admin/replays").json() == []
+
+
+def test_beside_an_engine_nobody_acts(world):
+    """Questions are answered there, actions belong to the engine's own listener."""
+    app = create_admin_app(world.sequencer, token=TOKEN, gateway=world.gateway, acts=False)
+    verbs = {verb for route in app.routes for verb in route.methods or ()}
+    assert verbs == {"GET", "HEAD"}
+    assert "/admin/status" in {route.path for route in app.routes}

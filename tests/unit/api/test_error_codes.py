@@ -28,7 +28,7 @@ from exchange.api.dispatch import Dispatcher, Method
 from exchange.api.gateway import Caller
 from exchange.api.schemas import Empty
 from exchange.commands import Halt, SuspendTrading
-from exchange.sequencer import SequencerBusy, SequencerStopped
+from exchange.sequencer import OutcomeUnknown, SequencerBusy, SequencerStopped
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "api.md").read_text()
 ERRORS = PAGE.split("## Errors")[1].split("## Signing")[0]
@@ -167,6 +167,7 @@ CASES = {
     ),
     (10047, "matching_engine_queue_full"): lambda s: s.failing(SequencerBusy("full")),
     (13028, "temporarily_unavailable"): lambda s: s.failing(SequencerStopped()),
+    (13888, "timed_out"): lambda s: s.failing(OutcomeUnknown("ask by nonce")),
     (11094, "internal_server_error"): lambda s: s.broken(),
     (13007, "user_not_found"): lambda s: s.stranger(subaccount_id=999),
     (11049, "bad_arguments"): lambda s: s.stranger(deadline=1),
@@ -214,4 +215,4 @@ def test_a_body_that_is_too_large_has_a_status_of_its_own(stage):
 
 def test_every_documented_code_has_a_case():
     assert {(code, message) for code, message, _ in GENERAL} | REASONS == set(CASES)
-    assert len(GENERAL) == 17
+    assert len(GENERAL) == 18

@@ -23,7 +23,12 @@ from tests.unit.api.world import (
 
 from exchange.api.methods_private import PRIVATE, SIGNED
 from exchange.commands import BatchSeen, CutBatch
-from exchange.sequencer import SequencerBusy, SequencerStopped
+from exchange.sequencer import (
+    OutcomeUnknown,
+    SequencerBusy,
+    SequencerStopped,
+    SequencerUnreachable,
+)
 
 
 @pytest.fixture
@@ -181,7 +186,13 @@ def test_a_nonce_serves_one_content(world):
 
 
 @pytest.mark.parametrize(
-    ("failure", "code"), [(SequencerBusy("full"), 10047), (SequencerStopped("x"), 13028)]
+    ("failure", "code"),
+    [
+        (SequencerBusy("full"), 10047),
+        (SequencerStopped("x"), 13028),
+        (SequencerUnreachable("nothing was done"), 13028),
+        (OutcomeUnknown("ask by nonce"), 13888),
+    ],
 )
 def test_a_full_or_stopped_sequencer_is_told(world, failure, code):
     world.sequencer.failure = failure

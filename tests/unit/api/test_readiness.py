@@ -85,3 +85,9 @@ def test_a_writer_that_stopped_is_not_asked_for_more(world, readiness):
     """Nor is one whose view broke."""
     world.sequencer.stopped = True
     assert set(reasons(readiness)) == {"writer"}
+
+
+def test_other_reasons_are_told_beside_its_own(world):
+    """Such as those of a gateway whose way to the engine is down."""
+    readiness = Readiness(world.sequencer, lambda: True, others=lambda: {"ingress": "away"})
+    assert reasons(readiness) == {"ingress": "away"}

@@ -3,7 +3,7 @@
 import pytest
 
 from exchange.api import rfq as module
-from exchange.api.errors import BadRequest, NotFound, TooManyRequests
+from exchange.api.errors import BadRequest, NotFound, TooManyRequests, Unavailable
 from exchange.api.rfq import KEPT_AFTER_MS, REQUESTS_PER_TAKER, Rfqs, RfqState, ends_ms
 from exchange.commands import PlaceOrder
 from exchange.model import OrderTerms, Side
@@ -130,3 +130,17 @@ def test_a_quote_ends_with_its_signature():
     rfqs.expire(1_001)
     assert rfq.quotes == {}
     assert rfq.state is RfqState.OPEN
+
+
+def test_requests_that_are_served_elsewhere_are_not_served_here():
+    """Whatever is asked of them: two registries would be two markets."""
+    rfqs = Rfqs("http://engine:8080")
+    for question in (
+        lambda: create(rfqs),
+        lambda: rfqs.get(1, 0),
+        lambda: rfqs.open(1, 0),
+        lambda: rfqs.expire(0),
+        rfqs.require_here,
+    ):
+        with pytest.raises(Unavailable, match="http://engine:8080"):
+            question()
