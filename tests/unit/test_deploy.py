@@ -3,13 +3,17 @@
 import json
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from tests.unit.api.world import World
 
 from exchange.api.admin import ExchangeMetrics
+from exchange.bootstrap.ingress_parts import Figures, LeadersEnd
 from exchange.bootstrap.stage_times import stage_times
+from exchange.config import Settings
+from exchange.journal import StreamId
 from exchange.settlement.deploy import REPOSITORY
 from exchange.settlement.status import RelayerMetrics, RelayerStatus
 
@@ -20,7 +24,7 @@ MACHINES = ["haproxy.cfg", "prometheus.yml", "grafana/datasource.yml"]
 
 @pytest.fixture(scope="module")
 def figures() -> Iterator[set[str]]:
-    """Names on the metrics pages of engine and relayer."""
+    """Names on the metrics pages of engine, gateways and relayer."""
     world = World()
     relayer = RelayerMetrics()
     relayer.status = RelayerStatus(
@@ -29,7 +33,11 @@ def figures() -> Iterator[set[str]]:
         confirmation_lag_s=0, failures=0, replacements=0, alarms=("balance_low",),
     )  # fmt: skip
     registry = CollectorRegistry()
-    for one in (ExchangeMetrics(world.sequencer, world.gateway), relayer, stage_times()[0]):
+    settings = Settings(redis_url="redis://127.0.0.1:1/0", admin_token="t" * 16)
+    journal = SimpleNamespace(last_place=StreamId(0, 0))
+    end = LeadersEnd(settings, world.sequencer, journal, world.gateway)
+    engine = ExchangeMetrics(world.sequencer, world.gateway)
+    for one in (engine, relayer, stage_times()[0], Figures(end.figures)):
         registry.register(one)
     text = generate_latest(registry).decode()
     yield {re.split(r"[ {]", line)[0] for line in text.splitlines()} | set(text.split())

@@ -67,6 +67,8 @@ T = TypeVar("T")
 
 TICK_S: Final = 0.1
 BUMP_TIMEOUT_S: Final = 3.0  # the longest bump is a second
+CANCEL_TRIES: Final = 60  # of what a lost connection asked for
+CANCEL_RETRY_S: Final = 0.5
 PORTFOLIO_TICKS: Final = 10  # portfolios follow marks once a second
 _log: Final = structlog.get_logger("gateway")
 
@@ -430,13 +432,26 @@ class Gateway:
             commands = list(self._cancels_of(connection))
         for command in commands:
             try:
-                await self.submit(command)
+                await self._cancel_surely(command)
             except ExchangeError as error:
                 _log.warning(
                     "orders stay after a disconnect",
                     subaccount_id=command.subaccount_id,
                     why=str(error),
                 )
+
+    async def _cancel_surely(self, command: CancelAll) -> None:
+        """Nobody is there to try again while the way to the engine is down."""
+        for _ in range(CANCEL_TRIES - 1):
+            try:
+                await self.submit(command)
+            except (Busy, Unavailable, TimedOut):
+                if self.sequencer.stopped:
+                    raise
+                await asyncio.sleep(CANCEL_RETRY_S)
+            else:
+                return
+        await self.submit(command)
 
     def _cancels_of(self, connection: Connection) -> Iterator[CancelAll]:
         """What takes off the orders and quotes that came by one connection."""

@@ -17,7 +17,7 @@ from redis.retry import Retry
 from exchange.journal import StreamId
 
 LENGTH_MAX: Final = 200_000  # entries: bounds the server's memory while nobody leads
-_TIMEOUT_S: Final = 2.0
+_TIMEOUT_S: Final = 4.0
 _FIELD: Final = b"c"
 
 

@@ -19,9 +19,11 @@ from tests.unit.api.world import (
 )
 from websockets.sync.client import connect
 
+from exchange.api import gateway as module
 from exchange.api.connection import ORDERS_KEPT, Connection
 from exchange.api.gateway import Caller
 from exchange.sdk import Wallet
+from exchange.sequencer import OutcomeUnknown, SequencerUnreachable
 
 WAIT_S = 5.0
 
@@ -202,6 +204,32 @@ def test_a_call_under_way_at_the_end_leaves_nothing_behind():
         task.add_done_callback(connection.calls.discard)
         await world.gateway.cancel_after(connection)
         assert connection.order_ids
+
+    order = world.order("buy", price="10")
+    asyncio.run(play())
+    assert open_count(world) == 0
+    world.gateway.stop()
+
+
+@pytest.mark.parametrize("failure", [SequencerUnreachable("away"), OutcomeUnknown("ask")])
+def test_a_cancel_waits_for_the_way_to_the_engine(monkeypatch, failure):
+    """Nobody is left who could ask again; it gives up with a line in the log when it must."""
+    monkeypatch.setattr(module, "CANCEL_RETRY_S", 0.01)
+    world = World()
+
+    async def play():
+        connection = Connection("test", world.settings, lambda *_: None)
+        connection.session, connection.cancel_on_disconnect = session_of(world).session, True
+        caller = Caller(address="test", connection=connection)
+        text = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "private/buy", "params": order})
+        await world.dispatcher.call_text(text.encode(), caller)
+        assert open_count(world) == 1
+        world.sequencer.failure = failure
+        canceling = asyncio.create_task(world.gateway.cancel_after(connection))
+        await asyncio.sleep(0.05)
+        assert open_count(world) == 1
+        world.sequencer.failure = None
+        await canceling
 
     order = world.order("buy", price="10")
     asyncio.run(play())
