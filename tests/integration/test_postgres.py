@@ -5,11 +5,20 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from tests.journals import append
 from tests.postgres import postgres
 from tests.signed_venue import traded_venue, write_journal
 
 from exchange.audit import Replay
-from exchange.journal import EntryEncoder, Journal, JournalReader, LeaseLost
+from exchange.journal import (
+    EntryEncoder,
+    Journal,
+    JournalReader,
+    JournalTail,
+    JournalUnavailable,
+    LeaseLost,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -51,3 +60,24 @@ def test_a_second_writer_is_fenced(database: str) -> None:
                 first.beat()
             second.append([entry], [record])
             assert first.reader.last_seq() == 1
+
+
+def test_a_tail_outlives_its_line(database: str) -> None:
+    """The server ends it; the next look opens another and misses nothing."""
+    with Journal(database, shard=8) as journal:
+        tail = JournalTail(database, shard=8)
+        first = append(journal, 2)
+        assert [list(found.entries) for found in tail.fetch()] == [first]
+        second = append(journal, 1)
+        ended = sa.create_engine(database)
+        with ended.begin() as connection:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN"
+            idle = (
+                "(SELECT pid FROM pg_stat_activity WHERE query LIKE '%journal_arrivals%senders%')"
+            )
+            assert list(connection.execute(sa.text(f"{others} {idle} AND pid <> pg_backend_pid()")))
+        ended.dispose()
+        with pytest.raises(JournalUnavailable):
+            tail.fetch()
+        assert [list(found.entries) for found in tail.fetch()] == [second]
+        tail.close()
