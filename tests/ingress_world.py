@@ -58,8 +58,12 @@ class Leader:
             await asyncio.sleep(0.2)
             await asyncio.to_thread(self.journal.beat)
 
-    async def end(self) -> None:
+    async def die(self) -> None:
+        """At once: a commit under way goes on in its thread, as in a machine that is cut off."""
         await self._parts.end()
+
+    async def end(self) -> None:
+        await self.die()
         await self.stream.close()
         self.journal.close()
 
@@ -79,8 +83,11 @@ class GatewaySide:
         await until(lambda: self.replica.connected, "the stream")
         return self
 
-    async def end(self) -> None:
+    async def die(self) -> None:
         await self._parts.end()
+
+    async def end(self) -> None:
+        await self.die()
         await self.stream.close()
         self.tail.close()
 
