@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from tests.grown import Grown
@@ -147,6 +148,25 @@ def test_requests_for_quote_stay_with_the_engine(shape: Shape) -> None:
     assert "requests for quote are served at" in refused.value.reason
 
 
+def test_what_only_the_leader_was_told_reaches_gateways(shape: Shape) -> None:
+    """Posts that keepers may help with; an API key that another gateway made."""
+    post = {"key": "k", "kind": "root", "to": "0x" + "11" * 20, "data": "0x", "waiting_s": 9}
+    settings = shape.venue.settings["leader"]
+    httpx.post(
+        f"http://127.0.0.1:{settings.admin_port}/admin/pending_posts",
+        json={"posts": [post]},
+        headers={"Authorization": f"Bearer {settings.token()}"},
+        timeout=30.0,
+    ).raise_for_status()
+    with shape.venue.client("one", BOUGHT) as one, shape.venue.client("two", BOUGHT) as two:
+        eventually(lambda: two.call("public/get_pending_posts") == [post], "the post")
+        made = one.call("private/create_api_key", {"name": "bot", "max_scope": "trade:read"})
+        keys = eventually(lambda: two.call("private/list_api_keys"), "the key")
+        assert [key["client_id"] for key in keys] == [made["client_id"]]
+        two.call("private/remove_api_key", {"id": made["id"]})
+        eventually(lambda: one.call("private/list_api_keys") == [], "its end")
+
+
 def test_a_gateway_dies(shape: Shape) -> None:
     """The other goes on; its clients go there, and what was acknowledged is there too."""
     with shape.load() as (one, two):
@@ -198,6 +218,17 @@ def test_the_leader_dies_under_load(shape: Shape) -> None:
             shape.receipts.append(client.buy(name, "0.1", price, post_only=True))
         one.hears(bid_of(price))
         two.hears(bid_of(price))
+    with shape.venue.client("one", SOLD) as seller, shape.venue.client("two", BOUGHT) as buyer:
+        trade_id = seller.sell(name, "0.1", price).trades[0].trade_id
+        for client in (seller, buyer):  # whoever leads now writes the read model, all of it
+            rows = eventually(
+                lambda client=client: (
+                    len(client.history("trades")) > 1 and client.history("trades")
+                ),
+                "the read model",
+            )
+            assert rows[0]["trade_id"] == trade_id
+            assert len(rows) == 2
 
 
 def test_nothing_was_lost_or_doubled(shape: Shape) -> None:

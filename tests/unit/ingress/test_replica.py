@@ -9,7 +9,7 @@ from tests.venue import configuration
 
 from exchange.events import ClockAdvanced, Refused
 from exchange.ingress import replica as module
-from exchange.journal import EntryEncoder, JournalCorrupt
+from exchange.journal import Delivery, EntryEncoder, JournalCorrupt, JournalUnavailable
 from exchange.sequencer import (
     OutcomeUnknown,
     SequencerBusy,
@@ -209,5 +209,28 @@ def test_a_replica_that_strays_stops(story):
         (found,) = await both(side.outcome())
         assert isinstance(found, ExceptionGroup)
         assert found.subgroup(JournalCorrupt) is not None
+
+    story(told)
+
+
+def test_a_store_that_is_away_ends_nobody(story):
+    """The replica looks again until it is back, and clients are answered meanwhile."""
+
+    async def told(world: World) -> None:
+        leader = world.leader()
+        side = await world.gateway()
+        fetch, asked = side.tail.fetch, []
+
+        def away() -> list[Delivery]:
+            asked.append(True)
+            raise JournalUnavailable("the server is gone")
+
+        side.tail.fetch = side.tail.lease = away  # type: ignore[method-assign]
+        await until(lambda: len(asked) > 3, "looks")
+        await leader.sequencer.submit(configuration())
+        assert await side.replica.read(lambda engine: engine.parameters) is None
+        assert not side.replica.stopped
+        side.tail.fetch = fetch  # type: ignore[method-assign]
+        await until(lambda: side.replica.last_seq == 1, "the command")
 
     story(told)
