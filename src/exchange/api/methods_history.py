@@ -23,6 +23,7 @@ from exchange.api.schemas import (
     Sorting,
     SubaccountParams,
 )
+from exchange.journal import JournalUnavailable
 
 _MARK: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,9})")
 Continuation = Annotated[str, Meta(max_length=28, description="From the page before")]
@@ -135,9 +136,13 @@ async def _page(
     subaccount_id = gateway.subaccount(caller, params.subaccount_id)
     if gateway.history is None:
         raise Unavailable("this gateway keeps no history")
-    bodies, more = await gateway.history.page(
-        [subaccount_id], topics, count=params.count, after=_mark(params.continuation), **where
-    )
+    after = _mark(params.continuation)
+    try:
+        bodies, more = await gateway.history.page(
+            [subaccount_id], topics, count=params.count, after=after, **where
+        )
+    except JournalUnavailable:
+        raise Unavailable("the past cannot be read at the moment; try again") from None
     return list(map(msgspec.Raw, bodies)), f"{more[0]}.{more[1]}" if more else None
 
 

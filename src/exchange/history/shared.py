@@ -4,12 +4,17 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+import sqlalchemy as sa
+import structlog
+
 from exchange.history.store import HistoryPages, HistoryStore, Row, metadata, written
 from exchange.journal.schema import create_engine
 
 LOOK_ROWS: Final = 10_000  # a standby looks what was written whenever it holds so many more
 
 _EVERYTHING: Final = 2**63 - 1
+
+log = structlog.get_logger(__name__)
 
 
 class HistoryReader(HistoryPages):
@@ -45,16 +50,23 @@ class Heir:
         self._held.append((seq, rows))
         self._rows += len(rows)
         if self._rows >= self._look_at:
-            self._forget(self._written())
-            self._look_at = self._rows + LOOK_ROWS
+            self._look()
 
     def _written(self) -> int:
         with self._database.connect() as connection:
             return written(connection)
 
-    def _forget(self, seq: int) -> None:
+    def _look(self) -> None:
+        """Forget what is written; where nobody can say, it is held on to."""
+        self._look_at = self._rows + LOOK_ROWS
+        try:
+            seq = self._written()
+        except sa.exc.SQLAlchemyError as error:
+            log.warning("history_unavailable", reason=str(error))
+            return
         while self._held and self._held[0][0] <= seq:
             self._rows -= len(self._held.popleft()[1])
+        self._look_at = self._rows + LOOK_ROWS
 
     def inherit(self) -> HistoryStore:
         """Write from now on, and first what the last leader did not."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from exchange.journal.schema import create_engine
+from exchange.journal.schema import JournalUnavailable, create_engine, explained
 
 Row = tuple[int, int, int, str, int, int, bytes]  # the columns of `records`, in their order
 Mark = tuple[int, int]  # (seq, place) of a row
@@ -83,8 +83,11 @@ class HistoryPages:
         return [row[2] for row in rows[:count]], more
 
     def _read(self, query: sa.Select[Any]) -> list[tuple[int, int, bytes]]:
-        with self._database.connect() as connection:
-            return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+        try:
+            with self._database.connect() as connection:
+                return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+        except sa.exc.OperationalError as error:
+            raise JournalUnavailable(f"the past cannot be read: {explained(error)}") from error
 
     def close(self) -> None:
         """End the thread."""

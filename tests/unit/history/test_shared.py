@@ -1,11 +1,15 @@
 """A shared read model: one writes, others read, and who takes over leaves nothing out."""
 
+import sqlite3
+
 import pytest
+import sqlalchemy as sa
 from tests.unit.history.test_store import names, row
 
 from exchange.history import shared
 from exchange.history.shared import Heir, HistoryReader
 from exchange.history.store import HistoryStore
+from exchange.journal import JournalUnavailable
 
 
 @pytest.fixture
@@ -66,3 +70,29 @@ def test_a_leader_that_wakes_too_late_does_no_harm(location):
     new.append(3, [row(3)])
     new.close()
     assert HistoryStore(location).last_seq == 3
+
+
+def test_a_store_that_is_away_ends_no_standby(location, monkeypatch):
+    """It holds on to what it has, and looks again later."""
+    monkeypatch.setattr(shared, "LOOK_ROWS", 2)
+    heir = Heir(location)
+
+    def away(_: object) -> int:
+        raise sa.exc.OperationalError("select", {}, OSError("the server is gone"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shared, "written", away)
+        for seq in range(1, 6):
+            heir.append(seq, [row(seq)])
+    assert names(heir.inherit()) == ["5.0", "4.0", "3.0", "2.0", "1.0"]
+
+
+def test_a_past_that_cannot_be_read_is_named(location):
+    HistoryStore(location).close()
+    reader = HistoryReader(location)
+    with sqlite3.connect(location) as connection:
+        connection.execute("DROP TABLE history_records")
+    connection.close()
+    with pytest.raises(JournalUnavailable, match="the past cannot be read"):
+        names(reader)
+    reader.close()
