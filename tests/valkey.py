@@ -23,6 +23,12 @@ class Valkey:
         self._server = ValkeyServer(port=self._port, save="", appendonly="no")
         self._server.start(timeout=30.0)
 
+    def signal(self, number: int) -> None:
+        """SIGSTOP and SIGCONT: a machine that stands still for a while."""
+        assert self._server is not None
+        assert self._server._process is not None
+        self._server._process.send_signal(number)
+
     def kill(self) -> None:
         if self._server is not None:
             self._server.terminate()

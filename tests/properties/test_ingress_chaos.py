@@ -7,6 +7,7 @@ refused does not stand there, and nothing stands there twice. Real servers, one 
 import asyncio
 import os
 import random
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -78,7 +79,7 @@ class Chaos:
         ]
 
     async def fault(self) -> None:
-        kind = self.rng.choice(["leader", "leader", "takeover", "redis", "gateway"])
+        kind = self.rng.choice(["leader", "leader", "takeover", "redis", "frozen", "gateway"])
         self.faults[kind] += 1
         away_s = self.rng.choice([0.0, 0.1, 0.3, 0.8])
         match kind:
@@ -96,6 +97,10 @@ class Chaos:
                 await asyncio.to_thread(self.world.server.kill)
                 await asyncio.sleep(away_s)
                 await asyncio.to_thread(self.world.server.start)
+            case "frozen":
+                self.world.server.signal(signal.SIGSTOP)
+                await asyncio.sleep(away_s)
+                self.world.server.signal(signal.SIGCONT)
             case "gateway":
                 await self.sides.pop(self.rng.randrange(len(self.sides))).die()
                 await self.add_gateway()

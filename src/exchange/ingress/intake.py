@@ -8,6 +8,7 @@ sender has told its client by then that nobody knows.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -17,7 +18,7 @@ from exchange.ingress.stream import Stream, StreamLost
 from exchange.journal import Arrival, Entry, Journal, Sender, StreamId
 from exchange.sequencer import Sequencer
 
-EXPIRY_MS: Final = 5_000  # how old a command may be, by the stream's server's own clock
+EXPIRY_MS: Final = 5_000  # how old a command may be, by the clock of the stream's server
 READ_MAX: Final = 512  # entries at once: a group of the sequencer
 WAIT_MS: Final = 200
 RETRY_S: Final = 0.2
@@ -73,20 +74,21 @@ class Intake:
         await self._stream.begin_after(self._place)
         self.connected = True
         while True:
-            asked_s = asyncio.get_running_loop().time()
+            asked_s = monotonic()
             now_ms, found = await self._stream.read(self._place, count=READ_MAX, wait_ms=WAIT_MS)
             # Ages count from before the question: so a process that was frozen meanwhile sees it.
             late: list[Sender] = []
             for place, sealed in found:
-                waited_ms = (asyncio.get_running_loop().time() - asked_s) * 1_000
-                too_old = now_ms + waited_ms - place.time_ms > self._expiry_ms
-                await self._take_one(place, sealed, late if too_old else None)
+                since_ms = now_ms + (monotonic() - asked_s) * 1_000 - self._expiry_ms
+                await self._take_one(place, sealed, since_ms, late)
                 self._place = place
             if late:
                 await self._refuse(late)
 
-    async def _take_one(self, place: StreamId, sealed: bytes, late: list[Sender] | None) -> None:
-        """Hand one command on, or add its sender to those that came `late`."""
+    async def _take_one(
+        self, place: StreamId, sealed: bytes, since_ms: float, late: list[Sender]
+    ) -> None:
+        """Hand one command on, or add its sender to those that are older than `since_ms`."""
         if not sealed:  # the mark of a leader that began here
             return
         try:
@@ -99,7 +101,8 @@ class Intake:
             log.warning("ingress_repeated", place=place, sender=sender)
             return
         self._remember(sender)
-        if late is not None:
+        # Both: a server that was frozen gives old commands new places.
+        if min(place.time_ms, request.sent_ms) < since_ms:
             late.append(sender)
             return
         self.taken += 1

@@ -53,9 +53,10 @@ class Forged(Exception):
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A command on its way to the leader."""
+    """A command on its way to the leader; when it set out, by the clock of the stream's server."""
 
     sender: Sender
+    sent_ms: int
     command: AnyCommand
 
 
@@ -90,9 +91,9 @@ class Seal:
             for use in ("request", "news")
         }
 
-    def request(self, sender: Sender, command: AnyCommand) -> bytes:
+    def request(self, sender: Sender, sent_ms: int, command: AnyCommand) -> bytes:
         """A sealed command."""
-        return self._sealed("request", _encoder.encode(Request(sender, command)))
+        return self._sealed("request", _encoder.encode(Request(sender, sent_ms, command)))
 
     def news(self, news: News) -> bytes:
         """Sealed news."""

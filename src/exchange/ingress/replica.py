@@ -10,6 +10,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
+from time import monotonic
 from typing import Final, NamedTuple, TypeVar
 
 import structlog
@@ -88,6 +89,8 @@ class Replica:
         self._lease = Lease()
         self._heard_s = 0.0  # from the leader, by the loop's clock
         self._failure: BaseException | None = None
+        self._clock_s = 0.0  # when the server was asked for its clock last
+        self._offset_ms = 0.0  # of the server's clock to the one of this process that never stops
         self.connected = False  # to the stream
         self.on_told: Callable[[str, bytes], None] = _ignored
 
@@ -138,7 +141,8 @@ class Replica:
         number = next(self._numbers)
         reply: asyncio.Future[Reply] = loop.create_future()
         self._pending[number] = _Waiting(reply, loop.time() + ANSWER_S)
-        sealed = self._seal.request(Sender(self.gateway, number), command)
+        sent_ms = int(monotonic() * 1_000 + self._offset_ms)
+        sealed = self._seal.request(Sender(self.gateway, number), sent_ms, command)
         self._outgoing.append((number, sealed))
         self._something.set()
         return await reply
@@ -252,7 +256,7 @@ class Replica:
         while True:
             try:
                 async with self._stream.listening() as listener:
-                    await self._stream.ping()
+                    await self._set_clock()
                     self.connected = True
                     self._news.set()  # what was said before
                     await self._hear(listener)
@@ -260,12 +264,18 @@ class Replica:
                 self._lost(error)
             await asyncio.sleep(RETRY_S)
 
+    async def _set_clock(self) -> None:
+        """See that the server answers, and what time it is there; a slow answer makes us older."""
+        self._offset_ms = await self._stream.clock_ms() - monotonic() * 1_000
+        self._clock_s = monotonic()
+
     async def _hear(self, listener: Listener) -> None:
         """Until the server is lost, by this connection or by another."""
         while self.connected:
             sealed = await listener.next(PING_S)
+            if monotonic() - self._clock_s >= PING_S:
+                await self._set_clock()
             if sealed is None:
-                await self._stream.ping()
                 continue
             try:
                 self._told(self._seal.open_news(sealed))

@@ -41,10 +41,11 @@ class Stream:
             protocol=2,
         )
 
-    async def ping(self) -> None:
-        """See that somebody answers."""
+    async def clock_ms(self) -> int:
+        """The server's clock."""
         async with _asking():
-            await self._server.ping()
+            seconds, micros = await self._server.time()
+        return _milliseconds(seconds, micros)
 
     async def add(self, messages: Sequence[bytes]) -> None:
         """Append, in this order."""
@@ -63,7 +64,7 @@ class Stream:
             pipe.xread({self._key: _text(after)}, count=count, block=wait_ms)
             (seconds, micros), found = await pipe.execute()
         rows = found[0][1] if found else []
-        now_ms = seconds * 1000 + micros // 1000
+        now_ms = _milliseconds(seconds, micros)
         return now_ms, [(_place(place), fields.get(_FIELD, b"")) for place, fields in rows]
 
     async def begin_after(self, place: StreamId) -> None:
@@ -128,6 +129,10 @@ async def _asking(extra_s: float = 0.0) -> AsyncIterator[None]:
             yield
     except (RedisError, OSError) as error:
         raise StreamLost(str(error) or type(error).__name__) from error
+
+
+def _milliseconds(seconds: int, micros: int) -> int:
+    return seconds * 1_000 + micros // 1_000
 
 
 def _text(place: StreamId) -> str:

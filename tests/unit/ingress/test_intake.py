@@ -12,9 +12,9 @@ from exchange.journal import Sender, StreamId
 SEAL = Seal(SECRET)
 
 
-async def send(world: World, *numbers: int, gateway: int = 1) -> None:
+async def send(world: World, *numbers: int, gateway: int = 1, sent_ms: int = 2**53) -> None:
     stream = Stream(world.server.url)
-    await stream.add([SEAL.request(Sender(gateway, one), labeled(one)) for one in numbers])
+    await stream.add([SEAL.request(Sender(gateway, one), sent_ms, labeled(one)) for one in numbers])
     await stream.close()
 
 
@@ -77,6 +77,21 @@ def test_a_command_that_waited_too_long_is_refused(story):
     story(told)
 
 
+def test_a_command_that_set_out_too_long_ago_is_refused(story):
+    """Though its place is new: who froze, or kept it, does not make it young again."""
+
+    async def told(world: World) -> None:
+        leader = world.leader()
+        now_ms = await leader.stream.clock_ms()
+        await send(world, 1, sent_ms=now_ms - 5_500)
+        await send(world, 2, sent_ms=now_ms - 500)
+        await until(lambda: leader.sequencer.last_seq == 1, "the younger one")
+        assert world.labels() == ["2"]
+        assert leader.intake.expired == 1
+
+    story(told)
+
+
 def test_forged_and_repeated_commands_are_left_out(story):
     """And what comes after them is taken."""
 
@@ -86,8 +101,8 @@ def test_forged_and_repeated_commands_are_left_out(story):
         await stream.add(
             [
                 b"nonsense",
-                Seal("another venue").request(Sender(1, 1), labeled(1)),
-                SEAL.request(Sender(1, 2), CutBatch()),
+                Seal("another venue").request(Sender(1, 1), 2**53, labeled(1)),
+                SEAL.request(Sender(1, 2), 2**53, CutBatch()),
             ]
         )
         await send(world, 3)

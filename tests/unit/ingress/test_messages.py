@@ -13,8 +13,8 @@ SENDER = Sender(gateway=2**62, number=7)
 
 def test_a_request_arrives_as_it_was_sent():
     """Sender and command."""
-    request = SEAL.open_request(SEAL.request(SENDER, labeled(1)))
-    assert (request.sender, request.command) == (SENDER, labeled(1))
+    request = SEAL.open_request(SEAL.request(SENDER, 5, labeled(1)))
+    assert (request.sender, request.sent_ms, request.command) == (SENDER, 5, labeled(1))
 
 
 @pytest.mark.parametrize("news", [Committed(5), Expired((SENDER,)), Told("posts", b"[]")])
@@ -25,7 +25,7 @@ def test_news_arrive_as_they_were_said(news):
 
 def test_a_changed_bit_is_found():
     """Wherever it lies."""
-    sealed = SEAL.request(SENDER, labeled(1))
+    sealed = SEAL.request(SENDER, 5, labeled(1))
     for at in range(len(sealed)):
         changed = sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :]
         with pytest.raises(Forged):
@@ -44,11 +44,11 @@ def test_what_nobody_sealed_is_refused(sealed):
 def test_another_venue_is_not_believed():
     """Nor news as a request, nor a request as news."""
     with pytest.raises(Forged):
-        SEAL.open_request(Seal("other").request(SENDER, labeled(1)))
+        SEAL.open_request(Seal("other").request(SENDER, 5, labeled(1)))
     with pytest.raises(Forged):
         SEAL.open_request(SEAL.news(Committed(5)))
     with pytest.raises(Forged):
-        SEAL.open_news(SEAL.request(SENDER, labeled(1)))
+        SEAL.open_news(SEAL.request(SENDER, 5, labeled(1)))
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_another_venue_is_not_believed():
 def test_a_gateway_cannot_send_what_no_client_can_ask_for(command):
     """Such as deposits that no chain has seen."""
     with pytest.raises(Forged, match=type(command).__name__):
-        SEAL.open_request(SEAL.request(SENDER, command))
+        SEAL.open_request(SEAL.request(SENDER, 5, command))

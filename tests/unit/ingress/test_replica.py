@@ -1,6 +1,7 @@
 """The gateway's side: the same facts as the leader's, and an answer to everything it sends."""
 
 import asyncio
+import signal
 from typing import Any
 
 import pytest
@@ -153,6 +154,25 @@ def test_what_expired_is_answered_as_not_done(story):
         with pytest.raises(SequencerUnreachable, match="waited too long"):
             await waiting
         assert world.labels() == []
+
+    story(told)
+
+
+def test_a_server_that_was_frozen_makes_nothing_young_again(story):
+    """What it had in its socket gets a new place when it wakes, and is refused all the same."""
+
+    async def told(world: World) -> None:
+        world.leader(expiry_ms=300)
+        side = await world.gateway()
+        await side.replica.submit(labeled(1))
+        world.server.signal(signal.SIGSTOP)
+        waiting = asyncio.ensure_future(side.replica.submit(labeled(2)))
+        await asyncio.sleep(1.0)
+        world.server.signal(signal.SIGCONT)
+        with pytest.raises(SequencerUnreachable, match="waited too long"):
+            await waiting
+        assert (await side.replica.submit(labeled(3))).seq == 2
+        assert world.labels() == ["1", "3"]
 
     story(told)
 

@@ -82,7 +82,7 @@ def test_a_server_that_is_away_is_named(using, server):
             with pytest.raises(StreamLost):
                 await listener.next(10.0)
         for question in (
-            stream.ping(),
+            stream.clock_ms(),
             stream.add([b"a"]),
             stream.read(START, count=1, wait_ms=1),
             stream.say(b"a"),
@@ -92,6 +92,6 @@ def test_a_server_that_is_away_is_named(using, server):
             with pytest.raises(StreamLost):
                 await question
         server.start()
-        await stream.ping()
+        await stream.clock_ms()
 
     using(story)
