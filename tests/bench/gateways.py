@@ -28,9 +28,9 @@ from tests.valkey import valkey
 from exchange.settlement.deploy import REPOSITORY
 
 ROUNDS: Final = 3  # of all shapes; the figures are medians
-ORDERS: Final = 3_000
+ORDERS: Final = 2_000
 CONNECTIONS: Final = 4
-PACED: Final = 400
+PACED: Final = 200
 PACED_PER_S: Final = 100.0  # the same for all shapes, below what the slowest can do
 SHAPES: Final = {"one_process": ("alone",), "beside": ("gateway",), "two": ("gateway", "gateway")}
 

@@ -71,8 +71,12 @@ def hear_for(gateway: Gateway) -> Callable[[str, bytes], None]:
     """Takes over what the leader's process tells."""
 
     def hear(topic: str, body: bytes) -> None:
-        if topic == _POSTS:
+        if topic != _POSTS:
+            return
+        try:
             gateway.pending_posts = msgspec.json.decode(body, type=PendingPostsBody).posts
+        except msgspec.MsgspecError as error:  # an engine of another version
+            log.warning("news_refused", reason=str(error))
 
     return hear
 

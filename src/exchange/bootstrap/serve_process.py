@@ -16,6 +16,7 @@ from exchange.api.app import create_app, server_config
 from exchange.bootstrap.engine_process import (
     check_deployment,
     gateway_settings,
+    journal_failure,
     key_store,
     raise_file_limit,
     stop_by_signal,
@@ -70,6 +71,8 @@ async def run_serve(settings: Settings) -> None:
     rest_collector()
     try:
         await _serve(settings, replica, public)
+    except BaseExceptionGroup as group:
+        raise journal_failure(group) or group from None
     finally:
         await stream.close()
         await contracts.close()

@@ -86,7 +86,7 @@ class HistoryPages:
         try:
             with self._database.connect() as connection:
                 return [(row[0], row[1], row[2]) for row in connection.execute(query)]
-        except sa.exc.OperationalError as error:
+        except sa.exc.DBAPIError as error:
             raise JournalUnavailable(f"the past cannot be read: {explained(error)}") from error
 
     def close(self) -> None:
