@@ -18,6 +18,7 @@ from tests.ports import free_port
 from tests.postgres import Postgres
 
 from exchange.bootstrap import dev_keys
+from exchange.bootstrap.dev import all_confirmed
 from exchange.bootstrap.processes import Child, StartFailed
 from exchange.config import as_environment
 
@@ -139,6 +140,15 @@ class ChaosVenue(LiveVenue):
                 ended.append(name)
                 self.start(name)
         return ended
+
+    def settled(self) -> None:
+        """As of any venue, while a supervisor does its work."""
+
+        def done() -> bool:
+            self.revive()
+            return all_confirmed(self.admin("/admin/status"))
+
+        eventually(done, "settlement of every batch")
 
     def recovered(self) -> None:
         """Wait until an engine leads and takes orders, reviving whoever ends meanwhile."""

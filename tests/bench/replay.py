@@ -1,7 +1,7 @@
 """Replay and restart: commands a second, and how restart time and memory grow with the journal.
 
-`exchange bench replay`. `REPLAY_COMMANDS` (100,000) is the longest journal; a tenth and a hundredth
-of it are measured on the way. A restart is that of the engine's process without its listeners:
+`exchange bench replay`. `REPLAY_COMMANDS` (100,000) is the longest journal; a tenth of it
+is measured on the way. A restart is that of the engine's process without its listeners:
 engine and gateway's view, by replay alone and from a snapshot that is a tenth of the journal old,
 50,000 commands at most, as snapshots are taken by default. The journal is that of a venue at 1,000
 orders a second, whose orders live for a minute: what a longer one adds is history, not open orders.
@@ -97,14 +97,15 @@ def write(settings: Settings, part: Iterable[Told]) -> None:
 
 
 def restart(settings: Settings) -> None:
-    """What a restart does before it listens; prints its seconds and its memory."""
-    start = time.perf_counter()
+    """What a restart does before it listens; prints its seconds, of the processor too, and MB."""
+    start, busy = time.perf_counter(), time.process_time()
     with Journal(settings.journal_location) as journal:
         found = recover(settings, journal.reader)
         Sequencer(found.engine, journal)
         for entry in journal.reader.entries(found.view.seq):
             found.view.apply(entry)
-    sys.stdout.write(f"{time.perf_counter() - start} {peak_mb()}")
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    sys.stdout.write(f"{seconds} {busy} {peak_mb()}")
 
 
 def peak_mb() -> float:
@@ -114,8 +115,8 @@ def peak_mb() -> float:
     return int(line.split()[1]) / 1024
 
 
-def restarted(settings: Settings) -> tuple[float, float]:
-    """(seconds, MB at the most) of a restart in a process of its own."""
+def restarted(settings: Settings, key: str, commands: int) -> dict[str, float]:
+    """Figures of a restart in a process of its own: seconds, of the processor too, MB at most."""
     script = (
         "from exchange.config import Settings; from tests.bench.replay import restart; "
         f"restart(Settings(state_dir={settings.state_dir!r}, journal={settings.journal!r}))"
@@ -127,8 +128,11 @@ def restarted(settings: Settings) -> tuple[float, float]:
         check=True,
         cwd=Path(__file__).parents[2],
     )
-    seconds, megabytes = found.stdout.split()
-    return float(seconds), float(megabytes)
+    units = ("s", "cpu_s", "mb")
+    return {
+        f"{key}_{unit}_{commands}": float(figure)
+        for unit, figure in zip(units, found.stdout.split(), strict=True)
+    }
 
 
 def growth(commands: int, folder: Path, flow: Iterator[Told], written: int) -> dict[str, float]:
@@ -145,11 +149,8 @@ def growth(commands: int, folder: Path, flow: Iterator[Told], written: int) -> d
     write(settings, itertools.islice(flow, late))
     figures[f"snapshot_bytes_{commands}"] = max(settings.snapshot_dir.iterdir()).stat().st_size
     figures[f"journal_bytes_{commands}"] = Path(journal).stat().st_size
-    figures[f"restart_s_{commands}"], figures[f"restart_mb_{commands}"] = restarted(settings)
-    seconds, megabytes = restarted(bare)
-    figures |= {f"restart_by_replay_s_{commands}": seconds}
-    figures |= {f"restart_by_replay_mb_{commands}": megabytes}
-    return figures
+    figures |= restarted(settings, "restart", commands)
+    return figures | restarted(bare, "restart_by_replay", commands)
 
 
 def run() -> dict[str, object]:
@@ -168,7 +169,9 @@ def run() -> dict[str, object]:
                 seconds = time.perf_counter() - start
             figures[f"{key}_commands_per_s"] = len(short.entries) / seconds
         flow, written = trading(), 0
-        for commands in track((COMMANDS // 100, COMMANDS // 10, COMMANDS), "growing"):
+        for commands in track((COMMANDS // 10, COMMANDS), "growing"):
             figures |= growth(commands, Path(name), flow, written)
             written = commands
+    load = round(os.getloadavg()[1] / (os.cpu_count() or 1), 1)
+    figures["load_of_each_core"] = load  # of the last five minutes: seconds are long where above 1
     return {"machine": machine(), "figures": figures}
