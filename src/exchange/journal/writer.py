@@ -6,12 +6,12 @@ what the disk holds is unknown (pitfalls of fsync); restart and replay find out.
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from exchange.journal.acknowledged import acknowledged_beside
-from exchange.journal.arrivals import Arrival, insert_arrivals
+from exchange.journal.arrivals import Arrival, StreamId, insert_arrivals
 from exchange.journal.codec import GENESIS_HASH, Entry, encode_events, frame
 from exchange.journal.lease import Lease, claim, renew
 from exchange.journal.reader import JournalReader
@@ -124,6 +124,18 @@ class Journal:
             {"shard": self.shard, "seq": seq, "state_hash": state_hash}
             for seq, state_hash in (state_hashes or {}).items()
         ]
+        self.last_place = self._commit(row, marks, arrivals)
+        self.last_seq, self.chain_hash = entries[-1].seq, entries[-1].chain_hash
+        if self._acknowledged:
+            self._acknowledged.write(self.last_seq, self.chain_hash)
+
+    def _commit(
+        self,
+        row: dict[str, Any],
+        marks: list[dict[str, Any]],
+        arrivals: Mapping[int, Arrival] | None,
+    ) -> StreamId:
+        """Store all of a batch or nothing, durably; returns the place in the stream by then."""
         place = self.last_place
         try:
             with self._connection.begin():
@@ -132,14 +144,12 @@ class Journal:
                 if marks:
                     self._connection.execute(sa.insert(checkpoints), marks)
                 if arrivals:
-                    first_seq = entries[0].seq
-                    place = insert_arrivals(self._connection, self.shard, first_seq, arrivals)
+                    place = insert_arrivals(
+                        self._connection, self.shard, row["first_seq"], arrivals
+                    )
         except sa.exc.SQLAlchemyError as error:
             raise JournalUnavailable(f"the journal refused a batch: {explained(error)}") from error
-        self.last_seq, self.chain_hash = entries[-1].seq, entries[-1].chain_hash
-        self.last_place = place
-        if self._acknowledged:
-            self._acknowledged.write(self.last_seq, self.chain_hash)
+        return place
 
     def beat(self) -> None:
         """Show a standby that this leader lives though it has nothing to write.

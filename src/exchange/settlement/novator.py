@@ -45,7 +45,7 @@ class Refusal(NamedTuple):
     batch: int
     seq: int  # the journal's end as it was known then
     delay_s: float
-    retry_s: float  # monotonic
+    retry_s: float  # of the clock
 
 
 class Trial(NamedTuple):
@@ -58,7 +58,7 @@ class Trial(NamedTuple):
 class Novator:
     """Acts for the venue's own subaccount with its owner's key, or a session key of the owner's."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what it is made of
         self,
         feed: Feed,
         chain: Chain,
@@ -67,6 +67,7 @@ class Novator:
         key: bytes,
         sender: str,
         solvency: SolvencyProver | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.novated = 0  # sides of fills, moves and acts, by this process
         self._feed = feed
@@ -75,6 +76,7 @@ class Novator:
         self._key = key
         self._sender = sender
         self._solvency = solvency  # None: of a chain that wants no batch proven
+        self._clock = clock
         self._refusal: Refusal | None = None
 
     def replace(self, number: int) -> bool:
@@ -108,14 +110,14 @@ class Novator:
         refusal = self._refusal
         if refusal is None or refusal.batch != number:
             return False
-        return self._feed.seq <= refusal.seq + 1 or time.monotonic() < refusal.retry_s
+        return self._feed.seq <= refusal.seq + 1 or self._clock() < refusal.retry_s
 
     def _postpone(self, number: int, why: str) -> None:
         before, delay_s = self._refusal, _DELAY_FIRST_S
         if before is not None and before.batch == number:
             delay_s = min(2 * before.delay_s, _DELAY_MAX_S)
         log.error("a novation was refused", batch=number, why=why, retry_in_s=delay_s)
-        self._refusal = Refusal(number, self._feed.seq, delay_s, time.monotonic() + delay_s)
+        self._refusal = Refusal(number, self._feed.seq, delay_s, self._clock() + delay_s)
 
     def _examine(self, number: int, material: Material) -> Novate | None:
         """What would let the batch settle as far as where it stops now, and that too."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -26,13 +26,14 @@ from exchange.settlement.novator import NovationSink, Novator
 from exchange.settlement.oracle_desks import OracleDesks
 from exchange.settlement.pending import PendingPost, PendingPosts
 from exchange.settlement.prover import Prover
-from exchange.settlement.reconciler import Reconciler
-from exchange.settlement.relayer import Relayer, RelayerOptions
+from exchange.settlement.reconciler import HoldSink, Reconciler
+from exchange.settlement.relayer import Clock, Relayer, RelayerOptions
 from exchange.settlement.solvency import SolvencyProver
 from exchange.settlement.status import BALANCE_MIN, RelayerMetrics, StatusReader
 from exchange.settlement.watcher import (
     AdminSink,
     ExchangeUnavailable,
+    ObservationSink,
     Watcher,
     WatcherOptions,
 )
@@ -45,6 +46,10 @@ _DELAY_MAX_S: Final = 10.0
 _REPORT_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
+
+
+class Sink(ObservationSink, HoldSink, NovationSink, Protocol):
+    """The exchange, as a relayer sees it."""
 
 
 class RelayerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +73,11 @@ class RelayerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Backoff:
     """Runs a step, and after a failure waits longer each time; gives up after `patience_s`."""
 
-    def __init__(self, name: str, *, patience_s: float | None) -> None:
+    def __init__(
+        self, name: str, *, patience_s: float | None, clock: Clock = time.monotonic
+    ) -> None:
         self._name = name
+        self._clock = clock
         self._patience_s = patience_s
         self._failing_since: float | None = None
         self._delay_s = _DELAY_FIRST_S
@@ -77,7 +85,7 @@ class Backoff:
 
     def run(self, step: Callable[[], bool]) -> bool:
         """Result of the step; False while waiting or when it failed in a way that time can heal."""
-        if time.monotonic() < self._next_try:
+        if self._clock() < self._next_try:
             return False
         try:
             moved = step()
@@ -90,13 +98,58 @@ class Backoff:
         return moved
 
     def _wait(self, error: ChainError) -> None:
-        now = time.monotonic()
+        now = self._clock()
         self._failing_since = self._failing_since or now
         if self._patience_s is not None and now - self._failing_since > self._patience_s:
             raise error
         log.warning("waiting", part=self._name, why=str(error), retry_in_s=self._delay_s)
         self._next_try = now + self._delay_s
         self._delay_s = min(2 * self._delay_s, _DELAY_MAX_S)
+
+
+class Rounds:
+    """What settles, watches and compares, wired; each part waits for its own failures."""
+
+    def __init__(
+        self,
+        settings: RelayerSettings,
+        chain: Chain,
+        reader: JournalReader,
+        outbox: Outbox,
+        sink: Sink,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.feed, self.relayer = build_relayer(settings, chain, reader, outbox, sink, clock)
+        self.watcher = Watcher(
+            chain,
+            sink,
+            WatcherOptions(confirmations=settings.confirmations),
+            lambda: trail(reader.entries()),
+            clock=clock,
+        )
+        self.prover = Prover(chain, outbox, sender=self.relayer.address, clock=clock)
+        self.reconciler = Reconciler(reader, chain, sink, self.prover.follow)
+        patience: dict[str, float | None] = {  # the exchange may be down for long
+            "settlement": settings.patience_s,
+            "watcher": None,
+            "reconciliation": None,
+            "proofs": None,
+        }
+        self._waits = {
+            name: Backoff(name, patience_s=patience_s, clock=clock)
+            for name, patience_s in patience.items()
+        }
+
+    def run(self) -> bool:
+        """Each part once; whether anything moved."""
+        steps: dict[str, Callable[[], bool]] = {
+            "settlement": self.relayer.step,
+            "watcher": lambda: self.watcher.step(self.feed.cursor),
+            "reconciliation": self.reconciler.step,
+            "proofs": lambda: self.prover.step(self.reconciler.holdings),
+        }
+        moved = [wait.run(steps[name]) for name, wait in self._waits.items()]
+        return any(moved)
 
 
 def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) -> None:
@@ -108,11 +161,8 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         sink = stack.enter_context(
             contextlib.closing(AdminSink(settings.admin_url, settings.admin_token))
         )
-        feed, relayer = build_relayer(settings, chain, reader, outbox, sink)
-        watching_options = WatcherOptions(confirmations=settings.confirmations)
-        watcher = Watcher(chain, sink, watching_options, lambda: trail(reader.entries()))
-        prover = Prover(chain, outbox, sender=relayer.address)
-        reconciler = Reconciler(reader, chain, sink, prover.follow)
+        rounds = Rounds(settings, chain, reader, outbox, sink)
+        feed, relayer, reconciler = rounds.feed, rounds.relayer, rounds.reconciler
         reporter = Reporter(
             StatusReader(
                 chain,
@@ -135,16 +185,9 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         if settings.metrics_port:
             stack.enter_context(reporter.listening(settings.metrics_host, settings.metrics_port))
         log.info("relayer ready", address=relayer.address, resumes_at_seq=feed.seq)
-        settling = Backoff("settlement", patience_s=settings.patience_s)
-        watching = Backoff("watcher", patience_s=None)  # the exchange may be down for long
-        reconciling = Backoff("reconciliation", patience_s=None)
-        proving = Backoff("proofs", patience_s=None)
         reporting = Backoff("report", patience_s=None)
         while not stop.is_set():
-            moved = settling.run(relayer.step)
-            moved |= watching.run(lambda: watcher.step(feed.cursor))
-            moved |= reconciling.run(reconciler.step)
-            moved |= proving.run(lambda: prover.step(reconciler.holdings))
+            moved = rounds.run()
             reporting.run(reporter.step)
             if not moved:
                 stop.wait(_POLL_S)
@@ -207,6 +250,7 @@ def build_relayer(
     reader: JournalReader,
     outbox: Outbox,
     sink: NovationSink | None = None,
+    clock: Clock = time.monotonic,
 ) -> tuple[Feed, Relayer]:
     """The parts of a relayer, wired."""
     deployment = chain.deployment
@@ -226,9 +270,15 @@ def build_relayer(
     if settings.house_key and sink is not None:
         sender = address_of(settings.key)
         novator = Novator(
-            feed, chain, sink, key=settings.house_key, sender=sender, solvency=solvency
+            feed,
+            chain,
+            sink,
+            key=settings.house_key,
+            sender=sender,
+            solvency=solvency,
+            clock=clock,
         )
-    return feed, Relayer(feed, outbox, chain, options, novator, solvency)
+    return feed, Relayer(feed, outbox, chain, options, novator, solvency, clock=clock)
 
 
 def _open_reader(journal: str, stop: threading.Event) -> JournalReader:

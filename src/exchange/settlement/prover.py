@@ -6,6 +6,7 @@ or its last batch is still under way. Anybody else may bring the same proofs.
 """
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -37,7 +38,14 @@ log = structlog.get_logger(__name__)
 class Prover:
     """`follow` every entry in order; `step` often."""
 
-    def __init__(self, chain: Chain, outbox: Outbox, *, sender: str) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        outbox: Outbox,
+        *,
+        sender: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._chain = chain
         self._outbox = outbox
         self._sender = sender
@@ -45,6 +53,7 @@ class Prover:
         self._liquidated: set[int] = set()
         self._until: dict[int, int] = {}
         self._epochs: dict[int, UpdateMarks] = {}  # published, the oldest first
+        self._clock = clock
         self._next = 0.0
 
     def follow(self, entry: Entry) -> None:
@@ -68,9 +77,9 @@ class Prover:
 
     def step(self, holdings: Holdings) -> bool:
         """Build what is missing, of what batches settled; whether there was something."""
-        if not self._liquidated or time.monotonic() < self._next:
+        if not self._liquidated or self._clock() < self._next:
             return False
-        self._next = time.monotonic() + _PAUSE_S
+        self._next = self._clock() + _PAUSE_S
         now_s = self._chain.block_time()
         due = [one for one in sorted(self._liquidated) if self._until.get(one, 0) < now_s + RENEW_S]
         update = self._epochs.get(self._chain.risk_epoch())

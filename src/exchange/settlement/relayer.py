@@ -6,6 +6,7 @@ this process or the next, continues from whatever the last one left.
 """
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -44,6 +45,8 @@ _OF_MARKS: Final = (
 )
 _EARLY: Final = ("TimeTooLate", "NotExpired")  # the chain's clock is behind the venue's
 
+Clock = Callable[[], float]  # seconds that never go back
+
 log = structlog.get_logger(__name__)
 
 
@@ -60,7 +63,7 @@ class RelayerOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Relayer:
     """Advances the outbox. Single-threaded: one `step` at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what it is made of
         self,
         feed: Feed,
         outbox: Outbox,
@@ -68,6 +71,8 @@ class Relayer:
         options: RelayerOptions,
         novator: Novator | None = None,
         solvency: SolvencyProver | None = None,
+        *,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.address = address_of(options.key)
         self._feed = feed
@@ -78,9 +83,10 @@ class Relayer:
         self._solvency = solvency  # None: of a chain that wants no batch proven
         self._proven: tuple[bytes, bytes] = (b"", b"")  # hash and calldata of the batch under way
         self._chain_id = chain.deployment.chain_id
-        self._look_back_at = 0.0  # monotonic seconds
+        self._clock = clock
+        self._look_back_at = 0.0  # seconds of the clock, as below
         self._useless: set[str] = set()  # proofs that the chain would refuse now
-        self._waiting_since: dict[str, float] = {}  # tx_hash -> monotonic seconds
+        self._waiting_since: dict[str, float] = {}  # tx_hash -> since when
 
     @property
     def novated(self) -> int:
@@ -106,11 +112,11 @@ class Relayer:
         What it did act on the watcher tells it, and the feed takes back. The newest that is there
         speaks for those before it: nonces and numbers of batches leave no gaps.
         """
-        if time.monotonic() < self._look_back_at:
+        if self._clock() < self._look_back_at:
             return
         kept = self._outbox.newest_final()
         if kept is None or self._block_of(kept) is not None:
-            self._look_back_at = time.monotonic() + self._options.look_back_s
+            self._look_back_at = self._clock() + self._options.look_back_s
             return
         cursor = self._feed.cursor
         if cursor.block and self._chain.block_hash(cursor.block) != cursor.block_hash:
@@ -325,7 +331,7 @@ class Relayer:
             fees=fees,
         )
         job = self._outbox.send(job, self._attempt(job, signed, gas))
-        self._waiting_since[signed.tx_hash] = time.monotonic()
+        self._waiting_since[signed.tx_hash] = self._clock()
         self._broadcast(job, signed.tx_hash, signed.raw)
         return job
 
@@ -389,13 +395,13 @@ class Relayer:
         if not self._chain.knows(latest.tx_hash):
             log.warning("transaction is not in the pool; sending it again", job=job.key)
             self._broadcast(job, latest.tx_hash, latest.raw)
-        since = self._waiting_since.setdefault(latest.tx_hash, time.monotonic())
-        if time.monotonic() - since < self._options.stuck_after_s:
+        since = self._waiting_since.setdefault(latest.tx_hash, self._clock())
+        if self._clock() - since < self._options.stuck_after_s:
             return job
         fees = self._fees(latest.tx_nonce)
         if fees.max_fee > self._options.fee_cap:
             log.error("stuck at the fee cap", job=job.key, cap=self._options.fee_cap)
-            self._waiting_since[latest.tx_hash] = time.monotonic()
+            self._waiting_since[latest.tx_hash] = self._clock()
             return job
         log.warning("transaction is stuck; raising its fee", job=job.key, max_fee=fees.max_fee)
         return self._send(job, gas=latest.gas, tx_nonce=latest.tx_nonce, fees=fees)

@@ -130,11 +130,14 @@ class Watcher:
         sink: ObservationSink,
         options: WatcherOptions,
         trail: Callable[[], list[BlockCursor]] = list,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`trail` is every cursor that the journal stands on, oldest first (`cursor.trail`)."""
         self._chain = chain
         self._trail = trail
-        self._behind_since: float | None = None  # monotonic seconds
+        self._clock = clock
+        self._behind_since: float | None = None  # seconds of the clock
         self._sink = sink
         self._options = options
         self._posted_from = 0
@@ -171,7 +174,7 @@ class Watcher:
             return False
         if self._chain.head() - cursor.block + 1 >= self._options.confirmations:
             return True
-        now = time.monotonic()
+        now = self._clock()
         self._behind_since = self._behind_since or now
         if now - self._behind_since >= self._options.behind_s:
             return True

@@ -140,10 +140,10 @@ def parts(tmp_path):
     parts.close()
 
 
-def novator(parts, contract):
+def novator(parts, contract, clock=time.monotonic):
     feed, sink = parts.feed(), Sink(parts.script)
     feed.pull()
-    return feed, sink, Novator(feed, contract, sink, key=HOUSE_KEY, sender="0x")
+    return feed, sink, Novator(feed, contract, sink, key=HOUSE_KEY, sender="0x", clock=clock)
 
 
 def test_the_failing_order_is_found_among_many(parts):
@@ -190,15 +190,14 @@ class Unwilling(Sink):
         raise CommandRefused("409")
 
 
-def test_a_refused_novation_waits_until_the_journal_moved(parts, monkeypatch):
+def test_a_refused_novation_waits_until_the_journal_moved(parts):
     """Its own refusal is no movement; every further one waits longer, with one line in the log."""
     now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     script = parts.script
     script.trade()
     script.cut()
     contract = Contract((2, script.maker.next_nonce))
-    feed, _, found = novator(parts, contract)
+    feed, _, found = novator(parts, contract, lambda: now[0])
     found._sink = sink = Unwilling(script, 2)
 
     def steps(count):

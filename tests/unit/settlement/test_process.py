@@ -18,24 +18,25 @@ from exchange.settlement.status import RelayerStatus
 
 
 class Clock:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
         self.now = 100.0
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        if monkeypatch is not None:
+            monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
 def unavailable() -> bool:
     raise ChainUnavailable("gone")
 
 
-def test_waits_grow_and_end_with_success(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_grow_and_end_with_success() -> None:
     """Doubling up to a limit; a success starts over."""
-    clock, tries = Clock(monkeypatch), []
+    clock, tries = Clock(), []
 
     def failing() -> bool:
         tries.append(clock.now)
         return unavailable()
 
-    backoff = Backoff("part", patience_s=None)
+    backoff = Backoff("part", patience_s=None, clock=lambda: clock.now)
     while clock.now < 140.0:
         assert not backoff.run(failing)
         clock.now += 0.1
@@ -48,10 +49,10 @@ def test_waits_grow_and_end_with_success(monkeypatch: pytest.MonkeyPatch) -> Non
     assert backoff.run(lambda: True)
 
 
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_ends() -> None:
     """Counted from the first failure, not from the last success."""
-    clock = Clock(monkeypatch)
-    backoff = Backoff("part", patience_s=5.0)
+    clock = Clock()
+    backoff = Backoff("part", patience_s=5.0, clock=lambda: clock.now)
     clock.now += 100.0
     assert not backoff.run(unavailable)
     clock.now += 5.1
@@ -59,9 +60,8 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         backoff.run(unavailable)
 
 
-def test_what_time_cannot_heal_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_time_cannot_heal_passes_through() -> None:
     """A refused batch is for a person."""
-    Clock(monkeypatch)
 
     def refused() -> bool:
         raise BatchRefused("batch:1")
