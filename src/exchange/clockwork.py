@@ -44,8 +44,11 @@ log = structlog.get_logger(__name__)
 class Clockwork:
     """Watches venue time; `run` until cancelled."""
 
-    def __init__(self, sequencer: Sequencer, *, batch_interval_s: float) -> None:
+    def __init__(
+        self, sequencer: Sequencer, *, batch_interval_s: float, tick_s: float = TICK_S
+    ) -> None:
         self._sequencer = sequencer
+        self._tick_s = tick_s
         self._batch_interval_ns = int(batch_interval_s * 1e9)
         self._pending_since_ns = 0  # venue time of the oldest item without a batch; 0 for none
         self._retry_at_s: dict[tuple[int, int], int] = {}
@@ -71,7 +74,7 @@ class Clockwork:
 
     async def _pause(self) -> None:
         """Wait for a tick, or less if an order may enter before."""
-        seconds = TICK_S
+        seconds = self._tick_s
         if self._releases:
             seconds = min(seconds, (self._releases[0] - self._sequencer.now_ns()) / 1e9)
         self._woken.clear()

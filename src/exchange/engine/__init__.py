@@ -8,7 +8,7 @@ machine. Refusals are events; an exception from here is a bug and stops the venu
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, KeysView, Mapping
-from typing import assert_never
+from typing import Self, assert_never
 
 from exchange.commands import (
     AccrueFunding,
@@ -124,7 +124,7 @@ class Engine:
         self._hash = self.state_hash  # of a batch that is cut
 
     @classmethod
-    def restored(cls, data: bytes) -> "Engine":
+    def restored(cls, data: bytes) -> Self:
         """The engine that was frozen; `exchange.freeze.Foreign` where other code did that."""
         engine = cls()
         engine._venue = thawed(data)
