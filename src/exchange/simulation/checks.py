@@ -6,7 +6,7 @@ which loses it, or a command that counts twice, is seen where it happens.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from exchange.commands import AnyCommand
@@ -214,10 +214,12 @@ class Witness:
         return self._nonces.get((subaccount_id, nonce))
 
 
-def replayed(entries: Iterable[Entry]) -> Engine:
-    """A plain engine that lived through a journal, each event compared."""
-    engine = Engine()
-    for entry in entries:
+def replayed(reader: StoreReader, engine: Engine, state_hashes: dict[int, bytes]) -> Engine:
+    """An engine that lived through the rest of a journal, each event and state hash compared."""
+    for entry in reader.entries(engine.seq):
         if engine.apply(entry.seq, entry.time_ns, entry.command) != entry.events:
             raise Broken(f"seq {entry.seq} replays to other events")
+        for event in entry.events:
+            if isinstance(event, BatchCut) and event.state_hash != state_hashes.get(entry.seq):
+                raise Broken(f"seq {entry.seq}: the journal's state hash is not the event's")
     return engine

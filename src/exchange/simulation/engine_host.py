@@ -20,7 +20,7 @@ from exchange.model import InstrumentStatus
 from exchange.sequencer import Reply, Sequencer, SequencerStopped
 from exchange.simulation.checks import Broken, CheckedEngine, Witness
 from exchange.simulation.loop import VirtualLoop
-from exchange.simulation.market import Market, marks
+from exchange.simulation.market import Epoch, Market, marks
 from exchange.simulation.parameters import NS, START_S, Faults, Plan
 from exchange.simulation.store import Store, StoreJournal, StoreReader
 
@@ -146,6 +146,12 @@ class EngineHost:
         self._snapshot = await self._sequencer.read(self._photograph)
         self.snapshots_taken += 1
 
+    def replay_base(self) -> Engine:
+        """Where a replay begins that has to end as this engine did: often at the snapshot."""
+        if self._snapshot is None or self.plan.seed % 3 == 0:
+            return Engine()
+        return Engine.restored(self._snapshot.sections["engine"])
+
     def _photograph(self, engine: Engine) -> Snapshot:
         chain_hash = StoreReader(self._store).entry(engine.seq).chain_hash
         return Snapshot(
@@ -177,18 +183,22 @@ class EngineHost:
 
     async def _publish(self) -> None:
         assert self._sequencer is not None
-        epoch, indices, live = await self._sequencer.read(_marks_inputs)
-        if all(indices.values()):
-            await self.submit(marks(epoch + 1, indices, live, self._now_ns() // NS))
+        epoch = await self._sequencer.read(self._next_epoch)
+        if all(epoch.indices.values()):
+            await self.submit(marks(epoch, self._now_ns() // NS))
+
+    def _next_epoch(self, engine: Engine) -> Epoch:
+        parameters, ended = engine.parameters, InstrumentStatus.EXPIRED
+        underlyings = parameters.underlyings if parameters else ()
+        return Epoch(
+            number=engine.epoch + 1,
+            indices={
+                one.underlying_id: engine.index_price(one.underlying_id) for one in underlyings
+            },
+            live=[one for one in engine.instruments if engine.status(one) is not ended],
+            premium=self._market.premium,
+        )
 
     def _now_ns(self) -> int:
         assert self._sequencer is not None
         return self._sequencer.now_ns()
-
-
-def _marks_inputs(engine: Engine) -> tuple[int, dict[int, int], list[int]]:
-    parameters = engine.parameters
-    underlyings = parameters.underlyings if parameters else ()
-    indices = {one.underlying_id: engine.index_price(one.underlying_id) for one in underlyings}
-    live = [one for one in engine.instruments if engine.status(one) is not InstrumentStatus.EXPIRED]
-    return engine.epoch, indices, live

@@ -6,12 +6,12 @@ integers: five scenarios of a smooth price.
 
 import random
 import struct
-from collections.abc import Iterable
-from typing import Final
+from itertools import repeat
+from typing import Final, NamedTuple
 
 from exchange.commands import ExpiryRisk, UnderlyingRisk, UpdateIndex, UpdateMarks
 from exchange.fixed import CASH_SCALE, RATIO_SCALE
-from exchange.model import InstrumentTerms, unpack_instrument_id
+from exchange.model import InstrumentTerms, Kind, unpack_instrument_id
 from exchange.oracle.index import IndexCalculator, IndexRules
 from exchange.oracle.sources import Sample
 from exchange.simulation.parameters import INDICES, SPOTS, TICK, Faults, usdc, worth
@@ -39,6 +39,7 @@ class Market:
         self.prices = {underlying_id: float(index) for underlying_id, index in INDICES.items()}
         self.crashes = self.faulty = self.withheld = 0
         self._draw = draw
+        self.premium = 0  # of perpetuals over their indices, in 1e-6
         self._falls_left = 0
         self._fall = 1.0
         self._lies: dict[tuple[int, str], tuple[str, int]] = {}  # fault, and how long it lasts
@@ -58,11 +59,12 @@ class Market:
         draw = self._draw
         if self._falls_left == 0 and draw.random() < self.faults.crashes * seconds / 3_600:
             self._falls_left = draw.randint(3, 8)
-            self._fall = draw.choice((0.94, 0.96, 0.97, 1.03, 1.05))
+            self._fall = draw.choice((0.94, 0.96, 0.97, 1.03, 1.04, 1.06))
             self.crashes += 1
         for underlying_id, price in self.prices.items():
             step = draw.gauss(0.0, 0.0006)
             self.prices[underlying_id] = price * (1 + step)
+        self.premium = max(-2_000, min(2_000, self.premium + draw.randint(-300, 300)))
         if self._falls_left:
             self._falls_left -= 1
             self.prices = {key: price * self._fall for key, price in self.prices.items()}
@@ -121,14 +123,25 @@ class Market:
         return max(self._errors.values(), default=0.0)
 
 
-def marks(epoch: int, indices: dict[int, int], live: Iterable[int], now_s: int) -> UpdateMarks:
-    """An epoch of risk arrays of live instruments, at these indices (micro-USDC)."""
-    terms = {number: unpack_instrument_id(number) for number in sorted(live)}
+class Epoch(NamedTuple):
+    """What an epoch of marks is made of: indices in micro-USDC, the premium in 1e-6 of them."""
+
+    number: int
+    indices: dict[int, int]
+    live: list[int]
+    premium: int = 0  # of perpetuals, so that funding has something to accrue
+
+
+def marks(epoch: Epoch, now_s: int) -> UpdateMarks:
+    """Risk arrays of live instruments."""
+    indices = epoch.indices
+    terms = {number: unpack_instrument_id(number) for number in sorted(epoch.live)}
     expiries = sorted({(one.underlying_id, one.expiry) for one in terms.values()})
-    rows = b"".join(_row(one, indices[one.underlying_id], now_s) for one in terms.values())
+    prices = [_price_of(one, epoch) for one in terms.values()]
+    rows = b"".join(map(_row, terms.values(), prices, repeat(now_s)))
     return UpdateMarks(
-        epoch=epoch,
-        root=epoch.to_bytes(32, "big"),
+        epoch=epoch.number,
+        root=epoch.number.to_bytes(32, "big"),
         underlyings=tuple(
             UnderlyingRisk(underlying_id=one, index_price=price, confidence=RATIO_SCALE)
             for one, price in sorted(indices.items())
@@ -149,7 +162,13 @@ def marks(epoch: int, indices: dict[int, int], live: Iterable[int], now_s: int) 
     )
 
 
+def _price_of(terms: InstrumentTerms, epoch: Epoch) -> int:
+    index = epoch.indices[terms.underlying_id]
+    premium = epoch.premium if terms.kind is Kind.PERPETUAL else 0
+    return index + index * premium // 10**6
+
+
 def _row(terms: InstrumentTerms, index: int, now_s: int) -> bytes:
     mark = worth(terms, index, now_s)
-    shocked = (worth(terms, index * tenths // 10, now_s) for tenths in SPOTS)
+    shocked = (worth(terms, index * part // 100, now_s) for part in SPOTS)
     return struct.pack("<9q", mark, VOLATILITY, DELTA, VEGA, *shocked)

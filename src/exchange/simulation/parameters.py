@@ -56,7 +56,7 @@ DEPLOYMENT: Final = Deployment(
     tokens={"WETH": WETH},
     fund_subaccount_id=FUND_ID,
 )
-SPOTS: Final = (15, 5, 11, 8, 12)  # tenths: of the five scenarios
+SPOTS: Final = (115, 85, 130, 92, 108)  # hundredths: of the five scenarios
 TICK: Final = 10_000
 LOT: Final = 100
 INDICES: Final = {1: 100_000, 2: 4_000}  # USDC, at the beginning
@@ -139,14 +139,14 @@ def _faults(draw: random.Random) -> Faults:
         "message_slow": 0.08,
         "call_lost": 0.02,
         "disk": 0.001,
-        "deaths": 12.0,
-        "relayer_deaths": 12.0,
-        "reorganisations": 20.0,
+        "deaths": 20.0,
+        "relayer_deaths": 20.0,
+        "reorganisations": 60.0,
         "dropped": 0.1,
         "congestion": 0.05,
         "refused": 0.05,
         "sources": 0.1,
-        "crashes": 4.0,
+        "crashes": 12.0,
         "clock": 0.5,
     }
     chosen = {name: most * draw.random() for name, most in values.items() if draw.random() < 0.67}
@@ -200,7 +200,7 @@ def _configure(draw: random.Random) -> Configure:
 
 
 def _margin() -> MarginParameters:
-    """Half up, half down, one that counts for its distance from zero, and two mild ones."""
+    """Up, down, one far out that counts for its distance from zero, and two mild ones."""
     return MarginParameters(
         preset="simulation",
         weights=(RATIO_SCALE, RATIO_SCALE, RATIO_SCALE // 10, RATIO_SCALE, RATIO_SCALE),
@@ -214,7 +214,7 @@ def _margin() -> MarginParameters:
         perpetual_initial_rate=0,
         perpetual_maintenance_rate=0,
         confidence_floor=0,
-        spots=tuple(RATIO_SCALE * tenths // 10 for tenths in SPOTS),
+        spots=tuple(RATIO_SCALE * part // 100 for part in SPOTS),
         standard=StandardRates(
             option_initial=15 * PERCENT,
             option_initial_min=10 * PERCENT,
@@ -287,7 +287,7 @@ def _listings(near_expiry: int) -> ListInstruments:
 
 
 def worth(terms: InstrumentTerms, index: int, now_s: int) -> int:
-    """A price in micro-USDC at an index; smooth in both, and never below what it would pay now.
+    """A price in micro-USDC at an index; smooth, and never below what it would pay now.
 
     Of options the intrinsic value, rounded off around the strike by half of what the index moves
     until expiry: nothing that anybody should trade on, but of the right shape.

@@ -209,7 +209,7 @@ class Trader(Person):
         linear = unpack_instrument_id(number).kind is not Kind.OPTION
         side = self.draw.choice((Side.BUY, Side.SELL))
         width = mark // 200 if linear else mark // 20
-        lots = self.draw.randint(1, 40 if linear else 150)
+        lots = self.draw.randint(1, 120 if linear else 300)
         price = mark + self.draw.randint(-10, 10) * width // 10
         changes: dict[str, Any] = {}
         if "trigger" in options:
@@ -237,7 +237,7 @@ class Trader(Person):
         if not mark:
             return
         side = self.draw.choice((Side.BUY, Side.SELL))
-        lots = self.draw.randint(1, 60)
+        lots = self.draw.randint(1, 200)
         terms = self.terms(number, side, lots * LOT, mark + side.sign * mark // 30)
         self.place(terms, time_in_force=TimeInForce.IOC)
 

@@ -1,13 +1,15 @@
 """The relayer's process: the real rounds of settlement, watcher and reconciliation, and its deaths.
 
 It runs as blocking code in a greenlet, so that the chain moves between two of its questions. Its
-outbox is the real one, on SQLite in memory; it survives the process, whose every statement is a
-transaction of its own.
+outbox is the real one, in a file in memory; it survives the process, which dies between two of its
+transactions.
 """
 
 import asyncio
 import random
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, cast
 
 from exchange.commands import AnyCommand, HoldWithdrawals, Novate, ObserveBlocks, RevertBlocks
@@ -26,7 +28,7 @@ from exchange.simulation.store import Store, StoreReader
 KEY: Final = b"\x32" * 32
 HOUSE_KEY: Final = b"\x33" * 32
 ORACLE_KEYS: Final = (b"\x35" * 32,)
-PAUSE_S: Final = 3.0
+PAUSE_S: Final = 5.0
 
 
 class EngineSink:
@@ -71,7 +73,9 @@ class RelayerHost:
     """Starts, dies and starts again."""
 
     def __init__(self, plan: Plan, store: Store, node: FaultyNode, gateway: Gateway) -> None:
-        self.outbox = Outbox("sqlite://")
+        # Not in SQLite's own memory: there all connections are one, and a read ends a write.
+        self._folder = TemporaryDirectory(prefix="simulation-", dir=_memory())
+        self.outbox = Outbox(str(Path(self._folder.name) / "outbox.db"))
         self.sink = EngineSink(gateway, random.Random(f"sink {plan.seed}"), plan.faults)
         self.deaths = self.rounds = 0
         self.failed: Callable[[BaseException], None] = lambda _: None
@@ -106,7 +110,7 @@ class RelayerHost:
         while True:
             self.rounds += 1
             moved = self.parts.run()
-            wait(asyncio.sleep(PAUSE_S / 4 if moved else PAUSE_S))
+            wait(asyncio.sleep(PAUSE_S / 5 if moved else PAUSE_S))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task is self._task:
@@ -123,3 +127,10 @@ class RelayerHost:
     def close(self) -> None:
         """Release the outbox."""
         self.outbox.close()
+        self._folder.cleanup()
+
+
+def _memory() -> str | None:
+    """A folder in memory, where there is one."""
+    shared = Path("/dev/shm")  # noqa: S108  a folder of one's own is made in it
+    return str(shared) if shared.is_dir() else None

@@ -360,7 +360,7 @@ class World:
         self._compare_accounts(engine)
         if engine.total_cash() != self.witness.cash:
             raise Broken(f"{engine.total_cash()} of cash, {self.witness.cash} came from outside")
-        twin = replayed(reader.entries())
+        twin = replayed(reader, self.host.replay_base(), self.store.state_hashes)
         if twin.state_hash() != engine.state_hash():
             raise Broken("a replay of the journal ends in another state")
         return Outcome(
