@@ -162,6 +162,23 @@ def receipt(
     sys.exit(run_audit_receipt(journal, rpc, answer, signer))
 
 
+@app.command("simulate")
+def simulation(
+    seed: Annotated[int, typer.Option(help="The run, or the first of --seeds.")] = 0,
+    hours: Annotated[float, typer.Option(help="Venue time of each run; 1 if no --steps.")] = 0.0,
+    steps: Annotated[int, typer.Option(help="Or so many commands.")] = 0,
+    seeds: Annotated[int, typer.Option(help="How many runs.")] = 1,
+    check_every: Annotated[int, typer.Option(help="Commands between two full checks.")] = 25,
+    json_file: JsonFile = None,
+) -> None:
+    """Run the whole exchange in one process on virtual time, with faults; exit 1 if it breaks."""
+    from exchange.bootstrap.simulate_command import run_simulation
+
+    if not (steps or hours):
+        hours = 1.0
+    sys.exit(run_simulation(seed, seeds, steps, hours, json_file, check_every))
+
+
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="Such as matching, margin, journal, settle.")],

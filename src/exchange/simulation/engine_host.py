@@ -80,6 +80,7 @@ class EngineHost:
         assert engine.seq == self._store.durable_seq, f"{behind} commands were not replayed"
         self.engine = engine
         self._witness.catch_up()
+        engine.look(self._witness.cash)
         self._sequencer.subscribe(self._witness.follow)
         self._market.restart()
         clockwork = Clockwork(self._sequencer, batch_interval_s=self.plan.batch_s, tick_s=TICK_S)
@@ -98,7 +99,6 @@ class EngineHost:
         engine = CheckedEngine.restored(snapshot.sections["engine"])
         if engine.state_hash() != snapshot.state_hash:
             raise Broken(f"the snapshot at seq {snapshot.seq} restores to another state")
-        engine.count_cash()
         self.restarts_by_snapshot += 1
         return engine
 

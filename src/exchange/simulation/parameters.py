@@ -146,7 +146,7 @@ def _faults(draw: random.Random) -> Faults:
         "congestion": 0.05,
         "refused": 0.05,
         "sources": 0.1,
-        "crashes": 12.0,
+        "crashes": 30.0,
         "clock": 0.5,
     }
     chosen = {name: most * draw.random() for name, most in values.items() if draw.random() < 0.67}

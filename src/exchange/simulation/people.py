@@ -17,6 +17,7 @@ from exchange.commands import (
     CancelAll,
     CancelOrder,
     MassQuote,
+    PlaceLinked,
     PlaceOrder,
     ProtectionParameters,
     SetProtection,
@@ -27,7 +28,9 @@ from exchange.events import AnyEvent, OrderArmed, OrderPlaced, OrderRepeated, Re
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE
 from exchange.model import (
     BidTerms,
+    HitCondition,
     Kind,
+    LinkKind,
     OrderTerms,
     PriceSource,
     Quote,
@@ -143,11 +146,10 @@ class Person:
                 order.tries += 1
                 self.world.send(order.command, lambda again: self.hear(order, again))
             return
-        nonce = order.command.terms.nonce
         for event in reply.events:
             if isinstance(event, Refused):
                 order.refused = event.reason.value
-            elif isinstance(event, OrderRepeated) or _is_of(event, nonce):
+            elif isinstance(event, OrderRepeated) or _is_of(event, order.command.terms):
                 order.order_id = event.order_id
 
     def terms(
@@ -172,8 +174,11 @@ class Person:
         return [order for order in self.sent[-12:] if order.order_id]
 
 
-def _is_of(event: AnyEvent, nonce: int) -> TypeGuard[OrderPlaced | OrderArmed]:
-    return isinstance(event, OrderPlaced | OrderArmed) and event.nonce == nonce
+def _is_of(event: AnyEvent, terms: OrderTerms) -> TypeGuard[OrderPlaced | OrderArmed]:
+    """Others' orders may enter with the same command: those that it triggers."""
+    if not isinstance(event, OrderPlaced | OrderArmed):
+        return False
+    return (event.subaccount_id, event.nonce) == (terms.subaccount_id, terms.nonce)
 
 
 class Trader(Person):
@@ -185,6 +190,7 @@ class Trader(Person):
             (30, self._order),
             (14, self._take),
             (5, self._triggered),
+            (3, self._linked),
             (8, self._cancel),
             (6, self._amend),
             (1, self._cancel_all),
@@ -237,7 +243,7 @@ class Trader(Person):
         if not mark:
             return
         side = self.draw.choice((Side.BUY, Side.SELL))
-        lots = self.draw.randint(1, 200)
+        lots = self.draw.choice((5, 20, 100, 400))
         terms = self.terms(number, side, lots * LOT, mark + side.sign * mark // 30)
         self.place(terms, time_in_force=TimeInForce.IOC)
 
@@ -253,6 +259,28 @@ class Trader(Person):
             trigger_price=max(TICK, near * self.draw.randint(97, 103) // 100 // TICK * TICK),
         )
         self._order(trigger=trigger, time_in_force=TimeInForce.GTC)
+
+    def _linked(self) -> None:
+        """Two orders of one subaccount, of which the first that trades ends or wakes the other."""
+        live = self.world.instruments()
+        if not live:
+            return
+        number, who = self.draw.choice(live), self.subaccount()
+        mark = self.world.mark_price(number)
+        if not mark:
+            return
+        orders = tuple(
+            PlaceOrder(
+                terms=self.terms(
+                    number, side, 5 * LOT, mark + side.sign * mark // 100, subaccount_id=who
+                ),
+                signature=SIGNATURE,
+            )
+            for side in (Side.BUY, Side.SELL)
+        )
+        kind = self.draw.choice((LinkKind.OCO, LinkKind.OTO))
+        command = PlaceLinked(kind=kind, condition=HitCondition.ANY_FILL, orders=orders)
+        self.world.send(command, self.forget)
 
     def _cancel(self) -> None:
         orders = self.open_orders()
@@ -386,9 +414,10 @@ class Maker(Person):
         linear = unpack_instrument_id(number).kind is not Kind.OPTION
         width = max(TICK, (mark // 1_000 if linear else mark // 40) // TICK * TICK)
         middle = mark // TICK * TICK + self.draw.randint(-1, 1) * TICK
-        size = self.draw.randint(0, 30) * LOT * (1 if linear else 5)
+        most = 200 if linear else 400
         bid, ask = max(TICK, middle - width), middle + width
-        return Quote(number, bid, size, ask, self.draw.randint(0, 30) * LOT)
+        sizes = [self.draw.randint(0, most) * LOT for _ in range(2)]
+        return Quote(number, bid, sizes[0], ask, sizes[1])
 
     def _protect(self) -> None:
         limits = ProtectionParameters(

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import msgspec
 from eth_hash.backends.pysha3 import keccak256 as keccak
 
-from exchange.commands import AnyCommand
+from exchange.commands import AnyCommand, Halt, Resume
 from exchange.engine import Engine
 from exchange.model import FEE_SUBACCOUNT_ID, InstrumentStatus, OrderStatus
 from exchange.observations import AnyObservation, DepositSeen, SubaccountSeen
@@ -76,7 +76,7 @@ def simulate(
     *,
     steps: int = 0,
     hours: float = 0.0,
-    check_every: int = 16,
+    check_every: int = 25,
     plan: Plan | None = None,
 ) -> Outcome:
     """Run a seed for so many commands, or hours of venue time; raises `SimulationFailed`."""
@@ -238,7 +238,7 @@ class World:
     ) -> Sequence[AnyObservation]:
         standard = kind is Trader and draw.random() < 0.2
         poor = kind is Trader and draw.random() < self.plan.poor
-        cash = draw.randint(2_000, 15_000) if poor else draw.randint(50_000, 400_000)
+        cash = draw.randint(1_000, 8_000) if poor else draw.randint(50_000, 400_000)
         seen: list[AnyObservation] = [
             SubaccountSeen(subaccount_id=subaccount_id, owner=owner, standard=standard),
             DepositSeen(subaccount_id=subaccount_id, amount=usdc(cash)),
@@ -278,7 +278,7 @@ class World:
             self.chain.mine(self.now_s())
 
     async def _trouble(self) -> None:
-        """Processes die and start again; disks fail; snapshots are taken."""
+        """Processes die and start again; disks fail; operators halt; snapshots are taken."""
         draw = self._draw
         while True:
             await asyncio.sleep(1.0)
@@ -293,8 +293,12 @@ class World:
                 await self.relayer.die()
                 await asyncio.sleep(draw.random() * DOWN_S)
                 self.relayer.start()
-            if draw.random() < 0.004:
+            if draw.random() < 0.008:
                 await self.host.take_snapshot()
+            if draw.random() < 0.006:
+                halt = draw.random() < 0.5
+                command = Halt(underlying_id=1) if halt else Resume(underlying_id=1)
+                self.network.send(command, lambda _: None)
 
     async def _wires(self) -> None:
         """Now and then an owner disowns a signature: the chain refuses what the engine took."""
