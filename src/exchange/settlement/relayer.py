@@ -258,8 +258,8 @@ class Relayer:
         except Reverted as refusal:
             if self._done(job) is not None:
                 return None  # settled between the look and the estimate; the next step sees it
-            if self._predecessor_lost(job):
-                return None  # the next step starts at the batch that was reorganised away
+            if self._predecessor_lost(job) or self._post_lost(job):
+                return None  # the next step starts at what was reorganised away
             if job.kind is JobKind.PROOF:
                 self._useless.add(job.key)  # it recovered meanwhile, or another root came
             elif refusal.error in _EARLY:
@@ -302,6 +302,19 @@ class Relayer:
         if lost is not None and lost.state is JobState.CONFIRMED:
             raise ChainUnavailable(f"{lost.key} was final and is not on the chain any more")
         return True
+
+    def _post_lost(self, job: Job) -> bool:
+        """Whether an oracle post before the batch is gone; what was final a next step takes back.
+
+        Its loss is nobody's fault: without this the batch would wait for a person.
+        """
+        if job.kind is not JobKind.BATCH:
+            return False
+        newest = self._outbox.newest_final()
+        if newest is not None and self._block_of(newest) is None:
+            raise ChainUnavailable(f"{newest.key} was final and is not on the chain any more")
+        before = [one for one in self._outbox.unfinished() if one.position < job.position]
+        return any(one.state is JobState.MINED and self._block_of(one) is None for one in before)
 
     def _wait_for_clock(self, job: Job) -> None:
         log.info("the chain's clock is behind the venue's", job=job.key)
