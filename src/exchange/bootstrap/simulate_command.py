@@ -1,5 +1,6 @@
 """`exchange simulate`: seeds one after another, progress while they run, and a closing table."""
 
+import hashlib
 import json
 import time
 from collections import Counter
@@ -35,6 +36,7 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
         self.last: Outcome | None = None
+        self.hashes = hashlib.sha256()
 
     def add(self, outcome: Outcome) -> None:
         """Count one run."""
@@ -44,6 +46,7 @@ class Tally:
         self.counts.update(outcome.counts)
         self.events.update(outcome.events)
         self.last = outcome
+        self.hashes.update(f"{outcome.journal_hash}{outcome.state_hash}".encode())
 
     def document(self, wall_s: float) -> dict[str, object]:
         """For machines."""
@@ -55,6 +58,7 @@ class Tally:
             "steps_per_s": round(self.steps / wall_s) if wall_s else 0,
             "counts": dict(sorted(self.counts.items())),
             "events": dict(sorted(self.events.items())),
+            "journal_hashes": self.hashes.hexdigest(),  # of all runs, in order
         }
 
 

@@ -7,7 +7,6 @@ which loses it, or a command that counts twice, is seen where it happens.
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
 
 from exchange.commands import AnyCommand
 from exchange.engine import Engine
@@ -18,7 +17,6 @@ from exchange.events import (
     BatchCut,
     Deposited,
     ExitServed,
-    LiquidationStarted,
     OrderAmended,
     OrderArmed,
     OrderPlaced,
@@ -31,10 +29,7 @@ from exchange.journal import GENESIS_HASH, Entry
 from exchange.remedies import MoveRefused
 from exchange.reversals import BatchReverted, DepositReverted
 from exchange.sequencer import Reply
-from exchange.simulation.market import Market
 from exchange.simulation.store import Store, StoreReader
-
-ERROR_MAX: Final = 0.02  # of an index by which anybody is liquidated, against the true price
 
 
 class Broken(AssertionError):
@@ -90,14 +85,13 @@ class CheckedEngine(Engine):
 class Witness:
     """Follows the durable journal and every reply."""
 
-    def __init__(self, store: Store, market: Market) -> None:
+    def __init__(self, store: Store) -> None:
         self.seen: Counter[str] = Counter()
         self.entries = 0
         self.acknowledged = 0  # replies that somebody heard
         self.cash = 0  # brought from outside
         self.traded: Counter[int] = Counter()  # contracts, by order_id
         self._store = store
-        self._market = market
         self._reader = StoreReader(store)
         self._acknowledged_seq = 0
         self._acknowledged_hash = GENESIS_HASH
@@ -168,8 +162,6 @@ class Witness:
                 self._move(seq, event.subaccount_id, event.nonce)
             case BatchCut() | BatchConfirmed() | BatchReverted():
                 self._batch(seq, event)
-            case LiquidationStarted():
-                self._liquidated(seq)
             case _:
                 pass
 
@@ -206,11 +198,6 @@ class Witness:
             if event.number in self._confirmed:
                 raise Broken(f"seq {seq}: batch {event.number} was confirmed twice")
             self._confirmed.add(event.number)
-
-    def _liquidated(self, seq: int) -> None:
-        error = self._market.worst_error()
-        if error > ERROR_MAX:
-            raise Broken(f"seq {seq}: liquidated while an index was {error:.1%} off")
 
     def order_id(self, subaccount_id: int, nonce: int) -> int | None:
         """Of an order that entered."""

@@ -28,6 +28,7 @@ RULES: Final = {
 }
 DELTA: Final = 500_000
 VEGA: Final = 100_000_000
+ERROR_MAX: Final = 0.005  # of an index that passed the guards, against the true price
 VOLATILITY: Final = 650_000
 
 
@@ -44,7 +45,6 @@ class Market:
         self._fall = 1.0
         self._lies: dict[tuple[int, str], tuple[str, int]] = {}  # fault, and how long it lasts
         self._seen: dict[tuple[int, str], Sample] = {}
-        self._errors: dict[int, float] = {}  # by underlying_id
         self._calculators = self._fresh()
 
     def _fresh(self) -> dict[int, IndexCalculator]:
@@ -77,7 +77,8 @@ class Market:
             self.withheld += 1
             return None
         true = self.prices[underlying_id]
-        self._errors[underlying_id] = abs(reading.index_price / CASH_SCALE / true - 1)
+        error = abs(reading.index_price / CASH_SCALE / true - 1)
+        assert error <= ERROR_MAX, f"an index is {error:.2%} off, with two sources of five faulty"
         return UpdateIndex(
             underlying_id=underlying_id,
             index_price=reading.index_price // TICK * TICK,
@@ -117,10 +118,6 @@ class Market:
                 return Sample(self._draw.choice((0.0, -1.0, float("nan"), 1e30)), true.time_ns)
             case _:
                 return true
-
-    def worst_error(self) -> float:
-        """How far the newest index of any underlying was from the truth when it was read."""
-        return max(self._errors.values(), default=0.0)
 
 
 class Epoch(NamedTuple):

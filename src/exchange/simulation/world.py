@@ -113,7 +113,7 @@ class World:
         self.loop = loop
         self.store = Store()
         self.market = Market(self._random("market"), plan.faults)
-        self.witness = Witness(self.store, self.market)
+        self.witness = Witness(self.store)
         self.host = EngineHost(plan, self.store, self.witness, self.market)
         self.chain = ModelChain(self._random("chain"), START_S)
         self.node = FaultyNode(self.chain, self._random("node"), plan.faults)
