@@ -26,6 +26,7 @@ DELIVERY_TYPES: Final = ("(uint32,uint64,uint64,uint64)", "bytes[]")
 FUNDING_TYPES: Final = ("(uint64,uint64,uint64,int64)[]", "bytes[][]")
 SAMPLE_SELECTOR: Final = keccak(f"postIndex({','.join(SAMPLE_TYPES)})".encode())[:4]
 FUNDING_SELECTOR: Final = keccak(f"postFundings({','.join(FUNDING_TYPES)})".encode())[:4]
+DELIVERY_SELECTOR: Final = keccak(f"fixDeliveryPrice({','.join(DELIVERY_TYPES)})".encode())[:4]
 SKEW_S: Final = 60  # how far a batch's time may lie ahead of the chain's
 _SELLS, _REDUCE_ONLY, _IS_COMBO = 1, 2, 8
 _NOTHING: Final = Held(0)
@@ -193,6 +194,8 @@ class Contract:
             if sample_s <= self.ledger.get(("index", underlying)) or deadline < time_s:
                 raise Reverted("NotNewer")
             self.ledger.put(("index", underlying), sample_s)
+        elif data[:4] != DELIVERY_SELECTOR:
+            raise Reverted("NoSuchFunction")
         else:
             [(underlying, expiry, price, _), _] = decode(DELIVERY_TYPES, data[4:])
             if expiry > time_s:

@@ -125,7 +125,7 @@ class World:
         self.host.failed = self.relayer.failed = self._fail
         self._tasks: list[asyncio.Task[None]] = []
         self._live: list[int] = []
-        self._lawless = 0
+        self._opened = 0  # the last of the blocks in which the venue began: never lost
 
     def _random(self, name: str) -> random.Random:
         return random.Random(f"{name} {self.plan.seed}")
@@ -218,6 +218,7 @@ class World:
         self._invite()
         for _ in range(plan.confirmations):
             self.chain.mine(self.now_s())
+        self._opened = self.chain.head()
         self.relayer.start()
 
     def _invite(self) -> None:
@@ -265,8 +266,7 @@ class World:
             await asyncio.sleep(self.plan.block_s * draw.uniform(0.5, 1.5))
             faults = self.node.faults
             if draw.random() < faults.reorganisations * self.plan.block_s / 3_600:
-                # Never the blocks in which the venue began.
-                deep = min(draw.randint(1, faults.depth_max), self.chain.head() - 20)
+                deep = min(draw.randint(1, faults.depth_max), self.chain.head() - self._opened)
                 if deep > 0:
                     self.chain.reorganise(deep, lose=0.2)
             if draw.random() < faults.dropped and self.chain.pool:
@@ -308,7 +308,6 @@ class World:
             if self.node.faults.refused and trader.sent and self._draw.random() < 0.3:
                 terms = trader.sent[-1].command.terms
                 self.chain.contract.unsigned.add((terms.subaccount_id, terms.nonce))
-                self._lawless += 1
 
     # ---- at the end
 
@@ -341,8 +340,7 @@ class World:
             return f"{job.key} is {job.state.value} with {job.failures} failures"
         if engine.confirmed_batch != engine.batch_number:
             return f"batch {engine.confirmed_batch + 1} is not confirmed"
-        seen = self.chain.blocks[engine.last_block + 1 : -self.plan.confirmations]
-        if any(block.observations for block in seen):
+        if any(block.observations for block in self.chain.blocks[engine.last_block + 1 :]):
             return f"blocks after {engine.last_block} are not observed"
         return ""
 
