@@ -44,6 +44,8 @@ def test_every_seed_comes_to_rest(capsys: pytest.CaptureFixture[str]) -> None:
     with quiet_logs():
         while tally.runs < SEEDS and time.process_time() - began < BUDGET_S:
             tally.add(simulate(tally.runs, steps=STEPS))
+            if LONG and tally.runs % 25 == 0:  # hours: what is done so far counts
+                keep(tally, time.process_time() - began)
     spent_s = time.process_time() - began
     with capsys.disabled():
         print(  # noqa: T201  how far this machine came
@@ -54,9 +56,14 @@ def test_every_seed_comes_to_rest(capsys: pytest.CaptureFixture[str]) -> None:
     if tally.runs >= 25:
         assert not NEEDED - tally.events.keys()
     if LONG:
-        machine = {"machine": platform.machine(), "cores": os.cpu_count()}
-        document = {"machine": machine, "failures": 0, **tally.document(spent_s)}
-        RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+        keep(tally, spent_s)
+
+
+def keep(tally: Tally, spent_s: float) -> None:
+    """The last long result; a failure leaves what came before it."""
+    machine = {"machine": platform.machine(), "cores": os.cpu_count()}
+    document = {"machine": machine, "failures": 0, **tally.document(spent_s)}
+    RESULTS.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def test_a_failure_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,14 +48,14 @@ class Tally:
         self.last = outcome
         self.hashes.update(f"{outcome.journal_hash}{outcome.state_hash}".encode())
 
-    def document(self, wall_s: float) -> dict[str, object]:
+    def document(self, spent_s: float) -> dict[str, object]:
         """For machines."""
         return {
             "seeds": self.runs,
             "steps": self.steps,
             "venue_hours": round(self.seconds / 3_600, 2),
-            "wall_s": round(wall_s, 1),
-            "steps_per_s": round(self.steps / wall_s) if wall_s else 0,
+            "spent_s": round(spent_s, 1),
+            "steps_per_s": round(self.steps / spent_s) if spent_s else 0,
             "counts": dict(sorted(self.counts.items())),
             "events": dict(sorted(self.events.items())),
             "journal_hashes": self.hashes.hexdigest(),  # of all runs, in order
@@ -115,7 +115,7 @@ def _table(tally: Tally, document: dict[str, object]) -> Table:
     table = Table(title="simulation", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
-    for name in ("seeds", "steps", "venue_hours", "wall_s", "steps_per_s"):
+    for name in ("seeds", "steps", "venue_hours", "spent_s", "steps_per_s"):
         table.add_row(name.replace("_", " "), str(document[name]))
     for name, count in tally.counts.items():
         table.add_row(name.replace("_", " "), str(count))

@@ -113,7 +113,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def plan_of(seed: int, *, faults: bool = True) -> Plan:
     """The plan of a seed."""
     draw = random.Random(f"plan {seed}")
-    near_expiry = START_S - START_S % 60 + 60 * draw.randint(6, 9)
+    near_expiry = START_S - START_S % 60 + 60 * draw.randint(4, 7)
     listings = _listings(near_expiry)
     return Plan(
         seed=seed,
@@ -126,7 +126,7 @@ def plan_of(seed: int, *, faults: bool = True) -> Plan:
         confirmations=draw.randint(1, 4),
         block_s=draw.choice((4.0, 6.0, 12.0)),
         batch_s=draw.choice((20.0, 40.0, 60.0)),
-        pace_s=draw.choice((0.4, 0.6, 0.8)),
+        pace_s=draw.choice((0.2, 0.3, 0.5)),
         poor=draw.choice((0.0, 0.3, 0.7)),
     )
 
