@@ -51,6 +51,13 @@ def test_hours_bound_a_run_too() -> None:
     assert 180 <= outcome.seconds < 3_600
 
 
+def test_how_often_it_looks_changes_nothing() -> None:
+    """So a failure is pinned down by looking at each command."""
+    with quiet_logs():
+        seldom, always = (simulate(5, steps=300, check_every=every) for every in (100, 1))
+    assert seldom == always
+
+
 def test_what_never_comes_to_rest_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Liveness is part of it: an hour of calm must be enough."""
 
