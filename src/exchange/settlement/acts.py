@@ -6,13 +6,18 @@ journals of earlier versions have them too.
 
 from collections.abc import Iterator
 
+import msgspec
+
 from exchange.events import (
+    ActRefused,
     AnyEvent,
     FeesShared,
+    FillNovated,
     InsuranceUsed,
     InterestPaid,
     LossSocialised,
     PortfolioTransferred,
+    PositionExpired,
     Withdrawn,
 )
 from exchange.journal import Entry
@@ -22,9 +27,11 @@ from exchange.model import numbered
 def numbered_events(entry: Entry) -> Iterator[tuple[AnyEvent, int]]:
     """All events of an entry, each with the number of its act; 0 of what is none.
 
-    What the fund pays of a discount belongs to the takeover before it.
+    What the fund pays of a discount belongs to the takeover before it. Where a replaced side had
+    expired, its payoff comes for both: who failed may have been flat by then, and is not on chain.
     """
     takeover = 0
+    delivered: list[PositionExpired] = []
     for place, event in enumerate(entry.events):
         number = numbered(entry.seq, place)
         match event:
@@ -39,3 +46,19 @@ def numbered_events(entry: Entry) -> Iterator[tuple[AnyEvent, int]]:
             case _:
                 number = 0
         yield event, number
+        if isinstance(event, PositionExpired):
+            delivered.append(event)
+        elif isinstance(event, FillNovated | ActRefused):
+            for one in delivered:
+                yield _of_giver(one, event), 0
+            delivered.clear()
+
+
+def _of_giver(taken: PositionExpired, replaced: FillNovated | ActRefused) -> PositionExpired:
+    """The other side of what a novation delivered; the chain skips it where it paid before."""
+    giver_id = replaced.subaccount_id
+    if isinstance(replaced, ActRefused) and isinstance(replaced.act, PortfolioTransferred):
+        giver_id = replaced.act.taker_subaccount_id
+    return msgspec.structs.replace(
+        taken, subaccount_id=giver_id, quantity=-taken.quantity, payoff=-taken.payoff
+    )

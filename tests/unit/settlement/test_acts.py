@@ -1,14 +1,17 @@
 """Which events of an entry are acts, and their numbers."""
 
+import pytest
 from tests.liquidation_world import liquidating_venue, short_call, sweep
 from tests.unit.engine.test_acts import acts_of, until_sold
 from tests.unit.engine.test_fee_share import later, sharing_venue, trade
-from tests.unit.engine.test_remedies import entry_of
+from tests.unit.engine.test_remedies import appoint, entry_of, expire, novate, novated
 from tests.unit.engine.test_takeover import fill_fund, until_taken_over
-from tests.venue import C
+from tests.venue import FEE_ID, FEES, FUTURE, C, linear_venue, refusals
 
-from exchange.events import FeesShared, InsuranceUsed, PortfolioTransferred
+from exchange.commands import CutBatch
+from exchange.events import FeesShared, InsuranceUsed, PortfolioTransferred, Traded
 from exchange.settlement.acts import numbered_events
+from exchange.settlement.holdings import expected_holdings
 
 
 def numbered_acts(venue):
@@ -55,3 +58,26 @@ def test_a_discount_that_the_fund_paid_is_part_of_its_takeover():
     until_sold(venue, keeper, seller)
     [events] = numbered_acts(venue).values()
     assert [type(event) for event in events] == [PortfolioTransferred, InsuranceUsed]
+
+
+@pytest.mark.parametrize(("instrument_id", "price"), [(C, 2_500), (FUTURE, 100_000)])
+def test_who_failed_and_was_flat_when_it_expired_is_paid_off_too(instrument_id, price):
+    """Without the fill that the venue took the chain leaves him with what closed it."""
+    venue = linear_venue(fees=FEES)
+    appoint(venue)
+    ann, bob, carol = (venue.fund(owner) for owner in ("ann", "bob", "carol"))
+    venue.sell(ann, 3, price, instrument_id=instrument_id)
+    events = venue.buy(bob, 3, price, instrument_id=instrument_id)
+    venue.send(CutBatch())
+    fill = next(event for event in events if isinstance(event, Traded))
+    venue.sell(carol, 3, price, instrument_id=instrument_id)
+    venue.buy(ann, 3, price, instrument_id=instrument_id)
+    assert venue.position(ann, instrument_id) == 0
+    refused = novated(venue, fill, maker=True, deadline=2**40 - 1)
+    expire(venue)
+    assert refusals(novate(venue, refused)) == []
+    entries = [entry_of(*one) for one in venue.entries]
+    holdings = expected_holdings(entries, settled_seq=len(entries), observed_seq=len(entries))
+    holdings.check()
+    for who in (ann, bob, carol, FEE_ID):
+        assert (holdings.positions_of(who), holdings.cash[who]) == ({}, venue.cash(who))
