@@ -193,7 +193,7 @@ class Sequencer:
 
     def _enqueue(self, command: AnyCommand) -> asyncio.Future[Reply]:
         if self._failure is not None:
-            raise SequencerStopped(str(self._failure) or type(self._failure).__name__)
+            raise self._stopped()
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         origin = None if self._trace is None else self._trace.origin()
         try:
@@ -212,9 +212,17 @@ class Sequencer:
         await self._waiting.put((command, None, time.perf_counter(), None, arrival))
 
     async def read(self, query: Callable[[Engine], T]) -> T:
-        """Run `query` between commits, so that it sees durable state only. It must not mutate."""
+        """Run `query` between commits, so that it sees durable state only. It must not mutate.
+
+        Raises `SequencerStopped` after a failed commit: what the engine applied then may be lost.
+        """
         async with self._between_commits:
+            if self._failure is not None:
+                raise self._stopped()
             return query(self._engine)
+
+    def _stopped(self) -> SequencerStopped:
+        return SequencerStopped(str(self._failure) or type(self._failure).__name__)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each committed group, in order; returns the way to unsubscribe."""

@@ -262,6 +262,8 @@ def test_a_failed_commit_tells_nobody_anything(path):
         assert [type(result) for result in results] == [SequencerStopped] * 3
         assert str(results[0]) == "the disk is gone"
         assert heard == []
+        with pytest.raises(SequencerStopped, match="the disk is gone"):
+            await s.sequencer.read(lambda engine: engine.index_price(1))
         assert s.sequencer.stopped
         assert s.sequencer.last_seq == 1
         with pytest.raises(SequencerStopped, match="the disk is gone"):

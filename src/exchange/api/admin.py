@@ -32,6 +32,7 @@ from exchange.api.errors import (
     ParseError,
     Rejected,
     Unauthorized,
+    Unavailable,
 )
 from exchange.api.gateway import Gateway, sequence, submit
 from exchange.api.methods_settlement import PendingPostsBody
@@ -56,6 +57,7 @@ from exchange.commands import (
     SuspendTrading,
 )
 from exchange.fixed import to_nanoseconds
+from exchange.sequencer import SequencerStopped
 
 BODY_MAX: Final = 16 * 1024 * 1024  # a watcher that was away sends many blocks at once
 REASON_LENGTH_MAX: Final = 200
@@ -473,11 +475,16 @@ def _guard(app: FastAPI, keys: Sequence[AdminKey]) -> None:
         assert isinstance(error, ExchangeError)
         return _failure(error)
 
+    async def stopping(_: Request, error: Exception) -> Response:
+        assert isinstance(error, SequencerStopped)
+        return _failure(Unavailable("the exchange is stopping; ask again after its restart"))
+
     async def missing(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         return _failure(MethodNotFound(str(error.detail)))
 
     app.add_exception_handler(ExchangeError, refuse)
+    app.add_exception_handler(SequencerStopped, stopping)
     app.add_exception_handler(HTTPException, missing)
 
 

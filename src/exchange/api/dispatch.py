@@ -22,6 +22,7 @@ from exchange.api.errors import (
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.schemas import Params, check_json, decode, param_of
 from exchange.fixed import div_down
+from exchange.sequencer import SequencerStopped
 
 P = TypeVar("P", bound=Params)
 Handler = Callable[[Gateway, Caller, P], Awaitable[object]]
@@ -118,7 +119,7 @@ class Dispatcher:
         except ExchangeError as error:
             return self._failed(error, request_id, started_ns)
         except Exception as error:  # noqa: BLE001  the edge answers whatever happens
-            return self._failed(_bug(error, method), request_id, started_ns)
+            return self._failed(_judged(error, method), request_id, started_ns)
         return self._succeeded(result, request_id, started_ns)
 
     async def call_method(self, method: str, params: bytes, caller: Caller) -> Outcome:
@@ -130,7 +131,7 @@ class Dispatcher:
         except ExchangeError as error:
             return self._failed(error, None, started_ns)
         except Exception as error:  # noqa: BLE001  the edge answers whatever happens
-            return self._failed(_bug(error, method), None, started_ns)
+            return self._failed(_judged(error, method), None, started_ns)
         return self._succeeded(result, None, started_ns)
 
     def refuse(self, error: ExchangeError) -> Outcome:
@@ -188,6 +189,8 @@ def _envelope(text: bytes) -> Envelope:
         raise ParseError(str(error)) from None
 
 
-def _bug(error: Exception, method: str) -> InternalError:
+def _judged(error: Exception, method: str) -> ExchangeError:
+    if isinstance(error, SequencerStopped):  # of a query; commands are told where they are sent
+        return Unavailable("the exchange is stopping; ask again after its restart")
     _log.error("a call failed", method=method, exc_info=error)
     return InternalError("a bug on our side; it is in our log")
