@@ -15,6 +15,7 @@ from exchange.events import (
     AnyEvent,
     BatchConfirmed,
     BatchCut,
+    BlocksObserved,
     Deposited,
     ExitServed,
     OrderAmended,
@@ -90,6 +91,7 @@ class Witness:
         self.entries = 0
         self.acknowledged = 0  # replies that somebody heard
         self.cash = 0  # brought from outside
+        self.first_block = 0  # up to which the chain was observed first
         self.traded: Counter[int] = Counter()  # contracts, by order_id
         self._store = store
         self._reader = StoreReader(store)
@@ -150,6 +152,8 @@ class Witness:
         self.seen[name] += 1
         self.cash += outside(event)
         match event:
+            case BlocksObserved():
+                self.first_block = self.first_block or event.last_block
             case OrderPlaced() | OrderArmed():
                 self._place(seq, event)
             case OrderAmended():

@@ -141,9 +141,12 @@ class EngineHost:
 
     async def take_snapshot(self) -> None:
         """Keep the state as of now, between two commits."""
-        if self._sequencer is None:
+        if not self.alive:
             return
-        self._snapshot = await self._sequencer.read(self._photograph)
+        try:
+            self._snapshot = await self.read(self._photograph)
+        except SequencerStopped:  # it died in the commit that this waited for
+            return
         self.snapshots_taken += 1
 
     def replay_base(self) -> Engine:

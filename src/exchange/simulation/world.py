@@ -265,8 +265,11 @@ class World:
         while True:
             await asyncio.sleep(self.plan.block_s * draw.uniform(0.5, 1.5))
             faults = self.node.faults
-            if draw.random() < faults.reorganisations * self.plan.block_s / 3_600:
-                deep = min(draw.randint(1, faults.depth_max), self.chain.head() - self._opened)
+            observed = self.witness.first_block > 0
+            if observed and draw.random() < faults.reorganisations * self.plan.block_s / 3_600:
+                # Never the first that was observed: the exchange would have nowhere to go back to.
+                kept = max(self._opened, self.witness.first_block)
+                deep = min(draw.randint(1, faults.depth_max), self.chain.head() - kept)
                 if deep > 0:
                     self.chain.reorganise(deep, lose=0.2)
             if draw.random() < faults.dropped and self.chain.pool:
