@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from exchange.api.ports import EngineState, Sequencer
+from exchange.sequencer import SequencerStopped
 
 COMMIT_S_MAX: Final = 2.0  # a group that is written for longer: the store hangs
 REPORT_S_MAX: Final = 60.0  # the relayer reports every few seconds as long as it reaches a node
@@ -50,6 +51,8 @@ class Readiness:
                 found |= await asyncio.wait_for(asked, self._patience_s)
             except TimeoutError:
                 found["journal"] = self._slow_commit()
+            except SequencerStopped:  # in that commit
+                found["writer"] = "it stopped: restart"
         if self._reported_s is not None:
             silent_s = self._clock_s() - self._reported_s
             if silent_s > REPORT_S_MAX:

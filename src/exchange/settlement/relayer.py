@@ -258,16 +258,24 @@ class Relayer:
         except Reverted as refusal:
             if self._done(job) is not None:
                 return None  # settled between the look and the estimate; the next step sees it
-            if self._predecessor_lost(job) or self._post_lost(job):
+            if self._is_taken_back(job):
                 return None  # the next step starts at what was reorganised away
             if job.kind is JobKind.PROOF:
                 self._useless.add(job.key)  # it recovered meanwhile, or another root came
             elif refusal.error in _EARLY:
                 self._wait_for_clock(job)
-            elif refusal.error in _OF_MARKS or not (self._novate(job) or self._passes(job)):
+            elif refusal.error in _OF_MARKS or not self._is_helped(job):
                 raise self._refuse(job, str(refusal)) from refusal
             return None  # the next step reads what changed
         return mul_div_up(gas, *_GAS_MARGIN)
+
+    def _is_helped(self, job: Job) -> bool:
+        """Whether to look again: the chain may move while it is asked what it refuses."""
+        return self._novate(job) or self._passes(job) or self._is_taken_back(job)
+
+    def _is_taken_back(self, job: Job) -> bool:
+        """Whether the chain has lost what comes before the job."""
+        return self._predecessor_lost(job) or self._post_lost(job)
 
     def _passes(self, job: Job) -> bool:
         """Whether the chain takes a batch after all: an owner may have come back in between."""

@@ -315,42 +315,6 @@ def test_a_batch_waits_for_a_lost_predecessor(slow: Bench) -> None:
     assert slow.states() == [JobState.CONFIRMED] * 2
 
 
-@pytest.mark.parametrize("confirmations", [1, 5])
-def test_a_batch_waits_for_a_lost_post(slow: Bench, confirmations: int) -> None:
-    """A funding index vanished between two looks: the batch that sees it is not at fault."""
-    script, chain = slow.script, slow.chain
-    script.accrue(1, 10_000)
-    slow.batch()
-    relayer = slow.start(confirmations=confirmations)
-    relayer.step()
-    chain.mine()
-    start, reorganised = relayer._start, []
-
-    def refusal(*_: object) -> Reverted | None:
-        missing = chain.funding_index(script.perpetual_id, 1) is None
-        return Reverted("FundingNotPosted") if missing and reorganised else None
-
-    def estimate(*_: object) -> int:
-        if refused := refusal():
-            raise refused
-        return 100_000
-
-    def lose(job: Job) -> Job:
-        if job.kind is JobKind.BATCH and not reorganised:
-            reorganised.append(True)
-            chain.reorganise(1)
-        return start(job)
-
-    chain.estimate_gas, chain.refusal = estimate, refusal  # type: ignore[method-assign]
-    relayer._start = lose  # type: ignore[method-assign]
-    for _ in range(12):
-        with contextlib.suppress(ChainUnavailable):
-            relayer.step()
-        chain.mine()
-    assert reorganised
-    assert slow.states() == [JobState.CONFIRMED] * 2
-
-
 @pytest.mark.parametrize("error", ["TimeTooLate", "NotExpired"])
 def test_a_chain_whose_clock_is_behind_is_waited_for(bench: Bench, error: str) -> None:
     """On a local chain its clock is moved to the batch's own time, not refused."""

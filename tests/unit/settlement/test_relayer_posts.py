@@ -1,87 +1,65 @@
-"""What the relayer does with index samples, and with refusals that are no order's fault."""
+"""Oracle posts that a reorganisation takes, and the batches that need them."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from tests.fake_chain import SAMPLE_SELECTOR, FakeChain
-from tests.settlement_world import NS
-from tests.unit.settlement.test_relayer import RIVAL_KEY, Bench, opened, posted
+from tests.fake_chain import CLEARING, FakeChain
+from tests.unit.settlement.test_relayer import Bench, opened
 
-from exchange.journal.outbox import JobState
-from exchange.settlement.errors import BatchRefused, Reverted
+from exchange.journal.outbox import Job, JobKind, JobState
+from exchange.settlement.errors import ChainUnavailable, Reverted
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    yield from opened(tmp_path, FakeChain())
+def slow(tmp_path: Path) -> Iterator[Bench]:
+    """The chain mines only when told."""
+    yield from opened(tmp_path, FakeChain(automine=False))
 
 
-def test_index_samples_are_posted_in_order(bench: Bench) -> None:
-    """Each before what the journal has after it."""
-    bench.script.sample(10**11)
-    bench.batch()
-    posted(bench)
-    assert bench.relayer.step()
-    assert bench.states() == [JobState.CONFIRMED] * 2
-    assert bench.chain.index_time(1) == bench.outbox.jobs()[0].time_s
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("confirmations", [1, 5])
+def test_a_batch_waits_for_a_lost_post(slow: Bench, confirmations: int, *, asked: bool) -> None:
+    """A funding index vanished between two looks: the batch that sees it is not at fault.
 
+    Nor is it while the chain is `asked` what it refuses for another reason.
+    """
+    script, chain = slow.script, slow.chain
+    script.accrue(1, 10_000)
+    slow.batch()
+    relayer = slow.start(confirmations=confirmations)
+    relayer.step()
+    chain.mine()
+    start, reorganised = relayer._start, []
 
-def test_an_index_sample_that_a_later_one_overtook_is_not_posted(bench: Bench) -> None:
-    """Nor one whose time is up."""
-    bench.script.sample(10**11)
-    bench.script.time_ns += 60 * NS
-    bench.script.sample(10**11)
-    posted(bench)
-    bench.relayer._feed.pull()
-    bench.chain.settle_as(RIVAL_KEY, bench.outbox.jobs()[-1].data)
-    bench.relayer.step()
-    assert (bench.states(), bench.chain.sent) == ([JobState.CONFIRMED] * 2, [])
-    bench.script.time_ns += 60 * NS
-    bench.script.sample(10**11)
-    posted(bench, 3_601)
-    bench.relayer.step()
-    assert (bench.states(), bench.chain.sent) == ([JobState.CONFIRMED] * 3, [])
+    def lose() -> None:
+        if not reorganised:
+            reorganised.append(True)
+            chain.reorganise(1)
 
+    def refusal(*_: object) -> Reverted | None:
+        lose()
+        missing = chain.funding_index(script.perpetual_id, 1) is None
+        return Reverted("FundingNotPosted") if missing else None
 
-def test_an_index_sample_that_the_chain_refuses_stops_nothing(bench: Bench) -> None:
-    """A jump that not every signer signed: it is alarmed, and batches settle."""
-    bench.script.sample(10**11)
-    posted(bench)
-    bench.chain.refuses = Reverted("NotEnoughSignatures", (3,))
-    bench.relayer.step()
-    bench.batch()
-    assert bench.states() == [JobState.REVERTED]
-    bench.chain.refuses = None
-    estimate = bench.chain.estimate_gas
+    def estimate(_: str, to: str, __: bytes) -> int:
+        if to == CLEARING and asked and not reorganised:
+            raise Reverted("InvalidSignature")
+        if to == CLEARING and (refused := refusal()):
+            raise refused
+        return 100_000
 
-    def picky(sender: str, to: str, data: bytes) -> int:
-        if data[:4] == SAMPLE_SELECTOR:
-            raise Reverted("NotEnoughSignatures", (3,))
-        return estimate(sender, to, data)
+    def begin(job: Job) -> Job:
+        if job.kind is JobKind.BATCH and not asked:
+            lose()
+        return start(job)
 
-    bench.chain.estimate_gas = picky
-    assert bench.relayer.step()
-    assert bench.states() == [JobState.REVERTED, JobState.CONFIRMED]
-    assert not bench.relayer.step()
-
-
-@pytest.mark.parametrize(
-    ("error", "asked"), [("PriceOutsideBand", []), ("MarksNotPosted", []), ("LimitCrossed", [1])]
-)
-def test_what_no_order_is_at_fault_for_is_not_novated(
-    bench: Bench, error: str, asked: list[int]
-) -> None:
-    """The venue's own order at the same price would be refused alike."""
-    seen: list[int] = []
-    replace = lambda number: bool(seen.append(number) or True)  # noqa: E731
-    bench.relayer._novator = SimpleNamespace(replace=replace)  # type: ignore[assignment]
-    bench.batch()
-    bench.chain.refuses = Reverted(error, ())
-    if asked:
-        bench.relayer.step()
-    else:
-        with pytest.raises(BatchRefused, match=error):
-            bench.relayer.step()
-    assert seen == asked
+    chain.estimate_gas, chain.refusal = estimate, refusal  # type: ignore[method-assign]
+    relayer._start = begin  # type: ignore[method-assign]
+    for _ in range(12):
+        with contextlib.suppress(ChainUnavailable):
+            relayer.step()
+        chain.mine()
+    assert reorganised
+    assert slow.states() == [JobState.CONFIRMED] * 2
