@@ -6,11 +6,22 @@ full or fails says so as SQLite would.
 """
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
-from exchange.journal import GENESIS_HASH, Entry, Journal, JournalReader, JournalUnavailable, Lease
+from exchange.journal import (
+    GENESIS_HASH,
+    Arrival,
+    Entry,
+    Journal,
+    JournalReader,
+    JournalUnavailable,
+    Lease,
+    StreamId,
+)
+from exchange.journal.arrivals import START
 
 _ROWS_AT_ONCE = 200
 
@@ -131,11 +142,19 @@ class StoreJournal(Journal):
         self._acknowledged = None
         self.reader = StoreReader(store)
         self.last_seq, self.chain_hash = self.reader.head()
+        self.last_place = START
 
-    def _commit(self, row: dict[str, Any], marks: list[dict[str, Any]]) -> None:
+    def _commit(
+        self,
+        row: dict[str, Any],
+        marks: list[dict[str, Any]],
+        arrivals: Mapping[int, Arrival] | None,
+    ) -> StreamId:
+        assert not arrivals, "no stream is simulated"
         fields = {name: row[name] for name in Row.__struct_fields__ if name in row}
         self._store.write(Row(**fields), {mark["seq"]: mark["state_hash"] for mark in marks})
         self._store.sync()
+        return self.last_place
 
     def close(self) -> None:
         """Holds nothing."""
