@@ -1,6 +1,7 @@
 // What the terminal does: it keeps the line, the subscriptions, the session and the figures fresh.
 // Each method is something that a person or the clock asks for; the outcome goes to the store.
 
+import { loadChart } from "./charts.js";
 import { Lost, Refused, Socket } from "./socket.js";
 import { signInText } from "./signing.js";
 import { channelsOf } from "./store.js";
@@ -32,6 +33,7 @@ export class Desk {
     this.heardAt = 0;
     this.stalePositions = false;
     this.tradesOf = "";
+    this.charting = "";
     this.noticeCount = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.previewing = undefined;
@@ -107,6 +109,7 @@ export class Desk {
   lose() {
     this.joined.clear();
     this.tradesOf = "";
+    this.charting = "";
     this.loop.send({ type: "lost", now: this.now() });
   }
 
@@ -290,6 +293,7 @@ export class Desk {
   async refresh() {
     const state = this.state;
     this.join();
+    void loadChart(this);
     if (state.link !== "live" || !state.account?.subaccountId) return;
     try {
       await Promise.all([this.refreshPositions(state), this.refreshRisk(state), this.follow(state)]);

@@ -44,7 +44,8 @@ const act = {
   follow: (/** @type {Row} */ fill) => act.open(`fill:${fill.trade_id}`),
   withTicket: (/** @type {boolean} */ withTicket) => desk.set({ withTicket }),
   tab: (/** @type {string} */ tab) => after(() => desk.set({ tab })),
-  panel: (/** @type {string} */ panel) => desk.set({ panel }),
+  panel: (/** @type {string} */ panel) => after(() => desk.set(panel === "chain" || panel === "chart" ? { panel, view: panel } : { panel })),
+  resolution: (/** @type {string} */ resolution) => after(() => desk.set({ resolution })),
   open: (/** @type {string} */ dialog) => desk.set({ dialog }),
   useLocal: (/** @type {Row} */ local) => void desk.useLocal(local),
   useWallet: () => void desk.useWallet(),
@@ -100,6 +101,7 @@ function key(event) {
     if (event.target instanceof Element && event.target.matches("[role=tab]")) return;
     move(state, event);
   } else if (event.key === "?") act.open("help");
+  else if (event.key === "c" || event.key === "C") act.panel(state.view === "chart" ? "chain" : "chart");
   else if (TABS[Number(event.key) - 1]) act.tab(TABS[Number(event.key) - 1]);
   else if ("bBsS".includes(event.key) && state.selected) {
     event.preventDefault();

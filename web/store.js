@@ -1,6 +1,8 @@
 // What the terminal knows, and how each message changes it. Pure: (state, messages) → state.
 // A batch of messages copies each collection at most once, so thousands a second cost little.
 
+import { withCandle } from "./series.js";
+
 /**
  * @typedef {object} Instrument
  * @property {string} instrument_name
@@ -50,6 +52,9 @@
  * @property {Row | null} risk
  * @property {Row | null} preview
  * @property {Ticket} ticket
+ * @property {"chain" | "chart"} view of the main panel
+ * @property {string} resolution of the chart
+ * @property {Row | null} chart
  * @property {string} panel
  * @property {string} tab
  * @property {string} dialog
@@ -102,6 +107,9 @@ export const initial = () => ({
   risk: null,
   preview: null,
   ticket: EMPTY_TICKET,
+  view: "chain",
+  resolution: "5",
+  chart: null,
   panel: "chain",
   tab: "positions",
   dialog: "",
@@ -119,6 +127,7 @@ const forgetting = () => ({
   book: null,
   trades: [],
   surface: null,
+  chart: null,
   portfolio: null,
   positions: [],
   orders: new Map(),
@@ -228,6 +237,10 @@ const hear = (next, channel, data, fresh) => {
     if (name === next.selected) next.book = data;
   } else if (family === "trades") {
     if (name === next.selected) next.trades = newestFirst(data, next.trades, TRADES_MAX);
+  } else if (family === "chart") {
+    const [, , of, resolution] = channel.split(".");
+    const drawn = next.chart;
+    if (drawn?.key === `${of}|${resolution}`) next.chart = { ...drawn, candles: withCandle(drawn.candles, data) };
   } else if (family === "volatility_surface") {
     if (name === `${next.currency.toLowerCase()}_usdc`) next.surface = data;
   } else if (channel.startsWith("user.orders")) for (const order of data) hearOrder(next, order, fresh);
@@ -267,6 +280,7 @@ export const channelsOf = (state) => {
     channels.add(`ticker.${state.selected}.100ms`);
     channels.add(`book.${state.selected}.none.20.100ms`);
     channels.add(`trades.${state.selected}.100ms`);
+    if (state.view === "chart") channels.add(`chart.trades.${state.selected}.${state.resolution}`);
   }
   for (const one of state.positions) channels.add(`ticker.${one.instrument_name}.100ms`);
   channels.add(`volatility_surface.${own}_usdc`);

@@ -3,6 +3,7 @@
 import { freshness } from "../store.js";
 import { AccountPanel } from "./account.js";
 import { Chain } from "./chain.js";
+import { ChartPanel } from "./chart.js";
 import { Dialog } from "./dialogs.js";
 import { html } from "./dom.js";
 import { Header } from "./header.js";
@@ -11,6 +12,7 @@ import { TicketView } from "./ticket.js";
 
 const PANELS = [
   ["chain", "Chain"],
+  ["chart", "Chart"],
   ["book", "Book"],
   ["ticket", "Trade"],
   ["account", "Account"],
@@ -26,7 +28,7 @@ export const App = ({ state, act }) => {
       ${fresh === "lost" && html`<p class="banner" role="alert">The connection to the venue broke. Figures are gone until it is back; your orders still stand there. Trying again by itself.</p>`}
       ${fresh === "stale" && html`<p class="banner warn" role="alert">The venue has been silent for more than five seconds. What you see may be old.</p>`}
       <main data-tab=${state.tab}>
-        <${Chain} state=${state} act=${act} />
+        ${state.view === "chart" ? html`<${ChartPanel} state=${state} act=${act} />` : html`<${Chain} state=${state} act=${act} />`}
         <div class="side">
           <${Market} state=${state} act=${act} />
           <${TicketView} state=${state} act=${act} />

@@ -11,6 +11,7 @@ const KEYS = [
   ["S", "Sell it: ticket with the best bid"],
   ["Enter", "Send the ticket, when it has the focus"],
   ["1 – 6", "Positions, orders, fills, risk, payoff, volatility"],
+  ["C", "Chain or chart"],
   ["Esc", "Close what is open; else cancel all orders, after asking"],
   ["?", "This help"],
 ];

@@ -16,6 +16,9 @@ export const Header = ({ state, act }) => html`
   <header class="bar">
     <h1 class="brand"><span aria-hidden="true">◢</span> Options<span class="wide"> exchange</span></h1>
     <${Currencies} names=${currenciesOf(state).join()} indices=${state.indices} chosen=${state.currency} act=${act} />
+    <nav class="views wide" aria-label="Main view">
+      ${[["chain", "Chain"], ["chart", "Chart"]].map(([name, text]) => html`<button aria-pressed=${state.view === name} onClick=${() => act.panel(name)}>${text}</button>`)}
+    </nav>
     <span class="space"></span>
     <${Equity} portfolio=${state.portfolio} />
     <${Connection} fresh=${freshness(state)} age=${Math.floor((state.now - (state.link === "live" ? state.heardAt : state.linkSince)) / 1000)} />

@@ -32,7 +32,9 @@ def get(url, path, **headers):
 
 
 def imports(text):
-    return re.findall(r"""^import\b[^;"']*["']([^"']+)["']""", text, re.MULTILINE)
+    """What a module imports, at once or when it is needed."""
+    named = r"""(?:^import\b[^;"']*|[^.\w]import\()["']([^"']+)["']"""
+    return re.findall(named, text, re.MULTILINE)
 
 
 def test_every_module_that_the_page_reaches_is_served(url):
