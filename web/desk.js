@@ -4,6 +4,7 @@
 import { loadChart } from "./charts.js";
 import { Lost, Refused, Socket } from "./socket.js";
 import { signInText } from "./signing.js";
+import { lookUp, previewStrategy, refreshRequests } from "./structures.js";
 import { channelsOf } from "./store.js";
 import { connectWallet, forgetSessionKey, grantSessionKey, keySigner, storedSessionKey, walletSigner } from "./wallet.js";
 
@@ -34,6 +35,8 @@ export class Desk {
     this.stalePositions = false;
     this.tradesOf = "";
     this.charting = "";
+    /** @type {Map<string, number>} */
+    this.changes = new Map();
     this.noticeCount = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.previewing = undefined;
@@ -117,8 +120,25 @@ export class Desk {
   hear(channel, data) {
     this.heardAt = this.now();
     if (channel.startsWith("user.trades")) this.stalePositions = true;
+    if (channel.startsWith("l3.")) this.watchQueue(channel, data);
+    if (channel.startsWith("user.orders")) this.lookUpAll(data);
     if (channel.startsWith("instrument.state")) void this.reload();
     else this.loop.send({ type: "data", channel, data });
+  }
+
+  /** Where a message of a queue is missing the channel is joined anew, which brings a snapshot. @param {string} channel @param {any} data */
+  watchQueue(channel, data) {
+    const known = this.changes.get(channel);
+    this.changes.set(channel, data.change_id);
+    if (data.type === "snapshot" || known === data.prev_change_id) return;
+    this.loop.send({ type: "queue-lost", name: data.instrument_name });
+    void this.subscribe("unsubscribe", [channel]).then(() => this.joined.delete(channel));
+  }
+
+  /** Combos stand in no list of instruments: they are asked for when an order names one. @param {import("./store.js").Row[]} orders */
+  lookUpAll(orders) {
+    for (const name of new Set(orders.map((one) => one.instrument_name)))
+      if (!this.state.instruments.has(name)) void lookUp(this, name).catch(() => {}); // its order is shown without
   }
 
   async reload() {
@@ -286,6 +306,8 @@ export class Desk {
     if (this.state.account?.subaccountId !== id) return;
     const open = new Map(orders.map((/** @type {any} */ one) => [one.order_id, one]));
     this.set({ orders: open, fills: trades.trades, positions, portfolio });
+    this.lookUpAll([...orders, ...positions]);
+    await refreshRequests(this);
   }
 
   // --- what nobody pushes
@@ -296,7 +318,7 @@ export class Desk {
     void loadChart(this);
     if (state.link !== "live" || !state.account?.subaccountId) return;
     try {
-      await Promise.all([this.refreshPositions(state), this.refreshRisk(state), this.follow(state)]);
+      await Promise.all([this.refreshPositions(state), this.refreshRisk(state), this.refreshOpen(state), this.follow(state)]);
     } catch (error) {
       if (error instanceof Refused && error.code === 13009 && this.signer) await this.signIn(this.signer);
     }
@@ -320,6 +342,13 @@ export class Desk {
     if (this.state.account?.subaccountId === id && this.state.link === "live") this.set({ risk });
   }
 
+  /** What the open tab shows and no channel tells. @param {State} state */
+  async refreshOpen(state) {
+    if (Math.floor(this.now() / 1000) % 2) return;
+    if (state.tab === "strategy") await previewStrategy(this);
+    if (state.tab === "quotes") await refreshRequests(this);
+  }
+
   /** Ask where the newest fills are on their way to the chain. @param {State} state */
   async follow(state) {
     const waiting = state.fills
@@ -341,8 +370,9 @@ export class Desk {
   async preview() {
     const { account, ticket, selected, tickers } = this.state;
     const mark = tickers.get(selected)?.mark_price;
-    const [quantity, price] = [Number(ticket.amount), Number(ticket.price)];
-    if (!account?.subaccountId || !mark || !(quantity > 0) || !(price > 0)) return this.set({ preview: null });
+    const [quantity, price] = [Number(ticket.amount), Number(ticket.unit === "iv" ? ticket.worst : ticket.price)];
+    const legs = this.state.instruments.get(selected)?.legs;
+    if (legs || !account?.subaccountId || !mark || !(quantity > 0) || !(price > 0)) return this.set({ preview: null });
     const sign = ticket.direction === "buy" ? 1 : -1;
     try {
       const preview = await this.socket.call("private/simulate_portfolio", {

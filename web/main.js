@@ -2,14 +2,18 @@
 
 import { render } from "preact";
 import { chainRows, neighbour } from "./chain.js";
+import { toStep } from "./decimal.js";
 import { Desk } from "./desk.js";
 import { Loop } from "./loop.js";
 import { cancel, cancelAll, edit, submit } from "./orders.js";
 import { EMPTY_TICKET } from "./store.js";
+import { inUnit, ofType } from "./ticket.js";
+import { build, tickOf, withLeg } from "./strategy.js";
+import { accept, previewStrategy, quote, sendCombo, sendRequest, takeBack } from "./structures.js";
+import { TABS } from "./views/account.js";
 import { App } from "./views/app.js";
 import { html } from "./views/dom.js";
 
-const TABS = ["positions", "orders", "fills", "risk", "payoff", "volatility"];
 const root = /** @type {HTMLElement} */ (document.getElementById("terminal"));
 const loop = new Loop(draw);
 const desk = new Desk(loop, `${location.origin.replace(/^http/, "ws")}/ws/api/v2`);
@@ -32,6 +36,26 @@ const act = {
     loop.send({ type: "ticket", fields });
     desk.previewSoon();
   },
+  strategy: (/** @type {Row} */ fields) => shape(fields),
+  leg: (/** @type {string} */ name, /** @type {number} */ by) => {
+    if (desk.state.tab !== "strategy") act.tab("strategy");
+    shape({ legs: withLeg(desk.state.strategy.legs, name, by), price: "" });
+  },
+  preset: (/** @type {string} */ name) => {
+    const legs = build(desk.state, name);
+    if (!legs.length) return desk.tell("bad", "This expiry has no strikes for that structure. Choose another expiry, or add legs one by one.");
+    shape({ legs, price: "" });
+  },
+  reverse: () => shape({ legs: desk.state.strategy.legs.map(({ name, ratio }) => ({ name, ratio: -ratio })), price: "" }),
+  clearLegs: () => shape({ legs: [], price: "" }),
+  netPrice: (/** @type {number} */ price) => shape({ price: toStep(price, tickOf(desk.state), 6) }),
+  sendCombo: () => void sendCombo(desk),
+  sendRequest: () => void sendRequest(desk),
+  accept: (/** @type {Row} */ rfq, /** @type {"buy" | "sell"} */ direction, /** @type {number} */ price) => void accept(desk, rfq, direction, price),
+  quote: (/** @type {Row} */ rfq, /** @type {"buy" | "sell"} */ direction, /** @type {string} */ price) => void quote(desk, rfq, direction, price),
+  takeBack: (/** @type {Row} */ rfq) => void takeBack(desk, rfq),
+  unit: (/** @type {"price" | "iv"} */ unit) => act.ticket(inUnit(desk.state, unit)),
+  orderType: (/** @type {string} */ type) => act.ticket(ofType(desk.state, type)),
   stopEditing: () => act.ticket(EMPTY_TICKET),
   submit: () => void submit(desk),
   edit: (/** @type {Row} */ order) => edit(desk, order),
@@ -61,6 +85,13 @@ function after(change) {
   desk.join();
   void desk.refresh();
   desk.previewSoon();
+}
+
+/** Another structure in the builder: its legs want tickers, and its margin is asked for. @param {Row} fields */
+function shape(fields) {
+  loop.send({ type: "strategy", fields });
+  desk.join();
+  void previewStrategy(desk);
 }
 
 /** The ticket comes forward, with its amount ready to be typed. */
@@ -102,7 +133,8 @@ function key(event) {
     move(state, event);
   } else if (event.key === "?") act.open("help");
   else if (event.key === "c" || event.key === "C") act.panel(state.view === "chart" ? "chain" : "chart");
-  else if (TABS[Number(event.key) - 1]) act.tab(TABS[Number(event.key) - 1]);
+  else if ("aA".includes(event.key) && state.instruments.has(state.selected)) act.leg(state.selected, event.key === "a" ? 1 : -1);
+  else if (TABS["1234567890".indexOf(event.key)]) act.tab(TABS["1234567890".indexOf(event.key)][0]);
   else if ("bBsS".includes(event.key) && state.selected) {
     event.preventDefault();
     act.select(state.selected, event.key.toLowerCase() === "b" ? "buy" : "sell");

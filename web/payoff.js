@@ -26,7 +26,7 @@ export const legsOf = (state, withTicket) => {
 };
 
 /** None where another currency or no mark is. @param {import("./store.js").State} state @param {string} name @param {number} size @param {number} entry @returns {Leg | null} */
-const legOf = (state, name, size, entry) => {
+export const legOf = (state, name, size, entry) => {
   const [instrument, ticker] = [state.instruments.get(name), state.tickers.get(name)];
   if (!instrument || instrument.base_currency !== state.currency || !ticker?.mark_price) return null;
   const option = instrument.kind === "option" ? instrument.option_type : null;
@@ -41,7 +41,7 @@ const legOf = (state, name, size, entry) => {
 };
 
 /** Profit of a leg when the index stands `shift` times as high at `time`. @param {Leg} leg @param {number} shift @param {number} index @param {number} time */
-const profit = (leg, shift, index, time) => {
+export const profit = (leg, shift, index, time) => {
   const years = (leg.expiry - time) / YEAR_MS;
   if (!leg.option) return leg.size * ((leg.expiry && years <= 0 ? index : leg.forward) * shift - leg.entry);
   const call = leg.option === "call";
@@ -60,9 +60,10 @@ const profit = (leg, shift, index, time) => {
  * @param {Leg[]} legs
  * @param {number} index
  * @param {number} time
+ * @param {number} [cash] that comes in besides
  * @returns {{expiry: number, points: PayoffPoint[], breakevens: number[], least: number, most: number} | null}
  */
-export const payoff = (legs, index, time) => {
+export const payoff = (legs, index, time, cash = 0) => {
   if (!legs.length || !(index > 0)) return null;
   const expiry = Math.min(...legs.map((leg) => leg.expiry || Infinity));
   const strikes = legs.filter((leg) => leg.option).map((leg) => leg.strike);
@@ -71,7 +72,7 @@ export const payoff = (legs, index, time) => {
   const grid = Array.from({ length: STEPS + 1 }, (_, step) => from + ((to - from) * step) / STEPS);
   const places = [...new Set([...grid, ...strikes, index])].sort((a, b) => a - b);
   const sum = (/** @type {number} */ at, /** @type {number} */ when) =>
-    legs.reduce((total, leg) => total + profit(leg, at / index, index, when), 0);
+    legs.reduce((total, leg) => total + profit(leg, at / index, index, when), cash);
   const points = places.map((at) => ({ index: at, now: sum(at, time), then: sum(at, Number.isFinite(expiry) ? expiry : time) }));
   const values = points.map((one) => one.then);
   return {

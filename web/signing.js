@@ -39,6 +39,22 @@ export const TYPES = {
 
 export const NO_TRIGGER = `0x${"00".repeat(32)}`;
 
+const TRIGGERS = /** @type {Record<string, number>} */ ({ stop: 1, take: 2, trailing: 3 });
+const SOURCES = /** @type {Record<string, number>} */ ({ mark_price: 1, index_price: 2, last_price: 3 });
+
+/**
+ * What an order that waits signs as `triggerHash`: keccak256 of uint8, uint8, int64, int64, packed.
+ * @param {string} type as `stop_limit` @param {string} source @param {bigint} price micro-USDC or 0 @param {bigint} offset
+ */
+export const triggerHash = (type, source, price, offset) => {
+  const packed = new DataView(new ArrayBuffer(18));
+  packed.setUint8(0, TRIGGERS[type.split("_")[0]]);
+  packed.setUint8(1, SOURCES[source]);
+  packed.setBigInt64(2, price);
+  packed.setBigInt64(10, offset);
+  return hexOf(keccak(new Uint8Array(packed.buffer)));
+};
+
 /** @param {string} hex */
 const bytesOf = (hex) => hexToBytes(hex.slice(2));
 

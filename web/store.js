@@ -1,6 +1,7 @@
 // What the terminal knows, and how each message changes it. Pure: (state, messages) → state.
 // A batch of messages copies each collection at most once, so thousands a second cost little.
 
+import { hearQueue } from "./queue.js";
 import { withCandle } from "./series.js";
 
 /**
@@ -18,12 +19,14 @@ import { withCandle } from "./series.js";
  * @property {number} strike
  * @property {"call" | "put"} option_type
  * @property {string} state
+ * @property {{instrument_name: string, amount: number}[]} [legs] of a combo, with signed ratios
  */
 /** @typedef {Record<string, any>} Row */
 /** @typedef {"connecting" | "live" | "lost"} Link */
 /** @typedef {{id: string, kind: "good" | "bad" | "info", text: string, until: number}} Notice */
 /** @typedef {{name: string, address: string, kind: "local" | "session" | "wallet", owner: string, subaccountIds: number[], subaccountId: number | null}} Account */
-/** @typedef {{direction: "buy" | "sell", amount: string, price: string, timeInForce: string, postOnly: boolean, reduceOnly: boolean, editing: Row | null}} Ticket */
+/** @typedef {{direction: "buy" | "sell", amount: string, price: string, type: string, unit: "price" | "iv", worst: string, trigger: string, triggerPrice: string, timeInForce: string, postOnly: boolean, reduceOnly: boolean, editing: Row | null}} Ticket */
+/** @typedef {{legs: {name: string, ratio: number}[], amount: string, price: string, preview: Row | null}} Strategy `price` is net, of a unit; a credit is negative */
 
 /**
  * @typedef {object} State
@@ -51,6 +54,10 @@ import { withCandle } from "./series.js";
  * @property {Map<string, Row>} settlements
  * @property {Row | null} risk
  * @property {Row | null} preview
+ * @property {Map<string, import("./queue.js").Queue>} queues order by order, of instruments with own orders
+ * @property {Strategy} strategy
+ * @property {Map<number, Row>} rfqs requests for quote, own and those that may be answered
+ * @property {Row[]} rfqQuotes own answers
  * @property {Ticket} ticket
  * @property {"chain" | "chart"} view of the main panel
  * @property {string} resolution of the chart
@@ -67,6 +74,7 @@ import { withCandle } from "./series.js";
 
 const TRADES_MAX = 50;
 const FILLS_MAX = 200;
+const QUEUES_MAX = 12;
 export const STALE_MS = 5000; // the venue speaks each second; older than this is said aloud
 
 /** @type {Ticket} */
@@ -74,11 +82,19 @@ export const EMPTY_TICKET = {
   direction: "buy",
   amount: "",
   price: "",
+  type: "limit",
+  unit: "price",
+  worst: "",
+  trigger: "mark_price",
+  triggerPrice: "",
   timeInForce: "good_til_cancelled",
   postOnly: false,
   reduceOnly: false,
   editing: null,
 };
+
+/** @type {Strategy} */
+export const EMPTY_STRATEGY = { legs: [], amount: "1", price: "", preview: null };
 
 /** @returns {State} */
 export const initial = () => ({
@@ -106,6 +122,10 @@ export const initial = () => ({
   settlements: new Map(),
   risk: null,
   preview: null,
+  queues: new Map(),
+  strategy: EMPTY_STRATEGY,
+  rfqs: new Map(),
+  rfqQuotes: [],
   ticket: EMPTY_TICKET,
   view: "chain",
   resolution: "5",
@@ -131,6 +151,9 @@ const forgetting = () => ({
   portfolio: null,
   positions: [],
   orders: new Map(),
+  queues: new Map(),
+  rfqs: new Map(),
+  rfqQuotes: [],
   fills: [],
   risk: null,
   preview: null,
@@ -168,10 +191,20 @@ const apply = (next, message, fresh) => {
       for (const name of Object.keys(message.fields)) fresh.delete(name);
       return;
     case "instruments":
-      next.instruments = new Map(message.rows.map((/** @type {Instrument} */ one) => [one.instrument_name, one]));
+      listAll(next, message.rows);
       return settleSelection(next);
+    case "instrument": // a combo, which no list names
+      own(next, "instruments", fresh).set(message.row.instrument_name, message.row);
+      return;
+    case "strategy":
+      next.strategy = { ...next.strategy, ...message.fields };
+      return;
+    case "queue-lost":
+      own(next, "queues", fresh).delete(message.name);
+      return;
     case "lost":
       Object.assign(next, forgetting(), { link: "lost", linkSince: message.now });
+      next.strategy = { ...next.strategy, preview: null };
       return fresh.clear();
     case "currency":
       Object.assign(next, { currency: message.currency, expiry: 0, selected: "", book: null, trades: [], surface: null });
@@ -200,6 +233,12 @@ const apply = (next, message, fresh) => {
   }
 };
 
+/** What is listed, and the combos that were looked up besides. @param {State} next @param {Instrument[]} rows */
+const listAll = (next, rows) => {
+  const combos = [...next.instruments].filter(([, one]) => one.legs);
+  next.instruments = new Map([...rows.map((one) => /** @type {[string, Instrument]} */ ([one.instrument_name, one])), ...combos]);
+};
+
 /** @param {State} next @param {string} name @param {"buy" | "sell" | undefined} direction */
 const select = (next, name, direction) => {
   if (next.selected !== name) {
@@ -209,7 +248,8 @@ const select = (next, name, direction) => {
   const ticker = next.tickers.get(name);
   if (direction && ticker && !next.ticket.editing) {
     const best = direction === "buy" ? ticker.best_ask_price : ticker.best_bid_price;
-    next.ticket = { ...next.ticket, price: best ? String(best) : next.ticket.price };
+    const priced = next.ticket.unit === "price" && next.ticket.type.endsWith("limit");
+    if (priced) next.ticket = { ...next.ticket, price: best ? String(best) : next.ticket.price };
   }
 };
 
@@ -232,6 +272,12 @@ export const expiriesOf = (instruments) =>
 const hear = (next, channel, data, fresh) => {
   const [family, name] = channel.split(".");
   if (family === "ticker") own(next, "tickers", fresh).set(name, data);
+  else if (family === "l3") {
+    const queues = own(next, "queues", fresh);
+    const queue = hearQueue(queues.get(name), data);
+    if (queue) queues.set(name, queue);
+    else queues.delete(name);
+  } else if (family === "block_rfq") own(next, "rfqs", fresh).set(data.block_rfq_id, data);
   else if (family === "deribit_price_index") own(next, "indices", fresh).set(name, data);
   else if (family === "book") {
     if (name === next.selected) next.book = data;
@@ -282,12 +328,20 @@ export const channelsOf = (state) => {
     channels.add(`trades.${state.selected}.100ms`);
     if (state.view === "chart") channels.add(`chart.trades.${state.selected}.${state.resolution}`);
   }
+  for (const leg of state.strategy.legs) if (state.instruments.has(leg.name)) channels.add(`ticker.${leg.name}.100ms`);
+  for (const name of queuedIn(state)) channels.add(`l3.${name}`);
   for (const one of state.positions) channels.add(`ticker.${one.instrument_name}.100ms`);
   channels.add(`volatility_surface.${own}_usdc`);
   if (state.account)
-    for (const name of ["user.orders.any.any.100ms", "user.trades.any.any.100ms", "user.portfolio.usdc"])
+    for (const name of ["user.orders.any.any.100ms", "user.trades.any.any.100ms", "user.portfolio.usdc", "block_rfq.maker.any", "block_rfq.taker.any"])
       channels.add(name);
   return [...channels];
+};
+
+/** Where own orders stand in a queue, as many instruments as a person looks at. @param {State} state */
+const queuedIn = (state) => {
+  const names = [...state.orders.values()].filter((one) => one.order_state === "open").map((one) => one.instrument_name);
+  return [...new Set(names)].slice(0, QUEUES_MAX);
 };
 
 /** @param {State} state */

@@ -33,7 +33,7 @@ test("a signature names its signer, has v 27 or 28, and changes with the text", 
 
 test("an order's words are exact integers", () => {
   const message = orderMessage(
-    { subaccount_id: 3, direction: "sell", amount: "0.07", price: "2105.5", max_fee: "59.91", reduce_only: true, nonce: 9, version: 1, deadline: 5, signer: addressOf(KEY) },
+    { subaccount_id: 3, direction: "sell", amount: "0.07", worst: "2105.5", max_fee: "59.91", reduce_only: true, nonce: 9, version: 1, deadline: 5, signer: addressOf(KEY) },
     "1156177328191957056",
   );
   assert.deepEqual(

@@ -1,23 +1,28 @@
 // What the account holds: positions, orders, fills with their way to the chain, and risk.
 
 import { amount, clock, day, fixed, money, price, signed } from "../format.js";
+import { placeOf } from "../queue.js";
 import { html, memo } from "./dom.js";
 import { Payoff } from "./payoff.js";
+import { Quotes } from "./quotes.js";
 import { Risk } from "./risk.js";
+import { Strategy } from "./strategy.js";
 import { Volatility } from "./volatility.js";
 
-const TABS = [
+export const TABS = [
   ["positions", "Positions"],
   ["orders", "Orders"],
   ["fills", "Fills"],
   ["risk", "Risk"],
   ["payoff", "Payoff"],
   ["volatility", "Volatility"],
+  ["strategy", "Strategy"],
+  ["quotes", "Quotes"],
 ];
 
 /** @param {{state: import("../store.js").State, act: any}} props */
 export const AccountPanel = ({ state, act }) => {
-  const counts = /** @type {Record<string, number>} */ ({ positions: state.positions.length, orders: state.orders.size });
+  const counts = /** @type {Record<string, number>} */ ({ positions: state.positions.length, orders: state.orders.size, quotes: [...state.rfqs.values()].filter((one) => one.state === "open").length });
   return html`
     <section class="panel holdings" data-panel="account" aria-label="Account">
       <div class="tabs" role="tablist" aria-label="Account views">
@@ -39,11 +44,13 @@ export const AccountPanel = ({ state, act }) => {
 const content = (state, act) => {
   if (state.tab === "volatility") return html`<${Volatility} state=${state} />`;
   if (state.tab === "payoff") return html`<${Payoff} state=${state} act=${act} />`;
+  if (state.tab === "strategy") return html`<${Strategy} state=${state} act=${act} />`;
   if (!state.account) return html`<p class="empty">Connect to see what you hold.</p>`;
   if (!state.account.subaccountId)
     return html`<p class="empty">This address has no subaccount yet. Open one on chain and deposit USDC; it appears here after a block.</p>`;
   switch (state.tab) {
-    case "orders": return html`<${Orders} orders=${state.orders} act=${act} />`;
+    case "orders": return html`<${Orders} orders=${state.orders} queues=${state.queues} act=${act} />`;
+    case "quotes": return html`<${Quotes} state=${state} act=${act} />`;
     case "fills": return html`<${Fills} fills=${state.fills} settlements=${state.settlements} act=${act} />`;
     case "risk": return html`<${Risk} risk=${state.risk} positions=${state.positions} tickers=${state.tickers} />`;
     default: return html`<${Positions} positions=${state.positions} act=${act} />`;
@@ -97,19 +104,20 @@ const Positions = memo(({ positions, act }) =>
     : html`<p class="empty">No position.</p>`,
 );
 
-const Orders = memo(({ orders, act }) =>
+const Orders = memo(({ orders, queues, act }) =>
   orders.size
     ? html`
         <table class="list">
-          <thead><tr><th>Instrument</th><th>Side</th><th>Price</th><th>Amount</th><th>Filled</th><th class="wide">Since, UTC</th><th><span class="hidden">What to do</span></th></tr></thead>
+          <thead><tr><th>Instrument</th><th>Side</th><th>Price</th><th>Amount</th><th>Filled</th><th title="Contracts that stand before it at its price, and its place">Ahead</th><th class="wide">Since, UTC</th><th><span class="hidden">What to do</span></th></tr></thead>
           <tbody>
             ${[...orders.values()].map((one) => html`
               <tr key=${one.order_id}>
                 <th scope="row">${one.instrument_name}</th>
-                <td class=${one.direction === "buy" ? "long" : "short"}>${one.direction === "buy" ? "Buy" : "Sell"}</td>
-                <td>${price(one.price, 0.01)}</td>
+                <td class=${one.direction === "buy" ? "long" : "short"}>${one.direction === "buy" ? "Buy" : "Sell"}${kindOf(one)}</td>
+                <td>${priceOf(one)}</td>
                 <td>${amount(one.amount)}</td>
                 <td>${amount(one.filled_amount)}</td>
+                <td class="ahead">${aheadOf(one, placeOf(queues.get(one.instrument_name), one.order_id))}</td>
                 <td class="wide">${clock(one.creation_timestamp)}</td>
                 <td class="do">
                   <button class="quiet" onClick=${() => act.edit(one)} aria-label=${`Change the order in ${one.instrument_name}`}>Change</button>
@@ -122,6 +130,26 @@ const Orders = memo(({ orders, act }) =>
       `
     : html`<p class="empty">No open order.</p>`,
 );
+
+/** What kind of order it is, where it is no plain limit. @param {any} order */
+const kindOf = (order) => (order.order_type === "limit" ? "" : html` <small>${order.order_type.replace("_", " ")}</small>`);
+
+/** Where it stands; of a volatility order the volatility too, of one that waits its trigger. @param {any} order */
+const priceOf = (order) => {
+  if (order.advanced === "implv") return html`${fixed(order.implv, 1)}% <small>at ${money(order.price)}</small>`;
+  if (order.trigger_price || order.trigger_offset) {
+    const at = order.trigger_offset ? `trails ${money(order.trigger_offset)}` : `${order.trigger.replace("_price", "")} ${money(order.trigger_price)}`;
+    return html`${money(order.price)} <small>${at}</small>`;
+  }
+  return money(order.price);
+};
+
+/** @param {any} order @param {{ahead: number, place: number} | null} place */
+const aheadOf = (order, place) => {
+  if (order.order_state === "untriggered") return html`<span class="dim">waits</span>`;
+  if (!place) return "–";
+  return place.place === 1 ? html`<b>first</b>` : `${amount(place.ahead)} (${place.place}.)`;
+};
 
 const Fills = memo(({ fills, settlements, act }) =>
   fills.length

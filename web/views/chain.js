@@ -134,6 +134,8 @@ const Cell = memo(({ column, instrument, ticker, size, inMoney, selected, act })
     aria-selected=${focusable ? selected : undefined}
     tabindex=${focusable ? (selected ? 0 : -1) : undefined}
     aria-label=${focusable ? `${instrument.instrument_name} mark ${price(ticker?.mark_price, instrument.tick_size)}` : undefined}
+    draggable
+    onDragStart=${(/** @type {DragEvent} */ event) => event.dataTransfer?.setData("text/plain", `${trades === "sell" ? -1 : 1} ${instrument.instrument_name}`)}
     onClick=${() => act.select(instrument.instrument_name, trades)}
   >
     ${figure(column.key, instrument, ticker, size)}

@@ -24,7 +24,7 @@ export const Payoff = ({ state, act }) => {
 };
 
 /** @param {{found: any, index: number}} props */
-const Outcome = ({ found, index }) => {
+export const Outcome = ({ found, index }) => {
   const here = found.points.find((/** @type {any} */ one) => one.index === index);
   return html`
     <dl class="outcome">
@@ -40,10 +40,10 @@ const Outcome = ({ found, index }) => {
 /** @param {any} found */
 const even = (found) => found.breakevens.map((/** @type {number} */ one) => price(one)).join(", ") || "none here";
 
-/** @param {{found: any, index: number, state: import("../store.js").State}} props */
-const Curves = ({ found, index, state }) => {
+/** @param {{found: any, index: number, state: import("../store.js").State, width?: number, brief?: boolean}} props */
+export const Curves = ({ found, index, state, width = WIDTH, brief = false }) => {
   const { points, breakevens, expiry } = found;
-  const x = scale([points[0].index, points.at(-1).index], LEFT, WIDTH - 4, 8);
+  const x = scale([points[0].index, points.at(-1).index], LEFT, width - 4, 8);
   const y = scale([0, ...points.flatMap((/** @type {any} */ one) => [one.now, one.then])], HEIGHT - BOTTOM, 6, 5);
   const path = (/** @type {"now" | "then"} */ when) =>
     points.map((/** @type {any} */ one) => `${x.at(one.index).toFixed(1)},${y.at(one[when]).toFixed(1)}`).join(" ");
@@ -51,13 +51,13 @@ const Curves = ({ found, index, state }) => {
   const here = points.find((/** @type {any} */ one) => one.index === index);
   return html`
     <figure>
-      <figcaption>Profit ${when} <span class="dim">and, dashed, now; volatilities as marked, before fees</span></figcaption>
-      <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label=${`Profit by index price ${when}: from ${money(found.least)} to ${money(found.most)} on this range, even at ${even(found)}; now ${money(here?.now)}`}>
+      <figcaption>Profit ${when} <span class="dim">${brief ? "(dashed: now)" : "and, dashed, now; volatilities as marked, before fees"}</span></figcaption>
+      <svg viewBox=${`0 0 ${width} ${HEIGHT}`} role="img" aria-label=${`Profit by index price ${when}: from ${money(found.least)} to ${money(found.most)} on this range, even at ${even(found)}; now ${money(here?.now)}`}>
         <g class="axes">
-          ${y.marks.map((one) => html`<line x1=${LEFT} x2=${WIDTH} y1=${y.at(one)} y2=${y.at(one)} /><text x=${LEFT - 6} y=${y.at(one) + 4} text-anchor="end">${fixed(one, 0)}</text>`)}
+          ${y.marks.map((one) => html`<line x1=${LEFT} x2=${width} y1=${y.at(one)} y2=${y.at(one)} /><text x=${LEFT - 6} y=${y.at(one) + 4} text-anchor="end">${fixed(one, 0)}</text>`)}
           ${x.marks.map((one) => html`<text x=${x.at(one)} y=${HEIGHT - 7} text-anchor="middle">${price(one)}</text>`)}
         </g>
-        <line class="zero" x1=${LEFT} x2=${WIDTH} y1=${y.at(0)} y2=${y.at(0)} />
+        <line class="zero" x1=${LEFT} x2=${width} y1=${y.at(0)} y2=${y.at(0)} />
         <line class="here" x1=${x.at(index)} x2=${x.at(index)} y1="6" y2=${HEIGHT - BOTTOM} />
         <polyline class="curve before" points=${path("now")} />
         <polyline class="curve" points=${path("then")} />
