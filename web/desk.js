@@ -5,7 +5,7 @@ import { loadChart } from "./charts.js";
 import { Lost, Refused, Socket } from "./socket.js";
 import { signInText } from "./signing.js";
 import { lookUp, previewStrategy, refreshRequests } from "./structures.js";
-import { channelsOf } from "./store.js";
+import { EMPTY_HISTORY, channelsOf } from "./store.js";
 import { connectWallet, forgetSessionKey, grantSessionKey, keySigner, storedSessionKey, walletSigner } from "./wallet.js";
 
 const NOTICE_MS = 8000;
@@ -35,6 +35,7 @@ export class Desk {
     this.stalePositions = false;
     this.tradesOf = "";
     this.charting = "";
+    this.token = ""; // of the session, for files; never stored
     /** @type {Map<string, number>} */
     this.changes = new Map();
     this.noticeCount = 0;
@@ -221,6 +222,7 @@ export class Desk {
         signature: await signer.signText(message),
       });
       const ids = granted.subaccount_ids;
+      this.token = granted.access_token;
       this.signer = signer;
       localStorage.setItem(KEPT_ACCOUNT, signer.address);
       const before = this.state.account;
@@ -233,7 +235,7 @@ export class Desk {
         subaccountIds: ids,
         subaccountId: same ? before.subaccountId : (ids[0] ?? null),
       };
-      this.set({ account, dialog: "", portfolio: null, positions: [], orders: new Map(), fills: [], risk: null });
+      this.set({ account, dialog: "", portfolio: null, positions: [], orders: new Map(), fills: [], risk: null, troubles: [], history: EMPTY_HISTORY });
       await this.loadAccount();
       this.join();
     } catch (error) {
@@ -277,9 +279,10 @@ export class Desk {
 
   async signOut() {
     this.signer = null;
+    this.token = "";
     forgetSessionKey();
     localStorage.removeItem(KEPT_ACCOUNT);
-    const none = { portfolio: null, positions: [], orders: new Map(), fills: [], risk: null, preview: null };
+    const none = { portfolio: null, positions: [], orders: new Map(), fills: [], risk: null, preview: null, troubles: [], history: EMPTY_HISTORY };
     this.set({ account: null, dialog: "", ...none });
     for (const one of [...this.joined]) if (one.startsWith("user.")) this.joined.delete(one);
     await this.socket.call("private/logout").catch(() => {});
@@ -289,7 +292,7 @@ export class Desk {
   async useSubaccount(subaccountId) {
     const { account } = this.state;
     if (!account) return;
-    this.set({ account: { ...account, subaccountId }, portfolio: null, positions: [], orders: new Map(), fills: [] });
+    this.set({ account: { ...account, subaccountId }, portfolio: null, positions: [], orders: new Map(), fills: [], troubles: [], history: EMPTY_HISTORY });
     await this.loadAccount();
   }
 
@@ -297,15 +300,16 @@ export class Desk {
     const id = this.state.account?.subaccountId;
     if (!id) return;
     const mine = { subaccount_id: id };
-    const [orders, trades, positions, portfolio] = await Promise.all([
+    const [orders, trades, positions, portfolio, troubles] = await Promise.all([
       this.socket.call("private/get_open_orders", mine),
       this.socket.call("private/get_user_trades_by_currency", { ...mine, currency: "any", count: 100 }),
       this.socket.call("private/get_positions", mine),
       this.socket.call("private/get_account_summary", mine),
+      this.socket.call("private/get_liquidation_history", { ...mine, count: 50 }),
     ]);
     if (this.state.account?.subaccountId !== id) return;
     const open = new Map(orders.map((/** @type {any} */ one) => [one.order_id, one]));
-    this.set({ orders: open, fills: trades.trades, positions, portfolio });
+    this.set({ orders: open, fills: trades.trades, positions, portfolio, troubles });
     this.lookUpAll([...orders, ...positions]);
     await refreshRequests(this);
   }

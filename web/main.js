@@ -8,6 +8,7 @@ import { Loop } from "./loop.js";
 import { cancel, cancelAll, edit, submit } from "./orders.js";
 import { EMPTY_TICKET } from "./store.js";
 import { inUnit, ofType } from "./ticket.js";
+import { exportHistory, loadHistory } from "./records.js";
 import { build, tickOf, withLeg } from "./strategy.js";
 import { accept, previewStrategy, quote, sendCombo, sendRequest, takeBack } from "./structures.js";
 import { TABS } from "./views/account.js";
@@ -36,6 +37,9 @@ const act = {
     loop.send({ type: "ticket", fields });
     desk.previewSoon();
   },
+  history: (/** @type {string} */ kind, older = false) => void loadHistory(desk, kind, older),
+  exportHistory: () => void exportHistory(desk),
+  whatIf: (/** @type {Partial<import("./risk.js").WhatIf>} */ change) => desk.set({ whatIf: { ...desk.state.whatIf, ...change } }),
   strategy: (/** @type {Row} */ fields) => shape(fields),
   leg: (/** @type {string} */ name, /** @type {number} */ by) => {
     if (desk.state.tab !== "strategy") act.tab("strategy");
@@ -67,7 +71,10 @@ const act = {
   },
   follow: (/** @type {Row} */ fill) => act.open(`fill:${fill.trade_id}`),
   withTicket: (/** @type {boolean} */ withTicket) => desk.set({ withTicket }),
-  tab: (/** @type {string} */ tab) => after(() => desk.set({ tab })),
+  tab: (/** @type {string} */ tab) => {
+    after(() => desk.set({ tab }));
+    if (tab === "history") act.history(desk.state.history.kind);
+  },
   panel: (/** @type {string} */ panel) => after(() => desk.set(panel === "chain" || panel === "chart" ? { panel, view: panel } : { panel })),
   resolution: (/** @type {string} */ resolution) => after(() => desk.set({ resolution })),
   open: (/** @type {string} */ dialog) => desk.set({ dialog }),

@@ -28,9 +28,14 @@ export const legsOf = (state, withTicket) => {
 /** None where another currency or no mark is. @param {import("./store.js").State} state @param {string} name @param {number} size @param {number} entry @returns {Leg | null} */
 export const legOf = (state, name, size, entry) => {
   const [instrument, ticker] = [state.instruments.get(name), state.tickers.get(name)];
-  if (!instrument || instrument.base_currency !== state.currency || !ticker?.mark_price) return null;
+  return instrument?.base_currency === state.currency ? holdingOf(instrument, ticker, size, entry) : null;
+};
+
+/** None without a mark. @param {import("./store.js").Instrument} instrument @param {any} ticker @param {number} size @param {number} entry @returns {Leg | null} */
+export const holdingOf = (instrument, ticker, size, entry) => {
+  if (!ticker?.mark_price) return null;
   const option = instrument.kind === "option" ? instrument.option_type : null;
-  const endless = name.endsWith("PERPETUAL");
+  const endless = instrument.instrument_name.endsWith("PERPETUAL");
   return {
     option, size, entry,
     strike: option ? instrument.strike : 0,

@@ -1,5 +1,7 @@
 // The scenario matrix and greeks by expiry: pure, from what the venue simulated.
 
+import { holdingOf, profit } from "./payoff.js";
+
 /** @typedef {{spot: number, cells: Record<string, {value: number, worst: boolean}>}} HeatRow */
 
 export const VOLATILITIES = ["down", "none", "up"];
@@ -63,4 +65,40 @@ export const greeksByExpiry = (positions, tickers) => {
     rows.set(expiry, row);
   }
   return [...rows.values()];
+};
+
+/** @typedef {{spot: number, volatility: number, days: number}} WhatIf percent, points of volatility, days from now */
+
+export const NO_CHANGE = { spot: 0, volatility: 0, days: 0 };
+const DAY_MS = 86_400_000;
+const VOLATILITY_MIN = 0.01;
+
+/**
+ * What positions gain if every index moves so far, every volatility shifts so much and so many days pass; their delta and
+ * vega then. By Black-76 from the marks, for looking only: margin is the venue's to say.
+ * @param {import("./store.js").State} state @param {WhatIf} change
+ */
+export const whatIf = (state, change) => {
+  const legs = state.positions.flatMap((one) => {
+    const instrument = state.instruments.get(one.instrument_name);
+    const ticker = state.tickers.get(one.instrument_name);
+    const index = instrument && state.indices.get(instrument.price_index)?.price;
+    const leg = instrument && index ? holdingOf(instrument, ticker, one.size, 0) : null;
+    return leg && index ? [{ leg, index }] : [];
+  });
+  const worth = (/** @type {WhatIf} */ then) =>
+    legs.reduce((sum, { leg, index }) => {
+      const volatility = leg.volatility ? Math.max(VOLATILITY_MIN, leg.volatility + then.volatility / 100) : 0;
+      return sum + profit({ ...leg, volatility }, 1 + then.spot / 100, index, state.now + then.days * DAY_MS);
+    }, 0);
+  const bump = (/** @type {WhatIf} */ by) => worth({ spot: change.spot + by.spot, volatility: change.volatility + by.volatility, days: change.days });
+  const step = 0.05; // percent of spot to either side
+  const indices = legs.length === 0 ? 0 : legs[0].index;
+  const single = legs.every((one) => one.index === indices); // a delta over two underlyings would mean nothing
+  return {
+    profit: worth(change) - worth(NO_CHANGE),
+    delta: single && indices ? (bump({ ...NO_CHANGE, spot: step }) - bump({ ...NO_CHANGE, spot: -step })) / ((2 * step * indices) / 100) : null,
+    vega: (bump({ ...NO_CHANGE, volatility: 0.5 }) - bump({ ...NO_CHANGE, volatility: -0.5 })),
+    known: legs.length === state.positions.length,
+  };
 };

@@ -2,6 +2,7 @@
 // A batch of messages copies each collection at most once, so thousands a second cost little.
 
 import { hearQueue } from "./queue.js";
+import { NO_CHANGE } from "./risk.js";
 import { withCandle } from "./series.js";
 
 /**
@@ -58,6 +59,9 @@ import { withCandle } from "./series.js";
  * @property {Strategy} strategy
  * @property {Map<number, Row>} rfqs requests for quote, own and those that may be answered
  * @property {Row[]} rfqQuotes own answers
+ * @property {{kind: string, rows: Row[], continuation: string, loading: boolean}} history
+ * @property {Row[]} troubles what befell this subaccount in liquidations, the newest first
+ * @property {import("./risk.js").WhatIf} whatIf
  * @property {Ticket} ticket
  * @property {"chain" | "chart"} view of the main panel
  * @property {string} resolution of the chart
@@ -75,6 +79,7 @@ import { withCandle } from "./series.js";
 const TRADES_MAX = 50;
 const FILLS_MAX = 200;
 const QUEUES_MAX = 12;
+const TROUBLES_MAX = 50;
 export const STALE_MS = 5000; // the venue speaks each second; older than this is said aloud
 
 /** @type {Ticket} */
@@ -95,6 +100,8 @@ export const EMPTY_TICKET = {
 
 /** @type {Strategy} */
 export const EMPTY_STRATEGY = { legs: [], amount: "1", price: "", preview: null };
+
+export const EMPTY_HISTORY = { kind: "orders", rows: /** @type {Row[]} */ ([]), continuation: "", loading: false };
 
 /** @returns {State} */
 export const initial = () => ({
@@ -126,6 +133,9 @@ export const initial = () => ({
   strategy: EMPTY_STRATEGY,
   rfqs: new Map(),
   rfqQuotes: [],
+  history: EMPTY_HISTORY,
+  troubles: [],
+  whatIf: NO_CHANGE,
   ticket: EMPTY_TICKET,
   view: "chain",
   resolution: "5",
@@ -154,6 +164,8 @@ const forgetting = () => ({
   queues: new Map(),
   rfqs: new Map(),
   rfqQuotes: [],
+  troubles: [],
+  history: EMPTY_HISTORY,
   fills: [],
   risk: null,
   preview: null,
@@ -293,6 +305,8 @@ const hear = (next, channel, data, fresh) => {
   else if (channel.startsWith("user.trades")) {
     const mine = data.filter((/** @type {Row} */ one) => one.subaccount_id === next.account?.subaccountId);
     next.fills = newestFirst(mine, next.fills, FILLS_MAX);
+  } else if (channel === "user.liquidations") {
+    if (data.subaccount_id === next.account?.subaccountId) next.troubles = [data, ...next.troubles].slice(0, TROUBLES_MAX);
   } else if (channel.startsWith("user.portfolio") && data.subaccount_id === next.account?.subaccountId)
     next.portfolio = data;
 };
@@ -333,7 +347,7 @@ export const channelsOf = (state) => {
   for (const one of state.positions) channels.add(`ticker.${one.instrument_name}.100ms`);
   channels.add(`volatility_surface.${own}_usdc`);
   if (state.account)
-    for (const name of ["user.orders.any.any.100ms", "user.trades.any.any.100ms", "user.portfolio.usdc", "block_rfq.maker.any", "block_rfq.taker.any"])
+    for (const name of ["user.orders.any.any.100ms", "user.trades.any.any.100ms", "user.portfolio.usdc", "user.liquidations", "block_rfq.maker.any", "block_rfq.taker.any"])
       channels.add(name);
   return [...channels];
 };
@@ -346,6 +360,12 @@ const queuedIn = (state) => {
 
 /** @param {State} state */
 export const currenciesOf = (state) => [...new Set([...state.instruments.values()].map((one) => one.base_currency))].sort();
+
+/** Whether the subaccount is being liquidated: what it was told last is no end. @param {State} state */
+export const inTrouble = (state) => {
+  const own = state.troubles.filter((one) => one.role !== "taker");
+  return own.length > 0 && own[0].type !== "ended";
+};
 
 /** How the figures on screen stand: "live", "stale" (the venue fell silent) or not connected. @param {State} state */
 export const freshness = (state) => {

@@ -3,6 +3,7 @@
 import { amount, clock, day, fixed, money, price, signed } from "../format.js";
 import { placeOf } from "../queue.js";
 import { html, memo } from "./dom.js";
+import { History } from "./history.js";
 import { Payoff } from "./payoff.js";
 import { Quotes } from "./quotes.js";
 import { Risk } from "./risk.js";
@@ -13,6 +14,7 @@ export const TABS = [
   ["positions", "Positions"],
   ["orders", "Orders"],
   ["fills", "Fills"],
+  ["history", "History"],
   ["risk", "Risk"],
   ["payoff", "Payoff"],
   ["volatility", "Volatility"],
@@ -50,9 +52,10 @@ const content = (state, act) => {
     return html`<p class="empty">This address has no subaccount yet. Open one on chain and deposit USDC; it appears here after a block.</p>`;
   switch (state.tab) {
     case "orders": return html`<${Orders} orders=${state.orders} queues=${state.queues} act=${act} />`;
+    case "history": return html`<${History} state=${state} act=${act} />`;
     case "quotes": return html`<${Quotes} state=${state} act=${act} />`;
     case "fills": return html`<${Fills} fills=${state.fills} settlements=${state.settlements} act=${act} />`;
-    case "risk": return html`<${Risk} risk=${state.risk} positions=${state.positions} tickers=${state.tickers} />`;
+    case "risk": return html`<${Risk} state=${state} act=${act} />`;
     default: return html`<${Positions} positions=${state.positions} act=${act} />`;
   }
 };

@@ -1,13 +1,18 @@
 // Risk: the scenarios that margin is made of as a heat map, and greeks by expiry.
 
 import { fixed, money, signed } from "../format.js";
-import { VOLATILITIES, greeksByExpiry, heatMap, spotMove } from "../risk.js";
+import { NO_CHANGE, VOLATILITIES, greeksByExpiry, heatMap, spotMove, whatIf } from "../risk.js";
 import { html, memo } from "./dom.js";
 
 const VOLATILITY_WORDS = /** @type {Record<string, string>} */ ({ down: "Volatility down", none: "Unchanged", up: "Volatility up" });
 
-export const Risk = memo(({ risk, positions, tickers }) => {
-  if (!positions.length) return html`<p class="empty">No position, no risk.</p>`;
+/** @param {{state: import("../store.js").State, act: any}} props */
+export const Risk = ({ state, act }) =>
+  state.positions.length
+    ? html`<${WhatIf} state=${state} act=${act} /><${Scenarios} risk=${state.risk} positions=${state.positions} tickers=${state.tickers} />`
+    : html`<p class="empty">No position, no risk.</p>`;
+
+const Scenarios = memo(({ risk, positions, tickers }) => {
   if (!risk) return html`<p class="empty">Asking the venue for its scenarios.</p>`;
   const map = heatMap(risk);
   return html`
@@ -21,6 +26,41 @@ export const Risk = memo(({ risk, positions, tickers }) => {
     </div>
   `;
 });
+
+const SLIDERS = [
+  { key: "spot", text: "Spot", least: -50, most: 50, step: 1, unit: "%" },
+  { key: "volatility", text: "Volatility", least: -50, most: 100, step: 1, unit: " points" },
+  { key: "days", text: "Time", least: 0, most: 60, step: 1, unit: " days" },
+];
+
+/** Three sliders, and what positions would gain. @param {{state: import("../store.js").State, act: any}} props */
+const WhatIf = ({ state, act }) => {
+  const change = /** @type {Record<string, number>} */ (/** @type {any} */ (state.whatIf));
+  const found = whatIf(state, state.whatIf);
+  const { portfolio } = state;
+  const equity = portfolio ? portfolio.equity + found.profit : null;
+  const left = portfolio ? portfolio.maintenance_excess + found.profit : null;
+  return html`
+    <div class="whatif" role="group" aria-label="What if">
+      ${SLIDERS.map((one) => html`
+        <label>${one.text} <b>${change[one.key] > 0 ? "+" : ""}${signedText(change[one.key])}${one.unit}</b>
+          <input type="range" id=${`whatif-${one.key}`} min=${one.least} max=${one.most} step=${one.step} value=${change[one.key]} onInput=${(/** @type {any} */ event) => act.whatIf({ [one.key]: Number(event.target.value) })} />
+        </label>
+      `)}
+      <dl>
+        <div><dt>Profit</dt><dd class=${found.profit < 0 ? "short" : "long"}>${signed(found.profit, 2)}</dd></div>
+        <div><dt>Equity then</dt><dd>${money(equity)}</dd></div>
+        <div title="Equity then, less the maintenance margin of now: the venue will ask another one there"><dt>Over maintenance</dt><dd class=${left !== null && left < 0 ? "short" : ""}>${money(left)}</dd></div>
+        <div><dt>Delta</dt><dd>${fixed(found.delta, 3)}</dd></div>
+        <div><dt>Vega</dt><dd>${fixed(found.vega, 2)}</dd></div>
+      </dl>
+      <button class="quiet" onClick=${() => act.whatIf(NO_CHANGE)}>Reset</button>
+    </div>
+  `;
+};
+
+/** @param {number} value */
+const signedText = (value) => (value < 0 ? `−${-value}` : String(value));
 
 /** @param {{map: any}} props */
 const Heat = ({ map }) => html`
