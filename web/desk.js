@@ -2,6 +2,7 @@
 // Each method is something that a person or the clock asks for; the outcome goes to the store.
 
 import { loadChart } from "./charts.js";
+import { loadMoney } from "./money.js";
 import { Lost, Refused, Socket } from "./socket.js";
 import { signInText } from "./signing.js";
 import { lookUp, previewStrategy, refreshRequests } from "./structures.js";
@@ -86,7 +87,9 @@ export class Desk {
 
   async loadLocalAccounts() {
     const answer = await fetch("/local_accounts");
-    if (answer.ok) this.set({ localAccounts: await answer.json() });
+    if (!answer.ok) return;
+    const { accounts, node } = await answer.json();
+    this.set({ localAccounts: accounts, localNode: node });
   }
 
   // --- the line
@@ -235,7 +238,7 @@ export class Desk {
         subaccountIds: ids,
         subaccountId: same ? before.subaccountId : (ids[0] ?? null),
       };
-      this.set({ account, dialog: "", portfolio: null, positions: [], orders: new Map(), fills: [], risk: null, troubles: [], history: EMPTY_HISTORY });
+      this.set({ account, dialog: "", portfolio: null, positions: [], orders: new Map(), fills: [], risk: null, troubles: [], money: null, history: EMPTY_HISTORY });
       await this.loadAccount();
       this.join();
     } catch (error) {
@@ -282,7 +285,7 @@ export class Desk {
     this.token = "";
     forgetSessionKey();
     localStorage.removeItem(KEPT_ACCOUNT);
-    const none = { portfolio: null, positions: [], orders: new Map(), fills: [], risk: null, preview: null, troubles: [], history: EMPTY_HISTORY };
+    const none = { portfolio: null, positions: [], orders: new Map(), fills: [], risk: null, preview: null, troubles: [], money: null, history: EMPTY_HISTORY };
     this.set({ account: null, dialog: "", ...none });
     for (const one of [...this.joined]) if (one.startsWith("user.")) this.joined.delete(one);
     await this.socket.call("private/logout").catch(() => {});
@@ -292,7 +295,7 @@ export class Desk {
   async useSubaccount(subaccountId) {
     const { account } = this.state;
     if (!account) return;
-    this.set({ account: { ...account, subaccountId }, portfolio: null, positions: [], orders: new Map(), fills: [], troubles: [], history: EMPTY_HISTORY });
+    this.set({ account: { ...account, subaccountId }, portfolio: null, positions: [], orders: new Map(), fills: [], troubles: [], money: null, history: EMPTY_HISTORY });
     await this.loadAccount();
   }
 
@@ -320,6 +323,7 @@ export class Desk {
     const state = this.state;
     this.join();
     void loadChart(this);
+    void this.refreshMoney(state);
     if (state.link !== "live" || !state.account?.subaccountId) return;
     try {
       await Promise.all([this.refreshPositions(state), this.refreshRisk(state), this.refreshOpen(state), this.follow(state)]);
@@ -344,6 +348,16 @@ export class Desk {
     if (state.risk && Math.floor(this.now() / 1000) % 2) return;
     const risk = await this.socket.call("private/simulate_portfolio", { subaccount_id: id });
     if (this.state.account?.subaccountId === id && this.state.link === "live") this.set({ risk });
+  }
+
+  /** Chain and venue are asked anew every few seconds while somebody looks. @param {State} state */
+  async refreshMoney(state) {
+    if (state.tab !== "money" || !state.account || (state.money && Math.floor(this.now() / 1000) % 4)) return;
+    try {
+      await loadMoney(this);
+    } catch (error) {
+      if (this.state.link === "live") this.set({ money: { trouble: error instanceof Error ? error.message : String(error) } });
+    }
   }
 
   /** What the open tab shows and no channel tells. @param {State} state */

@@ -5,6 +5,7 @@ import { chainRows, neighbour } from "./chain.js";
 import { toStep } from "./decimal.js";
 import { Desk } from "./desk.js";
 import { Loop } from "./loop.js";
+import * as money from "./money.js";
 import { cancel, cancelAll, edit, submit } from "./orders.js";
 import { EMPTY_TICKET } from "./store.js";
 import { inUnit, ofType } from "./ticket.js";
@@ -40,6 +41,17 @@ const act = {
   history: (/** @type {string} */ kind, older = false) => void loadHistory(desk, kind, older),
   exportHistory: () => void exportHistory(desk),
   whatIf: (/** @type {Partial<import("./risk.js").WhatIf>} */ change) => desk.set({ whatIf: { ...desk.state.whatIf, ...change } }),
+  openSubaccount: () => void money.openSubaccount(desk),
+  mint: (/** @type {string} */ token, /** @type {string} */ amount) => void money.mint(desk, token, amount),
+  deposit: (/** @type {string} */ token, /** @type {string} */ amount) => void money.deposit(desk, token, amount),
+  withdraw: (/** @type {string} */ token, /** @type {string} */ amount, /** @type {string} */ to) => void money.withdraw(desk, token, amount, to),
+  claim: (/** @type {string} */ token) => void money.claim(desk, token),
+  requestExit: (/** @type {string} */ token, /** @type {string} */ amount, /** @type {string} */ to) => void money.requestExit(desk, token, amount, to),
+  startEscape: () => void money.startEscape(desk),
+  revokeKey: (/** @type {string} */ key) => void money.revokeKey(desk, key),
+  raiseNonceFloor: () => void money.raiseNonceFloor(desk),
+  raiseSheetFloor: () => void money.raiseSheetFloor(desk),
+  cancelNonce: (/** @type {number} */ nonce) => void money.cancelNonce(desk, nonce),
   strategy: (/** @type {Row} */ fields) => shape(fields),
   leg: (/** @type {string} */ name, /** @type {number} */ by) => {
     if (desk.state.tab !== "strategy") act.tab("strategy");

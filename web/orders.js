@@ -14,7 +14,7 @@ const DEADLINE_S = 86_400;
 let lastNonce = 0;
 
 /** Nonces follow one another from this microsecond upwards, so that none repeats. */
-const freshNonce = () => {
+export const freshNonce = () => {
   lastNonce = lastNonce ? lastNonce + 1 : Date.now() * 1000;
   return lastNonce;
 };

@@ -6,6 +6,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { keccak_256 as keccak } from "@noble/hashes/sha3.js";
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
 import * as secp from "@noble/secp256k1";
+import { callData, word as wordOf } from "./abi.js";
 
 secp.hashes.sha256 = sha256;
 secp.hashes.hmacSha256 = (key, message) => hmac(sha256, key, message);
@@ -62,13 +63,7 @@ const bytesOf = (hex) => hexToBytes(hex.slice(2));
 const hexOf = (bytes) => `0x${bytesToHex(bytes)}`;
 
 /** One 32-byte word of a field. @param {string} type @param {any} value */
-const word = (type, value) => {
-  if (type === "string") return keccak(utf8ToBytes(value));
-  if (type === "bytes32") return bytesOf(value);
-  if (type === "address") return concatBytes(new Uint8Array(12), bytesOf(value));
-  const number = BigInt.asUintN(256, BigInt(value));
-  return hexToBytes(number.toString(16).padStart(64, "0"));
-};
+const word = (type, value) => (type === "string" ? keccak(utf8ToBytes(value)) : wordOf(type, value));
 
 /** @param {string} name @param {Record<string, any>} message */
 export const structHash = (name, message) => {
@@ -143,7 +138,4 @@ export const signInText = (asked, address) =>
   `Issued At: ${new Date(asked.timestamp).toISOString()}`;
 
 /** Calldata of `setSessionKey(address key, uint64 deadline)`. @param {string} address @param {number} deadline */
-export const sessionKeyCall = (address, deadline) => {
-  const selector = keccak(utf8ToBytes("setSessionKey(address,uint64)")).slice(0, 4);
-  return hexOf(concatBytes(selector, word("address", address), word("uint64", deadline)));
-};
+export const sessionKeyCall = (address, deadline) => callData("setSessionKey(address,uint64)", address, deadline);

@@ -46,6 +46,8 @@ import { withCandle } from "./series.js";
  * @property {Row[]} trades
  * @property {Row | null} surface
  * @property {Row[]} localAccounts
+ * @property {string} localNode where their transactions go
+ * @property {Row | null} money what the chain and the venue say of it
  * @property {Account | null} account
  * @property {Row | null} portfolio
  * @property {Row[]} positions
@@ -120,6 +122,8 @@ export const initial = () => ({
   trades: [],
   surface: null,
   localAccounts: [],
+  localNode: "",
+  money: null,
   account: null,
   portfolio: null,
   positions: [],
@@ -164,6 +168,7 @@ const forgetting = () => ({
   queues: new Map(),
   rfqs: new Map(),
   rfqQuotes: [],
+  money: null,
   troubles: [],
   history: EMPTY_HISTORY,
   fills: [],

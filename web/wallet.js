@@ -1,6 +1,6 @@
 // Keys and who holds them: a local account, a session key of this browser, or the wallet itself.
 
-import { addressOf, digest, freshKey, sessionKeyCall, sign, textHash, typedData } from "./signing.js";
+import { addressOf, checksum, digest, freshKey, sessionKeyCall, sign, textHash, typedData } from "./signing.js";
 
 const STORED = "exchange.session_key";
 
@@ -50,7 +50,7 @@ export const connectWallet = async (chainId) => {
       method: "wallet_switchEthereumChain",
       params: [{ chainId: `0x${chainId.toString(16)}` }],
     });
-  return address;
+  return checksum(address.slice(2).toLowerCase());
 };
 
 /**

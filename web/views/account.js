@@ -4,6 +4,7 @@ import { amount, clock, day, fixed, money, price, signed } from "../format.js";
 import { placeOf } from "../queue.js";
 import { html, memo } from "./dom.js";
 import { History } from "./history.js";
+import { Money } from "./money.js";
 import { Payoff } from "./payoff.js";
 import { Quotes } from "./quotes.js";
 import { Risk } from "./risk.js";
@@ -20,6 +21,7 @@ export const TABS = [
   ["volatility", "Volatility"],
   ["strategy", "Strategy"],
   ["quotes", "Quotes"],
+  ["money", "Money"],
 ];
 
 /** @param {{state: import("../store.js").State, act: any}} props */
@@ -48,8 +50,9 @@ const content = (state, act) => {
   if (state.tab === "payoff") return html`<${Payoff} state=${state} act=${act} />`;
   if (state.tab === "strategy") return html`<${Strategy} state=${state} act=${act} />`;
   if (!state.account) return html`<p class="empty">Connect to see what you hold.</p>`;
+  if (state.tab === "money") return html`<${Money} state=${state} act=${act} />`;
   if (!state.account.subaccountId)
-    return html`<p class="empty">This address has no subaccount yet. Open one on chain and deposit USDC; it appears here after a block.</p>`;
+    return html`<p class="empty">This address has no subaccount yet. <button class="quiet" onClick=${() => act.tab("money")}>Open one</button> and deposit USDC.</p>`;
   switch (state.tab) {
     case "orders": return html`<${Orders} orders=${state.orders} queues=${state.queues} act=${act} />`;
     case "history": return html`<${History} state=${state} act=${act} />`;

@@ -68,7 +68,7 @@ from exchange.api.methods_settlement import SETTLEMENT
 from exchange.api.ports import Entry, History, Sequencer
 from exchange.api.schemas import Params, query_to_json
 from exchange.api.settings import GatewaySettings
-from exchange.api.terminal import add_terminal
+from exchange.api.terminal import LocalVenue, add_terminal
 from exchange.api.views import VenueView
 
 PREFIX: Final = "/api/v2"
@@ -158,7 +158,8 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
     _serve_asyncapi(app, gateway.settings.public_url)
     app.add_api_websocket_route("/ws/api/v2", WebSocketEndpoint(dispatcher).serve)
     if gateway.settings.terminal_dir:
-        add_terminal(app, Path(gateway.settings.terminal_dir), gateway.settings.local_keys)
+        local = LocalVenue(gateway.settings.local_keys, gateway.settings.local_node)
+        add_terminal(app, Path(gateway.settings.terminal_dir), local)
     return app
 
 

@@ -15,6 +15,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     testnet: bool = True
     terminal_dir: str = ""  # the web terminal's folder, beside node_modules; served at / when given
     local_keys: tuple[str, ...] = ()  # hex keys that the terminal offers to anybody: local venues
+    local_node: str = ""  # the node that these keys' transactions go to, from the page itself
     body_max: int = 16 * 1024
     sheet_max: int = 128 * 1024  # a message of a signed-in WebSocket: quote sheets are long
     connections_max: int = 2_000

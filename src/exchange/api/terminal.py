@@ -22,9 +22,9 @@ PACKAGES: Final = "/packages/"
 _INLINE: Final = re.compile(r"<script(?P<attributes>[^>]*)>(?P<body>.*?)</script>", re.DOTALL)
 _POLICY: Final = (
     "default-src 'none'; script-src 'self' {hashes}; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'{node}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_FRESH: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+FRESH: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 
 class ImportMap(msgspec.Struct):
@@ -41,39 +41,62 @@ class LocalAccount(msgspec.Struct, frozen=True):
     key: str
 
 
-def add_terminal(app: FastAPI, folder: Path, local_keys: tuple[str, ...]) -> None:
+class LocalVenue(msgspec.Struct, frozen=True):
+    """What a local venue offers to anybody: hex keys, and the node that their transactions reach.
+
+    Without keys the page is told no node and may speak to none: wallets bring their own.
+    """
+
+    keys: tuple[str, ...] = ()
+    node: str = ""
+
+
+class LocalAccounts(msgspec.Struct, frozen=True):
+    """The same, as the page asks for it."""
+
+    accounts: list[LocalAccount]
+    node: str
+
+
+def add_terminal(app: FastAPI, folder: Path, venue: LocalVenue) -> None:
     """Serve the page at `/`, its modules under `/terminal/`, the packages, and local accounts."""
     page = (folder / "index.html").read_text()
+    node = venue.node if venue.keys else ""
     headers = {
-        **_FRESH,
-        "Content-Security-Policy": policy(page),
+        **FRESH,
+        "Content-Security-Policy": policy(page, node),
         "Referrer-Policy": "no-referrer",
         "Cross-Origin-Opener-Policy": "same-origin",
     }
-    accounts = msgspec.json.encode(local_accounts(local_keys))
+    accounts = msgspec.json.encode(LocalAccounts(local_accounts(venue.keys), node))
 
     async def index(_: Request) -> Response:
         return Response(page, headers=headers, media_type="text/html")
 
     async def local(_: Request) -> Response:
-        return Response(accounts, headers=_FRESH, media_type="application/json")
+        return Response(accounts, headers=FRESH, media_type="application/json")
 
     app.add_route("/", index, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_route("/local_accounts", local, methods=["GET"], include_in_schema=False)
+    add_packages(app, folder, page)
+    app.mount("/terminal", Modules(directory=folder))
+
+
+def add_packages(app: FastAPI, folder: Path, page: str) -> None:
+    """Serve the package files that a page's import map names."""
     for path in package_files(page):
         file = folder.parent / "node_modules" / path
         app.add_route(PACKAGES + path, _package(file), methods=["GET"], include_in_schema=False)
-    app.mount("/terminal", _Modules(directory=folder))
 
 
-def policy(page: str) -> str:
-    """The page's Content-Security-Policy."""
+def policy(page: str, node: str = "") -> str:
+    """The page's Content-Security-Policy; `node` is one more place that it may ask."""
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(found['body'].encode()).digest()).decode()}'"
         for found in _INLINE.finditer(page)
         if "src=" not in found["attributes"]
     ]
-    return _POLICY.format(hashes=" ".join(hashes))
+    return _POLICY.format(hashes=" ".join(hashes), node=f" {node}" if node else "")
 
 
 def package_files(page: str) -> list[str]:
@@ -98,16 +121,16 @@ def local_accounts(keys: tuple[str, ...]) -> list[LocalAccount]:
 
 def _package(file: Path) -> Any:
     async def package(_: Request) -> Response:
-        return FileResponse(file, headers=_FRESH, media_type="text/javascript")
+        return FileResponse(file, headers=FRESH, media_type="text/javascript")
 
     return package
 
 
-class _Modules(StaticFiles):
+class Modules(StaticFiles):
     """Files that a browser asks for again at each visit, and gets only if they changed."""
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:
         """As ever, with the headers of this page."""
         response = super().file_response(*arguments, **options)
-        response.headers.update(_FRESH)
+        response.headers.update(FRESH)
         return response

@@ -267,6 +267,7 @@ def gateway_settings(settings: Settings, *, rfq_url: str = "") -> GatewaySetting
         signature_workers=SIGNATURE_WORKERS,
         terminal_dir=settings.terminal_dir,
         local_keys=tuple(key for key in settings.local_keys.split(",") if key),
+        local_node=settings.rpc_url,
     )
 
 

@@ -17,12 +17,14 @@ from exchange.signing import address_of
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = bytes(31) + b"\x07"
+NODE = "http://127.0.0.1:8545"
 PAGE = (ROOT / "web" / "index.html").read_text()
 
 
 @pytest.fixture(scope="module")
 def url():
-    world = World(terminal_dir=str(ROOT / "web"), local_keys=(f"0x{KEY.hex()}",))
+    keys = (f"0x{KEY.hex()}",)
+    world = World(terminal_dir=str(ROOT / "web"), local_keys=keys, local_node=NODE)
     with serving(world.app) as url:
         yield url
 
@@ -60,7 +62,7 @@ def test_every_module_that_the_page_reaches_is_served(url):
 
 def test_the_policy_lets_our_own_files_and_the_import_map_through_and_nothing_else(url):
     page = get(url, "/")
-    assert page.headers["content-security-policy"] == policy(PAGE)
+    assert page.headers["content-security-policy"] == policy(PAGE, NODE)
     assert page.headers["cache-control"] == "no-cache"
     rules = dict(rule.split(" ", 1) for rule in policy(PAGE).split("; "))
     body = re.search(r'type="importmap">(.*?)</script>', page.text, re.DOTALL)[1]
@@ -81,9 +83,16 @@ def test_a_browser_that_has_a_file_is_not_sent_it_again(url):
 def test_local_accounts_are_those_of_the_settings(url):
     key = f"0x{KEY.hex()}"
     assert local_accounts((key,)) == [LocalAccount("Local account 1", address_of(KEY), key)]
-    assert get(url, "/local_accounts").json() == [
-        {"name": "Local account 1", "address": address_of(KEY), "key": key}
-    ]
+    offered = {"name": "Local account 1", "address": address_of(KEY), "key": key}
+    assert get(url, "/local_accounts").json() == {"accounts": [offered], "node": NODE}
+
+
+def test_only_a_page_with_local_keys_may_speak_to_the_node():
+    """Elsewhere the wallet brings its own node, and the page asks nobody but the venue."""
+    assert f"connect-src 'self' {NODE};" in policy(PAGE, NODE)
+    with serving(World(terminal_dir=str(ROOT / "web"), local_node=NODE).app) as url:
+        assert NODE not in get(url, "/").headers["content-security-policy"]
+        assert get(url, "/local_accounts").json() == {"accounts": [], "node": ""}
 
 
 def test_nothing_beside_the_terminal_is_served(url):
