@@ -1,13 +1,15 @@
 """The operator's listener: health, metrics and the few actions of operation, behind a token.
 
 Separate from the public one, never reachable through it. Bodies are msgspec JSON of the commands
-themselves. Health and readiness are open, since probes carry no secrets and learn none.
+themselves. Health and readiness are open, since probes carry no secrets and learn none; so is the
+operator's page, which asks for the token itself.
 """
 
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -35,7 +37,9 @@ from exchange.api.errors import (
     Unavailable,
 )
 from exchange.api.gateway import Gateway, sequence, submit
+from exchange.api.markets import markets
 from exchange.api.methods_settlement import PendingPostsBody
+from exchange.api.operator_page import add_operator_page, is_page
 from exchange.api.parameters import ApplyBody, ChangeBody, DrawMarks, SectionBody
 from exchange.api.ports import EngineState, Sequencer
 from exchange.api.readiness import Readiness
@@ -207,6 +211,16 @@ class AdminEndpoints:
         await self._note()
         return _answer(self._replays.start(asked or last_seq, self._sequencer.now_ns()))
 
+    async def markets(self, _: Request) -> Response:
+        """What trades, what does not, and how old each index is."""
+        if self._gateway is None:
+            raise MethodNotFound("no gateway runs in this process", "action")
+        return _answer(markets(self._gateway.view, self._sequencer.now_ns()))
+
+    async def all_parameters(self, _: Request) -> Response:
+        """All parameters in force, in the journal's own units; null before the first."""
+        return _answer(await self._sequencer.read(lambda engine: engine.parameters))
+
     async def fees(self, _: Request) -> Response:
         """The schedule of fees in force."""
         return _answer(await parameters.section_of(self._sequencer, "fees"))
@@ -353,6 +367,8 @@ def create_admin_app(
     _add_questions(app, endpoints)
     if acts:
         _add_actions(app, endpoints)
+        if gateway is not None and gateway.settings.terminal_dir:
+            add_operator_page(app, Path(gateway.settings.terminal_dir))
     _guard(app, (AdminKey(name="venue", role=Role.ADMIN, token=token, own=True), *keys))
     return app
 
@@ -365,6 +381,8 @@ def _add_questions(app: FastAPI, endpoints: AdminEndpoints) -> None:
         ("/admin/status", endpoints.status),
         ("/admin/liquidations", endpoints.liquidations),
         ("/admin/accounts/{subaccount_id:int}", endpoints.account),
+        ("/admin/markets", endpoints.markets),
+        ("/admin/parameters", endpoints.all_parameters),
         ("/admin/fees", endpoints.fees),
         ("/admin/limits", endpoints.limits),
         ("/admin/replays", endpoints.replays),
@@ -493,7 +511,7 @@ async def _admit(
 ) -> Response:
     """The answer to a request whose key reaches that far; who did what and why is logged."""
     verb, path = request.method, request.url.path
-    if path in OPEN_PATHS:
+    if path in OPEN_PATHS or is_page(path):
         response: Response = await call_next(request)
         return response
     key = key_of(request.headers.get("authorization", ""), keys)

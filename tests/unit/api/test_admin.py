@@ -48,6 +48,8 @@ ROUTES = [
     ("GET", "/admin/status"),
     ("GET", "/admin/liquidations"),
     ("GET", "/admin/accounts/2"),
+    ("GET", "/admin/markets"),
+    ("GET", "/admin/parameters"),
     ("GET", "/admin/fees"),
     ("GET", "/admin/limits"),
     ("GET", "/admin/replays"),
@@ -449,3 +451,13 @@ def test_beside_an_engine_nobody_acts(world):
     verbs = {verb for route in app.routes for verb in route.methods or ()}
     assert verbs == {"GET", "HEAD"}
     assert "/admin/status" in {route.path for route in app.routes}
+
+
+def test_markets_come_from_the_gateways_view_and_parameters_from_the_engine(world):
+    """A process without a gateway knows no markets; the parameters are the journal's own."""
+    rows = ask(world, "GET", "/admin/markets").json()
+    assert [row["name"] for row in rows] == ["BTC", "ETH"]
+    assert ask(world, "GET", "/admin/markets", gateway=False).status_code == 404
+    found = ask(world, "GET", "/admin/parameters").json()
+    assert found["version"] == ask(world, "GET", "/admin/fees").json()["version"]
+    assert [one["name"] for one in found["underlyings"]] == ["BTC", "ETH"]
