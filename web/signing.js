@@ -73,6 +73,10 @@ export const structHash = (name, message) => {
   return keccak(concatBytes(keccak(utf8ToBytes(text)), ...words));
 };
 
+/** What an order in a combo signs as its instrument, as decimal text: the hash of its legs. @param {{id: string, ratio: number}[]} legs in their order */
+export const legsHash = (legs) =>
+  BigInt(hexOf(keccak(concatBytes(...legs.flatMap(({ id, ratio }) => [wordOf("uint256", id), wordOf("int256", ratio)]))))).toString();
+
 /** The 32 bytes that are signed. @param {Domain} domain @param {string} name @param {Record<string, any>} message */
 export const digest = (domain, name, message) =>
   keccak(

@@ -117,5 +117,5 @@ export const holdingsOf = (state, units) =>
 export const tickOf = (state) =>
   state.strategy.legs.map((leg) => state.instruments.get(leg.name)?.tick_size ?? 1).reduce((a, b) => (b ? divisor(a, b) : a), 0) || 1;
 
-/** @param {number} a @param {number} b @returns {number} */
-const divisor = (a, b) => (b < 1e-9 ? a : divisor(b, a % b));
+/** The greatest common divisor. @param {number} a @param {number} b @returns {number} */
+export const divisor = (a, b) => (b < 1e-9 ? a : divisor(b, a % b));

@@ -1,7 +1,8 @@
 // Structures on their way to the venue: as a combo's order, or as a request for quote and what makers answer.
 
 import { keepReceipt, outcome, signedFields } from "./orders.js";
-import { netPrices } from "./strategy.js";
+import { legsHash } from "./signing.js";
+import { divisor, netPrices } from "./strategy.js";
 
 const SECONDS = 300; // that a request stays open
 
@@ -18,6 +19,19 @@ export const lookUp = async (desk, name) => {
   return row;
 };
 
+/**
+ * Fails unless a combo is what it is taken for: its hash that of its legs, and these the legs that a person saw.
+ * @param {Desk} desk @param {import("./store.js").Instrument} combo @param {{name: string, ratio: number}[]} seen the same way around
+ */
+export const requireLegs = (desk, combo, seen) => {
+  const { instruments } = desk.state;
+  const legs = combo.legs ?? [];
+  const ids = legs.map((leg) => ({ id: instruments.get(leg.instrument_name)?.signed_instrument ?? "", ratio: leg.amount }));
+  const same = legs.length === seen.length && seen.every(({ name, ratio }) => legs.some((leg) => leg.instrument_name === name && leg.amount === ratio));
+  if (!same || ids.some((one) => !one.id) || legsHash(ids) !== combo.signed_instrument)
+    throw new Error("the venue names other legs than those on this page, so nothing was signed");
+};
+
 /** The legs as the venue takes them. @param {Desk} desk */
 const wireLegs = (desk) =>
   desk.state.strategy.legs.map(({ name, ratio }) => ({
@@ -26,17 +40,24 @@ const wireLegs = (desk) =>
     direction: ratio > 0 ? "buy" : "sell",
   }));
 
+/** Ratios without a common divisor, as the venue lists them. @param {{name: string, ratio: number}[]} legs */
+export const inLowestTerms = (legs) => {
+  const common = legs.map((leg) => Math.abs(leg.ratio)).reduce(divisor, 0) || 1;
+  return legs.map(({ name, ratio }) => ({ name, ratio: ratio / common }));
+};
+
 /** A price on the other side of nothing. @param {string} text */
 const negated = (text) => (text.startsWith("-") ? text.slice(1) : Number(text) === 0 ? text : `-${text}`);
 
 /** Buy the structure as it stands in the builder, at its net price; a credit is a negative price. @param {Desk} desk */
 export const sendCombo = async (desk) => {
-  const { amount, price } = desk.state.strategy;
+  const { amount, price, legs } = desk.state.strategy;
   desk.set({ busy: true });
   try {
     const made = await desk.socket.call("private/create_combo", { trades: wireLegs(desk) });
     const instrument = await lookUp(desk, made.id);
     const direction = made.direction;
+    requireLegs(desk, instrument, inLowestTerms(legs.map(({ name, ratio }) => ({ name, ratio: direction === "buy" ? ratio : -ratio }))));
     const worst = direction === "buy" ? price.trim() : negated(price.trim());
     const signed = { direction, amount: amount.trim(), worst };
     const fields = await signedFields(desk, instrument, signed);
@@ -75,6 +96,8 @@ export const refreshRequests = async (desk) => {
 /** Sign the other side of a request: a taker accepts, a maker quotes. @param {Desk} desk @param {string} method @param {Row} rfq @param {"buy" | "sell"} direction @param {string} price */
 const sign = async (desk, method, rfq, direction, price) => {
   const instrument = await lookUp(desk, rfq.instrument_name);
+  const shown = rfq.legs.map((/** @type {Row} */ leg) => ({ name: leg.instrument_name, ratio: leg.direction === "buy" ? leg.ratio : -leg.ratio }));
+  if (instrument.legs || shown.length) requireLegs(desk, instrument, shown); // a request for one instrument has no legs
   const fields = await signedFields(desk, instrument, { direction, amount: String(rfq.amount), worst: price });
   return desk.socket.call(method, { block_rfq_id: rfq.block_rfq_id, direction, price, ...fields });
 };

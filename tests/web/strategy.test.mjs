@@ -6,9 +6,10 @@ import { feeLimit } from "../../web/fees.js";
 import { requestOf } from "../../web/orders.js";
 import { payoff } from "../../web/payoff.js";
 import { hearQueue, placeOf } from "../../web/queue.js";
-import { triggerHash } from "../../web/signing.js";
+import { legsHash, triggerHash } from "../../web/signing.js";
 import { EMPTY_TICKET, channelsOf, initial, reduce } from "../../web/store.js";
 import { STRATEGIES, build, greeksOf, holdingsOf, netPrices, tickOf, withLeg } from "../../web/strategy.js";
+import { inLowestTerms, requireLegs } from "../../web/structures.js";
 import { inUnit, ofType } from "../../web/ticket.js";
 
 const [NEAR, FAR] = [1_000_000, 2_000_000];
@@ -80,6 +81,23 @@ test("the limit of a combo's fee is that of all its legs", () => {
   const combo = { taker_commission: 0.0005, legs: [{ instrument_name: "a", amount: -2 }, { instrument_name: "b", amount: 1 }] };
   assert.equal(feeLimit(combo, 100_000, instruments), "220.00");
   assert.equal(feeLimit(instruments.get("a"), 100_000), "60.00");
+});
+
+test("a combo is signed for only if its hash is that of the legs on the page", () => {
+  const instruments = new Map([["a", { signed_instrument: "5" }], ["b", { signed_instrument: "9" }]]);
+  const desk = { state: { instruments } };
+  const hash = legsHash([{ id: "5", ratio: 1 }, { id: "9", ratio: -2 }]);
+  assert.equal(hash, "81485419974347444578653394572600732557594204827853208670771046076481988822950");
+  const combo = { signed_instrument: hash, legs: [{ instrument_name: "a", amount: 1 }, { instrument_name: "b", amount: -2 }] };
+  const seen = inLowestTerms([{ name: "b", ratio: -4 }, { name: "a", ratio: 2 }]);
+  requireLegs(desk, combo, seen);
+  const wrong = [
+    [{ ...combo, signed_instrument: "1" }, seen],
+    [combo, [{ name: "a", ratio: 1 }]],
+    [combo, [{ name: "a", ratio: 1 }, { name: "b", ratio: 2 }]],
+    [{ ...combo, legs: [...combo.legs, { instrument_name: "c", amount: 1 }] }, [...seen, { name: "c", ratio: 1 }]],
+  ];
+  for (const [one, legs] of wrong) assert.throws(() => requireLegs(desk, one, legs), /nothing was signed/);
 });
 
 const snapshot = { type: "snapshot", change_id: 5, bids: [["1", 10, 2], ["2", 10, 3], ["3", 9, 1]], asks: [["4", 11, 1]] };

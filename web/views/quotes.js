@@ -22,7 +22,7 @@ const Request = ({ rfq, quoted, now, busy, act }) => {
   const mine = rfq.role === "taker";
   return html`
     <tr>
-      <th scope="row">${rfq.legs.map((/** @type {any} */ leg) => html`<div><span class=${leg.direction === "buy" ? "long" : "short"}>${leg.direction === "buy" ? "+" : "−"}${leg.ratio}</span> ${leg.instrument_name}</div>`)}</th>
+      <th scope="row">${rfq.legs.map((/** @type {any} */ leg) => html`<div><span class=${leg.direction === "buy" ? "long" : "short"}>${leg.direction === "buy" ? "+" : "−"}${leg.ratio}</span> ${leg.instrument_name}</div>`)}${!rfq.legs.length && rfq.instrument_name}</th>
       <td>${amount(rfq.amount)}<small> ${rfq.taker_direction ? (rfq.taker_direction === "buy" ? "wanted" : "offered") : "two-way"}</small></td>
       <td>${open ? `open, ${span(rfq.expiration_timestamp - now)}` : rfq.state === "open" ? "expired" : rfq.state}<div><small>${mine ? "yours" : "you may answer"}</small></div></td>
       <td class="wide">${clock(rfq.creation_timestamp)}</td>
