@@ -17,6 +17,7 @@ import { App } from "./views/app.js";
 import { html } from "./views/dom.js";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("terminal"));
+root.replaceChildren(); // what stands there until this module runs
 const loop = new Loop(draw);
 const desk = new Desk(loop, `${location.origin.replace(/^http/, "ws")}/ws/api/v2`);
 

@@ -6,6 +6,7 @@ import { Desk } from "./desk.js";
 import { Page } from "./views.js";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("operator"));
+root.replaceChildren(); // what stands there until this module runs
 const desk = new Desk((state) => render(html`<${Page} state=${state} desk=${desk} />`, root));
 
 const light = matchMedia("(prefers-color-scheme: light)").matches;

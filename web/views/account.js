@@ -29,12 +29,14 @@ export const AccountPanel = ({ state, act }) => {
   const counts = /** @type {Record<string, number>} */ ({ positions: state.positions.length, orders: state.orders.size, quotes: [...state.rfqs.values()].filter((one) => one.state === "open").length });
   return html`
     <section class="panel holdings" data-panel="account" aria-label="Account">
-      <div class="tabs" role="tablist" aria-label="Account views">
+      <div class="tabs">
+        <div class="tablist" role="tablist" aria-label="Account views">
         ${TABS.map(([name, text]) => html`
           <button role="tab" aria-selected=${state.tab === name} onClick=${() => act.tab(name)}>
             ${text}${counts[name] ? html` <small>${counts[name]}</small>` : ""}
           </button>
         `)}
+        </div>
         <span class="space"></span>
         ${state.tab === "orders" && state.orders.size > 0 && html`<button class="quiet danger" onClick=${() => act.open("cancel-all")}>Cancel all</button>`}
       </div>

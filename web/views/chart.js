@@ -38,7 +38,7 @@ const Perpetual = memo(({ ticker, second }) => {
   const premium = ticker?.mark_price && ticker.index_price ? (ticker.mark_price / ticker.index_price - 1) * 100 : null;
   const rate = (/** @type {number | undefined} */ value) => (value === undefined ? "–" : `${signed(value * 100, 4)}%`);
   return html`
-    <dl class="figures perp">
+    <dl class="figures perp" tabindex="0" aria-label="The perpetual now">
       <div><dt>Mark</dt><dd>${price(ticker?.mark_price, 0.01)}</dd></div>
       <div><dt>Index</dt><dd>${price(ticker?.index_price, 0.01)}</dd></div>
       <div><dt>Premium</dt><dd>${premium === null ? "–" : `${signed(premium, 3)}%`}</dd></div>
