@@ -19,7 +19,7 @@ from exchange.settlement.chain import Chain
 
 ROOT: Final = Path(__file__).parents[1]
 AXE: Final = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-WAIT_MS: Final = 20_000
+WAIT_MS: Final = 120_000
 DIGIT: Final = re.compile(r"\d")
 FLAGS: Final = (
     "--no-sandbox",

@@ -270,8 +270,10 @@ export class Desk {
       const deadline = Math.floor(this.now() / 1000) + SESSION_DAYS * 86_400;
       const signer = await grantSessionKey(owner, domain.verifying_contract, deadline);
       this.tell("info", "The key is on its way to the chain. It can trade as soon as the venue has seen it.");
-      for (let tries = 0; tries < SIGHTINGS_MAX && !this.state.account?.subaccountIds.length; tries += 1) {
+      for (let tries = 0; tries < SIGHTINGS_MAX; tries += 1) {
         await this.signIn(signer);
+        const { account } = this.state;
+        if (account?.address === signer.address && account.subaccountIds.length) break;
         await new Promise((later) => setTimeout(later, 1000));
       }
     } catch (error) {

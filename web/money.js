@@ -37,8 +37,13 @@ export const loadMoney = async (desk) => {
   const { account, domain, link } = desk.state;
   if (!account || !domain || link !== "live") return;
   const id = account.subaccountId;
-  const [onChain, records] = await Promise.all([readChain(desk, chainOf(desk), domain.verifying_contract, id), id ? readRecords(desk, id) : { moves: [], keys: [] }]);
-  if (desk.state.link === "live" && desk.state.account?.subaccountId === id) desk.set({ money: { ...onChain, ...records } });
+  const chain = chainOf(desk);
+  const [onChain, records, own] = await Promise.all([
+    readChain(desk, chain, domain.verifying_contract, id),
+    id ? readRecords(desk, id) : { moves: [], keys: [] },
+    account.kind === "session" ? ownKey(desk, chain, domain.verifying_contract, account) : [],
+  ]);
+  if (desk.state.link === "live" && desk.state.account?.subaccountId === id) desk.set({ money: { ...onChain, ...records, keys: [...records.keys, ...own] } });
 };
 
 /** @param {Desk} desk @param {Chain} chain @param {string} clearing @param {number | null} id */
@@ -73,6 +78,12 @@ const exitIn = (words, deadline, tokens) => {
   const address = checksum(addressIn(token).slice(2));
   const name = tokens.find((one) => one.address === address)?.name ?? address;
   return { name, amount: fromUnits(amount, ledgerDecimals(name)), recipient: checksum(addressIn(recipient).slice(2)), requestedAt: Number(requestedAt) * 1000, endsAt: Number(requestedAt + deadline + 1n) * 1000 };
+};
+
+/** The key of this session: the venue tells keys to their owner alone, so the chain is asked. @param {Desk} desk @param {Chain} chain @param {string} clearing @param {import("./store.js").Account} account */
+const ownKey = async (desk, chain, clearing, account) => {
+  const [deadline] = await chain.view(clearing, "sessionKeyDeadline(address,address,uint64)", account.owner, account.address, Math.floor(desk.now() / 1000));
+  return [{ session_key: account.address, deadline: Number(deadline) * 1000 }];
 };
 
 /** Deposits and withdrawals, the newest first, and how far the newest withdrawals are. @param {Desk} desk @param {number} id */

@@ -106,9 +106,9 @@ def test_a_trader_works_in_the_terminal(
     survive_restart(terminal, venue, name)
     page.get_by_role("button", name="Use light colours").click()
     terminal.accessible("the account, light")
-    assert all(url.startswith(venue.stack.url) for url in terminal.asked), terminal.asked
+    asked = [url for url in terminal.asked if not url.startswith("blob:")]  # a saved file
+    assert all(url.startswith(venue.stack.url) for url in asked), asked
     terminal.close()
-    venue.require_agreement()
 
 
 def buy(terminal: Terminal, row: Locator, ask: Decimal) -> None:
@@ -438,6 +438,7 @@ def trade_by_session_key(
     ask = offer(maker, name, "sell", "0.1")
     page.locator("#amount").fill("0.1")
     page.locator("#price").fill(f"{ask:f}")
+    expect(page.locator(".ticket .submit")).to_be_enabled(timeout=WAIT_MS)  # the key is seen
     page.locator("#amount").press("Enter")
     terminal.says("Bought 0.10")
     assert len(wallet.prompts) == prompts, "an order of a session key asks nobody"
