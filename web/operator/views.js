@@ -125,6 +125,8 @@ const Relayer = ({ relayer, now }) => {
   `;
 };
 
+const NAMED_MAX = 12; // instruments that do not trade, before the rest is counted
+
 /** @param {{rows: any[]}} props */
 const Markets = ({ rows }) => html`
   <${Card} title="Markets and halts">
@@ -134,9 +136,19 @@ const Markets = ({ rows }) => html`
         <tr><th scope="row">${one.name} <small>${one.underlying_id}</small></th><td>${cash(one.index_price)}</td><td>${one.index_age_ns === null ? "–" : `${fixed(one.index_age_ns / 1e9, 1)} s`}</td><td>${Object.entries(one.states).map(([state, count]) => `${count} ${state}`).join(", ")}</td></tr>
       `)}</tbody>
     </table>
-    ${rows.some((one) => one.not_open.length) && html`<h3>Not open</h3><ul class="plain">${rows.flatMap((one) => one.not_open).slice(0, 40).map((one) => html`<li>${one.instrument_name} <b>${one.state}</b> <small>${one.instrument_id}</small></li>`)}</ul>`}
+    <${NotOpen} rows=${rows.flatMap((one) => one.not_open)} />
   <//>
 `;
+
+/** @param {{rows: any[]}} props */
+const NotOpen = ({ rows }) => {
+  if (!rows.length) return null;
+  const more = rows.length - NAMED_MAX;
+  return html`
+    <h3>Not open</h3>
+    <ul class="plain">${rows.slice(0, NAMED_MAX).map((one) => html`<li>${one.instrument_name} <b>${one.state}</b> <small>${one.instrument_id}</small></li>`)}${more > 0 && html`<li class="dim">and ${more} more</li>`}</ul>
+  `;
+};
 
 /** @param {{rows: any[]}} props */
 const Liquidations = ({ rows }) => html`

@@ -70,7 +70,7 @@ export class Lines extends Component {
       tzDate: (/** @type {number} */ at) => this.Plot.tzDate(new Date(at * 1000), "Etc/UTC"),
       legend: { show: false },
       cursor: { show: false },
-      axes: [{ ...axis, values: whenTexts }, { ...axis, size: 62, values: (/** @type {any} */ _, /** @type {number[]} */ values) => values.map((one) => `${Number(one.toPrecision(6))}${unit}`) }],
+      axes: [{ ...axis, values: whenTexts }, { ...axis, size: 62, space: 26, values: (/** @type {any} */ _, /** @type {number[]} */ values) => values.map((one) => `${Number(one.toPrecision(6))}${unit}`) }],
       series: [{}, ...lines.map((/** @type {Line} */ one) => ({
         stroke: colour(one.tint),
         width: 1.6,

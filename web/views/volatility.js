@@ -19,10 +19,13 @@ export const Volatility = ({ state }) => {
   `;
 };
 
+/** Whether whole percents would repeat themselves. @param {number[]} marks */
+const fine = (marks) => marks.length > 1 && marks[1] - marks[0] < 1;
+
 /** @param {{x: any, y: any, xText: (value: number) => string}} props */
 const Axes = ({ x, y, xText }) => html`
   <g class="axes">
-    ${y.marks.map((/** @type {number} */ one) => html`<line x1=${LEFT} x2=${WIDTH} y1=${y.at(one)} y2=${y.at(one)} /><text x=${LEFT - 6} y=${y.at(one) + 4} text-anchor="end">${fixed(one, 0)}%</text>`)}
+    ${y.marks.map((/** @type {number} */ one) => html`<line x1=${LEFT} x2=${WIDTH} y1=${y.at(one)} y2=${y.at(one)} /><text x=${LEFT - 6} y=${y.at(one) + 4} text-anchor="end">${fixed(one, fine(y.marks) ? 1 : 0)}%</text>`)}
     ${x.marks.map((/** @type {number} */ one) => html`<text x=${x.at(one)} y=${HEIGHT - 7} text-anchor="middle">${xText(one)}</text>`)}
   </g>
 `;
