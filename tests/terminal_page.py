@@ -242,6 +242,11 @@ class Terminal:
         """Press a button that is there once."""
         self.page.get_by_role("button", name=name, exact=True).click()
 
+    def send_ticket(self) -> None:
+        """Enter in the ticket, once what was typed there is on the page."""
+        expect(self.page.locator(".ticket .submit")).to_be_enabled(timeout=WAIT_MS)
+        self.page.locator("#amount").press("Enter")
+
     def says(self, text: str) -> None:
         """Wait for a notice."""
         expect(self.page.locator(".notices")).to_contain_text(text, timeout=WAIT_MS)

@@ -65,7 +65,9 @@ export class Actions extends Fields {
             ${this.field("account", "Subaccount", { inputmode: "numeric" })}
             <button class="danger" disabled=${busy || !Number(account)} onClick=${act("The hold", "/admin/hold_withdrawals", { subaccount_id: Number(account), held: true, detail: why.trim() })}>Hold withdrawals</button>
             <button disabled=${busy || !Number(account)} onClick=${act("The release", "/admin/hold_withdrawals", { subaccount_id: Number(account), held: false, detail: why.trim() })}>Release</button>
-            <span class="dim">held: ${figures.status.withdrawals_held.join(", ") || "nobody"}; forced exits open: ${figures.status.exits.length}</span>
+            <button class="danger" disabled=${busy || !Number(account)} onClick=${act("The suspension", "/admin/suspend_trading", { subaccount_id: Number(account), suspended: true, detail: why.trim() })}>Suspend trading</button>
+            <button disabled=${busy || !Number(account)} onClick=${act("The reinstatement", "/admin/suspend_trading", { subaccount_id: Number(account), suspended: false, detail: why.trim() })}>Reinstate</button>
+            <span class="dim">held: ${figures.status.withdrawals_held.join(", ") || "nobody"}; suspended: ${figures.status.trading_suspended.join(", ") || "nobody"}; forced exits open: ${figures.status.exits.length}</span>
           </div>
           <div class="line">
             <button disabled=${busy} onClick=${act("The cut", "/admin/cut_batch", {})}>Cut the batch</button>

@@ -27,6 +27,7 @@ export const App = ({ state, act }) => {
       <${Header} state=${state} act=${act} />
       ${fresh === "lost" && html`<p class="banner" role="alert">The connection to the venue broke. Figures are gone until it is back; your orders still stand there. Trying again by itself.</p>`}
       ${fresh === "stale" && html`<p class="banner warn" role="alert">The venue has been silent for more than five seconds. What you see may be old.</p>`}
+      ${state.portfolio?.trading_suspended && html`<p class="banner warn" role="alert">The venue lets subaccount ${state.account?.subaccountId} only reduce. Cancels, withdrawals and forced exits go on; ask the operator why.</p>`}
       ${inTrouble(state) && html`<p class="banner" role="alert">Subaccount ${state.account?.subaccountId} is being liquidated: its equity fell below maintenance margin. Its orders are canceled and positions are sold in slices until margin holds. Deposit, or see History for each step.</p>`}
       <main data-tab=${state.tab}>
         ${state.view === "chart" ? html`<${ChartPanel} state=${state} act=${act} />` : html`<${Chain} state=${state} act=${act} />`}
