@@ -274,6 +274,7 @@ export class Desk {
         await this.signIn(signer);
         const { account } = this.state;
         if (account?.address === signer.address && account.subaccountIds.length) break;
+        this.set({ busy: true }); // the key is no good before the venue has seen it
         await new Promise((later) => setTimeout(later, 1000));
       }
     } catch (error) {

@@ -52,7 +52,7 @@ export const TicketView = ({ state, act }) => {
         <${Outlook} state=${state} instrument=${instrument} />
         <div class="send">
           ${ticket.editing && html`<button type="button" onClick=${act.stopEditing}>Keep as it is</button>`}
-          <button type="submit" class=${`submit ${account ? ticket.direction : "primary"}`} disabled=${Boolean(account) && (!ready || state.busy || state.link !== "live")}>
+          <button type="submit" class=${`submit ${account ? ticket.direction : "primary"}`} disabled=${Boolean(account) && (!ready || !account?.subaccountId || state.busy || state.link !== "live")}>
             ${!account ? "Connect to trade" : `${ticket.editing ? "Change to" : buying ? "Buy" : "Sell"} ${ticket.amount || ""} ${ticket.price ? `at ${ticket.price}${ticket.unit === "iv" ? "%" : ""}` : ""}`}
           </button>
         </div>
