@@ -355,7 +355,7 @@ export class Desk {
 
   /** Chain and venue are asked anew every few seconds while somebody looks. @param {State} state */
   async refreshMoney(state) {
-    if (state.tab !== "money" || !state.account || (state.money && Math.floor(this.now() / 1000) % 4)) return;
+    if (state.tab !== "money" || !state.account || (state.money && Math.floor(this.now() / 1000) % 2)) return;
     try {
       await loadMoney(this);
     } catch (error) {

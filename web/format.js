@@ -3,12 +3,14 @@
 export const NOTHING = "–";
 const MINUS = "−";
 
+/** Made once for each number of decimals: making one takes longer than a hundred uses. @type {Intl.NumberFormat[]} */
+const formats = [];
+
 /** @param {number} value @param {number} decimals */
-const grouped = (value, decimals) =>
-  Math.abs(value).toLocaleString("en-US", {
-    minimumFractionDigits: decimals,
-    maximumFractionDigits: decimals,
-  });
+const grouped = (value, decimals) => {
+  formats[decimals] ??= new Intl.NumberFormat("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return formats[decimals].format(Math.abs(value));
+};
 
 /**
  * A fixed number of decimals, with a true minus sign; zero never carries one.
