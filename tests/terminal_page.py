@@ -45,15 +45,20 @@ CATCH_SOCKET: Final = """
     constructor(...given) { super(...given); globalThis.caught = this; }
   };
 """
-# EIP-1193 as a wallet injects it: every request goes to the test, which signs and sends.
+# EIP-1193, announced as EIP-6963 has it: every request goes to the test, which signs and sends.
 INJECT_WALLET: Final = """
-  globalThis.ethereum = {
+  const provider = {
     request: async (asked) => {
       const answer = JSON.parse(await globalThis.walletRequest(JSON.stringify(asked)));
       if (answer.error) throw Object.assign(new Error(answer.error), { code: 4001 });
       return answer.result;
     },
   };
+  const info = { uuid: "1", name: "Wallet of a test", icon: "data:,", rdns: "test.wallet" };
+  const detail = Object.freeze({ info, provider });
+  const say = () => dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail }));
+  addEventListener("eip6963:requestProvider", say);
+  say();
 """
 
 # So many updates a second, by the clock, round the instruments of a chain.

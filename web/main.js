@@ -15,6 +15,7 @@ import { accept, previewStrategy, quote, sendCombo, sendRequest, takeBack } from
 import { TABS } from "./views/account.js";
 import { App } from "./views/app.js";
 import { html } from "./views/dom.js";
+import { chooseWallet, discover } from "./wallet.js";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("terminal"));
 root.replaceChildren(); // what stands there until this module runs
@@ -91,6 +92,10 @@ const act = {
   panel: (/** @type {string} */ panel) => after(() => desk.set(panel === "chain" || panel === "chart" ? { panel, view: panel } : { panel })),
   resolution: (/** @type {string} */ resolution) => after(() => desk.set({ resolution })),
   open: (/** @type {string} */ dialog) => desk.set({ dialog }),
+  wallet: (/** @type {string} */ id) => {
+    chooseWallet(id);
+    desk.set({}); // the dialog shows it
+  },
   useLocal: (/** @type {Row} */ local) => void desk.useLocal(local),
   useWallet: () => void desk.useWallet(),
   useSessionKey: () => void desk.useSessionKey(),
@@ -189,4 +194,5 @@ const small = matchMedia("(max-width: 1100px)"); // as in style.css
 small.addEventListener("change", () => desk.set({ narrow: small.matches }));
 desk.set({ narrow: small.matches });
 document.addEventListener("keydown", key);
+discover(window, () => desk.set({}));
 desk.start();

@@ -3,6 +3,7 @@
 import { addressOf, checksum, digest, freshKey, sessionKeyCall, sign, textHash, typedData } from "./signing.js";
 
 const STORED = "exchange.session_key";
+const CHOSEN = "exchange.wallet";
 
 /** @typedef {{name: string, kind: "local" | "session" | "wallet", address: string, owner: string, signText: (text: string) => Promise<string>, signStruct: (domain: any, name: string, message: any) => Promise<string>}} Signer */
 
@@ -16,8 +17,39 @@ export const keySigner = (name, kind, key, owner) => ({
   signStruct: async (domain, struct, message) => sign(digest(domain, struct, message), key),
 });
 
-/** @returns {any} the injected EIP-1193 provider, if there is one */
-export const provider = () => /** @type {any} */ (globalThis).ethereum;
+/** @typedef {{id: string, name: string, provider: any}} Wallet */
+
+/** Wallets that announced themselves (EIP-6963), by their names in reverse domain form. @type {Map<string, Wallet>} */
+const announced = new Map();
+
+/** Asks the browser's wallets to say their names; they may also come later. @param {EventTarget} target the window @param {() => void} changed */
+export const discover = (target, changed) => {
+  target.addEventListener("eip6963:announceProvider", (event) => {
+    const { info, provider } = /** @type {any} */ (event).detail ?? {};
+    if (!info?.rdns || typeof provider?.request !== "function") return;
+    announced.set(info.rdns, { id: info.rdns, name: String(info.name), provider });
+    changed();
+  });
+  target.dispatchEvent(new Event("eip6963:requestProvider"));
+};
+
+/** Wallets to choose from: those that said their names, else the one that injected itself. @returns {Wallet[]} */
+export const wallets = () => {
+  const injected = /** @type {any} */ (globalThis).ethereum;
+  return announced.size || !injected ? [...announced.values()] : [{ id: "", name: "Injected wallet", provider: injected }];
+};
+
+/** @param {string} id */
+export const chooseWallet = (id) => localStorage.setItem(CHOSEN, id);
+
+/** The wallet in use: the one chosen in this browser, else the first. @returns {Wallet | undefined} */
+export const chosenWallet = () => {
+  const kept = globalThis.localStorage?.getItem(CHOSEN);
+  return wallets().find((one) => one.id === kept) ?? wallets()[0];
+};
+
+/** @returns {any} its EIP-1193 provider, if there is one */
+export const provider = () => chosenWallet()?.provider;
 
 /** @param {string} address @returns {Signer} */
 export const walletSigner = (address) => ({

@@ -1,7 +1,7 @@
 // What asks or tells over the page: who trades, what keys do, what a fill's proof says.
 
 import { clock, day, shortAddress } from "../format.js";
-import { provider } from "../wallet.js";
+import { chosenWallet, wallets } from "../wallet.js";
 import { STEPS, stepsDone } from "./account.js";
 import { html } from "./dom.js";
 
@@ -48,14 +48,15 @@ const AccountDialog = ({ state, act }) => {
       </div>
     `}
     <h3>Your own wallet</h3>
-    ${provider()
+    ${wallets().length > 0
       ? html`
+          ${wallets().length > 1 && html`<label class="which">Wallet <select value=${chosenWallet()?.id} onChange=${(/** @type {any} */ event) => act.wallet(event.target.value)}>${wallets().map((one) => html`<option value=${one.id}>${one.name}</option>`)}</select></label>`}
           <div class="choices">
             <button disabled=${busy} onClick=${act.useSessionKey}><b>Trade with a session key</b> <small>One transaction in your wallet lets a key of this browser trade for a week. It cannot withdraw.</small></button>
             <button disabled=${busy} onClick=${act.useWallet}><b>Sign each order in the wallet</b> <small>A prompt for every order, none for reading.</small></button>
           </div>
         `
-      : html`<p class="dim">No wallet was found in this browser. Install one that injects itself into pages (EIP-1193), then load the page again.</p>`}
+      : html`<p class="dim">No wallet was found in this browser. Install one that speaks to pages (EIP-1193), then load the page again.</p>`}
   `;
 };
 
