@@ -114,7 +114,7 @@ const Relayer = ({ relayer, now }) => {
   const plain = Object.entries(figures).filter(([name, value]) => typeof value === "number" && name !== "balance");
   return html`
     <${Card} title="Relayer">
-      ${figures.alarms.length > 0 && html`<ul class="short" role="alert">${figures.alarms.map((/** @type {string} */ one) => html`<li>${one}</li>`)}</ul>`}
+      ${figures.alarms.length > 0 && html`<div class="short" role="alert"><ul class="plain">${figures.alarms.map((/** @type {string} */ one) => html`<li>${one.replaceAll("_", " ")}</li>`)}</ul></div>`}
       <${Facts} rows=${[
         ["Reported", `${span((now - relayer.received_ns) / 1e6)} ago`],
         ["Ether for gas", fixed(Number(figures.balance) / 1e18, 4)],
