@@ -64,7 +64,7 @@ class Trader:
         self.wallet.fund(self.subaccount_id, cash)
         venue.observed()
         self.client = Client(
-            venue.stack.url,
+            venue.url,
             self.party.key,
             subaccount_id=self.subaccount_id,
             transport="http",
@@ -86,6 +86,7 @@ class LiveVenue:
             | changes,
         )
         self.stack = Stack(self.settings)
+        self.underlying = self.settings.underlyings or "BTC"  # the one that is traded
         self.traders: list[Trader] = []
         try:
             self.start_all()
@@ -98,6 +99,11 @@ class LiveVenue:
         self.stack.start_chain()
         self.stack.start("engine")
         self.stack.start("relayer")
+
+    @property
+    def url(self) -> str:
+        """Where people trade."""
+        return self.stack.url
 
     @property
     def chain(self) -> Chain:
@@ -131,14 +137,16 @@ class LiveVenue:
     def option(self) -> str:
         """The name of a call that is worth something and lives for days."""
         client = self.traders[0].client
-        marked = {row.instrument_name for row in client.summaries("BTC") if row.mark_price}
+        marked = {
+            row.instrument_name for row in client.summaries(self.underlying) if row.mark_price
+        }
         listed = [
             one
-            for one in client.instruments("BTC")
+            for one in client.instruments(self.underlying)
             if one.kind == "option" and one.option_type == "call" and one.instrument_name in marked
         ]
         last = max(one.expiration_timestamp for one in listed)
-        index = client.index_price("btc_usdc")
+        index = client.index_price(f"{self.underlying.lower()}_usdc")
         chain = [one for one in listed if one.expiration_timestamp == last]
         return min(chain, key=lambda one: abs(one.strike - index)).instrument_name
 
@@ -149,7 +157,7 @@ class LiveVenue:
         client = seller.client
         ticker = client.ticker(name)
         assert ticker.mark_price is not None
-        tick = next(o.tick_size for o in client.instruments("BTC") if o.instrument_name == name)
+        tick = client.instrument(name).tick_size
         price = (ticker.mark_price / tick).to_integral_value() * tick or Decimal(tick)
         ask = seller.client.sell(name, amount, price)
         return ask, buyer.client.buy(name, amount, price)
@@ -181,7 +189,7 @@ class LiveVenue:
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[JournalReader]:
-        reader = JournalReader(self.settings.journal_location)
+        reader = JournalReader(self.settings.journal_location, shard=self.settings.shard)
         yield reader
         reader.close()
 
@@ -200,5 +208,8 @@ class LiveVenue:
         assert found.differences == ()
         numbers = [log.number for log in self.chain.all_settled()]
         assert numbers == list(range(1, len(numbers) + 1))
-        result: AuditResult = audit(self.settings.journal_location, self.stack.settings.rpc_url)
+        settings = self.stack.settings
+        result: AuditResult = audit(
+            settings.journal_location, settings.rpc_url, shard=settings.shard
+        )
         assert result.difference == "", result

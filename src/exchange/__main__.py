@@ -17,7 +17,7 @@ from exchange.bootstrap.keeper_app import keeper
 from exchange.bootstrap.logs import configure_logs
 from exchange.bootstrap.processes import StartFailed
 from exchange.bootstrap.trade_app import trade
-from exchange.config import Settings, SettingsInvalid, load_settings
+from exchange.config import SHARD_MAX, Settings, SettingsInvalid, load_settings
 
 app = typer.Typer(
     help="A hybrid options exchange: matched off chain, cleared on chain.",
@@ -26,6 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Shard = Annotated[
+    int,
+    typer.Option(envvar="EXCHANGE_SHARD", min=0, max=SHARD_MAX, help="Which one of the journal."),
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result for machines.")]
 
 
@@ -114,11 +118,15 @@ def gateway() -> None:
 
 
 @app.command()
-def deploy() -> None:
+def deploy(
+    beside: Annotated[
+        Path | None, typer.Option(help="deployment.json of another shard: take its tokens.")
+    ] = None,
+) -> None:
     """Deploy the contracts to a local chain that runs already."""
     from exchange.bootstrap.deploy_command import run_deploy
 
-    run_deploy(_settings())
+    run_deploy(_settings(), beside)
 
 
 @app.command()
@@ -140,13 +148,14 @@ def audit(
     rpc: Annotated[str, typer.Option(help="URL of a node: compare with the chain too.")] = "",
     json_file: JsonFile = None,
     until: Annotated[int, typer.Option(help="Replay up to this seq; 0: all of it.")] = 0,
+    shard: Shard = 0,
 ) -> None:
     """Replay a journal; name the first difference by seq."""
     from exchange.bootstrap.audit_command import run_audit
 
     if context.invoked_subcommand is None:
-        sys.exit(run_audit(journal, rpc, json_file, until))
-    context.obj = (journal, rpc)
+        sys.exit(run_audit(journal, rpc, json_file, until, shard=shard))
+    context.obj = (journal, rpc, shard)
 
 
 @audits.command()
@@ -158,8 +167,8 @@ def receipt(
     """Check a receipt against the journal; with --rpc the journal against the chain too."""
     from exchange.bootstrap.audit_command import run_audit_receipt
 
-    journal, rpc = context.obj
-    sys.exit(run_audit_receipt(journal, rpc, answer, signer))
+    journal, rpc, shard = context.obj
+    sys.exit(run_audit_receipt(journal, rpc, answer, signer, shard=shard))
 
 
 @app.command("simulate")

@@ -6,16 +6,21 @@ Only `bootstrap`, `demo` and `__main__` see this module; everything below gets p
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 PREFIX = "EXCHANGE_"
+SHARD_MAX = 999
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Each field is the environment variable EXCHANGE_<NAME> in capitals; times in seconds."""
 
     state_dir: str = "var"  # everything that outlives a process
+    shard: Annotated[int, Meta(ge=0, le=SHARD_MAX)] = 0  # which of those that share a store
+    underlyings: str = ""  # BTC,ETH: of this shard; empty: every one of the simulated market
     node: str = ""  # what a standby is called; its read model carries the name
     journal: str = ""  # path or database URL; empty: journal.db in state_dir
     history: str = ""  # the same of a read model that all share; empty: each engine has its own

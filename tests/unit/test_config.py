@@ -25,6 +25,14 @@ def test_a_wrong_type_names_the_field() -> None:
         load_settings({"EXCHANGE_PORT": "eighty"})
 
 
+@pytest.mark.parametrize("text", ["-1", "1000", "1.5", "one", ""])
+def test_a_shard_is_a_number_of_three_digits(text: str) -> None:
+    """Tables and streams are named after it; nothing else is taken for 0."""
+    assert load_settings({"EXCHANGE_SHARD": "999"}).shard == 999
+    with pytest.raises(SettingsInvalid, match=r"EXCHANGE_\*.*\$\.shard"):
+        load_settings({"EXCHANGE_SHARD": text})
+
+
 def test_a_child_gets_the_same_settings() -> None:
     """`as_environment` and `load_settings` are inverses."""
     settings = Settings(port=1234, oracle_keys="0x01,0x02", seed=99)

@@ -1,4 +1,4 @@
-"""What watches a venue names figures that exist, and machines that the compose file starts."""
+"""What watches a venue names figures that exist, and machines that the compose files start."""
 
 import json
 import re
@@ -19,7 +19,8 @@ from exchange.settlement.status import RelayerMetrics, RelayerStatus
 
 FOLDER = REPOSITORY / "deploy"
 FILES = ["alerts.yml", "grafana/exchange.json"]
-MACHINES = ["haproxy.cfg", "prometheus.yml", "grafana/datasource.yml"]
+MACHINES = ["haproxy.cfg", "haproxy-ether.cfg", "prometheus.yml", "grafana/datasource.yml"]
+COMPOSE = ["docker-compose.yml", "docker-compose.shards.yml"]
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,13 @@ def test_what_is_watched_is_there(file: str, figures: set[str]) -> None:
 
 
 @pytest.mark.parametrize("file", MACHINES)
-def test_machines_are_those_of_the_compose_file(file: str) -> None:
+def test_machines_are_those_of_the_compose_files(file: str) -> None:
     """Host and port of each are a service there."""
-    services = set(
-        re.findall(r"(?m)^  ([a-z-]+):", (REPOSITORY / "docker-compose.yml").read_text())
-    )
+    services = {
+        name
+        for source in COMPOSE
+        for name in re.findall(r"(?m)^  ([a-z-]+):", (REPOSITORY / source).read_text())
+    }
     named = set(re.findall(r"([a-z-]+):(?:8080|8081|9090|9100)\b", (FOLDER / file).read_text()))
     assert named
     assert named <= services, named - services

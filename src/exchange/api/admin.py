@@ -113,6 +113,7 @@ class AdminHooks(msgspec.Struct, frozen=True, kw_only=True):
     reset_index: Callable[[int], None] | None = None  # by underlying_id
     draw_marks: DrawMarks | None = None  # the next epoch under other scales
     replay: ReplayUntil | None = None  # the journal, beside this process
+    shard: int = 0  # which one this process serves
     figures: tuple[Collector, ...] = ()  # more of the metrics page
     reasons: Callable[[], dict[str, str]] = dict  # more that keeps it from taking orders, by name
 
@@ -142,12 +143,14 @@ class AdminEndpoints:
 
     async def health(self, _: Request) -> Response:
         """Whether the writer lives and the gateway's view follows it."""
-        return _answer({"healthy": self._healthy}, 200 if self._healthy else 503)
+        answer = {"healthy": self._healthy, "shard": self._hooks.shard}
+        return _answer(answer, 200 if self._healthy else 503)
 
     async def ready(self, _: Request) -> Response:
         """Whether orders can be taken, and what is in the way."""
         reasons = await self._readiness.reasons()
-        return _answer({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        answer = {"ready": not reasons, "shard": self._hooks.shard, "reasons": reasons}
+        return _answer(answer, 503 if reasons else 200)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus text."""

@@ -29,14 +29,14 @@ class AuditResult(ReplayFigures, kw_only=True, omit_defaults=True):
     seq: int | None = None
 
 
-def audit(location: str, rpc: str = "", until_seq: int = 0) -> AuditResult:
+def audit(location: str, rpc: str = "", until_seq: int = 0, *, shard: int = 0) -> AuditResult:
     """Replay the journal, all of it or up to a seq; with a node, compare batches and accounts too.
 
     The venue may be running: the node is asked first, so that each batch that it names was
     journaled before the replay begins.
     """
     try:
-        reader = JournalReader(location)
+        reader = JournalReader(location, shard=shard)
     except JournalUnavailable as error:
         raise StartFailed(str(error)) from error
     with closing(reader):
@@ -100,12 +100,12 @@ def _deployment(parameters: Configure) -> Deployment:
     )
 
 
-def run_audit_receipt(location: str, rpc: str, answer: Path, signer: str) -> int:
+def run_audit_receipt(location: str, rpc: str, answer: Path, signer: str, *, shard: int = 0) -> int:
     """Print what a receipt proves; 0 if it holds, and the journal is the chain's."""
     console = Console()
     try:
         receipt = read_receipt(answer.read_bytes())
-        with closing(JournalReader(location)) as reader:
+        with closing(JournalReader(location, shard=shard)) as reader:
             found = check_receipt(reader, receipt, signer)
     except (OSError, msgspec.MsgspecError, JournalUnavailable) as error:
         raise StartFailed(f"{answer}: {error}") from error
@@ -113,14 +113,16 @@ def run_audit_receipt(location: str, rpc: str, answer: Path, signer: str) -> int
         console.print(f"the receipt does not hold: {error}", style="red")
         return 1
     console.print(f"seq {found.seq}: {found.command}, signed by {found.signer or 'nobody'}")
-    return run_audit(location, rpc, None) if rpc else 0
+    return run_audit(location, rpc, None, shard=shard) if rpc else 0
 
 
-def run_audit(location: str, rpc: str, json_file: Path | None, until_seq: int = 0) -> int:
+def run_audit(
+    location: str, rpc: str, json_file: Path | None, until_seq: int = 0, *, shard: int = 0
+) -> int:
     """Print the audit; 0 when nothing differs."""
     if rpc and until_seq:
         raise StartFailed("--until is of the journal alone: the chain knows its end only")
-    result = audit(location, rpc, until_seq)
+    result = audit(location, rpc, until_seq, shard=shard)
     document = msgspec.to_builtins(result)
     if json_file is not None:
         json_file.write_text(json.dumps(document, indent=2) + "\n")
@@ -128,7 +130,9 @@ def run_audit(location: str, rpc: str, json_file: Path | None, until_seq: int = 
     if result.difference:
         console.print(f"first difference at seq {result.seq}: {result.difference}", style="red")
         return 1
-    table = Table(title=f"audit of {location}", show_header=False)
+    table = Table(
+        title=f"audit of {location}" + (f", shard {shard}" if shard else ""), show_header=False
+    )
     for name, value in document.items():
         table.add_row(name.replace("_", " "), str(value))
     console.print(table)

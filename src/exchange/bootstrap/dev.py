@@ -9,6 +9,7 @@ import secrets
 import signal
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -53,7 +54,7 @@ def local_settings(settings: Settings) -> Settings:
         admin_token=settings.token(),
         api_keys_secret=settings.api_keys_secret or secret_file.read_text().strip(),
         rpc_url=f"http://127.0.0.1:{settings.chain_port}",
-        relayer_key=f"0x{dev_keys.relayer().key.hex()}",
+        relayer_key=settings.relayer_key or f"0x{dev_keys.relayer().key.hex()}",
         receipt_key=f"0x{dev_keys.sequencer().key.hex()}",
         house_key=f"0x{dev_keys.treasury().key.hex()}",
         oracle_keys=",".join(keys),
@@ -98,6 +99,11 @@ class Stack:
             options=("--accounts", str(_ACCOUNTS), "--mnemonic", dev_keys.MNEMONIC),
         )
         self._chain, fresh = open_local(settings)
+        return fresh
+
+    def join_chain(self, beside: Path) -> bool:
+        """Use the chain of another stack, whose deployment.json this is: as another shard of it."""
+        self._chain, fresh = open_local(self.settings, beside)
         return fresh
 
     def start(self, name: str) -> None:

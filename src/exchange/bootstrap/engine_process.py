@@ -32,6 +32,7 @@ from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import snapshot_for_ever
 from exchange.bootstrap.server import Server
+from exchange.bootstrap.shards import deployment_of, require_underlyings, shard_market
 from exchange.bootstrap.side_process import replay_aside, side_executor
 from exchange.bootstrap.stage_times import stage_times
 from exchange.bootstrap.standby import Follower, beat_for_ever, open_past
@@ -48,7 +49,7 @@ from exchange.oracle.smile_follower import SmileFollower
 from exchange.oracle.steward import Steward
 from exchange.sequencer import Sequencer, SequencerBusy
 from exchange.settlement.contract_owners import ContractSignatures
-from exchange.settlement.deployment import Deployment, load_deployment
+from exchange.settlement.deployment import Deployment
 
 if TYPE_CHECKING:
     from exchange.bootstrap.tracing import Tracing
@@ -80,7 +81,7 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     require_free_port(settings.admin_port, "EXCHANGE_ADMIN_PORT")
     if len(settings.token()) < TOKEN_LENGTH_MIN:
         raise StartFailed(f"EXCHANGE_ADMIN_TOKEN needs at least {TOKEN_LENGTH_MIN} characters")
-    deployment = load_deployment(settings.deployment_file)
+    deployment = deployment_of(settings)
     follower = Follower(settings, open_past(settings))
     await asyncio.to_thread(follower.catch_up)
     tracing = _tracing(settings)
@@ -97,11 +98,13 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
         )
         log.info(
             "replayed",
+            shard=settings.shard,
             seq=sequencer.last_seq,
             snapshot_seq=follower.snapshot_seq,
             state_hash=engine.state_hash().hex(),
         )
         check_deployment(engine, deployment)
+        require_underlyings(engine, settings)
         leader = Leader(journal, sequencer, follower, past, figures)
         if tracing is not None:
             leader = leader._replace(dispatch=tracing.dispatcher)
@@ -156,14 +159,14 @@ def check_deployment(engine: Engine, deployment: Deployment) -> None:
 
 async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> None:
     sequencer, follower = leader.sequencer, leader.follower
-    stop = stop_by_signal()
+    stop, market = stop_by_signal(), shard_market(settings)
     async with asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(sequencer.run())
         beating = tasks.create_task(beat_for_ever(leader.journal))
         if await sequencer.read(lambda engine: engine.parameters) is None:
-            await sequencer.submit(first_parameters(deployment, simulated_underlyings()))
+            await sequencer.submit(first_parameters(deployment, simulated_underlyings(market)))
         feed = MarketFeed(settings, sequencer, leader.journal.reader.entry(1).time_ns)
-        steward = Steward(sequencer, stress_rules(), follower.recovered.steward)
+        steward = Steward(sequencer, stress_rules(market), follower.recovered.steward)
         contracts = ContractSignatures(settings.rpc_url, deployment.clearing)
         public = _public_app(settings, leader, contracts.approves)
         executor = side_executor()
@@ -182,7 +185,8 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
                 *(end.run() for end in ingress),
             )
         ]
-        figures = (leader.figures, *(Figures(end.figures) for end in ingress))
+        shown = Figures(lambda: {"shard": settings.shard})
+        figures = (leader.figures, shown, *(Figures(end.figures) for end in ingress))
         servers = _listeners(settings, leader, public, marks, figures)
         serving = [tasks.create_task(server.serve()) for server in servers]
         await stop.wait()
@@ -283,10 +287,11 @@ def _listeners(
         token=settings.token(),
         gateway=public.state.gateway,
         hooks=AdminHooks(
+            shard=settings.shard,
             after_clock=marks.sample_now,
             reset_index=marks.reset_breaker,
             draw_marks=marks.draw,
-            replay=partial(replay_aside, settings.journal_location),
+            replay=partial(replay_aside, settings.journal_location, settings.shard),
             figures=figures,
         ),
         keys=parse_admin_keys(settings.admin_keys),

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 def seal_of(settings: Settings) -> Seal:
     """Under the token that the venue's own processes share."""
-    return Seal(settings.token())
+    return Seal(settings.token(), shard=settings.shard)
 
 
 class LeadersEnd:
@@ -38,7 +38,7 @@ class LeadersEnd:
         self, settings: Settings, sequencer: Sequencer, journal: Journal, gateway: Gateway
     ) -> None:
         self._gateway = gateway
-        self._stream = Stream(settings.redis_url)
+        self._stream = Stream(settings.redis_url, shard=settings.shard)
         self.intake = Intake(sequencer, journal, self._stream, seal_of(settings))
 
     async def run(self) -> None:

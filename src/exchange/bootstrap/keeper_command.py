@@ -92,7 +92,7 @@ def run_auctions(settings: KeeperSettings, rules: BidRules, journal: str, deploy
         return AuctionKeeper(_patient(lambda: _auction_calls(auctions, only)), rules)
 
     try:
-        with contextlib.closing(JournalReader(journal)) as reader:
+        with contextlib.closing(JournalReader(journal, shard=venue.deployment.shard)) as reader:
             return run_keeper(settings, build, signs_in=False, alone=True)
     except JournalUnavailable as error:
         raise StartFailed(str(error)) from error
@@ -181,7 +181,7 @@ def run_serve_exits(settings: KeeperSettings, journal: str, deployment: Path) ->
         return ExitKeeper(venue.deployment.clearing, _patient(due))
 
     try:
-        with contextlib.closing(JournalReader(journal)) as reader:
+        with contextlib.closing(JournalReader(journal, shard=venue.deployment.shard)) as reader:
             return run_keeper(settings, build, signs_in=False, alone=True)
     except JournalUnavailable as error:
         raise StartFailed(str(error)) from error

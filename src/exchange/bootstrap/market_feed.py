@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from exchange.bootstrap.processes import StartFailed
+from exchange.bootstrap.shards import shard_market
 from exchange.commands import ListInstruments
 from exchange.config import Settings
 from exchange.events import InstrumentListed
@@ -34,19 +35,19 @@ from exchange.sequencer import Sequencer
 log = structlog.get_logger(__name__)
 
 
-def simulated_underlyings() -> tuple[Underlying, ...]:
-    """The underlyings of the simulated market."""
+def simulated_underlyings(market: DevMarket) -> tuple[Underlying, ...]:
+    """The underlyings of a simulated market."""
     return tuple(
         Underlying(underlying_id=item.underlying_id, name=name)
-        for name, item in load_dev_market().underlyings.items()
+        for name, item in market.underlyings.items()
     )
 
 
-def stress_rules() -> dict[int, StressRules]:
+def stress_rules(market: DevMarket) -> dict[int, StressRules]:
     """What each underlying's scan ranges were made for."""
     return {
         item.underlying_id: StressRules(base_volatility=item.volatility)
-        for item in load_dev_market().underlyings.values()
+        for item in market.underlyings.values()
     }
 
 
@@ -69,7 +70,7 @@ class MarketFeed:
     def __init__(self, settings: Settings, sequencer: Sequencer, first_time_ns: int) -> None:
         self._settings = settings
         self._sequencer = sequencer
-        self._market: DevMarket = load_dev_market()
+        self._market: DevMarket = shard_market(settings)
         self._first_ns = first_time_ns
         self._exchanges: list[CcxtMarket | CcxtChain] = []
         self.polled: list[PolledSource | PolledChain] = []  # to be run beside the cycle
@@ -82,7 +83,7 @@ class MarketFeed:
         last_prices = await self._sequencer.read(
             lambda engine: {
                 item.underlying_id: engine.index_price(item.underlying_id)
-                for item in simulated_underlyings()
+                for item in simulated_underlyings(self._market)
             }
         )
         feeds = dev_feeds(
@@ -153,7 +154,7 @@ class MarketFeed:
         """List what is missing around the index; returns how many instruments are new."""
         listed = await self._sequencer.read(lambda engine: set(engine.instruments))
         added = 0
-        for underlying in simulated_underlyings():
+        for underlying in simulated_underlyings(self._market):
             command = await self._listings(underlying)
             fresh = tuple(item for item in command.listings if item.instrument_id not in listed)
             if fresh:

@@ -7,19 +7,19 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from exchange.bootstrap.deploy_command import chain_of
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader, JournalUnavailable
-from exchange.settlement.deploy import open_chain, project_artifacts
 from exchange.settlement.proving import ProvenMargin, prove_margin
 
 
 def run_prove(settings: Settings, subaccount_id: int, *, as_json: bool) -> int:
     """Print the proven margin; 0 when chain and engine agree to the last unit."""
-    chain = open_chain(settings.rpc_url, settings.deployment_file, project_artifacts())
+    chain = chain_of(settings)
     try:
-        reader = JournalReader(settings.journal_location)
+        reader = JournalReader(settings.journal_location, shard=settings.shard)
         with contextlib.closing(reader):
             found = prove_margin(reader, chain, subaccount_id)
     except JournalUnavailable as error:

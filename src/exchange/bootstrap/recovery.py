@@ -26,6 +26,7 @@ from exchange.history.shared import Heir
 from exchange.history.store import HistoryStore
 from exchange.journal import Entry, JournalReader
 from exchange.journal.snapshots import Snapshot, SnapshotFolder, SnapshotUnusable
+from exchange.oracle.dev_market import load_dev_market
 from exchange.oracle.steward_memory import StewardMemory
 from exchange.sequencer import Sequencer, catch_up
 
@@ -43,7 +44,7 @@ class Recovered:
     def __init__(self) -> None:
         self.engine = Engine()
         self.view = VenueView()
-        self.steward = StewardMemory(stress_rules())
+        self.steward = StewardMemory(stress_rules(load_dev_market()))
 
     @property
     def seq(self) -> int:
@@ -121,7 +122,7 @@ def run_snapshot(settings: Settings) -> int:
 
 def take_snapshot(settings: Settings) -> int:
     """Write a snapshot of everything committed so far, unless there is one; returns its seq."""
-    with closing(JournalReader(settings.journal_location)) as reader:
+    with closing(JournalReader(settings.journal_location, shard=settings.shard)) as reader:
         last_seq = reader.last_seq()
         recovered = recover(settings, reader)
         if recovered.seq == last_seq:

@@ -3,10 +3,10 @@
 import signal
 import threading
 
+from exchange.bootstrap.deploy_command import chain_of
 from exchange.bootstrap.keys import key_from_hex
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.config import Settings
-from exchange.settlement.deploy import open_chain, project_artifacts
 from exchange.settlement.process import RelayerSettings, run_relayer
 
 
@@ -19,10 +19,11 @@ def run_relayer_process(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    chain = open_chain(settings.rpc_url, settings.deployment_file, project_artifacts())
+    chain = chain_of(settings)
     run_relayer(
         RelayerSettings(
             journal=settings.journal_location,
+            shard=settings.shard,
             outbox=str(settings.state / "relayer.db"),
             admin_url=settings.admin_url or f"http://{settings.host}:{settings.admin_port}",
             admin_token=settings.token(),

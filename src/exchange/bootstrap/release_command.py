@@ -10,10 +10,10 @@ from typing import Final
 
 import structlog
 
+from exchange.bootstrap.deploy_command import chain_of
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
 from exchange.journal import JournalReader, JournalUnavailable
-from exchange.settlement.deploy import open_chain, project_artifacts
 from exchange.settlement.releases import release_mature
 
 KEY_VARIABLE: Final = "EXCHANGE_KEEPER_KEY"
@@ -28,9 +28,11 @@ def run_release(settings: Settings, *, watch: bool) -> None:
         key = bytes.fromhex(os.environ[KEY_VARIABLE].removeprefix("0x"))
     except (KeyError, ValueError) as error:
         raise StartFailed(f"{KEY_VARIABLE} must hold the private key that pays the gas") from error
-    chain = open_chain(settings.rpc_url, settings.deployment_file, project_artifacts())
+    chain = chain_of(settings)
     try:
-        with contextlib.closing(JournalReader(settings.journal_location)) as reader:
+        with contextlib.closing(
+            JournalReader(settings.journal_location, shard=settings.shard)
+        ) as reader:
             while True:
                 for withdrawal, fault in release_mature(chain, key, reader):
                     say = log.warning if fault else log.info

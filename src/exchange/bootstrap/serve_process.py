@@ -26,6 +26,7 @@ from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import Recovered, recover
 from exchange.bootstrap.server import Server
+from exchange.bootstrap.shards import deployment_of
 from exchange.bootstrap.threads import take_short_turns
 from exchange.config import Settings
 from exchange.history.shared import HistoryReader
@@ -33,7 +34,6 @@ from exchange.ingress.replica import SILENCE_S, Replica
 from exchange.ingress.stream import Stream
 from exchange.journal import JournalReader, JournalTail, create_tables
 from exchange.settlement.contract_owners import ContractSignatures
-from exchange.settlement.deployment import load_deployment
 
 log = structlog.get_logger(__name__)
 
@@ -50,14 +50,14 @@ async def run_serve(settings: Settings) -> None:
     take_short_turns()
     require_free_port(settings.port, "EXCHANGE_PORT")
     require_free_port(settings.admin_port, "EXCHANGE_ADMIN_PORT")
-    deployment = load_deployment(settings.deployment_file)
+    deployment = deployment_of(settings)
     recovered = await asyncio.to_thread(_follow_up, settings)
     check_deployment(recovered.engine, deployment)
-    log.info("replayed", seq=recovered.seq)
-    stream = Stream(settings.redis_url)
-    tail = JournalTail(settings.journal_location, after_seq=recovered.seq)
+    log.info("replayed", shard=settings.shard, seq=recovered.seq)
+    stream = Stream(settings.redis_url, shard=settings.shard)
+    tail = JournalTail(settings.journal_location, shard=settings.shard, after_seq=recovered.seq)
     contracts = ContractSignatures(settings.rpc_url, deployment.clearing)
-    past = HistoryReader(settings.history) if settings.history else None
+    past = HistoryReader(settings.history, shard=settings.shard) if settings.history else None
     replica = Replica(recovered.engine, tail, stream, seal_of(settings))
     public = create_app(
         replica,
@@ -84,7 +84,7 @@ async def run_serve(settings: Settings) -> None:
 def _follow_up(settings: Settings) -> Recovered:
     """What the journal holds by now, from a snapshot where there is one."""
     create_tables(settings.journal_location)
-    reader = JournalReader(settings.journal_location)
+    reader = JournalReader(settings.journal_location, shard=settings.shard)
     try:
         recovered = recover(settings, reader)
         for _ in recovered.follow(reader, trust_hashes=True):  # the replica compares the rest
@@ -117,7 +117,9 @@ def _listeners(settings: Settings, replica: Replica, public: FastAPI) -> list[Se
         token=settings.token(),
         gateway=public.state.gateway,
         hooks=AdminHooks(
-            figures=(Figures(lambda: _figures(replica)),), reasons=lambda: _reasons(replica)
+            shard=settings.shard,
+            figures=(Figures(lambda: _figures(replica) | {"shard": settings.shard}),),
+            reasons=lambda: _reasons(replica),
         ),
         keys=parse_admin_keys(settings.admin_keys),
         acts=False,

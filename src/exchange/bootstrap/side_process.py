@@ -24,20 +24,20 @@ def side_executor() -> ProcessPoolExecutor:
     )
 
 
-async def replay_aside(location: str, until_seq: int) -> dict[str, Any]:
-    """What an audit of the journal up to a seq finds, in a process that ends with it."""
+async def replay_aside(location: str, shard: int, until_seq: int) -> dict[str, Any]:
+    """What an audit of a shard's journal up to a seq finds, in a process that ends with it."""
     executor = side_executor()
     try:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(executor, _audited, location, until_seq)
+        return await loop.run_in_executor(executor, _audited, location, shard, until_seq)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _audited(location: str, until_seq: int) -> dict[str, Any]:
+def _audited(location: str, shard: int, until_seq: int) -> dict[str, Any]:
     from exchange.bootstrap.audit_command import audit  # the chain's client, which few need
 
-    found: dict[str, Any] = msgspec.to_builtins(audit(location, until_seq=until_seq))
+    found: dict[str, Any] = msgspec.to_builtins(audit(location, shard=shard, until_seq=until_seq))
     return found
 
 

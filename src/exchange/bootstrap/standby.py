@@ -57,7 +57,11 @@ class Silence:
 def open_past(settings: Settings) -> Past:
     """The read model, as whoever does not lead yet holds it: the leader may be writing there."""
     location = settings.history_location
-    return Heir(location) if settings.history else HistoryStore(location)
+    return (
+        Heir(location, shard=settings.shard)
+        if settings.history
+        else HistoryStore(location, shard=settings.shard)
+    )
 
 
 class Follower:
@@ -66,8 +70,9 @@ class Follower:
     def __init__(self, settings: Settings, past: Past) -> None:
         create_tables(settings.journal_location)
         self._settings = settings
+        self.shard = settings.shard
         self.past = past
-        self._reader = JournalReader(settings.journal_location)
+        self._reader = JournalReader(settings.journal_location, shard=settings.shard)
         self.recovered = recover(settings, self._reader)
         if past.last_seq > self._reader.last_seq():
             raise StartFailed(
@@ -86,7 +91,8 @@ class Follower:
 
     def lead(self, seen: Lease | None = None) -> Journal:
         """Claim the journal and take its last entries; raises `LeaseLost` as `Journal` does."""
-        journal = Journal(self._settings.journal_location, seen=seen)
+        settings = self._settings
+        journal = Journal(settings.journal_location, shard=settings.shard, seen=seen)
         self.catch_up()
         self._reader.close()
         return journal
@@ -129,10 +135,19 @@ class Follower:
 
 def _waiting(follower: Follower) -> Starlette:
     async def health(_: Request) -> JSONResponse:
-        return JSONResponse({"healthy": True, "role": "standby", "seq": follower.recovered.seq})
+        return JSONResponse(
+            {
+                "healthy": True,
+                "shard": follower.shard,
+                "role": "standby",
+                "seq": follower.recovered.seq,
+            }
+        )
 
     async def ready(_: Request) -> JSONResponse:
-        return JSONResponse({"ready": False, "role": "standby"}, status_code=503)
+        return JSONResponse(
+            {"ready": False, "shard": follower.shard, "role": "standby"}, status_code=503
+        )
 
     return Starlette(routes=[Route("/health", health), Route("/ready", ready)])
 

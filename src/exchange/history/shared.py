@@ -7,7 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 import structlog
 
-from exchange.history.store import HistoryPages, HistoryStore, Row, metadata, written
+from exchange.history.store import HistoryPages, HistoryStore, Row, tables_of, written
 from exchange.journal.schema import create_engine
 
 LOOK_ROWS: Final = 10_000  # a standby looks what was written whenever it holds so many more
@@ -33,10 +33,12 @@ class Heir:
     Rows are made from the view as it was, so they cannot be made later.
     """
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, *, shard: int = 0) -> None:
         self._location = location
+        self._shard = shard
+        self._tables = tables_of(shard)
         self._database = create_engine(location)
-        metadata.create_all(self._database)
+        self._tables.metadata.create_all(self._database)
         self.last_seq = self._written()
         self._held: deque[tuple[int, Sequence[Row]]] = deque()
         self._rows = 0
@@ -54,7 +56,7 @@ class Heir:
 
     def _written(self) -> int:
         with self._database.connect() as connection:
-            return written(connection)
+            return written(connection, self._tables)
 
     def _look(self) -> None:
         """Forget what is written; where nobody can say, it is held on to."""
@@ -71,7 +73,7 @@ class Heir:
     def inherit(self) -> HistoryStore:
         """Write from now on, and first what the last leader did not."""
         self._database.dispose()
-        store = HistoryStore(self._location)
+        store = HistoryStore(self._location, shard=self._shard)
         for seq, rows in self._held:
             store.append(seq, rows)
         store.append(self.last_seq, ())

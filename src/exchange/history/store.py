@@ -1,4 +1,4 @@
-"""The read model's one table, its single writer thread and its pages.
+"""The read model's one table a shard, its single writer thread and its pages.
 
 Rows are finished wire objects (JSON) with the columns that questions ask for. One thread writes and
 reads, so a page contains everything appended before it was asked for. What fails to be written
@@ -8,7 +8,7 @@ waits for the next attempt, and fails the pages until then.
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,33 +20,45 @@ Mark = tuple[int, int]  # (seq, place) of a row
 
 _ROWS_A_WRITE: Final = 5_000
 
-metadata = sa.MetaData()
 
-records = sa.Table(
-    "history_records",
-    metadata,
-    sa.Column("seq", sa.BigInteger, primary_key=True),  # of the command that caused it
-    sa.Column("place", sa.Integer, primary_key=True),  # among the rows of that command
-    sa.Column("subaccount_id", sa.BigInteger, nullable=False),
-    sa.Column("topic", sa.String(16), nullable=False),
-    sa.Column("instrument_id", sa.BigInteger, nullable=False),  # 0: none
-    sa.Column("time_ms", sa.BigInteger, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Index("history_by_subaccount", "subaccount_id", "topic", "seq", "place"),
-)
+class Tables(NamedTuple):
+    """Of one shard. Each has its own, so that one model can be dropped and built anew."""
 
-progress = sa.Table(
-    "history_progress",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("seq", sa.BigInteger, nullable=False),
-)
+    metadata: sa.MetaData
+    records: sa.Table
+    progress: sa.Table
+
+
+def tables_of(shard: int) -> Tables:
+    """The first shard's have no number, as before there were others."""
+    metadata = sa.MetaData()
+    suffix = f"_{shard}" if shard else ""
+    records = sa.Table(
+        f"history_records{suffix}",
+        metadata,
+        sa.Column("seq", sa.BigInteger, primary_key=True),  # of the command that caused it
+        sa.Column("place", sa.Integer, primary_key=True),  # among the rows of that command
+        sa.Column("subaccount_id", sa.BigInteger, nullable=False),
+        sa.Column("topic", sa.String(16), nullable=False),
+        sa.Column("instrument_id", sa.BigInteger, nullable=False),  # 0: none
+        sa.Column("time_ms", sa.BigInteger, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Index(f"history_by_subaccount{suffix}", "subaccount_id", "topic", "seq", "place"),
+    )
+    progress = sa.Table(
+        f"history_progress{suffix}",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+    )
+    return Tables(metadata, records, progress)
 
 
 class HistoryPages:
-    """Questions to a read model, which another process may be writing."""
+    """Questions to a shard's read model, which another process may be writing."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, *, shard: int = 0) -> None:
+        self._tables = tables_of(shard)
         self._database = create_engine(location)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
 
@@ -63,7 +75,7 @@ class HistoryPages:
         count: int = 100,
     ) -> tuple[list[bytes], Mark | None]:
         """Bodies, the newest first unless ascending, and where the next page begins, if any."""
-        table = records.c
+        table = self._tables.records.c
         query = (
             sa.select(table.seq, table.place, table.body)
             .where(table.subaccount_id.in_(subaccount_ids), table.topic.in_(topics))
@@ -102,17 +114,18 @@ class HistoryStore(HistoryPages):
     successor writes as well.
     """
 
-    def __init__(self, location: str) -> None:
-        super().__init__(location)
+    def __init__(self, location: str, *, shard: int = 0) -> None:
+        super().__init__(location, shard=shard)
         self._waiting: list[Row] = []
         self._waiting_seq = 0
         self._write: Future[None] | None = None
         self.last_seq = self._thread.submit(self._open).result()
 
     def _open(self) -> int:
-        metadata.create_all(self._database)
+        self._tables.metadata.create_all(self._database)
+        records = self._tables.records
         with self._database.begin() as connection:
-            last_seq = written(connection)
+            last_seq = written(connection, self._tables)
             connection.execute(records.delete().where(records.c.seq > last_seq))
         return last_seq
 
@@ -128,6 +141,7 @@ class HistoryStore(HistoryPages):
             self._write = self._thread.submit(self._drain)
 
     def _drain(self) -> None:
+        _, records, progress = self._tables
         while self._waiting:
             count = min(len(self._waiting), _ROWS_A_WRITE)
             rows, seq = self._waiting[:count], self._waiting_seq
@@ -153,9 +167,9 @@ class HistoryStore(HistoryPages):
         super().close()
 
 
-def written(connection: sa.Connection) -> int:
+def written(connection: sa.Connection, tables: Tables) -> int:
     """Up to which entry its rows are complete."""
-    return int(connection.execute(sa.select(progress.c.seq)).scalar() or 0)
+    return int(connection.execute(sa.select(tables.progress.c.seq)).scalar() or 0)
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:

@@ -83,11 +83,11 @@ News = Committed | Expired | Told
 
 
 class Seal:
-    """Makes and checks codes under a secret that the venue's processes share."""
+    """Makes and checks codes under a secret that the processes of one or more shards share."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, *, shard: int = 0) -> None:
         self._keys = {
-            use: hashlib.sha256(f"exchange ingress {use} {secret}".encode()).digest()
+            use: hashlib.sha256(f"exchange ingress {shard} {use} {secret}".encode()).digest()
             for use in ("request", "news")
         }
 

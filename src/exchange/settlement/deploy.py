@@ -12,7 +12,7 @@ from exchange.settlement.batch import encode_call
 from exchange.settlement.chain import Chain, Node
 from exchange.settlement.compiler import Artifact, Artifacts, compile_contracts
 from exchange.settlement.deployment import Deployment, load_deployment, save_deployment
-from exchange.settlement.errors import ChainError
+from exchange.settlement.errors import ChainError, WrongChain
 from exchange.settlement.governance import assign_roles
 from exchange.settlement.insurance import fund_subaccount, watch_tokens
 from exchange.settlement.margin_proof import set_parameters_calldata
@@ -29,8 +29,8 @@ CLEARING_MODULES: Final = (
     "Solvency",
     "Auctions",
 )
-# Collateral of local chains: short name, name and decimals.
-_MOCK_TOKENS: Final = (("WETH", "Wrapped Ether", 18), ("WBTC", "Wrapped BTC", 8))
+# Collateral of local chains by short name: name and decimals.
+_MOCK_TOKENS: Final = {"WETH": ("Wrapped Ether", 18), "WBTC": ("Wrapped BTC", 8)}
 _ROOT_AGE_MAX_S: Final = 15 * 60
 _BAND_AGE_MAX_S: Final = 15 * 60  # three heartbeats
 _NO_CAP: Final = 2**80 - 1
@@ -50,6 +50,9 @@ class DeployOptions(msgspec.Struct, frozen=True, kw_only=True):
     cancel_delay_s: int = 2 * SECONDS_PER_DAY  # outlasts the oldest batch and confirmations
     withdrawal_delay_s: int = 0  # 0: governance sets it later; until then withdrawals do not wait
     access_pass: bool = False  # whether owners need one for deposits and new risk
+    shard: int = 0  # whose contracts these are
+    tokens: tuple[str, ...] = ("WETH", "WBTC")  # collateral besides USDC
+    beside: Deployment | None = None  # another shard: its tokens are taken, not made
     insurance_notice_s: int = 0  # before who left the insurance fund is paid; 0: it takes nobody in
 
 
@@ -59,12 +62,16 @@ def project_artifacts() -> Artifacts:
 
 
 def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment:
-    """Deploy everything on the chain behind `url`, with mock tokens: for local chains."""
+    """Deploy everything on the chain behind `url`, with mock tokens: for local chains.
+
+    Beside another shard its tokens are taken, so that money can move between both.
+    """
     node = Node(url)
     key = options.deployer_key
     first_block = node.head() + 1
     signers = sorted(options.oracle_signers, key=str.lower)
-    usdc = create(node, key, artifacts["MockUSDC"])
+    genesis_hash = _genesis_hash(node, options)
+    usdc = options.beside.usdc if options.beside else create(node, key, artifacts["MockUSDC"])
     manager = create(node, key, artifacts["AccessManager"], address_of(key))
     threshold = options.oracle_threshold
     oracle = create(node, key, artifacts["Oracle"], manager, signers, threshold)
@@ -80,8 +87,6 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     insurance, fund = _open_fund(node, options, clearing, artifacts)
     named = encode_call("setLiquidations", ("address", "uint64"), (liquidations, fund))
     node.transact(key, clearing, named)
-    genesis_hash = node.block_hash(0)
-    assert genesis_hash is not None
     deployment = Deployment(
         chain_id=node.chain_id(),
         clearing=clearing,
@@ -90,15 +95,13 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
         access_manager=manager,
         genesis_hash=genesis_hash,
         block=first_block,
+        shard=options.shard,
         margin=margin,
         liquidations=liquidations,
         access_pass=access_pass,
         insurance=insurance,
         fund_subaccount_id=fund,
-        tokens={
-            coin: create(node, key, artifacts["MockToken"], name, coin, decimals)
-            for coin, name, decimals in _MOCK_TOKENS
-        },
+        tokens={coin: _token(node, options, coin, artifacts) for coin in options.tokens},
     )
     node.transact(key, clearing, encode_call("setMargin", ("address",), (margin,)))
     if options.withdrawal_delay_s:
@@ -108,6 +111,23 @@ def deploy(url: str, options: DeployOptions, artifacts: Artifacts) -> Deployment
     for token in deployment.tokens.values():
         _list_token(node, key, deployment.custody, token)
     return deployment
+
+
+def _genesis_hash(node: Node, options: DeployOptions) -> str:
+    """Of the chain, which must be that of the shard beside: it lends its tokens."""
+    found = node.block_hash(0)
+    assert found is not None
+    if options.beside is not None and options.beside.genesis_hash != found:
+        raise WrongChain(f"shard {options.beside.shard} is on another chain: no tokens in common")
+    return found
+
+
+def _token(node: Node, options: DeployOptions, coin: str, artifacts: Artifacts) -> str:
+    """Another shard's, so that it moves between both; a new one where there is none."""
+    if options.beside is not None and coin in options.beside.tokens:
+        return options.beside.tokens[coin]
+    name, decimals = _MOCK_TOKENS[coin]
+    return create(node, options.deployer_key, artifacts["MockToken"], name, coin, decimals)
 
 
 def _open_fund(

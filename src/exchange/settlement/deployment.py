@@ -20,6 +20,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     access_manager: str
     genesis_hash: str
     block: int
+    shard: int = 0  # whose contracts: two journals never settle in one Clearing
     margin: str = ""
     liquidations: str = ""
     access_pass: str = ""  # empty: nobody needs one

@@ -56,6 +56,7 @@ class RelayerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the process is given. Files are on local disk, times in seconds."""
 
     journal: str  # path or database URL
+    shard: int = 0  # whose batches of it
     outbox: str  # path or database URL
     admin_url: str
     admin_token: str
@@ -157,7 +158,7 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_only_one(settings.outbox))
         outbox = stack.enter_context(contextlib.closing(Outbox(settings.outbox)))
-        reader = stack.enter_context(contextlib.closing(_open_reader(settings.journal, stop)))
+        reader = stack.enter_context(contextlib.closing(_open_reader(settings, stop)))
         sink = stack.enter_context(
             contextlib.closing(AdminSink(settings.admin_url, settings.admin_token))
         )
@@ -281,12 +282,12 @@ def build_relayer(
     return feed, Relayer(feed, outbox, chain, options, novator, solvency, clock=clock)
 
 
-def _open_reader(journal: str, stop: threading.Event) -> JournalReader:
+def _open_reader(settings: RelayerSettings, stop: threading.Event) -> JournalReader:
     """The journal, waited for: at a first start the exchange creates it a moment later."""
     deadline = time.monotonic() + _JOURNAL_WAIT_S
     while True:
         try:
-            reader = JournalReader(journal)
+            reader = JournalReader(settings.journal, shard=settings.shard)
             reader.last_seq()
         except JournalUnavailable:
             if stop.is_set() or time.monotonic() > deadline:

@@ -49,6 +49,7 @@ class RelayerStatus(msgspec.Struct, frozen=True, kw_only=True):
     roles_changed_s: int = 0  # UTC second of the last change of roles on a chain that settles
     published_age_s: int = 0  # of the latest marks on chain; 0 before the first
     index_age_s: int = 0  # of the index on chain that is oldest
+    shard: int = 0  # which one it settles
     alarms: tuple[str, ...] = ()
 
 
@@ -85,6 +86,7 @@ class StatusReader:
         """The picture now; what differs as the last reconciliation found it."""
         totals = self._outbox.totals()
         status = RelayerStatus(
+            shard=self._chain.deployment.shard,
             address=self._address,
             endpoint=self._chain.url,
             head=self._chain.head(),
@@ -140,6 +142,7 @@ class StatusReader:
 
 
 _GAUGES: Final = {
+    "shard": "Which one it settles",
     "head": "Newest block of the node",
     "balance": "Wei of the relayer's account",
     "pending_batches": "Batches that are built and not final",

@@ -93,8 +93,12 @@ def test_everything_but_health_needs_the_token(world, method, path, token):
 
 
 def test_health_and_readiness_are_open(world):
-    assert ask(world, "GET", "/health", token="").json() == {"healthy": True}
-    assert ask(world, "GET", "/ready", token="").json() == {"ready": True, "reasons": {}}
+    assert ask(world, "GET", "/health", token="").json() == {"healthy": True, "shard": 0}
+    assert ask(world, "GET", "/ready", token="").json() == {
+        "ready": True,
+        "shard": 0,
+        "reasons": {},
+    }
     world.sequencer.stopped = True
     assert ask(world, "GET", "/health", token="").status_code == 503
     assert ask(world, "GET", "/ready", token="").status_code == 503

@@ -59,7 +59,7 @@ def test_an_exit_asks_the_venue_for_its_contracts_unless_it_is_told(tmp_path: Pa
         run_force_exit(settings(tmp_path), Leaving("USDC", 5), None)
     address = "0x" + "11" * 20
     fields: dict[str, Any] = dict.fromkeys(Deployment.__struct_fields__, address)
-    fields |= {"chain_id": 1, "block": 1, "fund_subaccount_id": 1, "tokens": {}}
+    fields |= {"chain_id": 1, "block": 1, "shard": 0, "fund_subaccount_id": 1, "tokens": {}}
     file = tmp_path / "deployment.json"
     save_deployment(file, Deployment(**fields))
     assert run_force_exit(settings(tmp_path), Leaving("USDC", 5, address), file) == 0

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,19 +23,20 @@ from exchange.config import Settings
 from exchange.engine import Engine
 from exchange.journal import EntryEncoder, Journal, JournalReader
 from exchange.journal.snapshots import SnapshotFolder
+from exchange.oracle.dev_market import load_dev_market
 from exchange.sequencer import Sequencer, replay
 
 
 class Life:
     """A venue whose journal grows part by part."""
 
-    def __init__(self, path: Path) -> None:
-        self.settings = Settings(state_dir=str(path))
+    def __init__(self, path: Path, **settings: Any) -> None:
+        self.settings = Settings(state_dir=str(path), **settings)
         self.venue = traded_venue()
 
     def write(self, count: int = 10**9) -> int:
         """Journal so many more entries; the seq of the last."""
-        with Journal(self.settings.journal_location) as journal:
+        with Journal(self.settings.journal_location, shard=self.settings.shard) as journal:
             for _, *entry in self.venue.entries[journal.last_seq :][:count]:
                 encoder = EntryEncoder(journal.last_seq, journal.chain_hash)
                 stamped, record = encoder.stamp(*entry)
@@ -146,7 +148,10 @@ def test_the_steward_forgets_nothing(life):
     life.write()
     take_snapshot(life.settings)
     reader = JournalReader(life.settings.journal_location)
-    found, whole = recover(life.settings, reader), module.StewardMemory(stress_rules())
+    found, whole = (
+        recover(life.settings, reader),
+        module.StewardMemory(stress_rules(load_dev_market())),
+    )
     for entry in reader.entries():
         whole.take(entry)
     reader.close()

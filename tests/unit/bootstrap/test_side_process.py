@@ -19,7 +19,7 @@ def test_a_journal_is_replayed_in_another_process_up_to_a_seq(tmp_path):
         if isinstance(command, UpdateMarks):
             break
         engine.apply(seq, time_ns, command)
-    found = asyncio.run(replay_aside(str(path), engine.seq))
+    found = asyncio.run(replay_aside(str(path), 0, engine.seq))
     assert found["commands"] == engine.seq >= 2
     assert found["state_hash"] == engine.state_hash().hex()
     assert not found.get("difference")

@@ -77,7 +77,7 @@ def test_a_store_that_is_away_ends_no_standby(location, monkeypatch):
     monkeypatch.setattr(shared, "LOOK_ROWS", 2)
     heir = Heir(location)
 
-    def away(_: object) -> int:
+    def away(*_: object) -> int:
         raise sa.exc.OperationalError("select", {}, OSError("the server is gone"))
 
     with monkeypatch.context() as patched:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.history import store as module
-from exchange.history.store import HistoryStore, records
+from exchange.history.store import HistoryStore, tables_of
 
 
 @pytest.fixture
@@ -99,6 +99,7 @@ def test_a_command_half_written_is_written_again(location, monkeypatch):
     first.append(5, [row(5)])
     asyncio.run(first.page((2,), ("trade",)))
     with first._database.begin() as connection:
+        records = tables_of(0).records
         names_ = records.c.keys()
         rows = [dict(zip(names_, row(6, place), strict=True)) for place in (0, 1)]
         connection.execute(records.insert(), rows)

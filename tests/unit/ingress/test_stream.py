@@ -95,3 +95,24 @@ def test_a_server_that_is_away_is_named(using, server):
         await stream.clock_ms()
 
     using(story)
+
+
+def test_shards_share_a_server_and_nothing_on_it(using, server):
+    """Neither commands nor news of one reach another."""
+
+    async def story(first: Stream) -> None:
+        second = Stream(server.url, shard=1)
+        try:
+            async with second.listening() as news:
+                await first.add([b"a"])
+                await second.add([b"b"])
+                await first.say(b"first")
+                await second.say(b"second")
+                assert await news.next(10.0) == b"second"
+            for stream, message in ((first, b"a"), (second, b"b")):
+                _, found = await stream.read(START, count=10, wait_ms=1)
+                assert [body for _, body in found] == [message]
+        finally:
+            await second.close()
+
+    using(story)

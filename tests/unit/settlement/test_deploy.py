@@ -17,7 +17,7 @@ from exchange.settlement.deploy import (
     DeployOptions,
     deploy,
 )
-from exchange.settlement.errors import ChainError
+from exchange.settlement.errors import ChainError, WrongChain
 from exchange.signing import address_of
 
 CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 30)]
@@ -184,6 +184,24 @@ def test_tokens_are_made_and_listed() -> None:
     assert calls(found.custody, ["address", "(bool,uint80,uint80,uint80)"]) == [
         (address, rules) for address, _ in made
     ]
+
+
+def test_a_second_shard_takes_the_tokens_of_the_first() -> None:
+    """All that it lists of them; what the first has not is made, and another chain is refused."""
+    made = deploy("http://node", msgspec.structs.replace(OPTIONS, tokens=("WBTC",)), ARTIFACTS)
+    assert (made.shard, list(made.tokens)) == (0, ["WBTC"])
+    tokens = {"WBTC": "0x" + "bb" * 20}
+    first = msgspec.structs.replace(made, usdc="0x" + "aa" * 20, tokens=tokens)
+    both = ("WETH", "WBTC")
+    options = msgspec.structs.replace(OPTIONS, shard=1, beside=first, tokens=both)
+    second = deploy("http://node", options, ARTIFACTS)
+    assert second.shard == 1
+    assert (second.usdc, second.tokens["WBTC"]) == (first.usdc, first.tokens["WBTC"])
+    assert created("MockUSDC") == []
+    assert [words[1] for _, words in created("MockToken")] == ["WETH"]
+    elsewhere = msgspec.structs.replace(first, genesis_hash="0x" + "99" * 32)
+    with pytest.raises(WrongChain, match="shard 0 is on another chain"):
+        deploy("http://node", msgspec.structs.replace(options, beside=elsewhere), ARTIFACTS)
 
 
 def test_a_deployment_without_an_address_is_an_error() -> None:

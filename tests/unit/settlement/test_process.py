@@ -13,7 +13,7 @@ from exchange.journal import Journal, JournalUnavailable
 from exchange.settlement import process
 from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable
 from exchange.settlement.pending import PendingPost
-from exchange.settlement.process import Backoff, Reporter
+from exchange.settlement.process import Backoff, RelayerSettings, Reporter
 from exchange.settlement.status import RelayerStatus
 
 
@@ -87,13 +87,20 @@ def test_a_journal_that_appears_later_is_waited_for(tmp_path: Path) -> None:
     stop = threading.Event()
     timer = threading.Timer(0.2, lambda: Journal(path).close())
     timer.start()
-    reader = process._open_reader(path, stop)
+    reader = process._open_reader(reading(path), stop)
     assert reader.last_seq() == 0
     reader.close()
     timer.join()
     stop.set()
     with pytest.raises(JournalUnavailable):
-        process._open_reader(str(tmp_path / "other.db"), stop)
+        process._open_reader(reading(str(tmp_path / "other.db")), stop)
+
+
+def reading(journal: str) -> RelayerSettings:
+    """Of a relayer that reads there."""
+    return RelayerSettings(
+        journal=journal, outbox="", admin_url="", admin_token="", key=b"", oracle_keys=()
+    )
 
 
 class Pictures:

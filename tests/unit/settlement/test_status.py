@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -24,6 +25,7 @@ class StillChain:
     """A node that stands at one block; the reader asks no more of it."""
 
     url = "http://node"
+    deployment = SimpleNamespace(shard=3)
     wei = 10**18
     published_s = 0
     index_s: ClassVar[dict[int, int]] = {}
@@ -100,6 +102,7 @@ def test_an_empty_outbox_is_calm(outbox: Outbox) -> None:
     assert status.jobs == dict.fromkeys(map(str, JobState), 0)
     assert (status.pending_batches, status.oldest_pending_s, status.gas_per_fill) == (0, 0, 0)
     assert (status.head, status.endpoint, status.alarms) == (42, "http://node", ())
+    assert status.shard == 3
 
 
 def test_figures_follow_the_jobs(outbox: Outbox) -> None:
