@@ -1,4 +1,4 @@
-"""Which shard a process belongs to: one clearing domain of those that share a store (ADR 0056).
+"""Which shard a process belongs to: one clearing domain of those that share a store (ADR 0052).
 
 A shard is an engine, a Clearing and a set of underlyings. What must never happen is that two
 journals settle in one Clearing, or that a shard lists what its journal does not know.

@@ -1,6 +1,6 @@
 """OpenTelemetry traces, where `EXCHANGE_TRACES` asks for them: what one request waited for.
 
-The only module that knows OpenTelemetry, and nobody imports it unless traces are on (ADR 0055). A
+The only module that knows OpenTelemetry, and nobody imports it unless traces are on (ADR 0051). A
 call is a span; each command is one below it, from its arrival to its release, with its seq and with
 a span for each stage: queue, apply, journal, publish. How long a batch took to settle is a span of
 its own, with the seqs that it holds. Where to and how many is said by the variables OTEL_*.

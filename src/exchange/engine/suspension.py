@@ -1,7 +1,7 @@
 """An operator stops one subaccount's trading, and ends that: what rests goes, the money stays free.
 
 New orders are refused in `access`, but for reduce-only ones: nobody is locked into what he holds
-(ADR 0053).
+(ADR 0049).
 """
 
 from exchange.commands import SuspendTrading
