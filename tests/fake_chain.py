@@ -25,6 +25,7 @@ from exchange.settlement.index_samples import SAMPLE_TYPES
 from exchange.settlement.oracle_desks import OracleDesks
 from exchange.settlement.risk_root import ROOT_TYPES
 from exchange.signing import address_of
+from exchange.simulation.chain import Transaction
 
 CLEARING: Final = "0x" + "aA" * 20
 ORACLE: Final = "0x" + "bB" * 20
@@ -71,19 +72,6 @@ def _post_fundings(data: bytes, indices: dict[tuple[int, int], int]) -> bool:
         if indices.setdefault((instrument, ordinal), index) != index:
             return False
     return True
-
-
-class Transaction(msgspec.Struct, frozen=True, array_like=True):
-    sender: str
-    tx_nonce: int
-    to: str
-    data: bytes
-    max_fee: int
-    priority_fee: int
-
-    @property
-    def tx_hash(self) -> str:
-        return "0x" + keccak(msgspec.msgpack.encode(self)).hex()
 
 
 class Block(msgspec.Struct):

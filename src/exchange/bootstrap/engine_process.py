@@ -31,7 +31,7 @@ from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import snapshot_for_ever
-from exchange.bootstrap.server import Server
+from exchange.bootstrap.server import Server, serve_until
 from exchange.bootstrap.shards import deployment_of, require_underlyings, shard_market
 from exchange.bootstrap.side_process import replay_aside, side_executor
 from exchange.bootstrap.stage_times import stage_times
@@ -188,11 +188,7 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
         shown = Figures(lambda: {"shard": settings.shard})
         figures = (leader.figures, shown, *(Figures(end.figures) for end in ingress))
         servers = _listeners(settings, leader, public, marks, figures)
-        serving = [tasks.create_task(server.serve()) for server in servers]
-        await stop.wait()
-        for server in servers:
-            server.should_exit = True
-        await asyncio.gather(*serving)
+        await serve_until(stop, servers, tasks)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

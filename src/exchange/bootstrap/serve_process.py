@@ -25,7 +25,7 @@ from exchange.bootstrap.ingress_parts import Figures, follow_keys, hear_for, sea
 from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import Recovered, recover
-from exchange.bootstrap.server import Server
+from exchange.bootstrap.server import Server, serve_until
 from exchange.bootstrap.shards import deployment_of
 from exchange.bootstrap.threads import take_short_turns
 from exchange.config import Settings
@@ -102,11 +102,7 @@ async def _serve(settings: Settings, replica: Replica, public: FastAPI) -> None:
             tasks.create_task(follow_keys(public.state.gateway)),
         ]
         servers = _listeners(settings, replica, public)
-        serving = [tasks.create_task(server.serve()) for server in servers]
-        await stop.wait()
-        for server in servers:
-            server.should_exit = True
-        await asyncio.gather(*serving)
+        await serve_until(stop, servers, tasks)
         for task in running:
             task.cancel()
 
