@@ -6,7 +6,10 @@ import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from "@noble/hashes/
 /** One 32-byte word. @param {string} type @param {any} value */
 export const word = (type, value) => {
   if (type === "bytes32") return hexToBytes(value.slice(2));
-  if (type === "address") return concatBytes(new Uint8Array(12), hexToBytes(value.slice(2)));
+  if (type === "address") {
+    if (!/^0x[0-9a-fA-F]{40}$/.test(value)) throw new Error(`${value} is not an address: 0x and 40 hex digits`);
+    return concatBytes(new Uint8Array(12), hexToBytes(value.slice(2)));
+  }
   return hexToBytes(BigInt.asUintN(256, BigInt(value)).toString(16).padStart(64, "0"));
 };
 

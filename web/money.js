@@ -2,7 +2,7 @@
 
 import { fromUnits, toUnits } from "./decimal.js";
 import { localProvider, Chain } from "./node.js";
-import { domainOf, freshNonce } from "./orders.js";
+import { clockNonce, domainOf, freshNonce } from "./orders.js";
 import { connectWallet, provider, walletSigner } from "./wallet.js";
 import { addressIn } from "./abi.js";
 import { checksum } from "./signing.js";
@@ -154,9 +154,10 @@ export const deposit = (desk, name, amount) =>
     const token = tokenOf(desk, name);
     const { custody } = /** @type {any} */ (desk.state.money);
     const units = toUnits(amount, token.decimals);
+    const subaccountId = desk.state.account?.subaccountId; // of now: another may be chosen while the wallet asks
     const [allowed] = await chain.view(token.address, "allowance(address,address)", chain.owner, custody);
     if (allowed < units) await chain.act(token.address, "approve(address,uint256)", custody, units);
-    await chain.act(custody, "deposit(uint64,address,uint256)", desk.state.account?.subaccountId, token.address, units);
+    await chain.act(custody, "deposit(uint64,address,uint256)", subaccountId, token.address, units);
   });
 
 /** Signed by the owner, debited at once, paid by a batch. @param {Desk} desk @param {string} name @param {string} amount @param {string} recipient */
@@ -213,7 +214,7 @@ export const revokeKey = (desk, key) =>
 /** Voids every order and withdrawal that was signed until now with nonces by the clock, as this page and the SDK do. @param {Desk} desk */
 export const raiseNonceFloor = (desk) =>
   onChain(desk, "the cancel on chain", "Everything signed until now is void on chain.", async (chain, clearing) => {
-    await chain.act(clearing, "raiseNonceFloor(uint64,uint64)", desk.state.account?.subaccountId, freshNonce());
+    await chain.act(clearing, "raiseNonceFloor(uint64,uint64)", desk.state.account?.subaccountId, clockNonce());
   });
 
 /** Voids quote sheets up to the newest one that the chain knows. @param {Desk} desk */

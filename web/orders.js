@@ -19,6 +19,12 @@ export const freshNonce = () => {
   return lastNonce;
 };
 
+/** Above all that was signed until now with nonces by the clock, here or elsewhere. */
+export const clockNonce = () => {
+  lastNonce = Math.max(lastNonce + 1, Date.now() * 1000);
+  return lastNonce;
+};
+
 /** The EIP-712 domain as the venue names it. @param {Row} named */
 export const domainOf = (named) => ({
   name: named.name,

@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rfq_url: str = ""  # where the leading engine's own listener is reached, from gateways
     host: str = "127.0.0.1"
     port: int = 8080
+    proxies: str = ""  # networks, comma-separated, whose X-Forwarded-For says who a client is
     admin_port: int = 8081
     admin_url: str = ""  # of admin listeners, comma-separated; empty: host and admin_port
     admin_token: str = ""  # empty: read from state_dir/admin.token

@@ -64,3 +64,9 @@ test("a local account signs here, and the node gets no key; a refusal of the cha
   node({ eth_call: `0x${BigInt(TOKEN).toString(16).padStart(64, "0")}` });
   assert.equal(await chain.address(CLEARING, "CUSTODY()"), TOKEN);
 });
+
+test("what is no address becomes no calldata", () => {
+  for (const wrong of ["", "0x12", `${TOKEN}00`, TOKEN.slice(2)]) {
+    assert.throws(() => callData("claim(address)", wrong), /is not an address/);
+  }
+});

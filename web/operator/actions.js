@@ -32,7 +32,7 @@ class Fields extends Component {
 /** What is halted or resumed, as JSON: an instrument's number exceeds a float, so it goes as it was typed. @param {string} underlying @param {string} instrument @param {string} reason */
 const scopeOf = (underlying, instrument, reason) => {
   const fields = [`"reason":${JSON.stringify(reason)}`];
-  if (instrument) fields.push(`"instrument_id":${/^\d+$/.test(instrument) ? instrument : "null"}`);
+  if (instrument) fields.push(`"instrument_id":${/^[1-9]\d*$/.test(instrument) ? instrument : "null"}`);
   else if (underlying) fields.push(`"underlying_id":${Number(underlying)}`);
   return `{${fields.join()}}`;
 };
@@ -130,9 +130,9 @@ export class Parameters extends Fields {
             ${this.field("why", "Why", { maxlength: 200 })}
             <div class="line">
               <button disabled=${busy || !text.trim()} onClick=${() => void desk.preview(text, this.of("why"))}>Preview</button>
-              ${preview && html`<button class="danger" disabled=${busy} onClick=${() => void desk.act("The change", "/admin/parameters/apply", `{"change":${preview.text},"confirm":${preview.report.liquidated.length}}`, this.of("why"))}>Apply, liquidating ${preview.report.liquidated.length}</button>`}
+              ${preview?.text === text && html`<button class="danger" disabled=${busy} onClick=${() => void desk.act("The change", "/admin/parameters/apply", `{"change":${preview.text},"confirm":${preview.report.liquidated.length}}`, this.of("why"))}>Apply, liquidating ${preview.report.liquidated.length}</button>`}
             </div>
-            ${preview && html`<p>Of ${preview.report.accounts} live accounts it would liquidate ${accounts(preview.report.liquidated)}, and keep from new risk ${accounts(preview.report.restricted)}.</p>`}
+            ${preview?.text === text && html`<p>Of ${preview.report.accounts} live accounts it would liquidate ${accounts(preview.report.liquidated)}, and keep from new risk ${accounts(preview.report.restricted)}.</p>`}
             <p class="dim">Figures are the journal's: money in micro-USDC, rates in 1e-18, times in nanoseconds. A preview counts the live accounts at the prices of this moment.</p>
           </div>
         </div>

@@ -120,7 +120,7 @@ const Rights = ({ state, act }) => {
       <div class="form">
         <button class="danger" disabled=${state.busy} onClick=${act.raiseNonceFloor}>Void all orders</button>
         <button disabled=${state.busy} onClick=${act.raiseSheetFloor}>Void all quote sheets</button>
-        ${orders.length > 0 && html`<select aria-label="Void one order" value="" onChange=${(/** @type {any} */ event) => { act.cancelNonce(Number(event.target.value)); event.target.value = ""; }}>
+        ${orders.length > 0 && html`<select aria-label="Void one order" value="" onChange=${(/** @type {any} */ event) => { act.cancelNonce(event.target.value); event.target.value = ""; }}>
           <option value="">Void one order…</option>
           ${orders.map((one) => html`<option value=${one.nonce}>${one.direction} ${one.amount} ${one.instrument_name} at ${one.price}</option>`)}
         </select>`}

@@ -46,7 +46,7 @@ from exchange.api.errors import (
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.key_auth import SignedRequest
 from exchange.api.key_store import KeyStore
-from exchange.api.listener import GatheringProtocol, bounded_protocol
+from exchange.api.listener import GatheringProtocol, Proxies, bounded_protocol
 from exchange.api.methods_charts import CHARTS
 from exchange.api.methods_combos import COMBOS
 from exchange.api.methods_disconnect import DISCONNECT
@@ -163,20 +163,24 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
     return app
 
 
-def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
-    """Our limits for uvicorn: small messages, no compression, the fast loop and protocol."""
+def server_config(app: ASGIApp, host: str, port: int, proxies: Proxies = ()) -> uvicorn.Config:
+    """Our limits for uvicorn: small messages, no compression, the fast loop and protocol.
+
+    `proxies` are believed who their clients are.
+    """
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http=bounded_protocol(),
+        http=bounded_protocol(trusted=proxies),
         ws=GatheringProtocol,
         ws_max_size=GatewaySettings().sheet_max,
         ws_per_message_deflate=False,
         access_log=False,
         log_config=None,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=[str(network) for network in proxies],
         server_header=False,
         h11_max_incomplete_event_size=16 * 1024,
         limit_concurrency=CONNECTIONS_MAX,

@@ -64,13 +64,15 @@ class Connection:
 
     async def send_all(self, send: Callable[[str], Awaitable[None]]) -> None:
         """Send the outbox until cancelled; returns when the client stops reading."""
+        loop = asyncio.get_running_loop()
         while True:
             message: bytes | None = await self.outbox.take()
             try:
                 # Not wait_for: before Python 3.12 it may swallow the cancellation that ends us.
-                async with asyncio.timeout(SEND_TIMEOUT_S):
+                async with asyncio.timeout(SEND_TIMEOUT_S) as limit:
                     while message is not None:
                         await send(message.decode())
+                        limit.reschedule(loop.time() + SEND_TIMEOUT_S)
                         message = self.outbox.pop()
             except TimeoutError:
                 self.close_reason = "slow consumer: nothing was read for 30 seconds"

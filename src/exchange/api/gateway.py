@@ -51,8 +51,8 @@ from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureRecovery
 from exchange.api.views import VenueView
-from exchange.commands import AnyCommand, CancelAll, Configure, NoteAction
-from exchange.events import OrderArmed, OrderPlaced, Refused, RejectReason
+from exchange.commands import AnyCommand, CancelAll, Configure, NoteAction, ObserveBlocks
+from exchange.events import NonceFloorRaised, OrderArmed, OrderPlaced, Refused, RejectReason
 from exchange.fixed import to_milliseconds_down, to_seconds_down
 from exchange.model import Instrument, OrderStatus, seq_and_place
 from exchange.sequencer import (
@@ -177,9 +177,18 @@ class Gateway:
 
     def _take(self, entry: Entry) -> Touched:
         touched = self.view.apply(entry)
+        if isinstance(entry.command, ObserveBlocks):
+            self._follow_floors(entry)
         if self.history is not None and entry.seq > self.history.last_seq:
             self.history.append(entry.seq, rows_of(self.view, entry, touched))
         return touched
+
+    def _follow_floors(self, entry: Entry) -> None:
+        """What an owner voided on chain includes the nonces that we would give next."""
+        for event in entry.events:
+            if isinstance(event, NonceFloorRaised) and event.subaccount_id in self.order_nonces:
+                last = self.order_nonces[event.subaccount_id]
+                self.order_nonces[event.subaccount_id] = max(last, event.floor - 1)
 
     async def run_ticks(self) -> None:
         """Speak on the 100 ms channels until cancelled."""

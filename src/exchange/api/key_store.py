@@ -52,10 +52,12 @@ class SealedFile:
 
     def load(self) -> bytes:
         """What was saved last; empty at first; `StoreBroken` if it does not open."""
-        self._seen = self._file()
-        if not self._path.exists():
-            return b""
-        sealed = self._path.read_bytes()
+        file = self._file()  # before it is read: what replaces it meanwhile is read again
+        text = self._open(self._path.read_bytes()) if file is not None else b""
+        self._seen = file
+        return text
+
+    def _open(self, sealed: bytes) -> bytes:
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _CONTEXT)
         except (InvalidTag, ValueError):

@@ -6,11 +6,14 @@ may open: a few thousand idle ones would keep everybody out, the operator's list
 
 import asyncio
 from collections import Counter
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, ClassVar, Final, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+Proxies = tuple[IPv4Network | IPv6Network, ...]
 
 SOCKETS_MAX: Final = 8_000  # of one listener; the process raises its limit of files accordingly
 SOCKETS_PER_ADDRESS_MAX: Final = 1_000
@@ -27,6 +30,7 @@ class BoundedProtocol(H11Protocol):
     sockets_max: ClassVar[int]
     sockets_per_address_max: ClassVar[int]
     request_s: ClassVar[float]
+    trusted: ClassVar[Proxies]
     open_by_address: ClassVar[Counter[str]]  # those that are no WebSocket
 
     _address = ""
@@ -39,9 +43,9 @@ class BoundedProtocol(H11Protocol):
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         self.open_by_address[self._address] += 1
-        if (
-            len(self.connections) > self.sockets_max
-            or self.open_by_address[self._address] > self.sockets_per_address_max
+        if len(self.connections) > self.sockets_max or (
+            self.open_by_address[self._address] > self.sockets_per_address_max
+            and not self._is_proxy()
         ):
             transport.abort()
             return
@@ -69,6 +73,9 @@ class BoundedProtocol(H11Protocol):
         self._release()
         super().handle_websocket_upgrade(event)
 
+    def _is_proxy(self) -> bool:
+        return any(ip_address(self._address) in network for network in self.trusted)
+
     def _release(self) -> None:
         address, self._address = self._address, ""
         self.open_by_address[address] -= 1
@@ -94,8 +101,12 @@ def bounded_protocol(
     sockets_max: int = SOCKETS_MAX,
     sockets_per_address_max: int = SOCKETS_PER_ADDRESS_MAX,
     request_s: float = REQUEST_S,
+    trusted: Proxies = (),
 ) -> type[BoundedProtocol]:
-    """The protocol of one listener, which counts its own sockets."""
+    """The protocol of one listener, which counts its own sockets.
+
+    One of the `trusted` proxies holds many people's.
+    """
 
     class Protocol(BoundedProtocol):
         """One listener's."""
@@ -103,6 +114,7 @@ def bounded_protocol(
     Protocol.sockets_max = sockets_max
     Protocol.sockets_per_address_max = sockets_per_address_max
     Protocol.request_s = request_s
+    Protocol.trusted = trusted
     Protocol.open_by_address = Counter()
     return Protocol
 

@@ -70,19 +70,31 @@ class SignatureRecovery:
             )
         loop = asyncio.get_running_loop()
         _, worker = await loop.create_connection(lambda: _Worker(process, self._lost), sock=ours)
-        self._workers.append(worker)
+        if worker.is_lost:  # before anybody knew it
+            self._replace()
+        else:
+            self._workers.append(worker)
 
     def _lost(self, worker: "_Worker") -> None:
-        if worker in self._workers:  # else it was told to end
+        if worker in self._workers:  # else it was told to end, or is not known yet
             self._workers.remove(worker)
-            _log.error("a process that checks signatures died; another is started")
-            task = asyncio.get_running_loop().create_task(self._restart())
-            self._restarts.add(task)
-            task.add_done_callback(self._restarts.discard)
+            self._replace()
+
+    def _replace(self) -> None:
+        _log.error("a process that checks signatures died; another is started")
+        task = asyncio.get_running_loop().create_task(self._restart())
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
 
     async def _restart(self) -> None:
-        await asyncio.sleep(RESTART_S)
-        await self._start()
+        while True:
+            await asyncio.sleep(RESTART_S)
+            try:
+                await self._start()
+            except OSError as error:  # no process or file is left: perhaps later
+                _log.error("no process to check signatures", reason=str(error))
+            else:
+                return
 
 
 class _Worker(asyncio.Protocol):
@@ -96,6 +108,7 @@ class _Worker(asyncio.Protocol):
         self._asked: deque[asyncio.Future[str | None]] = deque()
         self._requests: list[bytes] = []  # of this turn of the loop
         self._answers = b""
+        self.is_lost = False
 
     def waiting(self) -> int:
         """Signatures that are not answered."""
@@ -142,6 +155,7 @@ class _Worker(asyncio.Protocol):
             if not future.done():
                 future.set_exception(Unavailable("signatures cannot be checked now; try again"))
         self._asked.clear()
+        self.is_lost = True
         self._lost(self)
 
     def _send(self) -> None:

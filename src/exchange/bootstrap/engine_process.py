@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from exchange import curve
 from exchange.api.admin import AdminHooks, create_admin_app
 from exchange.api.admin_keys import TOKEN_LENGTH_MIN, parse_admin_keys
-from exchange.api.app import create_app, server_config
+from exchange.api.app import create_app
 from exchange.api.contract_owners import AskContract
 from exchange.api.dispatch import Dispatcher, Method
 from exchange.api.gateway import Gateway
@@ -31,7 +31,7 @@ from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import snapshot_for_ever
-from exchange.bootstrap.server import Server, serve_until
+from exchange.bootstrap.server import Server, listeners, serve_until
 from exchange.bootstrap.shards import deployment_of, require_underlyings, shard_market
 from exchange.bootstrap.side_process import replay_aside, side_executor
 from exchange.bootstrap.stage_times import stage_times
@@ -292,10 +292,7 @@ def _listeners(
         ),
         keys=parse_admin_keys(settings.admin_keys),
     )
-    return [
-        Server(server_config(app, settings.host, port))
-        for app, port in ((public, settings.port), (admin, settings.admin_port))
-    ]
+    return listeners(settings, public, admin)
 
 
 def key_store(settings: Settings) -> KeyStore | None:

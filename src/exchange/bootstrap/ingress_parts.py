@@ -87,7 +87,7 @@ async def follow_keys(gateway: Gateway) -> None:
         await asyncio.sleep(KEYS_S)
         try:
             gateway.keys.refresh()
-        except StoreBroken as error:
+        except (StoreBroken, OSError) as error:  # a shared folder may be away for a while
             log.warning("api_keys_unreadable", reason=str(error))
 
 

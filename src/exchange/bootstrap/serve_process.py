@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from exchange import curve
 from exchange.api.admin import AdminHooks, create_admin_app
 from exchange.api.admin_keys import TOKEN_LENGTH_MIN, parse_admin_keys
-from exchange.api.app import create_app, server_config
+from exchange.api.app import create_app
 from exchange.bootstrap.engine_process import (
     check_deployment,
     gateway_settings,
@@ -25,7 +25,7 @@ from exchange.bootstrap.ingress_parts import Figures, follow_keys, hear_for, sea
 from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import Recovered, recover
-from exchange.bootstrap.server import Server, serve_until
+from exchange.bootstrap.server import Server, listeners, serve_until
 from exchange.bootstrap.shards import deployment_of
 from exchange.bootstrap.threads import take_short_turns
 from exchange.config import Settings
@@ -120,10 +120,7 @@ def _listeners(settings: Settings, replica: Replica, public: FastAPI) -> list[Se
         keys=parse_admin_keys(settings.admin_keys),
         acts=False,
     )
-    return [
-        Server(server_config(app, settings.host, port))
-        for app, port in ((public, settings.port), (admin, settings.admin_port))
-    ]
+    return listeners(settings, public, admin)
 
 
 def _reasons(replica: Replica) -> dict[str, str]:

@@ -78,12 +78,23 @@ class Intake:
             now_ms, found = await self._stream.read(self._place, count=READ_MAX, wait_ms=WAIT_MS)
             # Ages count from before the question: so a process that was frozen meanwhile sees it.
             late: list[Sender] = []
+            if found and found[-1][0].time_ms > now_ms + self._expiry_ms:
+                await self._begin_anew(found[-1][0])
             for place, sealed in found:
                 since_ms = now_ms + (monotonic() - asked_s) * 1_000 - self._expiry_ms
                 await self._take_one(place, sealed, since_ms, late)
                 self._place = place
             if late:
                 await self._refuse(late)
+
+    async def _begin_anew(self, place: StreamId) -> None:
+        """Forget a stream that somebody led beyond its clock: no journal holds such places.
+
+        The server would number all that follows after it. Senders hear nothing, as of any loss.
+        """
+        log.error("ingress_ahead_of_its_clock", place=place)
+        await self._stream.forget_all()
+        raise StreamLost("the stream ran ahead of its server's clock")
 
     async def _take_one(
         self, place: StreamId, sealed: bytes, since_ms: float, late: list[Sender]

@@ -86,6 +86,11 @@ class Stream:
         async with _asking():
             await self._server.xtrim(self._key, minid=_text(place), approximate=True)
 
+    async def forget_all(self) -> None:
+        """Begin the stream anew."""
+        async with _asking():
+            await self._server.delete(self._key)
+
     async def say(self, message: bytes) -> None:
         """Tell everybody who listens now."""
         async with _asking():

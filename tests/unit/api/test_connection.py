@@ -92,3 +92,26 @@ def test_a_stopped_heartbeat_asks_no_more():
         return client.close_reason, len(client.outbox)
 
     assert asyncio.run(scenario()) == ("", 0)
+
+
+def test_a_socket_that_takes_one_at_a_time_is_served_on(monkeypatch):
+    """The limit is on one message, not on all that wait."""
+    monkeypatch.setattr(module, "SEND_TIMEOUT_S", 0.2)
+
+    async def scenario():
+        client, all_sent = connection(), asyncio.Event()
+        for number in range(6):
+            client.outbox.put(b"%d" % number)
+
+        async def slowly(text):
+            await asyncio.sleep(0.06)
+            if text == "5":
+                all_sent.set()
+
+        sending = asyncio.create_task(client.send_all(slowly))
+        async with asyncio.timeout(10):
+            await all_sent.wait()
+        sending.cancel()
+        assert not client.close_reason
+
+    asyncio.run(scenario())

@@ -95,3 +95,17 @@ def test_one_saves_at_a_time(tmp_path):
         order.append("one")
     waiting.join(30.0)
     assert order == ["one", "two"]
+
+
+def test_a_store_that_could_not_be_read_is_read_again(tmp_path, monkeypatch):
+    """A shared folder may be away for a moment: a key that was revoked then must not live on."""
+    path = tmp_path / "api_keys"
+    one, two = (SealedFile(path, KEY) for _ in range(2))
+    one.load()
+    two.save(b"text")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "read_bytes", lambda _: b"torn")
+        with pytest.raises(StoreBroken):
+            one.load()
+    assert one.changed()
+    assert one.load() == b"text"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from ipaddress import ip_network
 
 import httpx
 import pytest
@@ -141,6 +142,33 @@ def test_an_address_holds_so_many_sockets_and_no_more():
         while protocol.open_by_address:
             time.sleep(0.01)
         assert answers(port)
+
+
+def test_a_trusted_proxy_holds_as_many_as_it_has_clients():
+    trusted = (ip_network("127.0.0.0/8"),)
+    with listening(sockets_per_address_max=1, trusted=trusted) as (port, _):
+        held = [dial(port) for _ in range(3)]
+        assert answers(port)
+        for client in held:
+            client.close()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "client"), [((), "127.0.0.1"), ((ip_network("127.0.0.1/32"),), "203.0.113.9")]
+)
+def test_only_a_trusted_proxy_says_who_its_clients_are(proxies, client):
+    async def told(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["client"][0].encode()})
+
+    async def asked():
+        config = server_config(told, "127.0.0.1", free_port(), proxies)
+        config.load()
+        transport = httpx.ASGITransport(config.loaded_app, client=("127.0.0.1", 9))
+        async with httpx.AsyncClient(transport=transport, base_url="http://venue") as asking:
+            return (await asking.get("/", headers={"X-Forwarded-For": "203.0.113.9"})).text
+
+    assert asyncio.run(asked()) == client
 
 
 def test_the_listener_holds_so_many_sockets_and_no_more():

@@ -21,6 +21,7 @@ from exchange.api.order_signing import price_edges, worst_price
 from exchange.commands import FeeSchedule
 from exchange.fixed import is_multiple
 from exchange.model import Side
+from exchange.observations import NonceFloorSeen
 from exchange.signing import order_digest, recover_signer
 
 ORDER = {"instrument_name": CALL_NAME, "amount": "1", "price": "900"}
@@ -216,3 +217,11 @@ def test_without_a_mark_a_market_order_is_refused_by_the_engine(world, session):
 def test_a_key_that_ended_on_chain_signs_nothing(world, session):
     allow(world, session.key.signer, 0, TAKER)
     assert refused(world, "private/buy", ORDER, session)["code"] == -32602
+
+
+def test_nonces_follow_what_the_owner_voided(world, session):
+    ask(world, "private/buy", ORDER, session)
+    floor = last_command(world).terms.nonce + 1_000
+    world.do(lambda venue: venue.observe(NonceFloorSeen(subaccount_id=TAKER_ID, floor=floor)))
+    ask(world, "private/buy", ORDER, session)
+    assert last_command(world).terms.nonce == floor

@@ -104,3 +104,22 @@ def test_an_asker_that_went_away_leaves_the_order_of_answers():
     first, gone, last = run(scenario, 1)
     assert (first, last) == (address_of(key(0)), address_of(key(2)))
     assert isinstance(gone, asyncio.CancelledError)
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(monkeypatch):
+    monkeypatch.setattr(signatures, "RESTART_S", 0.0)
+
+    async def scenario(recovery):
+        start, failures = recovery._start, [OSError("no process left"), OSError("no file left")]
+
+        async def tried():
+            if failures:
+                raise failures.pop()
+            await start()
+
+        monkeypatch.setattr(recovery, "_start", tried)
+        await recovery._restart()
+        assert not failures
+        return len(recovery._workers)
+
+    assert run(scenario, 1) == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import redis.asyncio as redis
 from tests.ingress_world import SECRET, World, labeled, until
 
 from exchange.commands import CutBatch
@@ -155,5 +156,26 @@ def test_the_stream_is_trimmed(story):
                 break
             await asyncio.sleep(0.1)
         assert left < 500
+
+    story(told)
+
+
+def test_a_stream_that_was_led_beyond_its_clock_begins_anew(story):
+    """By whoever can write to the server: no place of it must reach the journal."""
+
+    async def told(world: World) -> None:
+        leader = world.leader()
+        await send(world, 1)
+        await until(lambda: leader.sequencer.last_seq == 1, "the first")
+        async with redis.Redis.from_url(world.server.url) as stranger:
+            await stranger.xadd("exchange:0:commands", {b"c": b"x"}, id=f"{2**63}-0")
+        await send(world, 2)  # the server numbers it after that
+        number = 3
+        async with asyncio.timeout(20):
+            while leader.sequencer.last_seq == 1:  # until one comes after the new beginning
+                await send(world, number)
+                number += 1
+                await asyncio.sleep(0.1)
+        assert leader.journal.last_place.time_ms < 2**62
 
     story(told)
