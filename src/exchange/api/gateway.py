@@ -450,7 +450,11 @@ class Gateway:
                 )
 
     async def _cancel_surely(self, command: CancelAll) -> None:
-        """Nobody is there to try again while the way to the engine is down."""
+        """Nobody is there to try again while the way to the engine is down.
+
+        A later try takes what is open now alone: its owner may be back by then, with new orders.
+        """
+        again = self._of_now(command)
         for _ in range(CANCEL_TRIES - 1):
             try:
                 await self.submit(command)
@@ -460,7 +464,18 @@ class Gateway:
                 await asyncio.sleep(CANCEL_RETRY_S)
             else:
                 return
+            if not again.order_ids:
+                return
+            command = again
         await self.submit(command)
+
+    def _of_now(self, command: CancelAll) -> CancelAll:
+        """The same cancel of exactly those orders that it would take now."""
+        if command.order_ids:
+            return command
+        found = self.view.open_orders.get(command.subaccount_id, {}).values()
+        order_ids = [one.order_id for one in found if one.is_quote or not command.quotes_only]
+        return msgspec.structs.replace(command, order_ids=tuple(order_ids))
 
     def _cancels_of(self, connection: Connection) -> Iterator[CancelAll]:
         """What takes off the orders and quotes that came by one connection."""

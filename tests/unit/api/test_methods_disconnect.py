@@ -13,6 +13,7 @@ from tests.unit.api.world import (
     TAKER_ID,
     TAKER_KEY,
     World,
+    call,
     serving,
     session_of,
     sign_in_text,
@@ -234,6 +235,30 @@ def test_a_cancel_waits_for_the_way_to_the_engine(monkeypatch, failure):
     order = world.order("buy", price="10")
     asyncio.run(play())
     assert open_count(world) == 0
+    world.gateway.stop()
+
+
+def test_a_late_cancel_leaves_what_came_after_the_end(monkeypatch):
+    """Its owner is back on another line by then, and has placed anew."""
+    monkeypatch.setattr(module, "CANCEL_RETRY_S", 0.01)
+    world = World()
+
+    async def play():
+        connection = Connection("test", world.settings, lambda *_: None)
+        connection.session = session_of(world).session
+        world.gateway.account_cancels.add(connection.session.account)
+        await call(world, "private/buy", before)
+        world.sequencer.failure = OutcomeUnknown("ask")
+        canceling = asyncio.create_task(world.gateway.cancel_after(connection))
+        await asyncio.sleep(0.05)
+        world.sequencer.failure = None
+        kept = await call(world, "private/buy", after)
+        await canceling
+        return kept["result"]["order"]["order_id"]
+
+    before, after = world.order("buy", price="10"), world.order("buy", price="11")
+    kept = asyncio.run(play())
+    assert [str(one) for one in world.gateway.view.open_orders[TAKER_ID]] == [kept]
     world.gateway.stop()
 
 
