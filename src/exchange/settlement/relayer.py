@@ -443,7 +443,10 @@ class Relayer:
             return self._outbox.move(job, JobState.SENT if resend else JobState.BUILT)
         if self._chain.head() - block + 1 < self._options.confirmations:
             return job
-        return self._outbox.move(job, JobState.CONFIRMED, final_s=self._chain.block_time())
+        # Where it is now, which may be another block than the one it was first seen in.
+        found = Outcome(tx_hash=job.tx_hash, block=block, gas_used=job.gas_used)
+        final_s = self._chain.block_time()
+        return self._outbox.move(job, JobState.CONFIRMED, found, final_s=final_s)
 
     def _block_of(self, job: Job) -> int | None:
         """The block that holds the job now, which a reorganisation may have changed."""

@@ -292,6 +292,27 @@ def test_a_final_batch_that_no_journal_saw_settles_again(bench: Bench, observed:
     assert chain.last_batch().number == 3
 
 
+def test_a_batch_is_final_in_the_block_where_it_is_now(slow: Bench) -> None:
+    """A reorganisation between two looks moved it up: what is lost later is found by its block."""
+    relayer = slow.start(confirmations=4)
+    slow.batch()
+    relayer.step()
+    slow.chain.mine()
+    relayer.step()
+    (job,) = slow.outbox.jobs()
+    assert job.state is JobState.MINED
+    (moved,) = slow.chain.blocks[-1].transactions
+    slow.chain.reorganise(1)
+    slow.chain.pool[moved.tx_hash] = moved
+    slow.chain.mine(8)
+    relayer.step()
+    (final,) = slow.outbox.jobs()
+    assert final.state is JobState.CONFIRMED
+    receipt = slow.chain.receipt(moved.tx_hash)
+    assert receipt is not None
+    assert final.block == receipt.block == job.block + 1
+
+
 def test_a_batch_waits_for_a_lost_predecessor(slow: Bench) -> None:
     """The one before it vanished between two looks: nothing is refused, both settle."""
     slow.batch(2)
