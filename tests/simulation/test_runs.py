@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -51,7 +52,8 @@ def test_every_seed_comes_to_rest(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(  # noqa: T201  how far this machine came
             f"\nsimulation: {tally.runs} of {SEEDS} seeds, {tally.steps} steps of "
-            f"{SEEDS * STEPS}, {tally.seconds // 3_600} venue hours, 0 failures, {spent_s:.0f} s"
+            f"{SEEDS * STEPS}, {tally.seconds // 3_600} venue hours, 0 failures, {spent_s:.0f} s",
+            file=sys.stderr,  # the output of a worker of several is not shown
         )
     assert tally.steps >= tally.runs * STEPS > 0
     if tally.runs >= 25:
