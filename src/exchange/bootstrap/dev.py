@@ -221,6 +221,7 @@ def _print_places(console: Console, stack: Stack, *, resumed: bool) -> None:
         ("API, documentation", f"{stack.url}/api/v2/docs"),
         ("WebSocket", f"ws://{settings.host}:{settings.port}/ws/api/v2"),
         ("a first look", f"{stack.url}/api/v2/public/get_instruments?currency=BTC"),
+        ("operator's page", f"{stack.admin_url}/ with the token in {settings.state}/admin.token"),
         ("health, metrics", f"{stack.admin_url}/health  {stack.admin_url}/metrics"),
         ("chain", f"{settings.rpc_url}  Clearing {stack.chain.deployment.clearing}"),
         ("a funded key to try", f"0x{dev_keys.person(0).key.hex()}"),
