@@ -19,13 +19,13 @@ from exchange.commands import AnyObservation
 from exchange.settlement.batch import BATCH_TYPE, SETTLE_SELECTOR, Tip
 from exchange.settlement.chain import Call, Fees, Receipt, Settled, SignedTransaction
 from exchange.settlement.deployment import Deployment
-from exchange.settlement.errors import ChainUnavailable, NodeRefused, Reverted
+from exchange.settlement.errors import ChainUnavailable, Reverted
 from exchange.settlement.holdings import Held
 from exchange.settlement.index_samples import SAMPLE_TYPES
 from exchange.settlement.oracle_desks import OracleDesks
 from exchange.settlement.risk_root import ROOT_TYPES
 from exchange.signing import address_of
-from exchange.simulation.chain import Transaction
+from exchange.simulation.mempool import Transaction, enter, signed
 
 CLEARING: Final = "0x" + "aA" * 20
 ORACLE: Final = "0x" + "bB" * 20
@@ -240,30 +240,11 @@ class FakeChain:
         self, key: bytes, call: Call, *, chain_id: int, tx_nonce: int, fees: Fees
     ) -> SignedTransaction:
         assert chain_id == self.deployment.chain_id
-        tx = Transaction(
-            address_of(key), tx_nonce, call.to or "", call.data, fees.max_fee, fees.priority_fee
-        )
-        return SignedTransaction(
-            tx_hash=tx.tx_hash,
-            raw=msgspec.msgpack.encode(tx),
-            tx_nonce=tx_nonce,
-            max_fee=fees.max_fee,
-            priority_fee=fees.priority_fee,
-        )
+        return signed(key, call, tx_nonce, fees)
 
     def broadcast(self, raw: bytes) -> None:
-        tx = msgspec.msgpack.decode(raw, type=Transaction)
-        self.sent.append(tx.tx_hash)
-        if tx.tx_nonce < self.tx_count(tx.sender) or tx.tx_hash in self.pool:
-            return
-        for key, rival in list(self.pool.items()):
-            if (rival.sender, rival.tx_nonce) == (tx.sender, tx.tx_nonce):
-                enough = tx.max_fee * 8 >= rival.max_fee * 9
-                if not enough or tx.priority_fee * 8 < rival.priority_fee * 9:
-                    raise NodeRefused(-32_000, "replacement transaction underpriced")
-                del self.pool[key]
-        self.pool[tx.tx_hash] = tx
-        if self.automine:
+        self.sent.append(msgspec.msgpack.decode(raw, type=Transaction).tx_hash)
+        if enter(self.pool, raw, self.tx_count) and self.automine:
             self.mine()
 
     def last_batch(self, block: int | str = "latest") -> Tip:

@@ -526,16 +526,17 @@ class Gateway:
     async def summary(self, subaccount_id: int) -> results.Result:
         """`private/get_account_summary` of one subaccount."""
         read = await self.sequencer.read(partial(_margin, subaccount_id))
-        return self._summary(subaccount_id, *read)
+        return self._summary(subaccount_id, read)
 
-    def _summary(self, subaccount_id: int, margin: Margin, suspended: bool) -> results.Result:  # noqa: FBT001  as `_margin` returns it
+    def _summary(self, subaccount_id: int, read: tuple[Margin, bool]) -> results.Result:
+        margin, suspended = read
         figures = results.summary_of_account(self.view, subaccount_id, margin)
         return figures | {"trading_suspended": suspended}
 
     async def summaries(self, subaccount_id: int) -> list[results.Result]:
         """Cash with margin, then each collateral token."""
         read, tokens = await self.sequencer.read(partial(_margin_and_tokens, subaccount_id))
-        account = self._summary(subaccount_id, *read)
+        account = self._summary(subaccount_id, read)
         collaterals = {asset.asset_id: asset for asset in self.configured().collaterals}
         indices = self.view.index_prices
         return [account] + [

@@ -106,7 +106,7 @@ class Stream:
                 await hearing.get_message(timeout=_TIMEOUT_S)  # that it is in force
             yield Listener(hearing)
         finally:
-            await hearing.aclose()  # type: ignore[no-untyped-call]
+            await hearing.aclose()  # type: ignore[no-untyped-call]  # redis-py says no types there
 
     async def close(self) -> None:
         """Leave the server."""

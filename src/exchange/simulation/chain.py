@@ -16,30 +16,14 @@ from exchange.observations import AnyObservation, BatchSeen, DepositSeen, Subacc
 from exchange.settlement.batch import Tip
 from exchange.settlement.chain import BlockName, Call, Fees, Receipt, Settled, SignedTransaction
 from exchange.settlement.deployment import Deployment
-from exchange.settlement.errors import NodeRefused, Reverted
+from exchange.settlement.errors import Reverted
 from exchange.settlement.holdings import Held
-from exchange.signing import address_of
 from exchange.simulation.contract import Contract, Key
+from exchange.simulation.mempool import Transaction, enter, signed
 from exchange.simulation.parameters import DEPLOYMENT
 
 GWEI: Final = 10**9
 GAS: Final = 100_000
-
-
-class Transaction(msgspec.Struct, frozen=True, array_like=True):
-    """What a relayer signed."""
-
-    sender: str
-    tx_nonce: int
-    to: str
-    data: bytes
-    max_fee: int
-    priority_fee: int
-
-    @property
-    def tx_hash(self) -> str:
-        """Its name."""
-        return "0x" + keccak(msgspec.msgpack.encode(self)).hex()
 
 
 class Block(msgspec.Struct):
@@ -233,29 +217,11 @@ class ModelChain:
     ) -> SignedTransaction:
         """Needs no node."""
         assert chain_id == self.deployment.chain_id
-        sender = address_of(key)
-        to = call.to or ""
-        tx = Transaction(sender, tx_nonce, to, call.data, fees.max_fee, fees.priority_fee)
-        return SignedTransaction(
-            tx_hash=tx.tx_hash,
-            raw=msgspec.msgpack.encode(tx),
-            tx_nonce=tx_nonce,
-            max_fee=fees.max_fee,
-            priority_fee=fees.priority_fee,
-        )
+        return signed(key, call, tx_nonce, fees)
 
     def broadcast(self, raw: bytes) -> None:
-        """Into the pool, as geth would: a replacement pays an eighth more."""
-        tx = msgspec.msgpack.decode(raw, type=Transaction)
-        if tx.tx_nonce < self.tx_count(tx.sender) or tx.tx_hash in self.pool:
-            return
-        for key, rival in list(self.pool.items()):
-            if (rival.sender, rival.tx_nonce) == (tx.sender, tx.tx_nonce):
-                enough = tx.max_fee * 8 >= rival.max_fee * 9
-                if not enough or tx.priority_fee * 8 < rival.priority_fee * 9:
-                    raise NodeRefused(-32_000, "replacement transaction underpriced")
-                del self.pool[key]
-        self.pool[tx.tx_hash] = tx
+        """Into the pool."""
+        enter(self.pool, raw, self.tx_count)
 
     def last_batch(self, block: BlockName = "latest") -> Tip:
         """The end of the settled chain of batches."""

@@ -1,13 +1,11 @@
 """The operator's page: open to everybody, without a figure in it, under the terminal's policy."""
 
 import asyncio
-import json
-import re
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.api.test_terminal import imports
+from tests.unit.api.test_terminal import modules_of
 from tests.unit.api.world import World
 
 from exchange.api.admin import create_admin_app
@@ -38,19 +36,7 @@ def world():
 
 
 def test_the_page_and_every_module_that_it_reaches_are_served_without_a_token(world):
-    names = json.loads(re.search(r'type="importmap">(.*?)</script>', PAGE, re.DOTALL)[1])["imports"]
-    waiting, seen = ["/terminal/operator/main.js"], set()
-    while waiting:
-        place = waiting.pop()
-        if place in seen:
-            continue
-        seen.add(place)
-        [reply] = get(world, place)
-        assert reply.status_code == 200, place
-        for name in imports(reply.text):
-            relative = str(httpx.URL(f"http://x{place}").join(name).path)
-            waiting.append(relative if name.startswith(".") else names[name])
-    assert seen >= set(names.values()), "the import map names a file that nothing imports"
+    modules_of(PAGE, "/terminal/operator/main.js", lambda place: get(world, place)[0])
     page, *styles = get(world, "/", "/terminal/style.css", "/terminal/operator/style.css")
     assert page.headers["content-security-policy"] == policy(PAGE)
     assert "connect-src 'self';" in policy(PAGE)

@@ -39,23 +39,29 @@ def imports(text):
     return re.findall(named, text, re.MULTILINE)
 
 
-def test_every_module_that_the_page_reaches_is_served(url):
-    """Imports are followed as a browser does: by the import map, and relative to the module."""
-    names = json.loads(re.search(r'type="importmap">(.*?)</script>', PAGE, re.DOTALL)[1])["imports"]
-    waiting, seen = ["/terminal/main.js"], set()
+def modules_of(page, first, load):
+    """Loads all that a page's first module reaches; by the import map, and relative to a module."""
+    names = json.loads(re.search(r'type="importmap">(.*?)</script>', page, re.DOTALL)[1])["imports"]
+    waiting, found = [first], {}
     while waiting:
         place = waiting.pop()
-        if place in seen:
+        if place in found:
             continue
-        seen.add(place)
-        reply = get(url, place)
+        reply = found[place] = load(place)
         assert reply.status_code == 200, place
-        assert reply.headers["content-type"].startswith("text/javascript"), place
-        assert reply.headers["x-content-type-options"] == "nosniff"
         for name in imports(reply.text):
             relative = str(httpx.URL(f"http://x{place}").join(name).path)
             waiting.append(relative if name.startswith(".") else names[name])
-    assert seen >= set(names.values()), "the import map names a file that nothing imports"
+    assert found.keys() >= set(names.values()), "the import map names a file that nothing imports"
+    return found
+
+
+def test_every_module_that_the_page_reaches_is_served(url):
+    """Imports are followed as a browser does."""
+    found = modules_of(PAGE, "/terminal/main.js", lambda place: get(url, place))
+    for place, reply in found.items():
+        assert reply.headers["content-type"].startswith("text/javascript"), place
+        assert reply.headers["x-content-type-options"] == "nosniff"
     for asset in ("style.css", "icon.svg"):
         assert get(url, f"/terminal/{asset}").status_code == 200
 
