@@ -85,10 +85,8 @@ class Side(IntEnum):
     BUY = 0
     SELL = 1
 
-    @property
-    def sign(self) -> int:
-        """+1 for BUY, -1 for SELL: the sign of the position that a fill adds."""
-        return 1 - 2 * self  # `value` is a slow property
+    def __init__(self, value: int) -> None:
+        self.sign = 1 - 2 * value  # +1 for BUY, -1 for SELL: of the position that a fill adds
 
     @property
     def opposite(self) -> "Side":
@@ -381,12 +379,13 @@ def sheet_orders(terms: SheetTerms, quotes: Sequence[Quote]) -> tuple[OrderTerms
     Each is an order like any other: subaccount, fee, deadline and signer are the sheet's, the nonce
     is `first_nonce` plus its place; version 0, not reduce-only, no trigger.
     """
+    buy, sell = Side.BUY, Side.SELL
     sides = (
         side
-        for quote in quotes
+        for instrument_id, bid_price, bid_quantity, ask_price, ask_quantity in quotes
         for side in (
-            (quote.instrument_id, Side.BUY, quote.bid_price, quote.bid_quantity),
-            (quote.instrument_id, Side.SELL, quote.ask_price, quote.ask_quantity),
+            (instrument_id, buy, bid_price, bid_quantity),
+            (instrument_id, sell, ask_price, ask_quantity),
         )
         if side[3]
     )

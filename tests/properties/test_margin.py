@@ -377,6 +377,34 @@ class AccountMachine(RuleBasedStateMachine):
 TestAccountMachine = AccountMachine.TestCase
 
 
+STEPS = st.lists(st.sampled_from(("place", "reduce", "fill", "trade", "ask")), max_size=8)
+
+
+@given(st.data(), STEPS, POSITIONS, MARKS, st.sampled_from((10_000, 300_000, 10**7)))
+def test_the_bound_answers_as_the_exact_question_does(data, steps, positions, marks, cash):
+    """Whatever came, went and filled since somebody last asked exactly."""
+    found = hold(positions, marks, cash=cash)
+    for order_id, step in enumerate(steps):
+        one = data.draw(orders(marks))
+        exact = found.under(marks).initial_excess_with(one)
+        least = found.least_excess_with(one)
+        assert least == exact if exact < 0 else 0 <= least <= exact
+        known = data.draw(st.sampled_from(sorted(found.orders))) if found.orders else None
+        if step == "place" or known is None:
+            found.place_order(order_id, one)
+        elif step == "reduce":
+            remaining = data.draw(st.integers(0, found.orders[known].quantity))
+            found.reduce_order(known, remaining)
+        elif step == "fill":
+            fill(found, found.orders[known], found.orders[known].quantity)
+            found.remove_order(known)
+        elif step == "trade":
+            found.apply_fill(data.draw(st.sampled_from(BOOK)), data.draw(CONTRACTS))
+        else:
+            found.initial_excess()
+    found.check()
+
+
 @given(st.data(), POSITIONS, MARKS)
 def test_a_fill_of_a_risk_reducing_order_never_lowers_excess(data, positions, marks):
     """Whatever part of it fills, and with any other orders open, up to rounding."""

@@ -73,16 +73,17 @@ from exchange.engine import (
     treasury,
 )
 from exchange.engine.accounts import AccountView, account_view
-from exchange.engine.checks import price_band
 from exchange.engine.combo_trading import leg_prices
 from exchange.engine.consequences import follow_up
 from exchange.engine.exit_memory import ForcedExit
+from exchange.engine.gates import price_band
 from exchange.engine.invariants import check_venue
 from exchange.engine.previews import Preview, preview
 from exchange.engine.simulation import (
     Hypothesis,
     Simulation,
     order_margin,
+    resting_margins,
     simulate,
     token_views,
 )
@@ -450,6 +451,10 @@ class Engine:
     def order_margin(self, subaccount_id: int, order: MarginOrder) -> int:
         """What initial excess an order would take, >= 0; its instrument has a mark."""
         return order_margin(self._venue, subaccount_id, order)
+
+    def resting_margins(self, subaccount_id: int, order_ids: Iterable[int]) -> dict[int, int]:
+        """By how much initial margin would fall without each order alone, micro-USDC, >= 0."""
+        return resting_margins(self._venue, subaccount_id, order_ids)
 
     def simulate(
         self,

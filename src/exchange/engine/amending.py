@@ -15,8 +15,6 @@ from exchange.engine.checks import (
     check_amend,
     check_authority,
     check_repriced,
-    index_is_stale,
-    marks_are_stale,
     reducible_quantity,
 )
 from exchange.engine.combo_trading import plan_entry, settle_combo
@@ -30,6 +28,7 @@ from exchange.engine.entry import (
     repeat,
     settle_placement,
 )
+from exchange.engine.gates import index_is_stale, marks_are_stale
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import OrderAmended, OrderRepriced
 from exchange.matching.book import OrderBook

@@ -44,6 +44,7 @@ def take_back_governance(venue: Venue, seen: Change) -> None:
 
 def _change_bands(venue: Venue) -> None:
     """Those in force: what rests beyond them goes, as when an epoch is published."""
+    venue.gates.clear()
     bands = venue.access.bands
     option_rate, linear_rate, age_max_s = bands[-1] if bands else (0, 0, 0)
     venue.emit(

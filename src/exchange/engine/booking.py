@@ -8,7 +8,7 @@ and `combo_trading` ask the books first.
 
 import heapq
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -36,6 +36,13 @@ from exchange.model import (
     PriceSource,
     Side,
 )
+
+# Looking a member up costs as much as a call.
+_UNTRIGGERED: Final = OrderStatus.UNTRIGGERED
+_CANCELED: Final = OrderStatus.CANCELED
+_FILLED: Final = OrderStatus.FILLED
+_DEADLINE: Final = CancelReason.DEADLINE
+_LAST: Final = PriceSource.LAST
 
 
 def remember(venue: Venue, subaccount: Subaccount, order: Order) -> None:
@@ -149,7 +156,7 @@ def book_match(
     venue.treasury.owe_fund(fund_share(venue, maker.fee + taker.fee), venue.time_ns)
     venue.last_trade_id += 1
     venue.last_prices[what.instrument_id] = what.price
-    note_price(venue, PriceSource.LAST, what.instrument_id, what.price)
+    note_price(venue, _LAST, what.instrument_id, what.price)
     venue.batches.pending += 1
     assert allows(venue, what.instrument_id, what.price), "the chain would refuse this price"
     traded = _traded(venue.last_trade_id, maker, taker, what)
@@ -214,7 +221,7 @@ def after_fill(venue: Venue, maker: Order) -> None:
     remaining = maker.remaining_quantity
     subaccount.account.reduce_order(maker.order_id, remaining)
     if remaining == 0:
-        maker.status = OrderStatus.CANCELED if maker.canceled_quantity else OrderStatus.FILLED
+        maker.status = OrderStatus.CANCELED if maker.canceled_quantity else _FILLED
         venue.close_order(maker)
 
 
@@ -238,15 +245,16 @@ def take_away(
     """An order loses `quantity` that it will not trade."""
     order.canceled_quantity += quantity
     order.updated_ns = venue.time_ns
-    if order.remaining_quantity == 0 and len(venue.links):
+    terms, remaining = order.terms, order.remaining_quantity
+    if remaining == 0 and len(venue.links):
         venue.link_news.append((order.order_id, LinkNews.GONE))
     venue.emit(
         OrderCanceled(
             order_id=order.order_id,
-            subaccount_id=order.terms.subaccount_id,
-            instrument_id=order.terms.instrument_id,
+            subaccount_id=terms.subaccount_id,
+            instrument_id=terms.instrument_id,
             canceled_quantity=quantity,
-            remaining_quantity=order.remaining_quantity,
+            remaining_quantity=remaining,
             reason=reason,
             reject_reason=reject_reason,
         )
@@ -255,13 +263,16 @@ def take_away(
 
 def cancel(venue: Venue, order: Order, reason: CancelReason) -> None:
     """End an open order: take all that remains of it out of the book, or end its wait."""
-    if order.status is OrderStatus.UNTRIGGERED:
+    if order.status is _UNTRIGGERED:
         end_wait(venue, order, reason)
     else:
         removed = venue.books[order.terms.instrument_id].cancel(order.order_id)
         assert removed == order.remaining_quantity > 0
-        shrink(venue, order, removed, 0, reason)
-    if reason is CancelReason.DEADLINE:
+        venue.subaccounts[order.terms.subaccount_id].account.remove_order(order.order_id)
+        take_away(venue, order, removed, reason)
+        order.status = _CANCELED
+        venue.close_order(order)
+    if reason is _DEADLINE:
         order.status = OrderStatus.EXPIRED
 
 

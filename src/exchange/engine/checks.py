@@ -6,44 +6,33 @@ words that name the value and the bound, so that the sender knows what to change
 
 from exchange.commands import AmendOrder, Reprice
 from exchange.engine.access import Refusal as Refusal
-from exchange.engine.access import band_rate_of, check_access, check_suspension, check_terms
+from exchange.engine.access import check_access, check_suspension, check_terms
 from exchange.engine.access import may_sign as may_sign
 from exchange.engine.armed import watched_price
 from exchange.engine.fees import schedule_fee_per_contract
+from exchange.engine.gates import band_now, fits, index_is_stale, marks_are_stale, price_band
 from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_limits
-from exchange.engine.published import (
-    Band,
-    is_published,
-    is_stale,
-    legs_of,
-    narrowed,
-    overlaps,
-    published_band,
-)
+from exchange.engine.published import Band, is_published
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.fixed import (
     CASH_SCALE,
     QUANTITY_SCALE,
-    RATIO_SCALE,
     div_down,
     div_up,
     format_decimal,
     is_multiple,
-    mul_div_down,
     to_nanoseconds,
     to_seconds_down,
 )
 from exchange.margin.account import MarginOrder
-from exchange.matching.implied import net_band
 from exchange.matching.triggers import is_reached, is_well_formed
 from exchange.model import (
     NO_TRIGGER,
     BidTerms,
     Instrument,
     InstrumentStatus,
-    Kind,
     LiquidationStage,
     OrderStatus,
     OrderTerms,
@@ -111,14 +100,7 @@ def check_order(
     """
     terms = order.terms
     return (
-        _check_instrument(venue, terms)
-        or _check_combo(terms, order.trigger, order.max_show, order.volatility)
-        or _check_phase(venue, terms, order.time_in_force)
-        or _check_trigger_hash(order)
-        or _check_grid(venue, terms, terms.quantity)
-        or _check_own_price(venue, terms, order.price)
-        or _check_slice(venue, terms, order.max_show)
-        or _check_market(venue, terms, follows=order.market or order.volatility > 0)
+        (None if fits(venue, order) else _check_by_rules(venue, order))
         or _check_protection(venue, order)
         or _check_count(venue, subaccount, more)
         or check_access(venue, subaccount, [order])
@@ -130,6 +112,21 @@ def check_order(
             enterable_quantity(subaccount, order),
             entry_price(venue, order) if order.market else terms.limit_price,
         )
+    )
+
+
+def _check_by_rules(venue: Venue, order: Order) -> Refusal | None:
+    """The rules that a gate sums up, one by one."""
+    terms = order.terms
+    return (
+        _check_instrument(venue, terms)
+        or _check_combo(terms, order.trigger, order.max_show, order.volatility)
+        or _check_phase(venue, terms, order.time_in_force)
+        or _check_trigger_hash(order)
+        or _check_grid(venue, terms, terms.quantity)
+        or _check_own_price(venue, terms, order.price)
+        or _check_slice(venue, terms, order.max_show)
+        or _check_market(venue, terms, follows=order.market or order.volatility > 0)
     )
 
 
@@ -395,14 +392,6 @@ def check_repriced(venue: Venue, command: Reprice) -> Refusal | None:
     return None
 
 
-def index_is_stale(venue: Venue, instrument_id: int) -> bool:
-    """Whether the index is too old to take new risk."""
-    assert venue.parameters is not None
-    underlying_id = venue.instruments[instrument_id].underlying_id
-    age_ns = venue.time_ns - venue.index_times_ns.get(underlying_id, 0)
-    return age_ns > venue.parameters.limits.index_age_ns_max
-
-
 def _check_market(venue: Venue, terms: OrderTerms, *, follows: bool) -> Refusal | None:
     """Fee limit, freshness of the index, existence and freshness of a mark, price band.
 
@@ -419,20 +408,13 @@ def _check_market(venue: Venue, terms: OrderTerms, *, follows: bool) -> Refusal 
         return RejectReason.NO_MARK, f"{instrument.name} has no mark yet; try again"
     if marks_are_stale(venue):
         return RejectReason.STALE_MARKS, "no fresh risk arrays; new orders wait for them"
-    band = _band_now(venue, terms)
+    band = band_now(venue, terms.instrument_id, terms)
     if band is None:
         return RejectReason.PRICE_OUTSIDE_BAND, "the market left the published marks; try again"
     if follows:
         fits = instrument.legs or bounded_price(venue, terms, terms.limit_price) > 0
         return None if fits else (RejectReason.PRICE_OUTSIDE_BAND, "the band leaves no price now")
     return _check_band(terms, band)
-
-
-def marks_are_stale(venue: Venue) -> bool:
-    """Whether the risk arrays in force, or those that the chain knows, are older than allowed."""
-    assert venue.parameters is not None
-    oldest = venue.parameters.limits.marks_age_ns_max
-    return 0 < oldest < venue.time_ns - venue.marks_time_ns or is_stale(venue)
 
 
 def _check_fee(venue: Venue, terms: OrderTerms) -> Refusal | None:
@@ -453,53 +435,6 @@ def _band_edge(venue: Venue, terms: OrderTerms) -> int:
 def _edge(terms: OrderTerms, band: Band) -> int:
     low, high = band
     return high if terms.side is Side.BUY else low
-
-
-def price_band(venue: Venue, instrument_id: int, terms: OrderTerms | None = None) -> Band:
-    """The lowest and the highest price at which an instrument may trade now.
-
-    With terms, for their signer: a session key may be kept nearer to the mark.
-    """
-    instrument = venue.instruments[instrument_id]
-    if instrument.legs:
-        bands = [price_band(venue, leg.instrument_id, terms) for leg in instrument.legs]
-        return net_band(instrument.legs, bands)
-    bounds = published_band(venue, instrument_id)
-    return narrowed(bounds, _live_band(venue, instrument_id, terms))
-
-
-def _live_band(venue: Venue, instrument_id: int, terms: OrderTerms | None = None) -> Band:
-    """The band around the mark in force."""
-    assert venue.parameters is not None
-    limits, instrument = venue.parameters.limits, venue.instruments[instrument_id]
-    rate = limits.band_rate
-    if instrument.kind is not Kind.OPTION and limits.linear_band_rate:
-        rate = limits.linear_band_rate
-    if terms is not None:
-        rate = band_rate_of(venue, terms, rate)
-    band = mul_div_down(rate, venue.marks.index_price(instrument.underlying_id), RATIO_SCALE)
-    mark = venue.marks.mark_price(instrument_id)
-    return mark - band, mark + band
-
-
-def _band_now(venue: Venue, terms: OrderTerms) -> Band | None:
-    """`price_band`; None where no price is in the band of the mark in force and of the published.
-
-    That is asked of the venue's band; the order keeps to its signer's, which may be narrower.
-    """
-    bands = []
-    for instrument_id in legs_of(venue, terms.instrument_id):
-        live, bounds = _live_band(venue, instrument_id), published_band(venue, instrument_id)
-        if not overlaps(bounds, live):
-            return None
-        if venue.access.scopes:
-            live = _live_band(venue, instrument_id, terms)
-        bands.append(narrowed(bounds, live))
-    return (
-        net_band(venue.instruments[terms.instrument_id].legs, bands)
-        if terms.legs_hash
-        else bands[0]
-    )
 
 
 def _check_band(terms: OrderTerms, band: Band) -> Refusal | None:
@@ -578,7 +513,7 @@ def _check_margin(
     refusal = check_limits(venue, subaccount, order)
     if refusal is not None:
         return refusal
-    excess = subaccount.account.initial_excess_with(order)
+    excess = subaccount.account.least_excess_with(order)
     asked = subaccount.subaccount_id in venue.exits.requests
     if excess >= 0 and not asked:
         if terms.reduce_only or venue.parameters.interest is None:

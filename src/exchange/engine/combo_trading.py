@@ -25,14 +25,9 @@ from exchange.engine.booking import (
     take_away,
 )
 from exchange.engine.bump import leg_delay_ns
-from exchange.engine.checks import (
-    Refusal,
-    entry_price,
-    index_is_stale,
-    marks_are_stale,
-    price_band,
-)
+from exchange.engine.checks import Refusal, entry_price
 from exchange.engine.fees import fee_limit, schedule_fee
+from exchange.engine.gates import index_is_stale, marks_are_stale, price_band
 from exchange.engine.proofs import FILLS_MAX
 from exchange.engine.state import LegWait, Order, Subaccount, Venue
 from exchange.events import (

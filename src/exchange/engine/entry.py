@@ -5,6 +5,7 @@ or does all of it.
 """
 
 import heapq
+from functools import lru_cache
 from typing import Final
 
 from exchange.commands import CancelAll, CancelOrder, PlaceOrder
@@ -56,6 +57,13 @@ from exchange.model import (
 
 MEMORY_AFTER_DEADLINE_S: Final = 3600  # how long a dead order still answers queries
 
+# Looking a member up costs as much as a call.
+_AUCTION: Final = InstrumentStatus.AUCTION
+_UNTRIGGERED: Final = OrderStatus.UNTRIGGERED
+_OPEN: Final = OrderStatus.OPEN
+_FILLED: Final = OrderStatus.FILLED
+_OFF: Final = PostOnly.OFF
+_word: Final = lru_cache(maxsize=None)(instruction_word)  # few words, asked for by every order
 _UNMATCHED: Final = instruction_word(matching=False)
 _REFUSED_BY_BOOK: Final[dict[int, RejectReason]] = {  # the book says it as a number
     Outcome.FOK_REFUSED: RejectReason.FOK_NOT_FILLABLE,
@@ -106,15 +114,15 @@ def _enter(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None
 
 def new_order(venue: Venue, command: PlaceOrder, place: int = 0) -> Order:
     """The order that a command asks for, at this place among its orders."""
-    post_only = PostOnly.OFF
+    post_only = _OFF
     if command.post_only:
         post_only = PostOnly.REJECT if command.reject_post_only else PostOnly.REPRICE
-    word = instruction_word(command.time_in_force, post_only, command.self_trade_prevention)
+    word = _word(command.time_in_force, post_only, command.self_trade_prevention)
     return Order(
         order_id=numbered(venue.seq, place),
         terms=command.terms,
         signed_seq=numbered(venue.seq, place),
-        status=OrderStatus.UNTRIGGERED,
+        status=_UNTRIGGERED,
         time_in_force=command.time_in_force,
         post_only=command.post_only,
         word=word,
@@ -201,7 +209,7 @@ def match_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal |
         return refusal
     if order.order_id not in venue.orders:
         remember(venue, subaccount, order)
-    order.status = OrderStatus.OPEN
+    order.status = _OPEN
     order.updated_ns = venue.time_ns
     venue.emit(placed_event(order, placement.price, shown))
     if order.volatility:
@@ -220,7 +228,7 @@ def refused_by_book(placement: Placement) -> Refusal | None:
 
 def phase_word(venue: Venue, order: Order) -> int:
     """The book's instructions for an order now: while an auction collects, it rests unmatched."""
-    if venue.statuses[order.terms.instrument_id] is InstrumentStatus.AUCTION:
+    if venue.statuses[order.terms.instrument_id] is _AUCTION:
         return order.word | _UNMATCHED
     return order.word
 
@@ -262,7 +270,7 @@ def settle_placement(
         reason = _CANCELED_BY_BOOK.get(placement.outcome, CancelReason.SELF_TRADE)
         take_away(venue, order, placement.canceled_quantity, reason)
     if not placement.resting_quantity:
-        order.status = OrderStatus.CANCELED if order.canceled_quantity else OrderStatus.FILLED
+        order.status = OrderStatus.CANCELED if order.canceled_quantity else _FILLED
     for subaccount_id in sorted(touched):
         limit_reduce_only(venue, venue.subaccounts[subaccount_id], order.terms.instrument_id)
 

@@ -183,6 +183,7 @@ def update_index(venue: Venue, command: UpdateIndex) -> None:
     accumulate(venue, command.underlying_id)
     venue.marks.set_index(command.underlying_id, command.index_price, command.confidence)
     venue.index_times_ns[command.underlying_id] = venue.time_ns
+    venue.gates.clear()
     needed_since_ns = _needed_since_ns(venue, command.underlying_id)
     samples.add(venue.time_ns, command.index_price, needed_since_ns)
     venue.emit(IndexUpdated(underlying_id=command.underlying_id, index_price=command.index_price))
@@ -214,6 +215,7 @@ def update_marks(venue: Venue, command: UpdateMarks, state_hash: Callable[[], by
     accumulate(venue)
     venue.marks.update(command, venue.open_interest)
     venue.marks_time_ns = venue.time_ns
+    venue.gates.clear()
     set_rates(venue)
     published = publish_if_due(venue, state_hash)
     venue.emit(MarksUpdated(epoch=command.epoch, root=command.root, published=published))
@@ -345,6 +347,7 @@ def _expire_instrument(venue: Venue, instrument: Instrument, delivery_price: int
             if order.terms.instrument_id == instrument_id:
                 cancel(venue, order, CancelReason.EXPIRED)
     venue.statuses[instrument_id] = InstrumentStatus.EXPIRED
+    venue.gates.pop(instrument_id, None)
     venue.emit(InstrumentExpired(instrument_id=instrument_id))
     payoff = instrument.payoff(delivery_price)
     total = 0

@@ -4,11 +4,14 @@ Rounded up, and never above what the owner signed. Looks at parameters and marks
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from exchange.engine.state import Venue
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, mul_div_down, mul_div_up, notional
 from exchange.margin.marks import PRICE_MAX
 from exchange.model import FEE_SUBACCOUNT_ID, Instrument, Kind, Leg, OrderTerms
+
+_OPTION: Final = Kind.OPTION  # looking a member up costs as much as a call
 
 
 def schedule_fee_per_contract(venue: Venue, instrument: Instrument, price: int) -> int:
@@ -21,11 +24,17 @@ def schedule_fee_per_contract(venue: Venue, instrument: Instrument, price: int) 
             * schedule_fee_per_contract(venue, venue.instruments[leg.instrument_id], mark)
             for leg, mark in _marked(venue, instrument)
         )
-    index_price = venue.marks.index_price(instrument.underlying_id)
-    by_index = mul_div_up(fees.rate_max(instrument.kind), index_price, RATIO_SCALE)
-    if instrument.kind is not Kind.OPTION:
+    by_index = index_fee_per_contract(venue, instrument)
+    if instrument.kind is not _OPTION:
         return by_index
     return min(by_index, mul_div_up(fees.premium_cap, price, RATIO_SCALE))
+
+
+def index_fee_per_contract(venue: Venue, instrument: Instrument) -> int:
+    """The same before the premium caps it: at any price."""
+    assert venue.parameters is not None
+    index_price = venue.marks.index_price(instrument.underlying_id)
+    return mul_div_up(venue.parameters.fees.rate_max(instrument.kind), index_price, RATIO_SCALE)
 
 
 def _marked(venue: Venue, combo: Instrument) -> Iterator[tuple[Leg, int]]:
@@ -43,7 +52,7 @@ def schedule_fee(
     rate = fees.rate(instrument.kind, maker=maker)
     index_price = venue.marks.index_price(instrument.underlying_id)
     by_index = mul_div_up(rate * index_price, quantity, RATIO_SCALE * QUANTITY_SCALE)
-    if instrument.kind is not Kind.OPTION:
+    if instrument.kind is not _OPTION:
         return by_index
     by_premium = mul_div_up(fees.premium_cap, notional(price, quantity), RATIO_SCALE)
     return min(by_index, by_premium)

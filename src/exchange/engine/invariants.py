@@ -6,6 +6,7 @@ from exchange.engine.access import check_reaches
 from exchange.engine.combo_trading import implied, may_follow
 from exchange.engine.entry import has_room
 from exchange.engine.fee_share import payable
+from exchange.engine.gates import find_gate
 from exchange.engine.proofs import fills_max
 from exchange.engine.published import published_band
 from exchange.engine.state import Order, Subaccount, Venue
@@ -44,6 +45,7 @@ def check_venue(venue: Venue) -> None:
     _check_waiting(venue, waiting)
     _check_batch(venue)
     _check_published(venue)
+    _check_gates(venue)
     _check_combos(venue)
     volatile = {order.order_id for order in opened if order.volatility and not _is_waiting(order)}
     assert volatile <= set(venue.volatility_orders), "an order that nobody prices"
@@ -68,6 +70,13 @@ def _check_batch(venue: Venue) -> None:
     for instrument_id, book in venue.books.items():
         legs = len(venue.instruments[instrument_id].legs) or 1
         assert book.fills_max == div_down(fills_max(venue), legs)
+
+
+def _check_gates(venue: Venue) -> None:
+    """What is remembered of the market is what would be found now."""
+    for instrument_id, gate in venue.gates.items():
+        if venue.time_ns <= gate.until_ns:
+            assert gate == find_gate(venue, instrument_id), "a gate of another market"
 
 
 def _check_published(venue: Venue) -> None:

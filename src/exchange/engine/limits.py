@@ -20,18 +20,21 @@ def check_limits(
 ) -> tuple[RejectReason, str] | None:
     """Whether this order's fills could carry holdings beyond a limit of its underlying."""
     assert venue.parameters is not None
-    refusal = _check_count(venue, subaccount, instruments_of(venue, order.instrument_id))
-    if refusal is not None:
-        return refusal
-    underlying_id = venue.instruments[order.instrument_id].underlying_id
+    instrument = venue.instruments[order.instrument_id]
+    held, held_max = len(subaccount.account.positions), venue.parameters.limits.positions_max
+    if held_max and held + (len(instrument.legs) or 1) > held_max:
+        refusal = _check_count(venue, subaccount, instruments_of(venue, order.instrument_id))
+        if refusal is not None:
+            return refusal
+    underlying_id = instrument.underlying_id
     for limit in venue.parameters.position_limits:
         if limit.underlying_id != underlying_id:
             continue
         growth = subaccount.account.growth_with(order)
         if growth <= 0:
             return None
-        held = subaccount.account.reach.totals.get(underlying_id, 0)
-        if held + growth > limit.contracts_max:
+        reached = subaccount.account.reach.totals.get(underlying_id, 0)
+        if reached + growth > limit.contracts_max:
             most = format_decimal(limit.contracts_max, QUANTITY_SCALE)
             return (
                 RejectReason.POSITION_LIMIT,
@@ -80,7 +83,7 @@ def is_full(venue: Venue, account: MarginAccount) -> bool:
 def instruments_of(venue: Venue, instrument_id: int) -> list[int]:
     """What a fill in an instrument changes positions in: of a combo its legs."""
     legs = venue.instruments[instrument_id].legs
-    return [leg.instrument_id for leg in legs] or [instrument_id]
+    return [leg.instrument_id for leg in legs] if legs else [instrument_id]
 
 
 def _check_count(

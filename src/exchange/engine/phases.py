@@ -150,6 +150,7 @@ def _refresh(venue: Venue) -> None:
             venue.uncrossing = True
         else:
             venue.statuses[instrument.instrument_id] = status
+            venue.gates.pop(instrument.instrument_id, None)
             venue.emit(
                 InstrumentStatusChanged(instrument_id=instrument.instrument_id, status=status)
             )

@@ -7,7 +7,7 @@ may trade outside the band around it, whatever the marks in force say.
 from collections.abc import Iterable
 
 from exchange.commands import PublicationParameters
-from exchange.engine.state import Venue
+from exchange.engine.state import NEVER_NS, Venue
 from exchange.fixed import RATIO_SCALE, mul_div_down, to_nanoseconds
 from exchange.margin.marks import MarksBook
 from exchange.model import Kind, index_id
@@ -28,15 +28,21 @@ def is_published(venue: Venue, instrument_id: int) -> bool:
 
 def is_stale(venue: Venue) -> bool:
     """Whether the published epoch is too old for the chain to take a fill by it."""
+    return venue.time_ns > published_until_ns(venue)
+
+
+def published_until_ns(venue: Venue) -> int:
+    """Until when the chain takes a fill by the published epoch."""
     assert venue.parameters is not None
-    rules = venue.parameters.publication
+    rules, known = venue.parameters.publication, venue.published
     if rules is None:
-        return False
-    known = venue.published
+        return NEVER_NS
+    if known is None:
+        return -1
     age_max_ns = rules.age_max_ns
     if venue.access.bands:
         age_max_ns = min(age_max_ns, to_nanoseconds(venue.access.bands[-1][2]))
-    return known is None or venue.time_ns - known.time_ns > age_max_ns
+    return known.time_ns + age_max_ns
 
 
 def published_band(venue: Venue, instrument_id: int) -> Band | None:

@@ -29,6 +29,7 @@ def publish_if_due(venue: Venue, state_hash: Callable[[], bytes]) -> bool:
     cut_pending(venue, state_hash)
     venue.published = Published(venue.marks.epoch, venue.marks.root, venue.seq, venue.time_ns)
     venue.published.prices = prices
+    venue.gates.clear()
     return True
 
 

@@ -34,6 +34,10 @@ from exchange.model import (
 )
 
 _WORD: Final = instruction_word(post_only=PostOnly.REJECT)
+# Looking a member up costs as much as a call.
+_POST_ONLY_REFUSED: Final = Outcome.POST_ONLY_REFUSED
+_OPEN: Final = OrderStatus.OPEN  # as all quotes that stand: none waits
+_GTC: Final = TimeInForce.GTC
 
 
 def mass_quote(venue: Venue, command: MassQuote) -> None:
@@ -56,16 +60,14 @@ def mass_quote(venue: Venue, command: MassQuote) -> None:
     if old is not None and (old.terms, old.quotes) == (terms, command.quotes):
         venue.emit(QuotesRepeated(subaccount_id=terms.subaccount_id, sheet_nonce=terms.sheet_nonce))
         return
-    refusal = _check_nonces(subaccount, terms, orders)
+    refusal = _check_nonces(subaccount, terms, len(orders))
     if refusal is not None:
         reject(venue, orders[0], *refusal)
         return
     _replace(venue, subaccount, command, orders)
 
 
-def _check_nonces(
-    subaccount: Subaccount, terms: SheetTerms, orders: tuple[OrderTerms, ...]
-) -> Refusal | None:
+def _check_nonces(subaccount: Subaccount, terms: SheetTerms, count: int) -> Refusal | None:
     newest = subaccount.sheet.terms.sheet_nonce if subaccount.sheet else 0
     if terms.sheet_nonce < subaccount.sheet_floor:
         return RejectReason.STALE_SHEET, f"sheets below {subaccount.sheet_floor} are void on chain"
@@ -73,9 +75,9 @@ def _check_nonces(
         return RejectReason.STALE_SHEET, f"sheet {terms.sheet_nonce} came after sheet {newest}"
     if terms.sheet_nonce == newest:
         return RejectReason.NONCE_USED, f"sheet {newest} had other content"
-    for order in orders:
-        if order.nonce in subaccount.orders or order.nonce in subaccount.used_nonces:
-            return RejectReason.NONCE_USED, f"nonce {order.nonce} is taken"
+    for nonce in range(terms.first_nonce, terms.first_nonce + count):
+        if nonce in subaccount.orders or nonce in subaccount.used_nonces:
+            return RejectReason.NONCE_USED, f"nonce {nonce} is taken"
     return None
 
 
@@ -83,7 +85,7 @@ def _replace(
     venue: Venue, subaccount: Subaccount, command: MassQuote, orders: tuple[OrderTerms, ...]
 ) -> None:
     before = _members(venue, subaccount)
-    standing = [_standing(order) for order in before if not order.is_over]
+    standing = [_standing(order) for order in before if order.status is _OPEN]
     plan = plan_sheet(standing, orders)
     sheet = Sheet(terms=command.terms, quotes=command.quotes)
     subaccount.sheet = sheet
@@ -96,12 +98,11 @@ def _replace(
     for leaf in plan.place:
         _place(venue, subaccount, command, numbered(venue.seq, leaf), orders[leaf])
     for order in before:
-        if order.is_over:
+        if order.status is not _OPEN:
             _release(venue, order)
-    for instrument_id in sorted({order.instrument_id for order in orders}):
-        if not _reduces(subaccount):
-            break
-        limit_reduce_only(venue, subaccount, instrument_id)
+    if subaccount.reducing:
+        for instrument_id in sorted({order.instrument_id for order in orders}):
+            limit_reduce_only(venue, subaccount, instrument_id)
     venue.emit(
         QuotesReplaced(
             subaccount_id=sheet.terms.subaccount_id,
@@ -125,10 +126,6 @@ def _standing(order: Order) -> StandingQuote:
     return StandingQuote(
         order.order_id, terms.instrument_id, terms.side, order.price, order.remaining_quantity
     )
-
-
-def _reduces(subaccount: Subaccount) -> bool:
-    return bool(subaccount.reducing)
 
 
 def _keep(
@@ -174,8 +171,8 @@ def _place(
         order_id=order_id,
         terms=terms,
         signed_seq=order_id,
-        status=OrderStatus.OPEN,
-        time_in_force=TimeInForce.GTC,
+        status=_OPEN,
+        time_in_force=_GTC,
         post_only=True,
         word=_WORD,
         max_show=0,
@@ -204,7 +201,7 @@ def _rest(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
         terms.quantity,
         phase_word(venue, order),
     )
-    if placement.outcome == Outcome.POST_ONLY_REFUSED:
+    if placement.outcome == _POST_ONLY_REFUSED:
         return RejectReason.POST_ONLY_WOULD_TRADE, "the book as it stands"
     assert subaccount.sheet is not None
     subaccount.sheet.order_ids.append(order.order_id)

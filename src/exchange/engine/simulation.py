@@ -1,6 +1,6 @@
 """What margin would be: hypothetical portfolios under the marks in force. Changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -112,6 +112,26 @@ def order_margin(venue: Venue, subaccount_id: int, order: MarginOrder) -> int:
     """What initial excess an order would take, fees included, micro-USDC, >= 0."""
     account = venue.subaccounts[subaccount_id].account
     return max(0, account.initial_excess() - account.initial_excess_with(order))
+
+
+def resting_margins(venue: Venue, subaccount_id: int, order_ids: Iterable[int]) -> dict[int, int]:
+    """By how much the initial margin would fall without each order alone, micro-USDC, >= 0.
+
+    Of an order that waits, or is over, none is kept. Complexity: O(orders * scenarios).
+    """
+    real = venue.subaccounts[subaccount_id].account
+    account = real.under(venue.marks)
+    margin = account.initial_margin()
+    found = {}
+    for order_id in order_ids:
+        order = real.orders.get(order_id)
+        if order is None:
+            found[order_id] = 0
+            continue
+        account.remove_order(order_id)
+        found[order_id] = margin - account.initial_margin()
+        account.place_order(order_id, order)
+    return found
 
 
 def token_views(venue: Venue, subaccount_id: int) -> tuple[TokenView, ...]:

@@ -7,7 +7,7 @@ enters `Venue.state()`, which is what the state hash covers.
 from collections import deque
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -40,7 +40,14 @@ from exchange.model import (
     numbered,
 )
 
+if TYPE_CHECKING:
+    from exchange.engine.gates import Gate
+
 _encoder: Final = msgspec.msgpack.Encoder()
+
+
+_UNTRIGGERED: Final = OrderStatus.UNTRIGGERED  # looking a member up costs as much as a call
+_OPEN: Final = OrderStatus.OPEN
 
 
 class LinkNews(IntEnum):
@@ -51,7 +58,7 @@ class LinkNews(IntEnum):
     GONE = 3
 
 
-class Order(msgspec.Struct, kw_only=True):
+class Order(msgspec.Struct, kw_only=True, gc=False):
     """An order from acceptance to the end of its memory. `order_id` is `model.numbered`."""
 
     order_id: int
@@ -82,7 +89,7 @@ class Order(msgspec.Struct, kw_only=True):
     @property
     def is_over(self) -> bool:
         """Whether the order neither waits nor rests any more."""
-        return self.status not in (OrderStatus.UNTRIGGERED, OrderStatus.OPEN)
+        return self.status is not _OPEN and self.status is not _UNTRIGGERED
 
     @property
     def remaining_quantity(self) -> int:
@@ -399,7 +406,8 @@ class Venue:
         self.open_interest: dict[int, int] = {}  # by underlying_id: sum of long positions
         self.risk_scales: dict[int, RiskScale] = {}  # by underlying_id, once adjusted
         self.published: Published | None = None
-        self.marks_time_ns = 0  # when the epoch of risk arrays in force came
+        # When the epoch of risk arrays in force came; what follows from it, by instrument_id.
+        self.marks_time_ns, self.gates = 0, dict[int, "Gate"]()
         self.samples: dict[int, Samples] = {}
         self.delivery_prices: dict[tuple[int, int], int] = {}  # (underlying_id, expiry)
         self.last_trade_id = 0
@@ -432,6 +440,7 @@ class Venue:
         else:
             self.marks.configure(parameters.margin)
         self.parameters = parameters
+        self.gates.clear()
         if parameters.publication is None:
             self.published = None
         self.marks.set_collaterals(parameters.collaterals)

@@ -7,7 +7,8 @@ there is room.
 
 from exchange.commands import Collateral, TransferFunds, Withdraw
 from exchange.engine.chain_memory import Move
-from exchange.engine.checks import Refusal, check_not_liquidated, marks_are_stale, nonce_is_used
+from exchange.engine.checks import Refusal, check_not_liquidated, nonce_is_used
+from exchange.engine.gates import marks_are_stale
 from exchange.engine.proofs import count_proof
 from exchange.engine.state import Subaccount, Venue
 from exchange.events import Deposited, RejectReason, Transferred, Withdrawn

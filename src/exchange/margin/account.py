@@ -5,19 +5,25 @@ to the position's entry cost (`margin.linear`); margin sees cash less costs and 
 questions in O(scenarios): may this order rest, and is this subaccount solvent. An open order counts
 by its worst fill alone; why that is enough is proven in docs/margin.md. Never knows a book, a fee
 schedule or a clock.
+
+Most accounts have far more than they need. So the worst result of a group is first known as a lower
+bound, which an order or a fill moves by its own worst scenario, in O(1). Only where the bound does
+not say yes the scenarios are added up, and the bound is exact again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import repeat
 from operator import add, floordiv, mul, sub
 from types import MappingProxyType
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
+
+import msgspec
+from msgspec.structs import astuple, replace
 
 from exchange.fixed import (
     QUANTITY_SCALE,
     RATIO_SCALE,
     div_down,
-    div_up,
     mul_div_down,
     mul_div_up,
     notional,
@@ -25,18 +31,16 @@ from exchange.fixed import (
 from exchange.margin.concentration import Reach
 from exchange.margin.linear import LinearPosition
 from exchange.margin.marks import UNIT_SCALE, InstrumentRisk, MarksBook
-from exchange.margin.package import PackageRisk
+from exchange.margin.package import PackageRisk, Unit
 from exchange.margin.portfolio import Portfolio, Vector
 
 SCALE: Final = UNIT_SCALE * QUANTITY_SCALE  # vectors below are in 1e-8 micro-USDC
-_RESULT_ROUNDING: Final = 1  # a portfolio's result of an expiry rounds down, an order's is exact
-_ADDON_ROUNDING: Final = 2  # a portfolio rounds its three add-ons apart, an order's are one sum
-
+_ADDON_SCALE: Final = QUANTITY_SCALE * RATIO_SCALE
 
 NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
 
-class MarginOrder(NamedTuple):
+class MarginOrder(msgspec.Struct, frozen=True, gc=False):
     """What of an order can still fill: `sign` +1 buys, -1 sells; `max_fee` is per contract.
 
     In a combo price and fee are those of a unit, and the price may be negative.
@@ -55,11 +59,17 @@ class MarginAccount:
     standard: ClassVar[bool] = False  # whether each position is margined by itself
 
     __slots__ = (
+        "_added",
+        "_asked",
+        "_asked_spent",
+        "_asked_worst",
         "_effects",
         "_generation",
+        "_gone",
         "_lows",
         "_marks",
         "_order_sums",
+        "_results",
         "_spent",
         "_totals",
         "cash",
@@ -81,11 +91,20 @@ class MarginAccount:
         self.portfolio = Portfolio(marks)
         self.reach = Reach()
         self._generation = marks.generation
-        self._effects: dict[int, Vector] = {}  # by order_id
         self._spent: dict[int, int] = {}  # by order_id, of `spending`
+        self._asked: MarginOrder | None = None  # it is placed next; with its worst effect, spending
+        self._asked_worst = self._asked_spent = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        """Know nothing that follows from the marks; every order is to be added."""
+        self._effects: dict[int, Vector] = {}  # by order_id, of those in the sums
         self._order_sums: dict[int, Vector] = {}  # by risk group
-        self._totals: dict[int, Vector] | None = None  # positions and orders, by risk group
-        self._lows: dict[int, int] = {}  # the worst of each group's totals
+        self._added: dict[int, int] = {}  # orders that are not in the sums yet: their worst effect
+        self._gone: list[tuple[int, Vector]] = []  # what is in the sums still: group and effect
+        self._results: dict[int, Vector] | None = None  # of positions, by risk group; None: moved
+        self._totals: dict[int, Vector] | None = None  # positions and sums; None: no bound either
+        self._lows: dict[int, int] = {}  # no total of the group, with what is pending, is lower
 
     @property
     def positions(self) -> dict[int, int]:
@@ -109,7 +128,7 @@ class MarginAccount:
         """Move a token in or out, 1e-8 of it. Complexity: O(scenarios)."""
         self._follow_marks()
         self.portfolio.change_collateral(asset_id, delta)
-        self._totals = None
+        self._results = self._totals = None
 
     def collateral_value(self) -> int:
         """Tokens at the index as far as they count, before haircuts, micro-USDC, rounded down."""
@@ -197,16 +216,24 @@ class MarginAccount:
         return quantity, self.cash - before
 
     def place_order(self, order_id: int, order: MarginOrder) -> None:
-        """Let an accepted order rest. Complexity: O(scenarios)."""
+        """Let an accepted order rest. Complexity: O(1), until somebody asks exactly."""
         assert order_id not in self.orders
         assert order.quantity > 0
-        self._follow_marks()
+        if self._generation != self._marks.generation:
+            self._follow_marks()
         row = self._marks.order_row(order.instrument_id)
         self.orders[order_id] = order
-        spent = self._spent[order_id] = _spends(order, row)
+        if order != self._asked:
+            self._ask(order, row)
+        worst, spent = self._asked_worst, self._asked_spent
+        self._spent[order_id] = spent
         self.spending += spent
-        self._open(order, row, order.quantity)
-        self._add_effect(order_id, row.group, self._effect(order, row))
+        if isinstance(row, InstrumentRisk):
+            self.reach.open(order.instrument_id, row.underlying_id, order.sign, order.quantity)
+        else:
+            self.reach.open_parts(row.parts, row.underlying_id, order.sign, order.quantity)
+        self._added[order_id] = worst
+        self._lows[row.group] = self._lows.get(row.group, 0) + worst
 
     def reduce_order(self, order_id: int, remaining: int) -> None:
         """Shrink an order after a fill or an amend; 0 removes it."""
@@ -214,23 +241,29 @@ class MarginAccount:
         assert remaining <= order.quantity
         self.remove_order(order_id)
         if remaining:
-            self.place_order(order_id, order._replace(quantity=remaining))
+            self.place_order(order_id, replace(order, quantity=remaining))
 
     def remove_order(self, order_id: int) -> None:
-        """Undo `place_order` to the last unit. Complexity: O(scenarios)."""
-        self._follow_marks()
+        """Undo `place_order` to the last unit. Complexity: O(1), likewise."""
+        if self._generation != self._marks.generation:
+            self._follow_marks()
         order = self.orders.pop(order_id)
         row = self._marks.order_row(order.instrument_id)
         self.spending -= self._spent.pop(order_id)
-        group = row.group
-        self._open(order, row, -order.quantity)
-        effect = self._effects.pop(order_id)
-        self._order_sums[group] = list(map(sub, self._order_sums[group], effect))
-        if self._totals is not None:
-            self._set_total(group, list(map(sub, self._totals[group], effect)))
+        if isinstance(row, InstrumentRisk):
+            self.reach.open(order.instrument_id, row.underlying_id, order.sign, -order.quantity)
+        else:
+            self.reach.open_parts(row.parts, row.underlying_id, order.sign, -order.quantity)
+        worst = self._added.pop(order_id, None)
+        if worst is None:  # to leave it in the bound is safe: no effect is above 0
+            self._gone.append((row.group, self._effects.pop(order_id)))
+        else:
+            self._lows[row.group] = self._lows.get(row.group, 0) - worst
 
     def spends(self, order: MarginOrder) -> int:
         """Cash that an order takes at most: its fee, and what is paid for options and combos."""
+        if order == self._asked:
+            return self._asked_spent
         return _spends(order, self._marks.order_row(order.instrument_id))
 
     def growth_with(self, order: MarginOrder) -> int:
@@ -255,23 +288,41 @@ class MarginAccount:
 
     def initial_excess_with(self, order: MarginOrder) -> int:
         """`initial_excess` as it would be were `order` open. Complexity: O(scenarios)."""
-        marks, totals = self._marks, self._totals
-        if totals is None or self._generation != marks.generation:
-            totals = self._bring_up_to_date()
-        row = marks.order_row(order.instrument_id)
-        excess = self._equity_beyond_addons()
-        if marks.concentration.free:
-            excess -= self.concentration(order)
-        for group, low in self._lows.items():
-            if group != row.group:
-                excess += div_down(low, SCALE)
+        totals = self._bring_up_to_date()
+        row = self._marks.order_row(order.instrument_id)
+        unit = self._marks.unit(row, order.sign)
         # min over s of (total + min(0, effect)) = min(min total, min (total + effect)).
-        effect: Iterable[int] = map(
-            mul, marks.unit_effects(row, order.sign), repeat(order.quantity)
-        )
+        effect: Iterable[int] = map(mul, unit.effects, repeat(order.quantity))
         total = totals.get(row.group)
-        filled = min(map(add, total, effect) if total else effect) + self._certain(order, row)
-        return excess + div_down(min(filled, self._lows.get(row.group, 0)), SCALE)
+        filled = min(map(add, total, effect) if total else effect) + _certain(order, row, unit)
+        return self._excess_at(order, row.group, min(filled, self._lows.get(row.group, 0)))
+
+    def least_excess_with(self, order: MarginOrder) -> int:
+        """`initial_excess_with`, or less where the excess is at least 0 all the same.
+
+        Complexity: O(1) where the bound of the group's worst result is enough to say so.
+        """
+        if self._totals is None or self._generation != self._marks.generation:
+            self._bring_up_to_date()
+        row = self._marks.order_row(order.instrument_id)
+        self._ask(order, row)
+        low = self._lows.get(row.group, 0) + self._asked_worst
+        excess = self._excess_at(order, row.group, low)
+        return excess if excess >= 0 else self.initial_excess_with(order)
+
+    def _ask(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> None:
+        self._asked_worst, self._asked_spent = self._worst(order, row), _spends(order, row)
+        self._asked = order
+
+    def _excess_at(self, order: MarginOrder, group: int, low: int) -> int:
+        """Initial excess with one more order, `low` being the worst of its group then."""
+        excess = self._equity_beyond_addons() + div_down(low, SCALE)
+        if self._marks.concentration.free:
+            excess -= self.concentration(order)
+        for other, known in self._lows.items():
+            if other != group:
+                excess += div_down(known, SCALE)
+        return excess
 
     def concentration(self, more: MarginOrder | None = None) -> int:
         """Initial margin for holding a large share of an underlying once every order filled.
@@ -344,7 +395,7 @@ class MarginAccount:
         if quantity <= 0:
             return False
         before = self.initial_excess()
-        most = order._replace(quantity=quantity)
+        most = replace(order, quantity=quantity)
         return all(self._excess_after(most, part) >= before for part in self._turns(most))
 
     def under(self, marks: MarksBook, kind: "type[MarginAccount] | None" = None) -> "MarginAccount":
@@ -362,7 +413,7 @@ class MarginAccount:
         return fresh
 
     def check(self) -> None:
-        """Assert that every cache equals a computation from scratch."""
+        """Assert that every cache equals a computation from scratch, and that bounds are bounds."""
         assert all(self.positions.values())
         assert all(order.quantity > 0 for order in self.orders.values())
         assert {key: held.quantity for key, held in self.linear.items()} == {
@@ -371,6 +422,10 @@ class MarginAccount:
             if not self._marks.row(key).is_option
         }
         fresh = self.under(self._marks)
+        if self._totals is not None and self._generation == self._marks.generation:
+            exact = fresh._bring_up_to_date()
+            for group, low in self._lows.items():
+                assert low <= min(exact.get(group, [0])), "a bound that is none"
         assert fresh.initial_excess() == self.initial_excess()
         assert fresh.maintenance_excess() == self.maintenance_excess()
         assert fresh.spending == self.spending
@@ -385,7 +440,7 @@ class MarginAccount:
     def state(self) -> tuple[object, ...]:
         """Canonical content; caches follow from it and the marks."""
         positions = tuple(sorted(self.positions.items()))
-        orders = tuple((order_id, *self.orders[order_id]) for order_id in sorted(self.orders))
+        orders = tuple((key, *astuple(order)) for key, order in sorted(self.orders.items()))
         collateral = tuple(sorted(self.collateral.items()))
         linear = tuple((key, *self.linear[key]) for key in sorted(self.linear))
         return (self.subaccount_id, self.cash, positions, orders, collateral, linear)
@@ -394,9 +449,12 @@ class MarginAccount:
         """Change a position and no money."""
         self._follow_marks()
         self.portfolio.change(instrument_id, signed_quantity)
-        underlying_id = self._marks.row(instrument_id).underlying_id
-        self.reach.fill(instrument_id, underlying_id, signed_quantity)
-        self._totals = None
+        row = self._marks.row(instrument_id)
+        self.reach.fill(instrument_id, row.underlying_id, signed_quantity)
+        self._results = None
+        if self._totals is not None:
+            known = self._lows.get(row.group, 0)
+            self._lows[row.group] = known + self._worst_move(row, signed_quantity)
 
     def _asked_with(
         self, moves: Mapping[int, int], tokens: Mapping[int, int], question: Callable[[], int]
@@ -409,32 +467,14 @@ class MarginAccount:
                 self.portfolio.change(instrument_id, sign * quantity)
             for asset_id, amount in tokens.items():
                 self.portfolio.change_collateral(asset_id, sign * amount)
-            self._totals = None
+            self._results = self._totals = None
             answer = question() if sign > 0 else answer
         return answer
 
-    def _open(self, order: MarginOrder, row: InstrumentRisk | PackageRisk, quantity: int) -> None:
-        """Count what an order may come to hold, or with a negative quantity no longer."""
-        reach, underlying_id = self.reach, row.underlying_id
-        if not isinstance(row, PackageRisk):
-            reach.open(order.instrument_id, underlying_id, order.sign, quantity)
-            return
-        for part, ratio in row.parts:
-            sign = order.sign if ratio > 0 else -order.sign
-            reach.open(part.instrument_id, underlying_id, sign, abs(ratio) * quantity)
-
     def _growth(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:
-        growth = self.reach.growth
-        if not isinstance(row, PackageRisk):
-            return growth(order.instrument_id, order.sign, order.quantity)
-        return sum(
-            growth(
-                part.instrument_id,
-                order.sign if ratio > 0 else -order.sign,
-                abs(ratio) * order.quantity,
-            )
-            for part, ratio in row.parts
-        )
+        if isinstance(row, PackageRisk):
+            return self.reach.parts_growth(row.parts, order.sign, order.quantity)
+        return self.reach.growth(order.instrument_id, order.sign, order.quantity)
 
     def _follow_marks(self) -> None:
         """Recompute what an older generation of marks left behind."""
@@ -442,78 +482,73 @@ class MarginAccount:
             return
         self._generation = self._marks.generation
         self.portfolio.refresh()
-        self._effects = {}
-        self._order_sums = {}
-        self._totals = None
-        for order_id, order in self.orders.items():
-            row = self._marks.order_row(order.instrument_id)
-            self._add_effect(order_id, row.group, self._effect(order, row))
-
-    def _add_effect(self, order_id: int, group: int, effect: Vector) -> None:
-        self._effects[order_id] = effect
-        known = self._order_sums.get(group)
-        self._order_sums[group] = list(map(add, known, effect)) if known else effect
-        if self._totals is not None:
-            total = self._totals.get(group)
-            self._set_total(group, list(map(add, total, effect)) if total else effect)
+        self._asked = None
+        self._forget()
+        self._added = dict.fromkeys(self.orders, 0)
 
     def _effect(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> Vector:
         """min(0, change of initial excess by the whole fill) in each scenario and the basis."""
-        certain, quantity = self._certain(order, row), order.quantity
+        unit = self._marks.unit(row, order.sign)
+        certain, quantity = _certain(order, row, unit), order.quantity
         edge = -certain
         return [
-            result + certain if (result := unit * quantity) < edge else 0
-            for unit in self._marks.unit_effects(row, order.sign)
+            result + certain if (result := effect * quantity) < edge else 0
+            for effect in unit.effects
         ]
 
-    def _certain(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:
-        """What the whole fill changes in every scenario: mark against limit, fee, add-ons."""
-        marks, quantity, sign = self._marks, order.quantity, order.sign
-        results, addons = _RESULT_ROUNDING, _ADDON_ROUNDING
-        if isinstance(row, PackageRisk):
-            results, addons = len(row.expiries) * _RESULT_ROUNDING, row.addon_terms - 1
-        # What is paid is exact by the tick rule, so that one division rounds the mark alone.
-        gain = sign * quantity * (row.mark_price - order.limit_price)
-        certain = div_down(gain, QUANTITY_SCALE) - results
-        certain -= mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
-        unit_addon = marks.unit_addon(row, sign)
-        if unit_addon:
-            addon = mul_div_up(unit_addon, quantity, QUANTITY_SCALE * RATIO_SCALE)
-            certain -= addon + addons
-        if marks.initial_factor != RATIO_SCALE:  # a portfolio rounds before it multiplies
-            certain -= div_up(results * marks.initial_factor, RATIO_SCALE)
-        return certain * SCALE
+    def _worst(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:
+        """The lowest of `_effect`."""
+        unit = self._marks.unit(row, order.sign)
+        return min(0, unit.low * order.quantity + _certain(order, row, unit))
+
+    def _worst_move(self, row: InstrumentRisk, signed_quantity: int) -> int:
+        """No result of its group falls further by this change of a position."""
+        marks = self._marks
+        unit = marks.unit(row, 1 if signed_quantity > 0 else -1)
+        return unit.low * abs(signed_quantity) - marks.rounding(row.result_count) * SCALE
 
     def _bring_up_to_date(self) -> dict[int, Vector]:
+        """The exact totals, and with them exact lows."""
         self._follow_marks()
-        if self._totals is None:
-            self._totals = self._fresh_totals()
+        if self._totals is None or self._results is None or self._added or self._gone:
+            self._sum_orders()
+            if self._results is None:
+                self._results = self._position_results()
+            self._totals = dict(self._results)
+            for group, effects in self._order_sums.items():
+                held = self._results.get(group)
+                self._totals[group] = list(map(add, held, effects)) if held else effects
             self._lows = {group: min(total) for group, total in self._totals.items()}
         return self._totals
 
-    def _set_total(self, group: int, total: Vector) -> None:
-        assert self._totals is not None
-        self._totals[group] = total
-        self._lows[group] = min(total)
+    def _sum_orders(self) -> None:
+        """Let the sums follow the orders that came and went."""
+        sums = self._order_sums
+        for group, effect in self._gone:
+            sums[group] = list(map(sub, sums[group], effect))
+        for order_id in self._added:
+            order = self.orders[order_id]
+            row = self._marks.order_row(order.instrument_id)
+            effect = self._effects[order_id] = self._effect(order, row)
+            known = sums.get(row.group)
+            sums[row.group] = list(map(add, known, effect)) if known else effect
+        self._added.clear()
+        self._gone.clear()
 
-    def _fresh_totals(self) -> dict[int, Vector]:
+    def _position_results(self) -> dict[int, Vector]:
+        """What positions change of the initial requirement, by risk group."""
         factor = self._marks.initial_factor
-        totals = {}
-        for group, results in self.portfolio.group_results().items():
-            whole: Iterable[int] = results
+        results = {}
+        for group, exact in self.portfolio.group_results().items():
+            whole: Iterable[int] = exact
             if factor != RATIO_SCALE:
-                whole = map(floordiv, map(mul, results, repeat(factor)), repeat(RATIO_SCALE))
-            scaled = map(mul, whole, repeat(SCALE))
-            effects = self._order_sums.get(group)
-            totals[group] = list(map(add, scaled, effects) if effects else scaled)
-        for group, effects in self._order_sums.items():
-            totals.setdefault(group, effects)
-        return totals
+                whole = map(floordiv, map(mul, exact, repeat(factor)), repeat(RATIO_SCALE))
+            results[group] = list(map(mul, whole, repeat(SCALE)))
+        return results
 
     def _equity_beyond_addons(self) -> int:
         portfolio = self.portfolio
-        initial, maintenance = portfolio.addons()
-        excess = self.cash + portfolio.mark_value() - initial - maintenance
+        excess = self.cash + portfolio.value_beyond_addons()
         if self.linear:
             excess -= self.owed()
         if portfolio.collateral:
@@ -544,6 +579,18 @@ class MarginAccount:
 
 def _without_zeros(vectors: dict[int, Vector]) -> dict[int, Vector]:
     return {group: vector for group, vector in vectors.items() if any(vector)}
+
+
+def _certain(order: MarginOrder, row: InstrumentRisk | PackageRisk, unit: Unit) -> int:
+    """What the whole fill changes in every scenario: mark against limit, fee, add-ons."""
+    quantity = order.quantity
+    # What is paid is exact by the tick rule, so that one division rounds the mark alone.
+    gain = order.sign * quantity * (row.mark_price - order.limit_price)
+    certain = div_down(gain, QUANTITY_SCALE) - unit.rounding
+    certain -= mul_div_up(order.max_fee, quantity, QUANTITY_SCALE)
+    if unit.addon:
+        certain -= mul_div_up(unit.addon, quantity, _ADDON_SCALE)
+    return certain * SCALE
 
 
 def _spends(order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 
 from exchange.commands import MarginParameters, UnderlyingRisk
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, mul_div_down, mul_div_up
+from exchange.margin.package import Parts
 
 _Held = tuple[int, int, int]  # position, open to buy, open to sell
 _NOTHING: Final[_Held] = (0, 0, 0)
@@ -24,39 +25,57 @@ class Reach:
 
     def fill(self, instrument_id: int, underlying_id: int, quantity: int) -> None:
         """Change a position by a signed quantity."""
-        before = self._instruments.get(instrument_id, _NOTHING)
-        held, buys, sells = before
-        self._set(instrument_id, underlying_id, before, (held + quantity, buys, sells))
+        held, buys, sells = self._instruments.get(instrument_id, _NOTHING)
+        growth = -max(held + buys, sells - held)
+        held += quantity
+        growth += max(held + buys, sells - held)
+        self._set(instrument_id, underlying_id, (held, buys, sells), growth)
 
     def open(self, instrument_id: int, underlying_id: int, sign: int, quantity: int) -> None:
         """Open an order, or with a negative quantity take one away."""
-        before = self._instruments.get(instrument_id, _NOTHING)
-        held, buys, sells = before
-        after = (held, buys + quantity, sells) if sign > 0 else (held, buys, sells + quantity)
-        self._set(instrument_id, underlying_id, before, after)
+        held, buys, sells = self._instruments.get(instrument_id, _NOTHING)
+        long, short = held + buys, sells - held
+        growth = -long if long > short else -short
+        if sign > 0:
+            buys += quantity
+            long += quantity
+        else:
+            sells += quantity
+            short += quantity
+        assert buys >= 0 <= sells
+        growth += long if long > short else short  # noqa: FURB136 -- `max` is a call
+        self._set(instrument_id, underlying_id, (held, buys, sells), growth)
 
     def growth(self, instrument_id: int, sign: int, quantity: int) -> int:
         """What one more order would add to its underlying's total."""
         held, buys, sells = self._instruments.get(instrument_id, _NOTHING)
-        before = max(held + buys, sells - held)
-        side = held + buys if sign > 0 else sells - held
-        return max(before, side + quantity) - before
+        long, short = held + buys, sells - held
+        before = max(short, long)
+        after = quantity + (long if sign > 0 else short)
+        return after - before if after > before else 0
+
+    def open_parts(self, parts: Parts, underlying_id: int, sign: int, quantity: int) -> None:
+        """`open` each leg of an order in a combo."""
+        for part, ratio in parts:
+            part_sign = sign if ratio > 0 else -sign
+            self.open(part.instrument_id, underlying_id, part_sign, abs(ratio) * quantity)
+
+    def parts_growth(self, parts: Parts, sign: int, quantity: int) -> int:
+        """`growth` by all legs of an order in a combo."""
+        return sum(
+            self.growth(part.instrument_id, sign if ratio > 0 else -sign, abs(ratio) * quantity)
+            for part, ratio in parts
+        )
 
     def state(self) -> dict[int, _Held]:
         """Everything, for comparison by `check`."""
         return dict(self._instruments)
 
-    def _set(self, instrument_id: int, underlying_id: int, before: _Held, after: _Held) -> None:
-        held, buys, sells = after
-        assert buys >= 0
-        assert sells >= 0
+    def _set(self, instrument_id: int, underlying_id: int, after: _Held, growth: int) -> None:
         if after != _NOTHING:
             self._instruments[instrument_id] = after
         else:
             self._instruments.pop(instrument_id, None)
-        growth = max(held + buys, sells - held)
-        held, buys, sells = before
-        growth -= max(held + buys, sells - held)
         if growth:
             total = self.totals.get(underlying_id, 0) + growth
             if total:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 from math import gcd
-from typing import Final
+from typing import ClassVar, Final
 
 from exchange.commands import (
     Collateral,
@@ -25,11 +25,12 @@ from exchange.fixed import (
     RATIO_SCALE,
     div_down,
     div_exact,
+    div_up,
     is_multiple,
     mul_div_down,
 )
 from exchange.margin.concentration import ConcentrationRates
-from exchange.margin.package import PackageRisk, package_addon, package_effects
+from exchange.margin.package import PackageRisk, Unit, package_addon, package_effects
 from exchange.model import Kind, Legs, unpack_instrument_id
 
 UNIT_SCALE: Final = 10**4  # unit effects are kept in 1e-4 micro-USDC a contract
@@ -42,6 +43,9 @@ instrument_terms = lru_cache(maxsize=2**16)(unpack_instrument_id)  # the same id
 
 class InstrumentRisk:
     """One instrument's row, with its place in a portfolio."""
+
+    result_count: ClassVar[int] = 1  # that a portfolio rounds apart when this is filled ...
+    addon_count: ClassVar[int] = 3  # ... and of the contingencies of an order
 
     __slots__ = (
         "bucket",
@@ -56,7 +60,6 @@ class InstrumentRisk:
         "standard_units",
         "strike_key",
         "underlying_id",
-        "unit_addons",
         "units",
         "vega",
     )
@@ -76,10 +79,9 @@ class InstrumentRisk:
         self.forget_units()
 
     def forget_units(self) -> None:
-        """Drop what was derived from parameters; see `MarksBook.unit_effects`, `unit_addon`."""
+        """Drop what was derived from parameters; see `MarksBook.unit`."""
         self.standard_units: tuple[int, int] | None = None  # see `margin.standard`
-        self.units: dict[int, tuple[int, ...]] = {}  # by sign
-        self.unit_addons: dict[int, int] = {}
+        self.units: dict[int, Unit] = {}  # by sign
 
 
 class MarksBook:
@@ -283,23 +285,18 @@ class MarksBook:
         confidence = self._underlyings[underlying_id].confidence
         return RATIO_SCALE - confidence if confidence < self.parameters.confidence_floor else 0
 
-    def unit_effects(self, row: InstrumentRisk | PackageRisk, sign: int) -> tuple[int, ...]:
-        """What one contract bought (+1) or sold (-1) alone adds to a group's initial requirement.
+    def unit(self, row: InstrumentRisk | PackageRisk, sign: int) -> Unit:
+        """What one contract bought (+1) or sold (-1) alone changes of the initial requirement."""
+        unit = row.units.get(sign)
+        if unit is None:
+            unit = row.units[sign] = self._unit(row, sign)
+        return unit
 
-        In 1e-10 USDC, each scenario and then the basis contingency, initial factor included,
-        rounded down. A portfolio's result is never worse than its own plus these (docs/margin.md).
-        """
-        units = row.units.get(sign)
-        if units is None:
-            units = row.units[sign] = self._unit_effects(row, sign)
-        return units
-
-    def unit_addon(self, row: InstrumentRisk | PackageRisk, sign: int) -> int:
-        """Both contingencies of one contract bought or sold alone, times 1e18, micro-USDC."""
-        addon = row.unit_addons.get(sign)
-        if addon is None:
-            addon = row.unit_addons[sign] = self._unit_addon(row, sign)
-        return addon
+    def rounding(self, results: int) -> int:
+        """What rounding so many results may take from the scenarios' part, micro-USDC."""
+        if self.initial_factor == RATIO_SCALE:
+            return results
+        return results + div_up(results * self.initial_factor, RATIO_SCALE)  # before and after it
 
     def state(self) -> tuple[object, ...]:
         """Canonical content: the root stands for the rows that it commits to."""
@@ -346,6 +343,13 @@ class MarksBook:
         gap = max(0, parameters.depeg_threshold - price)
         surcharge = mul_div_down(parameters.depeg_factor, gap, RATIO_SCALE)
         self.initial_factor = parameters.initial_factor + surcharge
+
+    def _unit(self, row: InstrumentRisk | PackageRisk, sign: int) -> Unit:
+        effects, addon = self._unit_effects(row, sign), self._unit_addon(row, sign)
+        rounding = self.rounding(row.result_count)
+        if addon:
+            rounding += row.addon_count - 1  # a portfolio rounds them apart, an order's are one sum
+        return Unit(effects, min(effects), addon, rounding)
 
     def _unit_addon(self, row: InstrumentRisk | PackageRisk, sign: int) -> int:
         parameters = self.parameters

@@ -25,19 +25,33 @@ class _Expiry(NamedTuple):
     shocked: tuple[int, ...]
 
 
+class Unit(NamedTuple):
+    """What one contract, or one unit of a combo, alone changes of the initial requirement.
+
+    `effects` are in 1e-10 USDC, each scenario and then the basis contingency, initial factor
+    included, rounded down. A portfolio's result is never worse than its own plus these
+    (docs/margin.md).
+    """
+
+    effects: tuple[int, ...]
+    low: int  # of them
+    addon: int  # both contingencies, times 1e18, micro-USDC
+    rounding: int  # what a portfolio may round off more than an order of any size does, micro-USDC
+
+
 class PackageRisk:
     """A combo's row: what `InstrumentRisk` is to an instrument; `parts` are (row, ratio)."""
 
     __slots__ = (
-        "addon_terms",
+        "addon_count",
         "delta",
         "expiries",
         "group",
         "mark_iv",
         "mark_price",
         "parts",
+        "result_count",
         "underlying_id",
-        "unit_addons",
         "units",
         "vega",
     )
@@ -52,9 +66,9 @@ class PackageRisk:
         self.vega = sum(ratio * row.vega for row, ratio in parts)
         self.expiries = _by_expiry(parts)
         linear = sum(not row.is_option for row, _ in parts)
-        self.addon_terms = 2 + len(self.expiries) + 2 * linear  # that a portfolio rounds apart
-        self.units: dict[int, tuple[int, ...]] = {}  # by sign
-        self.unit_addons: dict[int, int] = {}
+        self.result_count = len(self.expiries)  # that a portfolio rounds apart
+        self.addon_count = 2 + len(self.expiries) + 2 * linear  # likewise
+        self.units: dict[int, Unit] = {}  # by sign
 
 
 def _by_expiry(parts: Parts) -> tuple[_Expiry, ...]:
@@ -77,7 +91,7 @@ def _by_expiry(parts: Parts) -> tuple[_Expiry, ...]:
 def package_effects(
     package: PackageRisk, sign: int, parameters: MarginParameters, factor: int
 ) -> tuple[int, ...]:
-    """As `MarksBook.unit_effects`, of one unit; `factor` scales to the result's unit."""
+    """As `Unit.effects`, of one unit; `factor` scales to the result's unit."""
     effects = [
         div_down(
             sum(_result(expiry, sign, at, absolute=absolute) for expiry in package.expiries)
@@ -118,7 +132,7 @@ def package_addon(
     index_price: int,
     shortfall: int,
 ) -> int:
-    """As `MarksBook.unit_addon`: contingencies of one unit alone, times 1e18, micro-USDC."""
+    """As `Unit.addon`: contingencies of one unit alone, times 1e18, micro-USDC."""
     strikes: Counter[int] = Counter()
     expiries: Counter[tuple[int, int]] = Counter()
     addon = 0

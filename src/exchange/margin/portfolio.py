@@ -1,7 +1,8 @@
 """Positions of one subaccount and what they lose in each scenario.
 
-Integers only. A fill changes one expiry's sums by one multiply-add; results per expiry are rounded
-once, against the account, when somebody asks. Never knows cash, orders or a surface.
+Integers only. A fill is noted with its expiry; sums by one multiply-add for each instrument, and
+results per expiry, rounded once, against the account, are made when somebody asks. Never knows
+cash, orders or a surface.
 """
 
 from itertools import repeat
@@ -23,7 +24,7 @@ Vector = list[int]
 class Bucket:
     """One expiry of one underlying: sums of quantity times price, in 1e-10 USDC."""
 
-    __slots__ = ("group", "legs", "net_options", "results", "risk", "sums", "value")
+    __slots__ = ("_moves", "_sums", "group", "legs", "net_options", "results", "risk", "value")
 
     def __init__(self, row: InstrumentRisk, scenario_count: int) -> None:
         self.risk = row.expiry_risk
@@ -31,14 +32,24 @@ class Bucket:
         self.legs = 0
         self.value = 0  # at the mark
         self.net_options = 0  # contracts of calls and puts together, in 1e-4
-        self.sums: Vector = [0] * scenario_count
+        self._sums: Vector = [0] * scenario_count
+        self._moves: dict[int, tuple[InstrumentRisk, int]] = {}  # not in the sums yet
         self.results: Vector = [0] * (scenario_count + 1)  # as last added to its group
 
     def add(self, row: InstrumentRisk, quantity: int) -> None:
-        """Add `quantity` (1e-4, signed) of one instrument. Complexity: O(scenarios)."""
-        self.sums = list(map(add, self.sums, map(mul, row.shocked, repeat(quantity))))
+        """Add `quantity` (1e-4, signed) of one instrument. O(1), until sums are read."""
+        known = self._moves.get(row.instrument_id)
+        self._moves[row.instrument_id] = (row, known[1] + quantity if known else quantity)
         self.value += row.mark_price * quantity
-        self.net_options += quantity if row.is_option else 0
+        if row.is_option:
+            self.net_options += quantity
+
+    def sums(self) -> Vector:
+        """Of quantity times shocked price by scenario. Complexity: O(moves * scenarios)."""
+        for row, quantity in self._moves.values():
+            self._sums = list(map(add, self._sums, map(mul, row.shocked, repeat(quantity))))
+        self._moves.clear()
+        return self._sums
 
 
 class Portfolio:
@@ -46,6 +57,7 @@ class Portfolio:
 
     __slots__ = (
         "_addons",
+        "_beyond_addons",
         "_buckets",
         "_changed",
         "_group_results",
@@ -75,6 +87,7 @@ class Portfolio:
         self._linear: dict[int, int] = {}  # perpetuals and futures
         self._tokens: dict[int, Holding] = {}  # by asset_id
         self._addons: tuple[int, int] | None = None
+        self._beyond_addons: int | None = None
         self._group_results: dict[int, Vector] = {}
         self._changed: dict[tuple[int, int], Bucket] = {}  # since its results were added
 
@@ -87,7 +100,7 @@ class Portfolio:
             self._hold(asset_id, amount)
 
     def change(self, instrument_id: int, quantity: int) -> None:
-        """Add a signed quantity to a position. Complexity: O(scenarios)."""
+        """Add a signed quantity to a position. Complexity: O(1), until somebody asks."""
         self.version += 1
         row = self._marks.row(instrument_id)
         before = self.positions.get(instrument_id, 0)
@@ -143,25 +156,32 @@ class Portfolio:
         """(initial, maintenance) contingencies beyond the scenarios, micro-USDC, each >= 0."""
         if self._addons is None:
             initial, maintenance = self._option_addons()
-            linear_initial, linear_maintenance = self._linear_addons()
-            initial += linear_initial
-            maintenance += linear_maintenance
+            if self._linear:
+                linear_initial, linear_maintenance = self._linear_addons()
+                initial += linear_initial
+                maintenance += linear_maintenance
             for held in self._tokens.values():
                 initial += held.initial_addon
                 maintenance += held.maintenance_addon
             self._addons = (initial, maintenance)
         return self._addons
 
+    def value_beyond_addons(self) -> int:
+        """Value at the marks less both contingencies."""
+        if self._beyond_addons is None:
+            self._beyond_addons = self.mark_value() - sum(self.addons())
+        return self._beyond_addons
+
     def bucket_sum(self, row: InstrumentRisk, scenario: int) -> int:
         """Shocked value of the expiry of `row` in one scenario, 1e-10 USDC."""
         bucket = self._buckets.get(row.bucket)
-        return bucket.sums[scenario] if bucket else 0
+        return bucket.sums()[scenario] if bucket else 0
 
     def caches(self) -> tuple[object, ...]:
         """Everything derived from positions, for comparison by `check`."""
         groups = {group: results for group, results in self.group_results().items() if any(results)}
         buckets = {
-            key: (b.legs, b.value, b.net_options, b.sums, b.results)
+            key: (b.legs, b.value, b.net_options, b.sums(), b.results)
             for key, b in self._buckets.items()
         }
         held = [_without_zeros(part) for part in (self._strikes, self.naked, self._linear)]
@@ -174,7 +194,7 @@ class Portfolio:
         if amount:
             held = self._tokens[asset_id] = holding(self._marks, asset_id, amount)
             self._add_results(held.group, held.results)
-        self._addons = None
+        self._addons = self._beyond_addons = None
 
     def _add_results(self, group: int, results: Vector) -> None:
         known = self._group_results.get(group)
@@ -191,7 +211,7 @@ class Portfolio:
             self._add_strike(row, quantity)
         else:
             self._linear[row.instrument_id] = self._linear.get(row.instrument_id, 0) + quantity
-        self._addons = None
+        self._addons = self._beyond_addons = None
         return bucket
 
     def _add_strike(self, row: InstrumentRisk, quantity: int) -> None:
@@ -205,14 +225,14 @@ class Portfolio:
         marks, risk = self._marks, bucket.risk
         parameters = marks.parameters
         long, short = risk.discount_long, risk.discount_short
-        value = bucket.value * RATIO_SCALE
-        exact = [(total * long if total >= 0 else total * short) - value for total in bucket.sums]
+        value, sums = bucket.value * RATIO_SCALE, bucket.sums()
+        exact = [(total * long if total >= 0 else total * short) - value for total in sums]
         for scenario in marks.skew_scenarios:
             exact[scenario] = -abs(exact[scenario])
         weighted = map(mul, exact, marks.multipliers)
         results = list(map(floordiv, weighted, marks.divisors))
-        up = bucket.sums[parameters.basis_up] - bucket.value
-        down = bucket.sums[parameters.basis_down] - bucket.value
+        up = sums[parameters.basis_up] - bucket.value
+        down = sums[parameters.basis_down] - bucket.value
         basis = min(up, down, 0)
         results.append(mul_div_down(basis, risk.basis_weight, QUANTITY_SCALE * RATIO_SCALE))
         return results
@@ -222,12 +242,16 @@ class Portfolio:
         initial = maintenance = 0
         scale = QUANTITY_SCALE * RATIO_SCALE
         for underlying_id, naked in self.naked.items():
+            if not naked:
+                continue
             notional = naked * marks.underlying_risk(underlying_id).index_price
             initial += mul_div_up(notional, parameters.short_option_initial_rate, scale)
             maintenance += mul_div_up(notional, parameters.short_option_maintenance_rate, scale)
         for (underlying_id, _), bucket in self._buckets.items():
+            if bucket.net_options >= 0:
+                continue
             shortfall = marks.confidence_shortfall(underlying_id)
-            if shortfall and bucket.net_options < 0:
+            if shortfall:
                 index_price = marks.underlying_risk(underlying_id).index_price
                 initial += mul_div_up(-bucket.net_options * index_price, shortfall, scale)
         return initial, maintenance

@@ -181,7 +181,7 @@ class _MarksView:
     def unit_results(self) -> IntArray:
         """Lower bound of one contract's result in each scenario, micro-USDC.
 
-        A row for each instrument bought, then one for each sold, like `MarksBook.unit_effects`.
+        A row for each instrument bought, then one for each sold, like `Unit.effects`.
         """
         prices, mark = self.prices[:, :-1], self.prices[:, -1:]
         long, short = self.long[self.buckets], self.short[self.buckets]

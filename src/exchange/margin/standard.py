@@ -126,8 +126,14 @@ class StandardAccount(MarginAccount):
             change -= mul_div_up(unit, abs(contracts), QUANTITY_SCALE * RATIO_SCALE)
         return [min(0, change) * SCALE]
 
-    def _fresh_totals(self) -> dict[int, Vector]:
-        return dict(self._order_sums)
+    def _worst(self, order: MarginOrder, row: InstrumentRisk | PackageRisk) -> int:
+        return self._effect(order, row)[0]
+
+    def _worst_move(self, row: InstrumentRisk, signed_quantity: int) -> int:  # noqa: ARG002 -- base
+        return 0  # the requirement of positions is no sum by groups
+
+    def _position_results(self) -> dict[int, Vector]:
+        return {}
 
     def _turns(self, order: MarginOrder) -> Iterator[int]:
         yield order.quantity  # excess is concave in what is filled

@@ -60,16 +60,16 @@ def check_sheet(quotes: Sequence[Quote]) -> SheetFault | None:
         return SheetFault.TOO_MANY_QUOTES
     if len({quote.instrument_id for quote in quotes}) < len(quotes):
         return SheetFault.REPEATED_INSTRUMENT
-    if any(min(quote.bid_quantity, quote.ask_quantity) < 0 for quote in quotes):
-        return SheetFault.NEGATIVE_QUANTITY
-    if any(
-        quote.bid_quantity and quote.ask_quantity and quote.bid_price >= quote.ask_price
-        for quote in quotes
-    ):
-        return SheetFault.CROSSED_QUOTE
-    if not any(quote.bid_quantity or quote.ask_quantity for quote in quotes):
-        return SheetFault.EMPTY_SHEET
-    return None
+    fault: SheetFault | None = SheetFault.EMPTY_SHEET
+    crossed = False
+    for _, bid_price, bid_quantity, ask_price, ask_quantity in quotes:
+        if bid_quantity < 0 or ask_quantity < 0:
+            return SheetFault.NEGATIVE_QUANTITY
+        if bid_quantity and ask_quantity and bid_price >= ask_price:
+            crossed = True
+        if bid_quantity or ask_quantity:
+            fault = None
+    return SheetFault.CROSSED_QUOTE if crossed else fault
 
 
 def plan_sheet(standing: Sequence[StandingQuote], orders: Sequence[OrderTerms]) -> SheetPlan:

@@ -65,6 +65,24 @@ def test_an_order_takes_what_placing_it_takes(venue):
         venue.cancel(placed)
 
 
+def test_an_order_keeps_what_its_cancel_gives_back(venue):
+    """Each alone, whatever else rests; of one that is over nothing is kept."""
+    ann, bob = traded(venue)
+    placed = venue.sell(ann, 2, 2_700)
+    dropped = venue.buy(ann, 1, 2_200)
+    first, second, gone = (order.order_id for order in venue.engine.open_orders(ann))
+    venue.cancel(dropped)
+    before = venue.engine.state_hash()
+    margin = venue.engine.margin(ann).initial_margin
+    kept = venue.engine.resting_margins(ann, [first, second, gone])
+    assert venue.engine.state_hash() == before
+    assert venue.engine.margin(ann).initial_margin == margin
+    assert kept[gone] == 0 < kept[second]
+    assert venue.engine.resting_margins(bob, []) == {}
+    venue.cancel(placed)
+    assert margin - venue.engine.margin(ann).initial_margin == kept[second]
+
+
 def test_what_may_surely_leave_is_never_too_much(venue):
     """All of it where nothing needs margin, nothing where nothing is free."""
     ann, bob = traded(venue)

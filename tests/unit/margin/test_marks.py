@@ -94,13 +94,13 @@ def test_parameters_with_other_scenarios_fit_only_an_empty_book():
 def test_unit_effects_are_forgotten_with_the_parameters_that_made_them():
     marks = marks_book()
     row = marks.row(CALL)
-    before = marks.unit_effects(row, -1), marks.unit_addon(row, -1)
-    assert marks.unit_effects(row, -1) is before[0]
+    before = marks.unit(row, -1).effects, marks.unit(row, -1).addon
+    assert marks.unit(row, -1).effects is before[0]
     assert len(before[0]) == 34
-    assert marks.unit_addon(row, 1) == 0
+    assert marks.unit(row, 1).addon == 0
     doubled = msgspec.structs.replace(marks.parameters, initial_factor=2 * RATIO_SCALE)
     marks.configure(doubled)
-    assert marks.unit_effects(row, -1) != before[0]
+    assert marks.unit(row, -1).effects != before[0]
 
 
 def test_state_tells_epochs_and_samples_apart():

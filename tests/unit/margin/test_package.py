@@ -81,9 +81,9 @@ def test_a_box_has_no_naked_option_and_a_straddle_has_two():
     marks = world()
     box = marks.order_row(BOX)
     straddle = marks.order_row(STRADDLE)
-    assert marks.unit_addon(box, 1) == marks.unit_addon(box, -1) == 0
-    assert marks.unit_addon(straddle, 1) == 0
-    assert marks.unit_addon(straddle, -1) == 2 * marks.unit_addon(marks.row(LOW), -1)
+    assert marks.unit(box, 1).addon == marks.unit(box, -1).addon == 0
+    assert marks.unit(straddle, 1).addon == 0
+    assert marks.unit(straddle, -1).addon == 2 * marks.unit(marks.row(LOW), -1).addon
 
 
 def test_a_package_is_marked_by_its_legs_and_follows_them():
@@ -112,7 +112,7 @@ def test_a_package_has_a_row_while_all_its_legs_have_one():
 def test_new_parameters_change_what_a_package_needs():
     marks = world()
     row = marks.order_row(SPREAD)
-    before = marks.unit_effects(row, -1)
+    before = marks.unit(row, -1).effects
     marks.configure(msgspec.structs.replace(marks.parameters, initial_factor=2 * RATIO_SCALE))
-    after = marks.unit_effects(marks.order_row(SPREAD), -1)
+    after = marks.unit(marks.order_row(SPREAD), -1).effects
     assert min(after) < 3 * min(before) // 2
