@@ -95,6 +95,7 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
             trust_hashes=settings.trust_state_hashes,
             measure=measure,
             trace=tracing,
+            in_loop=journal.is_local,
         )
         log.info(
             "replayed",

@@ -59,6 +59,11 @@ class Journal:
             self.last_place = self.reader.last_place()  # in the stream, of what is committed
             opened.pop_all()
 
+    @property
+    def is_local(self) -> bool:
+        """Whether a commit waits for a disk of this machine, not for a server."""
+        return self._database.dialect.name == "sqlite"
+
     def _open(self) -> sa.Connection:
         """A connection to a database that keeps what it is given."""
         connection = self._database.connect()
