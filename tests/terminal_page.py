@@ -18,6 +18,15 @@ from exchange.bootstrap.dev_keys import Party
 from exchange.settlement.chain import Chain
 
 ROOT: Final = Path(__file__).parents[1]
+AXE_IN_BOTH: Final = """async () => {
+  const root = document.documentElement, before = root.dataset.theme, found = [];
+  for (const theme of ["dark", "light"]) {
+    root.dataset.theme = theme;
+    found.push([theme, (await axe.run(document)).violations]);
+  }
+  root.dataset.theme = before;
+  return found;
+}"""
 AXE: Final = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 WAIT_MS: Final = 120_000
 DIGIT: Final = re.compile(r"\d")
@@ -266,16 +275,16 @@ class Terminal:
         expect(self.page.locator(".bar .account")).to_contain_text(f"Local account {account}")
 
     def accessible(self, what: str) -> None:
-        """No serious finding of axe."""
+        """No serious finding of axe, in the colours of night or of day."""
         if not self.page.evaluate("() => Boolean(globalThis.axe)"):
             self.page.evaluate(AXE.read_text())  # not a script of the page: its policy stands
-        found = self.page.evaluate("async () => (await axe.run(document)).violations")
-        bad = [
-            (one["id"], one["nodes"][0]["html"][:300], one["nodes"][0]["failureSummary"])
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert not bad, f"{what}: {bad}"
+        for theme, found in self.page.evaluate(AXE_IN_BOTH):
+            bad = [
+                (one["id"], one["nodes"][0]["html"][:300], one["nodes"][0]["failureSummary"])
+                for one in found
+                if one["impact"] in ("serious", "critical")
+            ]
+            assert not bad, f"{what}, {theme}: {bad}"
 
     def flood(self, names: list[str], seconds: int, rate: int) -> dict[str, Any]:
         """Feed tickers for so long; what its frames and memory did. It hears nobody else after."""

@@ -543,7 +543,10 @@ def test_a_small_screen_shows_one_panel_at_a_time(venue: LiveVenue, browser: Bro
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], panel
         terminal.accessible(f"{panel}, narrow")
     views.get_by_role("button", name="Account").click()
-    for tab in ("History", "Risk", "Strategy", "Money"):
+    for tab in (
+        *("Fills", "History", "Money", "Orders", "Payoff"),
+        *("Quotes", "Risk", "Strategy", "Volatility"),
+    ):
         terminal.tab(tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], tab
         terminal.accessible(f"{tab}, narrow")
