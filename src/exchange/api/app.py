@@ -1,52 +1,33 @@
-"""The public listener: HTTP routes, JSON-RPC over HTTP, and the WebSocket, over one table.
+"""The public listener: HTTP routes and JSON-RPC over HTTP, beside the WebSocket, over one table.
 
-Bytes in, bytes out: sizes, connections and slow clients are bounded here; everything about methods
-is in `dispatch`.
+Bytes in, bytes out: sizes are bounded here; everything about methods is in `dispatch`.
 """
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import structlog
 import uvicorn
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from exchange.api import asyncapi, openapi
-from exchange.api.connection import TRY_AGAIN_LATER, Connection
 from exchange.api.contract_owners import AskContract
 from exchange.api.csv_export import csv_response
 from exchange.api.dispatch import Dispatcher, Method, Outcome
 from exchange.api.docs_page import add_docs_page
-from exchange.api.errors import (
-    BodyTooLarge,
-    ExchangeError,
-    InvalidRequest,
-    MethodNotFound,
-    TooManyRequests,
-)
+from exchange.api.errors import BodyTooLarge, ExchangeError, InvalidRequest, MethodNotFound
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.key_auth import SignedRequest
 from exchange.api.key_store import KeyStore
-from exchange.api.listener import GatheringProtocol, Proxies, bounded_protocol
+from exchange.api.listener import WEBSOCKET, Proxies, bounded_protocol
 from exchange.api.methods_charts import CHARTS
 from exchange.api.methods_combos import COMBOS
 from exchange.api.methods_disconnect import DISCONNECT
@@ -70,10 +51,10 @@ from exchange.api.schemas import Params, query_to_json
 from exchange.api.settings import GatewaySettings
 from exchange.api.terminal import LocalVenue, add_terminal
 from exchange.api.views import VenueView
+from exchange.api.websocket import WebSocketEndpoint
 
 PREFIX: Final = "/api/v2"
 CONNECTIONS_MAX: Final = 8_192  # sockets of every kind; beyond it the server answers 503
-CLOSE_TIMEOUT_S: Final = 1.0
 METHODS: Final[list[Method[Any]]] = [
     *PUBLIC,
     *MARKET,
@@ -95,9 +76,7 @@ METHODS: Final[list[Method[Any]]] = [
     *LIQUIDATIONS,
 ]
 Endpoint = Callable[[Request], Awaitable[Response]]
-_MESSAGE_TOO_BIG: Final = 1009
 Answer = Callable[[bytes, Caller], Awaitable[Response]]
-_log: Final = structlog.get_logger("gateway")
 
 
 def create_app(  # noqa: PLR0913 -- what it is made of
@@ -132,10 +111,10 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
     gateway = dispatcher.gateway
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         await gateway.signatures.open()
         ticks = asyncio.create_task(gateway.run_ticks())
-        yield
+        yield {WEBSOCKET: WebSocketEndpoint(dispatcher)}
         ticks.cancel()
         gateway.stop()
         await gateway.signatures.close()
@@ -156,7 +135,6 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
     _describe(app, list(dispatcher.methods.values()))
     add_docs_page(app, PREFIX)
     _serve_asyncapi(app, gateway.settings.public_url)
-    app.add_api_websocket_route("/ws/api/v2", WebSocketEndpoint(dispatcher).serve)
     if gateway.settings.terminal_dir:
         local = LocalVenue(gateway.settings.local_keys, gateway.settings.local_node)
         add_terminal(app, Path(gateway.settings.terminal_dir), local)
@@ -164,7 +142,7 @@ def app_of(dispatcher: Dispatcher) -> FastAPI:
 
 
 def server_config(app: ASGIApp, host: str, port: int, proxies: Proxies = ()) -> uvicorn.Config:
-    """Our limits for uvicorn: small messages, no compression, the fast loop and protocol.
+    """Our limits for uvicorn, and the fast loop; its own WebSockets are not used.
 
     `proxies` are believed who their clients are.
     """
@@ -174,9 +152,7 @@ def server_config(app: ASGIApp, host: str, port: int, proxies: Proxies = ()) -> 
         port=port,
         loop="uvloop",
         http=bounded_protocol(trusted=proxies),
-        ws=GatheringProtocol,
-        ws_max_size=GatewaySettings().sheet_max,
-        ws_per_message_deflate=False,
+        ws="none",
         access_log=False,
         log_config=None,
         proxy_headers=bool(proxies),
@@ -271,7 +247,7 @@ class DirectCalls:
         self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, WebSocket or phase of life."""
+        """Serve one request or phase of life."""
         known = scope["type"] == "http"
         endpoint = self._endpoints.get((scope["method"], scope["path"])) if known else None
         if endpoint is None:
@@ -376,98 +352,3 @@ def _is_envelope(body: bytes) -> bool:
     except (ValueError, RecursionError):  # what it is the dispatcher will say: UTF-8 or JSON
         return False
     return "method" in members or "jsonrpc" in members
-
-
-class WebSocketEndpoint:
-    """WebSocket clients to calls; one reader, one sender and one watchman a client."""
-
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-        self._gateway = dispatcher.gateway
-        self._by_address: Counter[str] = Counter()
-        self._calls: set[asyncio.Task[None]] = set()
-
-    async def serve(self, socket: WebSocket) -> None:
-        """Serve one client until either side closes."""
-        address = socket.client.host if socket.client else ""
-        settings = self._gateway.settings
-        await socket.accept()
-        if (
-            len(self._gateway.connections) >= settings.connections_max
-            or self._by_address[address] >= settings.connections_per_address_max
-        ):
-            await socket.send_text(self._refusal().decode())
-            await socket.close(TRY_AGAIN_LATER, "too many connections")
-            return
-        connection = Connection(address, settings, self._gateway.channels.snapshot)
-        self._gateway.connections.add(connection)
-        self._by_address[address] += 1
-        try:
-            await self._serve(socket, connection)
-        finally:
-            self._gateway.connections.discard(connection)
-            self._by_address[address] -= 1
-            self._gateway.channels.leave(list(connection.channels), connection)
-            self._keep(self._gateway.cancel_after(connection))
-
-    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run something to its end, whatever becomes of the socket."""
-        task = asyncio.create_task(work)
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-        return task
-
-    def _refusal(self) -> bytes:
-        return self._dispatcher.refuse(TooManyRequests("too many connections")).body
-
-    async def _serve(self, socket: WebSocket, connection: Connection) -> None:
-        tasks = [
-            asyncio.create_task(self._read(socket, connection)),
-            asyncio.create_task(connection.send_all(socket.send_text)),
-            asyncio.create_task(connection.watch()),
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for outcome in outcomes:
-            gone = (asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError)
-            if isinstance(outcome, BaseException) and not isinstance(outcome, gone):
-                _log.error("a connection failed", exc_info=outcome)
-        if connection.close_reason:
-            self._gateway.counters.disconnected += 1
-            await self._close(socket, TRY_AGAIN_LATER, connection.close_reason)
-
-    async def _close(self, socket: WebSocket, code: int, reason: str) -> None:
-        if socket.application_state is WebSocketState.CONNECTED:
-            with contextlib.suppress(TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await socket.close(code, reason)
-
-    async def _read(self, socket: WebSocket, connection: Connection) -> None:
-        while True:
-            message = await socket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            text = message.get("bytes") or (message.get("text") or "").encode()
-            connection.heard()
-            settings = self._gateway.settings
-            if len(text) > (settings.sheet_max if connection.session else settings.body_max):
-                await self._close(socket, _MESSAGE_TOO_BIG, "message too big")
-                return
-            await connection.slots.acquire()  # full: stop reading, the client slows itself
-            task = self._keep(self._call(text, connection))
-            connection.calls.add(task)
-            task.add_done_callback(connection.calls.discard)
-
-    async def _call(self, text: bytes, connection: Connection) -> None:
-        try:
-            caller = Caller(address=connection.address, connection=connection)
-            outcome = await self._dispatcher.call_text(text, caller)
-            connection.outbox.put(outcome.body)
-            for step in caller.after:
-                step()
-        finally:
-            connection.slots.release()

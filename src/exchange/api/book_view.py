@@ -5,9 +5,11 @@ takes a delta for every entry, the 100 ms channel one for every tick; each delta
 before it, so that a client sees a gap.
 """
 
+from bisect import bisect_left, insort
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sortedcontainers import SortedDict
+import msgspec
 
 from exchange.model import Side
 
@@ -23,13 +25,65 @@ class LevelChange(NamedTuple):
     quantity: int
 
 
-class BookDelta(NamedTuple):
-    """Changes that lead from `prev_change_id` to `change_id`."""
+_Steps = Sequence[tuple[int, int, int]]  # price, quantity before, quantity after
 
-    bids: list[LevelChange]
-    asks: list[LevelChange]
+
+class BookDelta(msgspec.Struct, frozen=True, gc=False):
+    """Changes that lead from `prev_change_id` to `change_id`; put into words when asked for."""
+
+    steps: tuple[_Steps, _Steps]
     change_id: int
     prev_change_id: int
+
+    @property
+    def bids(self) -> list[LevelChange]:
+        """Of the buyers' side."""
+        return [_level_change(*step) for step in self.steps[Side.BUY]]
+
+    @property
+    def asks(self) -> list[LevelChange]:
+        """Of the sellers' side."""
+        return [_level_change(*step) for step in self.steps[Side.SELL]]
+
+
+def _level_change(price: int, before: int, after: int) -> LevelChange:
+    action = "delete" if after == 0 else "change" if before else "new"
+    return LevelChange(action, price, after)
+
+
+class _BookSide(msgspec.Struct):
+    """Levels of one side, their prices in order, and what they were before they changed."""
+
+    levels: dict[int, int] = {}
+    prices: list[int] = []  # ascending
+    entry_before: dict[int, int] = {}
+    interval_before: dict[int, int] = {}
+
+    def entry_steps(self) -> _Steps:
+        """Net changes since the last call, which the interval keeps in mind."""
+        if not self.entry_before:
+            return ()
+        levels, interval_before = self.levels, self.interval_before
+        steps = []
+        for price, before in self.entry_before.items():
+            after = levels.get(price, 0)
+            if price not in interval_before:
+                interval_before[price] = before
+            if after != before:
+                steps.append((price, before, after))
+        self.entry_before = {}
+        return steps
+
+    def interval_steps(self) -> _Steps:
+        """The same over a tick."""
+        levels = self.levels
+        steps = [
+            (price, before, after)
+            for price, before in self.interval_before.items()
+            if (after := levels.get(price, 0)) != before
+        ]
+        self.interval_before = {}
+        return steps
 
 
 class BookView:
@@ -38,69 +92,72 @@ class BookView:
     def __init__(self) -> None:
         self.change_id = 0
         self.interval_change_id = 0  # what the 100 ms channel published last
-        self._levels: tuple[SortedDict, SortedDict] = (SortedDict(), SortedDict())
-        self._entry_before: dict[tuple[Side, int], int] = {}
-        self._interval_before: dict[tuple[Side, int], int] = {}
+        self._sides = (_BookSide(), _BookSide())
 
     def add(self, side: Side, price: int, quantity: int) -> None:
-        """Add `quantity` (negative: take away) at a price. Complexity: O(log levels)."""
-        levels = self._levels[side]
+        """Add `quantity` (negative: take away) at a price. Complexity: O(log levels) to find it."""
+        one = self._sides[side]
+        levels = one.levels
         before = levels.get(price, 0)
         after = before + quantity
         assert after >= 0, f"negative level {side.name} {price}: {after}"
-        self._entry_before.setdefault((side, price), before)
+        if price not in one.entry_before:
+            one.entry_before[price] = before
         if after:
             levels[price] = after
-        else:
-            levels.pop(price, None)
+            if not before:
+                insort(one.prices, price)
+        elif before:
+            del levels[price]
+            del one.prices[bisect_left(one.prices, price)]
 
     def commit(self, seq: int) -> BookDelta | None:
         """End an entry: its net changes for the raw channel, or None."""
-        for key, before in self._entry_before.items():
-            self._interval_before.setdefault(key, before)
-        delta = self._delta(self._entry_before, seq, self.change_id)
-        self._entry_before.clear()
-        if delta is not None:
-            self.change_id = seq
+        bids, asks = self._sides
+        steps = (bids.entry_steps(), asks.entry_steps())
+        if not steps[0] and not steps[1]:
+            return None
+        delta = BookDelta(steps, seq, self.change_id)
+        self.change_id = seq
         return delta
 
     def cut(self) -> BookDelta | None:
         """End a tick: net changes since the last one, or None."""
-        delta = self._delta(self._interval_before, self.change_id, self.interval_change_id)
-        self._interval_before.clear()
-        if delta is not None:
-            self.interval_change_id = self.change_id
-        return delta
-
-    def _delta(
-        self, before: dict[tuple[Side, int], int], change_id: int, previous: int
-    ) -> BookDelta | None:
-        changes: tuple[list[LevelChange], list[LevelChange]] = ([], [])
-        for (side, price), old in before.items():
-            new = self._levels[side].get(price, 0)
-            if new != old:
-                action = "delete" if new == 0 else "change" if old else "new"
-                changes[side].append(LevelChange(action, price, new))
-        if not changes[Side.BUY] and not changes[Side.SELL]:
+        bids, asks = self._sides
+        steps = (bids.interval_steps(), asks.interval_steps())
+        if not steps[0] and not steps[1]:
             return None
-        return BookDelta(changes[Side.BUY], changes[Side.SELL], change_id, previous)
+        delta = BookDelta(steps, self.change_id, self.interval_change_id)
+        self.interval_change_id = self.change_id
+        return delta
 
     def levels(self, side: Side, depth: int = 0) -> list[Level]:
         """Levels from the best on; `depth` 0: all."""
-        items = self._levels[side].items()
-        best_first = reversed(items) if side is Side.BUY else iter(items)
-        if not depth:
-            return list(best_first)
-        return [level for level, _ in zip(best_first, range(depth), strict=False)]
+        one = self._sides[side]
+        levels, count = one.levels, depth or len(one.prices)
+        best_first = one.prices[: -count - 1 : -1] if side is Side.BUY else one.prices[:count]
+        return [(price, levels[price]) for price in best_first]
 
     def best(self, side: Side) -> Level | None:
-        """The best level, or None. Complexity: O(log levels)."""
-        levels = self._levels[side]
-        return levels.peekitem(-1 if side is Side.BUY else 0) if levels else None
+        """The best level, or None."""
+        one = self._sides[side]
+        if not one.prices:
+            return None
+        price = one.prices[-1 if side is Side.BUY else 0]
+        return price, one.levels[price]
+
+    def moved_best(self, delta: BookDelta) -> bool:
+        """Whether the newest delta changed the best level of a side: no other is at least there."""
+        for side, steps in zip(_SIDES, delta.steps, strict=True):
+            best, sign = self.best(side), side.sign
+            if any(best is None or sign * (price - best[0]) >= 0 for price, _, _ in steps):
+                return True
+        return False
 
     def check(self, *, may_cross: bool = False) -> None:
         """Assert the invariants: positive levels; uncrossed unless an auction collects orders."""
-        for side in _SIDES:
-            assert all(quantity > 0 for quantity in self._levels[side].values())
+        for one in self._sides:
+            assert all(quantity > 0 for quantity in one.levels.values())
+            assert one.prices == sorted(one.levels)
         bid, ask = self.best(Side.BUY), self.best(Side.SELL)
         assert may_cross or bid is None or ask is None or bid[0] < ask[0], f"crossed: {bid} {ask}"

@@ -4,9 +4,9 @@ Fed with what each released entry touched; nothing here waits for a client. Raw 
 once, the others at the tick of 100 ms. A message is encoded once, however many hear it.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +24,7 @@ from exchange.api.records import Notice, OrderRecord, Touched, Trade
 from exchange.api.user_changes import changes_of
 from exchange.api.views import VenueView
 from exchange.fixed import to_milliseconds_down
-from exchange.model import Instrument, Kind, Side
+from exchange.model import Instrument, Kind
 
 _BY_INDEX: Final[dict[str, Callable[[VenueView, str], object]]] = {
     "index": data_of.index,
@@ -41,6 +41,10 @@ _OF_INSTRUMENT: Final[dict[str, Callable[[VenueView, Instrument], object]]] = {
 _INDEX_ADDRESSES: Final = {
     family.name: family.addresses[0] for family in FAMILIES if family.name in _BY_INDEX
 }
+_AT_TICKS: Final[dict[str, Callable[[VenueView, Instrument], object]]] = {
+    family: _OF_INSTRUMENT[family] for family in ("ticker", "perpetual")
+}
+_BOOKS_INSTRUMENT: Final = itemgetter(0)
 _WATCHED: Final = ("depth", "chart")  # of an instrument there are too many to try them all
 _AT_INDEX: Final = ("index", "expiration")
 _AT_EPOCH: Final = ("surface", "markprice", "volatility_index")
@@ -64,14 +68,15 @@ class Channels:
         self._view = view
         self._may_see = may_see  # whether a client's session may touch a subaccount
         self._members: dict[str, set[Connection]] = {}
-        self._families: Counter[str] = Counter()  # channels that somebody is in, by family
+        self._families = {family.name: 0 for family in FAMILIES}  # channels that somebody is in
         self._awaiting_snapshot: dict[str, set[Connection]] = {}
-        self._dirty: set[int] = set()  # instruments touched since the last tick
+        self._dirty: set[int] = set()  # instruments to speak of at the next tick
         self._tick_trades: list[Trade] = []
-        self._tick_orders: dict[int, OrderRecord] = {}
-        self._quotes: dict[int, tuple[object, object]] = {}
+        self._tick_orders: list[dict[int, OrderRecord]] = []  # of each entry since the last tick
         # grouped books and charts that somebody is in, by instrument: (family, parts)
         self._watched: dict[str, dict[str, tuple[str, dict[str, str]]]] = {}
+        self._heard: dict[tuple[str, int, str], list[str]] = {}  # what `_heard_names` found
+        self._heard_under = view.parameters
         self._order_feed = OrderFeed(view)
         self.dirty_subaccounts: set[int] = set()
         self.dirty_liquidations = False
@@ -110,6 +115,7 @@ class Channels:
 
     def _count(self, channel: str, step: int) -> None:
         """A channel got its first member, or lost its last."""
+        self._heard.clear()
         family, parts = self._parsed(channel)
         self._families[family.name] += step
         if family.name in _WATCHED:
@@ -191,8 +197,7 @@ class Channels:
         return notification(channel, data_of.snapshot(self._view, instrument, change_id))
 
     def _send_delta(self, channel: str, instrument: Instrument, delta: BookDelta) -> None:
-        waiting = self._awaiting_snapshot.get(channel, set())
-        members = self.members(channel) - waiting
+        members = self.members(channel) - self._awaiting_snapshot.get(channel, set())
         if not members:
             return
         message = notification(channel, data_of.change(self._view, instrument, delta))
@@ -202,39 +207,59 @@ class Channels:
     # -- what entries touched -------------------------------------------------------------------
 
     def publish(self, touched: Touched) -> None:
-        """Speak on the raw channels; remember the rest for the tick."""
-        for instrument_id, delta in touched.books:
-            instrument = self._view.instruments[instrument_id]
-            self._send_delta(f"book.{instrument.name}.raw", instrument, delta)
-            self._dirty.add(instrument_id)
-            self._send_quote(instrument)
-        for trade in touched.trades:
-            self._send_public_trades("raw", [trade])
-            self._send_user_trades("raw", [trade])
-        for order in touched.orders.values():
-            self._send_orders("raw", [order])
-        self._send_changes("raw", touched.trades, list(touched.orders.values()))
-        self._send_single_orders(touched)
+        """Remember what the tick speaks of; speak on the raw channels if anybody is in one."""
+        self._dirty.update(map(_BOOKS_INSTRUMENT, touched.books), touched.funding)
+        if touched.marks:
+            self._dirty.update(self._view.instruments)
+        self._tick_trades += touched.trades
+        self._tick_orders.append(touched.orders)
+        if touched.liquidations:
+            self.dirty_liquidations = True
+        if self._members:
+            self._send_raw(touched)
+
+    def _send_raw(self, touched: Touched) -> None:
+        self._send_books(touched)
+        self._send_trading(touched)
         for instrument_id in touched.states:
             self._send_state(self._view.instruments[instrument_id])
-        self._tick_trades.extend(touched.trades)
-        self._tick_orders.update(touched.orders)
-        self.dirty_subaccounts |= touched.subaccounts
-        self.dirty_liquidations |= touched.liquidations
+        if self._families["user.portfolio"]:  # who joins later is told of all
+            self.dirty_subaccounts |= touched.subaccounts
+            self.dirty_subaccounts.update(self._view.owners if touched.marks else ())
         for subaccount_id, notice in touched.notices:
             self._send_notice(subaccount_id, notice)
         for key in touched.frozen:
             self._send_freeze(*key)
         for underlying_id in touched.indices:
-            self._send_by_index(
-                _AT_INDEX, results.index_name(self._view.underlying_name(underlying_id))
-            )
-        self._dirty |= touched.funding
+            name = results.index_name(self._view.underlying_name(underlying_id))
+            self._send_by_index(_AT_INDEX, name)
         if touched.marks:
-            self._dirty.update(self._view.instruments)
             for name in data_of.index_ids(self._view):
                 self._send_by_index(_AT_EPOCH, name)
-            self.dirty_subaccounts.update(self._view.owners)
+
+    def _send_books(self, touched: Touched) -> None:
+        if not self._families["book"] and not self._families["quote"]:
+            return
+        for instrument_id, delta in touched.books:
+            instrument = self._view.instruments[instrument_id]
+            channel = f"book.{instrument.name}.raw"
+            if channel in self._members:
+                self._send_delta(channel, instrument, delta)
+            self._send_quote(instrument, delta)
+
+    def _send_trading(self, touched: Touched) -> None:
+        heard = self._families
+        if heard["trades"] or heard["user.trades"]:
+            for trade in touched.trades:
+                self._send_public_trades("raw", [trade])
+                self._send_user_trades("raw", [trade])
+        if heard["user.orders"]:
+            for order in touched.orders.values():
+                self._send_orders("raw", [order])
+        if heard["user.changes"]:
+            self._send_changes("raw", touched.trades, list(touched.orders.values()))
+        if heard["l3"]:
+            self._send_single_orders(touched)
 
     def _send_by_index(self, families: Sequence[str], name: str) -> None:
         for family in families:
@@ -242,8 +267,6 @@ class Channels:
             self._send_latest(channel, partial(_BY_INDEX[family], self._view, name))
 
     def _send_single_orders(self, touched: Touched) -> None:
-        if not self._families["l3"]:
-            return
         for instrument, message in self._order_feed.changes(touched, self._heard_by_order):
             channel = f"l3.{instrument.name}"
             encoded = notification(channel, message)
@@ -268,29 +291,34 @@ class Channels:
         for instrument_id in dirty:
             instrument = self._view.instruments[instrument_id]
             self._tick_book(instrument)
-            for every in INTERVALS:
-                self._send_latest(
-                    f"ticker.{instrument.name}.{every}",
-                    partial(results.ticker_result, self._view, instrument),
-                )
-                self._send_latest(
-                    f"perpetual.{instrument.name}.{every}",
-                    partial(results.interest_result, self._view, instrument),
-                )
+            for family, data in _AT_TICKS.items():
+                if self._families[family]:
+                    for every in INTERVALS:
+                        channel = f"{family}.{instrument.name}.{every}"
+                        self._send_latest(channel, partial(data, self._view, instrument))
         trades, self._tick_trades = self._tick_trades, []
-        orders, self._tick_orders = self._tick_orders, {}
+        orders = self._take_orders()
         for every in TICKED:
             self._send_public_trades(every, trades)
             self._send_user_trades(every, trades)
-            self._send_orders(every, list(orders.values()))
-            self._send_changes(every, trades, list(orders.values()))
+            self._send_orders(every, orders)
+            self._send_changes(every, trades, orders)
         for instrument_id in {trade.instrument_id for trade in trades}:
             self._send_watched("chart", self._view.instruments[instrument_id])
+
+    def _take_orders(self) -> list[OrderRecord]:
+        """What changed since the last tick, once each; put together only if somebody hears it."""
+        since, self._tick_orders = self._tick_orders, []
+        orders: dict[int, OrderRecord] = {}
+        if self._families["user.orders"] or self._families["user.changes"]:
+            for of_entry in since:
+                orders.update(of_entry)
+        return list(orders.values())
 
     def _tick_book(self, instrument: Instrument) -> None:
         book = self._view.books[instrument.instrument_id]
         delta = book.cut()
-        for every in TICKED:
+        for every in TICKED if self._families["book"] else ():
             channel = f"book.{instrument.name}.{every}"
             if delta is not None:
                 self._send_delta(channel, instrument, delta)
@@ -319,13 +347,11 @@ class Channels:
             for connection in members:
                 connection.outbox.put_latest(channel, message)
 
-    def _send_quote(self, instrument: Instrument) -> None:
+    def _send_quote(self, instrument: Instrument, delta: BookDelta) -> None:
+        channel = f"quote.{instrument.name}"
         book = self._view.books[instrument.instrument_id]
-        best = (book.best(Side.BUY), book.best(Side.SELL))
-        if self._quotes.get(instrument.instrument_id) != best:
-            self._quotes[instrument.instrument_id] = best
-            said = partial(data_of.quote, self._view, instrument)
-            self._send_latest(f"quote.{instrument.name}", said)
+        if channel in self._members and book.moved_best(delta):
+            self._send_latest(channel, partial(data_of.quote, self._view, instrument))
 
     # -- trades and orders ----------------------------------------------------------------------
 
@@ -343,11 +369,21 @@ class Channels:
         if not self._families[family]:  # by far the most frequent case, and it must stay cheap
             return channels
         for thing in things:
-            instrument = self._view.instruments[thing.instrument_id]
-            for name in self._names(family, instrument, every):
-                if name in self._members:
-                    channels.setdefault(name, []).append(thing)
+            for name in self._heard_names(family, thing.instrument_id, every):
+                channels.setdefault(name, []).append(thing)
         return channels
+
+    def _heard_names(self, family: str, instrument_id: int, every: str) -> list[str]:
+        """Channels of a family that tell of an instrument and that somebody is in."""
+        if self._heard_under is not self._view.parameters:  # they name the currencies
+            self._heard_under = self._view.parameters
+            self._heard.clear()
+        key = (family, instrument_id, every)
+        heard = self._heard.get(key)
+        if heard is None:
+            names = self._names(family, self._view.instruments[instrument_id], every)
+            heard = self._heard[key] = [name for name in names if name in self._members]
+        return heard
 
     def _send_public_trades(self, every: str, trades: list[Trade]) -> None:
         for channel, group in self._grouped("trades", every, trades).items():

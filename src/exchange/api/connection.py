@@ -1,31 +1,39 @@
 """One WebSocket client: its session, its channels, its outbox, its heartbeat.
 
-Knows the socket only as two functions. Requests run concurrently up to a bound, beyond which
-reading stops: a client that floods slows itself.
+Knows nothing of sockets: what it says leaves by the outbox, and it ends by a function given to it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Final
 
 from exchange.api.auth import Session
 from exchange.api.outbox import Outbox
 from exchange.api.settings import GatewaySettings
 
-TRY_AGAIN_LATER: Final = 1013
 ORDERS_KEPT: Final = 1_024  # placed by one connection before those that are over are forgotten
-SEND_TIMEOUT_S: Final = 30.0  # a client that reads nothing for so long is gone
 TEST_REQUEST: Final = b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_request"}}'
 
 
+class _Beat(Enum):
+    LISTENING = 0  # for anything; after an interval of silence we ask
+    QUIET = 1  # something came: an interval's rest
+    ASKED = 2  # silence is the end now
+
+
 class Connection:
-    """State of one client; `address` is its network address."""
+    """State of one client; `address` is its network address.
+
+    `end` is called once there is a `close_reason`, in the middle of whatever found it.
+    """
 
     def __init__(
         self,
         address: str,
         settings: GatewaySettings,
         resync: Callable[["Connection", str], bytes | None],
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         self.address = address
         self.session: Session | None = None
@@ -34,17 +42,18 @@ class Connection:
             settings.outbox_messages_max,
             settings.outbox_bytes_max,
             lambda channel: resync(self, channel),
+            lambda: self.end("slow consumer: the queue to this client is full"),
         )
-        self.slots = asyncio.Semaphore(settings.in_flight_per_connection_max)
-        self.heartbeat_s = 0.0
         self.cancel_on_disconnect = False
-        self.calls: set[asyncio.Task[None]] = set()  # under way
+        self.calls: dict[int, asyncio.Task[None]] = {}  # under way, numbered as they came
         self.quoted: set[int] = set()  # subaccounts whose sheets came by this connection
         self.order_ids: set[int] = set()  # placed by this connection, some of them over
         self._prune_at = ORDERS_KEPT
         self.close_reason = ""
-        self._heard = asyncio.Event()
-        self._heartbeat_set = asyncio.Event()
+        self._end = end
+        self._heartbeat_s = 0.0
+        self._beat = _Beat.LISTENING
+        self._next_beat: asyncio.TimerHandle | None = None
 
     def note_orders(self, order_ids: Iterable[int], is_open: Callable[[int], bool]) -> None:
         """Remember orders placed here; those that are over are forgotten now and then."""
@@ -53,66 +62,37 @@ class Connection:
             self.order_ids = set(filter(is_open, self.order_ids))
             self._prune_at = max(ORDERS_KEPT, 2 * len(self.order_ids))
 
-    def heard(self) -> None:
-        """The client sent something."""
-        self._heard.set()
+    def end(self, reason: str) -> None:
+        """Have the client disconnected; the first reason is the one it is told."""
+        if not self.close_reason:
+            self.close_reason = reason
+            self._end()
 
     def set_heartbeat(self, interval_s: float) -> None:
         """Ask for a sign of life every `interval_s`; 0 stops."""
-        self.heartbeat_s = interval_s
-        self._heartbeat_set.set()
+        if self._next_beat is not None:
+            self._next_beat.cancel()
+            self._next_beat = None
+        self._heartbeat_s = interval_s
+        if interval_s:
+            self._go_on(_Beat.LISTENING)
 
-    async def send_all(self, send: Callable[[str], Awaitable[None]]) -> None:
-        """Send the outbox until cancelled; returns when the client stops reading."""
+    def heard(self) -> None:
+        """The client sent something."""
+        if self._next_beat is None or self._beat is _Beat.QUIET:
+            return
+        self._next_beat.cancel()
+        self._go_on(_Beat.QUIET if self._beat is _Beat.LISTENING else _Beat.LISTENING)
+
+    def _go_on(self, beat: _Beat) -> None:
+        self._beat = beat
         loop = asyncio.get_running_loop()
-        while True:
-            message: bytes | None = await self.outbox.take()
-            try:
-                # Not wait_for: before Python 3.12 it may swallow the cancellation that ends us.
-                async with asyncio.timeout(SEND_TIMEOUT_S) as limit:
-                    while message is not None:
-                        await send(message.decode())
-                        limit.reschedule(loop.time() + SEND_TIMEOUT_S)
-                        message = self.outbox.pop()
-            except TimeoutError:
-                self.close_reason = "slow consumer: nothing was read for 30 seconds"
-                return
+        self._next_beat = loop.call_later(self._heartbeat_s, self._interval_over)
 
-    async def watch(self) -> None:
-        """Return when the outbox overflows or a heartbeat is missed."""
-        overflow = asyncio.create_task(self._watch_overflow())
-        heartbeat = asyncio.create_task(self._watch_heartbeat())
-        try:
-            await asyncio.wait((overflow, heartbeat), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            overflow.cancel()
-            heartbeat.cancel()
-
-    async def _watch_overflow(self) -> None:
-        await self.outbox.overflowed.wait()
-        self.close_reason = "slow consumer: the queue to this client is full"
-
-    async def _watch_heartbeat(self) -> None:
-        while True:
-            if not self.heartbeat_s:
-                self._heartbeat_set.clear()
-                await self._heartbeat_set.wait()
-                continue
-            self._heard.clear()
-            if await self._hears_within(self.heartbeat_s):
-                await asyncio.sleep(self.heartbeat_s)
-            self._heard.clear()
-            self.outbox.put(TEST_REQUEST)
-            if not await self._hears_within(self.heartbeat_s):
-                if not self.heartbeat_s:
-                    continue
-                self.close_reason = "heartbeat missed"
-                return
-
-    async def _hears_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._heard.wait()
-        except TimeoutError:
-            return False
-        return True
+    def _interval_over(self) -> None:
+        if self._beat is _Beat.ASKED:
+            self._next_beat = None
+            self.end("heartbeat missed")
+            return
+        self.outbox.put(TEST_REQUEST)
+        self._go_on(_Beat.ASKED)

@@ -1,32 +1,34 @@
 """One table of methods for WebSocket, JSON-RPC over HTTP, and plain HTTP routes.
 
-A call goes: text → strict JSON → envelope → method → parameters → handler → reply. Every outcome
-is a reply in Deribit's shape; an exception that nobody foresaw is logged and shown as 11094.
+A call goes: text → strict JSON → envelope → method → parameters → handler → reply. Of plain signed
+orders and sheets another process does what comes before the command, where there is one. Every
+outcome is a reply in Deribit's shape; an exception that nobody foresaw is logged, shown as 11094.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import structlog
 
 from exchange.api.errors import (
+    Busy,
     ExchangeError,
     InternalError,
-    InvalidRequest,
     MethodNotFound,
-    ParseError,
     Rejected,
+    TooManyRequests,
     Unavailable,
 )
 from exchange.api.gateway import Caller, Gateway
-from exchange.api.schemas import Params, check_json, decode, param_of
+from exchange.api.reading import Reading, RequestId, cost_of, envelope_of, plain_method
+from exchange.api.schemas import Params, check_json, decode
 from exchange.fixed import div_down
 from exchange.sequencer import SequencerStopped
 
 P = TypeVar("P", bound=Params)
 Handler = Callable[[Gateway, Caller, P], Awaitable[object]]
-RequestId = int | str | None
+Enter = Callable[[Gateway, Caller, Reading], Awaitable[object]]
 
 _log: Final = structlog.get_logger("gateway")
 _NO_PARAMS: Final = (b"", b"null", b"[]")
@@ -41,6 +43,7 @@ class Method(msgspec.Struct, Generic[P], frozen=True, kw_only=True):
     summary: str
     matching: bool = False  # spends credits of the matching pool
     scope: str = ""  # what a session, if there is one, must be allowed
+    enter: Enter | None = None  # what is left to do once a process has read the request
 
     @property
     def private(self) -> bool:
@@ -54,7 +57,12 @@ def public_method(handler: Handler[P], params: type[P]) -> Method[P]:
 
 
 def private_method(
-    handler: Handler[P], params: type[P], *, matching: bool = False, scope: str | None = None
+    handler: Handler[P],
+    params: type[P],
+    *,
+    matching: bool = False,
+    scope: str | None = None,
+    enter: Enter | None = None,
 ) -> Method[P]:
     """The method private/ that bears its handler's name, summed up by its docstring.
 
@@ -62,11 +70,17 @@ def private_method(
     """
     if scope is None:
         scope = "trade:read_write" if matching else "trade:read"
-    return _method("private", handler, params, matching=matching, scope=scope)
+    return _method("private", handler, params, matching=matching, scope=scope, enter=enter)
 
 
 def _method(
-    area: str, handler: Handler[P], params: type[P], *, matching: bool, scope: str = ""
+    area: str,
+    handler: Handler[P],
+    params: type[P],
+    *,
+    matching: bool,
+    scope: str = "",
+    enter: Enter | None = None,
 ) -> Method[P]:
     assert handler.__doc__, "the summary in the API's description"
     return Method(
@@ -76,19 +90,11 @@ def _method(
         summary=handler.__doc__.strip(),
         matching=matching,
         scope=scope,
+        enter=enter,
     )
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A JSON-RPC 2.0 request."""
-
-    method: str
-    id: RequestId = None
-    jsonrpc: Literal["2.0"] = "2.0"
-    params: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-_envelopes: Final = msgspec.json.Decoder(Envelope)
+_replies: Final = msgspec.json.Encoder()
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,10 +118,15 @@ class Dispatcher:
         request_id: RequestId = None
         method = ""
         try:
-            check_json(text)
-            envelope = _envelope(text)
-            request_id, method = envelope.id, envelope.method
-            result = await self._call(envelope.method, envelope.params, caller)
+            reading = await self._read(text, caller)
+            if reading is not None:
+                request_id, method = reading.request_id, reading.method
+                result = await self._enter(reading, caller)
+            else:
+                check_json(text)
+                envelope = envelope_of(text)
+                request_id, method = envelope.id, envelope.method
+                result = await self._call(envelope.method, envelope.params, caller)
         except ExchangeError as error:
             return self._failed(error, request_id, started_ns)
         except Exception as error:  # noqa: BLE001  the edge answers whatever happens
@@ -138,7 +149,39 @@ class Dispatcher:
         """The reply to a request that never became a call."""
         return self._failed(error, None, self.gateway.sequencer.now_ns())
 
+    async def _read(self, text: bytes, caller: Caller) -> Reading | None:
+        """What a process made of a plain signed request, which is paid; None for all others.
+
+        Whatever goes wrong here is found again, and answered, on the way of all requests.
+        """
+        gateway = self.gateway
+        if not gateway.signatures.can_read or plain_method(text) is None:
+            return None
+        payer, cost = caller.payer, cost_of(text)
+        try:
+            gateway.limits.take(payer, matching=True, cost=cost)
+        except TooManyRequests:
+            return None
+        try:
+            reading = await gateway.signatures.read(text, gateway.domain(), gateway.view)
+        except (Busy, Unavailable):
+            reading = None
+        if reading is None:
+            gateway.limits.give_back(payer, matching=True, cost=cost)
+        return reading
+
+    async def _enter(self, reading: Reading, caller: Caller) -> object:
+        method = self._allowed(reading.method, caller)
+        assert method.enter is not None
+        return await method.enter(self.gateway, caller, reading)
+
     async def _call(self, name: str, params: msgspec.Raw, caller: Caller) -> object:
+        method = self._allowed(name, caller, paid=False)
+        text = bytes(params)
+        decoded = decode(b"{}" if text in _NO_PARAMS else text, method.params)
+        return await method.handler(self.gateway, caller, decoded)
+
+    def _allowed(self, name: str, caller: Caller, *, paid: bool = True) -> Method[Any]:
         method = self.methods.get(name)
         if method is None:
             raise MethodNotFound(f"no method {name[:64]}", "method")
@@ -146,12 +189,11 @@ class Dispatcher:
         counters[name] = counters.get(name, 0) + 1
         if not self.gateway.healthy:
             raise Unavailable("this gateway lost its view and must be restarted")
-        self.gateway.limits.take(caller.payer, matching=method.matching)
+        if not paid:
+            self.gateway.limits.take(caller.payer, matching=method.matching)
         if method.scope:
             self.gateway.require(caller, method.scope)
-        text = bytes(params)
-        decoded = decode(b"{}" if text in _NO_PARAMS else text, method.params)
-        return await method.handler(self.gateway, caller, decoded)
+        return method
 
     def _succeeded(self, result: object, request_id: RequestId, started_ns: int) -> Outcome:
         reply = {"jsonrpc": "2.0", "id": request_id, "result": result}
@@ -177,16 +219,7 @@ class Dispatcher:
             "usDiff": us_out - us_in,
             "testnet": self.gateway.settings.testnet,
         }
-        return msgspec.json.encode(reply)
-
-
-def _envelope(text: bytes) -> Envelope:
-    try:
-        return _envelopes.decode(text)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error), param_of(str(error))) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ParseError(str(error)) from None
+        return _replies.encode(reply)
 
 
 def _judged(error: Exception, method: str) -> ExchangeError:

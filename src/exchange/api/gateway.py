@@ -49,7 +49,7 @@ from exchange.api.records import Touched
 from exchange.api.rfq import Rfq, Rfqs
 from exchange.api.schemas import cash_number
 from exchange.api.settings import GatewaySettings
-from exchange.api.signatures import SignatureRecovery
+from exchange.api.signatures import SignatureWorkers
 from exchange.api.views import VenueView
 from exchange.commands import AnyCommand, CancelAll, Configure, NoteAction, ObserveBlocks
 from exchange.events import NonceFloorRaised, OrderArmed, OrderPlaced, Refused, RejectReason
@@ -70,6 +70,7 @@ BUMP_TIMEOUT_S: Final = 3.0  # the longest bump is a second
 CANCEL_TRIES: Final = 60  # of what a lost connection asked for
 CANCEL_RETRY_S: Final = 0.5
 PORTFOLIO_TICKS: Final = 10  # portfolios follow marks once a second
+_ENTERED: Final = (OrderPlaced, OrderArmed)
 _log: Final = structlog.get_logger("gateway")
 
 
@@ -132,7 +133,7 @@ class Gateway:
         self.receipts = ReceiptSigner(settings.receipt_key)
         self.order_nonces: dict[int, int] = {}  # the last that we gave, by subaccount
         self.limits = RateLimits(settings, monotonic_s)
-        self.signatures = SignatureRecovery(settings.signature_workers)
+        self.signatures = SignatureWorkers(settings.signature_workers)
         self.contracts = ContractOwners(ask_contract)
         self.channels = Channels(self.view, self._may_see)
         self.connections: set[Connection] = set()
@@ -170,7 +171,8 @@ class Gateway:
                 if entry.seq > self.view.seq:
                     touched = self._take(entry)
                     self.channels.publish(touched)
-                    self._tell_entered(touched)
+                    if self._entering:
+                        self._tell_entered(touched)
         except Exception:  # noqa: BLE001  a bug here must not stop the writer that called us
             self._broken = True
             _log.exception("the view failed; this gateway must be restarted", seq=self.view.seq)
@@ -423,17 +425,17 @@ class Gateway:
 
         Once at once, and again when the calls that were under way have done what they did.
         """
+        await self._cancel_for(connection)
+        if connection.calls:
+            await asyncio.wait(connection.calls.values())
+            await self._cancel_for(connection)
+
+    async def _cancel_for(self, connection: Connection) -> None:
         session = connection.session
         if session is None:
             return
         if not connection.cancel_on_disconnect and session.account not in self.account_cancels:
             return
-        await self._cancel_for(connection, session)
-        if connection.calls:
-            await asyncio.wait(connection.calls)
-            await self._cancel_for(connection, session)
-
-    async def _cancel_for(self, connection: Connection, session: Session) -> None:
         if session.account in self.account_cancels:
             subaccounts = self.subaccounts_of(session)
             commands = [CancelAll(subaccount_id=number) for number in subaccounts]
@@ -497,8 +499,7 @@ class Gateway:
             own = [
                 event.order_id
                 for event in reply.events
-                if isinstance(event, OrderPlaced | OrderArmed)
-                and seq_and_place(event.order_id)[0] == reply.seq
+                if isinstance(event, _ENTERED) and seq_and_place(event.order_id)[0] == reply.seq
             ]
             caller.connection.note_orders(own, self._is_open)
 

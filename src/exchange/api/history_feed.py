@@ -1,10 +1,10 @@
-"""What of a released entry history keeps: finished orders, trades, and all that moved money.
+"""What of a released entry history keeps: finished orders, triggers, trades, and money that moved.
 
 Rows are the wire's own objects, made when it happened, so a question years later needs no state.
 Quotes that nobody traded with leave no row: makers replace thousands a second.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from exchange.model import OrderStatus
 from exchange.remedies import FillNovated, MoveRefused
 from exchange.reversals import DepositReverted
 
-ORDER, UNFILLED, TRADE = "order", "unfilled", "trade"
+ORDER, UNFILLED, TRADE, TRIGGER = "order", "unfilled", "trade", "trigger"
 MONEY: Final = ("deposit", "withdrawal", "transfer", "settlement", "delivery", "interest")
 LOG: Final = (
     TRADE,
@@ -34,6 +34,8 @@ LOG: Final = (
     "correction",
 )
 _LIVE: Final = (OrderStatus.OPEN, OrderStatus.UNTRIGGERED)
+# Most events, and the order or the trade that they tell of has the row.
+_OF_ORDERS: Final = frozenset((ev.OrderPlaced, ev.OrderArmed, ev.OrderCanceled, ev.Traded))
 
 Found = tuple[int, str, int, Result]  # subaccount, topic, instrument, body
 
@@ -41,11 +43,13 @@ Found = tuple[int, str, int, Result]  # subaccount, topic, instrument, body
 def rows_of(view: VenueView, entry: Entry, touched: Touched) -> list[HistoryRow]:
     """The rows of one entry that `view` has just taken, in the order of its effects."""
     time_ms = to_milliseconds_down(entry.time_ns)
+    others = [event for event in entry.events if type(event) not in _OF_ORDERS]
     found = [
         *(one for trade in touched.trades for one in _trade(view, trade)),
-        *(one for order in touched.orders.values() for one in _order(view, order)),
-        *(one for event in entry.events for one in _money(view, event)),
-        *(one for event in entry.events for one in _forced(view, event)),
+        *(_order(view, order) for order in touched.orders.values() if _is_kept(order)),
+        *(one for event in others for one in _money(view, event)),
+        *(one for event in others for one in _forced(view, event)),
+        *_triggers(view, entry, others, touched),
     ]
     stamp = {"timestamp": time_ms, "seq": entry.seq}
     return [
@@ -69,11 +73,51 @@ def _trade(view: VenueView, trade: Trade) -> Iterator[Found]:
             yield subaccount_id, TRADE, trade.instrument_id, {"type": "trade"} | row
 
 
-def _order(view: VenueView, order: OrderRecord) -> Iterator[Found]:
-    if order.status in _LIVE or (order.is_quote and not order.filled_quantity):
-        return
+def _is_kept(order: OrderRecord) -> bool:
+    """Whether it is over, and no quote that nobody traded with."""
+    if order.is_quote and not order.filled_quantity:
+        return False
+    return _is_over(order)
+
+
+def _is_over(order: OrderRecord) -> bool:
+    return order.status not in _LIVE
+
+
+def _order(view: VenueView, order: OrderRecord) -> Found:
     topic = ORDER if order.filled_quantity else UNFILLED
-    yield order.subaccount_id, topic, order.instrument_id, results.order_result(view, order)
+    return order.subaccount_id, topic, order.instrument_id, results.order_result(view, order)
+
+
+def _triggers(
+    view: VenueView, entry: Entry, others: Sequence[ev.AnyEvent], touched: Touched
+) -> Iterator[Found]:
+    """How waits for a price ended: in the book, refused at its door, or canceled before."""
+    ended = [one for one in touched.orders.values() if one.trigger is not None and _is_over(one)]
+    refused = _refused(entry) if ended else {}
+    for event in others:
+        if type(event) is ev.OrderTriggered and event.order_id not in refused:
+            yield _trigger(view, view.orders[event.order_id], "triggered")
+    for order in ended:
+        if order.order_id in refused:
+            yield _trigger(view, order, f"rejected:{refused[order.order_id]}")
+        elif not order.triggered:
+            yield _trigger(view, order, "cancelled", request="cancel")
+
+
+def _refused(entry: Entry) -> dict[int, str]:
+    return {
+        event.order_id: event.reject_reason.value
+        for event in entry.events
+        if isinstance(event, ev.OrderCanceled) and event.reject_reason is not None
+    }
+
+
+def _trigger(
+    view: VenueView, order: OrderRecord, state: str, *, request: str = "trigger:order"
+) -> Found:
+    body = results.trigger_result(view, order) | {"order_state": state, "request": request}
+    return order.subaccount_id, TRIGGER, order.instrument_id, body
 
 
 def _money(view: VenueView, event: ev.AnyEvent) -> Iterator[Found]:

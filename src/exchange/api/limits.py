@@ -39,11 +39,15 @@ class RateLimits:
     """The pools of this gateway."""
 
     def __init__(self, settings: GatewaySettings, monotonic_s: Callable[[], float]) -> None:
-        self._rates = {
+        plain = {
             True: (settings.orders_per_s, settings.orders_burst),
             False: (settings.requests_per_s, settings.requests_burst),
         }
-        self._network_factor = settings.network_factor
+        self._rates = {  # by whether it is shared, and whether it is of matching
+            (shared, matching): (rate * factor, burst * factor)
+            for matching, (rate, burst) in plain.items()
+            for shared, factor in ((False, 1.0), (True, settings.network_factor))
+        }
         self._monotonic_s = monotonic_s
         self._pools: OrderedDict[_Key, _Pool] = OrderedDict()
 
@@ -57,6 +61,11 @@ class RateLimits:
         own.credits -= cost
         shared.credits -= cost
 
+    def give_back(self, payer: Payer, *, matching: bool, cost: int) -> None:
+        """Undo a `take`."""
+        for key in _keys(payer, matching=matching):
+            self._refill(key).credits += cost
+
     def left(self, payer: Payer, *, shared: bool) -> dict[str, dict[str, object]]:
         """What a payer's pools hold, his own or his network's: for `get_rate_limits`."""
         return {
@@ -65,16 +74,11 @@ class RateLimits:
         }
 
     def _shown(self, key: _Key) -> dict[str, object]:
-        rate, burst = self._rate(key)
+        rate, burst = self._rates[key.shared, key.matching]
         return {"rate": rate, "burst": burst, "remaining": int(self._refill(key).credits)}
 
-    def _rate(self, key: _Key) -> tuple[float, float]:
-        rate, burst = self._rates[key.matching]
-        factor = self._network_factor if key.shared else 1.0
-        return rate * factor, burst * factor
-
     def _refill(self, key: _Key) -> _Pool:
-        rate, burst = self._rate(key)
+        rate, burst = self._rates[key.shared, key.matching]
         now_s = self._monotonic_s()
         pool = self._pools.get(key)
         if pool is None:
@@ -91,5 +95,5 @@ class RateLimits:
 def _keys(payer: Payer, *, matching: bool) -> tuple[_Key, _Key]:
     """The payer's own pool, and that of his network address."""
     network = "" if payer.account else payer.network
-    own = _Key(account=payer.account, network=network, shared=False, matching=matching)
-    return own, _Key(account="", network=payer.network, shared=True, matching=matching)
+    own = _Key(payer.account, network, False, matching)
+    return own, _Key("", payer.network, True, matching)

@@ -12,7 +12,7 @@ from msgspec import Meta
 from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import InvalidParams, Unavailable
 from exchange.api.gateway import Caller, Gateway
-from exchange.api.history_feed import LOG, ORDER, TRADE, UNFILLED
+from exchange.api.history_feed import LOG, ORDER, TRADE, TRIGGER, UNFILLED
 from exchange.api.results import Result
 from exchange.api.schemas import (
     Count,
@@ -55,6 +55,13 @@ class OrderHistoryByInstrumentParams(OrderHistoryParams, frozen=True, kw_only=Tr
     """Finished orders in an instrument."""
 
     instrument_name: InstrumentName
+
+
+class TriggerHistoryParams(PageParams, frozen=True, kw_only=True):
+    """Orders that waited for a price, in a currency."""
+
+    currency: Currency
+    instrument_name: InstrumentName = ""
 
 
 class PeriodParams(PageParams, frozen=True, kw_only=True):
@@ -190,6 +197,18 @@ async def _orders(
     return {"orders": rows, "continuation": more} if params.with_continuation else rows
 
 
+async def get_trigger_order_history(
+    gateway: Gateway, caller: Caller, params: TriggerHistoryParams
+) -> Result:
+    """How waits for a price ended: triggered, rejected then, or canceled; the newest first."""
+    wanted = _instruments(gateway, params.currency, "any")
+    if params.instrument_name:
+        named = _instrument(gateway, params.instrument_name)
+        wanted = named if wanted is None else wanted & named
+    rows, more = await _page(gateway, caller, params, (TRIGGER,), instrument_ids=wanted)
+    return {"entries": rows, "continuation": more}
+
+
 async def get_user_trades_by_instrument_and_time(
     gateway: Gateway, caller: Caller, params: TradesByInstrumentAndTimeParams
 ) -> Result:
@@ -299,6 +318,7 @@ async def _settled(
 HISTORY: Final[list[Method[Any]]] = [
     private_method(get_order_history_by_currency, OrderHistoryByCurrencyParams),
     private_method(get_order_history_by_instrument, OrderHistoryByInstrumentParams),
+    private_method(get_trigger_order_history, TriggerHistoryParams),
     private_method(get_user_trades_by_currency_and_time, TradesByCurrencyAndTimeParams),
     private_method(get_user_trades_by_instrument_and_time, TradesByInstrumentAndTimeParams),
     private_method(get_transaction_log, LogParams, scope="account:read"),

@@ -13,6 +13,7 @@ from msgspec import Meta
 from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import InvalidParams
 from exchange.api.gateway import Caller, Gateway
+from exchange.api.methods_private import own_order
 from exchange.api.ports import EngineState, Simulation
 from exchange.api.results import Result, summary_of_account
 from exchange.api.schemas import (
@@ -21,6 +22,7 @@ from exchange.api.schemas import (
     Deadline,
     InstrumentName,
     Nonce,
+    OrderId,
     Params,
     Price,
     Signature,
@@ -50,6 +52,7 @@ from exchange.model import TransferTerms, WithdrawalTerms
 from exchange.signing import transfer_digest, withdrawal_digest
 
 LEGS_MAX: Final = 500  # of one simulated portfolio
+ORDERS_MAX: Final = 100  # that one call may ask the margin of
 
 TokenName = Annotated[
     str, Meta(max_length=16, description="USDC, or a collateral token", examples=["WETH"])
@@ -112,6 +115,12 @@ class MarginsParams(SubaccountParams, frozen=True, kw_only=True):
     instrument_name: InstrumentName
     amount: Contracts
     price: Price
+
+
+class OrderMarginsParams(Params, frozen=True, kw_only=True):
+    """Orders to ask about."""
+
+    ids: Annotated[list[OrderId], Meta(min_length=1, max_length=ORDERS_MAX)]
 
 
 # -- money ----------------------------------------------------------------------------------------
@@ -219,6 +228,32 @@ async def get_margins(gateway: Gateway, caller: Caller, params: MarginsParams) -
         "min_price": cash_number(max(instrument.tick_size, band[0])),
         "max_price": cash_number(band[1]),
     }
+
+
+async def get_order_margin_by_ids(
+    gateway: Gateway, caller: Caller, params: OrderMarginsParams
+) -> list[Result]:
+    """By how much the initial margin would fall without each order alone."""
+    asked: dict[int, list[int]] = {}
+    for one in params.ids:
+        order = own_order(gateway, caller, one, "ids")
+        asked.setdefault(order.subaccount_id, []).append(order.order_id)
+    taken = await gateway.sequencer.read(partial(_resting_margins, asked))
+    return [
+        {
+            "order_id": str(order_id),
+            "initial_margin": cash_number(taken[order_id]),
+            "initial_margin_currency": "USDC",
+        }
+        for order_id in map(int, params.ids)
+    ]
+
+
+def _resting_margins(asked: dict[int, list[int]], engine: EngineState) -> dict[int, int]:
+    taken: dict[int, int] = {}
+    for subaccount_id, order_ids in asked.items():
+        taken |= engine.resting_margins(subaccount_id, order_ids)
+    return taken
 
 
 async def simulate_portfolio(gateway: Gateway, caller: Caller, params: SimulateParams) -> Result:
@@ -354,5 +389,6 @@ MONEY: Final[list[Method[Any]]] = [
         scope="wallet:read_write",
     ),
     private_method(get_margins, MarginsParams),
+    private_method(get_order_margin_by_ids, OrderMarginsParams),
     private_method(simulate_portfolio, SimulateParams, scope="account:read"),
 ]

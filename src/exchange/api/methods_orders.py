@@ -17,7 +17,6 @@ from exchange.api.methods_private import (
     open_orders,
     place,
 )
-from exchange.api.order_entry import EntryParams
 from exchange.api.order_types import (
     ChangeParams,
     EditParams,
@@ -38,6 +37,7 @@ from exchange.api.schemas import (
     SubaccountParams,
     quantity_number,
 )
+from exchange.api.signed_terms import EntryParams
 from exchange.model import Side
 
 

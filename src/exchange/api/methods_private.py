@@ -14,13 +14,15 @@ from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import InvalidParams, NotFound, OrderNotFound, Rejected
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.methods_public import connection_of, join
-from exchange.api.order_entry import EntryParams, amend_command, entry_command
+from exchange.api.order_entry import amend_command, entry_command
 from exchange.api.order_types import EditParams, is_of_type
 from exchange.api.ports import Reply
+from exchange.api.reading import Reading
 from exchange.api.records import OrderRecord, Position, Trade
 from exchange.api.results import Result
 from exchange.api.schemas import OrderType, ratio_number
-from exchange.commands import CancelAll, CancelOrder
+from exchange.api.signed_terms import EntryParams
+from exchange.commands import AnyCommand, CancelAll, CancelOrder
 from exchange.events import (
     OrderAmended,
     OrderArmed,
@@ -34,7 +36,16 @@ from exchange.events import (
 from exchange.fixed import RATIO_SCALE, to_milliseconds_down
 from exchange.model import Instrument, Kind, Side
 
+_NAMED_BY: Final = (OrderPlaced, OrderArmed, OrderAmended, OrderRepeated)  # events of a reply
 LOOKED_OVER: Final = 1_000  # orders of one label and subaccount that one call may look over
+
+
+class SubaccountsDetailsParams(schemas.Params, frozen=True, kw_only=True):
+    """Positions of every subaccount in a currency."""
+
+    currency: schemas.Currency
+    with_open_orders: bool = False
+
 
 # -- orders -------------------------------------------------------------------------------------
 
@@ -51,12 +62,21 @@ async def sell(gateway: Gateway, caller: Caller, params: EntryParams) -> Result:
 
 async def place(gateway: Gateway, caller: Caller, params: EntryParams, side: Side) -> Result:
     """Enter an order and answer with its receipt."""
-    reply = await gateway.submit(await entry_command(gateway, caller, params, side))
+    return await _enter(gateway, caller, await entry_command(gateway, caller, params, side))
+
+
+async def enter_read(gateway: Gateway, caller: Caller, reading: Reading) -> Result:
+    """Enter an order that another process read and checked."""
+    return await _enter(gateway, caller, reading.command)
+
+
+async def _enter(gateway: Gateway, caller: Caller, command: AnyCommand) -> Result:
+    reply = await gateway.submit(command)
     gateway.note_placed(caller, reply)
-    linked = [event.order_ids for event in reply.events if isinstance(event, OrdersLinked)]
     receipt = await _order_reply(gateway, reply)
-    if linked:
-        receipt["linked_order_ids"] = [str(order_id) for order_id in linked[0]]
+    for event in reply.events:
+        if isinstance(event, OrdersLinked):
+            receipt["linked_order_ids"] = [str(order_id) for order_id in event.order_ids]
     return receipt
 
 
@@ -64,23 +84,15 @@ async def _order_reply(gateway: Gateway, reply: Reply) -> Result:
     for event in reply.events:
         if isinstance(event, OrderDelayed):
             await gateway.entered(event.order_id)
-    order_id = next(
-        event.order_id
-        for event in reply.events
-        if isinstance(event, OrderPlaced | OrderArmed | OrderAmended | OrderRepeated)
-    )
+    order_id = next(event.order_id for event in reply.events if isinstance(event, _NAMED_BY))
     order = gateway.view.orders.get(order_id)
     if order is None:  # the engine remembers longer than this gateway
         raise OrderNotFound(f"order {order_id} was entered before and ended too long ago to show")
-    trades = [
-        row
-        for trade in order.taker_trades
-        for row in results.user_trade_result(gateway.view, trade, order.subaccount_id)
-        if row["liquidity"] == "T"
-    ]
-    shown = await gateway.with_trails([results.order_result(gateway.view, order)])
-    receipt: Result = {"order": shown[0], "trades": trades}
-    return receipt | gateway.receipt(reply)
+    trades = [results.taker_trade_result(gateway.view, trade) for trade in order.taker_trades]
+    row = results.order_result(gateway.view, order)
+    if order.trigger is not None:
+        await gateway.with_trails([row])
+    return {"order": row, "trades": trades} | gateway.receipt(reply)
 
 
 async def edit(gateway: Gateway, caller: Caller, params: EditParams) -> Result:
@@ -92,17 +104,20 @@ async def edit(gateway: Gateway, caller: Caller, params: EditParams) -> Result:
     return await _order_reply(gateway, reply)
 
 
-def _own_order(gateway: Gateway, caller: Caller, order_id: str) -> OrderRecord:
+def own_order(
+    gateway: Gateway, caller: Caller, order_id: str, param: str = "order_id"
+) -> OrderRecord:
+    """An order of the session's; one of others' does not exist."""
     allowed = gateway.subaccounts(caller)
     order = gateway.view.orders.get(int(order_id))
     if order is None or order.subaccount_id not in allowed:
-        raise OrderNotFound(f"no order {order_id}", "order_id")
+        raise OrderNotFound(f"no order {order_id}", param)
     return order
 
 
 async def cancel(gateway: Gateway, caller: Caller, params: schemas.OrderIdParams) -> Result:
     """Cancels one order."""
-    order = _own_order(gateway, caller, params.order_id)
+    order = own_order(gateway, caller, params.order_id)
     reply = await gateway.submit(
         CancelOrder(subaccount_id=order.subaccount_id, order_id=order.order_id)
     )
@@ -191,7 +206,7 @@ async def get_order_state(
     gateway: Gateway, caller: Caller, params: schemas.OrderIdParams
 ) -> Result:
     """One order."""
-    row = results.order_result(gateway.view, _own_order(gateway, caller, params.order_id))
+    row = results.order_result(gateway.view, own_order(gateway, caller, params.order_id))
     return (await gateway.with_trails([row]))[0]
 
 
@@ -298,7 +313,12 @@ async def get_positions(
 ) -> list[Result]:
     """Positions that are not flat."""
     subaccount_id = gateway.subaccount(caller, params.subaccount_id)
-    wanted = _live_or_expired(gateway, params.currency, params.kind)
+    return _positions(
+        gateway, subaccount_id, _live_or_expired(gateway, params.currency, params.kind)
+    )
+
+
+def _positions(gateway: Gateway, subaccount_id: int, wanted: set[int]) -> list[Result]:
     held = gateway.view.positions.get(subaccount_id, {})
     return [
         _position_result(gateway, subaccount_id, gateway.view.instruments[number])
@@ -365,6 +385,21 @@ async def get_subaccounts(gateway: Gateway, caller: Caller, _: schemas.Empty) ->
     ]
 
 
+async def get_subaccounts_details(
+    gateway: Gateway, caller: Caller, params: SubaccountsDetailsParams
+) -> list[Result]:
+    """Positions, and open orders if asked for, of every subaccount that the session may touch."""
+    wanted = _live_or_expired(gateway, params.currency, "any")
+    rows: list[Result] = []
+    for number in gateway.subaccounts(caller):
+        row: Result = {"uid": number, "positions": _positions(gateway, number, wanted)}
+        if params.with_open_orders:
+            gateway.require(caller, "trade:read")
+            row["open_orders"] = await open_orders(gateway, [number], wanted, "all")
+        rows.append(row)
+    return rows
+
+
 async def get_user_trades_by_instrument(
     gateway: Gateway, caller: Caller, params: schemas.UserTradesByInstrumentParams
 ) -> Result:
@@ -409,7 +444,7 @@ async def get_user_trades_by_order(
     gateway: Gateway, caller: Caller, params: schemas.OrderIdParams
 ) -> list[Result]:
     """Fills of one order."""
-    order = _own_order(gateway, caller, params.order_id)
+    order = own_order(gateway, caller, params.order_id)
     trades = gateway.view.subaccount_trades.get(order.subaccount_id, ())
     return [
         row
@@ -482,8 +517,8 @@ async def logout(gateway: Gateway, caller: Caller, params: schemas.LogoutParams)
 
 
 PRIVATE: Final[list[Method[Any]]] = [
-    private_method(buy, EntryParams, matching=True),
-    private_method(sell, EntryParams, matching=True),
+    private_method(buy, EntryParams, matching=True, enter=enter_read),
+    private_method(sell, EntryParams, matching=True, enter=enter_read),
     private_method(edit, EditParams, matching=True),
     private_method(cancel, schemas.OrderIdParams, matching=True),
     private_method(cancel_all, schemas.CancelAllParams, matching=True),
@@ -500,6 +535,7 @@ PRIVATE: Final[list[Method[Any]]] = [
     private_method(get_account_summary, schemas.AccountParams, scope="account:read"),
     private_method(get_account_summaries, schemas.AccountParams, scope="account:read"),
     private_method(get_subaccounts, schemas.Empty, scope="account:read"),
+    private_method(get_subaccounts_details, SubaccountsDetailsParams, scope="account:read"),
     private_method(get_user_trades_by_instrument, schemas.UserTradesByInstrumentParams),
     private_method(get_user_trades_by_currency, schemas.UserTradesByCurrencyParams),
     private_method(get_user_trades_by_order, schemas.OrderIdParams),

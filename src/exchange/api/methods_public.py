@@ -16,15 +16,14 @@ from exchange.api.errors import (
     MustBeWebSocket,
 )
 from exchange.api.gateway import Caller, Gateway
-from exchange.api.order_signing import given_fields, order_terms
-from exchange.api.order_types import OrderHashParams
+from exchange.api.order_types import OrderHashParams, limit_price_of
 from exchange.api.records import Trade
 from exchange.api.results import Result
 from exchange.api.schemas import (
     cash_number,
     ratio_number,
 )
-from exchange.api.volatility import limit_price_of
+from exchange.api.signed_terms import given_fields, order_terms
 from exchange.fixed import RATIO_SCALE, to_milliseconds_down
 from exchange.model import Side
 from exchange.signing import (

@@ -14,17 +14,17 @@ from exchange.api.errors import InvalidParams, OrderNotFound
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.order_types import (
     EditParams,
-    OrderHashParams,
     OrderParams,
     TypeParams,
     is_absent,
     is_market,
+    limit_price_of,
     trigger_of,
 )
 from exchange.api.records import OrderRecord
-from exchange.api.schemas import parse_address, parse_fee, parse_hex, parse_quantity
+from exchange.api.schemas import parse_fee, parse_hex, parse_quantity
+from exchange.api.signed_terms import SignedFields, given_fields, given_terms, order_terms
 from exchange.api.views import VenueView
-from exchange.api.volatility import limit_price_of
 from exchange.commands import Configure
 from exchange.fixed import RATIO_SCALE, div_down, div_up, mul_div_down, mul_div_up, to_seconds_down
 from exchange.matching.implied import net_band
@@ -38,24 +38,12 @@ FAR: Final = 4  # a waiting market order's worst price to buy, in multiples of t
 CENT: Final = 10_000  # micro-USDC
 
 
-class SignedFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What an order signs besides its instrument, side, amount, price and trigger."""
-
-    subaccount_id: int
-    nonce: int
-    version: int
-    deadline: int
-    max_fee: int
-    signer: str
-
-
 async def signed_order(
     gateway: Gateway, caller: Caller, params: OrderParams, side: Side
 ) -> tuple[OrderTerms, bytes]:
     """An order's terms and signature: the client's, checked, or ours for its API key."""
     if params.signature is not None:
-        fields = given_fields(params, params.subaccount_id, params.nonce)
-        terms = order_terms(gateway, params, side, fields, limit_price_of(params))
+        terms = given_terms(gateway, params, side)
         return terms, await _checked(gateway, terms, params.signature)
     key = _trading_key(gateway, caller)
     instrument = gateway.instrument(params.instrument_name)
@@ -96,51 +84,10 @@ def price_words(params: EditParams) -> TypeParams:
     return TypeParams(price=params.price, advanced=params.advanced, limit_price=params.limit_price)
 
 
-def given_fields(
-    params: OrderParams | EditParams | OrderHashParams, subaccount_id: int | None, nonce: int | None
-) -> SignedFields:
-    """What the client says that it signed."""
-    return SignedFields(
-        subaccount_id=_given(subaccount_id, "subaccount_id"),
-        nonce=_given(nonce, "nonce"),
-        version=params.version or 0,
-        deadline=_given(params.deadline, "deadline"),
-        max_fee=parse_fee(params.max_fee),
-        signer=parse_address(_given(params.signer, "signer"), "signer"),
-    )
-
-
-def _given(value: T | None, name: str) -> T:
-    if value is None:
-        raise InvalidParams(f"a signed request needs {name}", name)
-    return value
-
-
 async def _checked(gateway: Gateway, terms: OrderTerms, signature: str) -> bytes:
     raw = parse_hex(signature, "signature")
     await gateway.check_signature(order_digest(gateway.domain(), terms), raw, terms.signer)
     return raw
-
-
-def order_terms(
-    gateway: Gateway,
-    params: OrderHashParams | OrderParams,
-    side: Side,
-    fields: SignedFields,
-    limit_price: int,
-) -> OrderTerms:
-    """The signed struct that a request's decimals mean."""
-    instrument = gateway.instrument(params.instrument_name)
-    return OrderTerms(
-        instrument_id=instrument.instrument_id,
-        legs_hash=instrument.legs_hash,
-        side=side,
-        quantity=parse_quantity(params.amount),
-        limit_price=limit_price,
-        reduce_only=params.reduce_only,
-        trigger_hash=trigger_hash(trigger_of(params)),
-        **msgspec.structs.asdict(fields),
-    )
 
 
 def _amended(

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from exchange.api.errors import BadRequest
+from exchange.api.errors import BadRequest, InvalidParams
 from exchange.api.records import OrderRecord
 from exchange.api.schemas import (
     Address,
@@ -30,7 +30,7 @@ from exchange.api.schemas import (
     parse_quantity,
     quantity_number,
 )
-from exchange.model import PriceSource, Trigger, TriggerKind
+from exchange.model import PriceSource, TimeInForce, Trigger, TriggerKind
 
 _ABSENT: Final = msgspec.Raw(b"null")
 _KINDS: Final = {
@@ -40,11 +40,18 @@ _KINDS: Final = {
     "take_market": TriggerKind.TAKE,
     "trailing_stop": TriggerKind.TRAILING,
 }
+_PLAIN: Final = "limit"
 _MARKET: Final = {"market", "stop_market", "take_market", "trailing_stop"}
 _SOURCES: Final = {
     "index_price": PriceSource.INDEX,
     "mark_price": PriceSource.MARK,
     "last_price": PriceSource.LAST,
+}
+TIMES_IN_FORCE: Final = {
+    TimeInForce.GTC: "good_til_cancelled",
+    TimeInForce.GTD: "good_til_day",
+    TimeInForce.IOC: "immediate_or_cancel",
+    TimeInForce.FOK: "fill_or_kill",
 }
 _SOURCE_NAMES: Final = {source: name for name, source in _SOURCES.items()}
 
@@ -172,6 +179,24 @@ def is_market(params: TypeParams) -> bool:
     return params.type in _MARKET
 
 
+def limit_price_of(params: TypeParams) -> int:
+    """The signed price: that of the request, or of a volatility order its worst one."""
+    _check_fields(params)
+    if is_absent(params.price):
+        raise InvalidParams("needed, and signed", "price")
+    if params.advanced is None:
+        return parse_price(params.price)
+    return parse_price(params.limit_price, "limit_price")
+
+
+def _check_fields(params: TypeParams) -> None:
+    given = not is_absent(params.limit_price)
+    if given is not (params.advanced is not None):
+        raise BadRequest("limit_price, the worst price, belongs to advanced orders", "limit_price")
+    if params.advanced is not None and params.type != _PLAIN:
+        raise BadRequest("advanced orders are limit orders", "type")
+
+
 def trigger_of(params: TypeParams) -> Trigger | None:
     """The trigger that a request's words mean; refuses fields that do not belong to its type."""
     kind = _KINDS.get(params.type)
@@ -220,27 +245,23 @@ def is_of_type(order: OrderRecord, wanted: OrderType) -> bool:
     return wanted.endswith("_all") and order_type(order).startswith(wanted.removesuffix("all"))
 
 
-def type_fields(order: OrderRecord) -> dict[str, Any]:
-    """`order_type` of an order, and its trigger if it has one."""
-    fields: dict[str, Any] = {"order_type": order_type(order)}
+def put_type(result: dict[str, Any], order: OrderRecord) -> None:
+    """Add `order_type` of an order, and its trigger if it has one."""
+    result["order_type"] = order_type(order)
     trigger = order.trigger
     if trigger is not None:
-        fields["trigger"] = _SOURCE_NAMES[trigger.source]
+        result["trigger"] = _SOURCE_NAMES[trigger.source]
         trails = trigger.kind is TriggerKind.TRAILING
         name = "trigger_offset" if trails else "trigger_price"
-        fields[name] = cash_number(trigger.trail_offset if trails else trigger.trigger_price)
-    return fields
+        result[name] = cash_number(trigger.trail_offset if trails else trigger.trigger_price)
 
 
-def show_fields(order: OrderRecord) -> dict[str, Any]:
-    """How much of an order others see; of an iceberg also by Deribit's newer names."""
-    if not order.max_show:
-        return {"max_show": quantity_number(order.quantity)}
-    return {
-        "max_show": quantity_number(order.max_show),
-        "refresh_amount": quantity_number(order.max_show),
-        "display_amount": quantity_number(order.displayed_quantity),
-    }
+def put_show(result: dict[str, Any], order: OrderRecord) -> None:
+    """Add how much of an order others see; of an iceberg also by Deribit's newer names."""
+    result["max_show"] = quantity_number(order.max_show or order.quantity)
+    if order.max_show:
+        result["refresh_amount"] = quantity_number(order.max_show)
+        result["display_amount"] = quantity_number(order.displayed_quantity)
 
 
 def max_show_of(params: OrderParams | EditParams) -> int | None:

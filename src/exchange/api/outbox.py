@@ -1,11 +1,11 @@
 """What waits to be sent to one client: bounded, and conflated before it grows.
 
-A client that reads slowly costs nobody else anything. Latest-value channels keep one message; book
-deltas beyond a few are dropped for a fresh snapshot; replies, trades and the client's own orders
-are never dropped: when they do not fit, the client is disconnected with 1013 and may come back.
+While its line takes all that comes, nothing waits. A client that reads slowly costs nobody else
+anything. Latest-value channels keep one message; book deltas beyond a few are dropped for a fresh
+snapshot; replies, trades and the client's own orders are never dropped: when they do not fit, the
+client is disconnected with 1013 and may come back.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
@@ -28,31 +28,57 @@ class _Item(NamedTuple):
 
 
 class Outbox:
-    """Messages to one client; `resync(channel)` gives a conflated book's snapshot, or None."""
+    """Messages to one client, which wait until they may `flow`.
+
+    `resync(channel)` gives a conflated book's snapshot, or None; `overflow` hears that too much
+    waits, and may hear it again.
+    """
 
     def __init__(
-        self, messages_max: int, bytes_max: int, resync: Callable[[str], bytes | None]
+        self,
+        messages_max: int,
+        bytes_max: int,
+        resync: Callable[[str], bytes | None],
+        overflow: Callable[[], None],
     ) -> None:
         self._messages_max = messages_max
         self._bytes_max = bytes_max
         self._resync = resync
+        self._overflow = overflow
+        self._send: Callable[[bytes], None] | None = None
         self._items: deque[_Item] = deque()
         self._bytes = 0
         self._latest: dict[str, bytes] = {}
         self._delta_counts: dict[str, int] = {}
         self._resyncing: set[str] = set()
-        self._filled = asyncio.Event()
-        self.overflowed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._items)
 
+    def flow(self, send: Callable[[bytes], None]) -> None:
+        """Send what waits, and then what comes as it comes, until `hold`."""
+        self._send = send
+        while (message := self.pop()) is not None:
+            send(message)
+            if self._send is None:
+                break
+
+    def hold(self) -> None:
+        """Let messages wait; `send` may ask for it."""
+        self._send = None
+
     def put(self, message: bytes) -> None:
-        """Queue what must arrive."""
+        """Send what must arrive."""
+        if self._send is not None:
+            self._send(message)
+            return
         self._append(_Item(_Kind.MESSAGE, "", message))
 
     def put_latest(self, channel: str, message: bytes) -> None:
-        """Queue a message that a later one of the channel may replace."""
+        """Send a message that a later one of the channel may replace."""
+        if self._send is not None:
+            self._send(message)
+            return
         waiting = self._latest.get(channel)
         self._latest[channel] = message
         if waiting is None:
@@ -60,7 +86,10 @@ class Outbox:
         self._bytes += len(message) - len(waiting or b"")
 
     def put_delta(self, channel: str, message: bytes) -> None:
-        """Queue a book delta; too many of a channel become one snapshot."""
+        """Send a book delta; too many waiting ones of a channel become one snapshot."""
+        if self._send is not None:
+            self._send(message)
+            return
         if channel in self._resyncing:
             return
         count = self._delta_counts.get(channel, 0)
@@ -73,18 +102,9 @@ class Outbox:
 
     def forget(self, channel: str) -> None:
         """Drop what waits of a channel that the client left."""
-        self._latest.pop(channel, None)
+        self._bytes -= len(self._latest.pop(channel, b""))
         self._delta_counts.pop(channel, None)
         self._resyncing.discard(channel)
-
-    async def take(self) -> bytes:
-        """The next message to send."""
-        while True:
-            message = self.pop()
-            if message is not None:
-                return message
-            self._filled.clear()
-            await self._filled.wait()
 
     def pop(self) -> bytes | None:
         """The next message, or None when nothing waits."""
@@ -97,9 +117,8 @@ class Outbox:
     def _append(self, item: _Item) -> None:
         self._items.append(item)
         self._bytes += len(item.message)
-        self._filled.set()
         if len(self._items) > self._messages_max or self._bytes > self._bytes_max:
-            self.overflowed.set()
+            self._overflow()
 
     def _open(self, item: _Item) -> bytes | None:
         self._bytes -= len(item.message)

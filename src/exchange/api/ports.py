@@ -446,6 +446,9 @@ class EngineState(Protocol):
     def order_margin(self, subaccount_id: int, order: MarginOrder) -> int:
         """What initial excess an order would take."""
 
+    def resting_margins(self, subaccount_id: int, order_ids: Iterable[int]) -> dict[int, int]:
+        """By how much initial margin would fall without each order alone."""
+
     def simulate(
         self,
         subaccount_id: int,

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import msgspec
+
 from exchange.api.records import Marks
 from exchange.fixed import CASH_SCALE, VOL_SCALE, div_down, notional, to_seconds_down
 from exchange.margin.volatility_index import Strip, volatility_index
@@ -37,7 +39,7 @@ class Candle(NamedTuple):
     close: int
 
 
-class Bar(NamedTuple):
+class Bar(msgspec.Struct, gc=False):
     """Trades in one step of time, which begins at `time_s`; prices in micro-USDC."""
 
     time_s: int
@@ -48,15 +50,19 @@ class Bar(NamedTuple):
     quantity: int  # 1e-4 contracts
     cost: int  # micro-USDC
 
-    def joined(self, later: "Bar") -> "Bar":
-        """Both as one, which begins where this one does."""
-        return self._replace(
-            high=max(self.high, later.high),
-            low=min(self.low, later.low),
-            close=later.close,
-            quantity=self.quantity + later.quantity,
-            cost=self.cost + later.cost,
-        )
+    def add(self, later: "Bar") -> None:
+        """Take in what was traded later in the same step."""
+        if later.high > self.high:
+            self.high = later.high
+        if later.low < self.low:
+            self.low = later.low
+        self.close = later.close
+        self.quantity += later.quantity
+        self.cost += later.cost
+
+
+def _moved(bar: Bar, time_s: int) -> Bar:
+    return msgspec.structs.replace(bar, time_s=time_s)
 
 
 class TradeTrack:
@@ -71,13 +77,12 @@ class TradeTrack:
 
     def note(self, time_s: int, price: int, quantity: int) -> None:
         """Take a trade; times never fall."""
+        one = Bar(time_s, price, price, price, price, quantity, notional(price, quantity))
         for bars, step_s in ((self._minutes, MINUTE_S), (self._hours, HOUR_S)):
-            start = div_down(time_s, step_s) * step_s
-            one = Bar(start, price, price, price, price, quantity, notional(price, quantity))
-            if bars and bars[-1].time_s == start:
-                bars[-1] = bars[-1].joined(one)
+            if bars and time_s < bars[-1].time_s + step_s:
+                bars[-1].add(one)
             else:
-                bars.append(one)
+                bars.append(_moved(one, div_down(time_s, step_s) * step_s))
 
     def bars(self, start_s: int, end_s: int, step_s: int) -> list[Bar]:
         """Steps with trades that begin in [start, end], the oldest first."""
@@ -88,9 +93,9 @@ class TradeTrack:
                 continue
             place = div_down(one.time_s, step_s) * step_s
             if found and found[-1].time_s == place:
-                found[-1] = found[-1].joined(one)
+                found[-1].add(one)
             else:
-                found.append(one._replace(time_s=place))
+                found.append(_moved(one, place))
         return found
 
     def close_before(self, time_s: int, step_s: int) -> int | None:

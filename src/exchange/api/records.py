@@ -17,13 +17,14 @@ from exchange.commands import ExpiryRisk, MassQuote, PlaceOrder, UpdateMarks
 from exchange.events import AnyEvent, OrderArmed, OrderPlaced
 from exchange.fixed import QUANTITY_SCALE, div_half_even, mul_div_down, notional
 from exchange.margin.merkle import leaves as merkle_leaves
-from exchange.model import Legs, OrderStatus, Side, TimeInForce, Trigger
+from exchange.model import Instrument, Legs, OrderStatus, Side, TimeInForce, Trigger
 
-_INT64_BYTES: Final = 8
+_SIGNS: Final = tuple(side.sign for side in Side)  # by side
+_INT64: Final = struct.Struct("<q")
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One match, with the index and mark that stood at its time."""
+class Trade(msgspec.Struct, frozen=True, gc=False):
+    """One match, with the index and mark that stood at its time; made by place, for speed."""
 
     trade_id: int
     seq: int
@@ -57,35 +58,34 @@ def trade_of(
     stamp: tuple[int, int],
     prices: tuple[int, int],
     last: Trade | None,
+    *,
+    block: bool = False,
 ) -> Trade:
     """A trade's record: `stamp` is (seq, time_ns), `prices` (index, mark), then the last trade."""
-    price = event.price if isinstance(event, ev.Traded) else net_price(event)
-    trade = Trade(
-        trade_id=event.trade_id,
-        seq=stamp[0],
-        time_ns=stamp[1],
-        instrument_id=event.instrument_id,
-        price=price,
-        quantity=event.quantity,
-        taker_side=event.taker_side,
-        maker_order_id=event.maker_order_id,
-        taker_order_id=event.taker_order_id,
-        maker_subaccount_id=event.maker_subaccount_id,
-        taker_subaccount_id=event.taker_subaccount_id,
-        maker_fee=event.maker_fee,
-        taker_fee=event.taker_fee,
-        index_price=prices[0],
-        mark_price=prices[1],
-        tick_direction=_tick_direction(last, price),
+    rest: tuple[bool | int, ...]
+    if isinstance(event, ev.Traded):
+        price = event.price
+        rest = (event.liquidation, block, event.combo_id, event.combo_trade_id)
+    else:
+        price, rest = net_price(event), (False, block)
+    fields = (
+        event.trade_id,
+        *stamp,
+        event.instrument_id,
+        price,
+        event.quantity,
+        event.taker_side,
+        event.maker_order_id,
+        event.taker_order_id,
+        event.maker_subaccount_id,
+        event.taker_subaccount_id,
+        event.maker_fee,
+        event.taker_fee,
+        *prices,
+        _tick_direction(last, price),
+        *rest,
     )
-    if not isinstance(event, ev.Traded):
-        return trade
-    return msgspec.structs.replace(
-        trade,
-        liquidation=event.liquidation,
-        combo_id=event.combo_id,
-        combo_trade_id=event.combo_trade_id,
-    )
+    return Trade(*fields)
 
 
 def _tick_direction(last: Trade | None, price: int) -> int:
@@ -97,8 +97,11 @@ def _tick_direction(last: Trade | None, price: int) -> int:
     return 1 if last.tick_direction in (0, 1) else 3
 
 
-class OrderRecord(msgspec.Struct, kw_only=True):
-    """An order's current state; `cash_filled` is the sum of price * quantity of its fills."""
+class OrderRecord(msgspec.Struct, gc=False):
+    """An order's current state; `cash_filled` is the sum of price * quantity of its fills.
+
+    Made by place: sheets make thousands a second. First the fields of `OrderPlaced` in its order.
+    """
 
     order_id: int
     subaccount_id: int
@@ -106,26 +109,27 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     side: Side
     quantity: int
     limit_price: int
-    max_fee: int
     nonce: int
-    version: int
-    deadline: int
-    label: str
     time_in_force: TimeInForce
     post_only: bool
-    reject_post_only: bool
     reduce_only: bool
+    label: str
+    slice_quantity: int  # what an iceberg displays anew
+    worst_price: int  # as signed
+    # What only the command says, the same for all orders of a sheet:
+    is_quote: bool
+    max_fee: int
+    deadline: int
     mmp: bool
+    seq: int  # of the command whose signature is in force
     placed_ns: int
     updated_ns: int
-    seq: int  # of the command whose signature is in force
-    trigger: Trigger | None
-    is_quote: bool = False
+    version: int = 0
+    reject_post_only: bool = True
     market: bool = False
     volatility: int = 0  # 1e-6; above 0 the price follows it, at most to `worst_price`
-    worst_price: int = 0  # as signed
     max_show: int = 0  # as asked; 0 shows all
-    slice_quantity: int = 0  # what an iceberg displays anew
+    trigger: Trigger | None = None
     displayed_quantity: int = 0  # in the book
     status: OrderStatus = OrderStatus.OPEN
     filled_quantity: int = 0
@@ -134,7 +138,8 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     fees: int = 0
     cancel_reason: str = ""
     replaced: bool = False
-    taker_trades: list[Trade] = []
+    taker_trades: tuple[Trade, ...] = ()  # since its terms are in force
+    triggered: bool = False  # its trigger was reached
 
     @property
     def remaining_quantity(self) -> int:
@@ -144,7 +149,8 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     @property
     def fresh_display(self) -> int:
         """What it displays when it queues up anew."""
-        return min(self.slice_quantity or self.remaining_quantity, self.remaining_quantity)
+        left = self.quantity - self.filled_quantity - self.canceled_quantity
+        return self.slice_quantity if 0 < self.slice_quantity < left else left
 
     @property
     def average_price(self) -> int:
@@ -153,49 +159,52 @@ class OrderRecord(msgspec.Struct, kw_only=True):
             return 0
         return mul_div_down(self.cash_filled, QUANTITY_SCALE, self.filled_quantity)
 
+    def took(self, trade: Trade) -> None:
+        """It was the taker in a trade."""
+        self.taker_trades = (*self.taker_trades, trade)
 
-def record_of(
-    event: OrderPlaced | OrderArmed,
-    signed: PlaceOrder | MassQuote,
-    seq: int,
-    time_ns: int,
-    status: OrderStatus,
-) -> OrderRecord:
-    """A new order's record: what the event tells of it, and what only its command says."""
-    order = OrderRecord(
-        order_id=event.order_id,
-        subaccount_id=event.subaccount_id,
-        instrument_id=event.instrument_id,
-        side=event.side,
-        quantity=event.quantity,
-        limit_price=event.limit_price,
-        worst_price=event.limit_price,
-        max_fee=signed.terms.max_fee,
-        nonce=event.nonce,
-        version=0,
-        deadline=signed.terms.deadline,
-        label=event.label,
-        time_in_force=event.time_in_force,
-        post_only=event.post_only,
-        reject_post_only=True,
-        reduce_only=event.reduce_only,
-        mmp=signed.mmp,
-        is_quote=isinstance(signed, MassQuote),
-        trigger=event.trigger if isinstance(event, OrderArmed) else None,
-        placed_ns=time_ns,
-        updated_ns=time_ns,
-        seq=seq,
-        status=status,
+
+SignedPart = tuple[int | None, tuple[Any, ...]]
+
+
+def signed_part(signed: PlaceOrder | MassQuote, seq: int, time_ns: int) -> SignedPart:
+    """What orders take from their command: its price, or None where each has its own, and fields.
+
+    Those are the record's from `is_quote` on, as far as they are known.
+    """
+    if isinstance(signed, MassQuote):
+        sheet = signed.terms
+        return None, (True, sheet.max_fee, sheet.deadline, signed.mmp, seq, time_ns, time_ns)
+    terms = signed.terms
+    return terms.limit_price, (
+        False,
+        terms.max_fee,
+        terms.deadline,
+        signed.mmp,
+        seq,
+        time_ns,
+        time_ns,
+        terms.version,
+        signed.reject_post_only,
+        signed.market,
+        signed.volatility,
+        signed.max_show,
     )
-    if isinstance(signed, PlaceOrder):
-        order.version, order.worst_price = signed.terms.version, signed.terms.limit_price
-        order.reject_post_only = signed.reject_post_only
-        order.market, order.volatility = signed.market, signed.volatility
-        order.max_show = signed.max_show
+
+
+def record_of(event: OrderPlaced | OrderArmed, signed: SignedPart) -> OrderRecord:
+    """A new order's record: what the event tells of it, and what only its command says."""
+    told, (price, fields) = msgspec.structs.astuple(event), signed
+    if price is None:
+        price = event.limit_price
+    if isinstance(event, OrderPlaced):
+        return OrderRecord(*(*told, price, *fields))
+    order = OrderRecord(*(*told[:-1], 0, price, *fields))
+    order.trigger, order.status = event.trigger, OrderStatus.UNTRIGGERED
     return order
 
 
-class Position(msgspec.Struct):
+class Position(msgspec.Struct, gc=False):
     """A signed quantity and what it cost (signed cash paid, fees apart)."""
 
     quantity: int = 0
@@ -205,16 +214,16 @@ class Position(msgspec.Struct):
 
     def trade(self, side: Side, price: int, quantity: int) -> None:
         """Enter one fill: a growing position adds cost, a shrinking one realises its share."""
-        signed = side.sign * quantity
-        if self.quantity * signed >= 0:
-            self.quantity += signed
-            self.cost += side.sign * notional(price, quantity)
+        sign = _SIGNS[side]
+        if self.quantity * sign >= 0:
+            self.quantity += sign * quantity
+            self.cost += sign * notional(price, quantity)
             return
-        closing = min(abs(signed), abs(self.quantity))
+        closing = min(quantity, abs(self.quantity))
         share = mul_div_down(self.cost, closing, abs(self.quantity))
-        self.realized += -side.sign * notional(price, closing) - share
+        self.realized += -sign * notional(price, closing) - share
         self.cost -= share
-        self.quantity += side.sign * closing
+        self.quantity += sign * closing
         if quantity > closing:
             self.trade(side, price, quantity - closing)
 
@@ -264,11 +273,19 @@ class Marks(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def _row(self) -> struct.Struct:
         count = len(self.command.instrument_ids)
-        return struct.Struct(f"<{len(self.command.rows) // _INT64_BYTES // count}q")
+        return struct.Struct(f"<{len(self.command.rows) // _INT64.size // count}q")
 
     def mark_prices(self) -> Iterator[int]:
         """Mark prices in the order of `command.instrument_ids`, micro-USDC."""
         return (row[0] for row in self._row.iter_unpack(self.command.rows))
+
+    def mark_price(self, instrument_id: int) -> int:
+        """Of an instrument; 0 where this epoch has none."""
+        place = self._places.get(instrument_id)
+        if place is None:
+            return 0
+        (price,) = _INT64.unpack_from(self.command.rows, place * self._row.size)
+        return int(price)
 
     def mark(self, instrument_id: int) -> Mark | None:
         """The row of an instrument, or None where this epoch has none."""
@@ -299,6 +316,16 @@ def combo_mark(marks: Marks, legs: Legs) -> Mark | None:
         vega=sum(row.vega * ratio for row, ratio in known),
         shocked=tuple(map(sum, columns)),
     )
+
+
+def mark_price(marks: Marks | None, instrument: Instrument) -> int:
+    """An instrument's mark, of a combo that of its legs; 0 while there is none."""
+    if marks is None:
+        return 0
+    if not instrument.legs:
+        return marks.mark_price(instrument.instrument_id)
+    mark = combo_mark(marks, instrument.legs)
+    return mark.mark_price if mark else 0
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -344,7 +371,7 @@ class Notice(msgspec.Struct, frozen=True, gc=False):
     event: AnyEvent
 
 
-class Touched(msgspec.Struct):
+class Touched(msgspec.Struct, gc=False):
     """What one entry changed: the work list of the channels."""
 
     seq: int
@@ -352,17 +379,22 @@ class Touched(msgspec.Struct):
     books: list[tuple[int, BookDelta]] = []
     trades: list[Trade] = []
     orders: dict[int, OrderRecord] = {}
-    subaccounts: set[int] = set()
-    indices: set[int] = set()
-    funding: set[int] = set()  # perpetuals
+    accounts: set[int] = set()  # subaccounts of which more than orders changed
+    indices: tuple[int, ...] = ()
+    funding: tuple[int, ...] = ()  # perpetuals
     marks: bool = False
     states: set[int] = set()  # instruments that were listed, halted, resumed or closed
     notices: list[tuple[int, Notice]] = []  # by subaccount, of liquidations
     liquidations: bool = False
-    frozen: list[tuple[int, int]] = []  # by protection: subaccount and underlying
+    frozen: tuple[tuple[int, int], ...] = ()  # by protection: subaccount and underlying
+
+    @property
+    def subaccounts(self) -> set[int]:
+        """All that something changed of."""
+        return self.accounts.union(order.subaccount_id for order in self.orders.values())
 
 
-_CONCERNED: Final[dict[type, Callable[[Any], list[int]]]] = {
+CONCERNING: Final[dict[type, Callable[[Any], list[int]]]] = {
     ev.PortfolioTransferred: lambda event: [event.subaccount_id, event.taker_subaccount_id],
     ev.LossSocialised: lambda event: [subaccount_id for subaccount_id, _ in event.shares],
     **dict.fromkeys(
@@ -380,5 +412,5 @@ _CONCERNED: Final[dict[type, Callable[[Any], list[int]]]] = {
 
 def notified(event: AnyEvent) -> list[int]:
     """The subaccounts that an event of a liquidation concerns."""
-    concerned = _CONCERNED.get(type(event))
+    concerned = CONCERNING.get(type(event))
     return concerned(event) if concerned else []

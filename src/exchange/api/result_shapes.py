@@ -93,6 +93,15 @@ _SUMMARY: Final = row(
 _TRADES: Final = row("has_more", trades=rows(TRADE))
 _PAST_TRADE: Final = extended(USER_TRADE, "type", id=_ID)
 _PAST_ORDER: Final = extended(ORDER, "timestamp seq", id=_ID)
+_PAST_TRIGGER: Final = row(
+    "timestamp seq trigger_order_id order_id instrument_name direction price amount post_only"
+    " reduce_only label last_update_timestamp subaccount_id trigger",
+    "trigger_price trigger_offset",
+    id=_ID,
+    order_type=_one("string", "`limit` or `market`: what it is once triggered"),
+    order_state=_one("string", "`triggered`, `cancelled` or `rejected:` and the `reject_reason`"),
+    request=_one("string", "`trigger:order` or `cancel`"),
+)
 _POOL: Final = row("rate burst remaining") | {}
 _POOL["properties"]["rate"] = _one("number", "How fast it refills, credits a second")
 _POOLS: Final = row("", matching=_POOL, other=_POOL)
@@ -316,6 +325,9 @@ RESULTS: Final[dict[str, Schema]] = {
         "id type username system_name", summaries=rows(_SUMMARY_ROW)
     ),
     "private/get_subaccounts": rows(row("id owner type")),
+    "private/get_subaccounts_details": rows(
+        _with(row("uid", positions=rows(POSITION)), open_orders=rows(ORDER))
+    ),
     "private/get_user_trades_by_instrument": row("has_more", trades=rows(USER_TRADE)),
     "private/get_user_trades_by_currency": row("has_more", trades=rows(USER_TRADE)),
     "private/get_user_trades_by_order": rows(USER_TRADE),
@@ -348,6 +360,12 @@ RESULTS: Final[dict[str, Schema]] = {
         )
     ),
     "private/get_margins": row("instrument_name buy sell min_price max_price"),
+    "private/get_order_margin_by_ids": rows(
+        row(
+            "order_id initial_margin_currency",
+            initial_margin=_one("number", "What the order alone keeps, USDC"),
+        )
+    ),
     "private/simulate_portfolio": _SIMULATED,
     "private/set_mmp_config": _PROTECTION,
     "private/get_mmp_config": rows(_PROTECTION),
@@ -375,6 +393,7 @@ RESULTS: Final[dict[str, Schema]] = {
     "private/get_order_history_by_currency": {
         "oneOf": [rows(_PAST_ORDER), row("continuation", orders=rows(_PAST_ORDER))]
     },
+    "private/get_trigger_order_history": row("continuation", entries=rows(_PAST_TRIGGER)),
     "private/get_user_trades_by_currency_and_time": row(
         "has_more continuation", trades=rows(_PAST_TRADE)
     ),

@@ -7,7 +7,9 @@ UTC milliseconds.
 import math
 from typing import Any, Final
 
-from exchange.api.order_types import order_type, show_fields, type_fields
+import msgspec
+
+from exchange.api.order_types import TIMES_IN_FORCE, order_type, put_show, put_type
 from exchange.api.ports import Margin, Token
 from exchange.api.records import Batch, Mark, OrderRecord, Position, Trade
 from exchange.api.schemas import (
@@ -37,7 +39,6 @@ from exchange.model import (
     Kind,
     OrderStatus,
     Side,
-    TimeInForce,
     civil_date,
     unpack_instrument_id,
 )
@@ -46,6 +47,7 @@ Result = dict[str, Any]
 
 _KIND_NAMES: Final = {Kind.OPTION: "option", Kind.PERPETUAL: "future", Kind.FUTURE: "future"}
 DIRECTIONS: Final = {Side.BUY: "buy", Side.SELL: "sell"}
+_OPPOSITE: Final = {side: side.opposite for side in Side}
 ORDER_STATES: Final = {
     OrderStatus.UNTRIGGERED: "untriggered",
     OrderStatus.OPEN: "open",
@@ -59,12 +61,6 @@ STATES: Final = {
     InstrumentStatus.HALTED: "halted",
     InstrumentStatus.AUCTION: "auction",
     InstrumentStatus.EXPIRED: "closed",
-}
-TIMES_IN_FORCE: Final = {
-    TimeInForce.GTC: "good_til_cancelled",
-    TimeInForce.GTD: "good_til_day",
-    TimeInForce.IOC: "immediate_or_cancel",
-    TimeInForce.FOK: "fill_or_kill",
 }
 _DAY_MS: Final = 86_400_000
 _DAY_NS: Final = _DAY_MS * 10**6
@@ -156,8 +152,9 @@ def trade_result(view: VenueView, trade: Trade) -> Result:
         "index_price": cash_number(trade.index_price),
         "mark_price": cash_number(trade.mark_price),
         "tick_direction": trade.tick_direction,
-        **({"liquidation": "T"} if trade.liquidation else {}),
     }
+    if trade.liquidation:
+        result["liquidation"] = "T"
     if trade.block:
         result["block_trade_id"] = f"BLOCK-{trade.seq}"
     if trade.combo_id:
@@ -169,45 +166,52 @@ def trade_result(view: VenueView, trade: Trade) -> Result:
 def user_trade_result(view: VenueView, trade: Trade, subaccount_id: int) -> list[Result]:
     """A trade as a subaccount sees it: one object a side, two for a trade with itself."""
     sides = []
-    taker = trade.taker_side
-    for role, side, order_id, owner, fee in (
-        ("T", taker, trade.taker_order_id, trade.taker_subaccount_id, trade.taker_fee),
-        ("M", taker.opposite, trade.maker_order_id, trade.maker_subaccount_id, trade.maker_fee),
-    ):
-        if owner != subaccount_id:
-            continue
-        order = view.orders.get(order_id)
-        sides.append(
-            trade_result(view, trade)
-            | {
-                "direction": DIRECTIONS[side],
-                "order_id": str(order_id),
-                "order_type": order_type(order) if order else "limit",
-                "liquidity": role,
-                "fee": cash_number(fee),
-                "fee_currency": "USDC",
-                "label": order.label if order else "",
-                "state": ORDER_STATES[order.status] if order else "filled",
-                "post_only": order.post_only if order else False,
-                "reduce_only": order.reduce_only if order else False,
-                "self_trade": trade.maker_subaccount_id == trade.taker_subaccount_id,
-                "subaccount_id": subaccount_id,
-                "seq": trade.seq,
-            }
-        )
+    if trade.taker_subaccount_id == subaccount_id:
+        sides.append(taker_trade_result(view, trade))
+    if trade.maker_subaccount_id == subaccount_id:
+        fee = cash_number(trade.maker_fee)
+        row = _side_result(view, trade, trade.maker_order_id, fee)
+        direction = DIRECTIONS[_OPPOSITE[trade.taker_side]]
+        row |= {"direction": direction, "liquidity": "M", "subaccount_id": subaccount_id}
+        sides.append(row)
     return sides
+
+
+def taker_trade_result(view: VenueView, trade: Trade) -> Result:
+    """The taker's side of a trade."""
+    return _side_result(view, trade, trade.taker_order_id, cash_number(trade.taker_fee))
+
+
+def _side_result(view: VenueView, trade: Trade, order_id: int, fee: msgspec.Raw) -> Result:
+    """The side of one order, in the taker's words."""
+    order = view.orders.get(order_id)
+    row = trade_result(view, trade)
+    row["order_id"] = str(order_id)
+    row["order_type"] = order_type(order) if order else "limit"
+    row["liquidity"] = "T"
+    row["fee"] = fee
+    row["fee_currency"] = "USDC"
+    row["label"] = order.label if order else ""
+    row["state"] = ORDER_STATES[order.status] if order else "filled"
+    row["post_only"] = order.post_only if order else False
+    row["reduce_only"] = order.reduce_only if order else False
+    row["self_trade"] = trade.maker_subaccount_id == trade.taker_subaccount_id
+    row["subaccount_id"] = trade.taker_subaccount_id
+    row["seq"] = trade.seq
+    return row
 
 
 def order_result(view: VenueView, order: OrderRecord) -> Result:
     """An order's state; `nonce`, `version`, `deadline`, `max_fee` are what its owner signed."""
+    amount = quantity_number(order.quantity)
     result: Result = {
         "order_id": str(order.order_id),
         "order_state": ORDER_STATES[order.status],
         "instrument_name": view.instruments[order.instrument_id].name,
         "direction": DIRECTIONS[order.side],
         "price": cash_number(order.limit_price),
-        "amount": quantity_number(order.quantity),
-        "contracts": quantity_number(order.quantity),
+        "amount": amount,
+        "contracts": amount,
         "filled_amount": quantity_number(order.filled_quantity),
         "average_price": cash_number(order.average_price),
         "commission": cash_number(order.fees),
@@ -230,7 +234,31 @@ def order_result(view: VenueView, order: OrderRecord) -> Result:
         "deadline": order.deadline,
         "max_fee": cash_number(order.max_fee),
     }
-    return result | type_fields(order) | show_fields(order) | volatility_fields(order)
+    put_type(result, order)
+    put_show(result, order)
+    if order.volatility:
+        result |= volatility_fields(order)
+    return result
+
+
+def trigger_result(view: VenueView, order: OrderRecord) -> Result:
+    """An order that waited for a price; here it has one number before and after."""
+    order_id = str(order.order_id)
+    result: Result = {
+        "trigger_order_id": order_id,
+        "order_id": order_id,
+        "instrument_name": view.instruments[order.instrument_id].name,
+        "direction": DIRECTIONS[order.side],
+        "price": cash_number(order.limit_price),
+        "amount": quantity_number(order.quantity),
+        "post_only": order.post_only,
+        "reduce_only": order.reduce_only,
+        "label": order.label,
+        "last_update_timestamp": to_milliseconds_down(order.updated_ns),
+        "subaccount_id": order.subaccount_id,
+    }
+    put_type(result, order)
+    return result | {"order_type": "market" if order.market else "limit"}
 
 
 def ticker_result(view: VenueView, instrument: Instrument) -> Result:

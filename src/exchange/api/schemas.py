@@ -454,9 +454,7 @@ def _query_value(field_type: object, name: str, value: str) -> object:
         return _query_list(name, value)
     if "int" in text and re.fullmatch(r"-?(0|[1-9][0-9]{0,19})", value):
         return msgspec.Raw(value.encode())
-    if field_type is bool and value in ("true", "false"):
-        return value == "true"
-    return value
+    return value == "true" if field_type is bool and value in ("true", "false") else value
 
 
 def _query_list(name: str, value: str) -> object:
@@ -575,11 +573,13 @@ def parse_hex(text: str, param: str) -> bytes:
 # -- decimals out: exact JSON numbers -------------------------------------------------------------
 
 
+@lru_cache(maxsize=8_192)
 def cash_number(value: int) -> msgspec.Raw:
     """Micro-USDC as a JSON number in USDC."""
     return msgspec.Raw(format_decimal(value, CASH_SCALE).encode())
 
 
+@lru_cache(maxsize=8_192)
 def quantity_number(value: int) -> msgspec.Raw:
     """1e-4 contracts as a JSON number of contracts."""
     return msgspec.Raw(format_decimal(value, QUANTITY_SCALE).encode())

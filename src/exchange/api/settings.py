@@ -1,10 +1,12 @@
 """The gateway's limits, frozen at start; `bootstrap` fills them in."""
 
+import os
 from typing import Final
 
 import msgspec
 
-SIGNATURE_WORKERS: Final = 2  # of a gateway that serves a venue
+# Of a gateway that serves a venue: its loop needs a core of its own.
+SIGNATURE_WORKERS: Final = max(1, min(4, (os.cpu_count() or 1) - 1))
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):

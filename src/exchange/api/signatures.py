@@ -1,8 +1,8 @@
-"""Recovering signers in processes of their own, away from the sequencer's loop.
+"""Reading signed requests and recovering signers in processes, away from the sequencer's loop.
 
 In threads every recovery asks for the interpreter several times, and waits for the loop's whole
 turn each time. A process is asked and answers in batches: what one turn of the loop brings travels
-together. Without workers, signers are recovered in the loop itself.
+together. Without workers the loop does all of it.
 """
 
 import asyncio
@@ -12,13 +12,17 @@ from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, cast
+from itertools import islice
+from typing import Final, Protocol, cast
 
+import msgspec
 import structlog
 
 from exchange.api.errors import Busy, Unavailable
-from exchange.api.recovering import ADDRESS_BYTES, NOBODY
-from exchange.signing import SIGNATURE_BYTES, checksum_address, recover_signer
+from exchange.api.reading import Reading
+from exchange.api.recovering import ANSWER, FRAME, LEARN, READ, RECOVER, Lesson
+from exchange.model import Instrument
+from exchange.signing import Domain, checksum_address, recover_signer
 
 WAITING_MAX: Final = 8_192
 SIGNERS_KEPT: Final = 65_536  # texts of addresses, which cost more than all else here
@@ -26,16 +30,29 @@ RESTART_S: Final = 1.0
 STOP_S: Final = 5.0
 
 _text: Final = lru_cache(SIGNERS_KEPT)(checksum_address)
+_readings: Final = msgspec.msgpack.Decoder(Reading)
 _log: Final = structlog.get_logger("gateway")
 
 
-class SignatureRecovery:
+class Listed(Protocol):
+    """What is listed; names are never taken back."""
+
+    instrument_ids: dict[str, int]
+    instruments: dict[int, Instrument]
+
+
+class SignatureWorkers:
     """Asks the process that has the least to do; one that dies is replaced after a second."""
 
-    def __init__(self, workers: int) -> None:
-        self._count = workers
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._workers: list[_Worker] = []
         self._restarts: set[asyncio.Task[None]] = set()
+
+    @property
+    def can_read(self) -> bool:
+        """Whether there is a process to read requests."""
+        return bool(self._workers)
 
     async def open(self) -> None:
         """Start the processes."""
@@ -46,12 +63,21 @@ class SignatureRecovery:
         """The signer's checksummed address, or None for a signature the contract would refuse."""
         if not self._workers:  # none wanted, or all just died
             return recover_signer(digest, signature)
-        if len(signature) != SIGNATURE_BYTES:
-            return None
+        address = await self._least().ask(RECOVER, digest + signature)
+        return _text(address) if address else None
+
+    async def read(self, text: bytes, domain: Domain, listed: Listed) -> Reading | None:
+        """What a signed request says; None if the gateway must read it itself."""
+        worker = self._least()
+        worker.teach(domain, listed)
+        answer = await worker.ask(READ, text)
+        return _readings.decode(answer) if answer else None
+
+    def _least(self) -> "_Worker":
         worker = min(self._workers, key=_Worker.waiting)
         if worker.waiting() * len(self._workers) >= WAITING_MAX:
             raise Busy("too many signatures wait to be checked; try again")
-        return await worker.ask(digest + signature)
+        return worker
 
     async def close(self) -> None:
         """End the processes; whoever still waits is told that nothing can be checked now."""
@@ -104,25 +130,43 @@ class _Worker(asyncio.Protocol):
 
     def __init__(self, process: Process, lost: Callable[["_Worker"], None]) -> None:
         self._process = process
+        self._loop = asyncio.get_running_loop()
         self._lost = lost
-        self._asked: deque[asyncio.Future[str | None]] = deque()
-        self._requests: list[bytes] = []  # of this turn of the loop
+        self._asked: deque[asyncio.Future[bytes]] = deque()
+        self._frames: list[bytes] = []  # of this turn of the loop
         self._answers = b""
+        self._domain: Domain | None = None  # that it knows
+        self._taught = 0  # instruments that it knows
         self.is_lost = False
 
     def waiting(self) -> int:
         """Signatures that are not answered."""
         return len(self._asked)
 
-    def ask(self, request: bytes) -> asyncio.Future[str | None]:
+    def teach(self, domain: Domain, listed: Listed) -> None:
+        """Tell it what it must know to read the next request."""
+        names = listed.instrument_ids
+        if self._taught == len(names) and self._domain == domain:
+            return
+        new = [
+            (name, number, listed.instruments[number].legs_hash)
+            for name, number in islice(names.items(), self._taught, None)
+        ]
+        self._domain, self._taught = domain, len(names)
+        lesson = Lesson(domain.chain_id, domain.clearing, new)
+        self._put(LEARN, msgspec.msgpack.encode(lesson))
+
+    def ask(self, kind: int, body: bytes) -> asyncio.Future[bytes]:
         """Send a request with all others of this turn of the loop."""
-        loop = asyncio.get_running_loop()
-        if not self._requests:
-            loop.call_soon(self._send)
-        self._requests.append(request)
-        future: asyncio.Future[str | None] = loop.create_future()
+        self._put(kind, body)
+        future: asyncio.Future[bytes] = self._loop.create_future()
         self._asked.append(future)
         return future
+
+    def _put(self, kind: int, body: bytes) -> None:
+        if not self._frames:
+            self._loop.call_soon(self._send)
+        self._frames += (FRAME.pack(len(body), kind), body)
 
     async def end(self) -> None:
         """Close the line, upon which the process ends."""
@@ -140,14 +184,17 @@ class _Worker(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answers, perhaps with the beginning of one."""
-        answers = self._answers + data
-        whole = len(answers) - len(answers) % ADDRESS_BYTES
-        self._answers = answers[whole:]
-        for at in range(0, whole, ADDRESS_BYTES):
-            address = answers[at : at + ADDRESS_BYTES]
+        answers, at = self._answers + data, 0
+        while len(answers) - at >= ANSWER.size:
+            (size,) = ANSWER.unpack_from(answers, at)
+            end = at + ANSWER.size + size
+            if end > len(answers):
+                break
             future = self._asked.popleft()
             if not future.done():  # the caller may have gone away
-                future.set_result(None if address == NOBODY else _text(address))
+                future.set_result(answers[at + ANSWER.size : end])
+            at = end
+        self._answers = answers[at:]
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 -- asyncio's name
         """Nobody waits in vain."""
@@ -159,5 +206,5 @@ class _Worker(asyncio.Protocol):
         self._lost(self)
 
     def _send(self) -> None:
-        requests, self._requests = self._requests, []
-        self._transport.write(b"".join(requests))
+        frames, self._frames = self._frames, []
+        self._transport.write(b"".join(frames))

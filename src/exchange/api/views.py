@@ -4,20 +4,20 @@
 the rest. No I/O, no clock: a replay of the journal rebuilds the same picture.
 """
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from exchange import events as ev
+from exchange.api.batches import Batches
 from exchange.api.book_view import BookView
 from exchange.api.funding_view import FundingView
+from exchange.api.holdings import Holdings
 from exchange.api.owners import Owners
 from exchange.api.ports import Entry
 from exchange.api.price_history import PriceHistory
 from exchange.api.records import (
+    CONCERNING,
     Batch,
     Delivery,
     Mark,
@@ -25,12 +25,14 @@ from exchange.api.records import (
     Notice,
     OrderRecord,
     PaidWithdrawal,
-    Position,
+    SignedPart,
     Touched,
     Trade,
     combo_mark,
+    mark_price,
     notified,
     record_of,
+    signed_part,
     trade_of,
 )
 from exchange.commands import (
@@ -58,14 +60,19 @@ TRADES_PER_SUBACCOUNT: Final = 1_000
 TRADES_KEPT: Final = 100_000  # the history service answers older questions
 NOTICES_PER_SUBACCOUNT: Final = 1_000
 FINISHED_ORDERS_KEPT: Final = 100_000
+_LIQUIDATING: Final = (SweepLiquidations, BidLiquidation)
+_CANCEL_WORDS: Final = {reason: reason.value for reason in ev.CancelReason}
+_DEADLINE: Final = ev.CancelReason.DEADLINE.value
+# By name, since each look into an enumeration costs as much as a call:
+_OPEN: Final = OrderStatus.OPEN
+_FILLED, _CANCELED, _EXPIRED = OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED
 
 
 class VenueView:
     """Instruments, books, orders, trades, marks, deliveries, batches and who owns what."""
 
     def __init__(self) -> None:
-        self.seq = 0
-        self.time_ns = 0
+        self.seq = self.time_ns = 0
         self.parameters: Configure | None = None
         self.instruments: dict[int, Instrument] = {}
         self.instrument_ids: dict[str, int] = {}
@@ -82,8 +89,8 @@ class VenueView:
         self.trades: dict[int, Trade] = {}
         self.instrument_trades: dict[int, deque[Trade]] = {}
         self.subaccount_trades: dict[int, deque[Trade]] = {}
-        self.positions: dict[int, dict[int, Position]] = {}
-        self.open_interest: dict[int, int] = {}  # sum of long positions
+        self._holdings = Holdings()
+        self.positions, self.open_interest = self._holdings.positions, self._holdings.open_interest
         self._access = Owners()
         self.owners, self.owned = self._access.owners, self._access.owned
         self.session_keys, self.key_scopes = self._access.session_keys, self._access.key_scopes
@@ -92,7 +99,8 @@ class VenueView:
         self.funding = FundingView()
         self.history = PriceHistory()
         self.deliveries: list[Delivery] = []
-        self.batches: list[Batch] = []
+        self._settled = Batches()
+        self.batches = self._settled.rows
         self.withdrawals: dict[tuple[int, int], PaidWithdrawal] = {}
         self.refused = self._access.refused
         # By (subaccount, underlying): limits in force, and until when (ns; 0: a reset) frozen.
@@ -100,13 +108,16 @@ class VenueView:
         self.frozen: dict[tuple[int, int], int] = {}
         self.notices: dict[int, deque[Notice]] = {}  # of liquidations, by subaccount
         self._finished: deque[int] = deque()
+        self._trade_ids: deque[int] = deque()  # of `trades`: a dict is slow to tell its oldest
         self._touched = Touched(seq=0, time_ns=0)
+        self._signed: SignedPart | None = None  # of the entry at work, if its orders share it
         self._command: AnyCommand = CutBatch()  # of the entry at work
         self._handlers = self.handler_table()
 
-    def handler_table(self) -> dict[type, Callable[..., None]]:
+    def handler_table(self) -> dict[type, Callable[..., object]]:
         """Who takes which event."""
         return {
+            **dict.fromkeys(CONCERNING, self._tell),
             ev.InstrumentListed: self._on_listed,
             ev.InstrumentStatusChanged: self._on_status,
             ev.InstrumentExpired: self._on_instrument_expired,
@@ -122,7 +133,8 @@ class VenueView:
             ev.ProtectionSet: self._on_protection,
             ev.ProtectionTripped: self._on_tripped,
             ev.ProtectionLifted: self._on_lifted,
-            ev.OrderArmed: self._on_armed,
+            ev.OrderArmed: self._remember,
+            ev.OrderTriggered: self._on_triggered,
             ev.OrderPlaced: self._on_placed,
             ev.OrderAmended: self._on_amended,
             ev.OrderRepriced: self._on_repriced,
@@ -140,9 +152,9 @@ class VenueView:
             ev.FundingPaid: self._on_funding_paid,
             ev.PositionExpired: self._on_position_expired,
             ev.DeliveryPriceFixed: self._on_delivery,
-            ev.BatchCut: self._on_batch_cut,
-            ev.BatchConfirmed: self._on_batch_confirmed,
-            BatchReverted: self._on_batch_reverted,
+            ev.BatchCut: self._settled.on_cut,
+            ev.BatchConfirmed: self._settled.on_confirmed,
+            BatchReverted: self._settled.on_reverted,
         }
 
     def apply(self, entry: Entry) -> Touched:
@@ -150,16 +162,16 @@ class VenueView:
         assert entry.seq > self.seq, f"entry {entry.seq} after {self.seq}"
         self.seq, self.time_ns = entry.seq, entry.time_ns
         self._command = entry.command
-        self._touched = touched = Touched(seq=entry.seq, time_ns=entry.time_ns)
-        touched.liquidations = isinstance(entry.command, SweepLiquidations | BidLiquidation)
+        self._touched = touched = Touched(entry.seq, entry.time_ns)
+        touched.liquidations = type(entry.command) in _LIQUIDATING
+        self._signed = None
+        handlers, books, seq = self._handlers, self.books, entry.seq
         for event in entry.events:
-            handler = self._handlers.get(type(event))
+            handler = handlers.get(type(event))
             if handler is not None:
                 handler(event)
-            for subaccount_id in notified(event):
-                self._notify(subaccount_id, Notice(entry.seq, entry.time_ns, event))
         for instrument_id in {order.instrument_id for order in touched.orders.values()}:
-            delta = self.books[instrument_id].commit(entry.seq)
+            delta = books[instrument_id].commit(seq)
             if delta is not None:
                 touched.books.append((instrument_id, delta))
         return touched
@@ -190,10 +202,7 @@ class VenueView:
 
     def batch_of(self, seq: int) -> Batch | None:
         """The settlement batch that contains a command, once cut."""
-        place = bisect_left(self.batches, seq, key=lambda batch: batch.last_seq)
-        if place == len(self.batches) or self.batches[place].first_seq > seq:
-            return None
-        return self.batches[place]
+        return self._settled.of(seq)
 
     def check(self) -> None:
         """Assert that books are the sums of open orders."""
@@ -202,7 +211,7 @@ class VenueView:
             for order in orders.values():
                 if order.status is OrderStatus.UNTRIGGERED:
                     continue
-                assert order.status is OrderStatus.OPEN
+                assert order.status is _OPEN
                 key = (order.instrument_id, order.side, order.limit_price)
                 sums[key] = sums.get(key, 0) + order.displayed_quantity
         for instrument_id, book in self.books.items():
@@ -241,7 +250,7 @@ class VenueView:
     def _on_index(self, event: ev.IndexUpdated) -> None:
         self.index_prices[event.underlying_id] = (event.index_price, self.time_ns)
         self.history.note_index(self.time_ns, event.underlying_id, event.index_price)
-        self._touched.indices.add(event.underlying_id)
+        self._touched.indices += (event.underlying_id,)
 
     def _on_marks(self, _: ev.MarksUpdated) -> None:
         assert isinstance(self._command, UpdateMarks)
@@ -250,7 +259,7 @@ class VenueView:
         self._touched.marks = True
 
     def _on_cash(self, event: ev.Deposited | DepositReverted | ev.ExitServed) -> None:
-        self._touched.subaccounts.add(event.subaccount_id)
+        self._touched.accounts.add(event.subaccount_id)
 
     def _on_withdrawn(self, event: ev.Withdrawn) -> None:
         key = -event.nonce if event.exit_token else event.nonce  # a request's ordinal is no nonce
@@ -262,7 +271,7 @@ class VenueView:
             recipient=event.recipient,
             nonce=event.nonce,
         )
-        self._touched.subaccounts.add(event.subaccount_id)
+        self._touched.accounts.add(event.subaccount_id)
 
     def _on_protection(self, event: ev.ProtectionSet) -> None:
         key = (event.subaccount_id, event.underlying_id)
@@ -275,47 +284,57 @@ class VenueView:
 
     def _on_tripped(self, event: ev.ProtectionTripped) -> None:
         self.frozen[event.subaccount_id, event.underlying_id] = event.frozen_until_ns
-        self._touched.frozen.append((event.subaccount_id, event.underlying_id))
+        self._touched.frozen += ((event.subaccount_id, event.underlying_id),)
 
     def _on_lifted(self, event: ev.ProtectionLifted) -> None:
         self.frozen.pop((event.subaccount_id, event.underlying_id), None)
 
-    def _on_armed(self, event: ev.OrderArmed) -> None:
-        self._remember(event, OrderStatus.UNTRIGGERED)
-
     def _on_placed(self, event: ev.OrderPlaced) -> None:
         order = self.orders.get(event.order_id)
         if order is None:
-            order = self._remember(event, OrderStatus.OPEN)
-        order.status = OrderStatus.OPEN  # it may have waited for its trigger
-        order.limit_price, order.slice_quantity = event.limit_price, event.max_show
+            order = self._remember(event)
+        else:  # it waited for its trigger
+            order.status = _OPEN
+            order.limit_price, order.slice_quantity = event.limit_price, event.max_show
+            self._touch(order)
         self._display(order, order.fresh_display)
-        self._touch(order)
 
-    def _signed(self, subaccount_id: int, nonce: int) -> PlaceOrder | MassQuote:
-        """What of the command at work carries the signature of the order with this nonce."""
-        if isinstance(self._command, MassQuote | PlaceOrder):
-            return self._command
-        return next(
-            command
-            for command in signed_commands(self._command)
-            if isinstance(command, PlaceOrder)
-            and (command.terms.subaccount_id, command.terms.nonce) == (subaccount_id, nonce)
+    def _signed_part(self, subaccount_id: int, nonce: int) -> SignedPart:
+        """What the command at work says of the order with this nonce."""
+        command = self._command
+        if isinstance(command, (PlaceOrder, MassQuote)):
+            self._signed = found = signed_part(command, self.seq, self.time_ns)
+            return found
+        signed = next(
+            one
+            for one in signed_commands(command)
+            if isinstance(one, PlaceOrder)
+            and (one.terms.subaccount_id, one.terms.nonce) == (subaccount_id, nonce)
         )
+        return signed_part(signed, self.seq, self.time_ns)
 
-    def _remember(self, event: ev.OrderPlaced | ev.OrderArmed, status: OrderStatus) -> OrderRecord:
-        signed = self._signed(event.subaccount_id, event.nonce)
-        order = record_of(event, signed, self.seq, self.time_ns, status)
-        self.orders[order.order_id] = order
-        self.nonces[order.subaccount_id, order.nonce] = order.order_id
-        self.labels.setdefault((order.subaccount_id, order.label), {})[order.order_id] = order
-        self.open_orders.setdefault(order.subaccount_id, {})[order.order_id] = order
-        self._touch(order)
+    def _remember(self, event: ev.OrderPlaced | ev.OrderArmed) -> OrderRecord:
+        order_id, subaccount_id, nonce = event.order_id, event.subaccount_id, event.nonce
+        order = record_of(event, self._signed or self._signed_part(subaccount_id, nonce))
+        self.orders[order_id] = self._touched.orders[order_id] = order
+        self.nonces[subaccount_id, nonce] = order_id
+        self._label(order, event.label)
+        try:
+            self.open_orders[subaccount_id][order_id] = order
+        except KeyError:
+            self.open_orders[subaccount_id] = {order_id: order}
         return order
+
+    def _label(self, order: OrderRecord, label: str) -> None:
+        order.label = label
+        try:
+            self.labels[order.subaccount_id, label][order.order_id] = order
+        except KeyError:
+            self.labels[order.subaccount_id, label] = {order.order_id: order}
 
     def _display(self, order: OrderRecord, quantity: int) -> None:
         """Let the order's level show so much of it; one that waits has none."""
-        if order.status is OrderStatus.OPEN:
+        if order.status is _OPEN:
             change = quantity - order.displayed_quantity
             self.books[order.instrument_id].add(order.side, order.limit_price, change)
             order.displayed_quantity = quantity
@@ -332,7 +351,7 @@ class VenueView:
         order.max_fee, order.deadline = command.terms.max_fee, command.terms.deadline
         order.worst_price, order.volatility = command.terms.limit_price, command.volatility
         order.max_show = order.max_show if command.max_show is None else command.max_show
-        order.seq, order.taker_trades = self.seq, []
+        order.seq, order.taker_trades = self.seq, ()
         if event.in_place:
             self._display(order, min(displayed, order.remaining_quantity))
         else:
@@ -340,6 +359,9 @@ class VenueView:
             self._display(order, order.fresh_display)
         self._finish_if_done(order)
         self._touch(order)
+
+    def _on_triggered(self, event: ev.OrderTriggered) -> None:
+        self.orders[event.order_id].triggered = True
 
     def _on_delayed(self, event: ev.OrderDelayed) -> None:
         if not event.quantity:  # or it rests in a combo, and rests on
@@ -355,7 +377,7 @@ class VenueView:
         order = self.orders[event.order_id]
         self._display(order, 0)
         order.limit_price = event.limit_price
-        order.taker_trades = []
+        order.taker_trades = ()
         self._display(order, order.fresh_display)
         self._touch(order)
 
@@ -376,36 +398,38 @@ class VenueView:
             order.nonce, order.seq = terms.nonce, self.seq
             order.max_fee, order.deadline = terms.max_fee, terms.deadline
             self._forget_label(order)
-            order.mmp, order.label = command.mmp, command.label
-            self.labels.setdefault((order.subaccount_id, order.label), {})[order.order_id] = order
+            order.mmp = command.mmp
+            self._label(order, command.label)
 
     def _on_canceled(self, event: ev.OrderCanceled) -> None:
-        order = self.orders[event.order_id]
-        order.canceled_quantity += event.canceled_quantity
-        assert order.remaining_quantity == event.remaining_quantity
-        self._display(order, min(order.displayed_quantity, order.remaining_quantity))
-        order.cancel_reason = event.reason.value
-        self._finish_if_done(order)
+        order, left = self.orders[event.order_id], event.remaining_quantity
+        canceled = order.canceled_quantity = order.canceled_quantity + event.canceled_quantity
+        assert order.quantity - order.filled_quantity - canceled == left
+        self._display(order, left and min(order.displayed_quantity, left))
+        order.cancel_reason = _CANCEL_WORDS[event.reason]
+        if not left:
+            self._finish(order)
         self._touch(order)
 
     def _on_traded(self, event: ev.Traded) -> None:
         trade = self._trade(event)
         self.trades[trade.trade_id] = trade
-        if len(self.trades) > TRADES_KEPT:
-            del self.trades[next(iter(self.trades))]
+        self._trade_ids.append(trade.trade_id)
+        if len(self._trade_ids) > TRADES_KEPT:
+            del self.trades[self._trade_ids.popleft()]
         self._note_trade(trade)
         if event.combo_id:
             self._on_leg(event, trade)
             return
-        maker = self.orders[event.maker_order_id]
-        self._fill(maker, trade, event.maker_fee)
+        maker, cost = self.orders[event.maker_order_id], notional(event.price, event.quantity)
+        self._fill(maker, trade, cost, event.maker_fee)
         if event.liquidation:  # nobody signed an order on the taker's side
             self._hold(event.taker_subaccount_id, event.taker_side, trade)
             self._display(maker, (maker.displayed_quantity - event.quantity) or maker.fresh_display)
             self._finish_if_done(maker)
             return
         taker = self.orders[event.taker_order_id]
-        self._fill(taker, trade, event.taker_fee)
+        self._fill(taker, trade, cost, event.taker_fee)
         if event.auction:  # both rested, and the book shrank them: hidden parts first
             for order in (maker, taker):
                 self._display(order, min(order.displayed_quantity, order.remaining_quantity))
@@ -415,7 +439,7 @@ class VenueView:
             self._display(taker, taker.fresh_display)
         self._finish_if_done(maker)
         self._finish_if_done(taker)
-        taker.taker_trades.append(trade)
+        taker.took(trade)
 
     def _note_trade(self, trade: Trade) -> None:
         self.instrument_trades[trade.instrument_id].append(trade)
@@ -426,11 +450,11 @@ class VenueView:
         """A leg moves positions; orders in the combo were filled by `ComboTraded` before it."""
         maker, taker = self.orders[event.maker_order_id], self.orders[event.taker_order_id]
         self._hold(taker.subaccount_id, event.taker_side, trade)
-        taker.taker_trades.append(trade)
+        taker.took(trade)
         if event.maker_combo:
             self._hold(maker.subaccount_id, event.taker_side.opposite, trade)
             return
-        self._fill(maker, trade, event.maker_fee)
+        self._fill(maker, trade, notional(event.price, event.quantity), event.maker_fee)
         left = maker.displayed_quantity - event.quantity
         self._display(maker, left or maker.fresh_display)
         self._finish_if_done(maker)
@@ -452,45 +476,37 @@ class VenueView:
 
     def _trade(self, event: ev.Traded | ev.ComboTraded) -> Trade:
         instrument = self.instruments[event.instrument_id]
-        mark = self.mark(event.instrument_id)
         index_price = self.index_prices.get(instrument.underlying_id, (0, 0))[0]
         earlier = self.instrument_trades[event.instrument_id]
-        trade = trade_of(
+        return trade_of(
             event,
             (self.seq, self.time_ns),
-            (index_price, mark.mark_price if mark else 0),
+            (index_price, mark_price(self.marks, instrument)),
             earlier[-1] if earlier else None,
+            block=type(self._command) is TradeBlock,
         )
-        return msgspec.structs.replace(trade, block=isinstance(self._command, TradeBlock))
 
-    def _fill(self, order: OrderRecord, trade: Trade, fee: int) -> None:
+    def _fill(self, order: OrderRecord, trade: Trade, cost: int, fee: int) -> None:
         order.filled_quantity += trade.quantity
-        order.cash_filled += notional(trade.price, trade.quantity)
+        order.cash_filled += cost
         order.fees += fee
         self._hold(order.subaccount_id, order.side, trade)
         self._touch(order)
 
     def _hold(self, subaccount_id: int, side: Side, trade: Trade) -> None:
         """What a trade does to the position of one side."""
-        self._move(subaccount_id, trade.instrument_id, side, trade.price, trade.quantity)
-        trades = self.subaccount_trades.setdefault(
-            subaccount_id, deque(maxlen=TRADES_PER_SUBACCOUNT)
-        )
+        self._holdings.trade(subaccount_id, trade.instrument_id, side, trade.price, trade.quantity)
+        self._touched.accounts.add(subaccount_id)
+        trades = self.subaccount_trades.get(subaccount_id)
+        if trades is None:
+            trades = self.subaccount_trades[subaccount_id] = deque(maxlen=TRADES_PER_SUBACCOUNT)
         if not trades or trades[-1].trade_id != trade.trade_id:  # both sides may be one subaccount
             trades.append(trade)
-
-    def _move(
-        self, subaccount_id: int, instrument_id: int, side: Side, price: int, quantity: int
-    ) -> None:
-        position = self._position(subaccount_id, instrument_id)
-        long_before = max(0, position.quantity)
-        position.trade(side, price, quantity)
-        self._count_interest(instrument_id, max(0, position.quantity) - long_before)
-        self._touched.subaccounts.add(subaccount_id)
 
     def _on_transferred(self, event: ev.PortfolioTransferred) -> None:
         for part in event.legs:
             self._hand_over(event.subaccount_id, event.taker_subaccount_id, part)
+        self._tell(event)
 
     def _on_replaced(self, event: ev.FillNovated | ev.ActRefused) -> None:
         if isinstance(event, ev.FillNovated):
@@ -504,45 +520,34 @@ class VenueView:
             return  # all of it is cash
         gives = Side.SELL if part.quantity > 0 else Side.BUY
         for who, side in ((giver, gives), (taker, gives.opposite)):
-            self._move(who, part.instrument_id, side, part.price, abs(part.quantity))
+            self._holdings.trade(who, part.instrument_id, side, part.price, abs(part.quantity))
+            self._touched.accounts.add(who)
 
     def _on_funding_accrued(self, event: ev.FundingAccrued) -> None:
         underlying_id = self.instruments[event.instrument_id].underlying_id
         self.funding.note(self.time_ns, event, self.index_prices[underlying_id][0])
-        self._touched.funding.add(event.instrument_id)
+        self._touched.funding += (event.instrument_id,)
 
     def _on_funding_paid(self, event: ev.FundingPaid) -> None:
-        self._position(event.subaccount_id, event.instrument_id).realized_funding += event.amount
-        self._touched.subaccounts.add(event.subaccount_id)
+        self._holdings.on_funding_paid(event)
+        self._touched.accounts.add(event.subaccount_id)
 
     def _on_position_expired(self, event: ev.PositionExpired) -> None:
-        position = self._position(event.subaccount_id, event.instrument_id)
-        self._count_interest(event.instrument_id, -max(0, position.quantity))
-        position.realized += event.payoff - position.cost
-        position.quantity = position.cost = 0
-        self._touched.subaccounts.add(event.subaccount_id)
+        self._holdings.on_expired(event)
+        self._touched.accounts.add(event.subaccount_id)
 
     def _on_delivery(self, event: ev.DeliveryPriceFixed) -> None:
         delivery = Delivery(event.underlying_id, event.expiry, event.price, self.time_ns)
         self.deliveries.append(delivery)
 
-    def _on_batch_cut(self, event: ev.BatchCut) -> None:
-        self.batches.append(Batch(event.number, event.first_seq, event.last_seq))
-
-    def _on_batch_confirmed(self, event: ev.BatchConfirmed) -> None:
-        for batch in reversed(self.batches):
-            if batch.number == event.number:
-                batch.block, batch.transaction = event.block, event.transaction
-                return
-
-    def _on_batch_reverted(self, event: BatchReverted) -> None:
-        self._on_batch_confirmed(ev.BatchConfirmed(number=event.number, block=0, transaction=""))
-
-    def _notify(self, subaccount_id: int, notice: Notice) -> None:
-        kept = self.notices.setdefault(subaccount_id, deque(maxlen=NOTICES_PER_SUBACCOUNT))
-        kept.append(notice)
-        self._touched.notices.append((subaccount_id, notice))
-        self._touched.subaccounts.add(subaccount_id)
+    def _tell(self, event: ev.AnyEvent) -> None:
+        """Note for those concerned what a liquidation did to them."""
+        for subaccount_id in notified(event):
+            notice = Notice(self.seq, self.time_ns, event)
+            kept = self.notices.setdefault(subaccount_id, deque(maxlen=NOTICES_PER_SUBACCOUNT))
+            kept.append(notice)
+            self._touched.notices.append((subaccount_id, notice))
+            self._touched.accounts.add(subaccount_id)
 
     # -- figures --------------------------------------------------------------------------------
 
@@ -560,29 +565,21 @@ class VenueView:
     def _touch(self, order: OrderRecord) -> None:
         order.updated_ns = self.time_ns
         self._touched.orders[order.order_id] = order
-        self._touched.subaccounts.add(order.subaccount_id)
-
-    def _position(self, subaccount_id: int, instrument_id: int) -> Position:
-        return self.positions.setdefault(subaccount_id, {}).setdefault(instrument_id, Position())
-
-    def _count_interest(self, instrument_id: int, change: int) -> None:
-        self.open_interest[instrument_id] = self.open_interest.get(instrument_id, 0) + change
 
     def _finish_if_done(self, order: OrderRecord) -> None:
-        if order.remaining_quantity:
-            return
-        if order.cancel_reason == ev.CancelReason.DEADLINE:
-            self._finish(order, OrderStatus.EXPIRED)
-        else:
-            canceled = order.canceled_quantity > 0
-            self._finish(order, OrderStatus.CANCELED if canceled else OrderStatus.FILLED)
+        if not order.remaining_quantity:
+            self._finish(order)
 
-    def _finish(self, order: OrderRecord, status: OrderStatus) -> None:
-        order.status = status
+    def _finish(self, order: OrderRecord) -> None:
+        if order.cancel_reason == _DEADLINE:
+            order.status = _EXPIRED
+        else:
+            order.status = _CANCELED if order.canceled_quantity else _FILLED
         self.open_orders[order.subaccount_id].pop(order.order_id, None)
-        self._finished.append(order.order_id)
-        if len(self._finished) > FINISHED_ORDERS_KEPT:
-            forgotten = self.orders.pop(self._finished.popleft(), None)
+        finished = self._finished
+        finished.append(order.order_id)
+        if len(finished) > FINISHED_ORDERS_KEPT:
+            forgotten = self.orders.pop(finished.popleft(), None)
             if forgotten is not None:
                 self._forget_nonce(forgotten)
                 self._forget_label(forgotten)

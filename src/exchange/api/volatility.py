@@ -4,36 +4,16 @@ The owner signs a worst price. What the volatility is worth now is computed here
 order can trade on arrival; from then on the marks loop moves it.
 """
 
-from typing import Any, Final
+from typing import Any
 
-from exchange.api.errors import BadRequest, InvalidParams
-from exchange.api.order_types import TypeParams, is_absent
+from exchange.api.errors import BadRequest
+from exchange.api.order_types import TypeParams
 from exchange.api.records import OrderRecord
-from exchange.api.schemas import cash_number, parse_percent, parse_price, vol_percent_number
+from exchange.api.schemas import cash_number, parse_percent, vol_percent_number
 from exchange.api.views import VenueView
 from exchange.fixed import RATIO_SCALE, mul_div_down
 from exchange.margin.volatility_price import VOLATILITY_MAX, volatility_price
 from exchange.model import Instrument, Kind, Side
-
-_PLAIN: Final = "limit"
-
-
-def limit_price_of(params: TypeParams) -> int:
-    """The signed price: that of the request, or of a volatility order its worst one."""
-    _check_fields(params)
-    if is_absent(params.price):
-        raise InvalidParams("needed, and signed", "price")
-    if params.advanced is None:
-        return parse_price(params.price)
-    return parse_price(params.limit_price, "limit_price")
-
-
-def _check_fields(params: TypeParams) -> None:
-    given = not is_absent(params.limit_price)
-    if given is not (params.advanced is not None):
-        raise BadRequest("limit_price, the worst price, belongs to advanced orders", "limit_price")
-    if params.advanced is not None and params.type != _PLAIN:
-        raise BadRequest("advanced orders are limit orders", "type")
 
 
 def volatility_of(params: TypeParams) -> int:
@@ -63,8 +43,6 @@ def price_now(
 
 def volatility_fields(order: OrderRecord) -> dict[str, Any]:
     """Deribit's fields of an advanced order, and our worst price."""
-    if not order.volatility:
-        return {}
     return {
         "advanced": "implv",
         "implv": vol_percent_number(order.volatility),

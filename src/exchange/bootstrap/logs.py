@@ -10,7 +10,8 @@ def configure_logs(level: str) -> None:
     """Set the process's logging once, at start. `level` is a name such as `info`."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     logging.basicConfig(level=number, stream=sys.stderr, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request says nothing
+    for name in ("httpx", "exchange.websocket"):  # a line a request or a socket says nothing
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -158,12 +158,12 @@ class TracedDispatcher(Dispatcher):
         with self._tracer.start_as_current_span("call", kind=SpanKind.SERVER):
             return await super().call_method(method, params, caller)
 
-    async def _call(self, name: str, params: msgspec.Raw, caller: Caller) -> object:
+    def _allowed(self, name: str, caller: Caller, *, paid: bool = True) -> Method[Any]:
         if name in self.methods:  # any other is a stranger's word
             span = trace.get_current_span()
             span.update_name(name)
             span.set_attribute("rpc.method", name)
-        return await super()._call(name, params, caller)
+        return super()._allowed(name, caller, paid=paid)
 
     def _succeeded(self, result: object, request_id: RequestId, started_ns: int) -> Outcome:
         _note_request(request_id)

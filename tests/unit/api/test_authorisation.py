@@ -90,6 +90,7 @@ def params_of(world: World, name: str, **changes: Any) -> dict[str, Any]:
         "instrument_name": CALL_NAME,
         "currency": "BTC",
         "label": "x",
+        "ids": [world.resting],
         "subaccount_id": MAKER_ID,
         "nonce": 1,
         "channels": ["user.trades.any.any.raw"],
@@ -239,7 +240,7 @@ def test_a_websocket_without_a_live_session_reaches_nothing(world, name):
     assert len(world.venue.entries) == journaled
 
 
-NAMED = ("order_id", "block_rfq_id", "block_rfq_quote_id", "id")  # things that have an owner
+NAMED = ("order_id", "ids", "block_rfq_id", "block_rfq_quote_id", "id")  # things that have an owner
 MISSING = {10004, 13020}
 
 

@@ -47,6 +47,7 @@ class Naive:
 def test_raw_and_interval_deltas_rebuild_the_book(entries, tick_every):
     book, raw, slow, current = BookView(), Naive(), Naive(), {}
     for seq, entry in enumerate(entries, 1):
+        best = [book.best(side) for side in Side]
         for side, price, quantity in entry:
             book.add(side, price, quantity - current.get((side, price), 0))
             current[side, price] = quantity
@@ -54,6 +55,7 @@ def test_raw_and_interval_deltas_rebuild_the_book(entries, tick_every):
         if delta:
             raw.apply(delta)
             assert delta.change_id == seq == book.change_id
+            assert book.moved_best(delta) is (best != [book.best(side) for side in Side])
         assert raw.same_as(book)
         book.check()
         if seq % tick_every == 0:

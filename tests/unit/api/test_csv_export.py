@@ -65,7 +65,7 @@ def test_a_file_that_ends_early_says_where_it_goes_on(world, url):
 def test_every_method_about_the_past_has_a_file(world, url, method):
     which = {"instrument_name": CALL_NAME} if "instrument" in method else {"currency": "BTC"}
     reply = get(world, url, method, **which)
-    counts = {"order_history": 5, "user_trades": 5, "transaction_log": 6, "deposits": 1}
+    counts = {"get_order_history": 5, "user_trades": 5, "transaction_log": 6, "deposits": 1}
     expected = [count for name, count in counts.items() if name in method]
     assert len(rows(reply)) == (expected[0] if expected else 0)
     assert get(world, url, method, signed=False, **which).status_code == 401

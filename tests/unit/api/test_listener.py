@@ -12,26 +12,16 @@ from ipaddress import ip_network
 import httpx
 import pytest
 import uvicorn
-from tests.unit.api.world import free_port
+from tests.unit.api.world import World, free_port
 from websockets.sync.client import connect
 
 from exchange.api.app import server_config
-from exchange.api.listener import (
-    GATHERED_MAX,
-    BoundedProtocol,
-    GatheredWrites,
-    bounded_protocol,
-)
+from exchange.api.listener import BoundedProtocol, bounded_protocol
 
 
 async def app(scope, receive, send):
-    """Answers every request once its body is there; accepts every WebSocket."""
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.accept"})
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
-        return
+    """Answers every request once its body is there."""
+    assert scope["type"] == "http"
     while (await receive()).get("more_body"):
         pass
     await asyncio.sleep(0)
@@ -40,18 +30,12 @@ async def app(scope, receive, send):
 
 
 @contextmanager
-def listening(**bounds) -> Iterator[tuple[int, type[BoundedProtocol]]]:
+def listening(app=app, trusted=(), **bounds) -> Iterator[tuple[int, type[BoundedProtocol]]]:
     """A listener with these bounds; yields its port and its protocol."""
-    protocol, port = bounded_protocol(**bounds), free_port()
-    config = uvicorn.Config(
-        app,
-        port=port,
-        http=protocol,
-        ws="websockets-sansio",
-        lifespan="off",
-        log_level="critical",
-        timeout_graceful_shutdown=1,
-    )
+    protocol, port = bounded_protocol(trusted=trusted, **bounds), free_port()
+    config = server_config(app, "127.0.0.1", port, trusted)
+    config.http = protocol
+    config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -171,6 +155,28 @@ def test_only_a_trusted_proxy_says_who_its_clients_are(proxies, client):
     assert asyncio.run(asked()) == client
 
 
+@pytest.mark.parametrize(
+    ("trusted", "said", "address"),
+    [
+        ((), ["203.0.113.9"], "127.0.0.1"),
+        ((ip_network("127.0.0.0/8"),), ["203.0.113.9"], "203.0.113.9"),
+        ((ip_network("127.0.0.0/8"),), ["198.51.100.1", "203.0.113.9:80"], "203.0.113.9"),
+        ((ip_network("127.0.0.0/8"),), ["203.0.113.9, 127.0.0.7"], "203.0.113.9"),
+        ((ip_network("127.0.0.0/8"),), [""], "127.0.0.1"),
+        ((ip_network("127.0.0.0/8"),), [], "127.0.0.1"),
+        ((ip_network("10.0.0.0/8"),), ["203.0.113.9"], "127.0.0.1"),
+    ],
+)
+def test_a_websocket_has_the_address_that_a_trusted_proxy_tells(trusted, said, address):
+    world = World()
+    headers = [("X-Forwarded-For", one) for one in said]
+    with (
+        listening(world.app, trusted) as (port, _),
+        connect(f"ws://127.0.0.1:{port}/ws/api/v2", proxy=None, additional_headers=headers),
+    ):
+        assert [one.address for one in world.gateway.connections] == [address]
+
+
 def test_the_listener_holds_so_many_sockets_and_no_more():
     """Whatever addresses they come from."""
     with listening(sockets_max=2) as (port, _):
@@ -185,8 +191,8 @@ def test_the_listener_holds_so_many_sockets_and_no_more():
 def test_a_websocket_outlives_the_time_for_a_request():
     """It counts among the sockets, but no longer among its address's."""
     with (
-        listening(request_s=0.2) as (port, protocol),
-        connect(f"ws://127.0.0.1:{port}/", proxy=None) as client,
+        listening(World().app, request_s=0.2) as (port, protocol),
+        connect(f"ws://127.0.0.1:{port}/ws/api/v2", proxy=None) as client,
     ):
         time.sleep(0.5)
         assert not protocol.open_by_address
@@ -201,62 +207,60 @@ def test_both_listeners_are_bounded_each_by_its_own_count():
     assert first.open_by_address is not second.open_by_address
 
 
-class Written:
-    """A transport that remembers."""
-
-    def __init__(self):
-        self.writes = []
-        self.closed = False
-
-    def write(self, data):
-        assert not self.closed
-        self.writes.append(data)
-
-    def close(self):
-        self.closed = True
-
-    def get_extra_info(self, name):
-        return name
+LARGE = b"x" * 20_000_000
+ASK = b"GET /ws/api/v2 HTTP/1.1\r\nHost: x\r\n"
+UPGRADE = (
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
 
 
-def gathering(scenario):
-    async def whole():
-        written = Written()
-        await scenario(GatheredWrites(written, asyncio.get_running_loop()))
-        return written
-
-    return asyncio.run(whole())
+async def large_app(scope, receive, send):
+    """Answers more than a socket takes."""
+    await app(
+        scope, receive, lambda said: send({**said, "body": LARGE} if "body" in said else said)
+    )
 
 
-def test_what_a_turn_of_the_loop_sends_leaves_in_one_write():
-    async def scenario(transport):
-        assert transport.get_extra_info("peername") == "peername"
-        for part in (b"a", b"b", b"c"):
-            transport.write(part)
-        await asyncio.sleep(0)
-        transport.write(b"d")
-        await asyncio.sleep(0)
-
-    assert gathering(scenario).writes == [b"abc", b"d"]
+def wait_until_nobody(protocol):
+    deadline = time.monotonic() + 5
+    while protocol.open_by_address:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
-def test_many_bytes_do_not_wait_for_the_end_of_the_turn():
-    half = bytes(GATHERED_MAX // 2)
-
-    async def scenario(transport):
-        for part in (half, half, b"rest"):
-            transport.write(part)
-        assert transport._transport.writes == [half + half]
-        await asyncio.sleep(0)
-
-    assert gathering(scenario).writes == [half + half, b"rest"]
+def test_who_does_not_read_the_answer_is_let_go():
+    with listening(large_app, read_s=0.2) as (port, protocol):
+        client = dial(port)
+        client.sendall(ASK + b"\r\n")
+        time.sleep(0.1)
+        assert protocol.open_by_address
+        wait_until_nobody(protocol)
+        client.close()
 
 
-def test_what_waits_leaves_before_the_line_is_closed():
-    async def scenario(transport):
-        transport.write(b"last")
-        transport.close()
-        await asyncio.sleep(0)
+def test_who_reads_the_answer_slowly_is_kept():
+    with listening(large_app, read_s=0.2) as (port, _):
+        client, count = dial(port), 0
+        client.sendall(ASK + b"Connection: close\r\n\r\n")
+        while part := client.recv(1 << 20):
+            count += len(part)
+            time.sleep(0.03)
+        assert count > len(LARGE)
+        client.close()
 
-    written = gathering(scenario)
-    assert (written.writes, written.closed) == ([b"last"], True)
+
+def test_no_websocket_begins_behind_an_answer_that_nobody_reads():
+    """It would not be told that the socket is full, and write without a bound."""
+    world = World()
+
+    async def both(scope, receive, send):
+        await (large_app if scope["type"] == "http" else world.app)(scope, receive, send)
+
+    with listening(both) as (port, protocol):
+        client = dial(port)
+        client.sendall(ASK + b"\r\n" + ASK + UPGRADE + b"\r\n")
+        time.sleep(0.1)
+        wait_until_nobody(protocol)
+        assert not world.gateway.connections
+        client.close()

@@ -186,23 +186,26 @@ def test_quotes_that_came_by_it_are_canceled(stage):
     assert left_after(world, 0) == 0
 
 
-def test_a_call_under_way_at_the_end_leaves_nothing_behind():
-    """Its order comes after the first cancel; the second one takes it."""
+@pytest.mark.parametrize("asked_before", [True, False])
+def test_a_call_under_way_at_the_end_leaves_nothing_behind(asked_before):
+    """Its order comes after the first cancel; the second one takes it, late as the wish may be."""
     world = World()
 
     async def play():
         connection = Connection("test", world.settings, lambda *_: None)
-        connection.session, connection.cancel_on_disconnect = session_of(world).session, True
+        connection.session = session_of(world).session
+        connection.cancel_on_disconnect = asked_before
         caller = Caller(address="test", connection=connection)
         text = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "private/buy", "params": order})
 
         async def late():
             await asyncio.sleep(0.02)
+            connection.cancel_on_disconnect = True
             await world.dispatcher.call_text(text.encode(), caller)
 
         task = asyncio.create_task(late())
-        connection.calls.add(task)
-        task.add_done_callback(connection.calls.discard)
+        connection.calls[1] = task
+        task.add_done_callback(lambda _: connection.calls.clear())
         await world.gateway.cancel_after(connection)
         assert connection.order_ids
 

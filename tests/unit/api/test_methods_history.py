@@ -13,6 +13,7 @@ from tests.unit.api.world import (
     call,
     session_of,
 )
+from tests.venue import C
 
 from exchange.api.app import METHODS
 from exchange.api.methods_history import HISTORY
@@ -69,6 +70,48 @@ def test_each_sees_its_own_side(world):
     assert (bought["direction"], bought["liquidity"]) == ("buy", "T")
     assert (sold["direction"], sold["liquidity"]) == ("sell", "M")
     assert bought["trade_id"] == sold["trade_id"]
+
+
+def stop(world, **fields):
+    terms = {"type": "stop_limit", "trigger": "mark_price", "trigger_price": "900"} | fields
+    reply = asyncio.run(call(world, "private/sell", world.order("sell", price="890", **terms)))
+    return reply["result"]["order"]["order_id"]
+
+
+def test_a_wait_for_a_price_has_a_row_when_it_ends(world):
+    """Triggered, rejected at the book's door, or canceled before; what became of it later, none."""
+    dropped, refused = stop(world, label="mine"), stop(world, reduce_only=True)
+    fired = stop(world, type="stop_market")
+    question = {"currency": "BTC"}
+    assert ask(world, "get_trigger_order_history", question)["entries"] == []
+    ask(world, "cancel", {"order_id": dropped})
+    world.do(lambda venue: venue.mark({C: 900}))
+    ask(world, "cancel_all")
+    rows = ask(world, "get_trigger_order_history", question)["entries"]
+    told = {row["order_id"]: (row["order_state"], row["request"]) for row in rows}
+    assert len(rows) == len(told)
+    assert told == {
+        dropped: ("cancelled", "cancel"),
+        refused: ("rejected:reduce_only_increases", "trigger:order"),
+        fired: ("triggered", "trigger:order"),
+    }
+    first = rows[-1]
+    assert (first["trigger_order_id"], first["label"], first["price"]) == (dropped, "mine", 890)
+    assert (first["trigger"], first["trigger_price"]) == ("mark_price", 900)
+    assert {row["order_id"]: row["order_type"] for row in rows}[fired] == "market"
+
+
+def test_rows_of_waits_are_of_the_currency_and_the_instrument_asked_for(world):
+    order_id = stop(world)
+    ask(world, "cancel", {"order_id": order_id})
+    for where, count in (
+        ({"currency": "any", "instrument_name": CALL_NAME}, 1),
+        ({"currency": "BTC", "instrument_name": CALL_NAME}, 1),
+        ({"currency": "BTC", "instrument_name": PUT_NAME}, 0),
+        ({"currency": "ETH", "instrument_name": CALL_NAME}, 0),
+    ):
+        assert len(ask(world, "get_trigger_order_history", where)["entries"]) == count
+    assert ask(world, "get_trigger_order_history", {"currency": "any"}, MAKER_KEY)["entries"] == []
 
 
 @pytest.mark.parametrize("method", [method.name for method in HISTORY])

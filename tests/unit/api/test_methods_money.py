@@ -258,6 +258,29 @@ def test_margins_of_an_order_are_what_placing_it_takes(world):
         result(world, "cancel", canceling, TAKER_KEY)
 
 
+def test_margins_of_open_orders_are_what_canceling_them_gives_back(world):
+    """In the order asked, each alone; what belongs to others answers as if it did not exist."""
+    ids = [
+        result(world, side, world.order(side, price=price))["order"]["order_id"]
+        for side, price in (("sell", "1100"), ("buy", "900"))
+    ]
+    kept = result(world, "get_order_margin_by_ids", {"ids": ids}, TAKER_KEY)
+    assert [one["order_id"] for one in kept] == ids
+    assert {one["initial_margin_currency"] for one in kept} == {"USDC"}
+    before = row(world, "USDC")["initial_margin"]
+    result(world, "cancel", {"order_id": ids[0]}, TAKER_KEY)
+    fell = before - row(world, "USDC")["initial_margin"]
+    assert fell > 0
+    assert abs(fell - kept[0]["initial_margin"]) < 0.0001
+    (over,) = result(world, "get_order_margin_by_ids", {"ids": ids[:1]}, TAKER_KEY)
+    assert over["initial_margin"] == 0
+    for asked, key in ((ids, MAKER_KEY), (["999999"], MAKER_KEY)):
+        refused = ask(world, "get_order_margin_by_ids", {"ids": asked}, key)["error"]
+        assert (refused["code"], refused["data"]["param"]) == (10004, "ids")
+    assert ask(world, "get_order_margin_by_ids", {"ids": ids})["error"]["code"] == 13009
+    assert ask(world, "get_order_margin_by_ids", {"ids": []}, TAKER_KEY)["error"]["code"] == -32602
+
+
 def test_margins_and_simulations_are_ones_own(world):
     for method, params in (
         ("simulate_portfolio", {}),
@@ -270,5 +293,9 @@ def test_margins_and_simulations_are_ones_own(world):
 
 def test_what_moves_money_is_signed():
     names = {method.name for method in MONEY}
-    assert names - SIGNED == {"private/get_margins", "private/simulate_portfolio"}
+    assert names - SIGNED == {
+        "private/get_margins",
+        "private/get_order_margin_by_ids",
+        "private/simulate_portfolio",
+    }
     assert asyncio.iscoroutinefunction(MONEY[0].handler)

@@ -16,6 +16,7 @@ from tests.unit.api.world import (
     TAKER_ID,
     TAKER_KEY,
     World,
+    api_key,
     call,
     session_of,
     sign_order,
@@ -336,6 +337,7 @@ MINE = {  # parameters that name something of the taker's
     "get_account_summary": {"subaccount_id": TAKER_ID},
     "get_account_summaries": {"subaccount_id": TAKER_ID},
     "get_subaccounts": {},
+    "get_subaccounts_details": {"currency": "BTC", "with_open_orders": True},
     "get_user_trades_by_instrument": {"subaccount_id": TAKER_ID, "instrument_name": CALL_NAME},
     "get_user_trades_by_currency": {"subaccount_id": TAKER_ID, "currency": "BTC"},
     "get_user_trades_by_order": {"order_id": "ORDER"},
@@ -347,6 +349,7 @@ MINE = {  # parameters that name something of the taker's
 }
 NEEDS_SESSION = [m.name for m in PRIVATE if m.name not in SIGNED]
 SIGNED_ORDERS = ["private/buy", "private/sell"]
+OF_THE_SESSION = ("logout", "get_subaccounts", "get_subaccounts_details")  # name nothing of others
 
 
 def test_the_matrix_covers_every_private_method():
@@ -359,7 +362,7 @@ def test_without_a_session_nothing_private_is_told(world, method):
     assert ask(world, name, filled_in(world, name))["error"]["code"] == 13009
 
 
-@pytest.mark.parametrize("name", [n for n in MINE if n not in ("logout", "get_subaccounts")])
+@pytest.mark.parametrize("name", [n for n in MINE if n not in OF_THE_SESSION])
 @pytest.mark.parametrize("key", [MAKER_KEY, STRANGER_KEY])
 def test_nobody_touches_what_belongs_to_another(world, name, key):
     params = filled_in(world, name)
@@ -373,6 +376,33 @@ def test_a_list_of_subaccounts_holds_ones_own(world):
     assert result(world, "get_subaccounts", {}, STRANGER_KEY) == []
     (own,) = result(world, "get_subaccounts", {}, MAKER_KEY)
     assert (own["id"], own["owner"]) == (MAKER_ID, MAKER)
+
+
+def test_details_hold_positions_and_orders_of_ones_own(world):
+    trade(world)
+    placed = result(world, "buy", world.order("buy", price="990"))["order"]
+    question = {"currency": "BTC", "with_open_orders": True}
+    (own,) = result(world, "get_subaccounts_details", question, TAKER_KEY)
+    assert own["uid"] == TAKER_ID
+    assert own["positions"] == result(world, "get_positions", {}, TAKER_KEY)
+    assert [row["order_id"] for row in own["open_orders"]] == [placed["order_id"]]
+    (other,) = result(world, "get_subaccounts_details", question, MAKER_KEY)
+    assert (other["uid"], other["open_orders"]) == (MAKER_ID, [])
+    assert result(world, "get_subaccounts_details", question, STRANGER_KEY) == []
+    elsewhere = {"currency": "ETH"}
+    (flat,) = result(world, "get_subaccounts_details", elsewhere, TAKER_KEY)
+    assert flat == {"uid": TAKER_ID, "positions": []}
+
+
+def test_details_tell_open_orders_only_to_whom_may_read_orders(world):
+    key = api_key(world, scope="account:read")
+    session = world.gateway.sessions.open(key).session
+    for asked, code in ((False, None), (True, 13021)):
+        question = {"currency": "BTC", "with_open_orders": asked}
+        reply = asyncio.run(
+            call(world, "private/get_subaccounts_details", question, session=session)
+        )
+        assert reply.get("error", {}).get("code") == code
 
 
 def test_a_stranger_without_subaccounts_is_told_so(world):

@@ -311,9 +311,7 @@ def test_the_channels_tell_each_its_part(world, taker, maker):
         await call(world, "private/add_block_rfq_quote", accept(rfq, 1_000, "sell"), session=maker)
         told = {}
         for name, line in lines.items():
-            told[name] = []
-            while line.outbox:
-                told[name].append(await line.outbox.take())
+            told[name] = list(iter(line.outbox.pop, None))
         return told
 
     told = asyncio.run(heard())

@@ -1,7 +1,5 @@
 """What a slow reader gets: less, or a goodbye; never more memory."""
 
-import asyncio
-
 from exchange.api.outbox import DELTAS_MAX, Outbox
 
 
@@ -10,8 +8,16 @@ def drained(outbox):
     return list(iter(outbox.pop, None))
 
 
-def outbox(messages=1_000, size=10_000, resync=lambda channel: b"snapshot " + channel.encode()):
-    return Outbox(messages, size, resync)
+def nothing():
+    """Nobody hears of an overflow."""
+
+
+def snapshot(channel):
+    return b"snapshot " + channel.encode()
+
+
+def outbox(messages=1_000, size=10_000, resync=snapshot, overflow=nothing):
+    return Outbox(messages, size, resync, overflow)
 
 
 def test_messages_keep_their_order():
@@ -64,34 +70,68 @@ def test_a_left_channel_is_forgotten():
     assert drained(box) == []
 
 
+def test_what_is_forgotten_does_not_count():
+    overflows = []
+    box = outbox(size=10, overflow=lambda: overflows.append(len(box)))
+    for _ in range(5):
+        box.put_latest("ticker", b"x" * 9)
+        box.forget("ticker")
+    box.put(b"x" * 10)
+    assert overflows == []
+
+
 def test_too_many_messages_overflow():
-    box = outbox(messages=3)
+    overflows = []
+    box = outbox(messages=3, overflow=lambda: overflows.append(len(box)))
     for _ in range(3):
         box.put(b"x")
-    assert not box.overflowed.is_set()
+    assert overflows == []
     box.put(b"x")
-    assert box.overflowed.is_set()
+    assert overflows == [4]
 
 
 def test_too_many_bytes_overflow_and_sent_ones_do_not_count():
-    box = outbox(size=10)
+    overflows = []
+    box = outbox(size=10, overflow=lambda: overflows.append(len(box)))
     box.put(b"x" * 10)
     drained(box)
     box.put(b"x" * 10)
-    assert not box.overflowed.is_set()
+    assert overflows == []
     box.put_latest("a", b"yy")
-    assert not box.overflowed.is_set()
+    assert overflows == []
     box.put(b"z")
-    assert box.overflowed.is_set()
+    assert overflows == [3]
 
 
-def test_take_waits_for_a_message():
-    async def scenario():
-        box = outbox()
-        taking = asyncio.create_task(box.take())
-        await asyncio.sleep(0)
-        assert not taking.done()
-        box.put(b"x")
-        return await asyncio.wait_for(taking, 1)
+def test_nothing_waits_while_all_flows():
+    """Neither replaced nor counted, whatever its kind."""
+    sent = []
+    box = outbox(messages=0, overflow=lambda: sent.append(b"too many"))
+    box.flow(sent.append)
+    for number in range(2 * DELTAS_MAX):
+        box.put_delta("book", b"%d" % number)
+    box.put_latest("ticker", b"old")
+    box.put_latest("ticker", b"new")
+    box.put(b"reply")
+    expected = [b"%d" % number for number in range(2 * DELTAS_MAX)]
+    assert sent == [*expected, b"old", b"new", b"reply"]
+    assert len(box) == 0
 
-    assert asyncio.run(scenario()) == b"x"
+
+def test_what_waited_leaves_first_and_no_more_than_is_taken():
+    sent = []
+
+    def take_two(message):
+        sent.append(message)
+        if len(sent) == 2:
+            box.hold()
+
+    box = outbox()
+    for number in range(4):
+        box.put(b"%d" % number)
+    box.flow(take_two)
+    box.put(b"4")
+    assert sent == [b"0", b"1"]
+    box.flow(sent.append)
+    box.put(b"5")
+    assert sent == [b"0", b"1", b"2", b"3", b"4", b"5"]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.venue import C, P, Venue
 
-from exchange.api.records import Batch, Marks, Position
+from exchange.api.records import Batch, Marks, OrderRecord, Position
+from exchange.events import OrderArmed, OrderPlaced
 from exchange.fixed import notional
 from exchange.model import Side
 
@@ -54,9 +55,18 @@ def test_marks_are_read_row_by_row():
     assert marks.mark(C).mark_price == 1_000 * 10**6
     assert marks.mark(P).shocked == tuple(number * 10**6 for number in (750, 250, 550, 400, 600))
     assert marks.mark(7) is None
+    assert [marks.mark_price(key) for key in (C, P, 7)] == [1_000 * 10**6, 500 * 10**6, 0]
     assert marks.expiry(1, 5) is None
 
 
 def test_a_batch_is_confirmed_by_its_transaction():
     assert not Batch(1, 2, 3).confirmed
     assert Batch(1, 2, 3, 4, "0x").confirmed
+
+
+def test_an_orders_record_begins_as_its_events_do():
+    """It is made by place; an armed order has its trigger where others say how much they show."""
+    fields = OrderPlaced.__struct_fields__
+    assert OrderRecord.__struct_fields__[: len(fields)] == (*fields[:-1], "slice_quantity")
+    assert OrderArmed.__struct_fields__ == (*fields[:-1], "trigger")
+    assert fields[-1] == "max_show"

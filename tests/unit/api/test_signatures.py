@@ -5,11 +5,15 @@ import hashlib
 import os
 import signal
 
+import msgspec
 import pytest
+from tests.unit.api.test_reading import text_of
+from tests.unit.api.world import CALL_NAME, DOMAIN, MAKER_KEY, NAMES, PUT_NAME, World
 
 from exchange.api import signatures
 from exchange.api.errors import Busy, Unavailable
-from exchange.api.signatures import SignatureRecovery
+from exchange.api.gateway import Caller
+from exchange.api.signatures import SignatureWorkers
 from exchange.signing import address_of, sign_digest
 
 ANSWER_S = 20.0
@@ -31,7 +35,7 @@ def run(scenario, workers):
     """With processes of its own, which have ended afterwards."""
 
     async def whole():
-        recovery = SignatureRecovery(workers)
+        recovery = SignatureWorkers(workers)
         await recovery.open()
         try:
             async with asyncio.timeout(ANSWER_S):
@@ -123,3 +127,50 @@ def test_a_process_that_cannot_be_started_is_tried_again(monkeypatch):
         return len(recovery._workers)
 
     assert run(scenario, 1) == 2
+
+
+class Known:
+    """What a gateway has heard of so far."""
+
+    def __init__(self, instruments):
+        self.instruments = instruments
+        self.instrument_ids = {}
+
+    def list(self, name):
+        self.instrument_ids[name] = NAMES[name]
+
+
+def test_a_process_learns_what_is_listed_before_it_reads():
+    world = World()
+    texts = {
+        name: text_of("buy", world.order("buy", instrument_name=name))
+        for name in (CALL_NAME, PUT_NAME)
+    }
+
+    async def scenario(workers):
+        known = Known(world.gateway.view.instruments)
+        found = []
+        for listed in (CALL_NAME, PUT_NAME):
+            known.list(listed)
+            found += [await workers.read(text, DOMAIN, known) for text in texts.values()]
+        return [one and one.command.terms.instrument_id for one in found]
+
+    call, put = NAMES[CALL_NAME], NAMES[PUT_NAME]
+    assert run(scenario, 1) == [call, None, call, put]
+
+
+def test_a_gateway_has_its_orders_read_by_a_process():
+    """Through the listener, as in a venue: the process is started and ended with it."""
+    world = World(signature_workers=1)
+
+    async def scenario():
+        await world.gateway.signatures.open()
+        try:
+            text = text_of("sell", world.order("sell", key=MAKER_KEY))
+            answer = await world.dispatcher.call_text(text, Caller(address="here"))
+        finally:
+            await world.gateway.signatures.close()
+        return msgspec.json.decode(answer.body)
+
+    assert asyncio.run(scenario())["result"]["order"]["order_state"] == "open"
+    assert world.gateway.counters.requests == {"private/sell": 1}

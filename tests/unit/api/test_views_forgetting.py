@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.unit.api.test_methods_quotes import line, sheet
-from tests.unit.api.world import World, call
+from tests.unit.api.world import MAKER_KEY, World, call
 
 
 @pytest.fixture
@@ -65,3 +65,12 @@ def test_a_label_changes_with_its_sheet(world):
         params = sheet(world, nonce, line(ask=None), label=label)
         assert "result" in send(world, "private/mass_quote", params)
     assert {label for _, label in world.gateway.view.labels} == {"second"}
+
+
+def test_the_oldest_trades_are_forgotten(world, monkeypatch):
+    """The history service answers for them."""
+    monkeypatch.setattr("exchange.api.views.TRADES_KEPT", 2)
+    for _ in range(4):
+        assert "result" in send(world, "private/sell", world.order("sell", key=MAKER_KEY))
+        assert "result" in send(world, "private/buy", world.order("buy"))
+    assert list(world.gateway.view.trades) == [3, 4]

@@ -29,9 +29,10 @@ from tests.venue import (
     usdc,
 )
 
-from exchange.api.app import METHODS, app_of
+from exchange.api.app import METHODS, app_of, server_config
 from exchange.api.dispatch import Dispatcher
 from exchange.api.gateway import Gateway
+from exchange.api.reading import Reading
 from exchange.api.records import Marks
 from exchange.api.result_shapes import RESULTS
 from exchange.api.settings import GatewaySettings
@@ -144,7 +145,12 @@ class CheckedDispatcher(Dispatcher):
     """Holds every result against its description; one that differs is a bug, 11094 on the wire."""
 
     async def _call(self, name: str, params: msgspec.Raw, caller: Any) -> object:
-        result = await super()._call(name, params, caller)
+        return self._checked(name, await super()._call(name, params, caller))
+
+    async def _enter(self, reading: Reading, caller: Any) -> object:
+        return self._checked(reading.method, await super()._enter(reading, caller))
+
+    def _checked(self, name: str, result: object) -> object:
         shown = msgspec.json.decode(msgspec.json.encode(result))
         _description(name).validate(shown)
         return result
@@ -378,15 +384,8 @@ async def call(
 def serving(app: Any, port: int = 0) -> Iterator[str]:
     """The application on a free port, in a thread; yields its URL."""
     port = port or free_port()
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=port,
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        log_level="error",
-        timeout_graceful_shutdown=1,
-    )
+    config = server_config(app, "127.0.0.1", port)
+    config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

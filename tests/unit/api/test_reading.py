@@ -1,0 +1,176 @@
+"""What another process reads of a request enters and answers as what the gateway reads itself."""
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+from tests.unit.api.test_methods_quotes import line, sheet
+from tests.unit.api.world import MAKER_KEY, PUT_NAME, STRANGER_KEY, World
+
+from exchange.api import recovering
+from exchange.api.errors import Busy
+from exchange.api.gateway import Caller
+from exchange.api.limits import Payer
+from exchange.api.reading import Reading, cost_of, plain_method
+from exchange.api.recovering import ANSWER, FRAME, LEARN, READ, Answering, Lesson
+from exchange.signing import recover_signer
+
+CLIENT = "192.0.2.1"
+
+
+class Reader:
+    """The process's work in the loop; remembers what it could read."""
+
+    can_read = True
+
+    def __init__(self):
+        self.read_well = []
+        self._answering = Answering()
+
+    async def read(self, text, domain, listed):
+        names = [
+            (name, number, listed.instruments[number].legs_hash)
+            for name, number in listed.instrument_ids.items()
+        ]
+        lesson = msgspec.msgpack.encode(Lesson(domain.chain_id, domain.clearing, names))
+        frames = FRAME.pack(len(lesson), LEARN) + lesson + FRAME.pack(len(text), READ) + text
+        found = self._answering.answer(frames)[ANSWER.size :]
+        self.read_well.append(bool(found))
+        return msgspec.msgpack.decode(found, type=Reading) if found else None
+
+    async def recover(self, digest, signature):
+        return recover_signer(digest, signature)
+
+
+class Overloaded(Reader):
+    async def read(self, text, domain, listed):
+        raise Busy("too many wait")
+
+
+def text_of(method, params, **envelope):
+    request = {"jsonrpc": "2.0", "id": 7, "method": f"private/{method}", "params": params}
+    return json.dumps(request | envelope, ensure_ascii=False).encode()
+
+
+def plain(world):
+    """Requests that a process can read."""
+    stop = {"type": "stop_limit", "trigger": "mark_price", "trigger_price": "1200"}
+    yield text_of("sell", world.order("sell", key=MAKER_KEY))
+    yield text_of("buy", world.order("buy", amount="0.5") | {"label": "maß"})
+    yield text_of("buy", world.order("buy", **stop), id="text")
+    yield text_of("buy", world.order("buy", amount="0.2") | {"type": "market"})
+    yield text_of("buy", world.order("buy") | {"max_show": "0.2", "post_only": True})
+    lines = line(), line(PUT_NAME, bid=None)
+    yield text_of("mass_quote", sheet(world, 1, *lines))
+    yield text_of("mass_quote", sheet(world, 2, *lines) | {"detailed": False})
+
+
+def wrong(world):
+    """Requests that look plain, and are refused by the gateway, or by the engine once read."""
+    good = world.order("buy")
+    yield text_of("buy", good | {"amount": "2"})  # another than was signed
+    yield text_of("buy", good | {"amount": "-1"})
+    yield text_of("buy", good | {"instrument_name": "BTC_USDC-NOWHERE"})
+    yield text_of("buy", good | {"colour": "red"})
+    yield text_of("buy", good | {"signer": "0x12"})
+    yield text_of("buy", {name: good[name] for name in good if name != "nonce"})
+    yield text_of("buy", good | {"signature": None})
+    yield text_of("buy", good | {"signature": good["signature"][:-2]})
+    yield text_of("buy", world.order("buy", key=STRANGER_KEY))
+    yield text_of("buy", good)[:-1]
+    yield text_of("buy", good).replace(b'"id"', b'"jsonrpc": "2.0", "id"')
+    yield text_of("buy", good, jsonrpc="1.0")
+    yield text_of("buy", good, extra=1)
+    yield text_of("cancel_all", good | {"method": "private/buy"})  # looks like another
+    yield text_of("cancel_all", sheet(world, 1, line()) | {"method": "private/mass_quote"})
+    yield text_of("buy", good | {"nonce": 10**400})
+    yield text_of("mass_quote", sheet(world, 1, line()) | {"sheet_nonce": 2})
+    yield text_of("mass_quote", sheet(world, 1, line(bid=None, ask=None)))
+    yield text_of("mass_quote", sheet(world, 1, line(), line()))
+
+
+def outcome(world, text):
+    """Status and reply, without the times."""
+    answer = asyncio.run(world.dispatcher.call_text(text, Caller(address=CLIENT)))
+    reply = msgspec.json.decode(answer.body)
+    return answer.status, {name: reply[name] for name in reply if not name.startswith("us")}
+
+
+def compare(make, reader, burst=100):
+    """The outcomes on the gateway's own way, which are those with a reader; and what they cost."""
+    hardly_refilled = {"orders_per_s": 1e-9, "orders_burst": burst}
+    worlds = World(**hardly_refilled), World(**hardly_refilled)
+    worlds[1].gateway.signatures = reader
+    slow, fast = ([outcome(world, text) for text in make(world)] for world in worlds)
+    assert fast == slow
+    assert worlds[0].venue.entries == worlds[1].venue.entries
+    left = [world.gateway.limits.left(Payer("", CLIENT), shared=False) for world in worlds]
+    assert left[0]["matching"] == left[1]["matching"]
+    return slow
+
+
+def test_plain_requests_are_read_and_answered_alike():
+    reader = Reader()
+    assert [reply for _, reply in compare(plain, reader) if "result" not in reply] == []
+    assert reader.read_well == [True] * 7
+
+
+def test_wrong_requests_are_refused_in_the_same_words():
+    reader = Reader()
+    assert all("error" in reply for _, reply in compare(wrong, reader))
+    assert any(reader.read_well)  # those that only the engine refuses
+    assert not all(reader.read_well)
+
+
+@pytest.mark.parametrize("make", [plain, wrong])
+def test_without_credits_each_is_refused_with_its_id(make):
+    """Two orders, or a few lines, are all that the pool holds."""
+    answers = compare(make, Reader(), burst=2)
+    assert any(reply["error"]["code"] == 10028 for _, reply in answers if "error" in reply)
+
+
+def test_a_request_is_never_read_as_another_method():
+    world, reader = World(), Reader()
+    world.gateway.signatures = reader
+    text = text_of("cancel_all", sheet(world, 1, line())).replace(
+        b"private/cancel_all", b"private/mass_quotes"
+    )
+    assert plain_method(text) is None
+    text = text.replace(b"{", b'{"x": {"method": "private/mass_quote"}, ', 1)
+    assert plain_method(text) == "private/mass_quote"
+    assert "error" in outcome(world, text)[1]
+    assert reader.read_well == [False]
+
+
+def test_a_bug_in_reading_ends_no_process(monkeypatch):
+    def broken(text, names):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(recovering, "read", broken)
+    assert all(status == 200 for status, _ in compare(plain, Reader()))
+
+
+def test_where_no_process_has_time_the_gateway_reads():
+    assert all(status == 200 for status, _ in compare(plain, Overloaded()))
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        (b'{"method": "private/buy", "params": {"signature": "0x"}}', "private/buy"),
+        (b'{"method":"private/mass_quote","signature":1}', "private/mass_quote"),
+        (b'{"method": "private/buy", "params": {}}', None),  # an API key signs
+        (b'{"method": "private/edit", "params": {"signature": "0x"}}', None),
+        (b'{"method": "private/buy", "params": {"signature": "0x", "label": "\\n"}}', None),
+        (b'{"method": "private/buy", "signature": "", "linked_order_type": 1}', None),
+        (b'{"method": "private/buy", "signature": "", "advanced": "implv"}', None),
+        (b"", None),
+    ],
+)
+def test_a_look_at_the_text_tells_what_may_be_read_elsewhere(text, method):
+    assert plain_method(text) == method
+
+
+def test_a_sheet_costs_by_its_lines():
+    assert [cost_of(b'"instrument_name"' * lines) for lines in (1, 7, 8, 100)] == [1, 1, 2, 13]
