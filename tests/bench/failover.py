@@ -56,19 +56,19 @@ def one_round(pair: Pair, leads: str, waits: str) -> float:
             order = client.buy(name, "0.1", "10", post_only=True)
             client.cancel(order.order.order_id)
     died_s = pair.kill(leads)
-    client = pair.client(waits, 0)
-    eventually(lambda: _starts(client), f"the {waits} leads")
+    client = eventually(lambda: _started(pair.client(waits, 0)), f"the {waits} leads")
     eventually(lambda: _acknowledges(client, name), f"the {waits} takes orders")
     took_s = time.monotonic() - died_s
     client.stop()
     return took_s
 
 
-def _starts(client: Client) -> bool:
+def _started(client: Client) -> Client | None:
+    """The client, which stops itself where it cannot start, and then is of no more use."""
     with contextlib.suppress(SdkError, httpx.HTTPError):
         client.start()
-        return True
-    return False
+        return client
+    return None
 
 
 def _acknowledges(client: Client, name: str) -> bool:

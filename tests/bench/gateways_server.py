@@ -49,7 +49,9 @@ class Place(msgspec.Struct, frozen=True):
 
 async def lead(place: Place, *, alone: bool) -> None:
     with Journal(place.database) as journal:
-        sequencer = Sequencer(Engine(), journal, machine_clock=place.clock())
+        sequencer = Sequencer(
+            Engine(), journal, machine_clock=place.clock(), in_loop=journal.is_local
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sequencer.run())
             for command in start_commands():

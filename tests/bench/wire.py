@@ -6,13 +6,15 @@ signatures those cores recover if they do nothing else. Everything is signed bef
 
 import asyncio
 import contextlib
+import gc
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +22,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 import uvloop
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from tests.bench.margin import machine
 from tests.bench.wire_server import QUOTED, QUOTER_ID, QUOTERS
 from tests.unit.api.world import (
@@ -35,7 +38,6 @@ from tests.unit.api.world import (
     sign_order,
 )
 from tests.venue import START_S, contracts, usdc
-from websockets.asyncio.client import ClientConnection, connect
 
 from exchange.merkle import merkle_root
 from exchange.model import Quote, SheetTerms, instrument_name, unpack_instrument_id
@@ -49,13 +51,14 @@ from exchange.signing import (
 )
 
 CORES: Final = 2
-ORDERS: Final = 10_000
+ORDERS: Final = 20_000
+PACED: Final = 10_000  # orders at half of the peak
 REST_ORDERS: Final = 1_000
 REST_CONNECTIONS: Final = 16
-SHEETS: Final = 40  # of each of four makers, who wait for each answer
+SHEETS: Final = 40  # of each of twelve makers, who wait for each answer
 EDITED: Final = 500  # orders, more than are under way: versions of one never overtake each other
 EDITS: Final = 4  # of each
-CONNECTIONS: Final = 4
+CONNECTIONS: Final = 8
 WINDOW: Final = 128  # requests under way on a connection
 SUBSCRIBERS: Final = 1_000
 SYNCS: Final = 500
@@ -118,52 +121,111 @@ def wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the server did not start")
 
 
-def line_to(host: str) -> Any:
-    return connect(f"ws://{host}/ws/api/v2", compression=None, proxy=None, max_queue=None)
+class Answer(msgspec.Struct):
+    """A reply that is no error."""
+
+    id: int
+    result: msgspec.Raw
 
 
-async def pump(socket: ClientConnection, texts: list[bytes], under_way: int = WINDOW) -> None:
+answers: Final = msgspec.json.Decoder(Answer)
+
+
+class Line(WSListener):
+    """A client as cheap as one can be: it shares the cores with what it measures."""
+
+    def __init__(self) -> None:
+        self.transport: WSTransport | None = None
+        self.hear: Callable[[memoryview], None] = lambda _: None
+        self.over: asyncio.Future[None] | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if self.over is None or self.over.done():
+            return
+        try:
+            assert frame.msg_type is WSMsgType.TEXT, frame
+            self.hear(frame.get_payload_as_memoryview())
+        except (AssertionError, msgspec.DecodeError) as error:
+            self.over.set_exception(error)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if self.over is not None and not self.over.done():
+            self.over.set_exception(ConnectionError("the venue hung up"))
+
+    def send(self, text: bytes) -> None:
+        self.transport.send(WSMsgType.TEXT, text)
+
+    def heard(self, count: int, hear: Callable[[memoryview], None]) -> asyncio.Future[None]:
+        """Done when `hear` took so many messages; a bad one is raised."""
+        left = itertools.count(count - 1, -1)
+
+        def take(text: memoryview) -> None:
+            hear(text)
+            if next(left) == 0:
+                self.over.set_result(None)
+
+        self.over = asyncio.get_running_loop().create_future()
+        self.hear = take
+        return self.over
+
+
+@contextlib.asynccontextmanager
+async def line_to(host: str) -> AsyncIterator[Line]:
+    transport, line = await ws_connect(
+        Line, f"ws://{host}/ws/api/v2", enable_auto_ping=False, proxy=None
+    )
+    try:
+        yield line
+    finally:
+        transport.disconnect()
+
+
+async def pump(line: Line, texts: list[bytes], under_way: int = WINDOW) -> None:
     """Send all with a bounded number under way, and see that each is answered well."""
-    window = asyncio.Semaphore(under_way)
+    rest = iter(texts)
 
-    async def read() -> None:
-        for _ in texts:
-            reply = msgspec.json.decode(await socket.recv())
-            assert "result" in reply, reply
-            window.release()
+    def hear(text: memoryview) -> None:
+        answers.decode(text)
+        send(1)
 
-    async with asyncio.TaskGroup() as tasks:  # a bad answer ends the sender too
-        tasks.create_task(read())
-        for text in texts:
-            await window.acquire()
-            await socket.send(text.decode())
+    def send(count: int) -> None:
+        for text in itertools.islice(rest, count):
+            line.send(text)
+
+    send(under_way)
+    await line.heard(len(texts), hear)
 
 
 async def peak(host: str, batches: list[list[bytes]]) -> float:
     """Answers a second over as many connections as there are batches."""
     async with contextlib.AsyncExitStack() as stack:
-        sockets = [await stack.enter_async_context(line_to(host)) for _ in batches]
+        lines = [await stack.enter_async_context(line_to(host)) for _ in batches]
         started = time.perf_counter()
-        await asyncio.gather(*(pump(s, b) for s, b in zip(sockets, batches, strict=True)))
+        await asyncio.gather(*(pump(line, b) for line, b in zip(lines, batches, strict=True)))
         return sum(map(len, batches)) / (time.perf_counter() - started)
 
 
 async def paced(host: str, texts: list[bytes], per_s: float) -> list[float]:
-    """Seconds to each answer at a steady rate, ascending; late senders count as slow answers."""
+    """Seconds to each answer at a steady rate, ascending; late senders count as slow answers.
+
+    Over as many connections as the peak.
+    """
     delays: list[float] = []
-    async with line_to(host) as socket:
 
-        async def read() -> None:
-            for _ in texts:
-                reply = msgspec.json.decode(await socket.recv())
-                delays.append(time.perf_counter() - (started + reply["id"] / per_s))
+    def hear(text: memoryview) -> None:
+        delays.append(time.perf_counter() - (started + answers.decode(text).id / per_s))
 
-        reading = asyncio.create_task(read())
+    async with contextlib.AsyncExitStack() as stack:
+        lines = [await stack.enter_async_context(line_to(host)) for _ in range(CONNECTIONS)]
+        hearing = [line.heard(len(texts[at::CONNECTIONS]), hear) for at, line in enumerate(lines)]
         started = time.perf_counter()
         for number, text in enumerate(texts):
             await asyncio.sleep(max(0.0, started + number / per_s - time.perf_counter()))
-            await socket.send(text.decode())
-        await reading
+            lines[number % CONNECTIONS].send(text)
+        await asyncio.gather(*hearing)
     return sorted(delays)
 
 
@@ -227,10 +289,10 @@ async def quotes_per_s(host: str) -> float:
 
     async def make(key: bytes, subaccount_id: int) -> None:
         texts = [sheet(key, subaccount_id, number) for number in range(1, SHEETS + 1)]
-        async with line_to(host) as socket:
+        async with line_to(host) as line:
             ready.release()
             await start.wait()
-            await pump(socket, texts, under_way=1)  # a later sheet would overtake an earlier one
+            await pump(line, texts, under_way=1)  # a later sheet would overtake an earlier one
 
     ready, start = asyncio.Semaphore(0), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -247,21 +309,25 @@ async def quotes_per_s(host: str) -> float:
 
 async def edits_per_s(host: str, orders: Orders) -> float:
     """Orders canceled and replaced in one step: every edit moves the price."""
-    async with line_to(host) as socket:
+    async with line_to(host) as line:
         placed: list[tuple[dict[str, Any], str]] = []
+
+        def hear(text: memoryview) -> None:
+            answer = msgspec.json.decode(text)["result"]
+            placed.append((params, answer["order"]["order_id"]))
+
         while len(placed) < EDITED:
             method, params = orders.request(price="500", instrument_name=PUT_NAME)
             if method == "private/buy":
-                await socket.send(message(0, method, params).decode())
-                answer = msgspec.json.decode(await socket.recv())["result"]
-                placed.append((params, answer["order"]["order_id"]))
+                line.send(message(0, method, params))
+                await line.heard(1, hear)
         texts = [
             message(number, "private/edit", edited(params, order_id, version))
             for version in range(1, EDITS + 1)
             for number, (params, order_id) in enumerate(placed)
         ]
         started = time.perf_counter()
-        await pump(socket, texts)
+        await pump(line, texts)
         return len(texts) / (time.perf_counter() - started)
 
 
@@ -280,25 +346,18 @@ async def fan_out(host: str, orders: Orders) -> tuple[float, float]:
     """Messages a second to all subscribers of a raw book, and seconds until the last heard one."""
     changes = 50
     async with contextlib.AsyncExitStack() as stack:
-        sockets = [await stack.enter_async_context(line_to(host)) for _ in range(SUBSCRIBERS)]
+        lines = [await stack.enter_async_context(line_to(host)) for _ in range(SUBSCRIBERS)]
         wish = {"channels": [f"book.{PUT_NAME}.raw"]}
-        for socket in sockets:
-            await socket.send(message(0, "public/subscribe", wish).decode())
-        for socket in sockets:
-            for _ in range(2):  # the reply, and the snapshot
-                await socket.recv()
+        for line in lines:
+            line.send(message(0, "public/subscribe", wish))
+            await line.heard(2, msgspec.json.decode)  # the reply, and the snapshot
         sender = await stack.enter_async_context(line_to(host))
         texts = orders.texts(changes, instrument_name=PUT_NAME, price="800", amount="0.1")
         buys = [text for text in texts if b"private/buy" in text]
-
-        async def hear(socket: ClientConnection) -> None:
-            for _ in buys:
-                await socket.recv()
-
-        hearing = [asyncio.create_task(hear(socket)) for socket in sockets]
         started = time.perf_counter()
+        hearing = [line.heard(len(buys), len) for line in lines]
         for text in buys:
-            await sender.send(text.decode())
+            sender.send(text)
         await asyncio.gather(*hearing)
         elapsed = time.perf_counter() - started
     return SUBSCRIBERS * len(buys) / elapsed, elapsed / len(buys)
@@ -348,11 +407,14 @@ def measured(host: str) -> dict[str, float]:
     orders = Orders()
     share = ORDERS // CONNECTIONS
     batches = [orders.texts(share) for _ in range(CONNECTIONS)]
+    steady = orders.texts(PACED)
+    gc.collect()
+    gc.freeze()  # the load's own looks for cycles took a tenth of a second each
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         say("peak")
         per_s = runner.run(peak(host, batches))
         say(f"answers at half of {per_s:,.0f} orders a second")
-        delays = runner.run(paced(host, orders.texts(share), per_s / 2))
+        delays = runner.run(paced(host, steady, per_s / 2))
         figures = {"signed_orders_per_s": per_s} | {
             name: delays[len(delays) * thousandths // 1_000] * 1e3
             for name, thousandths in (

@@ -25,7 +25,7 @@ from exchange.journal import Journal
 from exchange.sequencer import Sequencer
 from exchange.signing import address_of
 
-QUOTERS: Final = [bytes(31) + bytes([number]) for number in range(11, 15)]  # makers with sheets
+QUOTERS: Final = [bytes(31) + bytes([number]) for number in range(11, 23)]  # makers with sheets
 OWNERS: Final = [address_of(key) for key in (MAKER_KEY, TAKER_KEY, *QUOTERS)]
 QUOTER_ID: Final = MAKER_ID + 2  # of the first of them
 INDEX_INTERVAL_S: Final = 5.0
@@ -55,6 +55,7 @@ async def serve(port: int, folder: Path) -> None:
             Engine(),
             journal,
             machine_clock=lambda: START_S * NS + time.monotonic_ns() - started_ns,
+            in_loop=journal.is_local,
         )
         writing = asyncio.create_task(sequencer.run())
         for command in start_commands():
