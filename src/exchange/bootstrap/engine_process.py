@@ -5,6 +5,7 @@ the journal.
 """
 
 import asyncio
+import contextlib
 import resource
 import signal
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import snapshot_for_ever
 from exchange.bootstrap.server import Server, listeners, serve_until
 from exchange.bootstrap.shards import deployment_of, require_underlyings, shard_market
-from exchange.bootstrap.side_process import replay_aside, side_executor
+from exchange.bootstrap.side_process import market_executor, replay_aside
 from exchange.bootstrap.stage_times import stage_times
 from exchange.bootstrap.standby import Follower, beat_for_ever, open_past
 from exchange.bootstrap.threads import take_short_turns
@@ -68,6 +69,7 @@ class Leader(NamedTuple):
     follower: Follower  # what it knew when it began to lead
     past: HistoryStore  # which it writes
     figures: Collector
+    executor: Executor  # beside the loop, for smiles and chains
     dispatch: Callable[[Gateway, Sequence[Method[Any]]], Dispatcher] = Dispatcher
 
 
@@ -85,7 +87,10 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     follower = Follower(settings, open_past(settings))
     await asyncio.to_thread(follower.catch_up)
     tracing = _tracing(settings)
-    with await follower.stand_by() if standby else follower.lead() as journal:
+    rest_collector()  # a standby has time now; when it leads, everybody waits
+    with contextlib.ExitStack() as held:
+        executor = held.enter_context(market_executor())
+        journal = held.enter_context(await follower.stand_by() if standby else follower.lead())
         past = follower.inherit()
         engine = follower.recovered.engine
         figures, measure = stage_times()
@@ -106,7 +111,7 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
         )
         check_deployment(engine, deployment)
         require_underlyings(engine, settings)
-        leader = Leader(journal, sequencer, follower, past, figures)
+        leader = Leader(journal, sequencer, follower, past, figures, executor)
         if tracing is not None:
             leader = leader._replace(dispatch=tracing.dispatcher)
         try:
@@ -170,8 +175,7 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
         steward = Steward(sequencer, stress_rules(market), follower.recovered.steward)
         contracts = ContractSignatures(settings.rpc_url, deployment.clearing)
         public = _public_app(settings, leader, contracts.approves)
-        executor = side_executor()
-        marks = await _open_market(settings, sequencer, feed, steward, executor)
+        marks = await _open_market(settings, leader, feed, steward)
         ingress = leaders_end(settings, leader, public)
         clockwork = Clockwork(sequencer, batch_interval_s=settings.batch_interval_s)
         running = [
@@ -193,7 +197,6 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        executor.shutdown(wait=False, cancel_futures=True)
         leader.past.close()
         await feed.close()
         await contracts.close()
@@ -212,13 +215,10 @@ def stop_by_signal() -> asyncio.Event:
 
 
 async def _open_market(
-    settings: Settings,
-    sequencer: Sequencer,
-    feed: MarketFeed,
-    steward: Steward,
-    executor: Executor,
+    settings: Settings, leader: Leader, feed: MarketFeed, steward: Steward
 ) -> MarksLoop:
     """List the chains and mark them once, so that the first client finds a market."""
+    sequencer = leader.sequencer
     await feed.list_chains()
     marks = MarksLoop(
         sequencer,
@@ -228,7 +228,7 @@ async def _open_market(
             index_interval_s=settings.index_interval_s,
             epoch_interval_ns=int(settings.marks_interval_s * 1e9),
         ),
-        follower=SmileFollower(sequencer, executor=executor),
+        follower=SmileFollower(sequencer, executor=leader.executor),
         steward=steward,
     )
     await marks.sample_now()

@@ -9,9 +9,10 @@ OBJECTS: Final = (5_000, 20, 100)  # made since the last look; Python's own are 
 def rest_collector() -> None:
     """Look for cycles seldom, and never again among what is there now.
 
-    To be called once everything was replayed. The venue's objects live as long as the process and
-    make no cycles, yet every look walks them: a seventh of the time that an order takes. Orders and
-    trades are records that it does not see: fifty thousand of them held everybody up for 30 ms.
+    To be called once everything was replayed, and again when all else is there. The venue's objects
+    live as long as the process and make no cycles, yet every look walks them: a seventh of the time
+    that an order takes. Orders and trades are records that it does not see: fifty thousand of them
+    held everybody up for 30 ms.
     """
     gc.collect()
     gc.freeze()

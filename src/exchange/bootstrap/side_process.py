@@ -4,11 +4,14 @@ It ends with its parent, however that ends, and leaves signals to it.
 """
 
 import asyncio
+import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -22,6 +25,17 @@ def side_executor() -> ProcessPoolExecutor:
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_live_and_die_with_parent,
     )
+
+
+@contextlib.contextmanager
+def market_executor() -> Iterator[Executor]:
+    """For smiles and chains: its worker is there, and has loaded what they need, when they come."""
+    executor = side_executor()
+    try:
+        executor.submit(_load_market)
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 async def replay_aside(location: str, shard: int, until_seq: int) -> dict[str, Any]:
@@ -39,6 +53,11 @@ def _audited(location: str, shard: int, until_seq: int) -> dict[str, Any]:
 
     found: dict[str, Any] = msgspec.to_builtins(audit(location, shard=shard, until_seq=until_seq))
     return found
+
+
+def _load_market() -> None:
+    importlib.import_module("exchange.oracle.references")
+    importlib.import_module("exchange.oracle.smile_follower")
 
 
 def _live_and_die_with_parent() -> None:
