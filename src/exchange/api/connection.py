@@ -11,6 +11,7 @@ from typing import Final
 from exchange.api.auth import Session
 from exchange.api.outbox import Outbox
 from exchange.api.settings import GatewaySettings
+from exchange.api.signatures import Asked
 
 ORDERS_KEPT: Final = 1_024  # placed by one connection before those that are over are forgotten
 TEST_REQUEST: Final = b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_request"}}'
@@ -38,6 +39,7 @@ class Connection:
         self.address = address
         self.session: Session | None = None
         self.channels: set[str] = set()
+        self.last_read: Asked | None = None  # of its signed requests
         self.outbox = Outbox(
             settings.outbox_messages_max,
             settings.outbox_bytes_max,
@@ -61,6 +63,11 @@ class Connection:
         if len(self.order_ids) >= self._prune_at:
             self.order_ids = set(filter(is_open, self.order_ids))
             self._prune_at = max(ORDERS_KEPT, 2 * len(self.order_ids))
+
+    async def follow(self, ahead: Asked | None) -> None:
+        """Return once a signed request that the client sent before was read, and has gone on."""
+        if ahead is not None and not ahead.answer.done():
+            await asyncio.wait((ahead.answer,))
 
     def end(self, reason: str) -> None:
         """Have the client disconnected; the first reason is the one it is told."""

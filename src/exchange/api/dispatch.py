@@ -5,7 +5,8 @@ orders and sheets another process does what comes before the command, where ther
 outcome is a reply in Deribit's shape; an exception that nobody foresaw is logged, shown as 11094.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -23,6 +24,7 @@ from exchange.api.errors import (
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.reading import Reading, RequestId, cost_of, envelope_of, plain_method
 from exchange.api.schemas import Params, check_json, decode
+from exchange.api.signatures import Asked
 from exchange.fixed import div_down
 from exchange.sequencer import SequencerStopped
 
@@ -117,16 +119,18 @@ class Dispatcher:
         started_ns = self.gateway.sequencer.now_ns()
         request_id: RequestId = None
         method = ""
+        ahead = caller.connection.last_read if caller.connection else None
         try:
             reading = await self._read(text, caller)
             if reading is not None:
                 request_id, method = reading.request_id, reading.method
                 result = await self._enter(reading, caller)
             else:
-                check_json(text)
-                envelope = envelope_of(text)
+                with self._charging(caller):
+                    check_json(text)
+                    envelope = envelope_of(text)
                 request_id, method = envelope.id, envelope.method
-                result = await self._call(envelope.method, envelope.params, caller)
+                result = await self._call(envelope.method, envelope.params, caller, ahead)
         except ExchangeError as error:
             return self._failed(error, request_id, started_ns)
         except Exception as error:  # noqa: BLE001  the edge answers whatever happens
@@ -137,7 +141,8 @@ class Dispatcher:
         """A method named by its path, with its bare parameters as JSON text."""
         started_ns = self.gateway.sequencer.now_ns()
         try:
-            check_json(params or b"{}")
+            with self._charging(caller):
+                check_json(params or b"{}")
             result = await self._call(method, msgspec.Raw(params), caller)
         except ExchangeError as error:
             return self._failed(error, None, started_ns)
@@ -163,20 +168,35 @@ class Dispatcher:
         except TooManyRequests:
             return None
         try:
-            reading = await gateway.signatures.read(text, gateway.domain(), gateway.view)
+            reading = await gateway.signatures.read(
+                text, gateway.domain(), gateway.view, caller.connection
+            )
         except (Busy, Unavailable):
             reading = None
         if reading is None:
             gateway.limits.give_back(payer, matching=True, cost=cost)
         return reading
 
+    @contextlib.contextmanager
+    def _charging(self, caller: Caller) -> Iterator[None]:
+        """What is no call costs as much as one."""
+        try:
+            yield
+        except ExchangeError:
+            self.gateway.limits.take(caller.payer, matching=False)
+            raise
+
     async def _enter(self, reading: Reading, caller: Caller) -> object:
         method = self._allowed(reading.method, caller)
         assert method.enter is not None
         return await method.enter(self.gateway, caller, reading)
 
-    async def _call(self, name: str, params: msgspec.Raw, caller: Caller) -> object:
+    async def _call(
+        self, name: str, params: msgspec.Raw, caller: Caller, ahead: Asked | None = None
+    ) -> object:
         method = self._allowed(name, caller, paid=False)
+        if method.matching and caller.connection is not None:
+            await caller.connection.follow(ahead)  # a cancel overtakes no order
         text = bytes(params)
         decoded = decode(b"{}" if text in _NO_PARAMS else text, method.params)
         return await method.handler(self.gateway, caller, decoded)
@@ -184,7 +204,8 @@ class Dispatcher:
     def _allowed(self, name: str, caller: Caller, *, paid: bool = True) -> Method[Any]:
         method = self.methods.get(name)
         if method is None:
-            raise MethodNotFound(f"no method {name[:64]}", "method")
+            with self._charging(caller):
+                raise MethodNotFound(f"no method {name[:64]}", "method")
         counters = self.gateway.counters.requests
         counters[name] = counters.get(name, 0) + 1
         if not self.gateway.healthy:

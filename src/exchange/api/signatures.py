@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 import msgspec
 import structlog
@@ -41,6 +41,19 @@ class Listed(Protocol):
     instruments: dict[int, Instrument]
 
 
+class Asked(NamedTuple):
+    """What a process was asked to read."""
+
+    worker: "_Worker"
+    answer: asyncio.Future[bytes]
+
+
+class Line(Protocol):
+    """A client whose requests keep their order."""
+
+    last_read: Asked | None
+
+
 class SignatureWorkers:
     """Asks the process that has the least to do; one that dies is replaced after a second."""
 
@@ -66,15 +79,29 @@ class SignatureWorkers:
         address = await self._least().ask(RECOVER, digest + signature)
         return _text(address) if address else None
 
-    async def read(self, text: bytes, domain: Domain, listed: Listed) -> Reading | None:
-        """What a signed request says; None if the gateway must read it itself."""
-        worker = self._least()
+    async def read(
+        self, text: bytes, domain: Domain, listed: Listed, line: Line | None
+    ) -> Reading | None:
+        """What a signed request says; None if the gateway must read it itself.
+
+        What came by one line is read in its order: by the same process, until that has answered.
+        """
+        last = None if line is None else line.last_read
+        if last is None or last.answer.done():
+            worker = self._least()
+        else:
+            worker = self._with_room(last.worker)
         worker.teach(domain, listed)
-        answer = await worker.ask(READ, text)
+        asked = worker.ask(READ, text)
+        if line is not None:
+            line.last_read = Asked(worker, asked)
+        answer = await asked
         return _readings.decode(answer) if answer else None
 
     def _least(self) -> "_Worker":
-        worker = min(self._workers, key=_Worker.waiting)
+        return self._with_room(min(self._workers, key=_Worker.waiting))
+
+    def _with_room(self, worker: "_Worker") -> "_Worker":
         if worker.waiting() * len(self._workers) >= WAITING_MAX:
             raise Busy("too many signatures wait to be checked; try again")
         return worker

@@ -33,6 +33,14 @@ def request(method="public/test", params=b"{}", extra=b""):
     )
 
 
+@pytest.mark.parametrize("text", [b"{", b"{}", request("public/nothing")])
+def test_what_is_no_call_costs_as_much_as_one(text):
+    world = World(requests_per_s=0.001, requests_burst=3.0)
+    codes = [ask(world, text)[0]["error"]["code"] for _ in range(4)]
+    assert 10028 not in codes[:3]
+    assert codes[3] == 10028
+
+
 BAD_ENVELOPES = [
     (b"", -32700, ""),
     (b"{", -32700, ""),

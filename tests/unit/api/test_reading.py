@@ -28,7 +28,7 @@ class Reader:
         self.read_well = []
         self._answering = Answering()
 
-    async def read(self, text, domain, listed):
+    async def read(self, text, domain, listed, line):
         names = [
             (name, number, listed.instruments[number].legs_hash)
             for name, number in listed.instrument_ids.items()
@@ -44,7 +44,7 @@ class Reader:
 
 
 class Overloaded(Reader):
-    async def read(self, text, domain, listed):
+    async def read(self, text, domain, listed, line):
         raise Busy("too many wait")
 
 

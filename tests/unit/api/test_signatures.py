@@ -8,11 +8,13 @@ import signal
 import msgspec
 import pytest
 from tests.unit.api.test_reading import text_of
-from tests.unit.api.world import CALL_NAME, DOMAIN, MAKER_KEY, NAMES, PUT_NAME, World
+from tests.unit.api.world import CALL_NAME, DOMAIN, MAKER_KEY, NAMES, PUT_NAME, World, session_of
 
 from exchange.api import signatures
+from exchange.api.connection import Connection
 from exchange.api.errors import Busy, Unavailable
 from exchange.api.gateway import Caller
+from exchange.api.recovering import READ
 from exchange.api.signatures import SignatureWorkers
 from exchange.signing import address_of, sign_digest
 
@@ -152,7 +154,7 @@ def test_a_process_learns_what_is_listed_before_it_reads():
         found = []
         for listed in (CALL_NAME, PUT_NAME):
             known.list(listed)
-            found += [await workers.read(text, DOMAIN, known) for text in texts.values()]
+            found += [await workers.read(text, DOMAIN, known, None) for text in texts.values()]
         return [one and one.command.terms.instrument_id for one in found]
 
     call, put = NAMES[CALL_NAME], NAMES[PUT_NAME]
@@ -174,3 +176,52 @@ def test_a_gateway_has_its_orders_read_by_a_process():
 
     assert asyncio.run(scenario())["result"]["order"]["order_state"] == "open"
     assert world.gateway.counters.requests == {"private/sell": 1}
+
+
+def test_one_line_asks_one_process_until_that_has_answered():
+    """Others ask the process that has the least to do."""
+    world = World()
+    text = text_of("sell", world.order("sell", key=MAKER_KEY))
+
+    async def scenario(workers):
+        def read(line):
+            coming = workers.read(text, DOMAIN, world.gateway.view, line)
+            return asyncio.create_task(coming)
+
+        one, other = (Connection("test", world.settings, lambda *_: None) for _ in range(2))
+        asked = [read(one) for _ in range(5)]
+        await asyncio.sleep(0)
+        first = one.last_read.worker
+        asked.append(read(other))
+        await asyncio.sleep(0)
+        assert first.waiting() == 5
+        assert other.last_read.worker is not first
+        assert all(await asyncio.gather(*asked))
+        crowd = [first.ask(READ, text) for _ in range(3)]
+        await read(one)
+        assert one.last_read.worker is not first
+        await asyncio.gather(*crowd)
+
+    run(scenario, 2)
+
+
+def test_a_cancel_overtakes_no_order():
+    """The client need not wait for the answer to know that nothing of its own is left."""
+    world = World(signature_workers=1)
+    session = session_of(world).session
+
+    async def scenario():
+        await world.gateway.signatures.open()
+        line = Connection("test", world.settings, lambda *_: None)
+        line.session = session
+        try:
+            texts = [text_of("buy", world.order("buy", nonce=1 + n)) for n in range(3)]
+            texts.append(text_of("cancel_all", {}))
+            caller = Caller(address="test", connection=line)
+            calls = (world.dispatcher.call_text(text, caller) for text in texts)
+            answers = await asyncio.gather(*calls)
+        finally:
+            await world.gateway.signatures.close()
+        return [msgspec.json.decode(answer.body)["result"] for answer in answers]
+
+    assert asyncio.run(scenario())[-1] == 3

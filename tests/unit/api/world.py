@@ -144,8 +144,8 @@ def _entry(seq: int, time_ns: int, command: Any, events: Any) -> Entry:
 class CheckedDispatcher(Dispatcher):
     """Holds every result against its description; one that differs is a bug, 11094 on the wire."""
 
-    async def _call(self, name: str, params: msgspec.Raw, caller: Any) -> object:
-        return self._checked(name, await super()._call(name, params, caller))
+    async def _call(self, name: str, params: msgspec.Raw, caller: Any, ahead: Any = None) -> object:
+        return self._checked(name, await super()._call(name, params, caller, ahead))
 
     async def _enter(self, reading: Reading, caller: Any) -> object:
         return self._checked(reading.method, await super()._enter(reading, caller))
