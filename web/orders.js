@@ -3,7 +3,7 @@
 import { toUnits } from "./decimal.js";
 import { feeLimit } from "./fees.js";
 import { amount as amountText } from "./format.js";
-import { NO_TRIGGER, digest, recover, triggerHash } from "./signing.js";
+import { NO_TRIGGER, digest, receiptsRoot, recover, triggerHash } from "./signing.js";
 import { EMPTY_TICKET } from "./store.js";
 
 const DEADLINE_S = 86_400;
@@ -153,8 +153,8 @@ export const keepReceipt = (desk, answer) => {
 /** Whether the venue's receipt key signed this place in the journal. @param {Row | null} domain @param {Row} answer */
 export const receiptHolds = (domain, answer) => {
   if (!domain?.receipt_signer || !answer.receipt_signature) return false;
-  const message = { seq: answer.seq, journalHash: answer.journal_hash };
-  return recover(digest(domainOf(domain), "Receipt", message), answer.receipt_signature) === domain.receipt_signer;
+  const root = receiptsRoot(answer.seq, answer.journal_hash, answer.receipt_proof);
+  return recover(digest(domainOf(domain), "Receipts", { root }), answer.receipt_signature) === domain.receipt_signer;
 };
 
 /** @param {Desk} desk @param {Row} order */

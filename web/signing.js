@@ -36,6 +36,7 @@ export const TYPES = {
       "uint64 deadline,address signer",
   ),
   Receipt: fields("uint64 seq,bytes32 journalHash"),
+  Receipts: fields("bytes32 root"),
 };
 
 export const NO_TRIGGER = `0x${"00".repeat(32)}`;
@@ -72,6 +73,13 @@ export const structHash = (name, message) => {
   const words = members.map((field) => word(field.type, message[field.name]));
   return keccak(concatBytes(keccak(utf8ToBytes(text)), ...words));
 };
+
+/** What the venue signed for a receipt: the root to which its proof leads. @param {number} seq @param {string} journalHash @param {string[]} proof */
+export const receiptsRoot = (seq, journalHash, proof) =>
+  hexOf(proof.map(bytesOf).reduce(parent, structHash("Receipt", { seq, journalHash })));
+
+/** A node of a Merkle tree; pairs hash in sorted order. @param {Uint8Array} one @param {Uint8Array} other */
+const parent = (one, other) => keccak(hexOf(one) < hexOf(other) ? concatBytes(one, other) : concatBytes(other, one));
 
 /** What an order in a combo signs as its instrument, as decimal text: the hash of its legs. @param {{id: string, ratio: number}[]} legs in their order */
 export const legsHash = (legs) =>

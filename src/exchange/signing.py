@@ -53,6 +53,7 @@ BID_TYPE: Final = (
     "uint64 expectedStep,uint64 nonce,uint64 deadline,address signer)"
 )
 RECEIPT_TYPE: Final = "Receipt(uint64 seq,bytes32 journalHash)"
+RECEIPTS_TYPE: Final = "Receipts(bytes32 root)"
 SIGNATURE_BYTES: Final = 65
 _CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HALF_ORDER: Final = _CURVE_ORDER >> 1
@@ -62,6 +63,7 @@ _TRANSFER_TYPEHASH: Final = keccak(TRANSFER_TYPE.encode())
 _SHEET_TYPEHASH: Final = keccak(SHEET_TYPE.encode())
 _BID_TYPEHASH: Final = keccak(BID_TYPE.encode())
 _RECEIPT_TYPEHASH: Final = keccak(RECEIPT_TYPE.encode())
+_RECEIPTS_TYPEHASH: Final = keccak(RECEIPTS_TYPE.encode())
 # Every field is one 32-byte word; `x` are its leading zero bytes.
 _ORDER_WORDS: Final = struct.Struct(">32s24xQ32s31xB24xQ24sq24xQ31x?32s24xQ28xI24xQ12x20s")
 _WITHDRAWAL_WORDS: Final = struct.Struct(">32s24xQ12x20s32s12x20s24xQ24xQ12x20s")
@@ -258,10 +260,15 @@ def transfer_digest(domain: Domain, terms: TransferTerms) -> bytes:
     return _digest(domain, transfer_struct_hash(terms))
 
 
-def receipt_digest(domain: Domain, seq: int, journal_hash: bytes) -> bytes:
-    """The 32 bytes that the venue signs: the command at `seq` and all before it are journaled."""
+def receipt_leaf(seq: int, journal_hash: bytes) -> bytes:
+    """The hash of a receipt: the command at `seq` and all before it are journaled."""
     assert len(journal_hash) == 32, "nothing else is a hash"
-    return _digest(domain, keccak(_RECEIPT_TYPEHASH + seq.to_bytes(32, "big") + journal_hash))
+    return keccak(_RECEIPT_TYPEHASH + seq.to_bytes(32, "big") + journal_hash)
+
+
+def receipts_digest(domain: Domain, root: bytes) -> bytes:
+    """The 32 bytes that the venue signs for all receipts under a Merkle root."""
+    return _digest(domain, keccak(_RECEIPTS_TYPEHASH + root))
 
 
 def order_stages(domain: Domain, terms: OrderTerms) -> dict[str, str]:

@@ -26,6 +26,7 @@ from exchange.sequencer import Sequencer
 from exchange.signing import address_of
 
 QUOTERS: Final = [bytes(31) + bytes([number]) for number in range(11, 23)]  # makers with sheets
+RECEIPT_KEY: Final = bytes(31) + b"\x09"
 OWNERS: Final = [address_of(key) for key in (MAKER_KEY, TAKER_KEY, *QUOTERS)]
 QUOTER_ID: Final = MAKER_ID + 2  # of the first of them
 INDEX_INTERVAL_S: Final = 5.0
@@ -63,6 +64,7 @@ async def serve(port: int, folder: Path) -> None:
         unlimited = GatewaySettings(
             requests_per_s=1e9, requests_burst=1e9, orders_per_s=1e9, orders_burst=1e9,
             connections_per_address_max=2_000, signature_workers=SIGNATURE_WORKERS,
+            receipt_key=RECEIPT_KEY,
         )  # fmt: skip
         app = create_app(sequencer, unlimited, journal.reader.entries())
         server = uvicorn.Server(server_config(app, "127.0.0.1", port))

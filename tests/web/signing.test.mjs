@@ -44,14 +44,16 @@ test("an order's words are exact integers", () => {
 });
 
 test("a receipt holds only under the venue's key, for this place in the journal", () => {
-  const named = { name: "X", version: "1", chain_id: 31337, verifying_contract: DOMAIN.verifyingContract, receipt_signer: addressOf(KEY) };
-  const journalHash = `0x${"cd".repeat(32)}`;
-  const answer = { seq: 12, journal_hash: journalHash, receipt_signature: sign(digest(DOMAIN, "Receipt", { seq: 12, journalHash }), KEY) };
-  assert.equal(receiptHolds(named, answer), true);
-  assert.equal(receiptHolds(named, { ...answer, seq: 13 }), false);
-  assert.equal(receiptHolds({ ...named, receipt_signer: addressOf(`0x${"22".repeat(32)}`) }, answer), false);
-  assert.equal(receiptHolds(named, { ...answer, receipt_signature: "" }), false);
-  assert.equal(receiptHolds(null, answer), false);
+  const { domain, receipts } = JSON.parse(readFileSync(new URL("../vectors/receipts.json", import.meta.url)));
+  assert.deepEqual(receipts.map((one) => one.receipt_proof.length), [0, 3, 3, 3, 3, 1]);
+  for (const answer of receipts) {
+    assert.equal(receiptHolds(domain, answer), true);
+    assert.equal(receiptHolds(domain, { ...answer, seq: answer.seq + 1 }), false);
+    assert.equal(receiptHolds({ ...domain, receipt_signer: addressOf(`0x${"22".repeat(32)}`) }, answer), false);
+    assert.equal(receiptHolds(domain, { ...answer, receipt_signature: "" }), false);
+    assert.equal(receiptHolds(domain, { ...answer, receipt_proof: [...answer.receipt_proof, answer.journal_hash] }), false);
+    assert.equal(receiptHolds(null, answer), false);
+  }
 });
 
 test("the sign-in text is EIP-4361's, and the session key's call is that of the contract", () => {

@@ -212,7 +212,7 @@ FIELDS: Final[dict[str, tuple[str, str]]] = {
     "rate": (_N, "Continuous, yearly"),
     "ratio": (_I, "Contracts in a unit of the combo"),
     "reason": (_S, "In words"),
-    "receipt_signature": (_S, "Of the venue over `seq` and `journal_hash`, 0x and 130 hex digits"),
+    "receipt_signature": (_S, "Of the venue over the root of receipts, 0x and 130 hex digits"),
     "receipt_signer": (_S + "?", "Address that signs receipts; null: none does"),
     "records_total": (_I, "How many there are in all"),
     "reduceOnly": (_B, "Whether it only shrinks a position"),

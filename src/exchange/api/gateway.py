@@ -166,6 +166,7 @@ class Gateway:
     def _on_entries(self, entries: Sequence[Entry]) -> None:
         if self._broken:
             return
+        self.receipts.note(entries)
         try:
             for entry in entries:
                 if entry.seq > self.view.seq:

@@ -1,13 +1,21 @@
 """Signed receipts: the venue's word that a command stands at this place of its journal.
 
 The journal hash commits to every command up to that place, so a venue that later shows another
-journal is convicted by its own signature. `exchange audit receipt` checks one.
+journal is convicted by its own signature. One signature serves all that was committed together: it
+is over the root of a Merkle tree whose leaves are the receipts, and each of these carries its way
+to the root. `exchange audit receipt` checks one.
 """
 
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final
 
-from exchange.api.ports import Reply
-from exchange.signing import Domain, address_of, receipt_digest, sign_digest
+from exchange.api.ports import Entry, Reply
+from exchange.merkle import merkle_levels, proof_in
+from exchange.signing import Domain, address_of, receipt_leaf, receipts_digest, sign_digest
+
+GROUPS_KEPT: Final = 64  # of which receipts may still be asked for; later ones are signed alone
 
 
 class ReceiptSigner:
@@ -15,15 +23,53 @@ class ReceiptSigner:
 
     def __init__(self, key: bytes = b"") -> None:
         self._key = key
+        self._groups: deque[_Group] = deque(maxlen=GROUPS_KEPT)
         self.address = address_of(key) if key else None
 
     def __repr__(self) -> str:
         return f"ReceiptSigner({self.address})"
 
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Entries without gap that were committed together; costs something only if one asks."""
+        if self._key:
+            self._groups.append(_Group(entries[0].seq, [one.chain_hash for one in entries]))
+
     def fields(self, domain: Domain, reply: Reply) -> dict[str, Any]:
-        """`seq`, `journal_hash` and `receipt_signature` of a durable command."""
+        """`seq` and `journal_hash` of a durable command, and if signed, by what and how."""
         fields: dict[str, Any] = {"seq": reply.seq, "journal_hash": "0x" + reply.chain_hash.hex()}
         if self._key:
-            digest = receipt_digest(domain, reply.seq, reply.chain_hash)
-            fields["receipt_signature"] = "0x" + sign_digest(digest, self._key).hex()
+            group = self._group_of(reply)
+            fields["receipt_signature"] = group.signature(domain, self._key)
+            fields["receipt_proof"] = group.proof(reply.seq)
         return fields
+
+    def _group_of(self, reply: Reply) -> "_Group":
+        for group in reversed(self._groups):
+            if group.first_seq <= reply.seq:
+                return group
+        return _Group(reply.seq, [reply.chain_hash])
+
+
+class _Group:
+    """Receipts that are signed together."""
+
+    def __init__(self, first_seq: int, hashes: list[bytes]) -> None:
+        self.first_seq = first_seq
+        self._hashes = hashes
+        self._signature = ""
+
+    @cached_property
+    def _levels(self) -> list[Sequence[bytes]]:
+        leaves = [receipt_leaf(seq, one) for seq, one in enumerate(self._hashes, self.first_seq)]
+        return merkle_levels(leaves)
+
+    def signature(self, domain: Domain, key: bytes) -> str:
+        """Over the root: 0x and 130 hex digits."""
+        if not self._signature:
+            digest = receipts_digest(domain, self._levels[-1][0])
+            self._signature = "0x" + sign_digest(digest, key).hex()
+        return self._signature
+
+    def proof(self, seq: int) -> list[str]:
+        """From a receipt to the root: 0x and 64 hex digits each."""
+        return ["0x" + one.hex() for one in proof_in(self._levels, seq - self.first_seq)]

@@ -61,7 +61,10 @@ _CONTINUATION: Final = field("continuation")
 _ID: Final = _one("string", "Place in the journal: `seq` and which of its effects")
 _COMBO_ID: Final = _one("string", "Name of the combo")
 _KEY_ID: Final = _one("integer", "Number of the key")
-_MORE_RECEIPT: Final = {"receipt_signature": field("receipt_signature")}
+_MORE_RECEIPT: Final = {
+    "receipt_signature": field("receipt_signature"),
+    "receipt_proof": rows({"type": "string"}, "Hashes from this receipt to the signed root"),
+}
 
 
 def _received(schema: Schema) -> Schema:

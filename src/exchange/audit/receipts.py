@@ -1,11 +1,16 @@
 """Check a receipt that a venue gave against its journal."""
 
+from typing import Final
+
 import msgspec
 
 from exchange.audit.differences import Difference
 from exchange.commands import Configure
 from exchange.journal import JournalCorrupt, JournalReader
-from exchange.signing import Domain, receipt_digest, recover_signer
+from exchange.merkle import root_of_proof
+from exchange.signing import Domain, receipt_leaf, receipts_digest, recover_signer
+
+HASH_BYTES: Final = 32
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +19,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     journal_hash: str
     receipt_signature: str = ""
+    receipt_proof: tuple[str, ...] = ()
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +71,19 @@ def _signer(domain: Domain | None, receipt: Receipt, expected: str) -> str | Non
         return None
     if domain is None:
         raise Difference(receipt.seq, "nothing could be signed before the first parameters")
-    digest = receipt_digest(domain, receipt.seq, bytes.fromhex(receipt.journal_hash[2:]))
-    found = recover_signer(digest, bytes.fromhex(receipt.receipt_signature.removeprefix("0x")))
+    try:
+        proof = [_bytes(one) for one in receipt.receipt_proof]
+        signature = _bytes(receipt.receipt_signature)
+    except ValueError:
+        raise Difference(receipt.seq, "its signature or its proof is not hexadecimal") from None
+    if any(len(one) != HASH_BYTES for one in proof):
+        raise Difference(receipt.seq, "its proof holds what is no hash")
+    root = root_of_proof(receipt_leaf(receipt.seq, _bytes(receipt.journal_hash)), proof)
+    found = recover_signer(receipts_digest(domain, root), signature)
     if found is None or (expected and found != expected):
         raise Difference(receipt.seq, f"signed by {found or 'nobody'}, not by {expected}")
     return found
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))

@@ -86,6 +86,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     trades: list[Trade]
     seq: int
     journal_hash: str
+    receipt_signature: str = ""  # for whoever wants to hold the venue to its word
+    receipt_proof: list[str] = []
     linked_order_ids: list[str] = []  # of orders that were placed together, the first included
 
 

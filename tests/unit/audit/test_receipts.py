@@ -10,7 +10,8 @@ from tests.venue import CLEARING, open_venue
 from exchange.audit import Difference
 from exchange.audit.receipts import check_receipt, read_receipt
 from exchange.journal import JournalReader
-from exchange.signing import Domain, address_of, receipt_digest, sign_digest
+from exchange.merkle import root_of_proof
+from exchange.signing import Domain, address_of, receipt_leaf, receipts_digest, sign_digest
 
 KEY, OTHER = bytes(31) + b"\x09", bytes(31) + b"\x08"
 
@@ -27,11 +28,14 @@ def reader(tmp_path):
 
 def answer(reader, place, key=KEY, **changes):
     chain_hash = reader.entry(place).chain_hash
-    digest = receipt_digest(Domain(31_337, CLEARING), place, chain_hash)
+    neighbour = bytes(32)
+    root = root_of_proof(receipt_leaf(place, chain_hash), [neighbour])
+    digest = receipts_digest(Domain(31_337, CLEARING), root)
     fields = {
         "seq": place,
         "journal_hash": "0x" + chain_hash.hex(),
         "receipt_signature": "0x" + sign_digest(digest, key).hex(),
+        "receipt_proof": ["0x" + neighbour.hex()],
         "order": {"order_id": "7"},
     }
     return json.dumps({"jsonrpc": "2.0", "result": fields | changes}).encode()
@@ -67,6 +71,11 @@ def test_an_unsigned_receipt_holds_unless_a_signer_is_expected(reader):
         ({"seq": 3}, "another hash"),
         ({"seq": 999}, "ends before"),
         ({"receipt_signature": "0x" + "00" * 65}, "nobody"),
+        ({"receipt_signature": "0xno"}, "hexadecimal"),
+        ({"receipt_proof": []}, "signed by 0x"),
+        ({"receipt_proof": ["0x" + "01" * 32]}, "signed by 0x"),
+        ({"receipt_proof": ["0x00"]}, "no hash"),
+        ({"receipt_proof": ["rope"]}, "hexadecimal"),
     ],
 )
 def test_what_does_not_hold(reader, changes, words):
