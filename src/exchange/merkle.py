@@ -73,7 +73,8 @@ def _checked(leaves: Sequence[bytes]) -> Sequence[bytes]:
 
 
 def _parents(level: Sequence[bytes]) -> list[bytes]:
-    parents = [_node(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+    pairs = zip(level[::2], level[1::2], strict=False)
+    parents = [keccak(one + two if one < two else two + one) for one, two in pairs]
     return [*parents, level[-1]] if len(level) & 1 else parents
 
 

@@ -186,10 +186,10 @@ class Dispatcher:
             self.gateway.limits.take(caller.payer, matching=False)
             raise
 
-    async def _enter(self, reading: Reading, caller: Caller) -> object:
+    def _enter(self, reading: Reading, caller: Caller) -> Awaitable[object]:
         method = self._allowed(reading.method, caller)
         assert method.enter is not None
-        return await method.enter(self.gateway, caller, reading)
+        return method.enter(self.gateway, caller, reading)
 
     async def _call(
         self, name: str, params: msgspec.Raw, caller: Caller, ahead: Asked | None = None
@@ -217,30 +217,29 @@ class Dispatcher:
         return method
 
     def _succeeded(self, result: object, request_id: RequestId, started_ns: int) -> Outcome:
-        reply = {"jsonrpc": "2.0", "id": request_id, "result": result}
-        return Outcome(body=self._encode(reply, started_ns))
+        return Outcome(body=self._encode(request_id, "result", result, started_ns))
 
     def _failed(self, error: ExchangeError, request_id: RequestId, started_ns: int) -> Outcome:
         errors = self.gateway.counters.errors
         name = error.reject_reason.value if isinstance(error, Rejected) else type(error).__name__
         errors[name] = errors.get(name, 0) + 1
-        reply: dict[str, object] = {
-            "jsonrpc": "2.0",
-            "id": request_id,
-            "error": error.payload(),
-        }
-        return Outcome(body=self._encode(reply, started_ns), status=error.http_status)
+        body = self._encode(request_id, "error", error.payload(), started_ns)
+        return Outcome(body=body, status=error.http_status)
 
-    def _encode(self, reply: dict[str, object], started_ns: int) -> bytes:
+    def _encode(self, request_id: RequestId, key: str, outcome: object, started_ns: int) -> bytes:
         us_in = div_down(started_ns, 1000)
         us_out = div_down(self.gateway.sequencer.now_ns(), 1000)
-        reply |= {
-            "usIn": us_in,
-            "usOut": us_out,
-            "usDiff": us_out - us_in,
-            "testnet": self.gateway.settings.testnet,
-        }
-        return _replies.encode(reply)
+        return _replies.encode(
+            {
+                "jsonrpc": "2.0",
+                "id": request_id,
+                key: outcome,
+                "usIn": us_in,
+                "usOut": us_out,
+                "usDiff": us_out - us_in,
+                "testnet": self.gateway.settings.testnet,
+            }
+        )
 
 
 def _judged(error: Exception, method: str) -> ExchangeError:

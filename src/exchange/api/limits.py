@@ -24,6 +24,8 @@ class Payer(NamedTuple):
 
 
 class _Pool(msgspec.Struct):
+    rate: float  # credits a second
+    burst: float
     credits: float
     at_s: float
 
@@ -53,7 +55,9 @@ class RateLimits:
 
     def take(self, payer: Payer, *, matching: bool, cost: int = 1) -> None:
         """Take credits from both pools, or none of them and raise TooManyRequests."""
-        own, shared = (self._refill(key) for key in _keys(payer, matching=matching))
+        own_key, shared_key = _keys(payer, matching=matching)
+        now_s = self._monotonic_s()
+        own, shared = self._refill(own_key, now_s), self._refill(shared_key, now_s)
         if own.credits < cost:
             raise TooManyRequests("the credit pool is empty; slow down")
         if shared.credits < cost:
@@ -64,7 +68,7 @@ class RateLimits:
     def give_back(self, payer: Payer, *, matching: bool, cost: int) -> None:
         """Undo a `take`."""
         for key in _keys(payer, matching=matching):
-            self._refill(key).credits += cost
+            self._refill(key, self._monotonic_s()).credits += cost
 
     def left(self, payer: Payer, *, shared: bool) -> dict[str, dict[str, object]]:
         """What a payer's pools hold, his own or his network's: for `get_rate_limits`."""
@@ -74,20 +78,19 @@ class RateLimits:
         }
 
     def _shown(self, key: _Key) -> dict[str, object]:
-        rate, burst = self._rates[key.shared, key.matching]
-        return {"rate": rate, "burst": burst, "remaining": int(self._refill(key).credits)}
+        pool = self._refill(key, self._monotonic_s())
+        return {"rate": pool.rate, "burst": pool.burst, "remaining": int(pool.credits)}
 
-    def _refill(self, key: _Key) -> _Pool:
-        rate, burst = self._rates[key.shared, key.matching]
-        now_s = self._monotonic_s()
+    def _refill(self, key: _Key, now_s: float) -> _Pool:
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = _Pool(burst, now_s)
+            rate, burst = self._rates[key.shared, key.matching]
+            pool = self._pools[key] = _Pool(rate, burst, burst, now_s)
             if len(self._pools) > POOLS_MAX:
                 self._pools.popitem(last=False)
         else:
             self._pools.move_to_end(key)
-            pool.credits = min(burst, pool.credits + (now_s - pool.at_s) * rate)
+            pool.credits = min(pool.burst, pool.credits + (now_s - pool.at_s) * pool.rate)
             pool.at_s = now_s
         return pool
 

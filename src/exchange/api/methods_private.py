@@ -5,7 +5,7 @@ What belongs to others answers as if it did not exist.
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from itertools import islice
 from typing import Any, Final
 
@@ -65,9 +65,9 @@ async def place(gateway: Gateway, caller: Caller, params: EntryParams, side: Sid
     return await _enter(gateway, caller, await entry_command(gateway, caller, params, side))
 
 
-async def enter_read(gateway: Gateway, caller: Caller, reading: Reading) -> Result:
+def enter_read(gateway: Gateway, caller: Caller, reading: Reading) -> Awaitable[Result]:
     """Enter an order that another process read and checked."""
-    return await _enter(gateway, caller, reading.command)
+    return _enter(gateway, caller, reading.command)
 
 
 async def _enter(gateway: Gateway, caller: Caller, command: AnyCommand) -> Result:
