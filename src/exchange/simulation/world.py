@@ -7,6 +7,7 @@ store, the network, the prices and the chain are models; all between them is the
 """
 
 import asyncio
+import gc
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
@@ -43,6 +44,7 @@ from exchange.simulation.store import Store, StoreJournal, StoreReader
 
 CALM_MAX_S: Final = 3_600.0  # after the faults: until then everything must be at rest
 DOWN_S: Final = 4.0  # that a dead process stays dead, at most
+LOOKS_AFTER: Final = 50_000  # objects: Python's own 700 take a quarter of a run's time
 HOUSE: Final = address_of(HOUSE_KEY)
 
 
@@ -93,6 +95,8 @@ def simulate(
     delays = random.Random(f"disk {seed}")
     loop = VirtualLoop(lambda: delays.random() * 0.03)
     before, CheckedEngine.every = CheckedEngine.every, check_every
+    looks = gc.get_threshold()
+    gc.set_threshold(LOOKS_AFTER, *looks[1:])
     try:
         return run(loop, life())
     except Exception as error:
@@ -101,6 +105,7 @@ def simulate(
         raise SimulationFailed(seed, step, error, options) from error
     finally:
         CheckedEngine.every = before
+        gc.set_threshold(*looks)
         if world:
             world[0].relayer.close()
 
