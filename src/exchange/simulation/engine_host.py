@@ -45,6 +45,7 @@ class EngineHost:
         self._sequencer: Sequencer | None = None
         self._snapshot: Snapshot | None = None
         self._skew_ns = 0
+        self.is_priced = True
         self.engine = CheckedEngine()
         self.failed: Callable[[BaseException], None] = lambda _: None
 
@@ -171,15 +172,19 @@ class EngineHost:
         """Index samples of every underlying, and epochs of marks."""
         count = 0
         while True:
-            self._market.step(INDEX_S)
-            for underlying_id in self._market.prices:
-                update = self._market.index(underlying_id, self._now_ns())
-                if update is not None:
-                    await self._feed(update)
-            if count % EPOCH_OF == 0:
-                await self._publish()
+            if self.is_priced:
+                await self._price(with_marks=count % EPOCH_OF == 0)
             count += 1
             await asyncio.sleep(INDEX_S)
+
+    async def _price(self, *, with_marks: bool) -> None:
+        self._market.step(INDEX_S)
+        for underlying_id in self._market.prices:
+            update = self._market.index(underlying_id, self._now_ns())
+            if update is not None:
+                await self._feed(update)
+        if with_marks:
+            await self._publish()
 
     async def _feed(self, update: UpdateIndex) -> None:
         await self.submit(update)
