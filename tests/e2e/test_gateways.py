@@ -3,9 +3,11 @@
 One shape for all tests of this module, in their order: each leaves it running.
 """
 
+import select
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,20 +15,24 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from tests.grown import Grown
+from tests.grown import GATEWAYS, Grown
+from tests.haproxy import PROGRAM, Proxy, proxy_before
 from tests.live_venue import eventually
 from tests.order_load import Orders, require_all, require_none_twice
 from tests.postgres import Postgres, postgres_server
 from tests.valkey import Valkey, valkey
 from websockets.sync.client import ClientConnection, connect
 
-from exchange.sdk import ApiError
+from exchange.bootstrap import dev_keys
+from exchange.sdk import ApiError, Client, SdkError
 from exchange.sdk.types import Receipt
 
 pytestmark = pytest.mark.e2e
 
 ORDERS = 30  # acknowledged before and after each fault
 BOUGHT, SOLD = 0, 1  # people
+TIME = "/api/v2/public/get_time"
+LINES_MAX = 300  # of one address, in deploy/haproxy.cfg
 
 
 class Shape:
@@ -189,6 +195,107 @@ def test_a_gateway_dies(shape: Shape) -> None:
     eventually(lambda: shape.venue.leads("one"), "the gateway is back")
     with shape.venue.client("one", 0) as client:
         assert open_ids <= {order.order_id for order in client.open_orders()}
+
+
+@pytest.fixture
+def proxy(shape: Shape, tmp_path: Path) -> Iterator[Proxy]:
+    """A real one; only where a machine has it."""
+    if PROGRAM is None:
+        pytest.skip("no HAProxy on this machine: apt-get install haproxy")
+    named = {
+        f"{kind}-{number}": shape.venue.settings[name]
+        for kind, names in (("gateway", GATEWAYS), ("engine", ("leader", "standby")))
+        for number, name in zip(GATEWAYS, names, strict=True)
+    }
+    with proxy_before(named, tmp_path) as found:
+        yield found
+
+
+def served_by(proxy: Proxy, **options: Any) -> str | None:
+    """The gateway that the proxy chose for a client without a past."""
+    reply = httpx.get(f"http://{proxy.gateways}{TIME}", timeout=10.0, **options)
+    assert reply.status_code == 200
+    return reply.cookies.get("GATEWAY")
+
+
+def test_a_proxy_leads_to_gateways_that_live(shape: Shape, proxy: Proxy) -> None:
+    """Clients stay where they are, and go elsewhere when that is no more; orders go through."""
+    eventually(lambda: {served_by(proxy) for _ in range(8)} == set(GATEWAYS), "both serve")
+    assert {served_by(proxy, cookies={"GATEWAY": "two"}) for _ in range(8)} == {None}, "it stays"
+    name, price = shape.option()
+    person = dev_keys.person(BOUGHT)
+    with Client(f"http://{proxy.gateways}", person.key, subaccount_id=BOUGHT + 1) as client:
+        tick = client.instrument(name).tick_size
+        price = price / 2 // tick * tick
+        shape.receipts.append(client.buy(name, "0.1", price, post_only=True))
+        with httpx.Client(base_url=f"http://{proxy.gateways}", timeout=10.0) as browser:
+            first = browser.get(TIME).cookies["GATEWAY"]
+            assert all(not browser.get(TIME).cookies for _ in range(4))
+            shape.venue.kill(first)
+            moved = eventually(lambda: _moved(browser, first), "the browser is led elsewhere")
+            assert moved in set(GATEWAYS) - {first}
+        eventually(lambda: _bought(client, shape, name, price), "the client comes back by itself")
+    shape.venue.start_gateway(first)
+    eventually(lambda: served_by(proxy) == first, "the gateway is used again")
+
+
+def _moved(browser: httpx.Client, first: str) -> str | None:
+    reply = browser.get(TIME)
+    found = reply.cookies.get("GATEWAY")
+    return found if reply.status_code == 200 and found != first else None
+
+
+def _bought(client: Client, shape: Shape, name: str, price: Decimal) -> bool:
+    with suppress(SdkError):
+        shape.receipts.append(client.buy(name, "0.1", price, post_only=True))
+        return True
+    return False
+
+
+def test_a_proxy_leads_to_the_engine_that_leads(shape: Shape, proxy: Proxy) -> None:
+    """For what gateways do not serve."""
+
+    def answers() -> bool:
+        return httpx.get(f"http://{proxy.engine}{TIME}", timeout=10.0).status_code == 200
+
+    eventually(answers, "the leader answers by the proxy")
+    shape.venue.kill(shape.leads)
+    eventually(lambda: not answers(), "it is away")
+    shape.take_turns()
+    eventually(answers, "the other one answers")
+
+
+def test_a_proxy_bounds_the_lines_of_an_address(shape: Shape, proxy: Proxy) -> None:
+    """Beyond 300 it hangs up at once; those that are there stay, and room comes back."""
+    host, port = proxy.gateways.split(":")
+    with ExitStack() as held:
+        lines = [
+            held.enter_context(socket.create_connection((host, int(port)), timeout=10.0))
+            for _ in range(LINES_MAX + 20)
+        ]
+        eventually(lambda: _ended(lines) >= 20, "twenty are refused")
+        assert served_by_or_none(proxy) is None, "while it is full, nobody of this address gets in"
+        assert _ended(lines) == 20, "the others stay"
+    eventually(lambda: served_by_or_none(proxy) is not None, "there is room again")
+    assert shape.venue.leads("one")
+
+
+def _ended(lines: list[socket.socket]) -> int:
+    """How many were hung up by the other side."""
+    readable, _, _ = select.select(lines, [], [], 0)
+    return sum(not _peeked(line) for line in readable)
+
+
+def _peeked(line: socket.socket) -> bytes:
+    with suppress(ConnectionResetError):
+        return line.recv(1, socket.MSG_PEEK)
+    return b""
+
+
+def served_by_or_none(proxy: Proxy) -> str | None:
+    with suppress(httpx.TransportError):
+        return served_by(proxy)
+    return None
 
 
 def test_redis_restarts_under_load(shape: Shape) -> None:
