@@ -49,6 +49,7 @@ def amend_order(venue: Venue, command: AmendOrder) -> None:
     if refusal is not None:
         if order is not None:  # or it could come as a new order once this one is forgotten
             order.deadline_max = max(order.deadline_max, terms.deadline)
+            venue.ended.touch(order)
         reject(venue, terms, *refusal)
         return
     assert order is not None

@@ -49,6 +49,7 @@ def remember(venue: Venue, subaccount: Subaccount, order: Order) -> None:
     """Know an order by its id and its nonce, until some time after its deadline."""
     subaccount.orders[order.terms.nonce] = order
     venue.orders[order.order_id] = order
+    venue.ended.watch(order)
     heapq.heappush(venue.deadlines, (order.terms.deadline, order.order_id))
 
 

@@ -344,6 +344,7 @@ def forget(venue: Venue, order: Order) -> None:
     """Drop an order that is over."""
     subaccount = venue.subaccounts[order.terms.subaccount_id]
     del venue.orders[order.order_id]
+    venue.ended.forget(order)
     del subaccount.orders[order.terms.nonce]
     # The chain remembers the fills of this nonce, so must we.
     if order.filled_quantity > order.filled_before:

@@ -43,6 +43,7 @@ def check_venue(venue: Venue) -> None:
     waiting = sum(order.status is OrderStatus.UNTRIGGERED for order in opened)
     assert resting + waiting == len(opened), "books and subaccounts disagree on what is open"
     _check_waiting(venue, waiting)
+    venue.ended.check(venue.orders)
     _check_batch(venue)
     _check_published(venue)
     _check_gates(venue)
@@ -126,6 +127,7 @@ def _check_waiting(venue: Venue, waiting: int) -> None:
 def _check_subaccount(venue: Venue, subaccount: Subaccount) -> None:
     account = subaccount.account
     account.check()
+    subaccount.used_nonces.check()
     for order_id, order in subaccount.open_orders.items():
         assert venue.orders[order_id] is order
         assert subaccount.orders[order.terms.nonce] is order

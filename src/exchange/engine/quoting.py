@@ -208,6 +208,7 @@ def _rest(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
     subaccount.orders[terms.nonce] = order
     subaccount.open(order)
     venue.orders[order.order_id] = order
+    venue.ended.watch(order)
     subaccount.account.place_order(order.order_id, margin_order(terms, terms.quantity))
     venue.emit(placed_event(order, terms.limit_price))
     return None

@@ -1,7 +1,8 @@
 """The engine's whole state as bytes, and an engine that goes on from them.
 
 Bytes only: where they lie is not for here. Caches are kept too, so what comes back has computed
-what the other had computed; a book alone is rebuilt from its orders, compiled or not.
+what the other had computed; a book alone is rebuilt from its orders, compiled or not, and digests
+are made anew, so that the hash of the state is of what came back.
 """
 
 from typing import Final
@@ -52,4 +53,7 @@ def thawed(data: bytes) -> Venue:
     """The venue that was frozen; raises `exchange.freeze.Foreign` where other code did that."""
     venue = thaw(data, _REDUCERS)
     assert isinstance(venue, Venue)
+    venue.ended.distrust()
+    for subaccount in venue.subaccounts.values():
+        subaccount.used_nonces.distrust()
     return venue

@@ -15,6 +15,7 @@ from exchange.commands import Configure
 from exchange.engine.chain_memory import AnyAct, Batches, ChainMemory
 from exchange.engine.exit_memory import Exits
 from exchange.engine.liquidated import Force, Liquidation, Loss
+from exchange.engine.remembered import EndedOrders, Nonces
 from exchange.events import AnyEvent, Refused, RejectReason
 from exchange.fixed import RATIO_SCALE
 from exchange.margin.account import MarginAccount
@@ -142,7 +143,7 @@ class Subaccount:
         self.sheet: Sheet | None = None
         self.sheet_floor = 0  # lower sheets are void
         # Of forgotten orders that filled, of withdrawals, and those that were canceled on chain.
-        self.used_nonces: set[int] = set()
+        self.used_nonces = Nonces()
 
     @property
     def cash(self) -> int:
@@ -156,16 +157,14 @@ class Subaccount:
             self.reducing.add(order.order_id)
 
     def state(self) -> tuple[object, ...]:
-        """Canonical content for the state hash."""
-        orders = [self.orders[nonce] for nonce in sorted(self.orders)]
+        """Canonical content for the state hash, but for its orders."""
         return (
             self.subaccount_id,
             self.owner,
             self.nonce_floor,
             self.account.state(),
-            orders,
             (self.sheet, self.sheet_floor),
-            sorted(self.used_nonces),
+            self.used_nonces.state(),
         )
 
 
@@ -399,7 +398,7 @@ class Venue:
         self.owned: dict[str, set[int]] = {}  # subaccounts by owner
         self.access = Access()
         self.treasury = Treasury()
-        self.orders: dict[int, Order] = {}  # by order_id
+        self.orders, self.ended = dict[int, Order](), EndedOrders()  # by order_id
         self.deadlines: list[tuple[int, int]] = []  # heap of (UTC second, order_id)
         self.sheet_deadlines: list[tuple[int, int]] = []  # heap of (UTC second, subaccount_id)
         self.index_times_ns: dict[int, int] = {}
@@ -543,6 +542,7 @@ class Venue:
                 ),
                 [(key, _book_state(self.books[key])) for key in sorted(self.books)],
                 [self.subaccounts[key].state() for key in sorted(self.subaccounts)],
+                self.ended.state(),
                 self.treasury.state(),
                 self.access.state(),
                 [(key, tuple(self.samples[key].samples)) for key in sorted(self.samples)],
