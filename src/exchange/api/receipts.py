@@ -45,7 +45,7 @@ class ReceiptSigner:
 
     def _group_of(self, reply: Reply) -> "_Group":
         for group in reversed(self._groups):
-            if group.first_seq <= reply.seq:
+            if group.holds(reply):
                 return group
         return _Group(reply.seq, [reply.chain_hash])
 
@@ -57,6 +57,11 @@ class _Group:
         self.first_seq = first_seq
         self._hashes = hashes
         self._signature = ""
+
+    def holds(self, reply: Reply) -> bool:
+        """Whether a command was committed here."""
+        at = reply.seq - self.first_seq
+        return 0 <= at < len(self._hashes) and self._hashes[at] == reply.chain_hash
 
     @cached_property
     def _levels(self) -> list[Sequence[bytes]]:

@@ -107,7 +107,8 @@ def test_a_receipt_asked_for_late_is_signed_alone():
     for seq in range(10, 10 + 2 * GROUPS_KEPT, 2):
         signer.note(entries(seq, seq + 1))
     signer.note(entries(500, 501))
-    for seq in (3, 10, 11):
+    signer.note(entries(490))
+    for seq in (3, 10, 11, 495):
         answer = signer.fields(DOMAIN, reply(seq))
         assert (signer_of(answer), answer["receipt_proof"]) == (address_of(KEY), [])
 
