@@ -10,12 +10,16 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def side_executor() -> ProcessPoolExecutor:
@@ -27,10 +31,30 @@ def side_executor() -> ProcessPoolExecutor:
     )
 
 
+class _Renewed(Executor):
+    """A side process that is replaced once it died: a standby may wait for weeks beside it."""
+
+    def __init__(self) -> None:
+        self._pool = side_executor()
+
+    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Start work; what was under way in one that died is lost with it."""
+        try:
+            return self._pool.submit(work, *args, **kwargs)
+        except BrokenProcessPool:
+            self._pool.shutdown(wait=False)
+            self._pool = side_executor()
+            return self._pool.submit(work, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 -- as `Executor` has it
+        """End the process."""
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
 @contextlib.contextmanager
 def market_executor() -> Iterator[Executor]:
     """For smiles and chains: its worker is there, and has loaded what they need, when they come."""
-    executor = side_executor()
+    executor = _Renewed()
     try:
         executor.submit(_load_market)
         yield executor

@@ -4,6 +4,7 @@ For processes that live beside the engine and answer from a replica. One questio
 look; everything is checked as the reader checks it.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +21,7 @@ from exchange.journal.schema import (
     explained,
 )
 
+CLOSE_S: Final = 5.0
 BATCHES_MAX: Final = 100  # of one look: bounds memory when it is far behind
 
 _FOLLOWING: Final = (
@@ -51,6 +53,8 @@ class JournalTail(JournalReader):
         self._next_seq = row.first_seq if row else 1
         self._chain_hash: bytes = row.previous_hash if row else GENESIS_HASH
         self._line: sa.Connection | None = None
+        self._asking = threading.Lock()  # whoever closes waits for a question under way
+        self._is_closed = False
 
     def fetch(self) -> list[Delivery]:
         """Batches that were committed since, at most `BATCHES_MAX`; none means: nothing new."""
@@ -70,6 +74,12 @@ class JournalTail(JournalReader):
 
     def _look(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         """By one line that stays, outside transactions: a server is asked once, not four times."""
+        with self._asking:
+            return self._ask(query)
+
+    def _ask(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+        if self._is_closed:
+            raise JournalUnavailable("the journal was closed")
         try:
             if self._line is None:
                 self._line = self._database.connect().execution_options(
@@ -86,6 +96,9 @@ class JournalTail(JournalReader):
             line.close()
 
     def close(self) -> None:
-        """Release the database."""
-        self._hang_up()
+        """Release the database; a thread that asks ends first, if its server answers."""
+        self._is_closed = True
+        if self._asking.acquire(timeout=CLOSE_S):
+            self._hang_up()
+            self._asking.release()
         super().close()

@@ -6,7 +6,7 @@ subaccount's withdrawals, until an operator who looked at it releases them.
 
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -103,12 +103,18 @@ class Reconciler:
             return True
         if not self._judged:
             self._compare_parameters()
-        cursor = self._cursor
-        if not self._due or self._chain.block_hash(cursor.block) != cursor.block_hash:
+        if not self._due or not self._stands():
             return False  # a lost block is the watcher's to tell
-        self._compare(cursor.block)
+        found = self._differences(self._cursor.block)
+        if not self._stands():
+            return False  # lost meanwhile: who differs then is nobody's fault
+        self._note(found)
         self._due = False
         return True
+
+    def _stands(self) -> bool:
+        """Whether the chain still has the block up to which the journal acted."""
+        return self._chain.block_hash(self._cursor.block) == self._cursor.block_hash
 
     def _read(self) -> bool:
         """Take in what is new in the journal; whether there may be more."""
@@ -191,11 +197,17 @@ class Reconciler:
         self._touched |= {subaccount_id for subaccount_id in found if subaccount_id in known}
         return event
 
-    def _compare(self, block: int) -> None:
-        """Everybody who changed or differed; nobody is forgotten before the exchange knows."""
+    def _differences(self, block: int) -> dict[int, list[Difference]]:
+        """Of everybody who changed or differed, perhaps none."""
         self._compare_parameters()
-        for subaccount_id in sorted(self._touched | self.differences.keys()):
-            found = compare_account(self._holdings, self._chain, subaccount_id, block)
+        return {
+            subaccount_id: compare_account(self._holdings, self._chain, subaccount_id, block)
+            for subaccount_id in sorted(self._touched | self.differences.keys())
+        }
+
+    def _note(self, differences: Mapping[int, list[Difference]]) -> None:
+        """Nobody is forgotten before the exchange knows."""
+        for subaccount_id, found in differences.items():
             self.differences.pop(subaccount_id, None)
             if found:
                 self.differences[subaccount_id] = found

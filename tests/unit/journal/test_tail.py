@@ -1,11 +1,21 @@
 """A tail sees each batch once, whole or from inside one, and refuses a gap."""
 
+import contextlib
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.journals import append, made_up
 
-from exchange.journal import Arrival, JournalCorrupt, JournalTail, Sender, StreamId
+from exchange.journal import (
+    Arrival,
+    JournalCorrupt,
+    JournalTail,
+    JournalUnavailable,
+    Sender,
+    StreamId,
+)
 
 
 @pytest.fixture
@@ -57,4 +67,30 @@ def test_a_gap_is_not_passed_over(tail, write, path):
         connection.execute("DELETE FROM journal_batches WHERE first_seq = 2")
     connection.close()
     with pytest.raises(JournalCorrupt, match="does not follow seq 1"):
+        tail.fetch()
+
+
+def test_closing_waits_for_a_thread_that_asks(tail, write, monkeypatch):
+    """SQLite does not survive a connection that is closed under a question."""
+    write(1)
+    asked, goes_on, order = threading.Event(), threading.Event(), []
+    plain = tail._ask
+
+    def slow(query):
+        asked.set()
+        assert goes_on.wait(5)
+        order.append("answered")
+        return plain(query)
+
+    monkeypatch.setattr(tail, "_ask", slow)
+    with ThreadPoolExecutor(2) as pool:
+        fetching = pool.submit(tail.fetch)
+        assert asked.wait(5)
+        closing = pool.submit(lambda: (tail.close(), order.append("closed")))
+        goes_on.set()
+        with contextlib.suppress(JournalUnavailable):  # if the end was known before it asked
+            fetching.result(5)
+        closing.result(5)
+    assert order == ["answered", "closed"]
+    with pytest.raises(JournalUnavailable, match="closed"):
         tail.fetch()

@@ -174,6 +174,20 @@ def test_a_long_journal_is_read_in_parts(world: World, monkeypatch: pytest.Monke
     assert 3 in world.compared()
 
 
+def test_a_chain_that_is_reorganised_while_it_is_asked_holds_nobody(world: World) -> None:
+    """Who differs then is nobody's fault; all are asked again once the blocks are known."""
+    script, chain = world.script, world.chain
+    script.withdraw(script.taker, 10)
+    world.settle()
+    hashes = iter([chain.block_hash(chain.head()), "0x" + "99" * 32])
+    plain = chain.block_hash
+    chain.block_hash = lambda block: next(hashes, None) or plain(block)  # type: ignore[method-assign]
+    assert world.compared()
+    assert (world.holds, world.reconciler.count) == ([], 0)
+    assert world.compared()
+    assert [one.subaccount_id for one in world.holds] == [3]
+
+
 def test_another_history_is_not_compared(world: World) -> None:
     """If the observed block is gone, the watcher tells."""
     world.script.withdraw(world.script.taker, 10)
