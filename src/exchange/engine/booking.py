@@ -45,11 +45,16 @@ _DEADLINE: Final = CancelReason.DEADLINE
 _LAST: Final = PriceSource.LAST
 
 
-def remember(venue: Venue, subaccount: Subaccount, order: Order) -> None:
-    """Know an order by its id and its nonce, until some time after its deadline."""
+def know(venue: Venue, subaccount: Subaccount, order: Order) -> None:
+    """Find an order by its id and its nonce, until `entry.forget`."""
     subaccount.orders[order.terms.nonce] = order
     venue.orders[order.order_id] = order
     venue.ended.watch(order)
+
+
+def remember(venue: Venue, subaccount: Subaccount, order: Order) -> None:
+    """Know an order until some time after its deadline."""
+    know(venue, subaccount, order)
     heapq.heappush(venue.deadlines, (order.terms.deadline, order.order_id))
 
 

@@ -11,7 +11,14 @@ import heapq
 from typing import Final
 
 from exchange.commands import MassQuote
-from exchange.engine.booking import cancel, limit_reduce_only, margin_order, placed_event, shrink
+from exchange.engine.booking import (
+    cancel,
+    know,
+    limit_reduce_only,
+    margin_order,
+    placed_event,
+    shrink,
+)
 from exchange.engine.checks import Refusal, check_authority, check_kept, check_order
 from exchange.engine.entry import forget, phase_word, reject
 from exchange.engine.state import Order, Sheet, Subaccount, Venue
@@ -205,10 +212,8 @@ def _rest(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal | None:
         return RejectReason.POST_ONLY_WOULD_TRADE, "the book as it stands"
     assert subaccount.sheet is not None
     subaccount.sheet.order_ids.append(order.order_id)
-    subaccount.orders[terms.nonce] = order
+    know(venue, subaccount, order)
     subaccount.open(order)
-    venue.orders[order.order_id] = order
-    venue.ended.watch(order)
     subaccount.account.place_order(order.order_id, margin_order(terms, terms.quantity))
     venue.emit(placed_event(order, terms.limit_price))
     return None

@@ -7,7 +7,7 @@ asks.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,20 +18,22 @@ if TYPE_CHECKING:
     from exchange.engine.state import Order
 
 ORDERS_SHIFT: Final = 6  # of a seq: what 64 commands placed is on a page
+GROUP_SHIFT: Final = 8  # of a page: digests of 256 pages have one of their own
 WORD_SHIFT: Final = 8  # of a nonce: the bits of a word
-NONCES_SHIFT: Final = 16  # of a nonce: 256 words are on a page
+NONCE_PAGES: Final = 256
 _WORD_BITS: Final = (1 << WORD_SHIFT) - 1
-_WORDS: Final = 1 << (NONCES_SHIFT - WORD_SHIFT)
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
 class Digests:
-    """One for each page that is not empty."""
+    """One for each page that is not empty, one for each group of them, and one of all."""
 
-    __slots__ = ("_by_page", "_stale")
+    __slots__ = ("_groups", "_stale", "_tops", "_total")
 
     def __init__(self) -> None:
-        self._by_page: dict[int, bytes] = {}
+        self._groups: dict[int, dict[int, bytes]] = {}  # by page, by group
+        self._tops: dict[int, bytes] = {}  # by group
+        self._total = _joined({})
         self._stale: set[int] = set()
 
     def touch(self, page: int) -> None:
@@ -40,20 +42,33 @@ class Digests:
 
     def total(self, content: Callable[[int], bytes]) -> bytes:
         """sha256 over all pages, by number; `content` is a page's bytes, none if it is empty."""
-        for page in self._stale:
-            if data := content(page):
-                self._by_page[page] = hashlib.sha256(data).digest()
-            else:
-                self._by_page.pop(page, None)
-        self._stale.clear()
-        total = hashlib.sha256()
-        for page in sorted(self._by_page):
-            total.update(page.to_bytes(8, "big") + self._by_page[page])
-        return total.digest()
+        if self._stale:
+            for number in {page >> GROUP_SHIFT for page in self._stale}:
+                self._groups.setdefault(number, {})
+            for page in self._stale:
+                group = self._groups[page >> GROUP_SHIFT]
+                if data := content(page):
+                    group[page] = hashlib.sha256(data).digest()
+                else:
+                    group.pop(page, None)
+            for number in {page >> GROUP_SHIFT for page in self._stale}:
+                self._tops[number] = _joined(self._groups[number])
+                if not self._groups[number]:
+                    del self._groups[number], self._tops[number]
+            self._stale.clear()
+            self._total = _joined(self._tops)
+        return self._total
 
     def distrust(self) -> None:
         """Make all of them anew when they are asked for."""
-        self._stale.update(self._by_page)
+        self._stale.update(*self._groups.values())
+
+
+def _joined(digests: Mapping[int, bytes]) -> bytes:
+    whole = hashlib.sha256()
+    for number in sorted(digests):
+        whole.update(number.to_bytes(8, "big") + digests[number])
+    return whole.digest()
 
 
 class EndedOrders:
@@ -99,68 +114,67 @@ class EndedOrders:
         page = self._pages.get(number)
         return _encoder.encode([page[key] for key in sorted(page)]) if page else b""
 
-    def distrust(self) -> None:
-        """See `Digests`."""
-        self._digests.distrust()
-
-    def check(self, orders: dict[int, "Order"]) -> None:
+    def check(self, orders: Mapping[int, "Order"]) -> None:
         """Assert that it knows just these, and that no page changed behind its back."""
-        known = dict(self._open)
-        for number, page in self._pages.items():
-            assert page, "an empty page"
-            assert all(_page_of(key) == number and one.is_over for key, one in page.items())
-            known |= page
-        assert known.keys() == orders.keys()
-        assert all(orders[key] is one for key, one in known.items())
-        found = self.state()
-        self.distrust()
-        assert self.state() == found, "an order changed after its end"
+        found, again = self.state(), EndedOrders()
+        for order in orders.values():
+            again.watch(order)
+        assert again.state() == found, "an order changed after its end, or is not known"
 
 
 class Nonces:
-    """A set of nonces that only grows, but for a few: bits in words."""
+    """A set of nonces that only grows, but for a few: bits in words, and words on pages.
 
-    __slots__ = ("_digests", "_words")
+    Who counts up has few words, who scatters one for each nonce; neither is on more pages.
+    """
+
+    __slots__ = ("_digests", "_pages")
 
     def __init__(self) -> None:
-        self._words: dict[int, int] = {}
+        self._pages: dict[int, dict[int, int]] = {}  # words by their number, by page
         self._digests = Digests()
 
     def __contains__(self, nonce: int) -> bool:
-        return bool(self._words.get(nonce >> WORD_SHIFT, 0) >> (nonce & _WORD_BITS) & 1)
+        word = nonce >> WORD_SHIFT
+        page = self._pages.get(word % NONCE_PAGES)
+        return page is not None and bool(page.get(word, 0) >> (nonce & _WORD_BITS) & 1)
 
     def add(self, nonce: int) -> None:
         """Know a nonce from now on."""
-        word = nonce >> WORD_SHIFT
-        self._words[word] = self._words.get(word, 0) | 1 << (nonce & _WORD_BITS)
-        self._digests.touch(nonce >> NONCES_SHIFT)
+        self._put(nonce >> WORD_SHIFT, lambda bits: bits | 1 << (nonce & _WORD_BITS))
 
     def discard(self, nonce: int) -> None:
         """Know it no longer."""
-        if nonce in self:
-            word = nonce >> WORD_SHIFT
-            self._words[word] ^= 1 << (nonce & _WORD_BITS)
-            if not self._words[word]:
-                del self._words[word]
-            self._digests.touch(nonce >> NONCES_SHIFT)
+        self._put(nonce >> WORD_SHIFT, lambda bits: bits & ~(1 << (nonce & _WORD_BITS)))
+
+    def _put(self, word: int, change: Callable[[int], int]) -> None:
+        number = word % NONCE_PAGES
+        page = self._pages.setdefault(number, {})
+        page[word] = change(page.get(word, 0))
+        if not page[word]:
+            del page[word]
+        if not page:
+            del self._pages[number]
+        self._digests.touch(number)
 
     def state(self) -> bytes:
         """Canonical content, as a digest."""
         return self._digests.total(self._content)
 
-    def _content(self, page: int) -> bytes:
-        words = range(page * _WORDS, (page + 1) * _WORDS)
-        found = [(word, self._words[word]) for word in words if word in self._words]
-        return b"".join(w.to_bytes(8, "big") + bits.to_bytes(32, "big") for w, bits in found)
+    def _content(self, number: int) -> bytes:
+        page = self._pages.get(number, {})
+        return b"".join(
+            word.to_bytes(8, "big") + page[word].to_bytes(32, "big") for word in sorted(page)
+        )
 
     def distrust(self) -> None:
-        """See `Digests`."""
+        """Make all digests anew when they are asked for."""
         self._digests.distrust()
 
     def check(self) -> None:
         """Assert that the digests are those of what is there."""
         found = self.state()
-        assert all(self._words.values()), "an empty word"
+        assert all(page and all(page.values()) for page in self._pages.values()), "an empty page"
         self.distrust()
         assert self.state() == found
 

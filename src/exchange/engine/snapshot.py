@@ -7,8 +7,9 @@ are made anew, so that the hash of the state is of what came back.
 
 from typing import Final
 
+from exchange.engine.remembered import EndedOrders
 from exchange.engine.state import Venue
-from exchange.freeze import Reducers, freeze, thaw
+from exchange.freeze import Foreign, Reducers, freeze, thaw
 from exchange.matching.book import OrderBook
 
 _Resting = tuple[int, int, int, int, int, int, int, int]
@@ -53,7 +54,13 @@ def thawed(data: bytes) -> Venue:
     """The venue that was frozen; raises `exchange.freeze.Foreign` where other code did that."""
     venue = thaw(data, _REDUCERS)
     assert isinstance(venue, Venue)
-    venue.ended.distrust()
+    venue.ended = EndedOrders()
     for subaccount in venue.subaccounts.values():
         subaccount.used_nonces.distrust()
+        for nonce, order in subaccount.orders.items():
+            if venue.orders.get(order.order_id) is not order or order.terms.nonce != nonce:
+                raise Foreign(f"order {order.order_id} is not where it belongs")
+            venue.ended.watch(order)
+    if sum(len(one.orders) for one in venue.subaccounts.values()) != len(venue.orders):
+        raise Foreign("orders that no subaccount knows")
     return venue

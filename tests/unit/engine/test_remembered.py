@@ -11,13 +11,23 @@ from tests.venue import open_venue
 
 from exchange.commands import CutBatch
 from exchange.engine import Engine
-from exchange.engine.remembered import NONCES_SHIFT, ORDERS_SHIFT, Digests, EndedOrders, Nonces
+from exchange.engine.remembered import (
+    NONCE_PAGES,
+    ORDERS_SHIFT,
+    WORD_SHIFT,
+    Digests,
+    EndedOrders,
+    Nonces,
+)
 from exchange.engine.state import Venue
 from exchange.events import BatchCut
+from exchange.freeze import Foreign
 from exchange.model import OrderStatus, Side, numbered
 
 CHANGES = st.lists(
-    st.tuples(st.sampled_from(["add", "discard", "ask"]), st.integers(0, 3 << NONCES_SHIFT)),
+    st.tuples(
+        st.sampled_from(["add", "discard", "ask"]), st.integers(0, 3 * NONCE_PAGES << WORD_SHIFT)
+    ),
     max_size=60,
 )
 
@@ -41,7 +51,15 @@ def test_nonces_are_a_set_whose_digest_is_of_its_content(changes):
 
 def test_each_nonce_counts():
     found = set()
-    for nonce in (0, 1, 255, 256, (1 << NONCES_SHIFT) - 1, 1 << NONCES_SHIFT, 2**63 - 1):
+    for nonce in (
+        0,
+        1,
+        255,
+        256,
+        (NONCE_PAGES << WORD_SHIFT) - 1,
+        NONCE_PAGES << WORD_SHIFT,
+        2**63 - 1,
+    ):
         nonces = Nonces()
         nonces.add(nonce)
         found.add(nonces.state())
@@ -63,6 +81,9 @@ def test_only_pages_that_changed_are_read():
     assert (digests.total(content), len(read)) == (first, 10)
     digests.touch(7)
     assert (digests.total(content), read[10:]) == (first, [7])
+    digests.touch(700)
+    assert digests.total(content) != first
+    assert read[11:] == [700]
 
 
 class Some(msgspec.Struct):
@@ -135,6 +156,23 @@ def test_the_hash_is_of_what_a_snapshot_brings_back():
     over.label = "altered"
     changed = Engine.restored(again.snapshot())
     assert changed.state_hash() != hashed
+
+
+def test_a_snapshot_without_an_order_is_refused():
+    """Its nonce would be free again, and the hash does not look where the engine looks it up."""
+    venue, _ = traded_venue()
+    again = Engine.restored(venue.engine.snapshot())
+    inner: Venue = again._venue
+    over = next(one for one in inner.orders.values() if one.status is OrderStatus.FILLED)
+    subaccount = inner.subaccounts[over.terms.subaccount_id]
+    del subaccount.orders[over.terms.nonce]
+    with pytest.raises(Foreign, match="no subaccount knows"):
+        Engine.restored(again.snapshot())
+    del inner.orders[over.order_id]
+    assert Engine.restored(again.snapshot()).state_hash() != venue.engine.state_hash()
+    subaccount.orders[over.terms.nonce] = over
+    with pytest.raises(Foreign, match="not where it belongs"):
+        Engine.restored(again.snapshot())
 
 
 def test_a_batch_costs_what_changed_since_the_last(monkeypatch):
