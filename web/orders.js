@@ -153,8 +153,12 @@ export const keepReceipt = (desk, answer) => {
 /** Whether the venue's receipt key signed this place in the journal. @param {Row | null} domain @param {Row} answer */
 export const receiptHolds = (domain, answer) => {
   if (!domain?.receipt_signer || !answer.receipt_signature) return false;
-  const root = receiptsRoot(answer.seq, answer.journal_hash, answer.receipt_proof);
-  return recover(digest(domainOf(domain), "Receipts", { root }), answer.receipt_signature) === domain.receipt_signer;
+  try {
+    const root = receiptsRoot(answer.seq, answer.journal_hash, answer.receipt_proof);
+    return recover(digest(domainOf(domain), "Receipts", { root }), answer.receipt_signature) === domain.receipt_signer;
+  } catch {
+    return false; // no proof, or no signature at all: the order stands all the same
+  }
 };
 
 /** @param {Desk} desk @param {Row} order */

@@ -266,6 +266,11 @@ def receipt_leaf(seq: int, journal_hash: bytes) -> bytes:
     return keccak(_RECEIPT_TYPEHASH + seq.to_bytes(32, "big") + journal_hash)
 
 
+def receipt_digest(domain: Domain, seq: int, journal_hash: bytes) -> bytes:
+    """The 32 bytes that the venue signed for one receipt alone, before it signed roots."""
+    return _digest(domain, receipt_leaf(seq, journal_hash))
+
+
 def receipts_digest(domain: Domain, root: bytes) -> bytes:
     """The 32 bytes that the venue signs for all receipts under a Merkle root."""
     return _digest(domain, keccak(_RECEIPTS_TYPEHASH + root))

@@ -53,6 +53,8 @@ test("a receipt holds only under the venue's key, for this place in the journal"
     assert.equal(receiptHolds(domain, { ...answer, receipt_signature: "" }), false);
     assert.equal(receiptHolds(domain, { ...answer, receipt_proof: [...answer.receipt_proof, answer.journal_hash] }), false);
     assert.equal(receiptHolds(null, answer), false);
+    assert.equal(receiptHolds(domain, { ...answer, receipt_proof: undefined }), false);
+    assert.equal(receiptHolds(domain, { ...answer, receipt_signature: "0x12" }), false);
   }
 });
 

@@ -66,7 +66,11 @@ class Connection:
 
     async def follow(self, ahead: Asked | None) -> None:
         """Return once a signed request that the client sent before was read, and has gone on."""
-        if ahead is not None and not ahead.answer.done():
+        if ahead is None:
+            return
+        if ahead.answer.done():
+            await asyncio.sleep(0)  # if that was in this turn, it goes on in the next
+        else:
             await asyncio.wait((ahead.answer,))
 
     def end(self, reason: str) -> None:

@@ -8,7 +8,13 @@ from exchange.audit.differences import Difference
 from exchange.commands import Configure
 from exchange.journal import JournalCorrupt, JournalReader
 from exchange.merkle import root_of_proof
-from exchange.signing import Domain, receipt_leaf, receipts_digest, recover_signer
+from exchange.signing import (
+    Domain,
+    receipt_digest,
+    receipt_leaf,
+    receipts_digest,
+    recover_signer,
+)
 
 HASH_BYTES: Final = 32
 
@@ -19,7 +25,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     journal_hash: str
     receipt_signature: str = ""
-    receipt_proof: tuple[str, ...] = ()
+    receipt_proof: tuple[str, ...] | None = None  # of a version that signed each alone
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,14 +78,18 @@ def _signer(domain: Domain | None, receipt: Receipt, expected: str) -> str | Non
     if domain is None:
         raise Difference(receipt.seq, "nothing could be signed before the first parameters")
     try:
-        proof = [_bytes(one) for one in receipt.receipt_proof]
+        proof = [_bytes(one) for one in receipt.receipt_proof or ()]
         signature = _bytes(receipt.receipt_signature)
     except ValueError:
         raise Difference(receipt.seq, "its signature or its proof is not hexadecimal") from None
     if any(len(one) != HASH_BYTES for one in proof):
         raise Difference(receipt.seq, "its proof holds what is no hash")
-    root = root_of_proof(receipt_leaf(receipt.seq, _bytes(receipt.journal_hash)), proof)
-    found = recover_signer(receipts_digest(domain, root), signature)
+    place = receipt.seq, _bytes(receipt.journal_hash)
+    if receipt.receipt_proof is None:
+        digest = receipt_digest(domain, *place)
+    else:
+        digest = receipts_digest(domain, root_of_proof(receipt_leaf(*place), proof))
+    found = recover_signer(digest, signature)
     if found is None or (expected and found != expected):
         raise Difference(receipt.seq, f"signed by {found or 'nobody'}, not by {expected}")
     return found

@@ -331,13 +331,20 @@ class World:
         self.store.failure = ""
         self._tasks[0].cancel()
         self._tasks[3].cancel()
-        began_s = self.loop.now_s
+        began_s, begun = self.loop.now_s, self._last_job()
         while waits_for := await self._waits_for():
             calm_s = self.loop.now_s - began_s
             if calm_s > CALM_MAX_S:
                 raise Broken(f"not at rest after {CALM_MAX_S:.0f} s: {waits_for}")
-            self.host.is_priced = calm_s < PRICED_S
+            if calm_s > PRICED_S and self.host.is_priced:
+                self.host.is_priced = False
+                if any(job.position <= begun for job in self.relayer.outbox.unfinished()):
+                    raise Broken(f"not on chain after {PRICED_S:.0f} s: {waits_for}")
             await self._pause(5.0)
+
+    def _last_job(self) -> int:
+        """Where the newest of the relayer's jobs stands."""
+        return max((job.position for job in self.relayer.outbox.unfinished()), default=0)
 
     async def _waits_for(self) -> str:
         """What is not done yet; empty at rest."""

@@ -6,6 +6,7 @@ import pytest
 
 from exchange.api.connection import TEST_REQUEST, Connection
 from exchange.api.settings import GatewaySettings
+from exchange.api.signatures import Asked
 
 
 def connection(end=lambda: None, **settings):
@@ -82,3 +83,24 @@ def test_a_stopped_heartbeat_asks_no_more():
         return client.close_reason, asked.qsize()
 
     assert asyncio.run(scenario()) == ("", 0)
+
+
+def test_what_follows_an_answered_request_lets_it_go_on_first():
+    """An answer that came in this turn of the loop wakes whoever waits for it in the next."""
+
+    async def scenario():
+        asked, went = asyncio.get_running_loop().create_future(), []
+
+        async def order():
+            await asked
+            went.append("order")
+
+        first = asyncio.create_task(order())
+        await asyncio.sleep(0)
+        asked.set_result(b"")
+        await connection().follow(Asked(None, asked))
+        went.append("cancel")
+        await first
+        return went
+
+    assert asyncio.run(scenario()) == ["order", "cancel"]

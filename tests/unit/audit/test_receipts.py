@@ -11,7 +11,14 @@ from exchange.audit import Difference
 from exchange.audit.receipts import check_receipt, read_receipt
 from exchange.journal import JournalReader
 from exchange.merkle import root_of_proof
-from exchange.signing import Domain, address_of, receipt_leaf, receipts_digest, sign_digest
+from exchange.signing import (
+    Domain,
+    address_of,
+    receipt_digest,
+    receipt_leaf,
+    receipts_digest,
+    sign_digest,
+)
 
 KEY, OTHER = bytes(31) + b"\x09", bytes(31) + b"\x08"
 
@@ -81,6 +88,15 @@ def test_an_unsigned_receipt_holds_unless_a_signer_is_expected(reader):
 def test_what_does_not_hold(reader, changes, words):
     with pytest.raises(Difference, match=words):
         check(reader, answer(reader, 2, **changes), address_of(KEY))
+
+
+def test_a_receipt_of_an_earlier_version_holds(reader):
+    """Those were signed each alone, and said nothing of a proof."""
+    chain_hash = reader.entry(2).chain_hash
+    signed = sign_digest(receipt_digest(Domain(31_337, CLEARING), 2, chain_hash), KEY)
+    found = json.loads(answer(reader, 2, receipt_signature="0x" + signed.hex()))["result"]
+    del found["receipt_proof"]
+    assert check(reader, json.dumps(found), address_of(KEY)).signer == address_of(KEY)
 
 
 def test_anothers_signature_is_named(reader):
