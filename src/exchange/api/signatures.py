@@ -96,6 +96,8 @@ class SignatureWorkers:
         if line is not None:
             line.last_read = Asked(worker, asked)
         answer = await asked
+        if line is not None and line.last_read is not None and line.last_read.answer is asked:
+            line.last_read = None  # nothing of it is under way: what comes next need not wait
         return _readings.decode(answer) if answer else None
 
     def _least(self) -> "_Worker":

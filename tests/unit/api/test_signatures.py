@@ -198,8 +198,11 @@ def test_one_line_asks_one_process_until_that_has_answered():
         assert other.last_read.worker is not first
         assert all(await asyncio.gather(*asked))
         crowd = [first.ask(READ, text) for _ in range(3)]
-        await read(one)
+        later = read(one)
+        await asyncio.sleep(0)
         assert one.last_read.worker is not first
+        assert await later
+        assert one.last_read is None, "nothing to wait for"
         await asyncio.gather(*crowd)
 
     run(scenario, 2)
