@@ -1,13 +1,14 @@
 """The engine's whole state as bytes, and an engine that goes on from them.
 
 Bytes only: where they lie is not for here. Caches are kept too, so what comes back has computed
-what the other had computed; a book alone is rebuilt from its orders, compiled or not, and digests
-are made anew, so that the hash of the state is of what came back.
+what the other had computed. A book is rebuilt from its orders, compiled or not. Digests are not
+kept but made anew, so that the hash of the state is of what came back, and the bytes do not tell
+when somebody last asked for it.
 """
 
 from typing import Final
 
-from exchange.engine.remembered import EndedOrders
+from exchange.engine.remembered import Digests, EndedOrders
 from exchange.engine.state import Venue
 from exchange.freeze import Foreign, Reducers, freeze, thaw
 from exchange.matching.book import OrderBook
@@ -42,7 +43,11 @@ def _book(content: _Book) -> OrderBook:
     return book
 
 
-_REDUCERS: Final[Reducers] = {OrderBook: (_orders, _book)}
+_REDUCERS: Final[Reducers] = {
+    OrderBook: (_orders, _book),
+    Digests: (lambda _: None, lambda _: Digests()),
+    EndedOrders: (lambda _: None, lambda _: EndedOrders()),
+}
 
 
 def frozen(venue: Venue) -> bytes:
@@ -54,7 +59,6 @@ def thawed(data: bytes) -> Venue:
     """The venue that was frozen; raises `exchange.freeze.Foreign` where other code did that."""
     venue = thaw(data, _REDUCERS)
     assert isinstance(venue, Venue)
-    venue.ended = EndedOrders()
     for subaccount in venue.subaccounts.values():
         subaccount.used_nonces.distrust()
         for nonce, order in subaccount.orders.items():
