@@ -12,6 +12,7 @@ overruled by the last stamped time until it catches up.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -32,6 +33,9 @@ T = TypeVar("T")
 Listener = Callable[[Sequence[Entry]], None]
 
 GROUP_MAX: Final = 512  # commands in one commit: bounds the wait of the first one
+IN_LOOP_MAX: Final = (
+    64  # commands in a commit that the loop waits for: one of more is worth a thread
+)
 QUEUE_MAX: Final = 16_384  # commands waiting; beyond it the edge answers "busy"
 
 
@@ -130,8 +134,8 @@ class Sequencer:
     """Owns the engine and the journal of one shard.
 
     The engine may be new or come from a snapshot: what the journal holds beyond it is replayed.
-    With `in_loop` the loop itself waits for the disk: for a local journal, whose commit is shorter
-    than a thread's wait for the interpreter beside a busy loop (ADR 0054).
+    With `in_loop` the loop itself waits for the disk when it writes little: for a local journal,
+    whose commit is then shorter than a thread's wait for the interpreter (ADR 0054).
     """
 
     def __init__(  # noqa: PLR0913 -- what it is made of
@@ -269,8 +273,10 @@ class Sequencer:
         arrivals: dict[int, Arrival] = {}
         start_s = time.perf_counter()
         self._measure("queue", start_s - group[0][2])
+        machine_ns = self._machine_clock()  # one look for all
         for command, *_, arrival in group:
-            time_ns = self._last_time_ns = self.now_ns()
+            time_ns = max(machine_ns + self._engine.clock_offset_ns, self._last_time_ns)
+            self._last_time_ns = time_ns
             events = self._engine.apply(self._encoder.last_seq + 1, time_ns, command)
             entry, record = self._encoder.stamp(time_ns, command, events)
             entries.append(entry)
@@ -282,12 +288,11 @@ class Sequencer:
                     state_hashes[entry.seq] = event.state_hash
         self._commit_since_s = applied_s = time.perf_counter()
         self._measure("apply", applied_s - start_s)
-        if self._in_loop:
-            self._journal.append(entries, records, state_hashes, arrivals or None)
+        append = partial(self._journal.append, entries, records, state_hashes, arrivals or None)
+        if self._in_loop and len(entries) <= IN_LOOP_MAX:
+            append()
         else:
-            await asyncio.to_thread(
-                self._journal.append, entries, records, state_hashes, arrivals or None
-            )
+            await _aside(append)
         self._commit_since_s = None
         self._measure("journal", time.perf_counter() - applied_s)
         return entries, start_s, applied_s
@@ -314,3 +319,13 @@ class Sequencer:
         for _, reply, *_ in waiting:
             if reply is not None and not reply.done():
                 reply.set_exception(SequencerStopped(str(error) or type(error).__name__))
+
+
+async def _aside(work: Callable[[], None]) -> None:
+    """Do it in a thread; whoever gives up waiting waits for its end: it uses what he may close."""
+    done = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await asyncio.gather(done, return_exceptions=True)
+        raise

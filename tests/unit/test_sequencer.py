@@ -1,6 +1,7 @@
 """The single writer: durable before visible, in order, and nobody waits in vain."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class SlowJournal:
 class Setup:
     """A sequencer on a journal of this test, running until the block ends."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, in_loop: bool = False) -> None:
         self.clock = Clock()
         self.journal = SlowJournal(Journal(str(path)))
         self.engine = Engine()
@@ -66,6 +67,7 @@ class Setup:
             self.journal,
             machine_clock=self.clock,
             measure=lambda stage, seconds: self.measured.append((stage, seconds)),
+            in_loop=in_loop,
         )
         self.task: asyncio.Task[None] | None = None
 
@@ -86,11 +88,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
 
 
-def running(path: Path, story: Callable[[Setup], Awaitable[None]]) -> None:
+def running(path: Path, story: Callable[[Setup], Awaitable[None]], *, in_loop=False) -> None:
     """Run a story on a sequencer of its own."""
 
     async def main() -> None:
-        async with Setup(path) as setup:
+        async with Setup(path, in_loop=in_loop) as setup:
             await story(setup)
 
     asyncio.run(main())
@@ -155,6 +157,51 @@ def test_nothing_is_visible_before_it_is_durable(path):
         assert await read == configuration()
         assert heard == [1]
         assert s.sequencer.commit_s() == 0
+
+    running(path, story)
+
+
+@pytest.mark.parametrize("in_loop", [True, False])
+def test_the_loop_waits_for_short_commits_of_a_local_journal(path, in_loop):
+    """And for none with a journal elsewhere; what is much to write is written in a thread."""
+    most = module.IN_LOOP_MAX
+
+    async def story(s: Setup) -> None:
+        places: list[bool] = []  # whether each commit was in the loop
+        loop_thread = threading.get_ident()
+        s.journal.gate = lambda: places.append(threading.get_ident() == loop_thread)
+        await s.sequencer.submit(configuration())
+        for count in (most, most + 1):
+            await asyncio.gather(*(s.sequencer.submit(index()) for _ in range(count)))
+        assert [len(call) for call in s.journal.calls] == [1, most, most + 1]
+        assert places == [in_loop, in_loop, False]
+
+    running(path, story, in_loop=in_loop)
+
+
+def test_a_journal_is_not_closed_under_a_commit(path):
+    """Who stops a sequencer waits until the thread has written."""
+
+    async def story(s: Setup) -> None:
+        loop = asyncio.get_running_loop()
+        reached, release = asyncio.Event(), threading.Event()
+
+        def gate() -> None:
+            loop.call_soon_threadsafe(reached.set)
+            assert release.wait(10)
+
+        s.journal.gate = gate
+        reply = asyncio.create_task(s.sequencer.submit(configuration()))
+        await reached.wait()
+        s.task.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not s.task.done()
+        release.set()
+        with pytest.raises(SequencerStopped):
+            await reply
+        assert s.task.done()
+        assert s.journal.reader.last_seq() == 1  # written, though nobody was told
 
     running(path, story)
 

@@ -55,6 +55,10 @@ class Work:
             if not self._done.done():
                 self._done.set_result(result)
 
+    def drop(self) -> None:
+        """Nobody will make the call; whoever waits for it hears that."""
+        self._done.cancel()
+
 
 class VirtualLoop(BaseEventLoop):
     """`now_s` is the time; calls given to an executor are made `delay_s()` later."""
@@ -89,6 +93,8 @@ class VirtualLoop(BaseEventLoop):
             work.timer.cancel()
             if happens():
                 work.run()
+            else:
+                work.drop()
         self.under_way.clear()
 
     def _process_events(self, event_list: list[Any]) -> None:

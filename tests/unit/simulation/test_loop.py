@@ -68,6 +68,30 @@ def test_work_under_way_at_a_death_happens_or_not(*, happens: bool) -> None:
     assert not loop.under_way
 
 
+def test_nobody_waits_for_work_that_never_happens() -> None:
+    """Also not who waits on, though it was itself told to stop."""
+    loop = VirtualLoop(lambda: 2.0)
+
+    async def patient() -> None:
+        work = asyncio.ensure_future(asyncio.to_thread(list))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+
+    async def main() -> None:
+        waiting = asyncio.create_task(patient())
+        await asyncio.sleep(1.0)
+        waiting.cancel()
+        loop.abandon(happens=lambda: False)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    run(loop, main())
+    assert loop.now_s < 2.0
+
+
 def test_blocking_code_lets_others_go_on() -> None:
     """It waits by `wait`, gets results and errors there, and can be canceled there."""
     seen: list[str] = []
