@@ -27,8 +27,10 @@ settings.load_profile("dev")
 MATCHING = Path(__file__).resolve().parent.parent / "src" / "exchange" / "matching"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A compiled book older than its source would be tested in its place."""
+    if os.environ.get("EXCHANGE_LONG") == "1":
+        config.pluginmanager.import_plugin("tests.long_run")
     for compiled in MATCHING.glob("*.so"):
         source = compiled.with_name(compiled.name.split(".")[0] + ".py")
         if source.exists() and source.stat().st_mtime > compiled.stat().st_mtime:

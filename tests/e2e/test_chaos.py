@@ -18,6 +18,7 @@ import structlog
 from tests.chaos_venue import FAULTS, VICTIMS, ChaosVenue
 from tests.live_flow import Flow, require_acknowledged
 from tests.live_venue import LiveVenue
+from tests.long_run import LONG
 from tests.postgres import postgres_server
 from tests.small_disk import bound_files, small_disk
 
@@ -25,7 +26,6 @@ pytestmark = pytest.mark.e2e
 
 log = structlog.get_logger(__name__)
 
-LONG: Final = bool(os.environ.get("EXCHANGE_LONG"))
 ROUNDS: Final = 30 if LONG else 1  # each has every victim once, the leader twice
 SEED: Final = int(os.environ.get("EXCHANGE_SEED", "2026"))
 PAUSE_S: Final = 0.5  # at most, before a fault

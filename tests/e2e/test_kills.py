@@ -18,12 +18,12 @@ import pytest
 import structlog
 from tests.live_flow import Flow, require_acknowledged
 from tests.live_venue import LiveVenue
+from tests.long_run import LONG
 
 pytestmark = pytest.mark.e2e
 
 log = structlog.get_logger(__name__)
 
-LONG: Final = bool(os.environ.get("EXCHANGE_LONG"))
 KILLS: Final = 100 if LONG else 6
 WRITER_KILLS: Final = 1_900 if LONG else 94
 WRITER_ORDERS: Final = 5_000_000 if LONG else 200_000
@@ -42,6 +42,7 @@ def kill(venue: LiveVenue, victim: str) -> None:
     venue.stack.start(victim)
 
 
+@pytest.mark.long_run("kills of engine, relayer or chain", kills=KILLS)
 def test_random_kills_lose_and_repeat_nothing(venue: LiveVenue) -> None:
     """Whoever dies, whenever."""
     log.info("EXCHANGE_SEED repeats it", seed=SEED)
@@ -62,6 +63,7 @@ def test_random_kills_lose_and_repeat_nothing(venue: LiveVenue) -> None:
     require_acknowledged(venue, flow.receipts)
 
 
+@pytest.mark.long_run("kills of the writer", kills=WRITER_KILLS, acknowledged=WRITER_ORDERS)
 def test_no_order_is_lost_or_doubled_when_its_writer_is_killed() -> None:
     """Each order is placed once, where its answer said, however often its client asks."""
     figures = [WRITER_KILLS // WRITERS, WRITER_ORDERS // WRITERS]

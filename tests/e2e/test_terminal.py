@@ -7,7 +7,6 @@ wait is for something on a page.
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -17,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 from tests.keeper_runs import HOUR, PERPETUAL, moving, travel
 from tests.live_venue import LiveVenue, Trader
+from tests.long_run import LONG
 from tests.terminal_page import (
     DIGIT,
     NARROW,
@@ -38,7 +38,6 @@ NOTHING: Final = "\N{EN DASH}"
 # A seller of one contract with 30,000 USDC bears the first rise and not the second; each is less
 # than halts a market.
 PRICES: Final = {0: 100_000, HOUR // 2: 107_000, HOUR: 113_000}
-LONG: Final = os.environ.get("EXCHANGE_LONG") == "1"
 FLOOD_S: Final = 60 if LONG else 6
 RATE: Final = 2_000  # updates a second
 GAP_MS_MAX: Final = 200

@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 import structlog
 from tests.live_venue import eventually, whole_dump
+from tests.long_run import LONG
 from tests.settlement_world import RELAYER_KEY, World
 
 from exchange.journal.outbox import JobState, Outbox
@@ -30,7 +31,6 @@ pytestmark = pytest.mark.integration
 
 log = structlog.get_logger(__name__)
 
-LONG: Final = bool(os.environ.get("EXCHANGE_LONG"))
 COUNT: Final = 500 if LONG else 20
 DEPTH_MAX: Final = 64
 RELAYER: Final = address_of(RELAYER_KEY)
@@ -112,6 +112,7 @@ def reorganise(world: World, depth: int) -> None:
             done = True
 
 
+@pytest.mark.long_run("reorganisations of 1 to 64 blocks while a batch is pending", faults=COUNT)
 def test_reorganisations_of_any_depth_while_a_batch_is_pending(
     world: World, dice: random.Random
 ) -> None:
@@ -127,6 +128,7 @@ def test_reorganisations_of_any_depth_while_a_batch_is_pending(
     rig.finish()
 
 
+@pytest.mark.long_run("transactions that do not get in", faults=COUNT)
 @pytest.mark.parametrize("fault", ["dropped", "stuck", "taken", "spike"])
 def test_transactions_that_do_not_get_in(world: World, dice: random.Random, fault: str) -> None:
     """Each batch meets the fault, some of them twice; none is lost and none settles again."""

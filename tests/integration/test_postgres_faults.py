@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from tests.journals import append, made_up
+from tests.long_run import LONG
 from tests.postgres import Postgres, postgres_server
 from tests.small_disk import bound_files, small_disk
 
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.integration
 log = structlog.get_logger(__name__)
 
 SEED = int(os.environ.get("EXCHANGE_SEED", "2026"))
-KILLS = 60 if os.environ.get("EXCHANGE_LONG") else 4
+KILLS = 60 if LONG else 4
 BATCHES_MAX = 200  # before a kill
 SMALL_KB = 2_000
 MANY = 400  # entries in a batch, about 30 kB, so that a disk is full within a second

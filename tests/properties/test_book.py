@@ -7,16 +7,19 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.book_twins import TICK, Twins, legal, random_step
+from tests.long_run import LONG
 
 from exchange.matching.book import PostOnly
 from exchange.model import SelfTradePrevention, TimeInForce
 
-COMMANDS = int(os.environ.get("BOOK_COMMANDS", 300_000 if "CI" in os.environ else 20_000))
+COUNT = 10_000_000 if LONG else 300_000 if "CI" in os.environ else 20_000
+COMMANDS = int(os.environ.get("BOOK_COMMANDS", COUNT))
 SEED = int(os.environ.get("BOOK_SEED", 20261121))
 SHARDS = 10
 LIFETIME = 500  # commands before a run starts again from an empty book
 
 
+@pytest.mark.long_run("the book against its naive twin", commands=COMMANDS // SHARDS)
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_random_commands_give_identical_results_on_both_books(shard):
     """Conservation, no crossed live book and priority are asserted after each command."""

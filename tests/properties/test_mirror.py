@@ -4,15 +4,17 @@ The venue's side is the book view that the gateway publishes from; the client's 
 runs. Pages of pitfalls: 50,000 updates here, 2,000,000 in a long run.
 """
 
-import os
 import random
+
+import pytest
+from tests.long_run import LONG
 
 from exchange.api.book_view import BookView
 from exchange.model import Side
 from exchange.sdk.book import BookMirror
 from exchange.sdk.subscriptions import Subscriptions
 
-UPDATES = 2_000_000 if os.environ.get("EXCHANGE_LONG") else 50_000
+UPDATES = 2_000_000 if LONG else 50_000
 CHANNEL = "book.X.raw"
 PRICES = {Side.BUY: range(80, 100), Side.SELL: range(101, 121)}
 DROPPED, BROKEN, CONFLATED, ANSWERED = 0.02, 0.001, 0.005, 0.3  # chances at each update
@@ -81,6 +83,7 @@ class Line:
             self.snapshot()
 
 
+@pytest.mark.long_run("a client's book rebuilt under drops", updates=UPDATES)
 def test_a_mirror_is_the_venues_book_or_stale_under_drops():
     """Every update that arrives is compared whole; each gap is mended, and asked for once."""
     line = Line(seed=11)

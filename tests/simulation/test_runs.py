@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.long_run import LONG
 
 from exchange.bootstrap.simulate_command import Tally, quiet_logs
 from exchange.simulation import SimulationFailed, simulate
 
-LONG: Final = bool(os.environ.get("EXCHANGE_LONG"))
 STEPS: Final = 2_000
 SEEDS: Final = 100_000 if LONG else 2_000
 BUDGET_S: Final = float(os.environ.get("EXCHANGE_SIMULATION_S") or (6 * 3_600 if LONG else 90))
