@@ -2,6 +2,7 @@
 
 Server, load and yardstick share the same two pinned cores in one run: the yardstick is how many
 signatures those cores recover if they do nothing else. Everything is signed before the clock runs.
+No chain follows, so no settlement batch is cut; with these few accounts each would add 1 ms.
 """
 
 import asyncio
