@@ -1,7 +1,8 @@
-"""What long runs (`EXCHANGE_LONG=1`, `scripts/test --long`) counted, kept in `results/long.json`.
+"""What long runs (`EXCHANGE_LONG=1`, `scripts/test --long`) did, kept in `results/long.json`.
 
-A plugin of such runs alone. A test whose mark is `long_run(what, **counts)` adds its counts there
-when it passes; a later run replaces them. Simulations keep more of theirs, beside themselves.
+A plugin of such runs alone. A test whose mark is `long_run(what, **counts)` adds there what it
+was asked to do, when it passes; a later run replaces that. Simulations keep more of theirs, beside
+themselves.
 """
 
 import json

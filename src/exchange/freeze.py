@@ -56,9 +56,13 @@ def thaw(data: bytes, reducers: Reducers | None = None) -> Any:
     """What was frozen. Raises `Foreign` if this code has other classes."""
     try:
         shapes, tree = msgspec.msgpack.decode(data)
-        reader = _Reader([_resolve(*shape) for shape in shapes], reducers or {})
+        classes = [_resolve(*shape) for shape in shapes]
+        reader = _Reader(classes, reducers or {})
     except (msgspec.MsgspecError, ValueError, TypeError) as error:
         raise Foreign(f"these bytes are no frozen object: {error}") from error
+    for cls, (*_, fields) in zip(classes, shapes, strict=True):
+        if (fields is None) != (cls in (reducers or {})):
+            raise Foreign(f"{cls.__name__} is frozen in another way now")
     return reader.value(tree)
 
 

@@ -167,7 +167,10 @@ class Sequencer:
 
     def now_ns(self) -> int:
         """Venue time: machine clock plus journaled offset, never before the last stamp."""
-        return max(self._machine_clock() + self._engine.clock_offset_ns, self._last_time_ns)
+        return self._venue_ns(self._machine_clock())
+
+    def _venue_ns(self, machine_ns: int) -> int:
+        return max(machine_ns + self._engine.clock_offset_ns, self._last_time_ns)
 
     def queue_length(self) -> int:
         """Commands waiting to be stamped."""
@@ -275,8 +278,7 @@ class Sequencer:
         self._measure("queue", start_s - group[0][2])
         machine_ns = self._machine_clock()  # one look for all
         for command, *_, arrival in group:
-            time_ns = max(machine_ns + self._engine.clock_offset_ns, self._last_time_ns)
-            self._last_time_ns = time_ns
+            time_ns = self._last_time_ns = self._venue_ns(machine_ns)
             events = self._engine.apply(self._encoder.last_seq + 1, time_ns, command)
             entry, record = self._encoder.stamp(time_ns, command, events)
             entries.append(entry)
@@ -292,7 +294,7 @@ class Sequencer:
         if self._in_loop and len(entries) <= IN_LOOP_MAX:
             append()
         else:
-            await _aside(append)
+            await aside(append)
         self._commit_since_s = None
         self._measure("journal", time.perf_counter() - applied_s)
         return entries, start_s, applied_s
@@ -321,11 +323,15 @@ class Sequencer:
                 reply.set_exception(SequencerStopped(str(error) or type(error).__name__))
 
 
-async def _aside(work: Callable[[], None]) -> None:
-    """Do it in a thread; whoever gives up waiting waits for its end: it uses what he may close."""
-    done = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.shield(done)
-    except asyncio.CancelledError:
-        await asyncio.gather(done, return_exceptions=True)
-        raise
+async def aside(work: Callable[[], None]) -> None:
+    """Do it in a thread, to its end: whoever stops waiting may close what it uses."""
+    done = asyncio.get_running_loop().run_in_executor(None, work)
+    stopped: asyncio.CancelledError | None = None
+    while not done.done():
+        try:
+            await asyncio.wait({done})
+        except asyncio.CancelledError as error:
+            stopped = error
+    if stopped is not None:
+        raise stopped from done.exception()
+    done.result()

@@ -113,6 +113,7 @@ def world():
     world.gateway.stop()
 
 
+@pytest.mark.long_run("malformed messages of a WebSocket", messages=MESSAGES)
 def test_messages(world):
     """As the WebSocket hands them on: text to a reply, by sessions and without."""
     rng = random.Random(SEED)
@@ -151,6 +152,7 @@ def code_of(body, sent):
     return code
 
 
+@pytest.mark.long_run("malformed HTTP requests", requests=HTTP)
 def test_http_requests(world):
     """The application as the server calls it: paths, queries, headers and bodies of all sorts."""
     rng = random.Random(SEED + 1)
@@ -246,6 +248,7 @@ DECODERS = [
 ]
 
 
+@pytest.mark.long_run("malformed inputs of decoders", inputs=DECODED)
 def test_decoders():
     """Each input to one decoder after the other: a value, or a refusal with a name."""
     rng = random.Random(SEED + 2)

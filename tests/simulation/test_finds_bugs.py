@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from exchange import sequencer
 from exchange.bootstrap.simulate_command import quiet_logs
 from exchange.engine import booking, entry, reverting
 from exchange.fixed import mul_div_down
@@ -28,10 +29,10 @@ Patch = pytest.MonkeyPatch
 
 
 def released_before_it_is_durable(patch: Patch) -> None:
-    async def careless(function: Callable[..., Any], *arguments: Any) -> None:
-        asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    async def careless(work: Callable[[], None]) -> None:
+        asyncio.get_running_loop().run_in_executor(None, work)
 
-    patch.setattr(asyncio, "to_thread", careless)
+    patch.setattr(sequencer, "aside", careless)
 
 
 def a_fill_counts_twice(patch: Patch) -> None:

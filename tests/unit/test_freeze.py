@@ -151,6 +151,14 @@ def test_a_reducer_speaks_for_its_class():
     assert (again[0].first, again[2]) == ((1, 2), "end")
 
 
+def test_what_looked_after_itself_does_not_come_back_as_a_plain_object():
+    """Nor the other way round: bytes of before are for replay to replace."""
+    reducers = {Plain: (lambda plain: [plain.first], lambda parts: Plain(parts[0]))}
+    for data, readers in ((freeze(Plain(1)), reducers), (freeze(Plain(1), reducers), {})):
+        with pytest.raises(Foreign, match="Plain is frozen in another way now"):
+            thaw(data, readers)
+
+
 @pytest.mark.parametrize("value", [object(), print, 1j, {1: [lambda: 0]}, sys])
 def test_what_is_not_ours_is_a_bug(value):
     """Code and objects of other packages never enter a snapshot."""

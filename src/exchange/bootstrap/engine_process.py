@@ -197,10 +197,10 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        leader.past.close()
         await feed.close()
         await contracts.close()
         await sequencer.read(lambda _: None)  # no commit is under way when the writer ends
+        leader.past.close()  # which hears of every commit
         writing.cancel()
         beating.cancel()
 

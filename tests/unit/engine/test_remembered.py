@@ -145,7 +145,7 @@ def traded_venue():
 
 
 def test_the_hash_is_of_what_a_snapshot_brings_back():
-    """Digests that came with it are not believed."""
+    """Digests are not kept in one: they are made of what came back."""
     venue, _ = traded_venue()
     engine = venue.engine
     hashed = engine.state_hash()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from exchange.sequencer import aside
 from exchange.simulation.loop import NothingLeft, VirtualLoop, blocking, run, wait
 
 
@@ -69,19 +70,11 @@ def test_work_under_way_at_a_death_happens_or_not(*, happens: bool) -> None:
 
 
 def test_nobody_waits_for_work_that_never_happens() -> None:
-    """Also not who waits on, though it was itself told to stop."""
+    """Also not a writer that waits for its commit, though it was itself told to stop."""
     loop = VirtualLoop(lambda: 2.0)
 
-    async def patient() -> None:
-        work = asyncio.ensure_future(asyncio.to_thread(list))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.gather(work, return_exceptions=True)
-            raise
-
     async def main() -> None:
-        waiting = asyncio.create_task(patient())
+        waiting = asyncio.create_task(aside(lambda: None))
         await asyncio.sleep(1.0)
         waiting.cancel()
         loop.abandon(happens=lambda: False)
