@@ -381,12 +381,15 @@ class Relayer:
         used = self._chain.tx_count(self.address)
         done = self._done(job)
         outcome = self._receipt(job, latest.tx_nonce)
-        if isinstance(outcome, Outcome):
+        if isinstance(outcome, Outcome) and (done is not None or job.kind is not JobKind.BATCH):
             return self._mined(job, outcome, by=self.address)
         if done is not None:
             return self._mined(job, done, by="another sender")
-        if outcome is not None or used != latest.tx_nonce:
-            return self._retry(job, reverted=outcome is not None)
+        if isinstance(outcome, Reverted) or used != latest.tx_nonce:
+            return self._retry(job, reverted=isinstance(outcome, Reverted))
+        if outcome is not None:  # of a block that is gone, as some nodes show, or new since
+            self._broadcast(job, latest.tx_hash, latest.raw)
+            return job
         return self._keep_alive(job, latest)
 
     def _receipt(self, job: Job, tx_nonce: int) -> Outcome | Reverted | None:
@@ -452,6 +455,8 @@ class Relayer:
         """The block that holds the job now, which a reorganisation may have changed."""
         if not job.tx_hash:  # somebody else posted it
             return job.block if self._done(job) is not None else None
+        if job.kind is JobKind.BATCH and self._chain.last_batch().number < job.number:
+            return None  # whatever a receipt says: nodes show some of blocks that are gone
         receipt = self._chain.receipt(job.tx_hash)
         return receipt.block if receipt is not None and receipt.succeeded else None
 

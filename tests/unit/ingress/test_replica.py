@@ -159,7 +159,10 @@ def test_what_expired_is_answered_as_not_done(story):
 
 
 def test_a_server_that_was_frozen_makes_nothing_young_again(story):
-    """What it had in its socket gets a new place when it wakes, and is refused all the same."""
+    """What it had in its socket gets a new place when it wakes, and is never done all the same.
+
+    On a busy machine its sender may hear no more than that nobody says.
+    """
 
     async def told(world: World) -> None:
         world.leader(expiry_ms=300)
@@ -169,7 +172,7 @@ def test_a_server_that_was_frozen_makes_nothing_young_again(story):
         waiting = asyncio.ensure_future(side.replica.submit(labeled(2)))
         await asyncio.sleep(1.0)
         world.server.signal(signal.SIGCONT)
-        with pytest.raises(SequencerUnreachable, match="waited too long"):
+        with pytest.raises((SequencerUnreachable, OutcomeUnknown), match=r"waited too long|nobody"):
             await waiting
         assert (await side.replica.submit(labeled(3))).seq == 2
         assert world.labels() == ["1", "3"]
