@@ -106,7 +106,7 @@ export class Desk {
       this.heardAt = this.now();
       this.loop.send({ type: "instruments", rows: instruments });
       this.set({ domain, link: "live", linkSince: this.now(), now: this.now(), heardAt: this.heardAt });
-      this.join();
+      void this.join();
       await this.resume();
     } catch (error) {
       if (!(error instanceof Lost)) this.explain(error, "the first look at the venue");
@@ -153,18 +153,17 @@ export class Desk {
     }
   }
 
-  /** Join what the state needs and leave what it does not. */
-  join() {
+  /** Join what the state needs and leave what it does not; done once the venue has answered. */
+  async join() {
     const state = this.state;
     if (state.link !== "live") return;
     const wanted = [...channelsOf(state), "instrument.state.any.any"];
     const added = wanted.filter((one) => !this.joined.has(one));
     const needed = new Set(wanted);
     const dropped = [...this.joined].filter((one) => !needed.has(one));
-    if (dropped.length) void this.subscribe("unsubscribe", dropped);
-    if (added.length) void this.subscribe("subscribe", added);
     this.joined = needed;
     if (state.selected && state.selected !== this.tradesOf) void this.loadTrades(state.selected);
+    await Promise.all([this.subscribe("unsubscribe", dropped), this.subscribe("subscribe", added)]);
   }
 
   /** The channel tells new trades only. @param {string} name */
@@ -239,8 +238,8 @@ export class Desk {
         subaccountId: same ? before.subaccountId : (ids[0] ?? null),
       };
       this.set({ account, dialog: "", portfolio: null, positions: [], orders: new Map(), fills: [], risk: null, troubles: [], money: null, history: EMPTY_HISTORY });
+      await this.join(); // first: what changes while the account is asked for is heard of
       await this.loadAccount();
-      this.join();
     } catch (error) {
       this.explain(error, "the sign-in");
     }
@@ -302,29 +301,38 @@ export class Desk {
     await this.loadAccount();
   }
 
+  /** What stands now, each part taken as its answer comes: what a channel tells afterwards is newer. */
   async loadAccount() {
     const id = this.state.account?.subaccountId;
     if (!id) return;
-    const mine = { subaccount_id: id };
-    const [orders, trades, positions, portfolio, troubles] = await Promise.all([
-      this.socket.call("private/get_open_orders", mine),
-      this.socket.call("private/get_user_trades_by_currency", { ...mine, currency: "any", count: 100 }),
-      this.socket.call("private/get_positions", mine),
-      this.socket.call("private/get_account_summary", mine),
-      this.socket.call("private/get_liquidation_history", { ...mine, count: 50 }),
+    /** @param {string} method @param {object} more @param {(answer: any) => void} take */
+    const ask = async (method, more, take) => {
+      const answer = await this.socket.call(`private/${method}`, { subaccount_id: id, ...more });
+      if (this.state.account?.subaccountId === id) take(answer);
+    };
+    await Promise.all([
+      ask("get_open_orders", {}, (orders) => {
+        this.set({ orders: new Map(orders.map((/** @type {any} */ one) => [one.order_id, one])) });
+        this.lookUpAll(orders);
+      }),
+      ask("get_user_trades_by_currency", { currency: "any", count: 100 }, ({ trades }) =>
+        this.loop.send({ type: "data", channel: "user.trades.loaded", data: trades }),
+      ),
+      ask("get_positions", {}, (positions) => {
+        this.set({ positions });
+        this.lookUpAll(positions);
+      }),
+      ask("get_account_summary", {}, (portfolio) => this.set({ portfolio })),
+      ask("get_liquidation_history", { count: 50 }, (troubles) => this.set({ troubles })),
     ]);
-    if (this.state.account?.subaccountId !== id) return;
-    const open = new Map(orders.map((/** @type {any} */ one) => [one.order_id, one]));
-    this.set({ orders: open, fills: trades.trades, positions, portfolio, troubles });
-    this.lookUpAll([...orders, ...positions]);
-    await refreshRequests(this);
+    if (this.state.account?.subaccountId === id) await refreshRequests(this);
   }
 
   // --- what nobody pushes
 
   async refresh() {
     const state = this.state;
-    this.join();
+    void this.join();
     void loadChart(this);
     void this.refreshMoney(state);
     if (state.link !== "live" || !state.account?.subaccountId) return;

@@ -107,7 +107,7 @@ const act = {
 /** A change after which other channels or figures are wanted. @param {() => void} change */
 function after(change) {
   change();
-  desk.join();
+  void desk.join();
   void desk.refresh();
   desk.previewSoon();
 }
@@ -115,7 +115,7 @@ function after(change) {
 /** Another structure in the builder: its legs want tickers, and its margin is asked for. @param {Row} fields */
 function shape(fields) {
   loop.send({ type: "strategy", fields });
-  desk.join();
+  void desk.join();
   void previewStrategy(desk);
 }
 

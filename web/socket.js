@@ -43,6 +43,7 @@ export class Socket {
     this.lastId = 0;
     this.failures = 0;
     this.heardAt = 0;
+    this.watchedAt = 0;
     this.asked = false;
   }
 
@@ -81,7 +82,11 @@ export class Socket {
 
   /** A line on which nothing comes any more is given up, though nobody closed it. */
   watch() {
-    const silent = Date.now() - this.heardAt;
+    const now = Date.now();
+    // A page that slept, or was busy, could not listen: what came meanwhile still waits to be heard.
+    if (now - this.watchedAt > SILENCE_MS) this.heardAt = Math.max(this.heardAt, now - SILENCE_MS);
+    this.watchedAt = now;
+    const silent = now - this.heardAt;
     const open = this.socket?.readyState === this.Kind.OPEN;
     if (silent > SILENCE_MS + PATIENCE_MS) {
       const socket = this.socket;
