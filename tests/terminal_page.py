@@ -42,6 +42,10 @@ FLAGS: Final = (
     "--enable-precise-memory-info",
     "--js-flags=--expose-gc",
 )
+POLL_MS: Final = 100
+TWO_FRAMES: Final = """() => new Promise((done) => {
+  requestAnimationFrame(() => requestAnimationFrame(() => done()));
+})"""
 WIDE: Final = (1280, 800)
 NARROW: Final = (390, 844)
 # What an unreachable venue or node makes the browser itself say; the page says it in words.
@@ -54,6 +58,20 @@ CATCH_SOCKET: Final = """
     constructor(...given) { super(...given); globalThis.caught = this; }
   };
 """
+# Each notice, for it is gone after seconds, which a busy machine may spend otherwise.
+HEAR_NOTICES: Final = """
+  globalThis.told = [];
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes)
+      for (const one of addedNodes)
+        if (one instanceof Element && one.matches(".notice")) told.push(one.textContent);
+  }).observe(document, { childList: true, subtree: true });
+"""
+# The first notice with these words, and forget those before it.
+TAKE_NOTICE: Final = """(words) => {
+  const at = told.findIndex((one) => one.includes(words));
+  return at < 0 ? "" : told.splice(0, at + 1).at(-1);
+}"""
 # EIP-1193, announced as EIP-6963 has it: every request goes to the test, which signs and sends.
 INJECT_WALLET: Final = """
   const provider = {
@@ -219,6 +237,7 @@ class Terminal:
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(WAIT_MS)
         self.page.add_init_script(CATCH_SOCKET)
+        self.page.add_init_script(HEAR_NOTICES)
         if wallet is not None:
             self.page.expose_function("walletRequest", wallet.answer)
             self.page.add_init_script(INJECT_WALLET)
@@ -256,14 +275,32 @@ class Terminal:
         """Press a button that is there once."""
         self.page.get_by_role("button", name=name, exact=True).click()
 
-    def send_ticket(self) -> None:
-        """Enter in the ticket, once what was typed there is on the page."""
-        expect(self.page.locator(".ticket .submit")).to_be_enabled(timeout=WAIT_MS)
-        self.page.locator("#amount").press("Enter")
+    def type(self, field: Locator, text: str) -> None:
+        """Type over what stands in a field, once the page has drawn what was done before.
 
-    def says(self, text: str) -> None:
-        """Wait for a notice."""
-        expect(self.page.locator(".notices")).to_contain_text(text, timeout=WAIT_MS)
+        What it puts into the field between selecting and typing would stay beside the text.
+        """
+        self.page.evaluate(TWO_FRAMES)
+        field.fill(text)
+        expect(field).to_have_value(text)
+
+    def send_ticket(self, told: str) -> None:
+        """Enter in the ticket, once what was typed is on the page; the venue must say `told`."""
+        expect(self.page.locator(".ticket .submit")).to_be_enabled(timeout=WAIT_MS)
+        self.page.evaluate("() => { told.length = 0; }")
+        self.page.locator("#amount").press("Enter")
+        answer = self.says("")
+        assert told in answer, f"{answer!r} instead of {told!r}"
+
+    def says(self, text: str) -> str:
+        """Wait for a notice with these words; the whole of it."""
+        for _ in range(WAIT_MS // POLL_MS):
+            notice: str = self.page.evaluate(TAKE_NOTICE, text)
+            if notice:
+                return notice
+            self.page.wait_for_timeout(POLL_MS)
+        said = self.page.evaluate("() => told")
+        raise AssertionError(f"no notice says {text!r}, but {said} were said")
 
     def connect(self, account: int) -> None:
         """Sign in with a local account, by number."""
