@@ -89,6 +89,7 @@ PRICE: Final = 2_500 * CASH_SCALE
 FEE: Final = 3 * CASH_SCALE  # a contract
 MINUTE: Final = 60
 _BEGINNING: Final = ("anvil.json", "deployment.json")
+STATES_KEPT: Final = 4_000  # of blocks, those that were reorganised away among them
 
 
 def deploy_options(**changes: Any) -> DeployOptions:
@@ -412,7 +413,9 @@ class World:
             port=self.port,
             state=self.folder / "anvil.json",
             log=self.folder / "anvil.log",
-            options=("--accounts", "1"),
+            # Anvil 1.7.1 moves states beyond these from memory to disk, and what comes back from
+            # there has no code: a reorganisation to such a block would leave no contract.
+            options=("--accounts", "1", "--prune-history", str(STATES_KEPT)),
         )
 
     def restart_node(self) -> None:

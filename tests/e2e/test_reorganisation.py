@@ -2,6 +2,7 @@
 
 import pytest
 from tests.live_venue import LiveVenue, eventually
+from tests.reorganising import reorganise_from
 
 from exchange.events import (
     Deposited,
@@ -30,7 +31,7 @@ def test_a_deep_reorganisation_is_undone_and_settles_again(venue: LiveVenue) -> 
         venue.trade(ann, bob, name)
         venue.settled()
     lost = venue.chain.last_batch().number
-    venue.chain.rpc("anvil_reorg", venue.chain.head() - kept, [])
+    reorganise_from(venue.chain, kept)
     assert venue.chain.last_batch().number < lost
     eventually(lambda: venue.events(BlocksReverted), "the reversal")
     assert [(e.subaccount_id, e.amount) for e in venue.events(DepositReverted)] == [
@@ -54,7 +55,7 @@ def test_a_subaccount_that_vanished_and_comes_again(venue: LiveVenue) -> None:
     name = venue.option()
     venue.trade(ann, bob, name)
     venue.settled()
-    venue.chain.rpc("anvil_reorg", venue.chain.head() - kept, [])
+    reorganise_from(venue.chain, kept)
     eventually(lambda: venue.events(SubaccountReverted), "the reversal")
     assert bob.wallet.open_subaccount() == bob.subaccount_id
     bob.wallet.fund(bob.subaccount_id, 1_000_000 * CASH_SCALE)
@@ -84,7 +85,7 @@ def test_fills_of_somebody_who_vanished_are_the_venues(venue: LiveVenue) -> None
         venue.trade(cat, bob, name)
     venue.settled()
     stands = {one.instrument_name: one.size for one in ann.client.positions()}
-    venue.chain.rpc("anvil_reorg", venue.chain.head() - kept, [])
+    reorganise_from(venue.chain, kept)
     eventually(lambda: venue.events(SubaccountReverted), "the reversal")
     novated = eventually(lambda: venue.events(FillNovated), "a novation")
     venue.require_agreement()

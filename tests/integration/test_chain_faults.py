@@ -15,6 +15,7 @@ import pytest
 import structlog
 from tests.live_venue import eventually, whole_dump
 from tests.long_run import LONG
+from tests.reorganising import reorganise
 from tests.settlement_world import RELAYER_KEY, World
 
 from exchange.journal.outbox import JobState, Outbox
@@ -100,20 +101,6 @@ class Rig:
         self.outbox.close()
 
 
-def reorganise(world: World, depth: int) -> None:
-    """As deep as asked, or as the node can: it forgets the states of old blocks."""
-    done = False
-    while not done:
-        assert depth, "the node refuses every depth"
-        try:
-            world.chain.rpc("anvil_reorg", depth, [])
-        except NodeRefused as error:
-            log.info("a smaller reorganisation", than=depth, why=str(error))
-            depth //= 2
-        else:
-            done = True
-
-
 @pytest.mark.long_run("reorganisations of 1 to 64 blocks while a batch is pending", faults=COUNT)
 def test_reorganisations_of_any_depth_while_a_batch_is_pending(
     world: World, dice: random.Random
@@ -125,7 +112,7 @@ def test_reorganisations_of_any_depth_while_a_batch_is_pending(
         rig.steps(dice.randrange(1, 4))
         if dice.random() < 0.3:
             world.chain.rpc("anvil_mine", hex(dice.randrange(1, 9)))
-        reorganise(world, dice.randrange(1, DEPTH_MAX + 1))
+        reorganise(world.chain, dice.randrange(1, DEPTH_MAX + 1))
         rig.steps(dice.randrange(1, 4))
     rig.finish()
 

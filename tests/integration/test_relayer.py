@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.reorganising import reorganise
 from tests.settlement_world import RELAYER_KEY, World
 
 from exchange.events import BlocksObserved
@@ -347,7 +348,7 @@ def test_a_reorganised_batch_settles_again(world: World) -> None:
     relayer = Relayer(feed, outbox, world.chain, options)
     settle(relayer)
     assert [job.state for job in outbox.jobs()] == [JobState.MINED]
-    world.chain.rpc("anvil_reorg", 1, [])
+    reorganise(world.chain, 1)
     assert world.chain.last_batch() == Tip()
     for _ in range(3):
         settle(relayer)
@@ -448,7 +449,7 @@ def test_a_deep_reorg_is_not_silent(world: World) -> None:
     feed, _, outbox = world.relayer()
     feed.pull()
     assert feed.cursor != BlockCursor()
-    world.chain.rpc("anvil_reorg", 2, [])
+    reorganise(world.chain, 2)
     with pytest.raises(ReorgDetected, match=f"block {feed.cursor.block} is not the one"):
         world.watcher.step(feed.cursor)
     outbox.close()
