@@ -323,7 +323,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "expected_result": "`exception`: answer with an error",
     "expected_step": "The `step` of the liquidation that the bid is for",
     "expired": "Whether expired ones are listed instead",
-    "extended": "Accepted and ignored",
+    "extended": "`private/get_account_summary` adds the schedule of fees",
     "fraction": "Share of each position, from 0 to 1",
     "grant_type": "How you prove who you are",
     "hedge": "A leg beside the structure; its `amount` is all its contracts",

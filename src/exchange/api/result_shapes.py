@@ -186,6 +186,16 @@ _TOKEN_SUMMARY: Final = row(
     " cross_collateral_enabled margin_model"
 )
 _SUMMARY_ROW: Final = {"oneOf": [ACCOUNT, _TOKEN_SUMMARY]}
+_FEES: Final = rows(
+    row(
+        "",
+        instrument_type=_one("string", "`option`, `future` or `perpetual`"),
+        fee_type=_one("string", "Always `relative`: a ratio of the index"),
+        maker_fee=_RATIO,
+        taker_fee=_RATIO,
+    ),
+    "Where `extended` asked for them",
+)
 _SCOPE: Final = row(
     "",
     kinds=_TEXTS,
@@ -323,7 +333,9 @@ RESULTS: Final[dict[str, Schema]] = {
     "private/get_open_orders_by_label": rows(ORDER),
     "private/get_position": POSITION,
     "private/get_positions": rows(POSITION),
-    "private/get_account_summary": _SUMMARY_ROW,
+    "private/get_account_summary": {
+        "oneOf": [_with(one, fees=_FEES) for one in (ACCOUNT, _TOKEN_SUMMARY)]
+    },
     "private/get_account_summaries": row(
         "id type username system_name", summaries=rows(_SUMMARY_ROW)
     ),

@@ -243,6 +243,16 @@ def test_open_orders_are_listed_and_canceled(world):
     assert result(world, "cancel_all", {}, TAKER_KEY) == 0
 
 
+def test_an_extended_summary_has_the_schedule_of_fees(world):
+    """Of each kind of instrument, and no other field differs."""
+    plain = result(world, "get_account_summary", {}, TAKER_KEY)
+    more = result(world, "get_account_summary", {"extended": True}, TAKER_KEY)
+    fees = more.pop("fees")
+    assert more == plain
+    assert [row["instrument_type"] for row in fees] == ["option", "future", "perpetual"]
+    assert fees[0]["taker_fee"] == 0.0003
+
+
 def test_positions_trades_and_account_after_a_trade(world):
     trade(world)
     world.do(lambda venue: venue.mark({next(iter(world.gateway.view.positions[3])): 1_100}))
