@@ -2,33 +2,26 @@
 
 import hashlib
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 from tests.engine_flow import Flow
+from tests.lives import lived, write_life
 
 from exchange.engine import Engine
-from exchange.journal import EntryEncoder, Journal
+from exchange.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("ENGINE_SEED", 20261121))
 STEPS = 300
 
 STORY = """
-from tests.properties.test_engine_replay import digest, lived
-print(digest(lived()))
+from tests.lives import lived
+from tests.properties.test_engine_replay import SEED, STEPS, digest
+print(digest(lived(SEED, STEPS)))
 """
-
-
-def lived(seed: int = SEED) -> Flow:
-    """A venue after a random life."""
-    flow = Flow(random.Random(seed).randint)
-    for _ in range(STEPS):
-        flow.step()
-    return flow
 
 
 def digest(flow: Flow) -> str:
@@ -48,23 +41,15 @@ def in_a_process(hash_seed: str) -> str:
 
 def test_two_processes_with_other_hash_seeds_agree():
     """No set or dict order leaks into events or state."""
-    here = digest(lived())
+    here = digest(lived(SEED, STEPS))
     assert [in_a_process(seed) for seed in ("0", "4242")] == [here, here]
 
 
 def test_a_journaled_life_replays_to_the_same_state(tmp_path):
     """Through bytes and back: what the journal holds is all that an engine needs."""
-    flow = lived(SEED + 1)
-    encoder = EntryEncoder()
+    flow = lived(SEED + 1, STEPS)
+    write_life(flow, tmp_path / "journal.db", 64)
     with Journal(str(tmp_path / "journal.db")) as journal:
-        entries, records = [], []
-        for seq, time_ns, command, events in flow.venue.entries:
-            entry, record = encoder.stamp(time_ns, command, events)
-            assert entry.seq == seq
-            entries.append(entry)
-            records.append(record)
-        for at in range(0, len(entries), 64):
-            journal.append(entries[at : at + 64], records[at : at + 64])
         engine = Engine()
         for entry in journal.reader.entries():
             assert engine.apply(entry.seq, entry.time_ns, entry.command) == entry.events
@@ -73,7 +58,7 @@ def test_a_journaled_life_replays_to_the_same_state(tmp_path):
 
 def test_a_cut_hash_is_the_state_of_a_replay_up_to_it():
     """An audit that stops at a batch finds the hash that the batch recorded."""
-    flow = lived(SEED + 2)
+    flow = lived(SEED + 2, STEPS)
     engine, cuts = Engine(), 0
     for seq, time_ns, command, events in flow.venue.entries:
         engine.apply(seq, time_ns, command)

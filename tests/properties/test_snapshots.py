@@ -4,21 +4,20 @@ Random lives of a venue, frozen anywhere; what comes after is applied to the tha
 batches of any size, by a process with another hash seed too.
 """
 
-import hashlib
 import os
 import random
 import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 from tests.engine_flow import Flow
+from tests.lives import ending, lived, write_life
 
 from exchange.api.view_snapshot import frozen_view, thawed_view
 from exchange.api.views import VenueView
 from exchange.engine import Engine
-from exchange.journal import EntryEncoder, Journal
+from exchange.journal import Journal
 from exchange.sequencer import replay
 
 ROOT = Path(__file__).parents[2]
@@ -29,27 +28,9 @@ GROUPS = (1, 7, 64)
 
 def live(seed: int, path: Path, group: int) -> Flow:
     """A venue after a random life, which a journal has in groups."""
-    flow = Flow(random.Random(seed).randint)
-    for _ in range(STEPS):
-        flow.step()
-    encoder = EntryEncoder()
-    stamped = [encoder.stamp(*entry[1:]) for entry in flow.venue.entries]
-    with Journal(str(path)) as journal:
-        for at in range(0, len(stamped), group):
-            batch = stamped[at : at + group]
-            journal.append([entry for entry, _ in batch], [record for _, record in batch])
+    flow = lived(seed, STEPS)
+    write_life(flow, path, group)
     return flow
-
-
-def ending(path: str, engine: Engine) -> str:
-    """What a journal's rest makes of an engine: everything that it says, and its state."""
-    with Journal(path) as journal:
-        said = hashlib.sha256()
-        for entry in journal.reader.entries(engine.seq):
-            replay((entry,), engine)
-            said.update(msgspec.msgpack.encode(entry.events))
-    engine.check()
-    return f"{said.hexdigest()} {engine.state_hash().hex()} {engine.seq}"
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -85,7 +66,7 @@ def test_a_snapshot_anywhere_leads_to_the_same_end(tmp_path, seed, group):
 IN_A_PROCESS = """
 import sys
 from exchange.engine import Engine
-from tests.properties.test_snapshots import ending
+from tests.lives import ending
 journal, frozen = sys.argv[1:]
 print(ending(journal, Engine.restored(open(frozen, "rb").read())))
 """
