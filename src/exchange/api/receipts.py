@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from exchange.api.ports import Entry, Reply
-from exchange.merkle import merkle_levels, proof_in
+from exchange.merkle import merkle_levels
 from exchange.signing import Domain, address_of, receipt_leaf, receipts_digest, sign_digest
 
 GROUPS_KEPT: Final = 64  # of which receipts may still be asked for; later ones are signed alone
@@ -77,4 +77,14 @@ class _Group:
 
     def proof(self, seq: int) -> list[str]:
         """From a receipt to the root: 0x and 64 hex digits each."""
-        return ["0x" + one.hex() for one in proof_in(self._levels, seq - self.first_seq)]
+        return self._proofs[seq - self.first_seq]
+
+    @cached_property
+    def _proofs(self) -> list[list[str]]:
+        """Of all receipts, found from the root down: what neighbours share is written once."""
+        proofs: list[list[str]] = [[]]
+        for level in reversed(self._levels[:-1]):
+            words = ["0x" + one.hex() for one in level]
+            above = ((words[at ^ 1 : (at ^ 1) + 1], proofs[at >> 1]) for at in range(len(level)))
+            proofs = [sibling + way for sibling, way in above]  # an odd node has no sibling
+        return proofs
