@@ -6,6 +6,7 @@ queued. A pool refills steadily up to its burst. Without a session the account i
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -95,6 +96,7 @@ class RateLimits:
         return pool
 
 
+@lru_cache(POOLS_MAX)
 def _keys(payer: Payer, *, matching: bool) -> tuple[_Key, _Key]:
     """The payer's own pool, and that of his network address."""
     network = "" if payer.account else payer.network
