@@ -64,9 +64,22 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     chain_hash: bytes
 
 
+class Told(Protocol):
+    """Who waits for a reply: a future, or somebody who needs no task to go on."""
+
+    def done(self) -> bool:
+        """Whether it went away."""
+
+    def set_result(self, reply: Reply, /) -> None:
+        """The command is durable."""
+
+    def set_exception(self, error: Exception, /) -> None:
+        """The command may or may not be in the journal."""
+
+
 # Whom to tell, the clock when it came, what asked for it, where somebody traces that, and how it
 # came if nobody in this process waits for it.
-Waiter = tuple[AnyCommand, asyncio.Future[Reply] | None, float, object, Arrival | None]
+Waiter = tuple[AnyCommand, Told | None, float, object, Arrival | None]
 
 machine_time_ns: Final = time.time_ns  # for those that follow a sequencer of another process
 
@@ -198,20 +211,24 @@ class Sequencer:
         `SequencerStopped` after a failed commit.
         """
         if note is None:
-            return await self._enqueue(command)
-        _, reply = await asyncio.gather(self._enqueue(note), self._enqueue(command))
+            return await self._promised(command)
+        _, reply = await asyncio.gather(self._promised(note), self._promised(command))
         return reply
 
-    def _enqueue(self, command: AnyCommand) -> asyncio.Future[Reply]:
+    def _promised(self, command: AnyCommand) -> asyncio.Future[Reply]:
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.enqueue(command, reply)
+        return reply
+
+    def enqueue(self, command: AnyCommand, told: Told) -> None:
+        """Do as `submit`, without waiting: `told` is told within the turn that releases it."""
         if self._failure is not None:
             raise self._stopped()
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         origin = None if self._trace is None else self._trace.origin()
         try:
-            self._waiting.put_nowait((command, reply, time.perf_counter(), origin, None))
+            self._waiting.put_nowait((command, told, time.perf_counter(), origin, None))
         except asyncio.QueueFull:
             raise SequencerBusy(f"{QUEUE_MAX} commands are waiting; try again") from None
-        return reply
 
     async def admit(self, command: AnyCommand, arrival: Arrival) -> None:
         """Take a command that came by a stream, as soon as there is room.

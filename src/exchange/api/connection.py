@@ -47,7 +47,8 @@ class Connection:
             lambda: self.end("slow consumer: the queue to this client is full"),
         )
         self.cancel_on_disconnect = False
-        self.calls: dict[int, asyncio.Task[None]] = {}  # under way, numbered as they came
+        self.calls: dict[int, object] = {}  # under way, numbered as they came
+        self._idle: asyncio.Future[None] | None = None  # for those who wait until there are none
         self.quoted: set[int] = set()  # subaccounts whose sheets came by this connection
         self.order_ids: set[int] = set()  # placed by this connection, some of them over
         self._prune_at = ORDERS_KEPT
@@ -68,10 +69,24 @@ class Connection:
         """Return once a signed request that the client sent before was read, and has gone on."""
         if ahead is None:
             return
-        if ahead.answer.done():
+        if ahead.is_answered:
             await asyncio.sleep(0)  # if that was in this turn, it goes on in the next
         else:
-            await asyncio.wait((ahead.answer,))
+            await ahead.answered()
+
+    def ended(self, number: int) -> None:
+        """Forget a call."""
+        del self.calls[number]
+        if not self.calls and self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
+
+    async def idle(self) -> None:
+        """Return once no call is under way."""
+        while self.calls:
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)  # others may wait too
 
     def end(self, reason: str) -> None:
         """Have the client disconnected; the first reason is the one it is told."""

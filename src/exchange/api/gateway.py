@@ -71,6 +71,7 @@ CANCEL_TRIES: Final = 60  # of what a lost connection asked for
 CANCEL_RETRY_S: Final = 0.5
 PORTFOLIO_TICKS: Final = 10  # portfolios follow marks once a second
 _ENTERED: Final = (OrderPlaced, OrderArmed)
+SEQUENCER_ERRORS: Final = (SequencerBusy, SequencerStopped, SequencerUnreachable, OutcomeUnknown)
 _log: Final = structlog.get_logger("gateway")
 
 
@@ -95,8 +96,8 @@ class Caller(msgspec.Struct, kw_only=True):
     @property
     def payer(self) -> Payer:
         """Whose credits the call spends."""
-        session = self.current_session
-        return Payer(account=session.address if session else "", network=self.address)
+        session = self.connection.session if self.connection else self.session
+        return Payer(session.address if session else "", self.address)
 
 
 class Counters(msgspec.Struct):
@@ -428,7 +429,7 @@ class Gateway:
         """
         await self._cancel_for(connection)
         if connection.calls:
-            await asyncio.wait(connection.calls.values())
+            await connection.idle()
             await self._cancel_for(connection)
 
     async def _cancel_for(self, connection: Connection) -> None:
@@ -556,10 +557,15 @@ async def submit(
 ) -> Reply:
     """The reply to a command that took effect; everything else is an `ExchangeError`."""
     reply = await sequence(sequencer, command, note=note)
+    refuse_refused(reply)
+    return reply
+
+
+def refuse_refused(reply: Reply) -> None:
+    """Raise `Rejected` for a command that was sequenced and refused."""
     for event in reply.events:
         if isinstance(event, Refused):
             raise Rejected(event.reason, event.detail)
-    return reply
 
 
 async def sequence(
@@ -568,14 +574,21 @@ async def sequence(
     """The reply to a command that was sequenced, a refusal too."""
     try:
         return await sequencer.submit(command, note=note)
-    except SequencerBusy as error:
-        raise Busy(str(error)) from None
-    except SequencerStopped:
-        raise Unavailable("the exchange is stopping; ask again after its restart") from None
-    except SequencerUnreachable as error:
-        raise Unavailable(str(error)) from None
-    except OutcomeUnknown as error:
-        raise TimedOut(str(error)) from None
+    except SEQUENCER_ERRORS as error:
+        raise without_reply(error) from None
+
+
+def without_reply(error: Exception) -> ExchangeError:
+    """What a client is told if one of `SEQUENCER_ERRORS` came instead of a reply."""
+    match error:
+        case SequencerBusy():
+            return Busy(str(error))
+        case SequencerUnreachable():
+            return Unavailable(str(error))
+        case OutcomeUnknown():
+            return TimedOut(str(error))
+        case _:
+            return Unavailable("the exchange is stopping; ask again after its restart")
 
 
 def _trigger_prices(order_ids: tuple[int, ...], engine: EngineState) -> dict[int, int]:

@@ -65,9 +65,18 @@ async def place(gateway: Gateway, caller: Caller, params: EntryParams, side: Sid
     return await _enter(gateway, caller, await entry_command(gateway, caller, params, side))
 
 
-def enter_read(gateway: Gateway, caller: Caller, reading: Reading) -> Awaitable[Result]:
-    """Enter an order that another process read and checked."""
-    return _enter(gateway, caller, reading.command)
+def answer_read(
+    gateway: Gateway, caller: Caller, _: Reading, reply: Reply
+) -> Result | Awaitable[Result]:
+    """Answer with the receipt of an order that another process read and checked."""
+    gateway.note_placed(caller, reply)
+    for event in reply.events:
+        if isinstance(event, OrderDelayed):
+            return _order_reply(gateway, reply)
+    order = _order_of(gateway, reply)
+    if order.trigger is not None:
+        return _order_reply(gateway, reply)
+    return _order_shown(gateway, reply, order)
 
 
 async def _enter(gateway: Gateway, caller: Caller, command: AnyCommand) -> Result:
@@ -84,14 +93,25 @@ async def _order_reply(gateway: Gateway, reply: Reply) -> Result:
     for event in reply.events:
         if isinstance(event, OrderDelayed):
             await gateway.entered(event.order_id)
+    order = _order_of(gateway, reply)
+    shown = _order_shown(gateway, reply, order)
+    if order.trigger is not None:
+        await gateway.with_trails([shown["order"]])
+    return shown
+
+
+def _order_of(gateway: Gateway, reply: Reply) -> OrderRecord:
+    """The order that a command named first."""
     order_id = next(event.order_id for event in reply.events if isinstance(event, _NAMED_BY))
     order = gateway.view.orders.get(order_id)
     if order is None:  # the engine remembers longer than this gateway
         raise OrderNotFound(f"order {order_id} was entered before and ended too long ago to show")
+    return order
+
+
+def _order_shown(gateway: Gateway, reply: Reply, order: OrderRecord) -> Result:
     trades = [results.taker_trade_result(gateway.view, trade) for trade in order.taker_trades]
     row = results.order_result(gateway.view, order)
-    if order.trigger is not None:
-        await gateway.with_trails([row])
     return {"order": row, "trades": trades} | gateway.receipt(reply)
 
 
@@ -517,8 +537,8 @@ async def logout(gateway: Gateway, caller: Caller, params: schemas.LogoutParams)
 
 
 PRIVATE: Final[list[Method[Any]]] = [
-    private_method(buy, EntryParams, matching=True, enter=enter_read),
-    private_method(sell, EntryParams, matching=True, enter=enter_read),
+    private_method(buy, EntryParams, matching=True, answer=answer_read),
+    private_method(sell, EntryParams, matching=True, answer=answer_read),
     private_method(edit, EditParams, matching=True),
     private_method(cancel, schemas.OrderIdParams, matching=True),
     private_method(cancel_all, schemas.CancelAllParams, matching=True),

@@ -24,24 +24,22 @@ async def mass_quote(gateway: Gateway, caller: Caller, params: MassQuoteParams) 
     gateway.limits.take(caller.payer, matching=True, cost=extra_cost(len(params.quotes)))
     command, digest = sheet_command(gateway, params)
     await gateway.check_signature(digest, command.signature, command.terms.signer)
-    return await _enter(gateway, caller, command, detailed=params.detailed)
-
-
-async def enter_read(gateway: Gateway, caller: Caller, reading: Reading) -> Result:
-    """Enter a sheet that another process read and checked."""
-    assert isinstance(reading.command, MassQuote)
-    return await _enter(gateway, caller, reading.command, detailed=reading.detailed)
-
-
-async def _enter(gateway: Gateway, caller: Caller, command: MassQuote, *, detailed: bool) -> Result:
     reply = await gateway.submit(command)
-    if caller.connection is not None:
-        caller.connection.quoted.add(command.terms.subaccount_id)
-    return _answer(gateway, command.terms, reply, detailed=detailed)
+    return _answer(gateway, caller, command.terms, reply, detailed=params.detailed)
 
 
-def _answer(gateway: Gateway, terms: SheetTerms, reply: Reply, *, detailed: bool) -> Result:
+def answer_read(gateway: Gateway, caller: Caller, reading: Reading, reply: Reply) -> Result:
+    """Answer to a sheet that another process read and checked."""
+    assert isinstance(reading.command, MassQuote)
+    return _answer(gateway, caller, reading.command.terms, reply, detailed=reading.detailed)
+
+
+def _answer(
+    gateway: Gateway, caller: Caller, terms: SheetTerms, reply: Reply, *, detailed: bool
+) -> Result:
     """Counts of what the sheet did (none for a repeated one), refusals by side, what stands now."""
+    if caller.connection is not None:
+        caller.connection.quoted.add(terms.subaccount_id)
     backwards = reversed(reply.events)  # it stands behind those of all the quotes
     replaced = next((event for event in backwards if isinstance(event, QuotesReplaced)), None)
     counts = ("canceled", "kept", "placed", "refused")
@@ -84,6 +82,6 @@ async def cancel_quotes(gateway: Gateway, caller: Caller, params: SubaccountPara
 
 
 QUOTES: Final[list[Method[Any]]] = [
-    private_method(mass_quote, MassQuoteParams, matching=True, enter=enter_read),
+    private_method(mass_quote, MassQuoteParams, matching=True, answer=answer_read),
     private_method(cancel_quotes, SubaccountParams, matching=True),
 ]

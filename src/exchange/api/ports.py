@@ -461,8 +461,24 @@ class EngineState(Protocol):
         """Margin of a hypothetical portfolio."""
 
 
+class Told(Protocol):
+    """Who waits for a reply, as a future does."""
+
+    def done(self) -> bool:
+        """Whether it went away."""
+
+    def set_result(self, reply: Reply, /) -> None:
+        """The command is durable."""
+
+    def set_exception(self, error: Exception, /) -> None:
+        """There is no reply."""
+
+
 class Sequencer(Protocol):
     """The single writer."""
+
+    def enqueue(self, command: AnyCommand, told: Told) -> None:
+        """Have `told` told once `command` is durable."""
 
     async def submit(self, command: AnyCommand, *, note: NoteAction | None = None) -> Reply:
         """Return once `command`, with the note before it, is durable."""

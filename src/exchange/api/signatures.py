@@ -11,9 +11,9 @@ import sys
 from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, Protocol, cast
 
 import msgspec
 import structlog
@@ -41,17 +41,43 @@ class Listed(Protocol):
     instruments: dict[int, Instrument]
 
 
-class Asked(NamedTuple):
-    """What a process was asked to read."""
-
-    worker: "_Worker"
-    answer: asyncio.Future[bytes]
-
-
 class Line(Protocol):
     """A client whose requests keep their order."""
 
-    last_read: Asked | None
+    last_read: "Asked | None"
+
+
+Hear = Callable[[bytes | None], None]  # an answer; None if the process died
+
+
+class Asked:
+    """What a process was asked, for whoever hears the answer and whoever must follow it."""
+
+    __slots__ = ("_followers", "_hear", "_line", "is_answered", "worker")
+
+    def __init__(self, worker: "_Worker", hear: Hear, line: Line | None = None) -> None:
+        self.worker = worker
+        self.is_answered = False
+        self._hear = hear
+        self._line = line
+        self._followers: list[asyncio.Future[None]] = []
+
+    def tell(self, answer: bytes | None) -> None:
+        """First to whom it belongs."""
+        self.is_answered = True
+        self._hear(answer)
+        line = self._line
+        if line is not None and line.last_read is self:
+            line.last_read = None  # nothing of it is under way: what comes next need not wait
+        for follower in self._followers:
+            if not follower.done():  # it may have gone away
+                follower.set_result(None)
+
+    async def answered(self) -> None:
+        """Return after it was told."""
+        follower = asyncio.get_running_loop().create_future()
+        self._followers.append(follower)
+        await follower
 
 
 class SignatureWorkers:
@@ -76,29 +102,34 @@ class SignatureWorkers:
         """The signer's checksummed address, or None for a signature the contract would refuse."""
         if not self._workers:  # none wanted, or all just died
             return recover_signer(digest, signature)
-        address = await self._least().ask(RECOVER, digest + signature)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        worker = self._least()
+        worker.ask(RECOVER, digest + signature, Asked(worker, partial(_resolve, answer)))
+        address = await answer
         return _text(address) if address else None
 
     async def read(
         self, text: bytes, domain: Domain, listed: Listed, line: Line | None
     ) -> Reading | None:
-        """What a signed request says; None if the gateway must read it itself.
+        """What a signed request says; None if the gateway must read it itself."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.ask_to_read(text, domain, listed, line, partial(_resolve, answer))
+        return reading_of(await answer)
+
+    def ask_to_read(
+        self, text: bytes, domain: Domain, listed: Listed, line: Line | None, hear: Hear
+    ) -> None:
+        """Have a signed request read; `hear` hears what `reading_of` understands.
 
         What came by one line is read in its order: by the same process, until that has answered.
         """
         last = None if line is None else line.last_read
-        if last is None or last.answer.done():
-            worker = self._least()
-        else:
-            worker = self._with_room(last.worker)
+        worker = self._least() if last is None else self._with_room(last.worker)
         worker.teach(domain, listed)
-        asked = worker.ask(READ, text)
+        asked = Asked(worker, hear, line)
+        worker.ask(READ, text, asked)
         if line is not None:
-            line.last_read = Asked(worker, asked)
-        answer = await asked
-        if line is not None and line.last_read is not None and line.last_read.answer is asked:
-            line.last_read = None  # nothing of it is under way: what comes next need not wait
-        return _readings.decode(answer) if answer else None
+            line.last_read = asked
 
     def _least(self) -> "_Worker":
         return self._with_room(min(self._workers, key=_Worker.waiting))
@@ -152,6 +183,20 @@ class SignatureWorkers:
                 return
 
 
+def reading_of(answer: bytes | None) -> Reading | None:
+    """What a process made of a request; None if the gateway must read it itself."""
+    return _readings.decode(answer) if answer else None
+
+
+def _resolve(future: asyncio.Future[bytes], answer: bytes | None) -> None:
+    if future.done():  # the caller may have gone away
+        return
+    if answer is None:
+        future.set_exception(Unavailable("signatures cannot be checked now; try again"))
+    else:
+        future.set_result(answer)
+
+
 class _Worker(asyncio.Protocol):
     """One process, and what it was asked, in order."""
 
@@ -161,7 +206,7 @@ class _Worker(asyncio.Protocol):
         self._process = process
         self._loop = asyncio.get_running_loop()
         self._lost = lost
-        self._asked: deque[asyncio.Future[bytes]] = deque()
+        self._asked: deque[Asked] = deque()
         self._frames: list[bytes] = []  # of this turn of the loop
         self._answers = b""
         self._domain: Domain | None = None  # that it knows
@@ -185,12 +230,10 @@ class _Worker(asyncio.Protocol):
         lesson = Lesson(domain.chain_id, domain.clearing, new)
         self._put(LEARN, msgspec.msgpack.encode(lesson))
 
-    def ask(self, kind: int, body: bytes) -> asyncio.Future[bytes]:
+    def ask(self, kind: int, body: bytes, asked: Asked) -> None:
         """Send a request with all others of this turn of the loop."""
         self._put(kind, body)
-        future: asyncio.Future[bytes] = self._loop.create_future()
-        self._asked.append(future)
-        return future
+        self._asked.append(asked)
 
     def _put(self, kind: int, body: bytes) -> None:
         if not self._frames:
@@ -219,20 +262,16 @@ class _Worker(asyncio.Protocol):
             end = at + ANSWER.size + size
             if end > len(answers):
                 break
-            future = self._asked.popleft()
-            if not future.done():  # the caller may have gone away
-                future.set_result(answers[at + ANSWER.size : end])
+            self._asked.popleft().tell(answers[at + ANSWER.size : end])
             at = end
         self._answers = answers[at:]
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 -- asyncio's name
         """Nobody waits in vain."""
-        for future in self._asked:
-            if not future.done():
-                future.set_exception(Unavailable("signatures cannot be checked now; try again"))
-        self._asked.clear()
         self.is_lost = True
         self._lost(self)
+        while self._asked:
+            self._asked.popleft().tell(None)
 
     def _send(self) -> None:
         frames, self._frames = self._frames, []

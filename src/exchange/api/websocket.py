@@ -10,6 +10,7 @@ import contextvars
 import logging
 from collections import Counter, deque
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Final
 
 from picows import (
@@ -23,7 +24,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub leaves it out
 
 from exchange.api.connection import Connection
-from exchange.api.dispatch import Dispatcher
+from exchange.api.dispatch import Dispatcher, Outcome
 from exchange.api.errors import TooManyRequests
 from exchange.api.gateway import Caller
 from exchange.api.progress import Progress
@@ -116,8 +117,7 @@ class WebSocketEndpoint:
 
     async def _see_off(self, connection: Connection) -> None:
         await self.gateway.cancel_after(connection)
-        if connection.calls:
-            await asyncio.wait(connection.calls.values())
+        await connection.idle()
         self._forget(connection)  # again: a call that was under way may have joined channels
 
     def _forget(self, connection: Connection) -> None:
@@ -271,20 +271,26 @@ class Line(WSListener):
 
     def _start(self, message: bytes) -> None:
         number = self._started = self._started + 1
-        self.connection.calls[number] = self._loop.create_task(self._call(message, number))
-
-    async def _call(self, message: bytes, number: int) -> None:
         connection = self.connection
-        try:
-            caller = Caller(address=connection.address, connection=connection)
-            outcome = await self._endpoint.dispatcher.call_text(message, caller)
-            connection.outbox.put(outcome.body)
-            for step in caller.after:
-                step()
-        finally:
-            del connection.calls[number]
-            if self._waiting:  # in the client's context, not in this call's
-                self._loop.call_soon(self._start_waiting, context=self._context)
+        caller = Caller(address=connection.address, connection=connection)
+        answered = partial(self._answered, number, caller)
+        call = self._endpoint.dispatcher.begin(message, caller, answered)
+        connection.calls[number] = call or self._loop.create_task(
+            self._call(message, caller, number)
+        )
+
+    async def _call(self, message: bytes, caller: Caller, number: int) -> None:
+        outcome = await self._endpoint.dispatcher.call_text(message, caller)
+        self._answered(number, caller, outcome)
+
+    def _answered(self, number: int, caller: Caller, outcome: Outcome) -> None:
+        connection = self.connection
+        connection.outbox.put(outcome.body)
+        for step in caller.after:
+            step()
+        connection.ended(number)
+        if self._waiting:  # in the client's context, not in this call's
+            self._loop.call_soon(self._start_waiting, context=self._context)
 
     def _start_waiting(self) -> None:
         while self._waiting and not self._is_full():

@@ -38,6 +38,7 @@ from exchange.sequencer import (
     SequencerUnreachable,
     machine_time_ns,
 )
+from exchange.sequencer import Told as Waiter
 
 T = TypeVar("T")
 Hear = Callable[[Sequence[Entry]], None]
@@ -58,7 +59,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Waiting(NamedTuple):
-    reply: asyncio.Future[Reply]
+    reply: Waiter
     until_s: float
 
 
@@ -129,6 +130,12 @@ class Replica:
         too many wait, and `OutcomeUnknown` when nobody answered in time.
         """
         assert note is None, "operators act at the engine's own listener"
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.enqueue(command, reply)
+        return await reply
+
+    def enqueue(self, command: AnyCommand, told: Waiter) -> None:
+        """Do as `submit`, without waiting."""
         if self._failure is not None:
             raise SequencerStopped(str(self._failure) or type(self._failure).__name__)
         if not self.connected:
@@ -139,13 +146,11 @@ class Replica:
             raise SequencerBusy(f"{QUEUE_MAX} commands are waiting; try again")
         loop = asyncio.get_running_loop()
         number = next(self._numbers)
-        reply: asyncio.Future[Reply] = loop.create_future()
-        self._pending[number] = _Waiting(reply, loop.time() + ANSWER_S)
+        self._pending[number] = _Waiting(told, loop.time() + ANSWER_S)
         sent_ms = int(monotonic() * 1_000 + self._offset_ms)
         sealed = self._seal.request(Sender(self.gateway, number), sent_ms, command)
         self._outgoing.append((number, sealed))
         self._something.set()
-        return await reply
 
     async def read(self, query: Callable[[Engine], T]) -> T:
         """Run `query` on durable state. It must not mutate."""
@@ -310,7 +315,7 @@ def _ignored(_topic: str, _body: bytes) -> None:
     """Nobody wants to know."""
 
 
-def _fail(reply: asyncio.Future[Reply], error: Exception) -> None:
+def _fail(reply: Waiter, error: Exception) -> None:
     if not reply.done():
         reply.set_exception(error)
 

@@ -85,22 +85,46 @@ def test_a_stopped_heartbeat_asks_no_more():
     assert asyncio.run(scenario()) == ("", 0)
 
 
-def test_what_follows_an_answered_request_lets_it_go_on_first():
+@pytest.mark.parametrize("late", [False, True])
+def test_what_follows_an_answered_request_lets_it_go_on_first(late):
     """An answer that came in this turn of the loop wakes whoever waits for it in the next."""
 
     async def scenario():
-        asked, went = asyncio.get_running_loop().create_future(), []
+        read, went = asyncio.get_running_loop().create_future(), []
 
         async def order():
-            await asked
-            went.append("order")
+            went.append(await read)
 
         first = asyncio.create_task(order())
         await asyncio.sleep(0)
-        asked.set_result(b"")
-        await connection().follow(Asked(None, asked))
-        went.append("cancel")
+        asked = Asked(None, read.set_result)
+        if not late:
+            asked.tell(b"order")
+        else:
+            asyncio.get_running_loop().call_later(0.01, asked.tell, b"order")
+        await connection().follow(asked)
+        went.append(b"cancel")
         await first
         return went
 
-    assert asyncio.run(scenario()) == ["order", "cancel"]
+    assert asyncio.run(scenario()) == [b"order", b"cancel"]
+
+
+def test_all_who_wait_hear_that_no_call_is_under_way():
+    """One of them going away keeps nobody else waiting."""
+
+    async def scenario():
+        client = connection()
+        await client.idle()
+        client.calls |= {1: "first", 2: "second"}
+        waiting = [asyncio.create_task(client.idle()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting.pop().cancel()
+        client.ended(1)
+        await asyncio.sleep(0)
+        assert not any(one.done() for one in waiting)
+        client.ended(2)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*waiting)
+
+    asyncio.run(scenario())

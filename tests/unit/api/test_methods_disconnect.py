@@ -205,7 +205,7 @@ def test_a_call_under_way_at_the_end_leaves_nothing_behind(asked_before):
 
         task = asyncio.create_task(late())
         connection.calls[1] = task
-        task.add_done_callback(lambda _: connection.calls.clear())
+        task.add_done_callback(lambda _: connection.ended(1))
         await world.gateway.cancel_after(connection)
         assert connection.order_ids
 

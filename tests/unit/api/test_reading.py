@@ -7,16 +7,26 @@ import msgspec
 import pytest
 from tests.unit.api.test_methods_quotes import line, sheet
 from tests.unit.api.world import MAKER_KEY, PUT_NAME, STRANGER_KEY, World
+from tests.venue import C
 
 from exchange.api import recovering
 from exchange.api.errors import Busy
 from exchange.api.gateway import Caller
 from exchange.api.limits import Payer
-from exchange.api.reading import Reading, cost_of, plain_method
+from exchange.api.reading import cost_of, plain_method
 from exchange.api.recovering import ANSWER, FRAME, LEARN, READ, Answering, Lesson
+from exchange.api.signatures import reading_of
+from exchange.commands import ReleaseOrders, SetSpeedBump
+from exchange.sequencer import (
+    OutcomeUnknown,
+    SequencerBusy,
+    SequencerStopped,
+    SequencerUnreachable,
+)
 from exchange.signing import recover_signer
 
 CLIENT = "192.0.2.1"
+TRAIL = {"type": "trailing_stop", "trigger": "mark_price", "trigger_offset": "50"}
 
 
 class Reader:
@@ -29,6 +39,12 @@ class Reader:
         self._answering = Answering()
 
     async def read(self, text, domain, listed, line):
+        return reading_of(self._read(text, domain, listed))
+
+    def ask_to_read(self, text, domain, listed, line, hear):
+        hear(self._read(text, domain, listed))
+
+    def _read(self, text, domain, listed):
         names = [
             (name, number, listed.instruments[number].legs_hash)
             for name, number in listed.instrument_ids.items()
@@ -37,15 +53,22 @@ class Reader:
         frames = FRAME.pack(len(lesson), LEARN) + lesson + FRAME.pack(len(text), READ) + text
         found = self._answering.answer(frames)[ANSWER.size :]
         self.read_well.append(bool(found))
-        return msgspec.msgpack.decode(found, type=Reading) if found else None
+        return found
 
     async def recover(self, digest, signature):
         return recover_signer(digest, signature)
 
 
 class Overloaded(Reader):
-    async def read(self, text, domain, listed, line):
+    def _read(self, text, domain, listed):
         raise Busy("too many wait")
+
+
+class Dead(Reader):
+    """Its process ends before it answers."""
+
+    def _read(self, text, domain, listed):
+        return None
 
 
 def text_of(method, params, **envelope):
@@ -59,6 +82,7 @@ def plain(world):
     yield text_of("sell", world.order("sell", key=MAKER_KEY))
     yield text_of("buy", world.order("buy", amount="0.5") | {"label": "maß"})
     yield text_of("buy", world.order("buy", **stop), id="text")
+    yield text_of("buy", world.order("buy", **TRAIL))
     yield text_of("buy", world.order("buy", amount="0.2") | {"type": "market"})
     yield text_of("buy", world.order("buy") | {"max_show": "0.2", "post_only": True})
     lines = line(), line(PUT_NAME, bid=None)
@@ -90,43 +114,61 @@ def wrong(world):
     yield text_of("mass_quote", sheet(world, 1, line(), line()))
 
 
-def outcome(world, text):
+async def by_task(world, text, caller):
+    return await world.dispatcher.call_text(text, caller)
+
+
+async def without_task(world, text, caller):
+    """As a WebSocket's requests go, which need a task only where they are not plain."""
+    answered = asyncio.get_running_loop().create_future()
+    if world.dispatcher.begin(text, caller, answered.set_result) is None:
+        return await by_task(world, text, caller)
+    async with asyncio.timeout(5):
+        return await answered
+
+
+def outcome(world, text, way=by_task):
     """Status and reply, without the times."""
-    answer = asyncio.run(world.dispatcher.call_text(text, Caller(address=CLIENT)))
+    answer = asyncio.run(way(world, text, Caller(address=CLIENT)))
     reply = msgspec.json.decode(answer.body)
     return answer.status, {name: reply[name] for name in reply if not name.startswith("us")}
 
 
-def compare(make, reader, burst=100):
+def compare(make, *readers, burst=100):
     """The outcomes on the gateway's own way, which are those with a reader; and what they cost."""
     hardly_refilled = {"orders_per_s": 1e-9, "orders_burst": burst}
-    worlds = World(**hardly_refilled), World(**hardly_refilled)
-    worlds[1].gateway.signatures = reader
-    slow, fast = ([outcome(world, text) for text in make(world)] for world in worlds)
-    assert fast == slow
-    assert worlds[0].venue.entries == worlds[1].venue.entries
-    left = [world.gateway.limits.left(Payer("", CLIENT), shared=False) for world in worlds]
-    assert left[0]["matching"] == left[1]["matching"]
-    return slow
+    slow, found = World(**hardly_refilled), []
+    expected = [outcome(slow, text) for text in make(slow)]
+    for reader, way in zip(readers, (by_task, without_task), strict=True):
+        fast = World(**hardly_refilled)
+        fast.gateway.signatures = reader
+        assert [outcome(fast, text, way) for text in make(fast)] == expected
+        assert fast.venue.entries == slow.venue.entries
+        for world in (slow, fast):
+            left = world.gateway.limits.left(Payer("", CLIENT), shared=False)
+            found.append((left["matching"], world.gateway.counters))
+    assert all(one == found[0] for one in found)
+    return expected
 
 
 def test_plain_requests_are_read_and_answered_alike():
-    reader = Reader()
-    assert [reply for _, reply in compare(plain, reader) if "result" not in reply] == []
-    assert reader.read_well == [True] * 7
+    readers = Reader(), Reader()
+    assert [reply for _, reply in compare(plain, *readers) if "result" not in reply] == []
+    assert [reader.read_well for reader in readers] == [[True] * 8] * 2
 
 
 def test_wrong_requests_are_refused_in_the_same_words():
-    reader = Reader()
-    assert all("error" in reply for _, reply in compare(wrong, reader))
-    assert any(reader.read_well)  # those that only the engine refuses
-    assert not all(reader.read_well)
+    readers = Reader(), Reader()
+    assert all("error" in reply for _, reply in compare(wrong, *readers))
+    for reader in readers:
+        assert any(reader.read_well)  # those that only the engine refuses
+        assert not all(reader.read_well)
 
 
 @pytest.mark.parametrize("make", [plain, wrong])
 def test_without_credits_each_is_refused_with_its_id(make):
     """Two orders, or a few lines, are all that the pool holds."""
-    answers = compare(make, Reader(), burst=2)
+    answers = compare(make, Reader(), Reader(), burst=2)
     assert any(reply["error"]["code"] == 10028 for _, reply in answers if "error" in reply)
 
 
@@ -148,11 +190,76 @@ def test_a_bug_in_reading_ends_no_process(monkeypatch):
         raise ZeroDivisionError
 
     monkeypatch.setattr(recovering, "read", broken)
-    assert all(status == 200 for status, _ in compare(plain, Reader()))
+    assert all(status == 200 for status, _ in compare(plain, Reader(), Reader()))
 
 
 def test_where_no_process_has_time_the_gateway_reads():
-    assert all(status == 200 for status, _ in compare(plain, Overloaded()))
+    assert all(status == 200 for status, _ in compare(plain, Overloaded(), Overloaded()))
+
+
+def test_where_the_process_dies_the_gateway_reads():
+    assert all(status == 200 for status, _ in compare(plain, Dead(), Dead()))
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (SequencerBusy("full"), 10047),
+        (SequencerStopped("the disk is full"), 13028),
+        (SequencerUnreachable("away"), 13028),
+        (OutcomeUnknown("nobody said"), 13888),
+        (ZeroDivisionError(), 11094),
+    ],
+)
+@pytest.mark.parametrize("way", [by_task, without_task])
+def test_without_a_reply_the_client_is_told_why(failure, code, way):
+    world = World()
+    world.gateway.signatures = Reader()
+    world.sequencer.failure = failure
+    _, reply = outcome(world, next(plain(world)), way)
+    assert (reply["id"], reply["error"]["code"]) == (7, code)
+
+
+def test_who_waits_when_the_sequencer_stops_is_told():
+    """As after a failed commit, when a command may be in the journal or not."""
+    world = World()
+    world.gateway.signatures, waiting, answers = Reader(), [], []
+    world.sequencer.enqueue = lambda command, told: waiting.append(told)
+    text = next(plain(world))
+    assert world.dispatcher.begin(text, Caller(address=CLIENT), answers.append)
+    (told,) = waiting
+    assert not told.done()
+    assert answers == []
+    told.set_exception(SequencerStopped("the disk is full"))
+    (answer,) = answers
+    assert msgspec.json.decode(answer.body)["error"]["code"] == 13028
+
+
+def test_a_bug_in_an_answer_is_told_and_ends_no_sequencer(monkeypatch):
+    world = World()
+    world.gateway.signatures = Reader()
+    monkeypatch.setattr(world.gateway, "receipt", {}.__getitem__)
+    status, reply = outcome(world, next(plain(world)), without_task)
+    assert (status, reply["error"]["code"]) == (500, 11094)
+
+
+def test_the_answer_to_an_order_at_a_speed_bump_waits():
+    world = World()
+    world.gateway.signatures = Reader()
+    world.do(lambda venue: venue.send(SetSpeedBump(instrument_id=C, delay_ns=10**7)))
+
+    async def play():
+        maker = text_of("sell", world.order("sell", key=MAKER_KEY))
+        await without_task(world, maker, Caller(address=CLIENT))
+        taker = text_of("buy", world.order("buy"))
+        answer = asyncio.create_task(without_task(world, taker, Caller(address=CLIENT)))
+        await asyncio.sleep(0.02)
+        assert not answer.done()
+        world.venue.time_ns += 10**7
+        world.do(lambda venue: venue.send(ReleaseOrders()))
+        return msgspec.json.decode((await answer).body)["result"]
+
+    assert asyncio.run(play())["order"]["order_state"] == "filled"
 
 
 @pytest.mark.parametrize(

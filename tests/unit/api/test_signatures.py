@@ -15,7 +15,7 @@ from exchange.api.connection import Connection
 from exchange.api.errors import Busy, Unavailable
 from exchange.api.gateway import Caller
 from exchange.api.recovering import READ
-from exchange.api.signatures import SignatureWorkers
+from exchange.api.signatures import Asked, SignatureWorkers
 from exchange.signing import address_of, sign_digest
 
 ANSWER_S = 20.0
@@ -197,13 +197,15 @@ def test_one_line_asks_one_process_until_that_has_answered():
         assert first.waiting() == 5
         assert other.last_read.worker is not first
         assert all(await asyncio.gather(*asked))
-        crowd = [first.ask(READ, text) for _ in range(3)]
+        crowd = [Asked(first, list) for _ in range(3)]
+        for asked_directly in crowd:
+            first.ask(READ, text, asked_directly)
         later = read(one)
         await asyncio.sleep(0)
         assert one.last_read.worker is not first
         assert await later
         assert one.last_read is None, "nothing to wait for"
-        await asyncio.gather(*crowd)
+        await asyncio.gather(*(one.answered() for one in crowd if not one.is_answered))
 
     run(scenario, 2)
 

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from functools import cache, cached_property
 from typing import Any, Final
 
@@ -115,7 +115,13 @@ class FakeSequencer:
         for listener in tuple(self.listeners):
             listener(entries)
 
+    def enqueue(self, command: Any, told: Any) -> None:
+        told.set_result(self._do(command))
+
     async def submit(self, command: Any, *, note: Any = None) -> Reply:
+        return self._do(command, note)
+
+    def _do(self, command: Any, note: Any = None) -> Reply:
         if self.failure is not None:
             raise self.failure
         since = len(self.venue.entries)
@@ -147,8 +153,14 @@ class CheckedDispatcher(Dispatcher):
     async def _call(self, name: str, params: msgspec.Raw, caller: Any, ahead: Any = None) -> object:
         return self._checked(name, await super()._call(name, params, caller, ahead))
 
-    async def _enter(self, reading: Reading, caller: Any) -> object:
-        return self._checked(reading.method, await super()._enter(reading, caller))
+    def _answer(self, method: Any, reading: Reading, caller: Any, reply: Any) -> object:
+        result = super()._answer(method, reading, caller, reply)
+        if isinstance(result, Awaitable):
+            return self._checked_later(method.name, result)
+        return self._checked(method.name, result)
+
+    async def _checked_later(self, name: str, result: Awaitable[object]) -> object:
+        return self._checked(name, await result)
 
     def _checked(self, name: str, result: object) -> object:
         shown = msgspec.json.decode(msgspec.json.encode(result))
