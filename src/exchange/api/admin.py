@@ -36,7 +36,7 @@ from exchange.api.errors import (
     Unauthorized,
     Unavailable,
 )
-from exchange.api.gateway import Gateway, sequence, submit
+from exchange.api.gateway import Gateway
 from exchange.api.markets import markets
 from exchange.api.methods_settlement import PendingPostsBody
 from exchange.api.operator_page import add_operator_page, is_page
@@ -45,6 +45,7 @@ from exchange.api.ports import EngineState, Sequencer
 from exchange.api.readiness import Readiness
 from exchange.api.replays import Replays, ReplayUntil
 from exchange.api.schemas import check_json, param_of
+from exchange.api.sequencing import sequence, submit
 from exchange.commands import (
     AdvanceClock,
     AnyCommand,

@@ -22,16 +22,11 @@ from exchange.api.errors import (
     TooManyRequests,
     Unavailable,
 )
-from exchange.api.gateway import (
-    SEQUENCER_ERRORS,
-    Caller,
-    Gateway,
-    refuse_refused,
-    without_reply,
-)
+from exchange.api.gateway import Caller, Gateway
 from exchange.api.ports import Reply
 from exchange.api.reading import Reading, RequestId, cost_of, envelope_of, plain_method
 from exchange.api.schemas import Params, check_json, decode
+from exchange.api.sequencing import SEQUENCER_ERRORS, refuse_refused, without_reply
 from exchange.api.signatures import Asked, reading_of
 from exchange.fixed import div_down
 from exchange.sequencer import SequencerStopped

@@ -48,19 +48,14 @@ from exchange.api.receipts import ReceiptSigner
 from exchange.api.records import Touched
 from exchange.api.rfq import Rfq, Rfqs
 from exchange.api.schemas import cash_number
+from exchange.api.sequencing import sequence, submit
 from exchange.api.settings import GatewaySettings
 from exchange.api.signatures import SignatureWorkers
 from exchange.api.views import VenueView
-from exchange.commands import AnyCommand, CancelAll, Configure, NoteAction, ObserveBlocks
-from exchange.events import NonceFloorRaised, OrderArmed, OrderPlaced, Refused, RejectReason
+from exchange.commands import AnyCommand, CancelAll, Configure, ObserveBlocks
+from exchange.events import NonceFloorRaised, OrderArmed, OrderPlaced, RejectReason
 from exchange.fixed import to_milliseconds_down, to_seconds_down
 from exchange.model import Instrument, OrderStatus, seq_and_place
-from exchange.sequencer import (
-    OutcomeUnknown,
-    SequencerBusy,
-    SequencerStopped,
-    SequencerUnreachable,
-)
 from exchange.signing import DOMAIN_NAME, DOMAIN_VERSION, Domain
 
 T = TypeVar("T")
@@ -71,7 +66,6 @@ CANCEL_TRIES: Final = 60  # of what a lost connection asked for
 CANCEL_RETRY_S: Final = 0.5
 PORTFOLIO_TICKS: Final = 10  # portfolios follow marks once a second
 _ENTERED: Final = (OrderPlaced, OrderArmed)
-SEQUENCER_ERRORS: Final = (SequencerBusy, SequencerStopped, SequencerUnreachable, OutcomeUnknown)
 _log: Final = structlog.get_logger("gateway")
 
 
@@ -550,45 +544,6 @@ class Gateway:
             )
             for token in tokens
         ]
-
-
-async def submit(
-    sequencer: Sequencer, command: AnyCommand, *, note: NoteAction | None = None
-) -> Reply:
-    """The reply to a command that took effect; everything else is an `ExchangeError`."""
-    reply = await sequence(sequencer, command, note=note)
-    refuse_refused(reply)
-    return reply
-
-
-def refuse_refused(reply: Reply) -> None:
-    """Raise `Rejected` for a command that was sequenced and refused."""
-    for event in reply.events:
-        if isinstance(event, Refused):
-            raise Rejected(event.reason, event.detail)
-
-
-async def sequence(
-    sequencer: Sequencer, command: AnyCommand, *, note: NoteAction | None = None
-) -> Reply:
-    """The reply to a command that was sequenced, a refusal too."""
-    try:
-        return await sequencer.submit(command, note=note)
-    except SEQUENCER_ERRORS as error:
-        raise without_reply(error) from None
-
-
-def without_reply(error: Exception) -> ExchangeError:
-    """What a client is told if one of `SEQUENCER_ERRORS` came instead of a reply."""
-    match error:
-        case SequencerBusy():
-            return Busy(str(error))
-        case SequencerUnreachable():
-            return Unavailable(str(error))
-        case OutcomeUnknown():
-            return TimedOut(str(error))
-        case _:
-            return Unavailable("the exchange is stopping; ask again after its restart")
 
 
 def _trigger_prices(order_ids: tuple[int, ...], engine: EngineState) -> dict[int, int]:

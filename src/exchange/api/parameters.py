@@ -16,8 +16,8 @@ from msgspec import Meta
 
 from exchange.api.admin_keys import acting
 from exchange.api.errors import BadRequest, InvalidParams
-from exchange.api.gateway import submit
 from exchange.api.ports import EngineState, Preview, Reply, Sequencer
+from exchange.api.sequencing import submit
 from exchange.commands import AdjustRisk, AnyCommand, Configure, UpdateMarks
 from exchange.fixed import CASH_SCALE, RATIO_SCALE
 

@@ -6,11 +6,9 @@ import pytest
 from tests.unit.api.world import CALL_NAME, FakeSequencer, World, call
 from tests.venue import CHAIN, C, Venue
 
-from exchange.api.errors import Rejected, UnknownInstrument
-from exchange.api.gateway import Gateway, submit
+from exchange.api.errors import UnknownInstrument
+from exchange.api.gateway import Gateway
 from exchange.api.settings import GatewaySettings
-from exchange.commands import CutBatch
-from exchange.events import RejectReason
 
 
 @pytest.fixture
@@ -52,12 +50,6 @@ def test_a_stopped_gateway_follows_no_more(world):
     world.gateway.stop()
     world.do(lambda venue: venue.index(100_001))
     assert world.gateway.view.seq == seq
-
-
-def test_a_refusal_of_the_engine_is_raised(world):
-    with pytest.raises(Rejected) as caught:
-        asyncio.run(submit(world.sequencer, CutBatch()))
-    assert caught.value.reject_reason is RejectReason.NOTHING_TO_SETTLE
 
 
 def test_ticks_go_on_after_a_failure(world, monkeypatch):
