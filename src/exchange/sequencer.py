@@ -11,6 +11,7 @@ overruled by the last stamped time until it catches up.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
@@ -173,7 +174,8 @@ class Sequencer:
             pass
         self._last_time_ns = engine.time_ns
         self._encoder = EntryEncoder(journal.last_seq, journal.chain_hash)
-        self._waiting: asyncio.Queue[Waiter] = asyncio.Queue(QUEUE_MAX)
+        self._waiting: deque[Waiter] = deque()  # asyncio's queue takes a microsecond for each
+        self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._between_commits = asyncio.Lock()
         self._listeners: list[Listener] = []
         self._failure: BaseException | None = None
@@ -187,7 +189,7 @@ class Sequencer:
 
     def queue_length(self) -> int:
         """Commands waiting to be stamped."""
-        return self._waiting.qsize()
+        return len(self._waiting)
 
     def commit_s(self) -> float:
         """How long the commit under way has taken so far, in seconds; 0 between commits."""
@@ -224,20 +226,27 @@ class Sequencer:
         """Do as `submit`, without waiting: `told` is told within the turn that releases it."""
         if self._failure is not None:
             raise self._stopped()
+        if len(self._waiting) >= QUEUE_MAX:
+            raise SequencerBusy(f"{QUEUE_MAX} commands are waiting; try again")
         origin = None if self._trace is None else self._trace.origin()
-        try:
-            self._waiting.put_nowait((command, told, time.perf_counter(), origin, None))
-        except asyncio.QueueFull:
-            raise SequencerBusy(f"{QUEUE_MAX} commands are waiting; try again") from None
+        self._put((command, told, time.perf_counter(), origin, None))
+
+    def _put(self, waiter: Waiter) -> None:
+        self._waiting.append(waiter)
+        if len(self._waiting) == 1:
+            self._arrived.set()
 
     async def admit(self, command: AnyCommand, arrival: Arrival) -> None:
         """Take a command that came by a stream, as soon as there is room.
 
         What becomes of it stands in the journal, beside `arrival`. Raises `SequencerStopped`.
         """
+        while self._failure is None and len(self._waiting) >= QUEUE_MAX:
+            self._room.clear()
+            await self._room.wait()
         if self._failure is not None:
-            raise SequencerStopped(str(self._failure) or type(self._failure).__name__)
-        await self._waiting.put((command, None, time.perf_counter(), None, arrival))
+            raise self._stopped()
+        self._put((command, None, time.perf_counter(), None, arrival))
 
     async def read(self, query: Callable[[Engine], T]) -> T:
         """Run `query` between commits, so that it sees durable state only. It must not mutate.
@@ -266,9 +275,7 @@ class Sequencer:
         group: list[Waiter] = []
         try:
             while True:
-                group = [await self._waiting.get()]
-                while len(group) < GROUP_MAX and not self._waiting.empty():
-                    group.append(self._waiting.get_nowait())
+                group = await self._next_group()
                 async with self._between_commits:
                     entries, applied_from_s, journaled_from_s = await self._write(group)
                 released_s = time.perf_counter()
@@ -284,6 +291,16 @@ class Sequencer:
         except BaseException as error:
             self._fail(error, group)
             raise
+
+    async def _next_group(self) -> list[Waiter]:
+        """What waits, up to a group, as soon as anything does."""
+        waiting = self._waiting
+        if not waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        group = [waiting.popleft() for _ in range(min(GROUP_MAX, len(waiting)))]
+        self._room.set()
+        return group
 
     async def _write(self, group: Sequence[Waiter]) -> tuple[list[Entry], float, float]:
         """What is durable now, and when it began to be applied and to be written."""
@@ -332,9 +349,9 @@ class Sequencer:
 
     def _fail(self, error: BaseException, group: Sequence[Waiter]) -> None:
         self._failure = error
-        waiting = list(group)
-        while not self._waiting.empty():
-            waiting.append(self._waiting.get_nowait())
+        waiting = [*group, *self._waiting]
+        self._waiting.clear()
+        self._room.set()
         for _, reply, *_ in waiting:
             if reply is not None and not reply.done():
                 reply.set_exception(SequencerStopped(str(error) or type(error).__name__))

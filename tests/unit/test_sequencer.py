@@ -23,7 +23,7 @@ from exchange.journal import (
     Sender,
     StreamId,
 )
-from exchange.sequencer import STAGES, Sequencer, SequencerBusy, SequencerStopped, replay
+from exchange.sequencer import STAGES, Sequencer, SequencerStopped, replay
 
 
 class Clock:
@@ -396,20 +396,6 @@ def test_a_caller_that_went_away_is_not_missed(path):
     running(path, story)
 
 
-def test_too_many_waiting_commands_are_turned_away(path, monkeypatch):
-    """At once and before they are stamped: the caller may try again."""
-    monkeypatch.setattr(module, "QUEUE_MAX", 2)
-
-    async def story(s: Setup) -> None:
-        tasks = [asyncio.create_task(s.sequencer.submit(index())) for _ in range(3)]
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [type(result).__name__ for result in results] == ["Reply", "Reply", "SequencerBusy"]
-        assert isinstance(results[2], SequencerBusy)
-        assert s.sequencer.last_seq == 2
-
-    running(path, story)
-
-
 # --- time ---
 
 
@@ -578,7 +564,7 @@ def test_an_upgrade_of_the_states_form_is_an_operators_word(path, tmp_path):
 
 
 def test_what_came_by_a_stream_is_journaled_with_its_sender(path):
-    """Nobody in this process waits for it; a full queue makes the stream wait."""
+    """Nobody in this process waits for it."""
 
     async def story(s: Setup) -> None:
         arrival = Arrival(StreamId(5, 1), Sender(3, 1))
