@@ -24,7 +24,7 @@ from exchange.api.errors import (
 )
 from exchange.api.gateway import Caller, Gateway
 from exchange.api.ports import Reply
-from exchange.api.reading import Reading, RequestId, cost_of, envelope_of, plain_method
+from exchange.api.reading import Reading, RequestId, envelope_of, plain_cost
 from exchange.api.schemas import Params, check_json, decode
 from exchange.api.sequencing import SEQUENCER_ERRORS, refuse_refused, without_reply
 from exchange.api.signatures import Asked, reading_of
@@ -201,9 +201,9 @@ class Dispatcher:
     def _pay(self, text: bytes, caller: Caller) -> int | None:
         """What was paid for a process to read a request; None if none shall."""
         gateway = self.gateway
-        if not gateway.signatures.can_read or plain_method(text) is None:
+        cost = plain_cost(text) if gateway.signatures.can_read else None
+        if cost is None:
             return None
-        cost = cost_of(text)
         try:
             gateway.limits.take(caller.payer, matching=True, cost=cost)
         except TooManyRequests:

@@ -29,11 +29,11 @@ RequestId = int | str | None
 LINES_PER_CREDIT: Final = 8
 
 # A hint by a look at the text. Requests of other forms are as good, and go the gateway's own way.
-_METHOD: Final = re.compile(rb'"method"\s*:\s*"(private/(?:buy|sell|mass_quote))"')
+_METHOD: Final = re.compile(rb'"method"\s*:\s*"private/(buy|sell|mass_quote)"')
+_SHEET: Final = b"mass_quote"
 _SIGNED: Final = b'"signature"'
 _LINE: Final = b'"instrument_name"'
 _SIDES: Final = {"private/buy": Side.BUY, "private/sell": Side.SELL}
-_SHEET: Final = "private/mass_quote"
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,19 +67,15 @@ def envelope_of(text: bytes) -> Envelope:
         raise ParseError(str(error)) from None
 
 
-def plain_method(text: bytes) -> str | None:
-    """The method of a request that looks like a signed order or sheet; a guess, to be confirmed."""
+def plain_cost(text: bytes) -> int | None:
+    """Matching credits of what looks like a signed order or sheet: a guess, to be confirmed.
+
+    A sheet is hashed before its signature is checked. None for all other requests.
+    """
     found = _METHOD.search(text)
-    if found is None or _SIGNED not in text:
+    if found is None or _SIGNED not in text or b"\\" in text:
         return None
-    if b"\\" in text or b'"linked_order_type"' in text or b'"advanced"' in text:
-        return None
-    return found[1].decode()
-
-
-def cost_of(text: bytes) -> int:
-    """Matching credits of a plain request: a sheet is hashed before its signature is checked."""
-    return 1 + extra_cost(text.count(_LINE))
+    return 1 + extra_cost(text.count(_LINE)) if found[1] == _SHEET else 1
 
 
 def extra_cost(lines: int) -> int:
@@ -101,7 +97,7 @@ def read(text: bytes, names: Names) -> Reading | None:
         if not is_plain(order):
             return None
         command, digest = plain_order(names, order, _SIDES[envelope.method])
-    elif envelope.method == _SHEET:
+    elif envelope.method == "private/mass_quote":
         sheet = decode(envelope.params, MassQuoteParams)
         detailed = sheet.detailed
         command, digest = sheet_command(names, sheet)
