@@ -67,8 +67,12 @@ def thaw(data: bytes, reducers: Reducers | None = None) -> Any:
 
 
 def _slots(cls: type) -> list[str]:
-    found = chain.from_iterable(one.__dict__.get("__slots__", ()) for one in cls.__mro__)
-    return [name for name in found if name not in ("__dict__", "__weakref__")]
+    """Names that lie beside `__dict__`: slots, and in a class that mypyc compiled all there are."""
+    found = chain.from_iterable(
+        (*one.__dict__.get("__slots__", ()), *one.__dict__.get("__mypyc_attrs__", ()))
+        for one in cls.__mro__
+    )
+    return [name for name in dict.fromkeys(found) if name not in ("__dict__", "__weakref__")]
 
 
 def _fields(cls: type) -> list[str]:
@@ -254,7 +258,7 @@ class _Reader:
     def _object(self, tree: list[Any]) -> Any:
         _, number, slots, rest = tree
         cls = self._classes[number]
-        made: Any = object.__new__(cls)
+        made: Any = cls.__new__(cls)
         self._made.append(made)
         for name, part in zip(_slots(cls), slots, strict=True):
             value = self.value(part)

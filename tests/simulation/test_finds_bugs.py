@@ -13,7 +13,9 @@ import pytest
 
 from exchange import sequencer
 from exchange.bootstrap.simulate_command import quiet_logs
-from exchange.engine import booking, entry, reverting
+from exchange.engine import entry, reverting
+from exchange.engine.positions import move_position
+from exchange.events import Traded
 from exchange.fixed import mul_div_down
 from exchange.margin import linear
 from exchange.oracle import index
@@ -36,14 +38,16 @@ def released_before_it_is_durable(patch: Patch) -> None:
 
 
 def a_fill_counts_twice(patch: Patch) -> None:
-    move = booking.move_position
+    place = entry.place_order
 
-    def twice(venue: Any, who: int, instrument: Any, signed: int, price: int) -> None:
-        move(venue, who, instrument, signed, price)
-        if signed == 500:
-            move(venue, who, instrument, signed, price)
+    def twice(venue: Any, command: Any) -> None:
+        place(venue, command)
+        for event in venue.events:
+            if isinstance(event, Traded) and event.quantity == 500:
+                instrument = venue.instruments[event.instrument_id]
+                move_position(venue, event.taker_subaccount_id, instrument, 500, event.price)
 
-    patch.setattr(booking, "move_position", twice)
+    patch.setattr(entry, "place_order", twice)
 
 
 def a_lost_deposit_is_kept(patch: Patch) -> None:

@@ -19,6 +19,7 @@ from typing import ClassVar, Final
 
 import msgspec
 from msgspec.structs import astuple, replace
+from mypy_extensions import mypyc_attr
 
 from exchange.fixed import (
     QUANTITY_SCALE,
@@ -53,6 +54,7 @@ class MarginOrder(msgspec.Struct, frozen=True, gc=False):
     max_fee: int
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class MarginAccount:
     """Cash, positions, open orders, and the excess that they leave."""
 
@@ -503,9 +505,8 @@ class MarginAccount:
 
     def _worst_move(self, row: InstrumentRisk, signed_quantity: int) -> int:
         """No result of its group falls further by this change of a position."""
-        marks = self._marks
-        unit = marks.unit(row, 1 if signed_quantity > 0 else -1)
-        return unit.low * abs(signed_quantity) - marks.rounding(row.result_count) * SCALE
+        unit = self._marks.unit(row, 1 if signed_quantity > 0 else -1)
+        return unit.low * abs(signed_quantity) - self._marks.rounding(row.result_count) * SCALE
 
     def _bring_up_to_date(self) -> dict[int, Vector]:
         """The exact totals, and with them exact lows."""
@@ -567,9 +568,8 @@ class MarginAccount:
     def _turns(self, order: MarginOrder) -> Iterator[int]:
         """Fill sizes between which excess is concave: the whole, and where skew results turn."""
         yield order.quantity
-        marks = self._marks
-        row = marks.row(order.instrument_id)
-        for scenario, absolute in enumerate(marks.parameters.absolute):
+        row = self._marks.row(order.instrument_id)
+        for scenario, absolute in enumerate(self._marks.parameters.absolute):
             step = order.sign * row.shocked[scenario]
             if absolute and step:
                 total = self.portfolio.bucket_sum(row, scenario)

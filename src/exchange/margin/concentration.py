@@ -6,6 +6,8 @@ costs initial margin. Never maintenance: others who close must not liquidate who
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from exchange.commands import MarginParameters, UnderlyingRisk
 from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE, mul_div_down, mul_div_up
 from exchange.margin.package import Parts
@@ -14,6 +16,7 @@ _Held = tuple[int, int, int]  # position, open to buy, open to sell
 _NOTHING: Final[_Held] = (0, 0, 0)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class Reach:
     """By underlying the sum over instruments of the largest |position| that any fills leave."""
 
@@ -84,6 +87,7 @@ class Reach:
                 del self.totals[underlying_id]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class ConcentrationRates:
     """What an epoch lets everybody hold of each underlying, and what more costs."""
 

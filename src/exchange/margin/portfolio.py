@@ -8,6 +8,8 @@ cash, orders or a surface.
 from itertools import repeat
 from operator import add, floordiv, mul, sub
 
+from mypy_extensions import mypyc_attr
+
 from exchange.fixed import (
     QUANTITY_SCALE,
     RATIO_SCALE,
@@ -21,6 +23,7 @@ from exchange.margin.marks import InstrumentRisk, MarksBook
 Vector = list[int]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class Bucket:
     """One expiry of one underlying: sums of quantity times price, in 1e-10 USDC."""
 
@@ -52,6 +55,7 @@ class Bucket:
         return self._sums
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class Portfolio:
     """Positions with their scenario results; every cache follows `MarksBook.generation`."""
 

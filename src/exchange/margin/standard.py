@@ -8,6 +8,8 @@ of the index, a perpetual or a future a share of the index. Nothing offsets: eve
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from exchange.fixed import (
     QUANTITY_SCALE,
     RATIO_SCALE,
@@ -45,6 +47,7 @@ def _unit_requirements(marks: MarksBook, row: InstrumentRisk) -> tuple[int, int]
     return max(initial, floor), index_price * rates.option_maintenance
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class StandardAccount(MarginAccount):
     """`MarginAccount` with the standard requirement; the same questions, the same promises."""
 
