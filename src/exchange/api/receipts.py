@@ -85,6 +85,8 @@ class _Group:
         proofs: list[list[str]] = [[]]
         for level in reversed(self._levels[:-1]):
             words = ["0x" + one.hex() for one in level]
-            above = ((words[at ^ 1 : (at ^ 1) + 1], proofs[at >> 1]) for at in range(len(level)))
-            proofs = [sibling + way for sibling, way in above]  # an odd node has no sibling
+            alone = proofs[len(level) >> 1 :]  # the way of an odd node
+            proofs = [
+                [words[at ^ 1], *proofs[at >> 1]] for at in range(len(level) - len(alone))
+            ] + alone
         return proofs
