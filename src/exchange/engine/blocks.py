@@ -6,17 +6,11 @@ Nothing is remembered of a refused block: neither signature is used up by the ot
 """
 
 from exchange.commands import PlaceOrder, TradeBlock
-from exchange.engine.booking import (
-    after_fill,
-    book_fill,
-    limit_reduce_only,
-    margin_order,
-    placed_event,
-    remember,
-)
+from exchange.engine.booking import limit_reduce_only, margin_order, placed_event, remember
 from exchange.engine.checks import Refusal, check_authority, check_order, enterable_quantity
 from exchange.engine.combo_trading import leg_prices, trade_units
 from exchange.engine.entry import new_order, reject, repeat
+from exchange.engine.fills import after_fill, book_fill
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.model import OrderStatus, TimeInForce

@@ -1,48 +1,31 @@
-"""What a match, a cancel and an acceptance do to orders and accounts.
+"""How orders are known, shrink and end; what a match does, `fills` says.
 
-The order of effects of a match: funding, cash and position of the maker, of the taker, the venue's
-fees and what it owes the insurance fund of them, then `Traded`; afterwards, when the command's
-matches are booked, reduce-only orders shrink to what is left to reduce. Decides nothing: `entry`
-and `combo_trading` ask the books first.
+When the matches of a command are booked, reduce-only orders shrink to what is left to reduce.
+Decides nothing: `entry` and `combo_trading` ask the books first.
 """
 
 import heapq
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
-
-from exchange.engine.access import note_use
-from exchange.engine.armed import disarm, note_price
-from exchange.engine.fees import fee_limit, fund_share, schedule_fee
-from exchange.engine.positions import move_position
-from exchange.engine.proofs import count_proof
-from exchange.engine.published import allows
+from exchange.engine.armed import disarm
 from exchange.engine.state import LinkNews, Order, Subaccount, Venue
 from exchange.events import (
     CancelReason,
     OrderCanceled,
     OrderPlaced,
     RejectReason,
-    Traded,
 )
-from exchange.fixed import notional
 from exchange.margin.account import MarginOrder
-from exchange.matching.protection import ProtectedTrade
 from exchange.model import (
-    FEE_SUBACCOUNT_ID,
     OrderStatus,
     OrderTerms,
-    PriceSource,
     Side,
 )
 
 # Looking a member up costs as much as a call.
 _UNTRIGGERED: Final = OrderStatus.UNTRIGGERED
 _CANCELED: Final = OrderStatus.CANCELED
-_FILLED: Final = OrderStatus.FILLED
 _DEADLINE: Final = CancelReason.DEADLINE
-_LAST: Final = PriceSource.LAST
 
 
 def know(venue: Venue, subaccount: Subaccount, order: Order) -> None:
@@ -82,153 +65,6 @@ def margin_order(terms: OrderTerms, quantity: int) -> MarginOrder:
     return MarginOrder(
         terms.instrument_id, terms.side.sign, quantity, terms.limit_price, terms.max_fee
     )
-
-
-def book_auction_fill(venue: Venue, maker: Order, taker: Order, price: int, quantity: int) -> None:
-    """One match of two resting orders at an auction's price; the younger one is the taker."""
-    book = venue.books[maker.terms.instrument_id]
-    book_fill(venue, taker, maker.order_id, price, quantity, auction=True)
-    after_fill(venue, taker)
-    for order in (maker, taker):
-        book.reduce(order.order_id, order.remaining_quantity)
-
-
-def book_fill(
-    venue: Venue, taker: Order, maker_id: int, price: int, quantity: int, *, auction: bool = False
-) -> int:
-    """One match in the book of both orders; returns the maker's subaccount."""
-    maker = venue.orders[maker_id]
-    instrument = venue.instruments[taker.terms.instrument_id]
-    parties = [
-        Party(
-            order,
-            order.terms.side,
-            min(
-                schedule_fee(venue, instrument, price, quantity, maker=order is maker),
-                fee_limit(order.terms, quantity),
-            ),
-        )
-        for order in (maker, taker)
-    ]
-    book_match(venue, parties, Price(instrument.instrument_id, price, quantity), auction=auction)
-    after_fill(venue, maker)
-    return maker.terms.subaccount_id
-
-
-class Party(NamedTuple):
-    """One side of a match: its order, whether that buys or sells here, and its fee."""
-
-    order: Order
-    side: Side
-    fee: int
-
-
-class Price(NamedTuple):
-    """What is traded: `quantity` of an instrument at `price`."""
-
-    instrument_id: int
-    price: int
-    quantity: int
-
-
-def book_match(
-    venue: Venue,
-    parties: Sequence[Party],
-    what: Price,
-    *,
-    auction: bool = False,
-    combo_trade_id: int = 0,
-) -> None:
-    """Cash, positions, fees and `Traded` of one match between a maker and a taker.
-
-    An order of the instrument itself is filled by it; an order in a combo, of which this is a leg,
-    is filled by `note_fill` once all its legs are.
-    """
-    instrument = venue.instruments[what.instrument_id]
-    for order, side, fee in parties:
-        signed = side.sign * what.quantity
-        move_position(venue, order.terms.subaccount_id, instrument, signed, what.price)
-        if not order.terms.reduce_only:
-            count_proof(venue, order.terms.subaccount_id)
-        venue.subaccounts[order.terms.subaccount_id].account.add_cash(-fee)
-        if order.terms.instrument_id == what.instrument_id:
-            note_fill(venue, order, what.quantity, notional(what.price, what.quantity))
-        if venue.access.scopes:
-            note_use(venue, order, what.instrument_id, what.quantity)
-        if order.mmp:
-            _count_protected(venue, order, side, what)
-    maker, taker = parties
-    venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(maker.fee + taker.fee)
-    venue.treasury.owe_fund(fund_share(venue, maker.fee + taker.fee), venue.time_ns)
-    venue.last_trade_id += 1
-    venue.last_prices[what.instrument_id] = what.price
-    note_price(venue, _LAST, what.instrument_id, what.price)
-    venue.batches.pending += 1
-    assert allows(venue, what.instrument_id, what.price), "the chain would refuse this price"
-    traded = _traded(venue.last_trade_id, maker, taker, what)
-    venue.emit(
-        msgspec.structs.replace(traded, auction=auction, combo_trade_id=combo_trade_id)
-        if auction or combo_trade_id
-        else traded
-    )
-
-
-def _traded(trade_id: int, maker: Party, taker: Party, what: Price) -> Traded:
-    made, taken = maker.order.terms.instrument_id, taker.order.terms.instrument_id
-    maker_combo, taker_combo = made != what.instrument_id, taken != what.instrument_id
-    return Traded(
-        trade_id=trade_id,
-        instrument_id=what.instrument_id,
-        price=what.price,
-        quantity=what.quantity,
-        taker_side=taker.side,
-        maker_order_id=maker.order.order_id,
-        taker_order_id=taker.order.order_id,
-        maker_subaccount_id=maker.order.terms.subaccount_id,
-        taker_subaccount_id=taker.order.terms.subaccount_id,
-        maker_signed_seq=maker.order.signed_seq,
-        taker_signed_seq=taker.order.signed_seq,
-        maker_fee=maker.fee,
-        taker_fee=taker.fee,
-        liquidation=taker.order.signed_seq == 0,
-        combo_id=taken if taker_combo else made if maker_combo else 0,
-        maker_combo=maker_combo,
-        taker_combo=taker_combo,
-    )
-
-
-def note_fill(venue: Venue, order: Order, quantity: int, value: int) -> None:
-    """An order traded `quantity` for `value` in micro-USDC."""
-    order.filled_quantity += quantity
-    order.fill_value += value
-    order.updated_ns = venue.time_ns
-    if len(venue.links):
-        filled = order.remaining_quantity == 0
-        news = LinkNews.FILLED if filled else LinkNews.PARTLY_FILLED
-        venue.link_news.append((order.order_id, news))
-
-
-def _count_protected(venue: Venue, order: Order, side: Side, what: Price) -> None:
-    """Let market-maker protection see a fill; `engine.shield` acts on what it trips."""
-    key = (order.terms.subaccount_id, venue.instruments[what.instrument_id].underlying_id)
-    trade = ProtectedTrade(
-        time_ns=venue.time_ns,
-        signed_quantity=side.sign * what.quantity,
-        delta=venue.marks.delta(what.instrument_id),
-        vega=venue.marks.vega(what.instrument_id),
-    )
-    if venue.protection.on_trade(key, trade):
-        venue.tripped.append(key)
-
-
-def after_fill(venue: Venue, maker: Order) -> None:
-    """Margin and status of a resting order that traded."""
-    subaccount = venue.subaccounts[maker.terms.subaccount_id]
-    remaining = maker.remaining_quantity
-    subaccount.account.reduce_order(maker.order_id, remaining)
-    if remaining == 0:
-        maker.status = OrderStatus.CANCELED if maker.canceled_quantity else _FILLED
-        venue.close_order(maker)
 
 
 def shrink(venue: Venue, order: Order, removed: int, resting: int, reason: CancelReason) -> None:

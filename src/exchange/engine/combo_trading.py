@@ -12,13 +12,8 @@ from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from exchange.engine.booking import (
-    Party,
-    Price,
-    after_fill,
-    book_match,
     limit_reduce_only,
     margin_order,
-    note_fill,
     placed_event,
     remember,
     shrink,
@@ -27,6 +22,7 @@ from exchange.engine.booking import (
 from exchange.engine.bump import leg_delay_ns
 from exchange.engine.checks import Refusal, entry_price
 from exchange.engine.fees import fee_limit, schedule_fee
+from exchange.engine.fills import Party, Price, after_fill, book_match, note_fill
 from exchange.engine.gates import index_is_stale, marks_are_stale, price_band
 from exchange.engine.proofs import FILLS_MAX
 from exchange.engine.state import LegWait, Order, Subaccount, Venue

@@ -11,7 +11,6 @@ from typing import Final
 from exchange.commands import CancelAll, CancelOrder, PlaceOrder
 from exchange.engine.armed import arm
 from exchange.engine.booking import (
-    book_fill,
     cancel,
     limit_reduce_only,
     margin_order,
@@ -30,6 +29,7 @@ from exchange.engine.checks import (
     entry_price,
 )
 from exchange.engine.combo_trading import match_combo
+from exchange.engine.fills import book_fill
 from exchange.engine.state import Order, Subaccount, Venue
 from exchange.events import (
     CancelReason,

@@ -9,11 +9,12 @@ with no less maintenance excess than before; that is asserted.
 from typing import Final
 
 from exchange.commands import BidLiquidation, SweepLiquidations
-from exchange.engine.booking import book_fill, cancel, limit_reduce_only
+from exchange.engine.booking import cancel, limit_reduce_only
 from exchange.engine.checks import Refusal, check_authority, nonce_is_used
 from exchange.engine.consequences import follow_up
 from exchange.engine.entry import has_room
 from exchange.engine.fees import schedule_fee
+from exchange.engine.fills import book_fill
 from exchange.engine.forces import hedged, why_unproven, within_budget
 from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_taken

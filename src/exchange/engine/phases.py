@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from exchange.commands import Halt, Resume
 from exchange.engine import published
-from exchange.engine.booking import book_auction_fill, cancel, limit_reduce_only
+from exchange.engine.booking import cancel, limit_reduce_only
 from exchange.engine.combos import combo_status
+from exchange.engine.fills import book_auction_fill
 from exchange.engine.proofs import auction_fills_max
 from exchange.engine.state import NEVER_NS, Venue, breaker_rules
 from exchange.events import (

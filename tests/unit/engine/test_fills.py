@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.venue import C, Venue, contracts, names, placed_in, usdc
 
-from exchange.engine.booking import Party, Price, book_match, note_fill
+from exchange.engine.fills import Party, Price, book_match, note_fill
 from exchange.events import Traded
 from exchange.model import Side
 
