@@ -1,13 +1,14 @@
 """A journal replays to what its venue lived through, whoever replays it and from wherever.
 
 From the beginning and from snapshots, with hashes computed and trusted, in whatever groups it was
-committed, in processes with other hash seeds, and in other Pythons: `EXCHANGE_PYTHONS` names their
-programs. What counts is every command that is replayed.
+committed, in processes with other hash seeds, compiled and interpreted, and in other Pythons:
+`EXCHANGE_PYTHONS` names their programs. What counts is every command that is replayed.
 """
 
 import itertools
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,9 +40,17 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory):
+    """The sources, and nothing that `scripts/compile` made of them."""
+    copy = tmp_path_factory.mktemp("interpreted") / "src"
+    made = shutil.ignore_patterns("*.so", "build", "__pycache__")
+    return shutil.copytree(ROOT / "src", copy, ignore=made)
+
+
 @pytest.mark.long_run("commands replayed to the same events and state", commands=COUNT // SHARDS)
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_whoever_replays_a_journal_ends_where_its_venue_did(tmp_path, shard):
+def test_whoever_replays_a_journal_ends_where_its_venue_did(tmp_path, interpreted, shard):
     """Everything that it says is the same to the byte, and so is its state."""
     first = SEED + 1_000_000 * shard
     print(f"replays: seeds from {first}, {COUNT // SHARDS} commands")  # noqa: T201
@@ -52,8 +61,9 @@ def test_whoever_replays_a_journal_ends_where_its_venue_did(tmp_path, shard):
             path = tmp_path / f"{seed}.db"
             ends[path], commands = replayed_here(seed, path)
             replayed += commands
-        for python, hash_seed in itertools.product(PYTHONS, HASH_SEEDS):
-            replayed += replayed_elsewhere(python, hash_seed, ends)
+        for python in PYTHONS:
+            for hash_seed, sources in zip(HASH_SEEDS, ("src", interpreted), strict=True):
+                replayed += replayed_elsewhere(python, hash_seed, sources, ends)
         for path in ends:
             path.unlink()
         if replayed >= COUNT // SHARDS:
@@ -81,12 +91,12 @@ def replayed_here(seed, path):
     return end, replayed
 
 
-def replayed_elsewhere(python, hash_seed, ends):
+def replayed_elsewhere(python, hash_seed, sources, ends):
     """Another process says the same of all of them; how many commands it replayed."""
-    environment = {**os.environ, "PYTHONPATH": ".:src", "PYTHONHASHSEED": hash_seed}
+    environment = {**os.environ, "PYTHONPATH": f".:{sources}", "PYTHONHASHSEED": hash_seed}
     command = [python, "-c", IN_A_PROCESS, *map(str, ends)]
     found = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert found.stdout.splitlines() == list(ends.values()), (python, hash_seed, list(ends))
+    assert found.stdout.splitlines() == list(ends.values()), (python, hash_seed, sources)
     return sum(int(end.split()[2]) for end in ends.values())
