@@ -294,6 +294,7 @@ class _PlainCall:
         "_caller",
         "_cost",
         "_dispatcher",
+        "_is_told",
         "_method",
         "_reading",
         "_started_ns",
@@ -310,6 +311,7 @@ class _PlainCall:
         self._cost = cost
         self._answered = answered
         self._started_ns = dispatcher.gateway.sequencer.now_ns()
+        self._is_told = False  # what became of the command
         self._method: Method[Any] | None = None
         self._reading: Reading | None = None
         self._task: asyncio.Task[None] | None = None
@@ -318,13 +320,13 @@ class _PlainCall:
         """Enter what a process has read."""
         dispatcher, caller = self._dispatcher, self._caller
         gateway = dispatcher.gateway
-        self._reading = reading = reading_of(answer)
-        if reading is None:
-            gateway.limits.give_back(caller.payer, matching=True, cost=self._cost)
-            odd = dispatcher.call_text(self._text, caller, is_odd=True)
-            self._task = asyncio.get_running_loop().create_task(self._finish(odd))
-            return
         try:
+            self._reading = reading = reading_of(answer)
+            if reading is None:
+                gateway.limits.give_back(caller.payer, matching=True, cost=self._cost)
+                odd = dispatcher.call_text(self._text, caller, is_odd=True)
+                self._task = asyncio.get_running_loop().create_task(self._finish(odd))
+                return
             self._method = dispatcher._allowed(reading.method, caller)
             gateway.sequencer.enqueue(reading.command, self)
         except SEQUENCER_ERRORS as error:
@@ -335,11 +337,12 @@ class _PlainCall:
     # -- to the sequencer ------------------------------------------------------------------------
 
     def done(self) -> bool:
-        """Whether nobody waits any more: never, for it ends with this."""
-        return False
+        """Whether it was told."""
+        return self._is_told
 
     def set_result(self, reply: Reply) -> None:
         """Answer."""
+        self._is_told = True
         dispatcher, reading, method = self._dispatcher, self._reading, self._method
         assert reading is not None
         assert method is not None
@@ -354,10 +357,11 @@ class _PlainCall:
         except Exception as error:  # noqa: BLE001  the edge answers whatever happens
             self._fail(error)
             return
-        self._answered(outcome)
+        self._tell(outcome)
 
     def set_exception(self, error: Exception) -> None:
         """Answer that there is no reply."""
+        self._is_told = True
         self._fail(without_reply(error))
 
     async def _later(self, result: Awaitable[object]) -> Outcome:
@@ -369,16 +373,24 @@ class _PlainCall:
         return self._dispatcher._succeeded(found, self._reading.request_id, self._started_ns)
 
     async def _finish(self, outcome: Awaitable[Outcome]) -> None:
-        self._answered(await outcome)
+        self._tell(await outcome)
 
     def _fail(self, error: Exception) -> None:
-        self._answered(self._failed(error))
+        self._tell(self._failed(error))
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Whatever a client's line does now is not the sequencer's or another client's concern."""
+        try:
+            self._answered(outcome)
+        except Exception:  # noqa: BLE001  a bug, and whoever called us must go on
+            _log.exception("an answer was not sent")
 
     def _failed(self, error: Exception) -> Outcome:
-        assert self._reading is not None
+        reading = self._reading
+        request_id, method = (reading.request_id, reading.method) if reading else (None, "")
         if not isinstance(error, ExchangeError):
-            error = _judged(error, self._reading.method)
-        return self._dispatcher._failed(error, self._reading.request_id, self._started_ns)
+            error = _judged(error, method)
+        return self._dispatcher._failed(error, request_id, self._started_ns)
 
 
 def _judged(error: Exception, method: str) -> ExchangeError:

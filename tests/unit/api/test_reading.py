@@ -5,6 +5,7 @@ import json
 
 import msgspec
 import pytest
+import structlog
 from tests.unit.api.test_methods_quotes import line, sheet
 from tests.unit.api.test_order_entry import linked
 from tests.unit.api.test_volatility import VOLATILITY
@@ -71,6 +72,13 @@ class Dead(Reader):
 
     def _read(self, text, domain, listed):
         return None
+
+
+class Garbled(Reader):
+    """Its process says what nobody understands."""
+
+    def _read(self, text, domain, listed):
+        return b"\xc1"
 
 
 def text_of(method, params, **envelope):
@@ -247,6 +255,44 @@ def test_who_waits_when_the_sequencer_stops_is_told():
     told.set_exception(SequencerStopped("the disk is full"))
     (answer,) = answers
     assert msgspec.json.decode(answer.body)["error"]["code"] == 13028
+    assert told.done(), "nobody is told twice"
+
+
+def test_who_was_answered_is_not_told_that_the_sequencer_stops():
+    """A stop tells the last group too, whose replies are out."""
+    world = World()
+    world.gateway.signatures, waiting, answers = Reader(), [], []
+    submit = world.sequencer.enqueue
+
+    def enqueue(command, told):
+        waiting.append(told)
+        submit(command, told)
+
+    world.sequencer.enqueue = enqueue
+    assert world.dispatcher.begin(next(plain(world)), Caller(address=CLIENT), answers.append)
+    assert [told.done() for told in waiting] == [True]
+    assert len(answers) == 1
+
+
+def test_what_is_no_reading_is_a_bug_of_ours():
+    world, answers = World(), []
+    world.gateway.signatures = Garbled()
+    assert world.dispatcher.begin(next(plain(world)), Caller(address=CLIENT), answers.append)
+    assert [msgspec.json.decode(one.body)["error"]["code"] for one in answers] == [11094]
+
+
+def test_a_bug_in_sending_an_answer_ends_no_sequencer():
+    world = World()
+    world.gateway.signatures, sent = Reader(), []
+
+    def broken(outcome):
+        sent.append(outcome)
+        raise ZeroDivisionError
+
+    with structlog.testing.capture_logs() as logs:
+        assert world.dispatcher.begin(next(plain(world)), Caller(address=CLIENT), broken)
+    assert len(sent) == 1
+    assert [one["event"] for one in logs] == ["an answer was not sent"]
 
 
 def test_a_bug_in_an_answer_is_told_and_ends_no_sequencer(monkeypatch):
