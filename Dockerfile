@@ -9,7 +9,7 @@ COPY contracts/solc contracts/solc.cjs contracts/
 COPY src/exchange/__init__.py src/exchange/
 RUN scripts/setup
 COPY . .
-# All is compiled here, so that no container does it at its start, or goes without.
+# All is compiled here, so that no container does it at its start.
 RUN scripts/setup && scripts/compile && .venv/bin/python -c "from exchange.settlement.deploy import project_artifacts; project_artifacts()"
 
 FROM python:3.11-slim

@@ -1,10 +1,11 @@
 """What every test shares: Hypothesis profiles, and the rule that nothing skips in integration."""
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from exchange.bootstrap.compiled import outdated
 
 settings.register_profile(
     "dev", max_examples=50, stateful_step_count=30, deadline=None, print_blob=True
@@ -24,20 +25,13 @@ settings.register_profile(
 settings.load_profile("dev")
 
 
-PACKAGE = Path(__file__).resolve().parent.parent / "src" / "exchange"
-FLOORS = (".", "engine", "margin", "matching")  # what is compiled, and what it takes words from
-ABOVE = {"__main__.py", "clockwork.py", "config.py", "liquidator.py", "sequencer.py"}
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """What was compiled before its source changed would be tested in its place."""
     if os.environ.get("EXCHANGE_LONG") == "1":
         config.pluginmanager.import_plugin("tests.long_run")
-    compiled = sorted(PACKAGE.parent.rglob("*.so"), key=lambda path: path.stat().st_mtime)
-    sources = [path for floor in FLOORS for path in (PACKAGE / floor).glob("*.py")]
-    for source in sources if compiled else ():
-        if source.name not in ABOVE and source.stat().st_mtime > compiled[0].stat().st_mtime:
-            pytest.exit(f"{source.name} changed since it was compiled: run scripts/compile", 1)
+    source = outdated()
+    if source is not None:
+        pytest.exit(f"{source} changed since it was compiled: run scripts/compile", 1)
 
 
 def skipped_tests(config: pytest.Config) -> list[str]:

@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from exchange.bootstrap.admin_app import admin
+from exchange.bootstrap.compiled import require_current_code
 from exchange.bootstrap.keeper_app import keeper
 from exchange.bootstrap.logs import configure_logs
 from exchange.bootstrap.processes import StartFailed
@@ -34,6 +35,7 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result 
 
 
 def _settings() -> Settings:
+    require_current_code()
     settings = load_settings()
     configure_logs(settings.log_level)
     return settings
