@@ -83,6 +83,8 @@ def _fields(cls: type) -> list[str]:
         return []
     if issubclass(cls, tuple):
         return list(cls._fields)  # type: ignore[attr-defined]  # a named tuple
+    if hasattr(cls, "__mypyc_attrs__"):
+        return ["compiled", *_slots(cls)]  # else they lie in `__dict__`
     code = getattr(cls.__init__, "__code__", None)
     return _slots(cls) or sorted(code.co_names if code else ())
 

@@ -7,8 +7,8 @@ outcome is a reply in Deribit's shape; an exception that nobody foresaw is logge
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -23,6 +23,7 @@ from exchange.api.errors import (
     Unavailable,
 )
 from exchange.api.gateway import Caller, Gateway
+from exchange.api.limits import Payer
 from exchange.api.ports import Reply
 from exchange.api.reading import Reading, RequestId, envelope_of, plain_cost
 from exchange.api.schemas import Params, check_json, decode
@@ -109,7 +110,30 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
 
 
-Answered = Callable[[Outcome], None]
+Answered = Callable[[Outcome | None], None]  # None if there is no answer: a bug, or the end
+
+
+class Unread(NamedTuple):
+    """A request that the gateway reads itself."""
+
+    ahead: Asked | None  # what came before it by the same line, and was not read by then
+    started_ns: int
+
+
+class Paid(NamedTuple):
+    """What a request cost before it was read, and whom: it may come back."""
+
+    payer: Payer
+    cost: int
+
+
+async def _answer_with(work: Awaitable[Outcome], answered: Answered) -> None:
+    """However it ends, who waits for an answer learns of it."""
+    outcome = None
+    try:
+        outcome = await work
+    finally:
+        answered(outcome)
 
 
 class Dispatcher:
@@ -120,33 +144,50 @@ class Dispatcher:
         self.methods = {method.name: method for method in methods}
         assert len(self.methods) == len(methods), "a method twice"
 
-    def begin(self, text: bytes, caller: Caller, answered: Answered) -> object | None:
-        """Enter a plain signed request, of which `answered` hears; None: it is for `call_text`.
+    def begin(self, text: bytes, caller: Caller, answered: Answered) -> object:
+        """Begin what came by a WebSocket; what comes back is to be kept until it is `answered`.
 
-        What comes back is to be kept until then.
+        Plain signed requests need no task. All others follow what was begun before them.
         """
-        cost = self._pay(text, caller)
+        ahead = caller.connection.last_read if caller.connection else None
+        return self._plain(text, caller, answered) or self._by_task(
+            self.call_text(text, caller, unread=Unread(ahead, self.gateway.sequencer.now_ns())),
+            answered,
+        )
+
+    def _plain(self, text: bytes, caller: Caller, answered: Answered) -> object | None:
+        payer, gateway = caller.payer, self.gateway
+        cost = self._pay(text, payer)
         if cost is None:
             return None
-        gateway = self.gateway
-        call = _PlainCall(self, text, caller, cost, answered)
+        call = _PlainCall(self, text, caller, Paid(payer, cost), answered)
         try:
             gateway.signatures.ask_to_read(
                 text, gateway.domain(), gateway.view, caller.connection, call.hear
             )
-        except (Busy, Unavailable):
-            gateway.limits.give_back(caller.payer, matching=True, cost=cost)
+        except Exception as error:  # noqa: BLE001  the gateway can read it, and meets it too
+            if not isinstance(error, Busy | Unavailable):
+                _log.error("no process was asked to read", exc_info=error)
+            gateway.limits.give_back(payer, matching=True, cost=cost)
             return None
         return call
 
-    async def call_text(self, text: bytes, caller: Caller, *, is_odd: bool = False) -> Outcome:
-        """A JSON-RPC request as text; an odd one was looked at by a process, in vain."""
-        started_ns = self.gateway.sequencer.now_ns()
+    def _by_task(self, work: Coroutine[Any, Any, Outcome], answered: Answered) -> object:
+        return asyncio.get_running_loop().create_task(_answer_with(work, answered))
+
+    async def call_text(
+        self, text: bytes, caller: Caller, *, unread: "Unread | None" = None
+    ) -> Outcome:
+        """A JSON-RPC request as text; of one that no process shall read, what is known of it."""
+        started_ns = self.gateway.sequencer.now_ns() if unread is None else unread.started_ns
         request_id: RequestId = None
         method = ""
-        ahead = caller.connection.last_read if caller.connection and not is_odd else None
+        if unread is not None:
+            ahead = unread.ahead
+        else:
+            ahead = caller.connection.last_read if caller.connection else None
         try:
-            reading = None if is_odd else await self._read(text, caller)
+            reading = None if unread else await self._read(text, caller)
             if reading is not None:
                 request_id, method = reading.request_id, reading.method
                 result = await self._enter(reading, caller)
@@ -184,10 +225,10 @@ class Dispatcher:
 
         Whatever goes wrong here is found again, and answered, on the way of all requests.
         """
-        cost = self._pay(text, caller)
+        payer, gateway = caller.payer, self.gateway
+        cost = self._pay(text, payer)
         if cost is None:
             return None
-        gateway = self.gateway
         try:
             reading = await gateway.signatures.read(
                 text, gateway.domain(), gateway.view, caller.connection
@@ -195,17 +236,17 @@ class Dispatcher:
         except (Busy, Unavailable):
             reading = None
         if reading is None:
-            gateway.limits.give_back(caller.payer, matching=True, cost=cost)
+            gateway.limits.give_back(payer, matching=True, cost=cost)
         return reading
 
-    def _pay(self, text: bytes, caller: Caller) -> int | None:
+    def _pay(self, text: bytes, payer: Payer) -> int | None:
         """What was paid for a process to read a request; None if none shall."""
         gateway = self.gateway
         cost = plain_cost(text) if gateway.signatures.can_read else None
         if cost is None:
             return None
         try:
-            gateway.limits.take(caller.payer, matching=True, cost=cost)
+            gateway.limits.take(payer, matching=True, cost=cost)
         except TooManyRequests:
             return None
         return cost
@@ -292,10 +333,10 @@ class _PlainCall:
     __slots__ = (
         "_answered",
         "_caller",
-        "_cost",
         "_dispatcher",
         "_is_told",
         "_method",
+        "_paid",
         "_reading",
         "_started_ns",
         "_task",
@@ -303,18 +344,18 @@ class _PlainCall:
     )
 
     def __init__(
-        self, dispatcher: Dispatcher, text: bytes, caller: Caller, cost: int, answered: Answered
+        self, dispatcher: Dispatcher, text: bytes, caller: Caller, paid: Paid, answered: Answered
     ) -> None:
         self._dispatcher = dispatcher
         self._text = text
         self._caller = caller
-        self._cost = cost
+        self._paid = paid
         self._answered = answered
         self._started_ns = dispatcher.gateway.sequencer.now_ns()
         self._is_told = False  # what became of the command
         self._method: Method[Any] | None = None
         self._reading: Reading | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: object = None
 
     def hear(self, answer: bytes | None) -> None:
         """Enter what a process has read."""
@@ -323,9 +364,10 @@ class _PlainCall:
         try:
             self._reading = reading = reading_of(answer)
             if reading is None:
-                gateway.limits.give_back(caller.payer, matching=True, cost=self._cost)
-                odd = dispatcher.call_text(self._text, caller, is_odd=True)
-                self._task = asyncio.get_running_loop().create_task(self._finish(odd))
+                gateway.limits.give_back(self._paid.payer, matching=True, cost=self._paid.cost)
+                unread = Unread(None, self._started_ns)
+                odd = dispatcher.call_text(self._text, caller, unread=unread)
+                self._task = dispatcher._by_task(odd, self._tell)
                 return
             self._method = dispatcher._allowed(reading.method, caller)
             gateway.sequencer.enqueue(reading.command, self)
@@ -350,8 +392,7 @@ class _PlainCall:
             refuse_refused(reply)
             result = dispatcher._answer(method, reading, self._caller, reply)
             if isinstance(result, Awaitable):
-                later = self._later(result)
-                self._task = asyncio.get_running_loop().create_task(self._finish(later))
+                self._task = dispatcher._by_task(self._later(result), self._tell)
                 return
             outcome = dispatcher._succeeded(result, reading.request_id, self._started_ns)
         except Exception as error:  # noqa: BLE001  the edge answers whatever happens
@@ -368,17 +409,14 @@ class _PlainCall:
         assert self._reading is not None
         try:
             found = await result
+            return self._dispatcher._succeeded(found, self._reading.request_id, self._started_ns)
         except Exception as error:  # noqa: BLE001  the edge answers whatever happens
             return self._failed(error)
-        return self._dispatcher._succeeded(found, self._reading.request_id, self._started_ns)
-
-    async def _finish(self, outcome: Awaitable[Outcome]) -> None:
-        self._tell(await outcome)
 
     def _fail(self, error: Exception) -> None:
         self._tell(self._failed(error))
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: Outcome | None) -> None:
         """Whatever a client's line does now is not the sequencer's or another client's concern."""
         try:
             self._answered(outcome)

@@ -51,7 +51,10 @@ Hear = Callable[[bytes | None], None]  # an answer; None if the process died
 
 
 class Asked:
-    """What a process was asked, for whoever hears the answer and whoever must follow it."""
+    """What a process was asked, for whoever hears the answer and whoever must follow it.
+
+    With a `line` all is done once the answer was heard; else whoever hears it calls `forget`.
+    """
 
     __slots__ = ("_followers", "_hear", "_line", "is_answered", "worker")
 
@@ -66,12 +69,16 @@ class Asked:
         """First to whom it belongs."""
         self.is_answered = True
         self._hear(answer)
-        line = self._line
-        if line is not None and line.last_read is self:
-            line.last_read = None  # nothing of it is under way: what comes next need not wait
+        if self._line is not None:
+            self.forget(self._line)
         for follower in self._followers:
             if not follower.done():  # it may have gone away
                 follower.set_result(None)
+
+    def forget(self, line: Line) -> None:
+        """Nothing of it is under way any more: what comes next by this line need not wait."""
+        if line.last_read is self:
+            line.last_read = None
 
     async def answered(self) -> None:
         """Return after it was told."""
@@ -113,21 +120,31 @@ class SignatureWorkers:
     ) -> Reading | None:
         """What a signed request says; None if the gateway must read it itself."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.ask_to_read(text, domain, listed, line, partial(_resolve, answer))
-        return reading_of(await answer)
+        asked = Asked(self._reader(domain, listed, line), partial(_resolve, answer))
+        self._ask_to_read(text, asked, line)
+        try:
+            return reading_of(await answer)
+        finally:
+            if line is not None:  # only now: until here what comes next must let this go on first
+                asked.forget(line)
 
     def ask_to_read(
         self, text: bytes, domain: Domain, listed: Listed, line: Line | None, hear: Hear
     ) -> None:
-        """Have a signed request read; `hear` hears what `reading_of` understands.
+        """Have a signed request read; `hear` hears what `reading_of` understands, and goes on."""
+        self._ask_to_read(text, Asked(self._reader(domain, listed, line), hear, line), line)
 
-        What came by one line is read in its order: by the same process, until that has answered.
-        """
-        last = None if line is None else line.last_read
-        worker = self._least() if last is None else self._with_room(last.worker)
+    def _reader(self, domain: Domain, listed: Listed, line: Line | None) -> "_Worker":
+        """What came by one line is read in its order: by one process, until that has answered."""
+        last = line.last_read if line is not None else None
+        if last is not None and last.is_answered:
+            last = None
+        worker = self._with_room(last.worker) if last else self._least()
         worker.teach(domain, listed)
-        asked = Asked(worker, hear, line)
-        worker.ask(READ, text, asked)
+        return worker
+
+    def _ask_to_read(self, text: bytes, asked: Asked, line: Line | None) -> None:
+        asked.worker.ask(READ, text, asked)
         if line is not None:
             line.last_read = asked
 

@@ -274,23 +274,18 @@ class Line(WSListener):
         connection = self.connection
         caller = Caller(address=connection.address, connection=connection)
         answered = partial(self._answered, number, caller)
-        call = self._endpoint.dispatcher.begin(message, caller, answered)
-        connection.calls[number] = call or self._loop.create_task(
-            self._call(message, caller, number)
-        )
+        connection.calls[number] = self._endpoint.dispatcher.begin(message, caller, answered)
 
-    async def _call(self, message: bytes, caller: Caller, number: int) -> None:
-        outcome = await self._endpoint.dispatcher.call_text(message, caller)
-        self._answered(number, caller, outcome)
-
-    def _answered(self, number: int, caller: Caller, outcome: Outcome) -> None:
-        connection = self.connection
-        connection.outbox.put(outcome.body)
-        for step in caller.after:
-            step()
-        connection.ended(number)
-        if self._waiting:  # in the client's context, not in this call's
-            self._loop.call_soon(self._start_waiting, context=self._context)
+    def _answered(self, number: int, caller: Caller, outcome: Outcome | None) -> None:
+        try:
+            if outcome is not None:
+                self.connection.outbox.put(outcome.body)
+                for step in caller.after:
+                    step()
+        finally:
+            self.connection.ended(number)
+            if self._waiting:  # in the client's context, not in this call's
+                self._loop.call_soon(self._start_waiting, context=self._context)
 
     def _start_waiting(self) -> None:
         while self._waiting and not self._is_full():

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from exchange.api.dispatch import Answered, Dispatcher, Method, Outcome
+from exchange.api.dispatch import Answered, Dispatcher, Method, Outcome, Unread
 from exchange.api.errors import ExchangeError
 from exchange.api.gateway import Caller, Gateway
 from exchange.bootstrap.processes import StartFailed
@@ -148,13 +148,16 @@ class TracedDispatcher(Dispatcher):
         super().__init__(gateway, methods)
         self._tracer = tracer
 
-    def begin(self, text: bytes, caller: Caller, answered: Answered) -> None:
-        """Nothing: a span belongs to a task."""
+    def begin(self, text: bytes, caller: Caller, answered: Answered) -> object:
+        """All by tasks, to which their spans belong."""
+        return self._by_task(self.call_text(text, caller), answered)
 
-    async def call_text(self, text: bytes, caller: Caller, *, is_odd: bool = False) -> Outcome:
+    async def call_text(
+        self, text: bytes, caller: Caller, *, unread: Unread | None = None
+    ) -> Outcome:
         """See `Dispatcher`."""
         with self._tracer.start_as_current_span("call", kind=SpanKind.SERVER):
-            return await super().call_text(text, caller, is_odd=is_odd)
+            return await super().call_text(text, caller, unread=unread)
 
     async def call_method(self, method: str, params: bytes, caller: Caller) -> Outcome:
         """See `Dispatcher`."""

@@ -9,7 +9,7 @@ import structlog
 from tests.unit.api.test_methods_quotes import line, sheet
 from tests.unit.api.test_order_entry import linked
 from tests.unit.api.test_volatility import VOLATILITY
-from tests.unit.api.world import MAKER_KEY, PUT_NAME, STRANGER_KEY, World
+from tests.unit.api.world import MAKER_KEY, PUT_NAME, STRANGER_KEY, World, session_of
 from tests.venue import C
 
 from exchange.api import recovering
@@ -137,8 +137,8 @@ async def by_task(world, text, caller):
 async def without_task(world, text, caller):
     """As a WebSocket's requests go, which need a task only where they are not plain."""
     answered = asyncio.get_running_loop().create_future()
-    if world.dispatcher.begin(text, caller, answered.set_result) is None:
-        return await by_task(world, text, caller)
+    kept = world.dispatcher.begin(text, caller, answered.set_result)
+    assert kept
     async with asyncio.timeout(5):
         return await answered
 
@@ -293,6 +293,29 @@ def test_a_bug_in_sending_an_answer_ends_no_sequencer():
         assert world.dispatcher.begin(next(plain(world)), Caller(address=CLIENT), broken)
     assert len(sent) == 1
     assert [one["event"] for one in logs] == ["an answer was not sent"]
+
+
+def test_credits_come_back_to_whom_they_came_from():
+    """Though the client signed in while a process read."""
+    world, heard, answers = World(orders_per_s=1e-9, orders_burst=100), [], []
+    reader = world.gateway.signatures = Reader()
+    reader.ask_to_read = lambda text, domain, listed, line, hear: heard.append(hear)
+    caller = Caller(address=CLIENT)
+
+    async def play():
+        assert world.dispatcher.begin(next(plain(world)), caller, answers.append)
+        caller.session = session_of(world).session
+        heard[0](None)
+        async with asyncio.timeout(5):
+            while not answers:  # noqa: ASYNC110 -- it is told once, by a call
+                await asyncio.sleep(0)
+
+    asyncio.run(play())
+    left = [
+        world.gateway.limits.left(Payer(account, CLIENT), shared=False)["matching"]["remaining"]
+        for account in ("", caller.session.address)
+    ]
+    assert left == [100, 99], "the gateway read it, for the session that it has by now"
 
 
 def test_a_bug_in_an_answer_is_told_and_ends_no_sequencer(monkeypatch):

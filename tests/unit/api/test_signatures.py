@@ -210,8 +210,19 @@ def test_one_line_asks_one_process_until_that_has_answered():
     run(scenario, 2)
 
 
-def test_a_cancel_overtakes_no_order():
-    """The client need not wait for the answer to know that nothing of its own is left."""
+def plainly(dispatcher, text, caller, answered):
+    return dispatcher.begin(text, caller, answered)
+
+
+def by_task(dispatcher, text, caller, answered):
+    """As where traces are on."""
+    return dispatcher._by_task(dispatcher.call_text(text, caller), answered)
+
+
+@pytest.mark.parametrize("begin", [plainly, by_task])
+@pytest.mark.parametrize("cancel_first", [False, True])
+def test_a_line_keeps_its_order(begin, cancel_first):
+    """A cancel takes what was sent before it in the same breath, and nothing that came after."""
     world = World(signature_workers=1)
     session = session_of(world).session
 
@@ -219,14 +230,43 @@ def test_a_cancel_overtakes_no_order():
         await world.gateway.signatures.open()
         line = Connection("test", world.settings, lambda *_: None)
         line.session = session
+        texts = [text_of("buy", world.order("buy", nonce=1 + n)) for n in range(3)]
+        texts.insert(0 if cancel_first else 3, text_of("cancel_all", {}))
         try:
-            texts = [text_of("buy", world.order("buy", nonce=1 + n)) for n in range(3)]
-            texts.append(text_of("cancel_all", {}))
-            caller = Caller(address="test", connection=line)
-            calls = (world.dispatcher.call_text(text, caller) for text in texts)
-            answers = await asyncio.gather(*calls)
+            answers, kept = [], []
+            for text in texts:
+                caller = Caller(address="test", connection=line)
+                answers.append(asyncio.get_running_loop().create_future())
+                kept.append(begin(world.dispatcher, text, caller, answers[-1].set_result))
+            async with asyncio.timeout(ANSWER_S):
+                found = await asyncio.gather(*answers)
         finally:
             await world.gateway.signatures.close()
-        return [msgspec.json.decode(answer.body)["result"] for answer in answers]
+        assert line.last_read is None
+        return [msgspec.json.decode(answer.body)["result"] for answer in found]
 
-    assert asyncio.run(scenario())[-1] == 3
+    results = asyncio.run(scenario())
+    canceled = results[0] if cancel_first else results[-1]
+    left = sum(map(len, world.gateway.view.open_orders.values()))
+    assert (canceled, left) == ((0, 3) if cancel_first else (3, 0))
+
+
+def test_what_was_read_for_a_task_is_followed_until_that_goes_on(monkeypatch):
+    """A cancel may come in the turn in which a process answers."""
+    workers, asked = SignatureWorkers(0), []
+    line = Connection("test", World().settings, lambda *_: None)
+
+    class Process:
+        def ask(self, kind, text, one):
+            asked.append(one)
+
+    async def scenario():
+        monkeypatch.setattr(workers, "_reader", lambda *_: Process())
+        reading = asyncio.create_task(workers.read(b"", DOMAIN, None, line))
+        await asyncio.sleep(0)
+        asked[0].tell(b"")
+        assert line.last_read is asked[0], "its task has not gone on"
+        assert await reading is None
+        assert line.last_read is None
+
+    asyncio.run(scenario())

@@ -232,10 +232,10 @@ def test_reading_stops_while_too_many_calls_are_under_way():
     world = World(in_flight_per_connection_max=3)
     plain, gate, most = world.dispatcher.call_text, asyncio.Event(), []
 
-    async def slow(text, caller):
+    async def slow(text, caller, **unread):
         most.append(len(caller.connection.calls))
         await gate.wait()
-        return await plain(text, caller)
+        return await plain(text, caller, **unread)
 
     world.dispatcher.call_text = slow
     with serving(app_of(world.dispatcher)) as url, open_socket(url) as client:
@@ -254,11 +254,27 @@ def test_reading_stops_while_too_many_calls_are_under_way():
         wait_until(lambda: not world.gateway.connections)
 
 
+def test_a_bug_frees_the_place_of_its_call():
+    """Else a line dies of a few of them, and its cancel on disconnect waits for ever."""
+    world, begun = World(), []
+
+    async def broken(text, caller, **unread):
+        begun.append(text)
+        raise ZeroDivisionError
+
+    world.dispatcher.call_text = broken
+    with serving(app_of(world.dispatcher)) as url, open_socket(url) as client:
+        client.send('{"id":1,"method":"public/test"}')
+        wait_until(lambda: begun)
+        (connection,) = world.gateway.connections
+        wait_until(lambda: not connection.calls)
+
+
 def test_a_flood_fills_no_memory():
     """What a long turn of the loop lets pile up is read in parts."""
     world = World()
 
-    async def silent(text, caller):
+    async def silent(text, caller, **unread):
         return Outcome(body=b"")
 
     world.dispatcher.call_text = silent
