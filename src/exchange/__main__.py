@@ -35,7 +35,6 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result 
 
 
 def _settings() -> Settings:
-    require_current_code()
     settings = load_settings()
     configure_logs(settings.log_level)
     return settings
@@ -387,6 +386,7 @@ def main() -> None:
     from exchange.trade.desk import TradeFailed
 
     try:
+        require_current_code()
         app()
     except (
         StartFailed,

@@ -176,7 +176,7 @@ class Dispatcher:
         return asyncio.get_running_loop().create_task(_answer_with(work, answered))
 
     async def call_text(
-        self, text: bytes, caller: Caller, *, unread: "Unread | None" = None
+        self, text: bytes, caller: Caller, *, unread: Unread | None = None
     ) -> Outcome:
         """A JSON-RPC request as text; of one that no process shall read, what is known of it."""
         started_ns = self.gateway.sequencer.now_ns() if unread is None else unread.started_ns

@@ -90,7 +90,7 @@ class Caller(msgspec.Struct, kw_only=True):
     @property
     def payer(self) -> Payer:
         """Whose credits the call spends."""
-        session = self.connection.session if self.connection else self.session
+        session = self.current_session
         return Payer(session.address if session else "", self.address)
 
 

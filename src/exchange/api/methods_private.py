@@ -70,12 +70,9 @@ def answer_read(
 ) -> Result | Awaitable[Result]:
     """Answer with the receipt of an order that another process read and checked."""
     gateway.note_placed(caller, reply)
-    for event in reply.events:
-        if isinstance(event, OrderDelayed):
-            return _order_reply(gateway, reply)
     order = _order_of(gateway, reply)
-    if order.trigger is not None:
-        return _order_reply(gateway, reply)
+    if order.trigger is not None or any(isinstance(one, OrderDelayed) for one in reply.events):
+        return _order_reply(gateway, reply)  # which waits
     return _order_shown(gateway, reply, order)
 
 
