@@ -156,7 +156,7 @@ class Watcher:
         if first == self._posted_from:
             self._posted_from = 0
             raise ExchangeUnavailable(f"the exchange did not journal the blocks from {first} on")
-        command = self._read(first, last)
+        command = self._read(cursor, first, last)
         quiet = not command.observations and command.last_block == final
         if quiet and final - first + 1 < self._options.quiet_blocks:
             return False
@@ -193,7 +193,7 @@ class Watcher:
             "it: the chain lost its state, or is another one"
         )
 
-    def _read(self, first: int, last: int) -> ObserveBlocks:
+    def _read(self, cursor: BlockCursor, first: int, last: int) -> ObserveBlocks:
         tip_hash = self._chain.block_hash(last)
         found = self._chain.observations(first, last)
         end = last
@@ -202,8 +202,11 @@ class Watcher:
             end = max(found[_OBSERVATIONS_AT_ONCE][0] - 1, found[0][0])
             found = [item for item in found if item[0] <= end]
         end_hash = self._chain.block_hash(end)
-        # The same tip before and after, so logs and hash are of one chain.
-        if tip_hash is None or end_hash is None or tip_hash != self._chain.block_hash(last):
+        # On top of what the journal holds: else a deposit that a reorganisation moved counts twice.
+        follows = not cursor.block or self._chain.block_hash(cursor.block) == cursor.block_hash
+        # The same tip before and after, so logs and hashes are of one chain.
+        same = tip_hash is not None and tip_hash == self._chain.block_hash(last)
+        if not follows or not same or end_hash is None:
             raise ChainUnavailable(f"block {last} went away while it was read")
         return ObserveBlocks(
             first_block=first,

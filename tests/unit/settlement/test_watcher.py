@@ -146,6 +146,23 @@ def test_a_chain_that_changes_while_it_is_read_is_read_again(asked_max: int) -> 
     assert exchange.commands == []
 
 
+@pytest.mark.parametrize("asked_max", [1, 2, 3])
+def test_blocks_of_a_branch_that_does_not_follow_the_journal_are_not_told(asked_max: int) -> None:
+    """A deposit that a reorganisation moved on, after the cursor was looked at, counts once."""
+    chain, exchange = Shifting(), Exchange()
+    watcher = watch(chain, exchange)
+    for amount in (1, 2, 3):
+        chain.observe(deposit(amount))
+        assert watcher.step(exchange.cursor)
+    chain.mine()
+    chain.observe(deposit(4))
+    chain.asked_max = asked_max
+    with pytest.raises(ChainUnavailable, match="block 5 went away"):
+        watcher.step(exchange.cursor)
+    assert watcher.step(exchange.cursor)
+    assert [command.last_block for command in exchange.reverted] == [2]
+
+
 def test_the_exchange_goes_back_to_the_newest_block_that_is_still_there() -> None:
     """What it acted on is gone: it is told so, and then what the chain holds instead."""
     chain, exchange = FakeChain(), Exchange()
