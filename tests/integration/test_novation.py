@@ -249,6 +249,30 @@ def test_a_fill_of_a_perpetual_is_replaced(world: World) -> None:
         assert held[script.perpetual_id][:2] == rebuilt.after[:2]
 
 
+def test_the_venue_with_itself_releases_what_the_contract_does(world: World) -> None:
+    """It holds some already: what a fill on both sides leaves as cost depends on who is first."""
+    script = world.script
+    world.watch()
+    script.instrument_id = script.perpetual_id
+    maker, taker = (Trader(bytes([n]) * 32, n - 0x70, next_nonce=900) for n in (0x72, 0x73))
+    ask = script.place(script.maker, Side.SELL, 3)
+    script.place(taker, Side.BUY, 3, script.traded(ask.seq, script.seq + 1, 3))
+    script.cut()
+    exchange, outbox = settle(world)
+    outbox.close()
+    dearer = PRICE + 50 * CASH_SCALE
+    ask = script.place(maker, Side.SELL, 2, price=dearer)
+    trade = script.traded(ask.seq, script.seq + 1, 2, price=dearer)
+    script.place(taker, Side.BUY, 2, trade, price=dearer)
+    script.cut()
+    exchange, outbox = settle(world)
+    outbox.close()
+    assert {fill.maker for command in exchange.commands for fill in command.fills} == {True, False}
+    in_agreement(world, 2)
+    held = world.chain.cash_and_positions(1, [script.perpetual_id])[1][script.perpetual_id]
+    assert held[:2] == (3 * QUANTITY_SCALE, PRICE + 2 * dearer)
+
+
 def test_a_fill_of_an_option_that_expired_is_replaced(world: World) -> None:
     """Found out only after the expiry: the venue's payoff comes with a later batch."""
     script = world.script

@@ -233,11 +233,11 @@ class Holdings:
         return notional(leg.price - delivered, leg.quantity)
 
     def _trade(self, trade: Traded) -> None:
-        buyer, seller = trade.taker_subaccount_id, trade.maker_subaccount_id
-        if trade.taker_side is Side.SELL:
-            buyer, seller = seller, buyer
-        self._fill(buyer, trade, trade.quantity)
-        self._fill(seller, trade, -trade.quantity)
+        bought = trade.quantity if trade.taker_side is Side.BUY else -trade.quantity
+        # The maker first, as the contract: novations may give both sides to the venue, and then the
+        # order tells what its position releases.
+        self._fill(trade.maker_subaccount_id, trade, -bought)
+        self._fill(trade.taker_subaccount_id, trade, bought)
         self._pay(trade.maker_subaccount_id, -trade.maker_fee)
         self._pay(trade.taker_subaccount_id, -trade.taker_fee)
         self._pay(FEE_SUBACCOUNT_ID, trade.maker_fee + trade.taker_fee)
