@@ -93,6 +93,7 @@ class FakeChain:
             tokens={"WETH": WETH},
         )
         self.automine = automine
+        self.shows_pending = True  # whether its pending block holds what waits in the pool
         self.blocks = [Block([], 0)]
         self.pool: dict[str, Transaction] = {}
         self.time_s = 10**10
@@ -227,10 +228,13 @@ class FakeChain:
     def refusal(self, sender: str, to: str, data: bytes) -> Reverted | None:
         return self.refuses
 
-    def estimate_gas(self, _sender: str, to: str, data: bytes) -> int:
+    def estimate_gas(self, _sender: str, to: str, data: bytes, *, pending: bool = False) -> int:
         if self.refuses is not None:
             raise self.refuses
         settled, prices, _ = self._replay()
+        waiting = sorted(self.pool.values(), key=lambda tx: tx.tx_nonce)
+        for tx in waiting if pending and self.shows_pending else ():
+            self._apply(tx, len(self.blocks), settled, prices)
         trial = Transaction(_sender, 0, to, data, GWEI, GWEI)
         if not self._apply(trial, len(self.blocks), list(settled), dict(prices)):
             raise Reverted("WrongNumber", (len(settled) + 1,))

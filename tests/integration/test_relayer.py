@@ -296,6 +296,26 @@ def test_a_dropped_transaction_is_sent_again(world: World) -> None:
     outbox.close()
 
 
+def test_one_block_takes_batches_that_follow_each_other(world: World) -> None:
+    """Each is sent before the one before it is mined, judged by the node's pending block."""
+    chain = world.chain
+    world.watch()
+    chain.rpc("evm_setAutomine", False)
+    for _ in range(4):
+        world.script.trade()
+        world.script.cut()
+    _, relayer, outbox = world.relayer()
+    settle(relayer)
+    sent = [outbox.attempts(f"batch:{number}") for number in range(1, 5)]
+    assert [one.tx_nonce for [one] in sent] == [0, 1, 2, 3]
+    chain.rpc("evm_mine")
+    chain.rpc("evm_setAutomine", True)
+    settle(relayer)
+    assert len({job.block for job in outbox.jobs()}) == 1
+    require_settled_once(world, 4, outbox)
+    outbox.close()
+
+
 def test_a_stuck_transaction_is_replaced(world: World) -> None:
     """After the patience runs out the fee rises by at least an eighth, on the same tx_nonce."""
     chain = world.chain

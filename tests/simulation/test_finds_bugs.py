@@ -20,6 +20,7 @@ from exchange.fixed import mul_div_down
 from exchange.margin import linear
 from exchange.oracle import index
 from exchange.settlement.batch import BatchBuilder
+from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.relayer import Relayer
 from exchange.settlement.watcher import Watcher
 from exchange.simulation import SimulationFailed, simulate
@@ -78,13 +79,22 @@ def what_was_mined_is_never_looked_for_again(patch: Patch) -> None:
 def a_deposit_is_told_twice(patch: Patch) -> None:
     read = Watcher._read
 
-    def doubled(self: Watcher, first: int, last: int) -> Any:
-        command = read(self, first, last)
+    def doubled(self: Watcher, cursor: BlockCursor, first: int, last: int) -> Any:
+        command = read(self, cursor, first, last)
         if len(command.observations) != 1 or first == 1:
             return command
         return msgspec.structs.replace(command, observations=command.observations * 2)
 
     patch.setattr(Watcher, "_read", doubled)
+
+
+def blocks_of_another_branch_are_told(patch: Patch) -> None:
+    read = Watcher._read
+
+    def trusting(self: Watcher, cursor: BlockCursor, first: int, last: int) -> Any:
+        return read(self, BlockCursor(), first, last)
+
+    patch.setattr(Watcher, "_read", trusting)
 
 
 def withdrawals_are_left_out_of_batches(patch: Patch) -> None:
@@ -105,6 +115,7 @@ BUGS: Final = (
     a_unit_is_rounded_for_the_account,
     what_was_mined_is_never_looked_for_again,
     a_deposit_is_told_twice,
+    blocks_of_another_branch_are_told,
     withdrawals_are_left_out_of_batches,
     the_index_is_a_mean,
 )
@@ -130,6 +141,8 @@ def test_a_planted_bug_is_found(
             try:
                 simulate(seed, steps=STEPS, plan=troubled(seed))
             except SimulationFailed as found:
+                if isinstance(found.cause, TypeError):
+                    raise  # the plant itself is broken
                 with capsys.disabled():
                     print(f"\n{plant.__name__}: {str(found).splitlines()[0][:150]}")  # noqa: T201
                 return

@@ -62,6 +62,16 @@ def test_every_seed_comes_to_rest(capsys: pytest.CaptureFixture[str]) -> None:
         keep(tally, spent_s)
 
 
+def test_an_hour_comes_to_rest() -> None:
+    """Longer than the venue remembers orders, on slow blocks that are often reorganised."""
+    with quiet_logs():
+        outcome = simulate(1, hours=1.0)
+    assert outcome.seconds >= 3_600
+    assert outcome.counts["batches"] > 300
+    assert outcome.events["BlocksReverted"] > 10
+    assert outcome.events["BatchReverted"] > 1
+
+
 def keep(tally: Tally, spent_s: float) -> None:
     """The last long result; a failure leaves what came before it."""
     machine = {"machine": platform.machine(), "cores": os.cpu_count()}

@@ -250,13 +250,16 @@ class Node:
             base = int(self.web3.eth.get_block("latest").get("baseFeePerGas", 0))
         return Fees(max_fee=2 * base + priority, priority_fee=priority)
 
-    def estimate_gas(self, sender: str, to: str | None, data: bytes) -> int:
-        """Gas that the call would use now; `Reverted` where it would fail."""
+    def estimate_gas(
+        self, sender: str, to: str | None, data: bytes, *, pending: bool = False
+    ) -> int:
+        """Gas of a call now, or after what the node shows `pending`; `Reverted` if it fails."""
         request: dict[str, Any] = {"from": sender, "data": data}
         if to is not None:
             request["to"] = to
         with self.translated():
-            return self.web3.eth.estimate_gas(cast(Any, request))
+            block: Literal["pending", "latest"] = "pending" if pending else "latest"
+            return self.web3.eth.estimate_gas(cast(Any, request), block)
 
     def refusal(self, sender: str, to: str, data: bytes) -> Reverted | None:
         """Why a call would fail now, None if it would not; costs the node one run of it."""

@@ -3,6 +3,9 @@
 The contract's numbering makes a batch impossible to settle twice; the outbox makes it impossible to
 forget one. Every step reads the chain, decides, writes the outbox, then sends: so the next step, in
 this process or the next, continues from whatever the last one left.
+
+Behind the first job that is not mined others are sent ahead, on the nonces that follow, where the
+node's pending block says that they will succeed. They are judged only when their turn comes.
 """
 
 import time
@@ -32,6 +35,7 @@ from exchange.settlement.solvency import SolvencyProver
 from exchange.signing import address_of
 
 FAILURES_MAX: Final = 5  # mined and reverted attempts of one job before a person must look
+UNDER_WAY_MAX: Final = 8  # transactions in the pool; geth promises an account 16
 _BUMP_PERCENT: Final = 113  # geth wants 10 % more for a replacement, some nodes 12.5 %
 _GAS_MARGIN: Final = (5, 4)  # limit over estimate
 _SETTLED: Final = (JobState.MINED, JobState.CONFIRMED)
@@ -84,6 +88,7 @@ class Relayer:
         self._proven: tuple[bytes, bytes] = (b"", b"")  # hash and calldata of the batch under way
         self._chain_id = chain.deployment.chain_id
         self._clock = clock
+        self._ahead: list[int] = []  # in this step: nonces of jobs under way before this one
         self._look_back_at = 0.0  # seconds of the clock, as below
         self._useless: set[str] = set()  # proofs that the chain would refuse now
         self._waiting_since: dict[str, float] = {}  # tx_hash -> since when
@@ -97,12 +102,16 @@ class Relayer:
         """Read the journal and push every job as far as it goes now; whether anything moved."""
         moved = self._feed.pull() > 0
         self._look_back()
+        self._ahead.clear()
         for job in self._outbox.unfinished():
             self._follow_clock()
-            after = self._attempt_one(job)
+            after = self._queue_up(job) if self._ahead else self._attempt_one(job)
             moved |= after.state is not job.state
-            if after.state not in _SETTLED and not _is_left(after):
+            if _is_left(after) or (after.state in _SETTLED and not self._ahead):
+                continue
+            if after.state is not JobState.SENT or len(self._ahead) + 1 == UNDER_WAY_MAX:
                 break
+            self._ahead.append(self._outbox.attempts(after.key)[-1].tx_nonce)
         self._follow_clock()
         return moved
 
@@ -269,6 +278,34 @@ class Relayer:
             return None  # the next step reads what changed
         return mul_div_up(gas, *_GAS_MARGIN)
 
+    # ---- ahead of its turn
+
+    def _queue_up(self, job: Job) -> Job:
+        """The job behind those under way: sent where it would succeed after them, else left."""
+        tx_nonce = self._ahead[-1] + 1
+        if job.state is JobState.BUILT:
+            return self._send_ahead(job, tx_nonce)
+        if job.state is not JobState.SENT:
+            return job
+        latest = self._outbox.attempts(job.key)[-1]
+        if latest.tx_nonce != tx_nonce:
+            return self._retry(job, reverted=False)
+        self._keep_known(job, latest)
+        return job
+
+    def _send_ahead(self, job: Job, tx_nonce: int) -> Job:
+        of_batch = job.kind is JobKind.BATCH
+        if job.failures or (of_batch and self._solvency is not None and self._solvency.wanted):
+            return job
+        if not of_batch and self._done_post(job) is not None:
+            return job
+        try:
+            gas = self._chain.estimate_gas(self.address, job.to, job.data, pending=True)
+        except Reverted:  # or a node whose pending block does not hold what waits: one at a time
+            return job
+        limit = mul_div_up(gas, *_GAS_MARGIN)
+        return self._send(job, gas=limit, tx_nonce=tx_nonce, fees=self._fees(tx_nonce))
+
     def _is_helped(self, job: Job) -> bool:
         """Whether to look again: the chain may move while it is asked what it refuses."""
         return self._novate(job) or self._passes(job) or self._is_taken_back(job)
@@ -416,9 +453,7 @@ class Relayer:
 
     def _keep_alive(self, job: Job, latest: Attempt) -> Job:
         """Send a dropped transaction again, and outbid a stuck one."""
-        if not self._chain.knows(latest.tx_hash):
-            log.warning("transaction is not in the pool; sending it again", job=job.key)
-            self._broadcast(job, latest.tx_hash, latest.raw)
+        self._keep_known(job, latest)
         since = self._waiting_since.setdefault(latest.tx_hash, self._clock())
         if self._clock() - since < self._options.stuck_after_s:
             return job
@@ -430,10 +465,15 @@ class Relayer:
         log.warning("transaction is stuck; raising its fee", job=job.key, max_fee=fees.max_fee)
         return self._send(job, gas=latest.gas, tx_nonce=latest.tx_nonce, fees=fees)
 
+    def _keep_known(self, job: Job, latest: Attempt) -> None:
+        if not self._chain.knows(latest.tx_hash):
+            log.warning("transaction is not in the pool; sending it again", job=job.key)
+            self._broadcast(job, latest.tx_hash, latest.raw)
+
     # ---- mined
 
     def _mined(self, job: Job, outcome: Outcome, *, by: str) -> Job:
-        self._waiting_since.clear()  # one job is under way at a time
+        self._waiting_since.clear()  # whoever comes next waits from now on
         log.info("on chain", job=job.key, block=outcome.block, gas=outcome.gas_used, by=by)
         return self._outbox.move(job, JobState.MINED, outcome)
 

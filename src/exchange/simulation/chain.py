@@ -5,6 +5,7 @@ owners (opening, deposits, cancels) are observations that a block brings; those 
 calldata and run on `contract`.
 """
 
+import contextlib
 import random
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -43,13 +44,15 @@ class ModelChain:
 
     deployment: Final[Deployment] = DEPLOYMENT
 
-    def __init__(self, draw: random.Random, start_s: int) -> None:
+    def __init__(self, draw: random.Random, start_s: int, *, shows_pending: bool = True) -> None:
         self.contract = Contract()
         self.base_fee = GWEI
         self.pool: dict[str, Transaction] = {}
         self.owners: list[AnyObservation] = []  # what owners sent, in order
         self.reorganisations = 0
+        self.parents: dict[str, str] = {}  # of each block that ever was, by hash
         self._draw = draw
+        self._shows_pending = shows_pending  # whether the node runs what waits in its pool
         self._salt = 0
         self._receipts: dict[str, Receipt] = {}
         self._counts: dict[str, int] = {}
@@ -96,8 +99,10 @@ class ModelChain:
                 self._counts[tx.sender] -= 1
             kept += [one for one in block.owners if not self._is_lost(one, lose)]
         self.owners = [*kept, *self.owners]
+        at_once = self._draw.random() < 0.5  # in the newest of them, or in the block after it
+        again, self.owners = (self.owners, []) if at_once else ([], self.owners)
         for block in gone:
-            self._append(block.time_s, [], [])
+            self._append(block.time_s, [], again if block is gone[-1] else [])
         self.reorganisations += 1
         return depth
 
@@ -118,6 +123,7 @@ class ModelChain:
             owners=owners,
             observations=[],
         )
+        self.parents[block.block_hash] = self.blocks[-1].block_hash if self.blocks else ""
         self.blocks.append(block)
         for seen in owners:
             self._observe(block, seen)
@@ -205,9 +211,16 @@ class ModelChain:
         ledger.undo(length)
         return None
 
-    def estimate_gas(self, sender: str, to: str, data: bytes) -> int:
-        """Raises `Reverted`."""
+    def estimate_gas(self, sender: str, to: str, data: bytes, *, pending: bool = False) -> int:
+        """Raises `Reverted`; if `pending`, and this node can, after what waits in the pool."""
+        ledger = self.contract.ledger
+        length = len(ledger.log)
+        if pending and self._shows_pending:
+            for tx in sorted(self.pool.values(), key=lambda tx: tx.tx_nonce):
+                with contextlib.suppress(Reverted):
+                    self.contract.execute(tx.data, self.block_time())
         refused = self.refusal(sender, to, data)
+        ledger.undo(length)
         if refused is not None:
             raise refused
         return GAS

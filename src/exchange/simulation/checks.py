@@ -6,9 +6,9 @@ which loses it, or a command that counts twice, is seen where it happens.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from exchange.commands import AnyCommand
+from exchange.commands import AnyCommand, ObserveBlocks, RevertBlocks
 from exchange.engine import Engine
 from exchange.events import (
     ActRefused,
@@ -28,7 +28,7 @@ from exchange.events import (
 )
 from exchange.journal import GENESIS_HASH, Entry
 from exchange.remedies import MoveRefused
-from exchange.reversals import BatchReverted, DepositReverted
+from exchange.reversals import BatchReverted, BlocksReverted, DepositReverted
 from exchange.sequencer import Reply
 from exchange.simulation.store import Store, StoreReader
 
@@ -86,7 +86,8 @@ class CheckedEngine(Engine):
 class Witness:
     """Follows the durable journal and every reply."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, parents: Mapping[str, str]) -> None:
+        """`parents` of all blocks that ever were, by hash."""
         self.seen: Counter[str] = Counter()
         self.entries = 0
         self.acknowledged = 0  # replies that somebody heard
@@ -103,6 +104,8 @@ class Witness:
         self._moved: set[tuple[int, int]] = set()
         self._cut = (0, 0)  # number and last seq of the newest batch
         self._confirmed: set[int] = set()
+        self._parents = parents
+        self._block_hash = ""  # of the newest block that the journal acted on
 
     # ---- replies
 
@@ -146,6 +149,8 @@ class Witness:
         self.entries, self._time_ns = entry.seq, entry.time_ns
         for event in entry.events:
             self._note(entry.seq, event)
+            if isinstance(event, BlocksObserved | BlocksReverted):
+                self._follow_chain(entry)
 
     def _note(self, seq: int, event: AnyEvent) -> None:
         name = event.reason.value if isinstance(event, Refused) else type(event).__name__
@@ -168,6 +173,18 @@ class Witness:
                 self._batch(seq, event)
             case _:
                 pass
+
+    def _follow_chain(self, entry: Entry) -> None:
+        """Blocks are observed on top of those before them, whatever branches there were."""
+        command = entry.command
+        if isinstance(command, ObserveBlocks) and self._block_hash:
+            parent = self._parents[command.last_hash]
+            for _ in range(command.first_block, command.last_block):
+                parent = self._parents[parent]
+            if parent != self._block_hash:
+                raise Broken(f"seq {entry.seq}: blocks of another branch were observed")
+        assert isinstance(command, ObserveBlocks | RevertBlocks)
+        self._block_hash = command.last_hash
 
     def _place(self, seq: int, event: OrderPlaced | OrderArmed) -> None:
         """An order enters once, whatever repeats its message; one that waited enters again."""

@@ -24,6 +24,17 @@ class FaultyNode:
         self.chain = chain
         self.faults = faults
         self._draw = draw
+        self._surprise: Callable[[], None] | None = None
+        self._questions_left = 0
+
+    def surprise(self, act: Callable[[], None]) -> None:
+        """Act between two of the next questions: code that looks twice is caught in the middle."""
+        self._surprise, self._questions_left = act, self._draw.randint(1, 12)
+
+    def _go_on(self) -> None:
+        self._questions_left -= 1
+        if self._questions_left == 0 and self._surprise is not None:
+            self._surprise()
 
     def __getattr__(self, name: str) -> Any:
         target = getattr(self.chain, name)
@@ -40,6 +51,7 @@ class FaultyNode:
                 raise ChainUnavailable(f"{name}: the request was lost")
             if name == "broadcast" and draw() < self.faults.refused:
                 raise NodeRefused(-32_000, "transaction pool is full")
+            self._go_on()
             answer = target(*arguments, **named)
             if draw() < self.faults.call_lost:
                 raise ChainUnavailable(f"{name}: the answer was lost")

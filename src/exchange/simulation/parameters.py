@@ -105,6 +105,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     makers: int
     confirmations: int
     block_s: float
+    shows_pending: bool  # whether the node looks at its pool; else one transaction a block settles
     batch_s: float
     pace_s: float  # between two acts of anybody, on average
     poor: float  # of traders: begin with little cash
@@ -115,6 +116,7 @@ def plan_of(seed: int, *, faults: bool = True) -> Plan:
     draw = random.Random(f"plan {seed}")
     near_expiry = START_S - START_S % 60 + 60 * draw.randint(4, 7)
     listings = _listings(near_expiry)
+    shows_pending = random.Random(f"pending {seed}").random() < 0.5
     return Plan(
         seed=seed,
         faults=_faults(draw) if faults else Faults(),
@@ -124,7 +126,8 @@ def plan_of(seed: int, *, faults: bool = True) -> Plan:
         traders=draw.randint(3, 5),
         makers=draw.randint(1, 2),
         confirmations=draw.randint(1, 4),
-        block_s=draw.choice((4.0, 6.0, 12.0)),
+        block_s=(block_s := draw.choice((4.0, 6.0, 12.0))),
+        shows_pending=shows_pending or block_s > 4.0,  # slow blocks are too few for one each
         batch_s=draw.choice((20.0, 40.0, 60.0)),
         pace_s=draw.choice((0.2, 0.3, 0.5)),
         poor=draw.choice((0.0, 0.3, 0.7)),

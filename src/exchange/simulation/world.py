@@ -17,6 +17,7 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.commands import AnyCommand, Halt, Resume
 from exchange.engine import Engine
+from exchange.engine.entry import MEMORY_AFTER_DEADLINE_S
 from exchange.model import FEE_SUBACCOUNT_ID, InstrumentStatus, OrderStatus
 from exchange.observations import AnyObservation, DepositSeen, SubaccountSeen
 from exchange.settlement.chain import Chain
@@ -119,9 +120,9 @@ class World:
         self.loop = loop
         self.store = Store()
         self.market = Market(self._random("market"), plan.faults)
-        self.witness = Witness(self.store)
+        self.chain = ModelChain(self._random("chain"), START_S, shows_pending=plan.shows_pending)
+        self.witness = Witness(self.store, self.chain.parents)
         self.host = EngineHost(plan, self.store, self.witness, self.market)
-        self.chain = ModelChain(self._random("chain"), START_S)
         self.node = FaultyNode(self.chain, self._random("node"), plan.faults)
         self.relayer = RelayerHost(plan, self.store, self.node, self.host)
         self.network = Network(self.host, self._random("network"), plan.faults)
@@ -271,13 +272,8 @@ class World:
         while True:
             await asyncio.sleep(self.plan.block_s * draw.uniform(0.5, 1.5))
             faults = self.node.faults
-            observed = self.witness.first_block > 0
-            if observed and draw.random() < faults.reorganisations * self.plan.block_s / 3_600:
-                # Never the first that was observed: the exchange would have nowhere to go back to.
-                kept = max(self._opened, self.witness.first_block)
-                deep = min(draw.randint(1, faults.depth_max), self.chain.head() - kept)
-                if deep > 0:
-                    self.chain.reorganise(deep, lose=0.2)
+            if draw.random() < faults.reorganisations * self.plan.block_s / 3_600:
+                self.node.surprise(self._reorganise)
             if draw.random() < faults.dropped and self.chain.pool:
                 self.chain.pool.pop(draw.choice(sorted(self.chain.pool)))
             if draw.random() < faults.congestion:
@@ -285,6 +281,15 @@ class World:
             elif self.chain.base_fee > GWEI and draw.random() < 0.3:
                 self.chain.base_fee //= 2
             self.chain.mine(self.now_s())
+
+    def _reorganise(self) -> None:
+        """Never the first that was observed: the exchange would have nowhere to go back to."""
+        if not self.witness.first_block:
+            return
+        kept = max(self._opened, self.witness.first_block)
+        deep = min(self._draw.randint(1, self.plan.faults.depth_max), self.chain.head() - kept)
+        if deep > 0:
+            self.chain.reorganise(deep, lose=0.2)
 
     async def _trouble(self) -> None:
         """Processes die and start again; disks fail; operators halt; snapshots are taken."""
@@ -415,6 +420,8 @@ class World:
                 terms = sent.command.terms
                 query = _order_of(terms.subaccount_id, terms.nonce)
                 view = await self.host.read(query)
+                if view is None and terms.deadline + MEMORY_AFTER_DEADLINE_S <= self.now_s():
+                    continue  # nobody can trade under that signature, and nobody is told any more
                 entered = self.witness.order_id(terms.subaccount_id, terms.nonce)
                 if sent.order_id and (view is None or view.order_id != sent.order_id):
                     raise Broken(f"order {sent.order_id} was acknowledged and cannot be found")

@@ -14,8 +14,10 @@ from exchange.settlement.errors import ChainUnavailable, Reverted
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Bench]:
-    """The chain mines only when told."""
-    yield from opened(tmp_path, FakeChain(automine=False))
+    """The chain mines only when told, and its node shows nothing of what waits."""
+    chain = FakeChain(automine=False)
+    chain.shows_pending = False
+    yield from opened(tmp_path, chain)
 
 
 @pytest.mark.parametrize("asked", [False, True])
@@ -29,8 +31,6 @@ def test_a_batch_waits_for_a_lost_post(slow: Bench, confirmations: int, *, asked
     script.accrue(1, 10_000)
     slow.batch()
     relayer = slow.start(confirmations=confirmations)
-    relayer.step()
-    chain.mine()
     start, reorganised = relayer._start, []
 
     def lose() -> None:
@@ -43,8 +43,8 @@ def test_a_batch_waits_for_a_lost_post(slow: Bench, confirmations: int, *, asked
         missing = chain.funding_index(script.perpetual_id, 1) is None
         return Reverted("FundingNotPosted") if missing else None
 
-    def estimate(_: str, to: str, __: bytes) -> int:
-        if to == CLEARING and asked and not reorganised:
+    def estimate(_: str, to: str, __: bytes, *, pending: bool = False) -> int:
+        if pending or (to == CLEARING and asked and not reorganised):
             raise Reverted("InvalidSignature")
         if to == CLEARING and (refused := refusal()):
             raise refused
@@ -56,6 +56,8 @@ def test_a_batch_waits_for_a_lost_post(slow: Bench, confirmations: int, *, asked
         return start(job)
 
     chain.estimate_gas, chain.refusal = estimate, refusal  # type: ignore[method-assign]
+    relayer.step()
+    chain.mine()
     relayer._start = begin  # type: ignore[method-assign]
     for _ in range(12):
         with contextlib.suppress(ChainUnavailable):

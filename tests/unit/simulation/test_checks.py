@@ -29,7 +29,7 @@ class Life:
         self.store = Store()
         self.journal = StoreJournal(self.store)
         self.encoder = EntryEncoder()
-        self.witness = Witness(self.store)
+        self.witness = Witness(self.store, {})
 
     def happen(self, *events: AnyEvent) -> Reply:
         """One command with these events, durable and told."""

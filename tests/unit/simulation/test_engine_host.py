@@ -23,7 +23,7 @@ class Site:
         plan = plan_of(seed, faults=False)
         self.plan = plan
         self.store = Store()
-        self.witness = Witness(self.store)
+        self.witness = Witness(self.store, {})
         market = Market(random.Random(1), plan.faults)
         self.host = EngineHost(plan, self.store, self.witness, market)
         self.errors: list[BaseException] = []
