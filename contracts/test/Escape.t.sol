@@ -154,6 +154,7 @@ contract EscapeStoryTest is EscapeTest {
     }
 
     /// forge-config: default.fuzz.runs = 64
+    /// forge-config: ci.fuzz.runs = 1000
     /// @dev Every unit of every token is paid out, whatever the order of claims.
     function test_every_unit_is_paid_out(uint256 history, uint256 ending, uint256 claims) public {
         happened(history);
@@ -165,6 +166,7 @@ contract EscapeStoryTest is EscapeTest {
     }
 
     /// forge-config: default.fuzz.runs = 64
+    /// forge-config: ci.fuzz.runs = 1000
     /// @dev Each is paid its part of all that is there, in each token, by the slow way to say it.
     function test_all_are_paid_at_one_ratio(uint256 history, uint256 ending) public {
         happened(history);
