@@ -210,11 +210,12 @@ class Outbox:
         return len(lost)
 
     def newest_final(self, before_block: int | None = None) -> Job | None:
-        """The final job of a known transaction in the highest block; of those before a block."""
+        """The last of the final jobs of known transactions in the highest block, or before one."""
         final = (_jobs.c.state == JobState.CONFIRMED.value) & (_jobs.c.tx_hash != "")
         if before_block is not None:
             final &= _jobs.c.block < before_block
-        return self._one(sa.select(_jobs).where(final).order_by(_jobs.c.block.desc()).limit(1))
+        newest = (_jobs.c.block.desc(), _jobs.c.position.desc())
+        return self._one(sa.select(_jobs).where(final).order_by(*newest).limit(1))
 
     def unfinished(self) -> list[Job]:
         """Jobs that are not confirmed, in the order in which they must be done."""

@@ -89,6 +89,7 @@ class Relayer:
         self._chain_id = chain.deployment.chain_id
         self._clock = clock
         self._ahead: list[int] = []  # in this step: nonces of jobs under way before this one
+        self._asked_ahead: tuple[str, int, int] = ("", 0, 0)  # job, jobs before it, newest block
         self._look_back_at = 0.0  # seconds of the clock, as below
         self._useless: set[str] = set()  # proofs that the chain would refuse now
         self._waiting_since: dict[str, float] = {}  # tx_hash -> since when
@@ -284,7 +285,7 @@ class Relayer:
         """The job behind those under way: sent where it would succeed after them, else left."""
         tx_nonce = self._ahead[-1] + 1
         if job.state is JobState.BUILT:
-            return self._send_ahead(job, tx_nonce)
+            return self._send_ahead(job, tx_nonce) if self._may_be_new(job) else job
         if job.state is not JobState.SENT:
             return job
         latest = self._outbox.attempts(job.key)[-1]
@@ -293,18 +294,28 @@ class Relayer:
         self._keep_known(job, latest)
         return job
 
+    def _may_be_new(self, job: Job) -> bool:
+        """Whether the node may say something else of a job than when it was asked last."""
+        asked, self._asked_ahead = (
+            self._asked_ahead,
+            (job.key, len(self._ahead), self._chain.head()),
+        )
+        return self._asked_ahead != asked
+
     def _send_ahead(self, job: Job, tx_nonce: int) -> Job:
         of_batch = job.kind is JobKind.BATCH
         if job.failures or (of_batch and self._solvency is not None and self._solvency.wanted):
             return job
-        if not of_batch and self._done_post(job) is not None:
-            return job
         try:
+            if not of_batch and self._done_post(job) is not None:
+                return job
             gas = self._chain.estimate_gas(self.address, job.to, job.data, pending=True)
-        except Reverted:  # or a node whose pending block does not hold what waits: one at a time
+        except (Reverted, BatchRefused, NodeRefused):
+            return job  # or the node's pending block does not hold what waits: one at a time
+        fees = self._fees(tx_nonce)
+        if fees.max_fee > self._options.fee_cap:
             return job
-        limit = mul_div_up(gas, *_GAS_MARGIN)
-        return self._send(job, gas=limit, tx_nonce=tx_nonce, fees=self._fees(tx_nonce))
+        return self._send(job, gas=mul_div_up(gas, *_GAS_MARGIN), tx_nonce=tx_nonce, fees=fees)
 
     def _is_helped(self, job: Job) -> bool:
         """Whether to look again: the chain may move while it is asked what it refuses."""
@@ -336,7 +347,13 @@ class Relayer:
         """Whether the batch settles once the journal's newest novation amended it."""
         if self._novator is None or job.kind is not JobKind.BATCH:
             return False
-        return self._novator.replace(job.number)
+        return self._still_waits(job) or self._novator.replace(job.number)
+
+    def _still_waits(self, job: Job) -> bool:
+        """Whether the job as it is may yet be mined, from a nonce that it had: not to be amended."""
+        used = self._chain.tx_count(self.address)
+        attempts = self._outbox.attempts(job.key)
+        return any(one.tx_nonce >= used and self._chain.knows(one.tx_hash) for one in attempts)
 
     def _predecessor_lost(self, job: Job) -> bool:
         """Whether the batch before is gone; what was final the next step takes back."""
@@ -377,6 +394,8 @@ class Relayer:
         """What the node suggests, above whatever this relayer offered for the same tx_nonce."""
         fees = self._chain.suggested_fees()
         for rival in self._outbox.attempts_at(self.address, tx_nonce):
+            if not self._chain.knows(rival.tx_hash):
+                continue  # it never got there: nothing to outbid
             fees = _above(fees, Fees(max_fee=rival.max_fee, priority_fee=rival.priority_fee))
         return fees
 
@@ -473,7 +492,8 @@ class Relayer:
     # ---- mined
 
     def _mined(self, job: Job, outcome: Outcome, *, by: str) -> Job:
-        self._waiting_since.clear()  # whoever comes next waits from now on
+        for attempt in self._outbox.attempts(job.key):  # those behind it wait since they were sent
+            self._waiting_since.pop(attempt.tx_hash, None)
         log.info("on chain", job=job.key, block=outcome.block, gas=outcome.gas_used, by=by)
         return self._outbox.move(job, JobState.MINED, outcome)
 

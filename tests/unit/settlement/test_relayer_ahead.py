@@ -10,8 +10,9 @@ from tests.settlement_world import RELAYER_KEY
 from tests.unit.settlement.test_relayer import RELAYER, RIVAL_KEY, Bench, opened
 
 from exchange.journal.outbox import JobKind, JobState
-from exchange.settlement.batch import Batch, settle_calldata
+from exchange.settlement.batch import Batch, Funding, settle_calldata
 from exchange.settlement.chain import Call, Fees
+from exchange.settlement.errors import BatchRefused, NodeRefused, Reverted
 from exchange.settlement.feed import Feed
 from exchange.settlement.relayer import UNDER_WAY_MAX, Relayer, RelayerOptions
 
@@ -197,3 +198,133 @@ def test_a_batch_that_needs_a_proof_waits_for_its_turn(bench: Bench) -> None:
     bench.chain.mine()
     relayer.step()
     require_all_settled(bench)
+
+
+class Stubborn(FakeChain):
+    """A node that knows no pending block; counts who asks for it."""
+
+    asked = 0
+
+    def estimate_gas(self, sender: str, to: str, data: bytes, *, pending: bool = False) -> int:
+        if pending:
+            self.asked += 1
+            raise NodeRefused(-32_000, "pending state is not available")
+        return super().estimate_gas(sender, to, data)
+
+
+def test_a_node_without_a_pending_block_is_asked_once_a_block(tmp_path: Path) -> None:
+    """Its refusal stops nothing, and it is not bothered ten times a second."""
+    chain = Stubborn(automine=False)
+    bench = Bench(tmp_path, chain)
+    bench.batch(3)
+    for _ in range(20):
+        bench.relayer.step()
+    assert chain.asked == 1
+    for _ in range(3):
+        chain.mine()
+        bench.relayer.step()
+    require_all_settled(bench)
+    bench.close()
+
+
+def test_a_reorganisation_may_keep_some_of_a_block(bench: Bench) -> None:
+    """The last of those that were final in it speaks for all: it is looked for, and found gone."""
+    bench.batch(3)
+    bench.relayer.step()
+    bench.chain.mine()
+    bench.relayer.step()
+    [first, *_] = bench.chain.blocks[1].transactions
+    bench.chain.reorganise(1)
+    bench.chain.blocks[-1].transactions = [first]
+    for _ in range(6):
+        bench.relayer.step()
+        bench.chain.mine()
+    bench.relayer.step()
+    require_all_settled(bench)
+
+
+def test_those_behind_an_outbid_one_have_waited_as_long(bench: Bench) -> None:
+    """Fees rose for all of them: whoever is first now is outbid at once."""
+    bench.batch(2)
+    relayer, clock = bench.start(stuck_after_s=15.0), [0.0]
+    relayer._clock = lambda: clock[0]
+    relayer.step()
+    clock[0] = 20.0
+    relayer.step()
+    second = bench.outbox.attempts("batch:2")[0]
+    waiting = bench.chain.pool.pop(second.tx_hash)
+    bench.chain.mine()
+    bench.chain.pool[second.tx_hash] = waiting
+    relayer.step()
+    assert [len(bench.outbox.attempts(f"batch:{number}")) for number in (1, 2)] == [2, 2]
+    bench.chain.mine()
+    relayer.step()
+    require_all_settled(bench)
+
+
+def test_another_figure_is_no_matter_before_its_turn(bench: Bench) -> None:
+    """The batch before it settles first; then a person must look."""
+    bench.batch()
+    bench.script.accrue(1, 20_000)
+    bench.batch()
+    wrong = Funding(instrument_id=bench.script.perpetual_id, ordinal=1, time=9, index=10_000)
+    [job] = oracle_desks()["desks"].funding.jobs([wrong])
+    bench.chain.settle_as(RIVAL_KEY, job.data)
+    bench.relayer.step()
+    assert bench.states()[0] is JobState.SENT
+    bench.chain.mine()
+    with pytest.raises(BatchRefused, match="the chain fixed 10000, the journal 20000"):
+        bench.relayer.step()
+    assert bench.chain.last_batch().number == 1
+
+
+class Amending:
+    """Would change a batch; counts how often it was asked to."""
+
+    novated = asked = 0
+
+    def replace(self, _number: int) -> bool:
+        self.asked += 1
+        return True
+
+
+def test_what_still_waits_in_the_pool_is_not_amended(bench: Bench) -> None:
+    """A rival took the nonce before it: it may yet be mined as it was, and then that counts."""
+    bench.batch(2)
+    novator: Any = Amending()
+    relayer = bench.relayer
+    relayer._novator = novator
+    relayer.step()
+    bench.chain.settle_as(RIVAL_KEY, bench.outbox.jobs()[0].data)
+    relayer.step()
+    bench.chain.refuses = Reverted("InvalidSignature")
+    relayer.step()
+    assert (novator.asked, bench.states()[1]) == (0, JobState.BUILT)
+    bench.chain.refuses = None
+    bench.chain.mine()
+    relayer.step()
+    require_all_settled(bench)
+    bench.batch()
+    bench.chain.refuses = Reverted("InvalidSignature")
+    relayer.step()
+    assert novator.asked == 1
+
+
+class Empty(FakeChain):
+    """Has no ether for the relayer."""
+
+    def broadcast(self, _raw: bytes) -> None:
+        raise NodeRefused(-32_000, "insufficient funds for gas * price + value")
+
+
+def test_what_never_reached_the_pool_is_not_outbid(tmp_path: Path) -> None:
+    """Keepers settle for an account without money: its offers stay as they were."""
+    bench = Bench(tmp_path, Empty(automine=False))
+    bench.batch(UNDER_WAY_MAX)
+    for _ in range(20):
+        bench.batch()
+        bench.relayer.step()
+        bench.chain.settle_as(RIVAL_KEY, bench.outbox.unfinished()[0].data)
+    fees = {one.max_fee for job in bench.outbox.jobs() for one in bench.outbox.attempts(job.key)}
+    assert fees == {2 * GWEI}
+    bench.close()
