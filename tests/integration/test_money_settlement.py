@@ -62,6 +62,7 @@ class Desk:
             ),
         )
         self.venue.wait_until(max(self.venue.now_s, world.chain.block_time()))
+        self.venue.send(AccrueInterest())  # what grew since the venue's fixed start nobody owes
         terms = InstrumentTerms(Kind.OPTION, 1, script.expiry, usdc(INDEX))
         self.option = pack_instrument_id(terms)
         self.venue.list_instruments(self.option)
