@@ -209,9 +209,10 @@ class Outbox:
             self.move(job, JobState.SENT if sent else JobState.BUILT)
         return len(lost)
 
-    def newest_final(self, before_block: int | None = None) -> Job | None:
+    def newest_final(self, kinds: Iterable[JobKind], before_block: int | None = None) -> Job | None:
         """The last of the final jobs of known transactions in the highest block, or before one."""
         final = (_jobs.c.state == JobState.CONFIRMED.value) & (_jobs.c.tx_hash != "")
+        final &= _jobs.c.kind.in_([kind.value for kind in kinds])
         if before_block is not None:
             final &= _jobs.c.block < before_block
         newest = (_jobs.c.block.desc(), _jobs.c.position.desc())

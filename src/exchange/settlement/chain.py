@@ -258,7 +258,7 @@ class Node:
         if to is not None:
             request["to"] = to
         with self.translated():
-            block: Literal["pending", "latest"] = "pending" if pending else "latest"
+            block: Literal["pending"] | None = "pending" if pending else None  # or the node's own
             return self.web3.eth.estimate_gas(cast(Any, request), block)
 
     def refusal(self, sender: str, to: str, data: bytes) -> Reverted | None:

@@ -88,8 +88,7 @@ class Relayer:
         self._proven: tuple[bytes, bytes] = (b"", b"")  # hash and calldata of the batch under way
         self._chain_id = chain.deployment.chain_id
         self._clock = clock
-        self._ahead: list[int] = []  # in this step: nonces of jobs under way before this one
-        self._asked_ahead: tuple[str, int, int] = ("", 0, 0)  # job, jobs before it, newest block
+        self._asked_ahead: tuple[str, int, int] = ("", 0, 0)  # job, nonce, newest block
         self._look_back_at = 0.0  # seconds of the clock, as below
         self._useless: set[str] = set()  # proofs that the chain would refuse now
         self._waiting_since: dict[str, float] = {}  # tx_hash -> since when
@@ -103,16 +102,17 @@ class Relayer:
         """Read the journal and push every job as far as it goes now; whether anything moved."""
         moved = self._feed.pull() > 0
         self._look_back()
-        self._ahead.clear()
+        under_way, tx_nonce = 0, 0  # the nonce after theirs
         for job in self._outbox.unfinished():
             self._follow_clock()
-            after = self._queue_up(job) if self._ahead else self._attempt_one(job)
+            after = self._queue_up(job, tx_nonce) if under_way else self._attempt_one(job)
             moved |= after.state is not job.state
-            if _is_left(after) or (after.state in _SETTLED and not self._ahead):
+            if _is_left(after) or (after.state in _SETTLED and not under_way):
                 continue
-            if after.state is not JobState.SENT or len(self._ahead) + 1 == UNDER_WAY_MAX:
+            under_way += 1
+            if after.state is not JobState.SENT or under_way == UNDER_WAY_MAX:
                 break
-            self._ahead.append(self._outbox.attempts(after.key)[-1].tx_nonce)
+            tx_nonce = self._outbox.attempts(after.key)[-1].tx_nonce + 1
         self._follow_clock()
         return moved
 
@@ -120,23 +120,25 @@ class Relayer:
         """Take back what was final and is gone, where the journal never acted on its block.
 
         What it did act on the watcher tells it, and the feed takes back. The newest that is there
-        speaks for those before it: nonces and numbers of batches leave no gaps.
+        speaks for those before it: nonces and numbers of batches leave no gaps. A batch that
+        somebody else settled has no nonce of ours, so the newest batch speaks for itself.
         """
         if self._clock() < self._look_back_at:
             return
-        kept = self._outbox.newest_final()
-        if kept is None or self._block_of(kept) is not None:
-            self._look_back_at = self._clock() + self._options.look_back_s
-            return
-        cursor = self._feed.cursor
-        if cursor.block and self._chain.block_hash(cursor.block) != cursor.block_hash:
-            raise ChainUnavailable(
-                "what was final is not on the chain any more: the chain was reorganised deeper "
-                "than its confirmations; the watcher has to tell the exchange"
-            )
-        while kept is not None and self._block_of(kept) is None:
-            kept = self._outbox.newest_final(before_block=kept.block)
-        self._feed.reopen(kept.block if kept else 0)
+        for kinds in (tuple(JobKind), (JobKind.BATCH,)):
+            kept = self._outbox.newest_final(kinds)
+            if kept is None or self._block_of(kept) is not None:
+                continue
+            cursor = self._feed.cursor
+            if cursor.block and self._chain.block_hash(cursor.block) != cursor.block_hash:
+                raise ChainUnavailable(
+                    "what was final is not on the chain any more: the chain was reorganised deeper "
+                    "than its confirmations; the watcher has to tell the exchange"
+                )
+            while kept is not None and self._block_of(kept) is None:
+                kept = self._outbox.newest_final(kinds, before_block=kept.block)
+            self._feed.reopen(kept.block if kept else 0)
+        self._look_back_at = self._clock() + self._options.look_back_s
 
     def _attempt_one(self, job: Job) -> Job:
         """The job after this step.
@@ -187,7 +189,8 @@ class Relayer:
         gas = self._gas(job)
         if gas is None:
             return job
-        return self._send(job, gas=gas, tx_nonce=tx_nonce, fees=self._fees(tx_nonce))
+        call = Call(to=job.to, data=self._data(job), gas=gas)
+        return self._send(job, call, tx_nonce=tx_nonce, fees=self._fees(tx_nonce))
 
     def _done(self, job: Job) -> Outcome | None:
         """Where somebody put this job on chain already, this relayer before a crash included."""
@@ -281,11 +284,12 @@ class Relayer:
 
     # ---- ahead of its turn
 
-    def _queue_up(self, job: Job) -> Job:
+    def _queue_up(self, job: Job, tx_nonce: int) -> Job:
         """The job behind those under way: sent where it would succeed after them, else left."""
-        tx_nonce = self._ahead[-1] + 1
+        if job.state is JobState.MINED and self._block_of(job) is None:
+            job = self._lose(job)
         if job.state is JobState.BUILT:
-            return self._send_ahead(job, tx_nonce) if self._may_be_new(job) else job
+            return self._send_ahead(job, tx_nonce) if self._may_be_new(job, tx_nonce) else job
         if job.state is not JobState.SENT:
             return job
         latest = self._outbox.attempts(job.key)[-1]
@@ -294,12 +298,9 @@ class Relayer:
         self._keep_known(job, latest)
         return job
 
-    def _may_be_new(self, job: Job) -> bool:
+    def _may_be_new(self, job: Job, tx_nonce: int) -> bool:
         """Whether the node may say something else of a job than when it was asked last."""
-        asked, self._asked_ahead = (
-            self._asked_ahead,
-            (job.key, len(self._ahead), self._chain.head()),
-        )
+        asked, self._asked_ahead = self._asked_ahead, (job.key, tx_nonce, self._chain.head())
         return self._asked_ahead != asked
 
     def _send_ahead(self, job: Job, tx_nonce: int) -> Job:
@@ -315,7 +316,8 @@ class Relayer:
         fees = self._fees(tx_nonce)
         if fees.max_fee > self._options.fee_cap:
             return job
-        return self._send(job, gas=mul_div_up(gas, *_GAS_MARGIN), tx_nonce=tx_nonce, fees=fees)
+        call = Call(to=job.to, data=job.data, gas=mul_div_up(gas, *_GAS_MARGIN))
+        return self._send(job, call, tx_nonce=tx_nonce, fees=fees)
 
     def _is_helped(self, job: Job) -> bool:
         """Whether to look again: the chain may move while it is asked what it refuses."""
@@ -350,7 +352,7 @@ class Relayer:
         return self._still_waits(job) or self._novator.replace(job.number)
 
     def _still_waits(self, job: Job) -> bool:
-        """Whether the job as it is may yet be mined, from a nonce that it had: not to be amended."""
+        """Whether the job as it is may yet be mined, from a nonce that it had: to be left so."""
         used = self._chain.tx_count(self.address)
         attempts = self._outbox.attempts(job.key)
         return any(one.tx_nonce >= used and self._chain.knows(one.tx_hash) for one in attempts)
@@ -372,7 +374,7 @@ class Relayer:
         """
         if job.kind is not JobKind.BATCH:
             return False
-        newest = self._outbox.newest_final()
+        newest = self._outbox.newest_final(tuple(JobKind))
         if newest is not None and self._block_of(newest) is None:
             raise ChainUnavailable(f"{newest.key} was final and is not on the chain any more")
         before = [one for one in self._outbox.unfinished() if one.position < job.position]
@@ -399,15 +401,11 @@ class Relayer:
             fees = _above(fees, Fees(max_fee=rival.max_fee, priority_fee=rival.priority_fee))
         return fees
 
-    def _send(self, job: Job, *, gas: int, tx_nonce: int, fees: Fees) -> Job:
+    def _send(self, job: Job, call: Call, *, tx_nonce: int, fees: Fees) -> Job:
         signed = self._chain.sign(
-            self._options.key,
-            Call(to=job.to, data=self._data(job), gas=gas),
-            chain_id=self._chain_id,
-            tx_nonce=tx_nonce,
-            fees=fees,
+            self._options.key, call, chain_id=self._chain_id, tx_nonce=tx_nonce, fees=fees
         )
-        job = self._outbox.send(job, self._attempt(job, signed, gas))
+        job = self._outbox.send(job, self._attempt(job, signed, call.gas))
         self._waiting_since[signed.tx_hash] = self._clock()
         self._broadcast(job, signed.tx_hash, signed.raw)
         return job
@@ -482,7 +480,8 @@ class Relayer:
             self._waiting_since[latest.tx_hash] = self._clock()
             return job
         log.warning("transaction is stuck; raising its fee", job=job.key, max_fee=fees.max_fee)
-        return self._send(job, gas=latest.gas, tx_nonce=latest.tx_nonce, fees=fees)
+        call = Call(to=job.to, data=self._data(job), gas=latest.gas)
+        return self._send(job, call, tx_nonce=latest.tx_nonce, fees=fees)
 
     def _keep_known(self, job: Job, latest: Attempt) -> None:
         if not self._chain.knows(latest.tx_hash):
@@ -501,15 +500,18 @@ class Relayer:
         """Final once it is deep enough; sent again as soon as its block is gone."""
         block = self._block_of(job)
         if block is None:
-            log.error("reorganised away; sending it again", job=job.key, block=job.block)
-            resend = bool(self._outbox.attempts(job.key))
-            return self._outbox.move(job, JobState.SENT if resend else JobState.BUILT)
+            return self._lose(job)
         if self._chain.head() - block + 1 < self._options.confirmations:
             return job
         # Where it is now, which may be another block than the one it was first seen in.
         found = Outcome(tx_hash=job.tx_hash, block=block, gas_used=job.gas_used)
         final_s = self._chain.block_time()
         return self._outbox.move(job, JobState.CONFIRMED, found, final_s=final_s)
+
+    def _lose(self, job: Job) -> Job:
+        log.error("reorganised away; sending it again", job=job.key, block=job.block)
+        resend = bool(self._outbox.attempts(job.key))
+        return self._outbox.move(job, JobState.SENT if resend else JobState.BUILT)
 
     def _block_of(self, job: Job) -> int | None:
         """The block that holds the job now, which a reorganisation may have changed."""

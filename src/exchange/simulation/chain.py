@@ -67,13 +67,7 @@ class ModelChain:
 
     def mine(self, time_s: int) -> None:
         """A block of what waits and pays enough."""
-        included: list[Transaction] = []
-        counts = dict(self._counts)
-        for tx in sorted(self.pool.values(), key=lambda tx: tx.tx_nonce):
-            pays = tx.max_fee >= self.base_fee
-            if pays and tx.tx_nonce == counts.get(tx.sender, 0):
-                included.append(tx)
-                counts[tx.sender] = tx.tx_nonce + 1
+        included = self._next_transactions()
         owners, self.owners = self.owners, []
         self._append(max(time_s, self.blocks[-1].time_s + 1), included, owners)
         self.pool = {
@@ -81,6 +75,17 @@ class ModelChain:
             for key, tx in self.pool.items()
             if tx.tx_nonce >= self._counts.get(tx.sender, 0)
         }
+
+    def _next_transactions(self) -> list[Transaction]:
+        """Those in the pool that pay enough and leave no gap."""
+        included: list[Transaction] = []
+        counts = dict(self._counts)
+        for tx in sorted(self.pool.values(), key=lambda tx: tx.tx_nonce):
+            pays = tx.max_fee >= self.base_fee
+            if pays and tx.tx_nonce == counts.get(tx.sender, 0):
+                included.append(tx)
+                counts[tx.sender] = tx.tx_nonce + 1
+        return included
 
     def reorganise(self, depth: int, *, lose: float) -> int:
         """Other blocks in the place of the newest; how many.
@@ -99,10 +104,13 @@ class ModelChain:
                 self._counts[tx.sender] -= 1
             kept += [one for one in block.owners if not self._is_lost(one, lose)]
         self.owners = [*kept, *self.owners]
-        at_once = self._draw.random() < 0.5  # in the newest of them, or in the block after it
-        again, self.owners = (self.owners, []) if at_once else ([], self.owners)
-        for block in gone:
-            self._append(block.time_s, [], again if block is gone[-1] else [])
+        for block in gone[:-1]:
+            self._append(block.time_s, [], [])
+        again: list[AnyObservation] = []
+        if self._draw.random() < 0.5:  # in the newest of them, or in the block after it
+            again, self.owners = self.owners, []
+        for block in gone[-1:]:
+            self._append(block.time_s, [], again)
         self.reorganisations += 1
         return depth
 
@@ -216,7 +224,7 @@ class ModelChain:
         ledger = self.contract.ledger
         length = len(ledger.log)
         if pending and self._shows_pending:
-            for tx in sorted(self.pool.values(), key=lambda tx: tx.tx_nonce):
+            for tx in self._next_transactions():
                 with contextlib.suppress(Reverted):
                     self.contract.execute(tx.data, self.block_time())
         refused = self.refusal(sender, to, data)

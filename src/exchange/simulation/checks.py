@@ -150,7 +150,7 @@ class Witness:
         for event in entry.events:
             self._note(entry.seq, event)
             if isinstance(event, BlocksObserved | BlocksReverted):
-                self._follow_chain(entry)
+                self._follow_chain(entry.seq, entry.command)
 
     def _note(self, seq: int, event: AnyEvent) -> None:
         name = event.reason.value if isinstance(event, Refused) else type(event).__name__
@@ -174,17 +174,20 @@ class Witness:
             case _:
                 pass
 
-    def _follow_chain(self, entry: Entry) -> None:
+    def _follow_chain(self, seq: int, command: AnyCommand) -> None:
         """Blocks are observed on top of those before them, whatever branches there were."""
-        command = entry.command
-        if isinstance(command, ObserveBlocks) and self._block_hash:
-            parent = self._parents[command.last_hash]
-            for _ in range(command.first_block, command.last_block):
-                parent = self._parents[parent]
-            if parent != self._block_hash:
-                raise Broken(f"seq {entry.seq}: blocks of another branch were observed")
-        assert isinstance(command, ObserveBlocks | RevertBlocks)
-        self._block_hash = command.last_hash
+        match command:
+            case ObserveBlocks():
+                parent = command.last_hash
+                for _ in range(command.first_block, command.last_block + 1):
+                    parent = self._parents[parent]
+                if parent != self._block_hash and self._block_hash:
+                    raise Broken(f"seq {seq}: blocks of another branch were observed")
+                self._block_hash = command.last_hash
+            case RevertBlocks():
+                self._block_hash = command.last_hash
+            case _:
+                pass
 
     def _place(self, seq: int, event: OrderPlaced | OrderArmed) -> None:
         """An order enters once, whatever repeats its message; one that waited enters again."""

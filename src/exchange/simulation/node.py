@@ -29,12 +29,13 @@ class FaultyNode:
 
     def surprise(self, act: Callable[[], None]) -> None:
         """Act between two of the next questions: code that looks twice is caught in the middle."""
-        self._surprise, self._questions_left = act, self._draw.randint(1, 12)
+        self._surprise, self._questions_left = act, self._draw.randint(1, 6)
 
     def _go_on(self) -> None:
         self._questions_left -= 1
-        if self._questions_left == 0 and self._surprise is not None:
-            self._surprise()
+        if self._questions_left <= 0 and self._surprise is not None:
+            act, self._surprise = self._surprise, None
+            act()
 
     def __getattr__(self, name: str) -> Any:
         target = getattr(self.chain, name)

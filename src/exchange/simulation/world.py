@@ -17,7 +17,6 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.commands import AnyCommand, Halt, Resume
 from exchange.engine import Engine
-from exchange.engine.entry import MEMORY_AFTER_DEADLINE_S
 from exchange.model import FEE_SUBACCOUNT_ID, InstrumentStatus, OrderStatus
 from exchange.observations import AnyObservation, DepositSeen, SubaccountSeen
 from exchange.settlement.chain import Chain
@@ -45,6 +44,7 @@ from exchange.simulation.store import Store, StoreJournal, StoreReader
 
 CALM_MAX_S: Final = 3_600.0  # after the faults: until then everything must be at rest
 PRICED_S: Final = 1_800.0  # of them with prices, each of which is one more thing to post
+REMEMBERED_S: Final = 3_600  # after its deadline: so long the API promises to tell of an order
 DOWN_S: Final = 4.0  # that a dead process stays dead, at most
 LOOKS_AFTER: Final = 50_000  # objects: Python's own 700 take a quarter of a run's time
 HOUSE: Final = address_of(HOUSE_KEY)
@@ -120,7 +120,10 @@ class World:
         self.loop = loop
         self.store = Store()
         self.market = Market(self._random("market"), plan.faults)
-        self.chain = ModelChain(self._random("chain"), START_S, shows_pending=plan.shows_pending)
+        shows_pending = (
+            plan.shows_pending or plan.block_s > 4.0
+        )  # too few blocks for one batch each
+        self.chain = ModelChain(self._random("chain"), START_S, shows_pending=shows_pending)
         self.witness = Witness(self.store, self.chain.parents)
         self.host = EngineHost(plan, self.store, self.witness, self.market)
         self.node = FaultyNode(self.chain, self._random("node"), plan.faults)
@@ -420,7 +423,7 @@ class World:
                 terms = sent.command.terms
                 query = _order_of(terms.subaccount_id, terms.nonce)
                 view = await self.host.read(query)
-                if view is None and terms.deadline + MEMORY_AFTER_DEADLINE_S <= self.now_s():
+                if view is None and terms.deadline + REMEMBERED_S <= self.now_s():
                     continue  # nobody can trade under that signature, and nobody is told any more
                 entered = self.witness.order_id(terms.subaccount_id, terms.nonce)
                 if sent.order_id and (view is None or view.order_id != sent.order_id):
