@@ -352,10 +352,14 @@ class Relayer:
         return self._still_waits(job) or self._novator.replace(job.number)
 
     def _still_waits(self, job: Job) -> bool:
-        """Whether the job as it is may yet be mined, from a nonce that it had: to be left so."""
-        used = self._chain.tx_count(self.address)
-        attempts = self._outbox.attempts(job.key)
-        return any(one.tx_nonce >= used and self._chain.knows(one.tx_hash) for one in attempts)
+        """Whether the job as it is may yet be mined without another transaction: to be left so."""
+        tx_nonce = self._chain.tx_count(self.address)
+        while True:
+            attempts = self._outbox.attempts_at(self.address, tx_nonce)
+            keys = {one.job_key for one in attempts if self._chain.knows(one.tx_hash)}
+            if not keys or job.key in keys:
+                return bool(keys)
+            tx_nonce += 1
 
     def _predecessor_lost(self, job: Job) -> bool:
         """Whether the batch before is gone; what was final the next step takes back."""

@@ -331,6 +331,21 @@ def test_what_still_waits_in_the_pool_is_not_amended(bench: Bench) -> None:
     assert novator.asked == 1
 
 
+def test_what_waits_behind_a_gap_is_amended(bench: Bench) -> None:
+    """What it is amended to takes the nonce before it: the old content comes too late."""
+    bench.batch(2)
+    novator: Any = Amending()
+    relayer = bench.relayer
+    relayer._novator = novator
+    relayer.step()
+    del bench.chain.pool[bench.outbox.attempts("batch:1")[0].tx_hash]
+    bench.chain.settle_as(RIVAL_KEY, bench.outbox.jobs()[0].data)
+    relayer.step()
+    bench.chain.refuses = Reverted("InvalidSignature")
+    relayer.step()
+    assert novator.asked == 1
+
+
 class Empty(FakeChain):
     """Has no ether for the relayer."""
 
