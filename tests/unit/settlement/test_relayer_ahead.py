@@ -39,6 +39,15 @@ def require_all_settled(bench: Bench) -> None:
     assert bench.chain.last_batch().number == len(batches)
 
 
+def settle_all(bench: Bench, *, blocks: int) -> None:
+    """So many steps, a block after each, and a last look: then all is settled."""
+    for _ in range(blocks):
+        bench.relayer.step()
+        bench.chain.mine()
+    bench.relayer.step()
+    require_all_settled(bench)
+
+
 def test_as_many_as_allowed_are_under_way(bench: Bench) -> None:
     """One block takes all of them, and the next the rest."""
     bench.batch(UNDER_WAY_MAX + 3)
@@ -119,11 +128,7 @@ def test_those_behind_a_taken_nonce_go_out_again_unblamed(bench: Bench) -> None:
     bench.chain.mine()
     assert bench.chain.tx_count(RELAYER) == 4
     assert bench.chain.last_batch().number == 0
-    for _ in range(8):
-        bench.relayer.step()
-        bench.chain.mine()
-    bench.relayer.step()
-    require_all_settled(bench)
+    settle_all(bench, blocks=8)
 
 
 def test_a_rival_that_takes_the_first_leaves_no_gap(bench: Bench) -> None:
@@ -131,11 +136,7 @@ def test_a_rival_that_takes_the_first_leaves_no_gap(bench: Bench) -> None:
     bench.batch(3)
     bench.relayer.step()
     bench.chain.settle_as(RIVAL_KEY, bench.outbox.jobs()[0].data)
-    for _ in range(8):
-        bench.relayer.step()
-        bench.chain.mine()
-    bench.relayer.step()
-    require_all_settled(bench)
+    settle_all(bench, blocks=8)
 
 
 def test_a_reorganisation_takes_all_of_them_back(bench: Bench) -> None:
@@ -188,7 +189,8 @@ def test_a_batch_that_needs_a_proof_waits_for_its_turn(bench: Bench) -> None:
     feed = Feed(bench.reader, bench.outbox, clearing=CLEARING, **oracle_desks())
     prover: Any = Prover()
     options = RelayerOptions(key=RELAYER_KEY)
-    relayer = Relayer(feed, bench.outbox, bench.chain, options, None, prover)  # type: ignore[arg-type]
+    chain: Any = bench.chain  # has what a relayer asks for
+    relayer = Relayer(feed, bench.outbox, chain, options, None, prover)
     relayer.step()
     assert bench.states() == [JobState.SENT, JobState.BUILT]
     bench.chain.mine()
@@ -235,11 +237,7 @@ def test_a_reorganisation_may_keep_some_of_a_block(bench: Bench) -> None:
     [first, *_] = bench.chain.blocks[1].transactions
     bench.chain.reorganise(1)
     bench.chain.blocks[-1].transactions = [first]
-    for _ in range(6):
-        bench.relayer.step()
-        bench.chain.mine()
-    bench.relayer.step()
-    require_all_settled(bench)
+    settle_all(bench, blocks=6)
 
 
 def test_a_rivals_batch_that_is_lost_is_missed_though_a_later_post_stands(bench: Bench) -> None:
@@ -257,11 +255,7 @@ def test_a_rivals_batch_that_is_lost_is_missed_though_a_later_post_stands(bench:
     bench.chain.reorganise(2)
     bench.chain.blocks[2] = root
     assert bench.chain.last_batch().number == 0
-    for _ in range(3):
-        bench.relayer.step()
-        bench.chain.mine()
-    bench.relayer.step()
-    require_all_settled(bench)
+    settle_all(bench, blocks=3)
 
 
 def test_those_behind_an_outbid_one_have_waited_as_long(bench: Bench) -> None:
