@@ -203,6 +203,7 @@ class LiveVenue:
     def require_agreement(self) -> None:
         """Chain = engine: every figure, each batch once, and an auditor finds nothing."""
         self.settled()
+        self.observed()  # blocks of before a kill of the chain have no state any more
         with self.reader() as reader:
             found = reconcile(reader, self.chain)
         assert found.differences == ()
