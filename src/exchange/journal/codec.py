@@ -63,16 +63,15 @@ def frame(records: Sequence[bytes]) -> bytes:
 
 def unframe(blob: bytes) -> Iterator[bytes]:
     """The records of a blob; a blob that ends inside a record raises ValueError."""
-    offset, view = 0, memoryview(blob)
-    while offset < len(blob):
-        if offset + _LENGTH.size > len(blob):
+    start, size = 0, len(blob)
+    while start < size:
+        at = start + _LENGTH.size
+        if at > size:
             raise ValueError("the blob ends inside a length")
-        (length,) = _LENGTH.unpack_from(blob, offset)
-        offset += _LENGTH.size
-        if offset + length > len(blob):
+        start = at + _LENGTH.unpack_from(blob, start)[0]
+        if start > size:
             raise ValueError("the blob ends inside a record")
-        yield bytes(view[offset : offset + length])
-        offset += length
+        yield blob[at:start]
 
 
 class EntryEncoder:
