@@ -9,7 +9,7 @@ from tests.engine_flow import Flow
 
 from exchange.engine import Engine
 from exchange.journal import EntryEncoder, Journal
-from exchange.sequencer import replay
+from exchange.sequencer import replayed
 
 
 def lived(seed: int, steps: int, *, checking: bool = True) -> Flow:
@@ -31,12 +31,12 @@ def write_life(flow: Flow, path: Path, group: int) -> None:
             written.append([entry for entry, _ in batch], [record for _, record in batch])
 
 
-def ending(path: str, engine: Engine, *, hashed_from: int = 0) -> str:
+def ending(path: str, engine: Engine, *, hashed_from: int = 0, proven: bool = False) -> str:
     """What a journal's rest makes of an engine: everything that it says, and its state."""
     with Journal(path) as written:
         said = hashlib.sha256()
-        for entry in written.reader.entries(engine.seq):
-            replay((entry,), engine, hashed_from=hashed_from)
+        entries = written.reader.entries(engine.seq)
+        for entry in replayed(entries, engine, hashed_from=hashed_from, proven=proven):
             said.update(msgspec.msgpack.encode(entry.events))
     engine.check()
     return f"{said.hexdigest()} {engine.state_hash().hex()} {engine.seq}"

@@ -1,8 +1,9 @@
 """A journal replays to what its venue lived through, whoever replays it and from wherever.
 
-From the beginning and from snapshots, with hashes computed and trusted, in whatever groups it was
-committed, in processes with other hash seeds, compiled and interpreted, and in other Pythons:
-`EXCHANGE_PYTHONS` names their programs. What counts is every command that is replayed.
+From the beginning and from snapshots, with hashes computed and trusted, with accepted orders
+checked again and believed, in whatever groups it was committed, in processes with other hash seeds,
+compiled and interpreted, and in other Pythons: `EXCHANGE_PYTHONS` names their programs. What counts
+is every command that is replayed.
 """
 
 import itertools
@@ -77,8 +78,9 @@ def replayed_here(seed, path):
     entries = flow.venue.entries
     end = ending(str(path), Engine())
     assert end.split()[1:] == [flow.venue.engine.state_hash().hex(), str(len(entries))], seed
-    assert ending(str(path), Engine(), hashed_from=1 << 60) == end, seed
-    rng, engine, replayed = random.Random(seed), Engine(), 2 * len(entries)
+    for proven in (False, True):
+        assert ending(str(path), Engine(), hashed_from=1 << 60, proven=proven) == end, seed
+    rng, engine, replayed = random.Random(seed), Engine(), 3 * len(entries)
     reader = JournalReader(str(path))
     for cut in sorted(rng.sample(range(1, len(entries)), 2)):
         for entry in itertools.islice(reader.entries(engine.seq), cut - engine.seq):

@@ -18,7 +18,7 @@ from exchange.api.view_snapshot import frozen_view, thawed_view
 from exchange.api.views import VenueView
 from exchange.engine import Engine
 from exchange.journal import Journal
-from exchange.sequencer import replay
+from exchange.sequencer import replayed
 
 ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("ENGINE_SEED", 20261121))
@@ -45,7 +45,8 @@ def test_a_snapshot_anywhere_leads_to_the_same_end(tmp_path, seed, group):
     cuts = {draw.randrange(1, len(flow.venue.entries)) for _ in range(4)}
     with Journal(str(path)) as journal:
         for entry in journal.reader.entries():
-            replay((entry,), engine, hashed_from=draw.choice((0, 1 << 60)))
+            hashed_from, proven = draw.choice((0, 1 << 60)), draw.choice((False, True))
+            list(replayed((entry,), engine, hashed_from=hashed_from, proven=proven))
             view.apply(entry)
             if entry.seq in cuts:
                 data = engine.snapshot()

@@ -1,10 +1,14 @@
 """Everything that can refuse an order, in the order of `RejectReason`. Changes nothing.
 
 Each check is a pure look at the venue and the signed terms. A refusal is a pair of the reason and
-words that name the value and the bound, so that the sender knows what to change.
+words that name the value and the bound, so that the sender knows what to change. Of a replayed
+command that is known to be `Venue.accepted` nothing is checked.
 """
 
-from exchange.commands import AmendOrder, Reprice
+from collections.abc import Sequence
+from typing import Final
+
+from exchange.commands import AmendOrder, AnyCommand, MassQuote, PlaceOrder, Reprice
 from exchange.engine.access import Refusal as Refusal
 from exchange.engine.access import check_access, check_suspension, check_terms
 from exchange.engine.access import may_sign as may_sign
@@ -15,7 +19,14 @@ from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_limits
 from exchange.engine.published import Band, is_published
 from exchange.engine.state import Order, Subaccount, Venue
-from exchange.events import RejectReason
+from exchange.events import (
+    AnyEvent,
+    CancelReason,
+    OrderCanceled,
+    QuoteRefused,
+    Refused,
+    RejectReason,
+)
 from exchange.fixed import (
     CASH_SCALE,
     QUANTITY_SCALE,
@@ -42,10 +53,29 @@ from exchange.model import (
 )
 from exchange.signing import trigger_hash
 
+_ENTRIES: Final = frozenset({PlaceOrder, MassQuote})  # what a venue takes all day
+
+
+def nothing_refused(command: AnyCommand, events: Sequence[AnyEvent]) -> bool:
+    """Whether all orders of a command were accepted, by its events; only of what enters them all.
+
+    Those that it woke are among them: one that is refused then is canceled.
+    """
+    if type(command) not in _ENTRIES:
+        return False
+    for event in events:
+        if isinstance(event, (Refused, QuoteRefused)):
+            return False
+        if isinstance(event, OrderCanceled) and event.reason is CancelReason.REFUSED:
+            return False
+    return True
+
 
 def check_authority(venue: Venue, terms: OrderTerms | BidTerms) -> Subaccount | None:
     """The subaccount, if the signer may act for it now; otherwise refuses and returns None."""
     subaccount = venue.subaccounts.get(terms.subaccount_id)
+    if venue.accepted:
+        return subaccount
     refusal = _authority(venue, subaccount, terms)
     if refusal is None:
         return subaccount
@@ -98,6 +128,8 @@ def check_order(
 
     `more` orders would be open then: several that are entered together, or 0 for one that waited.
     """
+    if venue.accepted:
+        return None
     terms = order.terms
     return (
         (None if fits(venue, order) else _check_by_rules(venue, order))
@@ -204,6 +236,8 @@ def check_kept(
 
     It entered inside the band, and a halt or a stale index keeps orders: those are not asked again.
     """
+    if venue.accepted:
+        return None
     account = subaccount.account
     standing = account.orders[order.order_id]
     account.remove_order(order.order_id)

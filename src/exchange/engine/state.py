@@ -430,7 +430,9 @@ class Venue:
         self.uncrossing = False
         self.phase_due_ns = NEVER_NS  # no breaker's phase ends before; follows from the breakers
         self.chain = ChainMemory()
-        self.events: list[AnyEvent] = []  # of the command being applied
+        # Of the command being applied; whether it is known to be accepted, so that `checks` do not
+        # look: it is replayed.
+        self.events, self.accepted = list[AnyEvent](), False
 
     def configure(self, parameters: Configure) -> None:
         """Put `parameters` in force."""

@@ -1,0 +1,115 @@
+"""What a replay believes, and what finds it out where it should not have."""
+
+import msgspec
+import pytest
+from tests.venue import C, Venue, open_venue
+
+from exchange.commands import CutBatch
+from exchange.engine import Engine
+from exchange.engine.checks import nothing_refused
+from exchange.events import (
+    BatchCut,
+    CancelReason,
+    OrderPlaced,
+    QuoteRefused,
+    Refused,
+    RejectReason,
+)
+from exchange.journal import EntryEncoder, Journal, JournalCorrupt
+from exchange.model import Side
+from exchange.sequencer import catch_up
+
+POOR = 10  # USDC: they do not carry five short calls
+
+
+def forged(*, cut: bool) -> tuple[Venue, list[tuple]]:
+    """A venue that refused an order, and entries that say the order stands; perhaps a batch."""
+    venue = open_venue()
+    poor, bob = venue.fund("ann", POOR), venue.fund("bob")
+    venue.sell(bob, 1, 2_500)
+    venue.buy(venue.fund("eve"), 1, 2_500)  # something to settle
+    venue.sell(poor, 5, 2_500)
+    *known, (seq, time_ns, command, events) = venue.entries
+    assert [type(event) for event in events] == [Refused]
+    assert events[0].reason is RejectReason.INSUFFICIENT_MARGIN
+    engine = Engine()
+    for entry in known:
+        engine.apply(*entry[:3])
+    engine._venue.accepted = True
+    placed = engine.apply(seq, time_ns, command)
+    assert [type(event) for event in placed] == [OrderPlaced]
+    entries = [*known, (seq, time_ns, command, placed)]
+    if cut:
+        venue.send(CutBatch())
+        entries.append(venue.entries[-1])
+    return venue, entries
+
+
+def write(entries: list[tuple], path: str) -> None:
+    """As a journal, hashes of the state among its checkpoints."""
+    encoder = EntryEncoder()
+    with Journal(path) as journal:
+        for entry in entries:
+            stamped, record = encoder.stamp(*entry[1:])
+            cuts = [event for event in entry[3] if isinstance(event, BatchCut)]
+            journal.append([stamped], [record], {cut.last_seq: cut.state_hash for cut in cuts})
+
+
+def test_an_order_that_was_accepted_is_checked_again_unless_a_hash_proves_it() -> None:
+    """The same entry, believed and not."""
+    _, entries = forged(cut=False)
+    for proven_later in (True, False):
+        engine = Engine()
+        for entry in entries[:-1]:
+            assert engine.replay(*entry, proven_later=proven_later)
+        assert engine.replay(*entries[-1], proven_later=proven_later) is proven_later
+        assert not engine._venue.accepted
+
+
+def test_a_forged_acceptance_is_found_at_the_next_hash(tmp_path) -> None:
+    """Its own events are as the engine would give them; the state is not what was hashed."""
+    venue, entries = forged(cut=True)
+    write(entries, str(tmp_path / "forged.db"))
+    write(venue.entries, str(tmp_path / "honest.db"))
+    with Journal(str(tmp_path / "forged.db")) as journal:
+        seq = entries[-1][0]
+        with pytest.raises(JournalCorrupt, match=f"seq {seq} replays to other events"):
+            list(catch_up(journal.reader, Engine()))
+    with Journal(str(tmp_path / "honest.db")) as journal:
+        engine = Engine()
+        assert len(list(catch_up(journal.reader, engine))) == len(entries)
+    assert engine.state_hash() == venue.engine.state_hash()
+
+
+def test_what_no_hash_covers_is_checked(tmp_path) -> None:
+    """After the newest batch, and where an upgrade made all hashes worthless."""
+    _, entries = forged(cut=False)
+    path = str(tmp_path / "forged.db")
+    write(entries, path)
+    with Journal(path) as journal:
+        for trust_hashes in (True, False):
+            with pytest.raises(JournalCorrupt, match="replays to other events"):
+                list(catch_up(journal.reader, Engine(), trust_hashes=trust_hashes))
+
+
+def test_what_was_refused_is_refused_again() -> None:
+    """No belief where any order of the command was refused: its own, a quote, one that it woke."""
+    venue = open_venue()
+    ann = venue.fund("ann")
+    venue.sell(ann, 1, 2_500)
+    _, _, order, placed = venue.entries[-1]
+    assert nothing_refused(order, placed)
+    assert not nothing_refused(order, (*placed, Refused(reason=RejectReason.NONCE_USED)))
+    assert not nothing_refused(CutBatch(), ())
+    (canceled,) = venue.cancel(placed)
+    assert nothing_refused(order, (*placed, canceled))
+    woken = msgspec.structs.replace(canceled, reason=CancelReason.REFUSED)
+    assert not nothing_refused(order, (*placed, woken))
+    quote = QuoteRefused(
+        subaccount_id=ann,
+        instrument_id=C,
+        side=Side.BUY,
+        reason=RejectReason.INSUFFICIENT_MARGIN,
+        detail="",
+    )
+    assert not nothing_refused(order, (quote,))
