@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.fixed import CASH_SCALE, PRICE_QUANTUM, QUANTITY_SCALE
-from exchange.margin.linear import LinearPosition
+from exchange.commands import FundingParameters
+from exchange.fixed import CASH_SCALE, PRICE_QUANTUM, QUANTITY_SCALE, RATIO_SCALE
+from exchange.margin.linear import LinearPosition, funding_rate
 
 FLAT = LinearPosition(0, 0, 0)
+PERCENT = RATIO_SCALE // 100
 
 
 def usdc(amount):
@@ -57,6 +59,31 @@ def test_funding_is_what_the_index_moved():
     assert LinearPosition(contracts(3), 0, 20_000).funding_due(50_000) == 90_000
     assert LinearPosition(-5_000, 0, 20_000).funding_due(50_000) == -15_000
     assert LinearPosition(-5_000, 0, 20_000).funding_due(-10_000) == 15_000
+
+
+@pytest.mark.parametrize(
+    ("mark", "rate"),
+    [
+        (100_000, 0),
+        (100_250, 0),
+        (99_750, 0),
+        (100_300, PERCENT // 20),
+        (99_700, -PERCENT // 20),
+        (102_000, PERCENT),
+        (98_000, -PERCENT),
+    ],
+)
+def test_a_premium_beyond_the_damping_is_paid_up_to_the_cap(mark, rate):
+    """A quarter of a percent is free either way; nobody pays more than one."""
+    terms = FundingParameters(damping_rate=PERCENT // 4, rate_max=PERCENT, interval_ns=1)
+    assert funding_rate(terms, usdc(mark), usdc(100_000)) == rate
+
+
+def test_a_premium_is_rounded_down():
+    """A third of the index: up to 0.333..., down to -0.333...4."""
+    terms = FundingParameters(damping_rate=0, rate_max=RATIO_SCALE, interval_ns=1)
+    assert funding_rate(terms, 4, 3) == RATIO_SCALE // 3
+    assert funding_rate(terms, 2, 3) == -(RATIO_SCALE // 3) - 1
 
 
 @given(
