@@ -8,6 +8,7 @@ import pytest
 from tests.margin_world import (
     WBTC,
     WETH,
+    account,
     floats,
     instruments,
     market,
@@ -17,7 +18,7 @@ from tests.margin_world import (
     perpetual,
 )
 
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
 from exchange.margin.reference import evaluate_standard
 from exchange.margin.scenarios import load_standard
 from exchange.margin.standard import StandardAccount, unit_requirements
@@ -138,3 +139,36 @@ def test_tokens_count_what_their_worst_scenario_and_haircuts_leave():
     assert found.initial_excess() == alone[0] + (35_000 - 6_300 - 700 - 1_050) * CASH_SCALE
     assert found.maintenance_excess() == alone[1] + (35_000 - 5_040 - 700) * CASH_SCALE
     found.check()
+
+
+def test_all_that_a_standard_account_needs_is_an_addon():
+    """Short options and perpetuals by their rates; a long option needs what it is worth."""
+    found = standard({CALL: -1.0, perpetual(): 1.0}, cash=50_000)
+    assert found.group_results() == {}
+    assert found.addons() == (20_000 * CASH_SCALE, 14_000 * CASH_SCALE)
+    found.apply_fill(PUT, QUANTITY_SCALE)
+    value = found._marks.mark_price(PUT)
+    assert found.addons() == (20_000 * CASH_SCALE + value, 14_000 * CASH_SCALE + value)
+
+
+def test_relief_is_the_maintenance_of_what_a_trade_closes():
+    """7.5 % of the index for a short option, 6.5 % for a perpetual, less what opens anew."""
+    found = standard({CALL: -2.0, perpetual(): 1.0}, cash=50_000)
+
+    def relief(instrument_id, contracts):
+        row = found._marks.row(instrument_id)
+        return found.relief(row, contracts * QUANTITY_SCALE) // (
+            QUANTITY_SCALE * RATIO_SCALE * CASH_SCALE
+        )
+
+    assert relief(CALL, 1) == 7_500
+    assert relief(CALL, 3) == 7_500
+    assert relief(CALL, 5) == -7_500
+    assert relief(CALL, -1) == -7_500
+    assert relief(perpetual(), -1) == 6_500
+    assert relief(PUT, 1) == -7_500
+
+
+def test_state_says_how_an_account_is_margined():
+    found = standard({CALL: 1.0}, cash=5)
+    assert found.state() == (*account({CALL: 1.0}, cash=5).state(), "standard")
