@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 from tests.margin_world import (
+    WETH,
     account,
     marks_book,
     option,
@@ -14,6 +15,7 @@ from tests.margin_world import (
 
 from exchange.fixed import CASH_SCALE, RATIO_SCALE
 from exchange.margin.account import MarginAccount
+from exchange.margin.linear import LinearPosition
 from exchange.margin.marks import MarksBook
 from exchange.margin.scenarios import margin_parameters
 
@@ -206,3 +208,69 @@ def test_an_account_may_exist_before_the_first_epoch():
     marks.update(update(1))
     assert found.initial_excess() == 5
     found.check()
+
+
+def test_a_rebuilt_position_takes_the_place_of_what_was_held():
+    """Quantity, cost and funding index are the new ones; what is flat is forgotten."""
+    marks = marks_book()
+    found = account({perpetual(): 2.0, perpetual(2): 1.0}, cash=10, marks=marks)
+    other = LinearPosition(-5_000, -70 * CASH_SCALE, 3 * 10**6)
+    found.rebuild(perpetual(), other, -4 * CASH_SCALE)
+    assert found.linear[perpetual()] == other
+    assert found.position(perpetual()) == -5_000
+    assert found.cash == 6 * CASH_SCALE
+    found.rebuild(perpetual(2), LinearPosition(0, 0, 0), 0)
+    assert list(found.linear) == list(found.positions) == [perpetual()]
+    found.check()
+
+
+def test_an_order_spends_its_fee_and_what_it_pays_for_options():
+    """Selling, or trading a perpetual, takes the fee alone."""
+    found = account(cash=20_000)
+    assert found.spends(order(CALL, 2, 3_000, 30)) == 6_060 * CASH_SCALE
+    assert found.spends(order(CALL, -2, 3_000, 30)) == 60 * CASH_SCALE
+    assert found.spends(order(perpetual(), 2, 90_000, 30)) == 60 * CASH_SCALE
+    found.least_excess_with(order(CALL, 1, 3_000, 30))
+    assert found.spends(order(CALL, 1, 3_000, 30)) == 3_030 * CASH_SCALE
+    assert found.spends(order(CALL, 1, 4_000, 30)) == 4_030 * CASH_SCALE
+
+
+def test_an_order_grows_what_may_be_held_on_its_side():
+    found = account({CALL: 2.0}, cash=20_000)
+    assert found.growth_with(order(CALL, 3, 3_000)) == 30_000
+    assert found.growth_with(order(CALL, -3, 3_000)) == 0
+    assert found.growth_with(order(CALL, -5, 3_000)) == 10_000
+
+
+def test_excess_can_be_asked_with_more_held():
+    """Positions and tokens that come for nothing, and leave no trace."""
+    found = account({CALL: -1.0}, cash=50_000)
+    found.place_order(1, order(PUT, -1, 2_000))
+    before = found.state(), found.initial_excess(), found.maintenance_excess()
+    moves, tokens = {CALL: -10_000, PUT: 5_000}, {WETH: 10**8}
+    other = account({CALL: -2.0, PUT: 0.5}, cash=50_000, tokens={WETH: 1})
+    other.place_order(1, order(PUT, -1, 2_000))
+    assert found.initial_excess_holding(moves, tokens) == other.initial_excess()
+    assert found.maintenance_excess_with(moves, tokens) == other.maintenance_excess()
+    assert (found.state(), found.initial_excess(), found.maintenance_excess()) == before
+    found.check()
+
+
+def test_entry_cost_is_what_a_linear_position_was_bought_for():
+    found = account(cash=0)
+    found.trade(perpetual(), 5_000, 100_000 * CASH_SCALE)
+    found.trade(CALL, 5_000, 100 * CASH_SCALE)
+    assert found.entry_cost(perpetual()) == 50_000 * CASH_SCALE
+    assert found.entry_cost(CALL) == found.entry_cost(perpetual(2)) == 0
+    assert found.cash == -50 * CASH_SCALE
+
+
+def test_relief_is_what_a_trade_gains_where_the_group_loses_most():
+    """A short call loses most where it rises most; an empty account needs no relief."""
+    found = account({CALL: -1.0}, cash=50_000)
+    row = found._marks.row(CALL)
+    results = found.group_results()[row.group]
+    gain = row.shocked[results.index(min(results))] - row.mark_price
+    assert found.relief(row, 2) == 2 * gain > 0
+    assert found.relief(row, -2) == -2 * gain
+    assert account(cash=1).relief(row, 2) == 0
