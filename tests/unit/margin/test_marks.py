@@ -2,13 +2,24 @@
 
 import msgspec
 import pytest
-from tests.margin_world import instruments, marks_book, option, perpetual, preset, update
+from tests.margin_world import (
+    collaterals,
+    instruments,
+    marks_book,
+    option,
+    perpetual,
+    preset,
+    update,
+)
+from tests.venue import configuration
 
 from exchange.fixed import RATIO_SCALE
 from exchange.margin.marks import PRICE_MAX, MarksBook
 from exchange.margin.scenarios import margin_parameters
+from exchange.model import Leg, combo_number
 
 CALL = option(100_000, "C")
+COMBO = combo_number(1)
 
 
 def empty():
@@ -108,3 +119,49 @@ def test_state_tells_epochs_and_samples_apart():
     assert one.state() == other.state()
     one.set_index(1, 5, 5)
     assert one.state() != other.state()
+
+
+def test_state_knows_open_interest_and_funding():
+    one, other = marks_book(), marks_book()
+    one.update(update(2), {1: 5})
+    other.update(update(2), {1: 6})
+    assert one.state() != other.state()
+    one.update(update(3))
+    other.update(update(3))
+    assert one.state() == other.state()
+    one.set_funding(perpetual(), 10_000)
+    assert one.state() != other.state()
+
+
+def test_the_generation_grows_with_whatever_margin_follows():
+    marks = marks_book()
+    seen = [marks.generation]
+    marks.configure(marks.parameters)
+    seen.append(marks.generation)
+    marks.set_collaterals(())
+    seen.append(marks.generation)
+    marks.update(update(2))
+    seen.append(marks.generation)
+    assert seen == [seen[0], seen[0] + 1, seen[0] + 2, seen[0] + 3]
+
+
+def test_a_book_under_other_parameters_knows_all_that_this_one_knows():
+    """Rows in force or others, tokens, combos, funding and open interest; and it is apart."""
+    marks = marks_book()
+    marks.update(update(2), {1: 7})
+    marks.set_funding(perpetual(), 10_000)
+    marks.add_package(COMBO, (Leg(CALL, 1), Leg(perpetual(), -1)))
+    terms = marks.parameters
+    harsher = msgspec.structs.replace(terms, initial_factor=2 * RATIO_SCALE)
+    wanted = configuration(margin=harsher, collaterals=collaterals())
+    same, other = marks.under(wanted, None), marks.under(wanted, update(3, move=1.1))
+    assert (same.epoch, other.epoch) == (2, 3)
+    assert same.parameters is other.parameters is harsher
+    assert same.state() == marks.state()
+    assert same.collaterals == marks.collaterals
+    assert same.mark_price(COMBO) == marks.mark_price(COMBO) != other.mark_price(COMBO)
+    same.drop_package(COMBO)
+    same.set_funding(perpetual(), 0)
+    assert marks.has(COMBO)
+    assert marks.funding_index(perpetual()) == 10_000
+    assert empty().under(wanted, None).epoch == 0
