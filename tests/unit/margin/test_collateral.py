@@ -123,6 +123,7 @@ def test_nothing_can_be_owed_in_tokens():
         ({"maintenance_haircut": -1}, "haircuts of WETH"),
         ({"account_cap": -1}, "caps or decimals of WETH"),
         ({"decimals": 25}, "caps or decimals of WETH"),
+        ({"initial_haircut": 0, "maintenance_haircut": 0}, ""),
         ({}, ""),
     ],
 )

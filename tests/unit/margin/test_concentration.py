@@ -16,12 +16,14 @@ from exchange.margin.concentration import Reach
 from exchange.margin.risk_arrays import build_update
 from exchange.margin.scenarios import margin_parameters
 from exchange.margin.standard import StandardAccount
+from exchange.model import Leg, combo_number
 
 TERMS = ConcentrationTerms(
     rate=RATIO_SCALE // 100, share=RATIO_SCALE // 10, free_notional=500_000 * CASH_SCALE
 )
 PARAMETERS = msgspec.structs.replace(margin_parameters(preset()), concentration=TERMS)
 CALL, PUT = option(100_000, "C"), option(90_000, "P")
+COMBO = combo_number(1)
 
 
 def marks(open_interest=0):
@@ -143,3 +145,16 @@ def test_a_whale_is_refused_more_where_others_are_not():
     venue.mark({P: 2_500})  # 40 are open: 10 are free
     assert venue.engine.subaccounts[whale].account.concentration() == 100_000 * CASH_SCALE
     venue.twin()
+
+
+def test_an_order_in_a_combo_grows_each_leg_on_its_own_side():
+    """Of one unit two are bought and one is sold: what is held already offsets a leg at a time."""
+    book = marks()
+    book.add_package(COMBO, (Leg(CALL, 2), Leg(PUT, -1)))
+    found = account({CALL: 1, PUT: 3}, cash=10**6, marks=book)
+    buy, sell = order(COMBO, 4, 1_000), order(COMBO, -4, 1_000)
+    assert found.growth_with(buy) == 80_000  # PUT from +3 to -1
+    assert found.growth_with(sell) == 60_000 + 40_000  # CALL from +1 to -7
+    found.place_order(1, buy)
+    assert found.reach.totals == {1: 120_000}
+    found.check()

@@ -137,6 +137,7 @@ def test_half_of_a_book_releases_half_of_its_requirement():
         (10 * PERCENT, 50 * PERCENT, 1_001, 10**6, 51),  # up: against who is liquidated
         (RATIO_SCALE, RATIO_SCALE, 1_000, 400, 400),  # never more than was released
         (RATIO_SCALE, RATIO_SCALE, 1_000, -5, 0),
+        (50 * PERCENT, RATIO_SCALE, 0, 400, 0),  # of no equity nothing
         (50 * PERCENT, RATIO_SCALE, -1, 401, 200),  # the fund's: down
         (50 * PERCENT, RATIO_SCALE, -1, -401, 0),
     ],

@@ -116,6 +116,16 @@ def test_the_hedge_makes_an_underlying_neutral():
     assert hedge_quantity(held, marks, marks.row(perpetual(2))) == 0
 
 
+def test_a_hedge_counts_every_position_of_its_underlying_and_no_other():
+    """The delta of all options and of perpetuals held; ETH does not matter to BTC."""
+    marks = marks_book()
+    held = account({CALL: -10, PUT: -4, perpetual(): 1, perpetual(2): 50}, 500_000, marks)
+    row = marks.row(perpetual())
+    quantity = hedge_quantity(held, marks, row)
+    deltas = [marks.row(key).delta * held.position(key) for key in (CALL, PUT, perpetual())]
+    assert 0 <= -sum(deltas) - row.delta * quantity < row.delta
+
+
 def test_a_hedge_that_costs_less_is_chosen():
     """The call is offered far from its mark, the perpetual at its own."""
     held = account({CALL: -10}, 200_000)
