@@ -13,8 +13,9 @@ from tests.margin_world import (
 )
 from tests.venue import configuration
 
-from exchange.fixed import RATIO_SCALE
-from exchange.margin.marks import PRICE_MAX, MarksBook
+from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE
+from exchange.margin.marks import PRICE_MAX, UNIT_SCALE, MarksBook
+from exchange.margin.portfolio import Portfolio
 from exchange.margin.scenarios import margin_parameters
 from exchange.model import Leg, combo_number
 
@@ -42,6 +43,7 @@ def test_an_epoch_answers_for_each_instrument():
     assert 400_000 < marks.delta(CALL) < 600_000
     assert marks.vega(CALL) > 0
     assert marks.delta(perpetual()) == 1_000_000
+    assert marks.mark_iv(perpetual()) == marks.vega(perpetual()) == 0
 
 
 def test_index_samples_are_apart_from_the_index_of_the_epoch():
@@ -165,3 +167,28 @@ def test_a_book_under_other_parameters_knows_all_that_this_one_knows():
     assert marks.has(COMBO)
     assert marks.funding_index(perpetual()) == 10_000
     assert empty().under(wanted, None).epoch == 0
+
+
+@pytest.mark.parametrize("instrument_id", [CALL, CALL + 1, perpetual()])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_effects_of_one_contract_are_what_a_portfolio_of_it_loses(instrument_id, sign):
+    """In 1e-4 micro-USDC, the basis last; where the smile tilts, the worse of both discounts."""
+    marks = marks_book()
+    portfolio = Portfolio(marks)
+    portfolio.change(instrument_id, sign * QUANTITY_SCALE)
+    unit = marks.unit(marks.row(instrument_id), sign)
+    (results,) = portfolio.group_results().values()
+    assert len(unit.effects) == len(results) == 34
+    assert unit.low == min(unit.effects)
+    for at, (effect, result) in enumerate(zip(unit.effects, results, strict=True)):
+        if at in marks.skew_scenarios:
+            assert effect // UNIT_SCALE <= result
+        else:
+            assert effect // UNIT_SCALE == result
+
+
+def test_a_book_begins_empty():
+    assert empty().row_bytes == b""
+    assert empty().in_force is None
+    assert (empty().epoch, empty().instrument_ids, empty().rows()) == (0, (), {})
+    assert empty().index_price(1) == empty().funding_index(perpetual()) == 0

@@ -11,6 +11,7 @@ from tests.margin_world import (
     Smile,
     instruments,
     market,
+    marks_book,
     option,
     perpetual,
     preset,
@@ -21,6 +22,7 @@ from exchange.fixed import CASH_SCALE, RATIO_SCALE
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.marks import MarksBook
 from exchange.margin.merkle import update_root
+from exchange.margin.pricing import greeks
 from exchange.margin.risk_arrays import build_update, linear_price, risk_rows, to_cash
 from exchange.margin.scenarios import margin_parameters
 from exchange.margin.surface import FlatSurface
@@ -34,8 +36,7 @@ def test_an_update_is_accepted_and_signed_for():
 
 
 def test_shocked_prices_are_the_formula_rounded_half_even():
-    marks = MarksBook(margin_parameters(preset()))
-    marks.update(update())
+    marks = marks_book()
     expiry = EXPIRIES[1]
     days = (expiry - NOW) / 86_400
     forward = market().underlying(1).expiry(expiry).whole_forward
@@ -50,6 +51,18 @@ def test_shocked_prices_are_the_formula_rounded_half_even():
             shocked = naive_margin.shocked_vol(vol, mode, days, strike, forward)
             price = naive_margin.black(forward * spot, strike, days / 365, shocked, put, 0.03)
             assert found == pytest.approx(price * CASH_SCALE, abs=0.51)
+
+
+def test_rows_carry_greeks_with_the_forward_held():
+    """Delta in 1e-6; vega in micro-USDC for one volatility point."""
+    expiry, days = EXPIRIES[1], 34
+    forward = market().underlying(1).expiry(expiry).whole_forward
+    for strike, letter in ((100_000, "C"), (90_000, "P")):
+        row = marks_book().row(option(strike, letter, expiry))
+        vol = float(Smile().volatilities(expiry, forward, np.array([strike]))[0])
+        known = greeks(forward, strike, days / 365, vol, letter == "P", 0.03)
+        assert row.delta == round(float(known.delta) * 1e6)
+        assert row.vega == round(float(known.vega) / 100 * CASH_SCALE)
 
 
 def test_a_stretched_grid_moves_shocked_prices_and_not_marks():
@@ -76,6 +89,7 @@ def test_expiries_carry_discounts_and_the_perpetual_none():
     assert dated.discount_long == pytest.approx(0.98 * math.exp(-0.1 * tau) * 1e18)
     assert dated.discount_short == pytest.approx(math.exp(0.03 * tau) * 1e18)
     assert dated.basis_weight == pytest.approx((0.5 + 2 * tau) * 1e18)
+    assert (linear.rate, dated.rate) == (0, 3 * RATIO_SCALE // 100)
 
 
 def test_linear_instruments_move_with_the_spot():
