@@ -17,7 +17,7 @@ from tests.margin_world import (
     update,
 )
 
-from exchange.fixed import QUANTITY_SCALE
+from exchange.fixed import QUANTITY_SCALE, RATIO_SCALE
 from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
 from exchange.margin.remargin import (
@@ -66,6 +66,23 @@ def test_the_sweep_names_exactly_the_accounts_below_maintenance(changes, grouped
     found = liquidatable(marks, accounts)
     assert found == exact(accounts)
     assert 50 < len(found) < 550
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_sweep_is_exact_where_the_basis_is_the_worst(grouped):
+    """Forwards that part from the spot cost more than any scenario, in each group its own."""
+    groups = ((1, 1), (2, 1)) if grouped else ()
+    marks = MarksBook(msgspec.structs.replace(margin_parameters(preset()), risk_groups=groups))
+    heavy = [
+        msgspec.structs.replace(one, basis_weight=8 * RATIO_SCALE if one.expiry else 0)
+        for one in update().expiries
+    ]
+    marks.update(msgspec.structs.replace(update(), expiries=tuple(heavy)))
+    accounts = population(marks, 300, random.Random(17))
+    vectors = [one.group_results().values() for one in accounts if not one.standard]
+    worst = [vector[-1] == min(vector) < 0 for group in vectors for vector in group]
+    assert sum(worst) > 100
+    assert liquidatable(marks, accounts) == exact(accounts)
 
 
 def test_the_sweep_follows_marks_trades_and_new_instruments():
