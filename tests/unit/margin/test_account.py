@@ -107,6 +107,19 @@ def test_new_marks_are_noticed_without_being_told():
     assert (found.initial_excess(), found.maintenance_excess(), found.mark_value()) == before
 
 
+def test_an_order_may_go_before_anybody_asked_under_new_marks():
+    marks = marks_book()
+    found = account({CALL: -1.0}, cash=50_000, marks=marks)
+    before = found.initial_excess(), found.state()
+    found.place_order(1, order(PUT, -1, 2_000))
+    found.place_order(2, order(CALL, -1, 3_000))
+    marks.update(update(2))
+    found.remove_order(1)
+    found.reduce_order(2, 0)
+    assert (found.initial_excess(), found.state()) == before
+    found.check()
+
+
 def test_a_depeg_raises_the_initial_requirement_of_positions_and_orders():
     """At 0.90 the worst scenario counts 1.36 times; maintenance does not move."""
     calm = account({CALL: -1.0}, cash=50_000)
