@@ -73,6 +73,17 @@ def test_doubt_about_an_index_costs_what_depends_on_it():
     assert unsure.maintenance_excess() == sure.maintenance_excess()
 
 
+def test_confidence_at_the_floor_costs_nothing():
+    """At 0.55 tokens count as if the index were certain; a little below all of the doubt counts."""
+    at_floor, below = (
+        account(tokens={WBTC: 1}, marks=marks_book(confidence=confidence))
+        for confidence in (0.55, 0.5499)
+    )
+    sure = account(tokens={WBTC: 1}).initial_excess()
+    assert at_floor.initial_excess() == sure
+    assert below.initial_excess() == sure - 45_010 * CASH_SCALE
+
+
 def test_isolated_tokens_hedge_nothing():
     call = {option(4_000, "C", underlying_id=2): -10.0}
     shared = account(call, tokens={WETH: 10})
@@ -139,3 +150,10 @@ def test_a_token_is_listed_once_and_only_where_spot_shocks_are_known():
     assert "each token once" in wrong_terms((weth, again), {1, 2}, PARAMETERS)
     unshocked = msgspec.structs.replace(PARAMETERS, spots=())
     assert "spot shock" in wrong_terms((weth,), {1, 2}, unshocked)
+
+
+def test_a_token_of_which_nothing_comes_is_not_held():
+    found = account(cash=1)
+    found.add_collateral(WETH, 0)
+    assert found.collateral == {}
+    found.check()

@@ -12,7 +12,7 @@ from exchange.commands import ConcentrationTerms
 from exchange.events import RejectReason
 from exchange.fixed import CASH_SCALE, RATIO_SCALE
 from exchange.margin.account import MarginOrder
-from exchange.margin.concentration import Reach
+from exchange.margin.concentration import ConcentrationRates, Reach
 from exchange.margin.risk_arrays import build_update
 from exchange.margin.scenarios import margin_parameters
 from exchange.margin.standard import StandardAccount
@@ -158,3 +158,7 @@ def test_an_order_in_a_combo_grows_each_leg_on_its_own_side():
     found.place_order(1, buy)
     assert found.reach.totals == {1: 120_000}
     found.check()
+
+
+def test_nothing_costs_more_before_there_are_bounds():
+    assert ConcentrationRates().addon(1, 10**9) == 0

@@ -80,14 +80,16 @@ def test_nothing_offsets():
     assert spread.initial_excess() == standard({CALL: -1.0}, cash=50_000).initial_excess()
 
 
-def test_integers_follow_the_float_reference():
+@pytest.mark.parametrize("changes", [{}, {"stablecoin": 0.9}, {"confidence": 0.5}], ids=str)
+def test_integers_follow_the_float_reference(changes):
     rng = random.Random(4)
     for _ in range(50):
         chosen = rng.sample(instruments(), rng.randint(1, 20))
-        found = standard({one: rng.randint(-100, 100) / 10 for one in chosen}, cash=10_000)
+        positions = {one: rng.randint(-100, 100) / 10 for one in chosen}
+        found = standard(positions, cash=10_000, marks=marks_book(**changes))
         for asset_id in rng.sample((WETH, WBTC), rng.randint(0, 2)):
             found.add_collateral(asset_id, rng.randint(1, 10**12))
-        expected = evaluate_standard(load_standard(), market(), floats(found))
+        expected = evaluate_standard(load_standard(), market(**changes), floats(found))
         contracts = sum(map(abs, found.positions.values())) / QUANTITY_SCALE
         for name in ("initial_excess", "maintenance_excess"):
             difference = getattr(found, name)() - getattr(expected, name) * CASH_SCALE
