@@ -1,13 +1,25 @@
 """Whose risk grew in a batch, and the bytes that prove their margin."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import msgspec
+import pytest
 from eth_abi.abi import decode
 from tests.margin_world import collaterals, instruments, preset, update
 from tests.settlement_world import Script
+from tests.unit.settlement.test_feed import Parts
 from tests.venue import Venue
 
-from exchange.commands import Configure, Novate
-from exchange.events import Configured, FillNovated, Traded
+from exchange.commands import Configure, Novate, RefusedAct, SweepLiquidations
+from exchange.events import (
+    Configured,
+    FillNovated,
+    MarksUpdated,
+    PortfolioTransferred,
+    Traded,
+    TransferredLeg,
+)
 from exchange.journal import JournalReader
 from exchange.margin.scenarios import margin_parameters
 from exchange.model import (
@@ -16,20 +28,25 @@ from exchange.model import (
     TransferTerms,
     WithdrawalTerms,
 )
+from exchange.settlement.acts import numbered_events
 from exchange.settlement.batch import (
     BATCH_TYPE,
     Batch,
     Header,
     Withdrawal,
     encode_batch,
+    settle_calldata,
 )
+from exchange.settlement.feed import Feed
 from exchange.settlement.holdings import expected_holdings
 from exchange.settlement.margin_proof import EpochProver
+from exchange.settlement.novation import house_terms, replacement
 from exchange.settlement.packed import SignedOrder
 from exchange.settlement.solvency import (
     BATCH_PROOF_TYPE,
     SETTLE_PROVEN_SELECTOR,
     SettledHoldings,
+    SolvencyProver,
     batch_proof,
     risk_takers,
     settle_proven_calldata,
@@ -181,3 +198,135 @@ def test_epochs_and_parameters_are_the_journals(tmp_path) -> None:
     assert settled.terms(4)[0] == venue()
     reader.close()
     script.close()
+
+
+class Governed:
+    """Says whether batches must be proven, and whose the fund is."""
+
+    clearing = "Clearing"
+
+    def __init__(self, fund_id: int = 9) -> None:
+        self.views = {"batchMargin": 1, "fundId": fund_id}
+
+    def call(self, contract: str, name: str) -> int:
+        assert contract == self.clearing
+        return self.views[name]
+
+
+class Proving(Parts):
+    """A venue that publishes: two batches of the maker and the taker, and a prover of them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.first, self.second, self.third = sorted(instruments())[:3]
+        self.chain = Governed()
+        self.prover = SolvencyProver(self.reader, self.chain)  # type: ignore[arg-type]
+        self.script.add(venue(), Configured(version=1))
+        self.script.add(update(), MarksUpdated(epoch=1, root=update().root, published=True))
+
+    def trade(self, instrument_id: int, **changes: int) -> Traded:
+        """One contract of the maker's, to the taker."""
+        self.script.instrument_id = instrument_id
+        ask = self.script.place(self.script.maker, Side.SELL, 1)
+        trade = self.script.traded(ask.seq, self.script.seq + 1, 1, **changes)
+        self.script.place(self.script.taker, Side.BUY, 1, trade)
+        return trade
+
+    def pulled(self) -> Feed:
+        feed = self.feed()
+        feed.pull()
+        return feed
+
+    def proven(self, batch: Batch, held: dict[int, list[int]]) -> bytes:
+        """Its calldata, with the proof of those who took risk."""
+        proof = batch_proof(risk_takers(batch, 9), held, update(), venue())
+        return settle_proven_calldata(batch, proof)
+
+
+@pytest.fixture
+def proving(tmp_path: Path) -> Iterator[Proving]:
+    proving = Proving(tmp_path)
+    yield proving
+    proving.close()
+
+
+def test_a_batch_is_proven_with_what_its_risk_takers_hold_after_it(proving: Proving) -> None:
+    """Not with what later batches bring, nor with what they closed, nor with what others hold."""
+    proving.trade(proving.second)
+    proving.trade(proving.first)
+    proving.script.cut()
+    proving.trade(proving.first, taker_subaccount_id=2, maker_subaccount_id=3)
+    proving.trade(proving.third, taker_subaccount_id=7)
+    proving.script.cut()
+    feed = proving.pulled()
+    one, two = (feed.build(feed.material(number), {}) for number in (1, 2))
+    both = [proving.first, proving.second]
+    assert proving.prover.calldata(one) == proving.proven(one, {2: both, 3: both})
+    after = {2: [proving.second, proving.third], 3: [proving.second], 7: [proving.third]}
+    assert risk_takers(two) == [2, 3]
+    assert proving.prover.calldata(two) == proving.proven(two, after)
+
+
+def test_a_batch_goes_unproven_where_nobody_wants_it_or_no_risk_grew(proving: Proving) -> None:
+    """Governance decides each time; a withdrawal adds no risk."""
+    proving.trade(proving.first)
+    proving.script.cut()
+    proving.script.withdraw(proving.script.taker, 5)
+    proving.script.cut()
+    feed, prover = proving.pulled(), proving.prover
+    traded, paid = (feed.build(feed.material(number), {}) for number in (1, 2))
+    assert prover.wanted
+    assert prover.calldata(paid) == settle_calldata(paid)
+    proving.chain.views["batchMargin"] = 0
+    assert not prover.wanted
+    assert prover.calldata(traded) == prover.trial(traded, 9, {}) == settle_calldata(traded)
+    proving.chain.views["batchMargin"] = 1
+    held = {number: [proving.first] for number in (2, 3)}
+    assert prover.calldata(traded) == proving.proven(traded, held)
+
+
+def test_a_trial_holds_what_replacements_would_leave(proving: Proving) -> None:
+    """The venue in the maker's place, or an act that does not happen; up to a seq."""
+    trade = proving.trade(proving.first)
+    seq = proving.script.seq
+    proving.trade(proving.second)
+    proving.script.cut()
+    proving.trade(proving.third)
+    feed, prover = proving.pulled(), proving.prover
+    terms = house_terms(trade, maker=True, deadline=1, signer=SIGNER)
+    fill = replacement(trade, terms, bytes(65), maker=True)
+    whole = feed.build(feed.material(1), {})
+    both = [proving.first, proving.second]
+    first = [proving.first]
+    assert prover.trial(whole, seq, {}) == proving.proven(whole, {2: first, 3: first})
+    assert prover.trial(whole, proving.script.seq - 2, {}) == prover.calldata(whole)
+    amended = feed.build(feed.material(1), {fill.key: fill})
+    assert risk_takers(amended) == [1, 2, 3]
+    found = prover.trial(amended, proving.script.seq - 2, {fill.key: fill})
+    assert found == proving.proven(amended, {1: first, 2: [proving.second], 3: both})
+
+
+def test_a_trial_leaves_out_acts_or_gives_them_to_the_fund(proving: Proving) -> None:
+    """Whose own risk nobody has to prove."""
+    proving.trade(proving.first)
+    leg = TransferredLeg(instrument_id=proving.first, quantity=10_000, price=1)
+    sold = PortfolioTransferred(
+        subaccount_id=3,
+        taker_subaccount_id=2,
+        step=1,
+        fraction=10**18,
+        legs=(leg,),
+        discount=0,
+        by_fund=False,
+    )
+    [act_id] = [act for _, act in numbered_events(proving.script.add(SweepLiquidations(), sold))]
+    proving.script.cut()
+    feed, prover, first = proving.pulled(), proving.prover, [proving.first]
+    whole = feed.build(feed.material(1), {})
+    assert prover.trial(whole, proving.script.seq, {}) == proving.proven(whole, {})
+    for fund_id, held in ((0, {2: first, 3: first}), (9, {2: first})):
+        act = RefusedAct(act_id=act_id, fund_subaccount_id=fund_id)
+        amended = feed.build(feed.material(1), {act.key: act})
+        assert risk_takers(amended, 9) == [2, 3]
+        found = prover.trial(amended, proving.script.seq, {act.key: act})
+        assert found == proving.proven(amended, held)
