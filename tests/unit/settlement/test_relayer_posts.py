@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.fake_chain import CLEARING, FakeChain
-from tests.unit.settlement.test_relayer import Bench, opened
+from tests.settlement_world import NS
+from tests.unit.settlement.test_relayer import RIVAL_KEY, Bench, opened
 
 from exchange.journal.outbox import Job, JobKind, JobState
 from exchange.settlement.errors import ChainUnavailable, Reverted
@@ -18,6 +19,11 @@ def slow(tmp_path: Path) -> Iterator[Bench]:
     chain = FakeChain(automine=False)
     chain.shows_pending = False
     yield from opened(tmp_path, chain)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    yield from opened(tmp_path, FakeChain())
 
 
 @pytest.mark.parametrize("asked", [False, True])
@@ -65,3 +71,53 @@ def test_a_batch_waits_for_a_lost_post(slow: Bench, confirmations: int, *, asked
         chain.mine()
     assert reorganised
     assert slow.states() == [JobState.CONFIRMED] * 2
+
+
+def test_an_index_sample_is_posted_once_and_in_its_time(bench: Bench) -> None:
+    """One that is there, a later one, or a passed hour makes it needless; no batch waits for it."""
+    script, chain = bench.script, bench.chain
+    start_s = script.time_ns // NS
+
+    def sampled(after_s: int, chain_s: int) -> list[str]:
+        """What is sent for a sample, while the chain's clock is so far after the first."""
+        chain.time_s = start_s + chain_s
+        script.time_ns = (start_s + after_s) * NS
+        script.sample(10**11 + after_s)
+        chain.sent.clear()
+        bench.steps(2)
+        return chain.sent
+
+    assert len(sampled(0, 0)) == 1
+    assert chain.index_time(1) == start_s
+    assert len(sampled(60, 3_660)) == 1, "the last second in which it may be posted"
+    assert sampled(120, 3_721) == [], "a second late"
+    assert chain.index_time(1) == start_s + 60
+    script.time_ns = (start_s + 180) * NS
+    script.sample(10**11)
+    bench.relayer._feed.pull()
+    chain.settle_as(RIVAL_KEY, bench.outbox.jobs()[-1].data)
+    assert sampled(181, 181) == [], "a rival's"
+    assert set(bench.states()) == {JobState.CONFIRMED}
+    assert all(job.block for job in bench.outbox.jobs())
+
+
+def test_a_refused_index_sample_stops_nothing(bench: Bench) -> None:
+    """It is asked for again; the batch behind it settles."""
+    bench.script.sample(10**11)
+    bench.batch()
+    posted, chain = bench.script.time_ns // NS, bench.chain
+    chain.time_s = posted
+    estimate = chain.estimate_gas
+
+    def refuse(sender: str, to: str, data: bytes, *, pending: bool = False) -> int:
+        if to != CLEARING:
+            raise Reverted("UnknownSigner", ())
+        return estimate(sender, to, data, pending=pending)
+
+    chain.estimate_gas = refuse  # type: ignore[method-assign]
+    bench.steps(3)
+    assert bench.states() == [JobState.REVERTED, JobState.CONFIRMED]
+    chain.estimate_gas = estimate  # type: ignore[method-assign]
+    bench.steps(2)
+    assert bench.states() == [JobState.CONFIRMED] * 2
+    assert chain.index_time(1) == posted

@@ -1,6 +1,7 @@
 """Blocks to commands, each once; refusals of exchange and chain."""
 
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from typing import ClassVar
@@ -9,9 +10,17 @@ import msgspec
 import pytest
 from tests.fake_chain import FakeChain
 
-from exchange.commands import DepositSeen, ObserveBlocks, RevertBlocks
+from exchange.commands import (
+    DepositSeen,
+    HoldWithdrawals,
+    Novate,
+    ObserveBlocks,
+    RevertBlocks,
+)
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ChainUnavailable, ReorgDetected
+from exchange.settlement.feed import ClockJump
+from exchange.settlement.pending import PendingPost
 from exchange.settlement.watcher import (
     AdminSink,
     CommandRefused,
@@ -294,6 +303,48 @@ def test_a_reversal_goes_to_a_route_of_its_own(listener: str) -> None:
     [(path, _, body)] = Listener.requests
     assert path == "/admin/revert_blocks"
     assert msgspec.json.decode(body, type=RevertBlocks) == command
+
+
+POST = PendingPost(key="batch:1", kind="batch", to="0x", data="0x01", waiting_s=11)
+STATUS = ClockJump(to_s=5, after_batch=1)  # any struct
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "route", "what"),
+    [
+        ("post", COMMAND, "observe_blocks", "blocks 1..2"),
+        (
+            "revert",
+            RevertBlocks(last_block=7, last_hash="0x07"),
+            "revert_blocks",
+            "to go back to block 7",
+        ),
+        ("novate", Novate(batch=4, fills=()), "novate", "a novation in batch 4"),
+        (
+            "hold_withdrawals",
+            HoldWithdrawals(subaccount_id=6, held=True, detail="why"),
+            "hold_withdrawals",
+            "to hold withdrawals of subaccount 6",
+        ),
+        ("show", (POST,), "pending_posts", "pending posts"),
+        ("report", STATUS, "relayer", "the relayer's report"),
+    ],
+)
+def test_each_message_has_a_route_and_names_itself_when_refused(
+    listener: str, method: str, given: object, route: str, what: str
+) -> None:
+    """What the exchange decodes is what was given."""
+    sink = AdminSink(listener, "secret")
+    getattr(sink, method)(given)
+    Listener.status = 500
+    with pytest.raises(
+        ExchangeUnavailable, match=f"the exchange refused {re.escape(what)}: 500 no$"
+    ):
+        getattr(sink, method)(given)
+    sink.close()
+    (path, _, body), _ = Listener.requests
+    assert path == f"/admin/{route}"
+    assert body == msgspec.json.encode({"posts": given} if method == "show" else given)
 
 
 def test_a_refusal_and_silence_are_unavailable(listener: str) -> None:
