@@ -1,12 +1,15 @@
 """The order and the arguments of a deployment; the node only writes them down."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from eth_abi.abi import decode
+from eth_abi.abi import decode, encode
 from eth_hash.auto import keccak
 from tests.settlement_world import DEPLOYER_KEY, ORACLE_KEYS, RELAYER_KEY
+from tests.unit.engine.test_published import RULES
+from tests.venue import COLLATERALS, configuration
 
 from exchange.settlement import deploy as module
 from exchange.settlement.chain import Receipt
@@ -16,8 +19,13 @@ from exchange.settlement.deploy import (
     REPOSITORY,
     DeployOptions,
     deploy,
+    furnish_bands,
+    furnish_margin,
+    open_or_deploy,
 )
+from exchange.settlement.deployment import load_deployment
 from exchange.settlement.errors import ChainError, WrongChain
+from exchange.settlement.margin_proof import set_parameters_calldata
 from exchange.signing import address_of
 
 CREATED = ["0x" + f"{n:02x}" * 20 for n in range(1, 30)]
@@ -202,6 +210,101 @@ def test_a_second_shard_takes_the_tokens_of_the_first() -> None:
     elsewhere = msgspec.structs.replace(first, genesis_hash="0x" + "99" * 32)
     with pytest.raises(WrongChain, match="shard 0 is on another chain"):
         deploy("http://node", msgspec.structs.replace(options, beside=elsewhere), ARTIFACTS)
+
+
+class Furnished:
+    """A chain with Margin; what is in force there, and what is sent."""
+
+    def __init__(self, **changes: Any) -> None:
+        made = deploy("http://node", OPTIONS, ARTIFACTS)
+        self.deployment = msgspec.structs.replace(made, **changes)
+        self.parameters, self.bands = bytes(32), (0, 0, 0)
+        self.sent: list[tuple[str, bytes]] = []
+
+    def parameters_hash(self) -> bytes:
+        return self.parameters
+
+    def price_bands(self) -> tuple[int, int, int]:
+        return self.bands
+
+    def transact(self, key: bytes, to: str, data: bytes) -> None:
+        assert key == DEPLOYER_KEY
+        self.sent.append((to, data))
+
+
+def called(function: str, words: bytes) -> bytes:
+    return keccak(function.encode())[:4] + words
+
+
+@pytest.mark.parametrize("vault", ["", "0x" + "dd" * 20])
+def test_margin_is_furnished_once(vault: str) -> None:
+    """Parameters, each token's underlying, and the fund's contract if there is one."""
+    chain: Any = Furnished(insurance=vault)
+    venue = configuration(collaterals=COLLATERALS)
+    assert furnish_margin(chain, DEPLOYER_KEY, venue)
+    margin, clearing = chain.deployment.margin, chain.deployment.clearing
+    parameters = set_parameters_calldata(venue.margin, venue.collaterals)
+    watched = called("watch(bytes)", encode(["bytes"], [parameters[4:]]))
+    types = ["address", "uint32"]
+    assert chain.sent == [
+        (margin, parameters),
+        *(
+            (
+                clearing,
+                called(
+                    "setTokenUnderlying(address,uint32)",
+                    encode(types, [one.token, one.underlying_id]),
+                ),
+            )
+            for one in COLLATERALS
+        ),
+        *([(vault, watched)] if vault else []),
+    ]
+    chain.sent.clear()
+    chain.parameters = bytes(31) + b"\x01"
+    assert not furnish_margin(chain, DEPLOYER_KEY, venue), "governance's from now on"
+    without: Any = Furnished(margin="")
+    assert not furnish_margin(without, DEPLOYER_KEY, venue)
+    assert chain.sent == without.sent == []
+
+
+def test_price_bands_are_furnished_once() -> None:
+    """Those of a venue that publishes; marks are good for a quarter of an hour."""
+    chain: Any = Furnished()
+    venue = configuration(publication=RULES)
+    assert furnish_bands(chain, DEPLOYER_KEY, venue)
+    rates = (RULES.band_rate, RULES.linear_band_rate, 900)
+    words = encode(["(uint64,uint64,uint64)"], [rates])
+    data = called("setPriceBands((uint64,uint64,uint64))", words)
+    assert chain.sent == [(chain.deployment.clearing, data)]
+    chain.bands = (0, 1, 0)
+    assert not furnish_bands(chain, DEPLOYER_KEY, venue)
+    chain.bands = (0, 0, 0)
+    assert not furnish_bands(chain, DEPLOYER_KEY, configuration(publication=None))
+    assert len(chain.sent) == 1
+
+
+def test_a_deployment_is_made_once_and_then_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file says where; a node of another chain is refused by what opens it."""
+
+    class Opened:
+        def __init__(self, *words: object) -> None:
+            self.words, self.verified = words, False
+
+        def verify(self) -> None:
+            self.verified = True
+
+    monkeypatch.setattr(module, "Chain", Opened)
+    path = tmp_path / "var" / "deployment.json"
+    chain: Any
+    for fresh in (True, False):
+        chain, made = open_or_deploy("http://node", path, OPTIONS, ARTIFACTS)
+        assert made is fresh
+        assert chain.verified
+        assert chain.words == ("http://node", load_deployment(path), ARTIFACTS)
+    assert len(created("Clearing")) == 1
 
 
 def test_a_deployment_without_an_address_is_an_error() -> None:

@@ -4,13 +4,14 @@ import random
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.settlement.errors import Reverted, WrongChain
 from exchange.settlement.gateway import Attester, Passage, Place, Site
-from exchange.signing import address_of
+from exchange.signing import address_of, checksum_address
 
 KEYS = tuple(bytes([number]) * 32 for number in (1, 2, 3))
 TOKEN, OWNER = "0x" + "11" * 20, "0x" + "22" * 20
@@ -163,7 +164,8 @@ class Answering:
     def chain_id(self) -> int:
         return self.chain
 
-    def rpc(self, method: str, request: dict[str, str], _block: str) -> str:
+    def rpc(self, method: str, request: dict[str, str], block: str) -> str:
+        assert (method, request["to"], block) == ("eth_call", HUB.contract, "latest")
         selector = request["data"][2:10]
         if selector == keccak(b"PEER_CHAIN()")[:4].hex():
             return f"0x{self.peer.chain_id:064x}"
@@ -181,3 +183,69 @@ def test_an_end_knows_its_peer() -> None:
     ):
         with pytest.raises(WrongChain, match="is no peer"):
             Site(Answering(1, peer), HUB).verify(SECOND)  # type: ignore[arg-type]
+
+
+class Logging:
+    """A node with a departure in its first block and one in the last of the first span."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[int, int]] = []
+        self.sent: list[tuple[bytes, str, bytes]] = []
+        self.views: list[bytes] = []
+        self.answer = 1
+
+    def logs(self, address: str, topic: str, first: int, last: int) -> list[dict[str, Any]]:
+        assert address == HUB.contract
+        assert topic == "0x" + keccak(b"Departed(uint64,address,uint128,address)").hex()
+        self.spans.append((first, last))
+        words = encode(["uint128", "address"], [5, OWNER])
+        token = bytes(12) + bytes.fromhex(TOKEN[2:])
+        return [
+            {"topics": [b"", block.to_bytes(32, "big"), token], "data": words}
+            for block in (1, 2_000)
+            if first <= block <= last
+        ]
+
+    def rpc(self, method: str, request: dict[str, str], block: str) -> str:
+        self.views.append(bytes.fromhex(request["data"][2:]))
+        return f"0x{self.answer:064x}"
+
+    def transact(self, key: bytes, to: str, data: bytes) -> None:
+        self.sent.append((key, to, data))
+
+
+def leaving(nonce: int) -> Passage:
+    return Passage(
+        nonce=nonce,
+        token=checksum_address(bytes.fromhex(TOKEN[2:])),
+        amount=5,
+        recipient=checksum_address(bytes.fromhex(OWNER[2:])),
+    )
+
+
+def test_departures_are_read_in_spans_to_the_last_block() -> None:
+    """Each once, none beyond what is final."""
+    node = Logging()
+    site = Site(node, HUB)  # type: ignore[arg-type]
+    assert site.departures(1, 2_001) == [leaving(1), leaving(2_000)]
+    assert node.spans == [(1, 2_000), (2_001, 2_001)]
+    node.spans.clear()
+    assert site.departures(2, 1_999) == []
+    assert node.spans == [(2, 1_999)]
+    assert site.departures(3, 2) == []
+
+
+def test_a_site_asks_for_a_passage_and_sends_to_its_contract() -> None:
+    """Whether it arrived, what is still owed of the token, and votes."""
+    node, passage = Logging(), leaving(7)
+    site = Site(node, HUB)  # type: ignore[arg-type]
+    assert site.is_completed(passage)
+    assert site.owed(passage) == 1
+    node.answer = 0
+    assert not site.is_completed(passage)
+    assert node.views[0] == keccak(b"isCompleted(uint64)")[:4] + encode(["uint64"], [7])
+    where = encode(["address", "address"], [TOKEN, OWNER])
+    assert node.views[1] == keccak(b"owed(address,address)")[:4] + where
+    site.transact(KEYS[0], "claim", ("address", "address"), TOKEN, OWNER)
+    data = keccak(b"claim(address,address)")[:4] + where
+    assert node.sent == [(KEYS[0], HUB.contract, data)]
