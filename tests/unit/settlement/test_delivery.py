@@ -1,15 +1,53 @@
 """Delivery prices, signed for the Oracle contract."""
 
 from eth_abi.abi import decode
+from eth_account.messages import encode_typed_data
+from eth_hash.auto import keccak
 from tests.settlement_world import ORACLE_KEYS
 
 from exchange.journal.outbox import JobKind, JobState
 from exchange.settlement.batch import Delivery
 from exchange.settlement.delivery import DeliveryDesk, delivery_digest, delivery_of
-from exchange.signing import Domain, address_of, recover_signer
+from exchange.signing import (
+    DOMAIN_NAME,
+    DOMAIN_VERSION,
+    Domain,
+    address_of,
+    recover_signer,
+)
 
 ORACLE = "0x" + "44" * 20
 DELIVERY = Delivery(underlying_id=2, expiry=1_798_185_600, price=4_000_010_000)
+
+
+def typed_digest(primary: str, fields: str, words: dict[str, int]) -> bytes:
+    """What a wallet would sign, by the types of the message."""
+    members = [dict(zip(("type", "name"), one.split(), strict=True)) for one in fields.split(",")]
+    message = encode_typed_data(
+        domain_data={
+            "name": DOMAIN_NAME,
+            "version": DOMAIN_VERSION,
+            "chainId": 31_337,
+            "verifyingContract": ORACLE,
+        },
+        message_types={primary: members},
+        message_data=words,
+    )
+    return keccak(b"\x19\x01" + message.header + message.body)
+
+
+def test_the_digest_is_that_of_the_typed_message() -> None:
+    """As any wallet makes it; it may be posted for thirty days."""
+    words = {"underlying": 2, "expiry": DELIVERY.expiry, "price": DELIVERY.price}
+    words["deadline"] = DELIVERY.expiry + 30 * 86_400
+    fields = "uint32 underlying,uint64 expiry,uint64 price,uint64 deadline"
+    wanted = typed_digest("DeliveryPrice", fields, words)
+    assert delivery_digest(Domain(31_337, ORACLE), DELIVERY) == wanted
+    job = DeliveryDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS).job(DELIVERY)
+    struct = "(uint32,uint64,uint64,uint64)"
+    assert job.data[:4] == keccak(f"fixDeliveryPrice({struct},bytes[])".encode())[:4]
+    assert decode([struct, "bytes[]"], job.data[4:])[0] == tuple(words.values())
+    assert job.time_s == DELIVERY.expiry
 
 
 def test_signatures_ascend_by_signer_and_are_good() -> None:

@@ -1,7 +1,9 @@
 """Funding indices, signed for the Oracle contract."""
 
 from eth_abi.abi import decode
+from eth_hash.auto import keccak
 from tests.settlement_world import ORACLE_KEYS
+from tests.unit.settlement.test_delivery import typed_digest
 
 from exchange.journal.outbox import JobKind, JobState
 from exchange.settlement.batch import Funding
@@ -29,6 +31,18 @@ def test_signatures_ascend_by_signer_and_are_good() -> None:
             signers = [recover_signer(digest, signature) for signature in signed]
             assert signers == sorted(map(address_of, ORACLE_KEYS), key=str.lower)
         assert words[1] == (PERPETUAL, 2, 1_800_000_002, -40_000)
+
+
+def test_the_digest_is_that_of_the_typed_message() -> None:
+    """As any wallet makes it; an index may be negative."""
+    [funding] = indices(1)
+    fields = "uint64 instrument,uint64 ordinal,uint64 time,int64 index"
+    words = {"instrument": PERPETUAL, "ordinal": 1, "time": funding.time, "index": -20_000}
+    wanted = typed_digest("FundingIndex", fields, words)
+    assert funding_digest(Domain(31_337, ORACLE), funding) == wanted
+    [job] = FundingDesk(chain_id=31_337, oracle=ORACLE, keys=ORACLE_KEYS).jobs([funding])
+    struct = "(uint64,uint64,uint64,int64)[]"
+    assert job.data[:4] == keccak(f"postFundings({struct},bytes[][])".encode())[:4]
 
 
 def test_many_go_in_one_transaction() -> None:

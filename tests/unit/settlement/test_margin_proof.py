@@ -1,12 +1,16 @@
 """Margin proofs as the contract reads them; that it agrees is tests/integration's business."""
 
+import struct
+from typing import Any
+
 import msgspec
 from eth_abi.abi import decode, encode
 from eth_hash.auto import keccak
 from tests.margin_world import WBTC, collaterals, instruments, option, perpetual, preset, update
 
-from exchange.margin.merkle import update_root
+from exchange.margin.merkle import leaves, update_root
 from exchange.margin.scenarios import margin_parameters
+from exchange.merkle import merkle_multiproof
 from exchange.settlement.margin_proof import (
     PARAMETERS_TYPE,
     PORTFOLIO_TYPE,
@@ -65,6 +69,47 @@ def test_calldata_carries_quantities_in_the_order_of_rows() -> None:
     assert words == (-3, tuple(positions[one] for one in sorted(LEGS)), (0, 4), False)
     data = prover().excess_calldata(12, LEGS)
     assert decode(["uint64", PROOF_TYPE], data[4:])[0] == 12
+
+
+def test_parameters_are_told_in_the_contracts_units() -> None:
+    """Absolute skews as bits, risk groups from 1 on, caps as much as their type holds."""
+    absolute = tuple(at in (1, 5, 32) for at in range(33))
+    parameters = msgspec.structs.replace(TERMS[0], absolute=absolute, risk_groups=((1, 0), (2, 3)))
+    assets = collaterals(account_cap=2**90)
+    words = parameters_words(parameters, assets)
+    assert words[2] == 1 << 1 | 1 << 5 | 1 << 32
+    assert words[14] == [(1, 1), (2, 4)]
+    tokens: Any = words[15]
+    assert [token[-1] for token in tokens] == [2**80 - 1] * 2
+    assert [token[:3] for token in tokens] == [
+        (asset.token, asset.underlying_id, asset.isolated) for asset in assets
+    ]
+    uncapped: Any = parameters_words(parameters, collaterals(account_cap=7))[15]
+    assert [token[-1] for token in uncapped] == [7, 7]
+
+
+def test_the_proof_of_a_rows_place_leads_to_the_root() -> None:
+    """Every leaf that is shown, by its place, with the nodes beside them."""
+    *_, rows, _, count, places, nodes = prover().proof(LEGS)
+    assert isinstance(rows, bytes)
+    size = len(rows) // 3
+    shown = {at * size: rows[at * size : (at + 1) * size] for at in range(3)}
+    numbers = struct.unpack(f">{len(places) // 2}H", places)
+    known = leaves(update())
+    assert count == len(known)
+    assert [known[at] for at in numbers[-3:]] == list(map(keccak, shown.values()))
+    assert nodes == merkle_multiproof(known, list(numbers))
+
+
+def test_what_expired_is_named_beside_the_rows() -> None:
+    """Ascending, in any call that takes a subaccount and its proof."""
+    data = prover().calldata("flag", 12, LEGS, (9, 3))
+    assert data[:4] == keccak(f"flag(uint64,{PROOF_TYPE})".encode())[:4]
+    subaccount_id, proof = decode(["uint64", PROOF_TYPE], data[4:])
+    assert (subaccount_id, proof[6]) == (12, (3, 9))
+    assert prover().excess_calldata(12, LEGS, (9, 3))[4:] == data[4:]
+    excess = keccak(f"excess(uint64,{PROOF_TYPE})".encode())[:4]
+    assert prover().excess_calldata(12, LEGS)[:4] == excess
 
 
 def test_parameters_without_spots_have_no_tokens() -> None:

@@ -6,7 +6,7 @@ from tests.settlement_world import Script
 
 from exchange.commands import Novate
 from exchange.events import FillNovated, Refused, RejectReason
-from exchange.model import FEE_SUBACCOUNT_ID, Side
+from exchange.model import FEE_SUBACCOUNT_ID, OrderTerms, Side
 from exchange.settlement.novation import (
     amended,
     check_novation,
@@ -50,6 +50,28 @@ def test_the_venue_stands_on_one_side(script, maker):
     assert before == trade
     other = (trade.taker_subaccount_id, 5) if maker else (trade.maker_subaccount_id, 4)
     assert sides[not maker][:2] == other
+
+
+def test_the_venues_order_is_for_the_trade_and_nothing_more(script):
+    """No fee, the trade's own price, and a nonce that nobody else can have."""
+    trade = script.traded(4, 5, 2)
+    maker, taker = (house_terms(trade, maker=one, deadline=9, signer=SIGNER) for one in (1, 0))
+    assert maker == OrderTerms(
+        subaccount_id=FEE_SUBACCOUNT_ID,
+        instrument_id=trade.instrument_id,
+        side=Side.SELL,
+        quantity=trade.quantity,
+        limit_price=trade.price,
+        max_fee=0,
+        nonce=2**63 + 2 * trade.trade_id + 1,
+        deadline=9,
+        signer=SIGNER,
+    )
+    assert taker == msgspec.structs.replace(maker, side=Side.BUY, nonce=maker.nonce - 1)
+    fill = replacement(trade, maker, bytes(65), maker=True)
+    assert (fill.subaccount_id, fill.fee) == (trade.maker_subaccount_id, trade.maker_fee)
+    fill = replacement(trade, taker, bytes(65), maker=False)
+    assert (fill.subaccount_id, fill.fee) == (trade.taker_subaccount_id, trade.taker_fee)
 
 
 def test_a_leg_whose_combo_order_was_replaced_is_a_plain_fill(script):
