@@ -3,17 +3,29 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
-from tests.fake_chain import WETH, FakeChain
-from tests.settlement_world import Script
+from tests.fake_chain import CLEARING, WETH, FakeChain, oracle_desks
+from tests.settlement_world import PRICE, RELAYER_KEY, Script
 from tests.unit.engine.test_published import RULES
-from tests.venue import configuration
+from tests.venue import COLLATERALS, configuration
 
-from exchange.commands import DepositSeen, PublicationParameters, SubaccountSeen
+from exchange.commands import (
+    DepositSeen,
+    ObserveBlocks,
+    PublicationParameters,
+    SubaccountSeen,
+)
+from exchange.events import Configured, Refused, RejectReason
+from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
+from exchange.journal.outbox import Outbox
+from exchange.settlement.batch import Tip
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.errors import ReorgDetected
+from exchange.settlement.feed import Feed
 from exchange.settlement.holdings import Held
+from exchange.settlement.margin_proof import parameters_hash
 from exchange.settlement.reconcile import (
     Difference,
     Reconciliation,
@@ -116,9 +128,103 @@ def test_tokens_are_compared_too(script: Script) -> None:
     ]
 
 
+class Settled(FakeChain):
+    """A chain with positions; keeps at which blocks it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions: dict[int, dict[int, Held]] = {}
+        self.parameters = bytes(32)
+        self.blocks_asked: set[object] = set()
+
+    def cash_and_positions(
+        self, subaccount_id: int, instrument_ids: list[int], block: int | str = "latest"
+    ) -> tuple[int, dict[int, Held]]:
+        self.blocks_asked.add(block)
+        held = self.positions.get(subaccount_id, {})
+        return self.cash.get(subaccount_id, 0), {
+            number: one for number, one in held.items() if number in instrument_ids
+        }
+
+    def token_held(self, subaccount_id: int, token: str, block: object = "latest") -> int:
+        self.blocks_asked.add(block)
+        return super().token_held(subaccount_id, token, block)
+
+    def last_batch(self, block: int | str = "latest") -> Tip:
+        self.blocks_asked.add(block)
+        return super().last_batch(block)
+
+    def parameters_hash(self) -> bytes:
+        return self.parameters
+
+
+@pytest.fixture
+def settled(script: Script, tmp_path: Path) -> Settled:
+    """Its first batch sold a contract of the maker's to the taker; it shows that."""
+    chain = Settled()
+    seen = [SubaccountSeen(subaccount_id=number, owner="0x") for number in (2, 3)]
+    chain.observe(*seen)
+    watcher = Watcher(chain, script, WatcherOptions())  # type: ignore[arg-type]
+    watcher.step(BlockCursor())
+    script.trade()
+    script.cut()
+    reader, outbox = JournalReader(str(script.path)), Outbox(str(tmp_path / "outbox.db"))
+    Feed(reader, outbox, clearing=CLEARING, **oracle_desks()).pull()
+    chain.settle_as(RELAYER_KEY, outbox.jobs()[0].data)
+    outbox.close()
+    reader.close()
+    block_hash = chain.block_hash(2) or ""
+    script.post(ObserveBlocks(first_block=2, last_block=2, last_hash=block_hash))
+    chain.cash = {1: 3 * CASH_SCALE, 2: PRICE - CASH_SCALE, 3: -PRICE - 2 * CASH_SCALE}
+    number = script.instrument_id
+    chain.positions = {2: {number: Held(-10_000)}, 3: {number: Held(10_000)}}
+    return chain
+
+
+def test_what_settled_is_expected_on_chain(script: Script, settled: Settled) -> None:
+    """Through the last batch of the observed block; later blocks are not looked at."""
+    found = compare(script, settled)
+    assert found == Reconciliation(
+        block=2, batch=1, settled_seq=4, accounts=3, figures=3 * 5, differences=()
+    )
+    assert settled.blocks_asked == {"latest"}
+    settled.mine()
+    settled.blocks_asked.clear()
+    assert compare(script, settled).differences == ()
+    assert settled.blocks_asked == {2}
+
+
+def test_a_position_differs_by_figure(script: Script, settled: Settled) -> None:
+    """One that is missing, one too many, another cost."""
+    number = script.instrument_id
+    settled.positions = {1: {number: Held(5)}, 3: {number: Held(10_000, 7, 9)}}
+    assert [str(one) for one in compare(script, settled).differences] == [
+        f"subaccount 1: quantity in {number} should be 0, the chain has 5",
+        f"subaccount 2: quantity in {number} should be -10000, the chain has 0",
+        f"subaccount 3: cost in {number} should be 0, the chain has 7",
+        f"subaccount 3: funding_index in {number} should be 0, the chain has 9",
+    ]
+
+
+def test_parameters_are_compared_with_those_in_force(script: Script, settled: Settled) -> None:
+    """The last that the engine took; where the deployment has a Margin."""
+    first = configuration()
+    other = configuration(collaterals=COLLATERALS)
+    script.add(first, Configured(version=1))
+    script.add(other, Refused(reason=RejectReason.STALE_VERSION, detail=""))
+    assert not compare(script, settled).parameters_differ
+    oracle = settled.deployment.oracle
+    settled.deployment = msgspec.structs.replace(settled.deployment, margin=oracle)
+    assert compare(script, settled).parameters_differ
+    settled.parameters = parameters_hash(first.margin, first.collaterals)
+    assert not compare(script, settled).parameters_differ
+
+
 def test_a_journal_that_saw_no_block_has_nothing_to_compare(script: Script) -> None:
     """An empty venue is in order."""
-    assert compare(script, FakeChain()).accounts == 0
+    assert compare(script, FakeChain()) == Reconciliation(
+        block=0, batch=0, settled_seq=0, accounts=0, figures=0, differences=()
+    )
 
 
 def test_another_history_is_not_compared(script: Script) -> None:

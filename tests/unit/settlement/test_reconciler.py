@@ -10,18 +10,33 @@ from tests.settlement_world import Script
 from tests.venue import COLLATERALS, configuration
 
 from exchange.commands import (
+    AccrueInterest,
     BatchSeen,
     CutBatch,
     DepositSeen,
     HoldWithdrawals,
+    Novate,
+    ObserveBlocks,
+    RefusedAct,
     RevertBlocks,
     SubaccountSeen,
 )
-from exchange.events import Configured, GovernanceChanged, Refused, RejectReason
+from exchange.events import (
+    ActRefused,
+    BlocksObserved,
+    Configured,
+    GovernanceChanged,
+    InterestPaid,
+    PortfolioTransferred,
+    Refused,
+    RejectReason,
+    TransferredToken,
+)
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.reversals import BatchReverted
 from exchange.settlement import reconciler as module
+from exchange.settlement.acts import numbered_events
 from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.margin_proof import parameters_hash
 from exchange.settlement.reconciler import Reconciler
@@ -211,6 +226,86 @@ def test_roles_that_change_on_a_chain_that_settles_are_noted(world: World) -> No
     script.add(CutBatch(), granted)
     world.compared()
     assert (reconciler.governance, reconciler.roles_changed_s) == (3, script.time_ns // 10**9)
+
+
+def test_every_entry_is_told_to_who_listens(world: World) -> None:
+    """In order, whether it changes anything or not."""
+    told: list[int] = []
+    listening = Reconciler(
+        world.reader,
+        world.chain,  # type: ignore[arg-type]
+        world,
+        lambda entry: told.append(entry.seq),
+    )
+    world.settle()
+    assert listening.step(), "everybody was compared"
+    assert not listening.step()
+    assert told == [entry.seq for entry in world.script.entries]
+
+
+def interest(world: World) -> int:
+    """The maker is charged five; the number of that act."""
+    paid = InterestPaid(subaccount_id=2, amount=5)
+    [(_, act_id)] = numbered_events(world.script.add(AccrueInterest(), paid))
+    return act_id
+
+
+def test_an_act_that_the_chain_refused_is_not_expected(world: World) -> None:
+    """What the journal took of it the novation gave back, of this one and no other."""
+    refused = interest(world)
+    interest(world)
+    act = InterestPaid(subaccount_id=2, amount=5)
+    undone = ActRefused(batch=1, act_id=refused, act=act, subaccount_id=2, fund_subaccount_id=0)
+    novation = Novate(batch=1, fills=(), acts=(RefusedAct(act_id=refused),))
+    world.script.add(novation, undone)
+    world.settle()
+    world.chain.cash |= {1: 5, 2: 100 * CASH_SCALE - 5}
+    world.compared()
+    assert world.reconciler.differences == {}
+
+
+def sold(world: World, amount: int) -> None:
+    """The chain itself moved a token of subaccount 4 to subaccount 3."""
+    token = TransferredToken(asset_id=1, amount=amount, value=0, token=WETH)
+    event = PortfolioTransferred(
+        subaccount_id=4,
+        taker_subaccount_id=3,
+        step=1,
+        fraction=10**18,
+        legs=(),
+        tokens=(token,),
+        discount=7,
+        by_fund=False,
+        on_chain=True,
+    )
+    world.chain.mine()
+    head = world.chain.head()
+    block_hash = world.chain.block_hash(head) or ""
+    seen = ObserveBlocks(first_block=head, last_block=head, last_hash=block_hash)
+    world.script.add(seen, event, BlocksObserved(last_block=head))
+
+
+def test_what_the_chain_sold_is_expected_at_once(world: World) -> None:
+    """Both sides are looked at with the next final batch; once, though batches are lost."""
+    world.settle()
+    world.compared()
+    sold(world, 2)
+    assert world.compared() == []
+    assert world.reconciler.holdings.tokens == {(4, WETH): 3, (3, WETH): 2}
+    kept = world.chain.head()
+    world.settle()
+    world.chain.tokens = {3: 2, 4: 3}
+    world.chain.cash |= {3: 100 * CASH_SCALE + 7, 4: 100 * CASH_SCALE - 7}
+    assert world.compared() == [1, 3, 4]
+    assert world.reconciler.differences == {}
+    world.chain.reorganise(1)
+    back = RevertBlocks(last_block=kept, last_hash=world.chain.block_hash(kept) or "")
+    world.script.revert(back, BatchReverted(number=2))
+    world.compared()
+    assert world.reconciler.holdings.tokens == {(4, WETH): 3, (3, WETH): 2}
+    world.observe(BatchSeen(number=2, batch_hash=bytes(32), block=1, transaction=""))
+    assert world.compared() == [1, 2, 3, 4]
+    assert world.reconciler.differences == {}
 
 
 def test_other_parameters_on_chain_raise_an_alarm(world: World) -> None:
