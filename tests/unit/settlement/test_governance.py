@@ -6,6 +6,7 @@ from eth_abi.abi import decode
 from eth_hash.auto import keccak
 from tests.settlement_world import DEPLOYER_KEY, RELAYER_KEY
 
+from exchange.settlement.batch import SETTLE_SELECTOR
 from exchange.settlement.chain import Receipt
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.governance import (
@@ -16,6 +17,8 @@ from exchange.settlement.governance import (
     hand_over,
     schedule,
 )
+from exchange.settlement.margin_proof import PARAMETERS_TYPE
+from exchange.settlement.solvency import SETTLE_PROVEN_SELECTOR
 from exchange.signing import address_of
 
 DEPLOYER = address_of(DEPLOYER_KEY).lower()
@@ -41,6 +44,10 @@ CALLS = {
 }
 
 
+def selector(signature: str) -> bytes:
+    return keccak(signature.encode())[:4]
+
+
 class Manager:
     """Writes down what it is told."""
 
@@ -62,14 +69,27 @@ def test_every_restricted_function_has_a_role() -> None:
     """Only the relayer's role is not the deployer's at first."""
     manager = Manager()
     assign_roles(manager, DEPLOYER_KEY, DEPLOYMENT, RELAYER)  # type: ignore[arg-type]
-    found = {(target, role) for target, _, role in manager.named("setTargetFunctionRole")}
+    found = {
+        (target, selector, role)
+        for target, selectors, role in manager.named("setTargetFunctionRole")
+        for selector in selectors
+    }
+    clearing, four = DEPLOYMENT.clearing, "(uint64,uint64,uint64,uint64)"
     assert found == {
-        (DEPLOYMENT.clearing, Role.RELAYER),
-        (DEPLOYMENT.clearing, Role.GUARDIAN),
-        (DEPLOYMENT.clearing, Role.RISK),
-        (DEPLOYMENT.margin, Role.RISK),
-        (DEPLOYMENT.custody.lower(), Role.RISK),
-        (DEPLOYMENT.access_pass, Role.ISSUER),
+        (clearing, SETTLE_SELECTOR, Role.RELAYER),
+        (clearing, SETTLE_PROVEN_SELECTOR, Role.RELAYER),
+        (clearing, selector("pause()"), Role.GUARDIAN),
+        (clearing, selector("setPriceBands((uint64,uint64,uint64))"), Role.RISK),
+        (clearing, selector("setBatchMargin(uint8)"), Role.RISK),
+        (clearing, selector(f"setAuctionRules({four})"), Role.RISK),
+        (DEPLOYMENT.margin, selector(f"setParameters({PARAMETERS_TYPE})"), Role.RISK),
+        (
+            DEPLOYMENT.custody.lower(),
+            selector("setRules(address,(bool,uint80,uint80,uint80))"),
+            Role.RISK,
+        ),
+        (DEPLOYMENT.access_pass, selector("issue(address,uint64)"), Role.ISSUER),
+        (DEPLOYMENT.access_pass, selector("shorten(address,uint64)"), Role.ISSUER),
     }
     assert manager.named("grantRole") == [
         (Role.RELAYER, RELAYER, 0),
@@ -111,6 +131,8 @@ DEPLOYER_CHECKED = address_of(DEPLOYER_KEY)
 def test_delayed_operations_are_announced_and_carried_out() -> None:
     """The same target and data, twice."""
     target, data = "0x" + "12" * 20, b"\x01\x02"
+    assert schedule(target, data)[:4] == selector("schedule(address,bytes,uint48)")
+    assert execute(target, data)[:4] == selector("execute(address,bytes)")
     announced = decode(["address", "bytes", "uint48"], schedule(target, data)[4:])
     assert announced == (target, data, 0)
     assert decode(["address", "bytes"], execute(target, data)[4:]) == (target, data)

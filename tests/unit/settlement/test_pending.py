@@ -36,8 +36,9 @@ def test_what_waits_for_ten_seconds_is_shown(
     outbox.add([job(3)])
     assert keys(posts) == ["funding:7", "batch:1", "batch:2"]
     first = posts.read()[0]
-    assert (first.kind, first.data, first.waiting_s) == ("funding", "0x" + "00ff" * 7, 10)
     funding, batch, *_ = outbox.jobs()
+    assert (first.kind, first.data, first.waiting_s) == ("funding", "0x" + "00ff" * 7, 10)
+    assert first.to == funding.to
     outbox.send(batch, attempt("0xaa"))
     outbox.move(funding, JobState.MINED, Outcome(tx_hash="", block=5))
     assert keys(posts) == ["batch:1", "batch:2"]

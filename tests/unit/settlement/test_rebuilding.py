@@ -4,10 +4,11 @@ import msgspec
 import pytest
 from tests.settlement_world import ORACLE_KEYS, Script
 
-from exchange.commands import NovatedFill
-from exchange.events import InstrumentExpired
+from exchange.commands import NovatedFill, RefusedAct, SweepLiquidations
+from exchange.events import InstrumentExpired, PortfolioTransferred, TransferredLeg
 from exchange.fixed import CASH_SCALE
 from exchange.model import FEE_SUBACCOUNT_ID, InstrumentTerms, Kind, Side, pack_instrument_id
+from exchange.settlement.acts import numbered_events
 from exchange.settlement.novation import house_terms, replacement
 from exchange.settlement.rebuilding import rebuilt_positions
 from exchange.signing import address_of
@@ -74,3 +75,39 @@ def test_options_and_what_expired_need_none(script):
     command = msgspec.structs.replace(script.entries[0].command)
     script.add(command, InstrumentExpired(instrument_id=future))
     assert rebuilt(script, replaced(sold, maker=True)) == ()
+
+
+@pytest.mark.parametrize(
+    ("fund_id", "others"),
+    [(9, {9: ((0, 0), (10_000, 3_000))}), (0, {3: ((0, 0), (10_000, 2_500))})],
+)
+def test_a_refused_takeover_is_the_funds_or_nobodys(script, fund_id, others):
+    """Who took it is named, and who has it instead: the fund, or who had it before."""
+    option = script.instrument_id
+    trade(script, script.perpetual_id, 1)
+    price = 3_000 * CASH_SCALE
+    sold = PortfolioTransferred(
+        subaccount_id=3,
+        taker_subaccount_id=7,
+        step=1,
+        fraction=10**18,
+        legs=(
+            TransferredLeg(instrument_id=script.perpetual_id, quantity=10_000, price=price),
+            TransferredLeg(instrument_id=option, quantity=1, price=price),
+        ),
+        discount=0,
+        by_fund=False,
+    )
+    [(_, act_id)] = numbered_events(script.add(SweepLiquidations(), sold))
+    act = RefusedAct(act_id=act_id, fund_subaccount_id=fund_id)
+    unrelated = RefusedAct(act_id=act_id + 1)
+    found = rebuilt_positions(lambda: script.entries, script.seq, (), (act, unrelated))
+    lost = {7: ((10_000, 3_000), (0, 0))}
+    assert {
+        one.subaccount_id: tuple(
+            (quantity, cost // CASH_SCALE) for quantity, cost, _ in (one.before, one.after)
+        )
+        for one in found
+    } == lost | others
+    gain = 500 * CASH_SCALE if fund_id == 0 else 0
+    assert {one.subaccount_id: one.cash for one in found} == {7: 0, fund_id or 3: -gain}

@@ -164,7 +164,7 @@ def test_a_job_waits_for_its_confirmations(slow: Bench) -> None:
         [JobState.CONFIRMED, JobState.MINED],
         [JobState.CONFIRMED, JobState.CONFIRMED],
     ):
-        relayer.step()
+        assert relayer.step()
         assert slow.states() == expected
         slow.chain.mine()
 

@@ -105,6 +105,21 @@ def test_an_empty_outbox_is_calm(outbox: Outbox) -> None:
     assert status.shard == 3
 
 
+def test_what_others_found_is_passed_on(outbox: Outbox) -> None:
+    """Each figure under its own name."""
+    found = {
+        "differences": 1,
+        "novated": 2,
+        "parameters_differ": 3,
+        "reorganisations": 4,
+        "governance": 5,
+        "roles_changed_s": 6,
+    }
+    status = reader_of(outbox, StillChain()).read(**found)
+    assert {name: getattr(status, name) for name in found} == found
+    assert (status.address, status.balance) == (ADDRESS, 10**18)
+
+
 def test_figures_follow_the_jobs(outbox: Outbox) -> None:
     """Gas by fill counts batches on chain; age and lag count from the building."""
     outbox.add([batch(1, fills=3), batch(2, fills=4)])
