@@ -4,10 +4,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from eth_abi.abi import decode, encode
+from eth_hash.auto import keccak
 
-from exchange.settlement.auctions import FORCE_S, OPEN_FOR_S, ChainAuctions
+from exchange.settlement.auctions import (
+    BID_TYPE,
+    FORCE_S,
+    OPEN_FOR_S,
+    ChainAuctions,
+    Standing,
+    Step,
+)
 from exchange.settlement.errors import Reverted
-from exchange.settlement.margin_proof import NO_PROOF
+from exchange.settlement.margin_proof import NO_PROOF, PROOF_TYPE
 
 NOW_S = 1_800_000_000
 DAY_S = 86_400
@@ -15,11 +24,24 @@ NOTICE_S = 3_600
 TENTH = 10**17
 
 
+SENDER = "0x" + "01" * 20
+PROOF = (b"terms", *NO_PROOF[1:])
+CUSTODY = "0x" + "0f" * 20
+VIEWS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "auctionOf": ("clearing", (7,)),
+    "auctionRules": ("clearing", ()),
+    "MAX_BATCH_AGE": ("clearing", ()),
+    "subaccountCount": ("clearing", ()),
+    "flagOf": ("liquidations", (7,)),
+    "health": ("margin", (7, PROOF)),
+    "allowance": ("usdc", (SENDER, CUSTODY)),
+}
+
+
 class FakeChain:
     """One auction, of subaccount 7; refuses bids by what they ask."""
 
-    clearing = margin = liquidations = None
-    usdc = SimpleNamespace()
+    clearing, margin, liquidations, usdc = "clearing", "margin", "liquidations", "usdc"
     deployment = SimpleNamespace(
         clearing="0xc", liquidations="0xd", usdc="0xe", custody="0x" + "0f" * 20
     )
@@ -32,8 +54,12 @@ class FakeChain:
         self.allowance = 0
         self.says = changes.get("says", ["FractionTooLarge", "PriceAboveLimit", "BidderShort"])
         self.figures = {"FractionTooLarge": TENTH, "PriceAboveLimit": -500, "BidderShort": -1_000}
+        self.tried: list[tuple[str, bytes]] = []
 
-    def call(self, _: Any, function: str, *__: Any) -> Any:
+    def call(self, contract: str, function: str, *given: Any) -> Any:
+        where, wanted = VIEWS[function]
+        assert (contract, given) == (where, wanted) or function == "flagOf"
+        assert contract == where
         return {
             "auctionOf": self.auction,
             "auctionRules": {"notice": NOTICE_S, "length": 600, "discountMax": TENTH, "lot": 100},
@@ -44,21 +70,35 @@ class FakeChain:
             "allowance": self.allowance,
         }[function]
 
-    def force_until(self, _: int) -> int:
+    def force_until(self, subaccount_id: int) -> int:
+        assert subaccount_id == 7
         return self.proven
 
     def block_time(self) -> int:
         return NOW_S
 
     def refusal(self, sender: str, to: str, data: bytes) -> Reverted | None:
+        assert sender == SENDER
+        self.tried.append((to, data))
         if not self.says:
             return None
         error = self.says.pop(0)
         return Reverted(error, (self.figures.get(error, 0),))
 
 
+def prove(subaccount_id: int) -> tuple[object, ...]:
+    assert subaccount_id == 7
+    return PROOF
+
+
 def auctions(chain: Any) -> ChainAuctions:
-    return ChainAuctions(chain, lambda _: NO_PROOF, "0x" + "01" * 20)
+    return ChainAuctions(chain, prove, SENDER)
+
+
+def bidding(*offer: int) -> bytes:
+    """Calldata of a bid with 7's proof."""
+    selector = keccak(f"bid({BID_TYPE},{PROOF_TYPE})".encode())[:4]
+    return selector + encode([BID_TYPE, PROOF_TYPE], [offer, PROOF])
 
 
 ANNOUNCED = NOW_S - NOTICE_S
@@ -81,10 +121,33 @@ STEPS: list[tuple[dict[str, Any], str | None]] = [
 def test_the_step_that_is_due(changes: dict[str, Any], name: str | None) -> None:
     """By what the chain says of the flag, the proof, and the auction."""
     changes = {"since": ANNOUNCED - DAY_S} | changes
-    found = auctions(FakeChain(**changes, says=[])).step(7)
+    chain = FakeChain(**changes, says=[])
+    found = auctions(chain).step(7)
     assert (found and found.name) == name
     if found is not None:
         assert found.to == ("0xd" if name == "flag" else "0xc")
+        assert chain.tried == [(found.to, found.data)]
+        proven = f",{PROOF_TYPE}" if name == "flag" else ""
+        assert found.data[:4] == keccak(f"{name}(uint64{proven})".encode())[:4]
+        assert int.from_bytes(found.data[4:36], "big") == 7
+
+
+def test_an_auction_stands_where_the_chain_says() -> None:
+    """Nothing begins before it is announced; bids a batch's age and a second after the freeze."""
+    assert auctions(FakeChain()).standing(7) == Standing(
+        announced_at=0, starts_at=0, bids_from=0, bids=0, lapsed=False, proven_until=NOW_S
+    )
+    found = auctions(FakeChain(auction=(5, 9, 3), since=5, proven=8)).standing(7)
+    assert found == Standing(
+        announced_at=5,
+        starts_at=5 + NOTICE_S,
+        bids_from=10 + DAY_S,
+        bids=3,
+        lapsed=False,
+        proven_until=8,
+    )
+    for since, lapsed in ((1, False), (5, False), (6, True), (0, True)):
+        assert auctions(FakeChain(auction=(5, 9, 3), since=since)).standing(7).lapsed is lapsed
 
 
 def test_a_step_that_the_contract_refuses_is_not_due() -> None:
@@ -102,10 +165,19 @@ def test_an_offer_is_what_the_contract_says() -> None:
     assert (found.fraction, found.bids, found.price) == (TENTH, 3, -500)
     assert found.deposit == 1_020
     assert (found.discount, found.requirement) == (5, 100)
-    assert auctions(chain).purchase(found).name == "approve"
+    asked = ((7, 2 * 10**18, 3, 2**127 - 1, 0), (7, TENTH, 3, -(2**127), 0))
+    assert chain.tried == [
+        ("0xc", bidding(*offer)) for offer in (*asked, (7, TENTH, 3, 2**127 - 1, 0))
+    ]
+    leave = auctions(chain).purchase(found)
+    assert (leave.name, leave.to) == ("approve", "0xe")
+    assert decode(["address", "uint256"], leave.data[4:]) == (CUSTODY, 1_020)
+    assert leave.data[:4] == keccak(b"approve(address,uint256)")[:4]
     chain.allowance = 1_020
-    assert auctions(chain).purchase(found).name == "bid"
-    assert auctions(chain).lapse(7).to == "0xd"
+    bid = Step(name="bid", to="0xc", data=bidding(7, TENTH, 3, -500, 1_020))
+    assert auctions(chain).purchase(found) == auctions(chain).bid(found, PROOF) == bid
+    lapse = auctions(chain).lapse(7)
+    assert (lapse.to, lapse.data[:4]) == ("0xd", keccak(f"lapse(uint64,{PROOF_TYPE})".encode())[:4])
 
 
 @pytest.mark.parametrize(("equity", "discount"), [(10, 1), (-50, 5)])

@@ -19,9 +19,9 @@ from exchange.model import Leg, index_id
 from exchange.settlement import escape as module
 from exchange.settlement.batch import Batch, Header, settle_calldata
 from exchange.settlement.chain import Settled
-from exchange.settlement.errors import ChainError
+from exchange.settlement.errors import ChainError, Reverted
 from exchange.settlement.escape import OpenRequest, Waiting, WayOut, marks_words
-from exchange.settlement.margin_proof import PARAMETERS_TYPE, parameters_words
+from exchange.settlement.margin_proof import NO_PROOF, PARAMETERS_TYPE, parameters_words
 from exchange.settlement.packed import SignedOrder
 from exchange.signing import address_of
 
@@ -96,7 +96,7 @@ class Escaped:
         self.oracle = Contract("oracle", "MarksPosted")
         self.custody = Contract("custody", "TokenRulesSet")
         self.margin = Contract("margin", "ParametersSet")
-        self.deployment = SimpleNamespace(clearing=CLEARING, block=10)
+        self.deployment = SimpleNamespace(clearing=CLEARING, usdc="0xusdc", block=10)
         self.web3 = SimpleNamespace(eth=self)
         self.state = msgspec.structs.replace(
             STATE,
@@ -111,6 +111,7 @@ class Escaped:
         self.views: dict[tuple[Any, ...], Any] = {("PRICE_WINDOW",): WINDOW_S}
         self.sent: list[tuple[Any, ...]] = []
         self.inputs: dict[str, bytes] = {}
+        self.payable, self.proof = 0, NO_PROOF
         self.oracle.events["MarksPosted"].logs = [
             (10, {"marks": MARKS}),
             (3_000, {"marks": packed(LIVE)}),
@@ -186,6 +187,15 @@ class Escaped:
             case "value", first, lists:
                 assert first == self.state.next
                 self.state = msgspec.structs.replace(self.state, next=first + len(lists))
+            case _:
+                pass
+
+    def refusal(self, sender: str, to: str, data: tuple[Any, ...]) -> Reverted | None:
+        assert (sender, to) == ("0x" + "0" * 39 + "1", CLEARING)
+        assert data[:2] == ("serveExit", 2)
+        assert data[3] == self.proof
+        error = "PaysTooMuch" if data[2] > self.payable else "PaysTooLittle"
+        return None if data[2] == self.payable else Reverted(error)
 
     # ---- web3.eth
 
@@ -343,6 +353,24 @@ def test_an_exit_is_asked_for_and_its_deadline_told(way: WayOut, chain: Escaped)
     )
     assert way.open_request(3) is None
     assert way.state() == chain.state
+
+
+@pytest.mark.parametrize(("token", "held", "paid"), [("0xa", 9, 9), ("0xa", 5, 5), ("0xa", 5, 0)])
+def test_a_token_is_served_as_far_as_it_is_there(
+    way: WayOut, chain: Escaped, token: str, held: int, paid: int
+) -> None:
+    """By what the ledger holds of it, not by cash; with the proof that was given."""
+    chain.views = {
+        ("exitOf", 2): (token, 50, "0xfriend", 3, 9),
+        ("EXIT_DEADLINE",): 7,
+        ("collateralOf", 2, token): held,
+    }
+    chain.payable, chain.proof = paid, (b"terms",)
+    assert way.serve(2, (b"terms",)) == paid
+    assert chain.sent == [("serveExit", 2, paid, (b"terms",))]
+    chain.views["collateralOf", 2, token] = -1
+    chain.payable, chain.proof = 0, NO_PROOF
+    assert way.serve(2) == 0, "a debt pays nothing"
 
 
 def test_instruments_are_read_once_out_of_batches(way: WayOut, chain: Escaped) -> None:

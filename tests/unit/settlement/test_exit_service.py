@@ -19,16 +19,20 @@ ASKED = {2: NOW_S - WAIT_S - 1, 3: NOW_S - WAIT_S, 4: 0}  # due, a second early,
 class FakeChain:
     """Three asked; the first one twice."""
 
-    clearing = None
+    clearing = "clearing"
     deployment = SimpleNamespace(clearing="0x" + "33" * 20)
 
     def clearing_logs(self, name: str) -> list[dict[str, Any]]:
         assert name == "ExitRequested"
         return [{"subaccountId": number} for number in (2, 3, 2, 4)]
 
-    def call(self, contract: None, function: str, *arguments: Any) -> Any:
+    def call(self, contract: str, function: str, *arguments: Any) -> Any:
+        assert contract == self.clearing
         views = {"PAY_WINDOW": 3_600, "MAX_BATCH_AGE": 86_400}
-        return views[function] if function in views else ("0x", ASKED[arguments[0]], "0x", 1, 55)
+        if function in views:
+            return views[function]
+        assert function == "exitOf"
+        return ("0x", ASKED[arguments[0]], "0x", 1, 55)
 
     def block_time(self) -> int:
         return NOW_S
@@ -36,12 +40,22 @@ class FakeChain:
 
 def test_what_no_batch_can_pay_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once each, with what the contract takes and the owner's proof; not a second early."""
-    monkeypatch.setattr(module, "proof_where_needed", lambda *_: NO_PROOF)
-    monkeypatch.setattr(module, "payable", lambda chain, subaccount_id, proof: 40)
+    proof = (b"terms", *NO_PROOF[1:])
     chain: Any = FakeChain()
-    reader: Any = None
+    reader: Any = "reader"
+
+    def prove(*asked: object) -> tuple[object, ...]:
+        assert asked == (reader, chain, 2)
+        return proof
+
+    def pay(*asked: object) -> int:
+        assert asked == (chain, 2, proof)
+        return 40
+
+    monkeypatch.setattr(module, "proof_where_needed", prove)
+    monkeypatch.setattr(module, "payable", pay)
     [due] = due_exits(chain, reader)
     assert (due.subaccount_id, due.paid) == (2, 40)
     assert due.data[:4] == keccak(f"serveExit(uint64,uint256,{PROOF_TYPE})".encode())[:4]
-    subaccount_id, paid, _ = decode(["uint64", "uint256", PROOF_TYPE], due.data[4:])
-    assert (subaccount_id, paid) == (2, 40)
+    subaccount_id, paid, shown = decode(["uint64", "uint256", PROOF_TYPE], due.data[4:])
+    assert (subaccount_id, paid, shown[0]) == (2, 40, b"terms")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import decode
+from eth_hash.auto import keccak
 
 from exchange.settlement import releases as module
 from exchange.settlement.errors import Reverted
@@ -25,7 +26,7 @@ class FakeChain:
     """Two withdrawals were queued; the first was paid."""
 
     def __init__(self) -> None:
-        self.clearing = None
+        self.clearing = "clearing"
         self.deployment = SimpleNamespace(clearing="0x" + "33" * 20)
         self.sent: list[tuple[bytes, str, bytes]] = []
         self.held = (0, 0)
@@ -36,7 +37,8 @@ class FakeChain:
         assert name == "WithdrawalQueued"
         return [log(2, 5), log(2, 6), log(3, 5)]
 
-    def call(self, contract: None, function: str, *arguments: Any) -> Any:
+    def call(self, contract: str, function: str, *arguments: Any) -> Any:
+        assert contract == self.clearing
         if function == "holdings":
             return (*self.held, [])
         assert function == "maturesAt"
@@ -85,12 +87,20 @@ def test_the_queue_is_what_was_not_paid_yet() -> None:
 
 def test_a_release_brings_the_proof_that_its_owner_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """To Clearing, with the key that pays."""
-    proof = (b"terms", 7, 1, [], [], b"", [], 1, b"", [])
-    monkeypatch.setattr(module, "proof_where_needed", lambda reader, chain, subaccount_id: proof)
+    proof: tuple[object, ...] = (b"terms", 7, 1, [], [], b"", [], 1, b"", [])
     chain: Any = FakeChain()
-    assert release(chain, b"key", queued(2, 6), None) == "receipt"  # type: ignore[arg-type]
+    reader: Any = "reader"
+
+    def prove(*asked: object) -> tuple[object, ...]:
+        assert asked == (reader, chain, 2)
+        return proof
+
+    monkeypatch.setattr(module, "proof_where_needed", prove)
+    receipt: Any = release(chain, b"key", queued(2, 6), reader)
+    assert receipt == "receipt"
     ((key, to, data),) = chain.sent
     assert (key, to) == (b"key", chain.deployment.clearing)
+    assert data[:4] == keccak(f"release({TYPE},{PROOF_TYPE})".encode())[:4]
     words, sent = decode([TYPE, PROOF_TYPE], data[4:])
     assert words == (2, TOKEN, 9, OWNER, 6, False)
     assert sent[1] == 7
@@ -105,6 +115,7 @@ def test_what_is_held_up_holds_up_no_other() -> None:
         (queued(2, 6), "the contract refused: WithdrawalsHalted()"),
         (queued(3, 5), ""),
     ]
+    assert [(key, to) for key, to, _ in chain.sent] == [(b"key", chain.deployment.clearing)]
     chain.now_s = 76
     assert list(release_mature(chain, b"key", reader)) == []
 
@@ -112,5 +123,7 @@ def test_what_is_held_up_holds_up_no_other() -> None:
 def test_an_owner_takes_a_withdrawal_back() -> None:
     chain: Any = FakeChain()
     take_back(chain, b"key", queued(2, 6))
-    ((_, _, data),) = chain.sent
+    ((key, to, data),) = chain.sent
+    assert (key, to) == (b"key", chain.deployment.clearing)
+    assert data[:4] == keccak(f"takeBack({TYPE})".encode())[:4]
     assert decode([TYPE], data[4:]) == ((2, TOKEN, 9, OWNER, 6, False),)
