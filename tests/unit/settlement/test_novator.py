@@ -41,6 +41,7 @@ from exchange.model import (
     sheet_orders,
 )
 from exchange.settlement.acts import numbered_events
+from exchange.settlement.batch import settle_calldata
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import Reverted
 from exchange.settlement.novator import Novator, _smallest
@@ -471,6 +472,38 @@ def test_an_act_that_nothing_mends_waits_for_a_person(parts):
     _, sink, found = novator(parts, Odd())
     assert not found.replace(1)
     assert sink.commands == []
+
+
+class Trials:
+    """Calldata without a proof; keeps what the proof would be made of."""
+
+    def __init__(self):
+        self.asked = []
+
+    def trial(self, part, last_seq, replaced):
+        assert part.trades == ()
+        assert all(fill.seq_offset <= last_seq - part.header.first_seq for fill in part.fills)
+        self.asked.append((last_seq, set(replaced), len(part.takeovers)))
+        return settle_calldata(part)
+
+
+def test_each_part_is_tried_with_the_holdings_that_it_leaves(parts):
+    """Up to its last command; without acts that come later, and with what was replaced."""
+    script = parts.script
+    script.trade()
+    bad = Trader(b"\x55" * 32, 2, next_nonce=500)
+    ask = script.place(bad, Side.SELL, 1)
+    trade = script.traded(ask.seq, script.seq + 1, 1)
+    seq = script.place(script.taker, Side.BUY, 1, trade).seq
+    act = RefusedAct(act_id=taken_over(script)).key
+    script.cut()
+    feed, sink, _ = novator(parts, contract := Contract((2, 501)))
+    trials = Trials()
+    found = Novator(feed, contract, sink, key=HOUSE_KEY, sender="0x", solvency=trials)
+    assert found.replace(1)
+    assert trials.asked[0] == (0, {act}, 0), "nothing at all"
+    assert (seq, set(), 1) in trials.asked, "all of it"
+    assert trials.asked[-1] == (seq, {(trade.trade_id, True), act}, 0)
 
 
 def quote_sheet(script):

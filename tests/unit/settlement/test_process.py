@@ -1,20 +1,35 @@
-"""Patience and the lock; the loop itself runs in tests/integration/test_relayer.py."""
+"""Patience, the lock, and how the parts are wired; on a node in tests/integration."""
 
 import itertools
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import httpx
 import pytest
+from tests.fake_chain import CLEARING, FakeChain
+from tests.settlement_world import ORACLE_KEYS, RELAYER_KEY, Script
 
-from exchange.journal import Journal, JournalUnavailable
+from exchange.commands import BatchSeen, HoldWithdrawals, Novate, ObserveBlocks
+from exchange.journal import Journal, JournalReader, JournalUnavailable
+from exchange.journal.outbox import JobState, Outbox
 from exchange.settlement import process
 from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable
 from exchange.settlement.pending import PendingPost
-from exchange.settlement.process import Backoff, RelayerSettings, Reporter
+from exchange.settlement.process import (
+    Backoff,
+    RelayerSettings,
+    Reporter,
+    Rounds,
+    build_relayer,
+    run_relayer,
+)
+from exchange.settlement.relayer import RelayerOptions
 from exchange.settlement.status import RelayerStatus
+from exchange.signing import address_of
 
 
 class Clock:
@@ -159,3 +174,212 @@ def test_the_listener_serves_and_ends() -> None:
     assert "exchange_relayer_head 7.0" in text
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60)
+
+
+HOUSE_KEY = b"\x77" * 32
+
+
+class Wired(FakeChain):
+    """A chain that can be away, and whose node names itself."""
+
+    url, away = "http://node", False
+    clearing = "Clearing"
+
+    def call(self, contract: str, name: str) -> int:
+        assert (contract, name) == (self.clearing, "batchMargin")
+        return 0
+
+    def head(self) -> int:
+        if self.away:
+            raise ChainUnavailable("gone")
+        return super().head()
+
+    def balance(self, address: str) -> int:
+        assert address == address_of(RELAYER_KEY)
+        return 5
+
+
+class Exchange(Script):
+    """Journals what the watcher tells, and takes every other message."""
+
+    reports: ClassVar[list[RelayerStatus]] = []
+    posts: ClassVar[list[tuple[PendingPost, ...]]] = []
+    commands: ClassVar[list[HoldWithdrawals | Novate]] = []
+
+    def blocks(self) -> list[int]:
+        """The last one of each observation."""
+        commands = [entry.command for entry in self.entries]
+        return [one.last_block for one in commands if isinstance(one, ObserveBlocks)]
+
+    def holds(self) -> list[HoldWithdrawals]:
+        return [one for one in self.commands if isinstance(one, HoldWithdrawals)]
+
+    def hold_withdrawals(self, command: HoldWithdrawals) -> None:
+        self.commands.append(command)
+
+    def novate(self, command: Novate) -> None:
+        self.commands.append(command)
+
+    def report(self, status: RelayerStatus) -> None:
+        self.reports.append(status)
+
+    def show(self, posts: tuple[PendingPost, ...]) -> None:
+        self.posts.append(posts)
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    exchange = Exchange(tmp_path / "journal.db", clearing=CLEARING, token=CLEARING)
+    Exchange.reports, Exchange.posts, Exchange.commands = [], [], []
+    yield exchange
+    exchange.close()
+
+
+def settings(exchange: Exchange, **changes: Any) -> RelayerSettings:
+    fields = {
+        "journal": str(exchange.path),
+        "outbox": str(exchange.path.with_name("outbox.db")),
+        "admin_url": "http://exchange",
+        "admin_token": "secret",
+        "key": RELAYER_KEY,
+        "oracle_keys": ORACLE_KEYS,
+    }
+    return RelayerSettings(**(fields | changes))
+
+
+@pytest.fixture
+def parts(exchange: Exchange) -> Iterator[tuple[JournalReader, Outbox]]:
+    reader, outbox = JournalReader(str(exchange.path)), Outbox(settings(exchange).outbox)
+    yield reader, outbox
+    reader.close()
+    outbox.close()
+
+
+def test_a_relayer_is_what_its_settings_say(
+    exchange: Exchange, parts: tuple[JournalReader, Outbox]
+) -> None:
+    """Without the house's key, or somebody to tell, it novates nothing."""
+    chain: Any = Wired()
+    clock = Clock()
+
+    def now() -> float:
+        return clock.now
+
+    given = settings(exchange, confirmations=3, stuck_after_s=7.0)
+    feed, relayer = build_relayer(given, chain, *parts, exchange, now)
+    options = RelayerOptions(key=RELAYER_KEY, confirmations=3, stuck_after_s=7.0)
+    assert (relayer._options, relayer._clock, relayer._novator) == (options, now, None)
+    solvency: Any = relayer._solvency
+    assert (solvency._reader, solvency._chain) == (parts[0], chain)
+    assert (relayer._feed, relayer._outbox, relayer._chain) == (feed, parts[1], chain)
+    given = settings(exchange, house_key=HOUSE_KEY)
+    assert build_relayer(given, chain, *parts)[1]._novator is None
+    feed, relayer = build_relayer(given, chain, *parts, exchange, now)
+    novator: Any = relayer._novator
+    assert (novator._feed, novator._chain, novator._sink) == (feed, chain, exchange)
+    assert (novator._key, novator._sender) == (HOUSE_KEY, address_of(RELAYER_KEY))
+    assert (novator._solvency, novator._clock) == (relayer._solvency, now)
+
+
+def test_a_round_settles_watches_and_compares(
+    exchange: Exchange, parts: tuple[JournalReader, Outbox]
+) -> None:
+    """Each part once; what differs is held, and each waits for its own failures."""
+    chain, clock = Wired(), Clock()
+    given = settings(exchange, confirmations=2)
+    rounds = Rounds(given, chain, *parts, exchange, lambda: clock.now)  # type: ignore[arg-type]
+    chain.cash = {1: 7}
+    exchange.withdraw(exchange.maker, 5)
+    exchange.cut()
+    assert rounds.run()
+    seen = BatchSeen(number=1, batch_hash=bytes(32), block=1, transaction="")
+    chain.observe(seen)
+    assert chain.last_batch().number == 1
+    assert [job.state for job in parts[1].jobs()] == [JobState.MINED]
+    assert rounds.run(), "final by now"
+    assert [job.state for job in parts[1].jobs()] == [JobState.CONFIRMED]
+    assert not exchange.blocks()
+    chain.mine()
+    assert rounds.run()
+    assert exchange.blocks() == [2]
+    while rounds.run():
+        pass
+    assert [(one.subaccount_id, one.held) for one in exchange.holds()] == [(1, True)]
+    assert rounds.reconciler.count == 1
+    chain.away = True
+    exchange.cut()
+    assert not rounds.run()
+    chain.away = False
+    chain.mine(40)
+    assert not rounds.run(), "not so soon"
+    clock.now += 1
+    assert rounds.run()
+    assert exchange.blocks()[-1] == chain.head() - 1
+
+
+class Stop(threading.Event):
+    """Set after so many rounds; keeps how long it was waited."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.rounds = rounds
+        self.waited: list[float | None] = []
+
+    def is_set(self) -> bool:
+        self.rounds -= 1
+        return self.rounds < 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout)
+        return False
+
+
+class Door:
+    """Somebody's connection to the exchange, which outlives it."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._exchange, name)
+
+    def close(self) -> None:
+        self._exchange.commands.clear()
+
+
+def test_a_relayer_runs_until_it_is_stopped(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It settles, reports what its parts found, and leaves outbox and lock to the next."""
+    opened: list[tuple[str, str]] = []
+
+    def sink(url: str, token: str) -> Door:
+        opened.append((url, token))
+        return Door(exchange)
+
+    monkeypatch.setattr(process, "AdminSink", sink)
+    chain: Any = Wired()
+    chain.cash = {1: 7}
+    exchange.sample(10**11)
+    exchange.trade()
+    exchange.cut()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    given = settings(exchange, balance_min=6, metrics_port=port)
+    stop = Stop(3)
+    run_relayer(given, chain, stop)
+    assert opened == [("http://exchange", "secret")]
+    assert chain.last_batch().number == 1
+    assert stop.waited == [process._POLL_S] * 2, "only where nothing moved"
+    [status] = exchange.reports
+    assert (status.address, status.last_batch, status.endpoint) == (
+        address_of(RELAYER_KEY),
+        1,
+        "http://node",
+    )
+    assert "balance_low" in status.alarms
+    assert (status.differences, status.parameters_differ, status.novated) == (0, 0, 0)
+    assert (status.reorganisations, status.governance, status.roles_changed_s) == (0, 0, 0)
+    with process._only_one(given.outbox):
+        pass
