@@ -25,6 +25,7 @@ from exchange.events import (
     ComboListed,
     InterestAccrued,
     InterestPaid,
+    Traded,
     Transferred,
     Withdrawn,
 )
@@ -54,6 +55,7 @@ from exchange.settlement.batch import (
     settle_calldata,
 )
 from exchange.settlement.marks_proof import MarksProof, prove_marks
+from exchange.settlement.novation import house_terms, replacement
 from exchange.settlement.packed import pack_fills, pack_orders, pack_tails
 
 HIGH = call(110_000)
@@ -102,6 +104,7 @@ def test_an_order_appears_once_however_often_it_fills(script: Script) -> None:
     assert [fill.seq_offset for fill in batch.fills] == [1, 2, 3]
     assert {fill.time for fill in batch.fills} == {script.time_ns // 10**9}
     assert batch.fills[0].maker_fee == CASH_SCALE
+    assert {fill.leg for fill in batch.fills} == {0}, "of no combo"
 
 
 def test_an_order_of_an_earlier_batch_is_looked_up(script: Script) -> None:
@@ -253,6 +256,25 @@ def test_every_field_changes_the_hash(script: Script) -> None:
     fill = msgspec.structs.replace(batch.fills[0], price=PRICE + 10**4)
     changed.append(msgspec.structs.replace(batch, fills=(fill,)))
     assert len({batch_hash(item) for item in [batch, *changed]}) == len(changed) + 1
+
+
+def test_a_novation_that_tells_another_trade_amends_nothing(script: Script) -> None:
+    """Of either side; the trade in the journal decides."""
+    script.trade()
+    script.cut()
+    trade = script.entries[1].events[0]
+    assert isinstance(trade, Traded)
+    for maker in (True, False):
+        terms = house_terms(trade, maker=maker, deadline=1, signer=script.maker.address)
+        fill = replacement(trade, terms, bytes(65), maker=maker)
+        wrong = msgspec.structs.replace(fill, fee=9)
+        builder = BatchBuilder(
+            lambda _: pytest.fail("no order"), no_legs, Tip(), {wrong.key: wrong}
+        )
+        builder.add(script.entries[0])
+        builder.add(script.entries[1])
+        with pytest.raises(AssertionError, match="is not of that trade"):
+            builder.add(script.entries[2])
 
 
 def test_a_malformed_batch_is_caught(script: Script) -> None:

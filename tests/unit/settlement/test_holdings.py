@@ -5,18 +5,28 @@ from pathlib import Path
 import pytest
 from tests.settlement_world import PRICE, Script
 
-from exchange.commands import DepositSeen, ObserveBlocks, RevertBlocks, SubaccountSeen
+from exchange.commands import (
+    AccrueInterest,
+    DepositSeen,
+    Novate,
+    ObserveBlocks,
+    RevertBlocks,
+    SubaccountSeen,
+)
 from exchange.events import (
+    ActRefused,
     AnyEvent,
     ExitServed,
     InterestPaid,
+    MoveRefused,
     PositionExpired,
     Transferred,
     Withdrawn,
 )
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
-from exchange.model import FEE_SUBACCOUNT_ID
+from exchange.model import FEE_SUBACCOUNT_ID, Side
 from exchange.reversals import DepositReverted
+from exchange.settlement.acts import numbered_events
 from exchange.settlement.holdings import Held, Holdings, expected_holdings
 from exchange.transfers import PortfolioTransferred, TransferredLeg
 
@@ -196,3 +206,111 @@ def test_funding_of_what_the_chain_sold_ends_at_its_index(script: Script) -> Non
     found = fold(script)
     assert found.positions_of(2) == {script.perpetual_id: Held(QUANTITY_SCALE, PRICE, CASH_SCALE)}
     assert found.cash[2] == 10_000 * CASH_SCALE + CASH_SCALE
+
+
+def matched(script: Script, contracts: int, price: int, side: Side = Side.BUY) -> None:
+    """The taker trades perpetuals with the maker."""
+    script.instrument_id = script.perpetual_id
+    ask = script.place(script.maker, side.opposite, contracts)
+    trade = script.traded(ask.seq, script.seq + 1, contracts, price=price, taker_side=side)
+    script.place(script.taker, side, contracts, trade)
+
+
+def test_a_linear_position_keeps_its_cost_until_it_closes(script: Script) -> None:
+    """Then cash moves by the difference, less funding: the short is paid what the long owes."""
+    matched(script, 2, 2_500 * CASH_SCALE)
+    script.accrue(1, 3 * CASH_SCALE)
+    matched(script, 1, 2_600 * CASH_SCALE, Side.SELL)
+    found, perpetual = fold(script), script.perpetual_id
+    gain = (2_600 - 2_500 - 2 * 3) * CASH_SCALE
+    start = 10_000 * CASH_SCALE
+    assert found.cash == {
+        1: 9 * CASH_SCALE,
+        2: start - gain - 3 * CASH_SCALE,
+        3: start + gain - 6 * CASH_SCALE,
+    }
+    assert found.linear_cash == {(2, perpetual): -gain, (3, perpetual): gain}
+    left = Held(QUANTITY_SCALE, 2_500 * CASH_SCALE, 3 * CASH_SCALE)
+    assert found.positions_of(3) == {perpetual: left}
+    short = Held(-QUANTITY_SCALE, -2_500 * CASH_SCALE, 3 * CASH_SCALE)
+    assert found.positions_of(2) == {perpetual: short}
+
+
+def test_a_part_releases_its_cost_rounded_up(script: Script) -> None:
+    """Against whoever holds it, long or short; to the last unit nothing is made."""
+    price = 2_500 * CASH_SCALE
+    matched(script, 1, price)
+    matched(script, 2, price + 10_000)
+    matched(script, 1, price, Side.SELL)
+    found, perpetual = fold(script), script.perpetual_id
+    assert found.positions_of(3) == {perpetual: Held(20_000, 2 * price + 13_333)}
+    assert found.positions_of(2) == {perpetual: Held(-20_000, -2 * price - 13_334)}
+    assert found.linear_cash == {(3, perpetual): -6_667, (2, perpetual): 6_666}
+
+
+def test_a_position_that_turns_begins_anew(script: Script) -> None:
+    """All of the cost is released, and what is left costs the new price."""
+    matched(script, 1, 2_500 * CASH_SCALE)
+    matched(script, 3, 2_400 * CASH_SCALE, Side.SELL)
+    found, perpetual = fold(script), script.perpetual_id
+    assert found.positions_of(3) == {perpetual: Held(-20_000, -4_800 * CASH_SCALE)}
+    assert found.positions_of(2) == {perpetual: Held(20_000, 4_800 * CASH_SCALE)}
+    loss = 100 * CASH_SCALE
+    assert found.linear_cash == {(3, perpetual): -loss, (2, perpetual): loss}
+
+
+def test_a_refused_move_does_not_happen_and_a_forced_exit_does(script: Script) -> None:
+    """Though their nonces may be equal: those of exits are ordinals."""
+    withdrawal = script.withdraw(script.taker, 7)
+    [left] = withdrawal.events
+    assert isinstance(left, Withdrawn)
+    nonce = left.nonce
+    undone = MoveRefused(
+        batch=1, seq=withdrawal.seq, subaccount_id=3, to_subaccount_id=0, amount=7, nonce=nonce
+    )
+    script.add(Novate(batch=1, fills=()), undone)
+    paid = Withdrawn(
+        subaccount_id=3, amount=5, recipient="0x", nonce=nonce, exit_token=script.token
+    )
+    script.add(AccrueInterest(), paid)
+    moved = Transferred(subaccount_id=3, to_subaccount_id=2, amount=4, nonce=nonce + 1)
+    script.add(AccrueInterest(), moved)
+    found = fold(script)
+    assert (found.cash[3], found.withdrawn) == (10_000 * CASH_SCALE - 9, 5)
+
+
+def test_a_refused_act_does_not_happen_or_is_the_funds(script: Script) -> None:
+    """As the journal says, or as somebody asks what it would be; other acts stand."""
+    script.trade(2)
+    leg = TransferredLeg(instrument_id=script.instrument_id, quantity=QUANTITY_SCALE, price=PRICE)
+    sale = PortfolioTransferred(
+        subaccount_id=3,
+        taker_subaccount_id=2,
+        step=1,
+        fraction=10**18,
+        legs=(leg,),
+        discount=CASH_SCALE,
+        by_fund=False,
+    )
+    interest = InterestPaid(subaccount_id=2, amount=5)
+    acts = [act for _, act in numbered_events(script.add(AccrueInterest(), sale, interest))]
+    whole = fold(script)
+    assert whole.positions_of(3) == {script.instrument_id: Held(QUANTITY_SCALE)}
+
+    def without(fund: int) -> Holdings:
+        return expected_holdings(
+            script.entries, settled_seq=script.seq, observed_seq=script.seq, acts={acts[0]: fund}
+        )
+
+    asked = without(0)
+    assert asked.positions_of(3) == {script.instrument_id: Held(2 * QUANTITY_SCALE)}
+    assert asked.cash[3] == whole.cash[3] - PRICE + CASH_SCALE
+    assert asked.cash[1] == whole.cash[1], "the interest stands"
+    taken = without(9)
+    assert taken.positions_of(9) == {script.instrument_id: Held(QUANTITY_SCALE)}
+    assert (taken.cash[9], taken.cash[3]) == (CASH_SCALE - PRICE, whole.cash[3])
+    refused = ActRefused(
+        batch=1, act_id=acts[1], act=interest, subaccount_id=2, fund_subaccount_id=0
+    )
+    script.add(Novate(batch=1, fills=()), refused)
+    assert fold(script).cash[1] == whole.cash[1] - 5

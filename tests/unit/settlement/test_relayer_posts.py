@@ -114,10 +114,35 @@ def test_a_refused_index_sample_stops_nothing(bench: Bench) -> None:
             raise Reverted("UnknownSigner", ())
         return estimate(sender, to, data, pending=pending)
 
-    chain.estimate_gas = refuse  # type: ignore[method-assign]
+    chain.estimate_gas = refuse  # type: ignore[assignment, method-assign]
     bench.steps(3)
     assert bench.states() == [JobState.REVERTED, JobState.CONFIRMED]
     chain.estimate_gas = estimate  # type: ignore[method-assign]
     bench.steps(2)
     assert bench.states() == [JobState.CONFIRMED] * 2
     assert chain.index_time(1) == posted
+
+
+def test_a_final_batch_that_vanishes_between_two_looks_is_told(bench: Bench) -> None:
+    """Its successor is refused by the chain and is not at fault: nobody blames it."""
+    bench.start(look_back_s=1_000.0)
+    bench.batch()
+    bench.relayer.step()
+    bench.chain.reorganise(1)
+    bench.batch()
+    with pytest.raises(ChainUnavailable, match="batch:1 was final and is not on the chain"):
+        bench.relayer.step()
+    assert bench.states() == [JobState.CONFIRMED, JobState.BUILT]
+
+
+def test_a_stuck_transaction_is_outbid_after_its_time(slow: Bench) -> None:
+    """Counted from its own sending, not from that of the one before; not a moment sooner."""
+    now = [50.0]
+    relayer = slow.start(stuck_after_s=10.0)
+    relayer._clock = lambda: now[0]
+    slow.batch()
+    relayer.step()
+    for after_s, sent in ((9.9, 1), (0.1, 2), (9.9, 2), (0.1, 3)):
+        now[0] += after_s
+        relayer.step()
+        assert len(slow.outbox.attempts("batch:1")) == sent
