@@ -83,6 +83,15 @@ def test_funding_mints_approves_and_deposits(chain: Notebook, wallet: OwnerWalle
     ]
 
 
+def test_money_is_dollars_unless_a_token_is_named(chain: Notebook, wallet: OwnerWallet) -> None:
+    """At each of the steps by itself."""
+    wallet.mint(5)
+    wallet.approve(6)
+    wallet.deposit(8, 7)
+    assert [words[0] for words in chain.done] == ["usdc", "usdc", "usdc", "custody"]
+    assert chain.done[-1] == ("custody", "deposit", 8, chain.deployment.usdc, 7)
+
+
 def test_tokens_are_funded_by_symbol(chain: Notebook, wallet: OwnerWallet) -> None:
     """The same three steps, with the token's contract."""
     wallet.fund(8, 10**18, "WETH")
