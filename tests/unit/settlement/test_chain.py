@@ -6,9 +6,13 @@ import pytest
 import requests
 from eth_abi.abi import encode
 from eth_account import Account
+from eth_account.typed_transactions import TypedTransaction
 from eth_hash.auto import keccak
+from hexbytes import HexBytes
+from web3.exceptions import Web3RPCError
 
 from exchange.commands import DepositSeen, ForceSeen
+from exchange.settlement import chain as module
 from exchange.settlement.batch import Tip
 from exchange.settlement.chain import Call, Chain, Fees, Node
 from exchange.settlement.compiler import Artifact
@@ -214,6 +218,23 @@ def test_an_error_object_keeps_code_and_message(chain: Chain, answers: Answers) 
     assert caught.value.code == -32_005
 
 
+def test_an_error_without_code_or_message_is_told_as_it_is(chain: Chain, answers: Answers) -> None:
+    """Nodes differ; the log shows what there was."""
+    for given, code, message in (
+        ({"message": "limit exceeded"}, 0, "limit exceeded"),
+        ({"code": -7}, -7, "-7"),
+    ):
+        error = Web3RPCError("-7", rpc_response={"error": given})  # type: ignore[typeddict-item]
+        refused = module._refused(error)
+        assert refused.code == code
+        assert message in refused.message
+    refused = module._refused(Web3RPCError("went away"))
+    assert refused.code == 0
+    assert "went away" in refused.message
+    refused = module._refused(Web3RPCError("", rpc_response={"error": "odd"}))  # type: ignore[typeddict-item]
+    assert (refused.code, refused.message) == (0, "odd")
+
+
 def test_a_custom_error_is_decoded(chain: Chain, answers: Answers) -> None:
     """By the selector of any of our contracts, arguments included."""
     data = keccak(b"WrongNumber(uint64)")[:4] + encode(["uint64"], [7])
@@ -285,6 +306,10 @@ def test_fees_leave_room_above_the_base_fee(chain: Chain, answers: Answers) -> N
     """Twice the base fee and the tip."""
     answers.by_method |= {"eth_maxPriorityFeePerGas": "0x3", "eth_getBlockByNumber": block()}
     assert chain.suggested_fees() == Fees(max_fee=17, priority_fee=3)
+    old = block()
+    del old["baseFeePerGas"]
+    answers.by_method["eth_getBlockByNumber"] = old
+    assert chain.suggested_fees() == Fees(max_fee=3, priority_fee=3), "of before London"
 
 
 def test_signing_is_deterministic_and_recoverable(chain: Chain) -> None:
@@ -295,6 +320,20 @@ def test_signing_is_deterministic_and_recoverable(chain: Chain) -> None:
     assert signed[0] == signed[1]
     assert Account.recover_transaction(signed[0].raw) == address_of(KEY)
     assert signed[0].tx_hash == "0x" + keccak(signed[0].raw).hex()
+    assert (signed[0].tx_nonce, signed[0].max_fee, signed[0].priority_fee) == (4, 9, 2)
+    fields = TypedTransaction.from_bytes(HexBytes(signed[0].raw)).as_dict()
+    wanted = {
+        "type": 2,
+        "chainId": 31_337,
+        "nonce": 4,
+        "to": bytes.fromhex(CLEARING[2:]),
+        "value": 0,
+        "data": b"\x01",
+        "gas": 50_000,
+        "maxFeePerGas": 9,
+        "maxPriorityFeePerGas": 2,
+    }
+    assert {name: fields[name] for name in wanted} == wanted
 
 
 def test_the_right_chain_is_verified(chain: Chain, answers: Answers) -> None:

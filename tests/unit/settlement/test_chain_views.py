@@ -261,7 +261,8 @@ def test_a_tools_transaction_is_sent_and_waited_for(
     assert node.asked["eth_sendRawTransaction"] == [["0x" + signed.raw.hex()]]
     assert node.asked["eth_getTransactionReceipt"] == [[signed.tx_hash]] * 2
     assert node.asked["eth_getTransactionCount"] == [[address_of(KEY), "latest"]]
-    assert [request["from"] for request, *_ in node.asked["eth_estimateGas"]] == [address_of(KEY)]
+    [[request, *_]] = node.asked["eth_estimateGas"]
+    assert (request["from"], request["to"], request["data"]) == (address_of(KEY), CLEARING, "0x01")
     assert (found.tx_hash, found.contract, found.block) == (signed.tx_hash, WETH, 5)
     node.by_method["eth_getTransactionReceipt"] = receipt("0x0")
     with pytest.raises(Reverted, match=f"transaction.{signed.tx_hash}"):

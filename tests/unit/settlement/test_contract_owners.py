@@ -40,7 +40,7 @@ def test_it_is_asked_as_clearing_asks():
     yes, [(url, body)] = asked(lambda _: httpx.Response(200, json={"result": MAGIC}))
     assert yes
     assert url == "http://one"
-    assert body["method"] == "eth_call"
+    assert (body["jsonrpc"], body["id"], body["method"]) == ("2.0", 1, "eth_call")
     request, block = body["params"]
     data = bytes.fromhex(request["data"][2:])
     assert (request["from"], request["to"], block) == (CLEARING, WALLET, "latest")

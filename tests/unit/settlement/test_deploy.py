@@ -91,6 +91,7 @@ class FakeNode:
     def rpc(self, method: str, request: dict[str, str], block: str) -> str:
         """The fund's contract says which subaccount it opened."""
         assert (method, block) == ("eth_call", "latest")
+        assert request["to"] == created("InsuranceVault")[0][0]
         assert request["data"] == "0x" + keccak(b"SUBACCOUNT()")[:4].hex()
         return f"0x{7:064x}"
 
@@ -172,6 +173,20 @@ def test_the_fund_is_the_venues_own_unless_depositors_are_wanted() -> None:
     assert decode(["address", "uint64"], named[0][4:]) == (found.liquidations, 7)
 
 
+def test_withdrawals_wait_where_that_is_wanted() -> None:
+    """Else governance says so later."""
+    selector = keccak(b"setWithdrawalDelay(uint64)")[:4]
+
+    def delays() -> list[tuple[str | None, bytes]]:
+        return [(to, data[4:]) for to, data in FakeNode.sent if data[:4] == selector]
+
+    deploy("http://node", OPTIONS, ARTIFACTS)
+    assert delays() == []
+    options = msgspec.structs.replace(OPTIONS, withdrawal_delay_s=600)
+    found = deploy("http://node", options, ARTIFACTS)
+    assert delays() == [(found.clearing, encode(["uint64"], [600]))]
+
+
 def test_roles_are_assigned_before_tokens_are_listed() -> None:
     """By the AccessManager; what each may do is in test_governance."""
     found = deploy("http://node", OPTIONS, ARTIFACTS)
@@ -188,6 +203,8 @@ def test_tokens_are_made_and_listed() -> None:
         ("Wrapped BTC", "WBTC", 8),
     ]
     assert found.tokens == {"WETH": made[0][0], "WBTC": made[1][0]}
+    set_rules = keccak(b"setRules(address,(bool,uint80,uint80,uint80))")[:4]
+    assert {data[:4] for to, data in FakeNode.sent if to == found.custody} == {set_rules}
     rules = (True, 2**80 - 1, 2**80 - 1, 2**80 - 1)
     assert calls(found.custody, ["address", "(bool,uint80,uint80,uint80)"]) == [
         (address, rules) for address, _ in made

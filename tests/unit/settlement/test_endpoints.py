@@ -49,7 +49,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # the name that http.server calls
         length = int(self.headers["Content-Length"])
-        method = json.loads(self.rfile.read(length))["method"]
+        question = json.loads(self.rfile.read(length))
+        method = question["method"]
+        assert (question["jsonrpc"], question["params"]) == ("2.0", [])
+        assert question["id"] is not None
+        assert self.headers["Content-Type"] == "application/json"
+        assert self.headers["Host"] == f"127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
         answer = {"jsonrpc": "2.0", "id": 0} | self.endpoint.answer(method)
         body = json.dumps(answer).encode()
         self.send_response(self.endpoint.status)

@@ -66,6 +66,7 @@ class Event:
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
+        self.asked: list[int] = []
         self.logs: list[tuple[int, dict[str, Any]]] = []
 
     def __call__(self) -> "Event":
@@ -75,6 +76,7 @@ class Event:
         self, *, argument_filters: dict[str, Any], from_block: int, to_block: int
     ) -> list[dict[str, Any]]:
         assert to_block - from_block == 1_999
+        self.asked.append(from_block)
         return [
             {"args": words}
             for at, words in self.logs
@@ -112,6 +114,7 @@ class Escaped:
         self.sent: list[tuple[Any, ...]] = []
         self.inputs: dict[str, bytes] = {}
         self.payable, self.proof = 0, NO_PROOF
+        self.spans: list[int] = []
         self.oracle.events["MarksPosted"].logs = [
             (10, {"marks": MARKS}),
             (3_000, {"marks": packed(LIVE)}),
@@ -204,6 +207,7 @@ class Escaped:
         assert request["topics"] == ["0xmarginParametersSet"]
         first, last = request["fromBlock"], request["toBlock"]
         assert last - first == 1_999
+        self.spans.append(first)
         return [{"data": data} for at, data in self.raw if first <= at <= last]
 
     def get_transaction(self, tx_hash: str) -> dict[str, bytes]:
@@ -247,6 +251,8 @@ def test_everything_is_priced_and_everybody_valued(
         ("priceTokens", PARAMETERS),
         ("value", 1, [[], sorted([LIVE, DELIVERED]), sorted([PERPETUAL, COMBO_LEG])]),
     ]
+    back = [4_010, 2_010, 10]
+    assert (chain.oracle.events["MarksPosted"].asked, chain.spans) == (back, back)
     chain.sent.clear()
     assert list(way.value_all()) == []
     assert chain.sent == []

@@ -9,20 +9,22 @@ from eth_hash.auto import keccak
 from tests.fake_chain import CLEARING, oracle_desks
 from tests.settlement_world import NS, Script
 from tests.signed_venue import quoted_venue, write_journal
+from tests.venue import C, P, open_venue
 
 from exchange.commands import (
     AdvanceClock,
     CutBatch,
+    ListCombo,
     ObserveBlocks,
     PlaceLinked,
     RevertBlocks,
     UpdateMarks,
 )
-from exchange.events import ClockAdvanced, MarksUpdated, Refused, RejectReason
+from exchange.events import ClockAdvanced, ComboListed, MarksUpdated, Refused, RejectReason
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
 from exchange.journal.outbox import JobKind, JobState, Outbox, Outcome
-from exchange.model import HitCondition, LinkKind, numbered
+from exchange.model import HitCondition, Leg, LinkKind, numbered
 from exchange.settlement import feed as module
 from exchange.settlement.cursor import BlockCursor
 from exchange.settlement.feed import ClockJump, Feed
@@ -129,6 +131,25 @@ def test_a_sheet_is_read_from_the_journal(parts: Parts, tmp_path: Path) -> None:
     parts.reader = JournalReader(str(path))
     assert parts.feed().pull() == 2
     assert [job.kind for job in parts.outbox.jobs()] == [JobKind.INDEX, JobKind.BATCH]
+
+
+def test_legs_and_marks_are_read_where_the_journal_has_them(parts: Parts, tmp_path: Path) -> None:
+    """A combo's by its number, out of the entry that listed it; marks by their entry."""
+    venue = open_venue()
+    venue.mark({C: 2_500, P: 1_500})
+    both = [venue.send(ListCombo(legs=(Leg(C, 1), Leg(P, sign))))[-1] for sign in (1, -1)]
+    path = tmp_path / "combos.db"
+    write_journal(venue, path)
+    parts.reader.close()
+    parts.reader = JournalReader(str(path))
+    feed = parts.feed()
+    for listed, sign in zip(both, (1, -1), strict=True):
+        assert isinstance(listed, ComboListed)
+        assert {leg.ratio for leg in feed._legs(listed.instrument_id)} == {1, sign}
+    marked = next(seq for seq, _, command, _ in venue.entries if isinstance(command, UpdateMarks))
+    assert isinstance(feed._marks(marked), UpdateMarks)
+    with pytest.raises(AssertionError, match="seq 1 brought no marks"):
+        feed._marks(1)
 
 
 def test_published_epochs_become_jobs_between_the_batches(parts: Parts) -> None:

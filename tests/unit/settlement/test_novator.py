@@ -430,6 +430,20 @@ def test_a_share_of_fees_that_fails_is_left_out(parts):
     assert (len(batch.fills), batch.dues) == (1, ())
 
 
+def test_the_first_of_two_acts_that_fails_is_left_out_alone(parts):
+    """The one after it stands."""
+    script, amounts = parts.script, (6_666_667, 7_777_778)
+    acts = [
+        script.add(
+            AccrueInterest(), FeesShared(subaccount_id=1, fund_subaccount_id=2, amount=amount)
+        ).seq
+        for amount in amounts
+    ]
+    script.cut()
+    batch = without(parts, amounts[0].to_bytes(32, "big"), numbered(acts[0], 0))
+    assert [due.amount for due in batch.dues] == [amounts[1]]
+
+
 def test_interest_and_exits_that_fail_are_left_out(parts):
     """One of three charges of a command, then one of two exits of another."""
     script = parts.script

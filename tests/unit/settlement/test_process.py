@@ -17,6 +17,7 @@ from exchange.commands import BatchSeen, HoldWithdrawals, Novate, ObserveBlocks
 from exchange.journal import Journal, JournalReader, JournalUnavailable
 from exchange.journal.outbox import JobState, Outbox
 from exchange.settlement import process
+from exchange.settlement.cursor import trail
 from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable
 from exchange.settlement.pending import PendingPost
 from exchange.settlement.process import (
@@ -302,6 +303,8 @@ def test_a_round_settles_watches_and_compares(
     chain.mine()
     assert rounds.run()
     assert exchange.blocks() == [2]
+    assert rounds.watcher._trail() == trail(exchange.entries)
+    assert rounds.prover._sender == address_of(RELAYER_KEY)
     while rounds.run():
         pass
     assert [(one.subaccount_id, one.held) for one in exchange.holds()] == [(1, True)]

@@ -105,6 +105,15 @@ def test_an_empty_outbox_is_calm(outbox: Outbox) -> None:
     assert status.shard == 3
 
 
+def test_a_balance_alarms_below_its_minimum(outbox: Outbox) -> None:
+    """Not at it."""
+    chain = StillChain()
+    chain.wei = 10**17
+    assert read(outbox, chain).alarms == ()
+    chain.wei -= 1
+    assert read(outbox, chain).alarms == ("balance_low",)
+
+
 def test_what_others_found_is_passed_on(outbox: Outbox) -> None:
     """Each figure under its own name."""
     found = {
