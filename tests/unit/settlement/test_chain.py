@@ -175,10 +175,12 @@ class Answers:
     def __init__(self, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
         self.by_method: dict[str, Any] = {"eth_chainId": "0x7a69"}
         self.asked: list[str] = []
+        self.params: dict[str, list[Any]] = {}  # of the last question, by method
         monkeypatch.setattr(node.web3.provider, "make_request", self._answer)
 
-    def _answer(self, method: str, _params: object) -> dict[str, Any]:
+    def _answer(self, method: str, params: Any) -> dict[str, Any]:
         self.asked.append(method)
+        self.params[method] = list(params)
         answer = self.by_method[method]
         if isinstance(answer, Exception):
             raise answer
@@ -472,3 +474,4 @@ def test_a_local_clock_only_moves_forward(chain: Chain, answers: Answers) -> Non
     assert "evm_setTime" not in answers.asked
     chain.advance_time(101)
     assert answers.asked[-2:] == ["evm_setTime", "evm_mine"]
+    assert answers.params["evm_setTime"] == [101]

@@ -137,6 +137,8 @@ def test_marks_are_proven_in_parts() -> None:
     chosen, count, places, nodes = marks_words(marks, leaves, [4])
     assert (chosen, count, places) == (marks[64:], 5, b"\x00\x04")
     assert verify_proof(marks_root(marks), keccak(chosen), nodes)
+    chosen, _, places, _ = marks_words(marks, leaves, [1, 4])
+    assert (chosen, places) == (marks[16:32] + marks[64:], b"\x00\x01\x00\x04")
     assert merkle_root(leaves) == marks_root(marks)
 
 

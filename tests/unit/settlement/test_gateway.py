@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.settlement.errors import Reverted, WrongChain
-from exchange.settlement.gateway import Attester, Passage, Place, Site
+from exchange.settlement.gateway import PASSAGE_TYPE, Attester, Passage, Place, Site
 from exchange.signing import address_of, checksum_address
 
 KEYS = tuple(bytes([number]) * 32 for number in (1, 2, 3))
@@ -18,6 +18,14 @@ TOKEN, OWNER = "0x" + "11" * 20, "0x" + "22" * 20
 HUB = Place(chain_id=1, contract="0x" + "aa" * 20, block=1)
 SECOND = Place(chain_id=2, contract="0x" + "bb" * 20, block=1)
 THRESHOLD = 2
+
+
+VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "idOf": ("bytes32", (PASSAGE_TYPE,)),
+    "hasAttested": ("bool", ("bytes32", "address")),
+    "isCompleted": ("bool", ("uint64",)),
+    "owed": ("uint256", ("address", "address")),
+}
 
 
 class Ledger:
@@ -56,6 +64,7 @@ class MemorySite(Site):
         types: tuple[str, ...] = (),
         arguments: tuple[Any, ...] = (),
     ) -> object:
+        assert (answer, types) == VIEWS[function]
         match function:
             case "idOf":
                 return keccak(repr(arguments[0]).encode())
@@ -67,6 +76,7 @@ class MemorySite(Site):
                 return self.ledger.owed.get(arguments[1], 0)
 
     def transact(self, key: bytes, function: str, types: tuple[str, ...], *given: Any) -> None:
+        assert types == (("address", "address") if function == "claim" else (PASSAGE_TYPE,))
         ledger, passage_id = self.ledger, keccak(repr(given[0]).encode())
         match function:
             case "attest":
@@ -169,6 +179,7 @@ class Answering:
         selector = request["data"][2:10]
         if selector == keccak(b"PEER_CHAIN()")[:4].hex():
             return f"0x{self.peer.chain_id:064x}"
+        assert selector == keccak(b"PEER()")[:4].hex()
         return "0x" + "00" * 12 + self.peer.contract[2:]
 
 

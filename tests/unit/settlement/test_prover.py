@@ -8,7 +8,7 @@ import pytest
 from tests.fake_chain import CLEARING
 from tests.liquidation_world import rules, short_call
 from tests.signed_venue import write_journal
-from tests.venue import FEES, NS, C, Venue, names, usdc
+from tests.venue import COLLATERALS, FEES, NS, C, Venue, names, usdc
 
 from exchange.commands import DepositSeen, ForceSeen, SweepLiquidations
 from exchange.fixed import RATIO_SCALE
@@ -20,6 +20,7 @@ from exchange.settlement import prover as module
 from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import Reverted
 from exchange.settlement.holdings import Holdings, expected_holdings
+from exchange.settlement.margin_proof import EpochProver
 from exchange.settlement.prover import FORCE_S, RENEW_S, Prover
 
 LIQUIDATIONS = "0x" + "d0" * 20
@@ -68,7 +69,12 @@ class World:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_PAUSE_S", 0.0)
         self.folder = folder
-        self.venue = Venue(fees=FEES, liquidation=rules(needs_proof=True), publication=SHOWN)
+        self.venue = Venue(
+            fees=FEES,
+            liquidation=rules(needs_proof=True),
+            publication=SHOWN,
+            collaterals=COLLATERALS,
+        )
         self.venue.list_instruments(C)
         self.mark(2_500)
         self.seller, _ = short_call(self.venue)
@@ -120,7 +126,15 @@ def test_who_is_liquidated_is_shown_once(world: World) -> None:
     assert not world.prover.step(world.tell())
     assert world.proofs() == [world.seller]
     [job] = world.outbox.jobs()
-    assert (job.to, job.time_s) == (LIQUIDATIONS, world.chain.time_s)
+    now_s = world.chain.time_s
+    assert (job.to, job.time_s, job.number, job.batch_hash) == (LIQUIDATIONS, now_s, now_s, b"")
+    assert job.key == f"proof:{world.seller}:{world.chain.epoch}:{now_s}"
+    venue = world.prover._venue
+    assert venue is not None
+    assert venue.collaterals == COLLATERALS
+    update = world.prover._epochs[world.chain.epoch]
+    prover = EpochProver(update, venue.margin, COLLATERALS)
+    assert job.data == prover.calldata("flag", world.seller, [C])
 
 
 def test_a_proof_is_renewed_before_it_runs_out(world: World) -> None:

@@ -65,6 +65,30 @@ def test_both_sides_of_a_fill_leave_the_venue_with_nothing(script):
     assert {one.after[0] for one in found.values()} == {0}
 
 
+def test_fills_and_acts_are_replaced_together(script):
+    """Whoever either of them touched is named."""
+    first = trade(script, script.perpetual_id, 1)
+    leg = TransferredLeg(instrument_id=script.perpetual_id, quantity=10_000, price=10**6)
+    sold = PortfolioTransferred(
+        subaccount_id=3,
+        taker_subaccount_id=7,
+        step=1,
+        fraction=10**18,
+        legs=(leg,),
+        discount=0,
+        by_fund=False,
+    )
+    [(_, act_id)] = numbered_events(script.add(SweepLiquidations(), sold))
+    fills, acts = (replaced(first, maker=True),), (RefusedAct(act_id=act_id),)
+    found = rebuilt_positions(lambda: script.entries, script.seq, fills, acts)
+    assert [(one.subaccount_id, one.after[0]) for one in found] == [
+        (1, -10_000),
+        (2, 0),
+        (3, 10_000),
+        (7, 0),
+    ]
+
+
 def test_options_and_what_expired_need_none(script):
     """Cash alone tells what they brought."""
     option = trade(script, script.instrument_id, 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.fake_chain import WETH, FakeChain
-from tests.settlement_world import Script
+from tests.settlement_world import PRICE, Script
 from tests.venue import COLLATERALS, configuration
 
 from exchange.commands import (
@@ -38,6 +38,7 @@ from exchange.reversals import BatchReverted
 from exchange.settlement import reconciler as module
 from exchange.settlement.acts import numbered_events
 from exchange.settlement.cursor import BlockCursor, follow_blocks
+from exchange.settlement.holdings import Held
 from exchange.settlement.margin_proof import parameters_hash
 from exchange.settlement.reconciler import Reconciler
 from exchange.settlement.watcher import ExchangeUnavailable, Watcher, WatcherOptions
@@ -49,13 +50,16 @@ class Settling(FakeChain):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[int] = []
+        self.positions: dict[int, dict[int, Held]] = {}
+        self.instruments: dict[int, list[int]] = {}  # that were asked for last, by subaccount
         self.tokens: dict[int, int] = {}
         self.parameters = bytes(32)
 
     def cash_and_positions(self, subaccount_id, instrument_ids, block="latest"):
         self.asked.append(subaccount_id)
         assert block == self.head(), "the block that the journal observed"
-        return self.cash.get(subaccount_id, 0), {}
+        self.instruments[subaccount_id] = instrument_ids
+        return self.cash.get(subaccount_id, 0), self.positions.get(subaccount_id, {})
 
     def parameters_hash(self):
         return self.parameters
@@ -153,6 +157,24 @@ def test_a_difference_holds_withdrawals_once(world: World) -> None:
     world.chain.cash[2] -= 10
     world.compared()
     assert world.reconciler.differences == {}
+
+
+def test_positions_are_compared_of_those_who_traded(world: World) -> None:
+    """In what the subaccount ever traded, and nothing else; figures that differ hold it."""
+    script, number = world.script, world.script.instrument_id
+    script.trade()
+    world.settle()
+    world.chain.cash |= {
+        1: 3 * CASH_SCALE,
+        2: 99 * CASH_SCALE + PRICE,
+        3: 98 * CASH_SCALE - PRICE,
+    }
+    world.chain.positions = {2: {number: Held(-10_000)}, 3: {number: Held(9_999)}}
+    world.compared()
+    assert world.chain.instruments == {1: [], 2: [number], 3: [number], 4: []}
+    assert [hold.detail for hold in world.holds] == [
+        f"subaccount 3: quantity in {number} should be 10000, the chain has 9999"
+    ]
 
 
 def test_tokens_are_compared_too(world: World) -> None:
@@ -348,7 +370,7 @@ def test_a_batch_that_is_lost_is_folded_again_when_it_is_final_again(world: Worl
     world.script.revert(back, BatchReverted(number=2))
     world.compared()
     holdings = world.reconciler._holdings
-    assert holdings.cash[3] == 100 * CASH_SCALE
+    assert (holdings.cash[2], holdings.cash[3]) == (100 * CASH_SCALE - 3, 100 * CASH_SCALE)
     world.observe(BatchSeen(number=2, batch_hash=bytes(32), block=1, transaction=""))
     assert world.compared() == [1, 2, 3, 4]
     assert holdings.cash[3] == 100 * CASH_SCALE - 10

@@ -9,7 +9,7 @@ from eth_hash.auto import keccak
 
 from exchange.settlement import releases as module
 from exchange.settlement.errors import Reverted
-from exchange.settlement.margin_proof import PROOF_TYPE
+from exchange.settlement.margin_proof import NO_PROOF, PROOF_TYPE
 from exchange.settlement.releases import (
     QueuedWithdrawal,
     queued_withdrawals,
@@ -106,11 +106,17 @@ def test_a_release_brings_the_proof_that_its_owner_needs(monkeypatch: pytest.Mon
     assert sent[1] == 7
 
 
-def test_what_is_held_up_holds_up_no_other() -> None:
+def test_what_is_held_up_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing happens before it is mature."""
     chain: Any = FakeChain()
     chain.refusals = [Reverted("WithdrawalsHalted", ())]
-    reader: Any = None
+    reader: Any = "reader"
+
+    def prove(asked: object, *_: object) -> tuple[object, ...]:
+        assert asked == reader
+        return NO_PROOF
+
+    monkeypatch.setattr(module, "proof_where_needed", prove)
     assert list(release_mature(chain, b"key", reader)) == [
         (queued(2, 6), "the contract refused: WithdrawalsHalted()"),
         (queued(3, 5), ""),
