@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from tests.fake_chain import FakeChain, oracle_desks
 from tests.margin_world import EXPIRIES, account, collaterals, option, perpetual, preset, update
@@ -13,7 +14,7 @@ from tests.venue import configuration
 
 from exchange.commands import Configure, DepositSeen, ObserveBlocks, SubaccountSeen
 from exchange.events import Configured, MarksUpdated
-from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
+from exchange.fixed import CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
 from exchange.journal import JournalReader
 from exchange.margin.scenarios import margin_parameters
 from exchange.model import InstrumentTerms, Kind, pack_instrument_id
@@ -32,6 +33,7 @@ from exchange.settlement.proving import (
     proof_where_needed,
     prove_margin,
 )
+from exchange.terms import ConcentrationTerms
 
 PAST = EXPIRIES[0] - 7 * 86_400
 CALL, PUT = option(90_000, "C", PAST), option(90_000, "P", PAST)
@@ -74,6 +76,18 @@ def test_costs_and_funding_are_owed_and_tokens_count() -> None:
     assert excess(found, FakeChain()) == Excess(
         initial=twin.initial_excess(), maintenance=twin.maintenance_excess()
     )
+
+
+def test_the_engines_figure_leaves_concentration_out() -> None:
+    """The chain does not know it: the two would never agree."""
+    found = holdings({perpetual(): Held(100 * UNIT)})
+    terms = configured()
+    rate = ConcentrationTerms(free_notional=1, share=0, rate=RATIO_SCALE // 10)
+    dear = msgspec.structs.replace(
+        terms, margin=msgspec.structs.replace(terms.margin, concentration=rate)
+    )
+    portfolio, chain = _Portfolio(found, 7, update()), FakeChain()
+    assert portfolio.excess(chain, dear, update()) == excess(found, chain)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("price", "paid"), [(100_000, 10_000), (80_000, -20_000)])
