@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from eth_abi.abi import decode
+from tests.margin_world import perpetual, update
 from tests.settlement_world import PRICE, Script, no_legs
 from tests.signed_venue import quoted_venue
 from tests.venue import C, call, open_venue
@@ -16,6 +17,7 @@ from exchange.commands import (
     ListCombo,
     ObserveBlocks,
     PlaceOrder,
+    SweepLiquidations,
     TransferFunds,
     UnderlyingRisk,
     UpdateMarks,
@@ -25,8 +27,11 @@ from exchange.events import (
     ComboListed,
     InterestAccrued,
     InterestPaid,
+    PortfolioTransferred,
     Traded,
     Transferred,
+    TransferredLeg,
+    TransferredToken,
     Withdrawn,
 )
 from exchange.fixed import CASH_SCALE
@@ -444,3 +449,36 @@ def test_a_batch_without_fills_proves_nothing(script: Script) -> None:
     script.cut()
     [batch] = build(script)
     assert batch.marks == MarksProof()
+
+
+def test_a_takeover_proves_the_marks_of_legs_and_the_indices_of_tokens(script: Script) -> None:
+    """Whoever takes them; the contract prices both."""
+    asked: list[int] = []
+
+    def marks(seq: int) -> UpdateMarks:
+        asked.append(seq)
+        return update()
+
+    number = perpetual(1)
+    moved = PortfolioTransferred(
+        subaccount_id=2,
+        taker_subaccount_id=3,
+        step=1,
+        fraction=10**18,
+        legs=(TransferredLeg(instrument_id=number, quantity=1, price=10_000),),
+        tokens=(
+            TransferredToken(asset_id=1, amount=5, value=7, token=script.token, underlying_id=2),
+        ),
+        discount=0,
+        by_fund=False,
+    )
+    script.add(SweepLiquidations(), moved)
+    cut = script.cut()
+    builder = BatchBuilder(lambda _: pytest.fail("no order"), no_legs, Tip(), None, marks)
+    builder.add(script.entries[0])
+    events = (msgspec.structs.replace(cut, marks_seq=9),)
+    batch = builder.add(msgspec.structs.replace(script.entries[1], events=events))
+    assert batch is not None
+    assert batch.marks == prove_marks(update(), [number], [2])
+    assert len(batch.marks.marks) == 3 * 16, "the mark, its index, and the token's"
+    assert asked == [9]

@@ -314,3 +314,27 @@ def test_a_refused_act_does_not_happen_or_is_the_funds(script: Script) -> None:
     )
     script.add(Novate(batch=1, fills=()), refused)
     assert fold(script).cash[1] == whole.cash[1] - 5
+
+
+def test_a_takeover_in_a_batch_pays_funding_as_the_batch_does(script: Script) -> None:
+    """Up to the index that came with it, whatever its legs say."""
+    matched(script, 1, 2_500 * CASH_SCALE)
+    script.accrue(1, 3 * CASH_SCALE)
+    price = 2_600 * CASH_SCALE
+    leg = TransferredLeg(
+        instrument_id=script.perpetual_id, quantity=QUANTITY_SCALE, price=price, funding_index=1
+    )
+    sale = PortfolioTransferred(
+        subaccount_id=3,
+        taker_subaccount_id=9,
+        step=1,
+        fraction=10**18,
+        legs=(leg,),
+        discount=0,
+        by_fund=False,
+    )
+    script.add(AccrueInterest(), sale)
+    found = fold(script)
+    held = Held(QUANTITY_SCALE, price, 3 * CASH_SCALE)
+    assert found.positions_of(9) == {script.perpetual_id: held}
+    assert found.linear_cash[3, script.perpetual_id] == (100 - 3) * CASH_SCALE
