@@ -226,9 +226,11 @@ class FakeChain:
         return Fees(max_fee=2 * GWEI, priority_fee=GWEI)
 
     def refusal(self, sender: str, to: str, data: bytes) -> Reverted | None:
+        assert all((sender, to, data))
         return self.refuses
 
     def estimate_gas(self, _sender: str, to: str, data: bytes, *, pending: bool = False) -> int:
+        assert all((_sender, to, data))
         if self.refuses is not None:
             raise self.refuses
         settled, prices, _ = self._replay()

@@ -9,7 +9,16 @@ from tests.unit.engine.test_takeover import fill_fund, until_taken_over
 from tests.venue import FEE_ID, FEES, FUTURE, C, linear_venue, refusals
 
 from exchange.commands import CutBatch
-from exchange.events import FeesShared, InsuranceUsed, PortfolioTransferred, Traded
+from exchange.events import (
+    ActRefused,
+    FeesShared,
+    InsuranceUsed,
+    InterestPaid,
+    PortfolioTransferred,
+    PositionExpired,
+    Traded,
+)
+from exchange.journal import EntryEncoder
 from exchange.settlement.acts import numbered_events
 from exchange.settlement.holdings import expected_holdings
 
@@ -81,3 +90,25 @@ def test_who_failed_and_was_flat_when_it_expired_is_paid_off_too(instrument_id, 
     holdings.check()
     for who in (ann, bob, carol, FEE_ID):
         assert (holdings.positions_of(who), holdings.cash[who]) == ({}, venue.cash(who))
+
+
+@pytest.mark.parametrize("by_keeper", [True, False])
+def test_what_expired_of_a_refused_act_is_paid_off_for_who_has_it_again(by_keeper):
+    """The taker's leg where a takeover did not happen; else of who failed."""
+    paid = PositionExpired(subaccount_id=2, instrument_id=C, quantity=-5, payoff=-7)
+    takeover = PortfolioTransferred(
+        subaccount_id=2,
+        taker_subaccount_id=9,
+        step=1,
+        fraction=10**18,
+        legs=(),
+        discount=0,
+        by_fund=False,
+    )
+    act = takeover if by_keeper else InterestPaid(subaccount_id=4, amount=1)
+    refused = ActRefused(batch=1, act_id=8, act=act, subaccount_id=4, fund_subaccount_id=0)
+    entry, _ = EntryEncoder().stamp(0, CutBatch(), (paid, refused))
+    again = PositionExpired(
+        subaccount_id=9 if by_keeper else 4, instrument_id=C, quantity=5, payoff=7
+    )
+    assert list(numbered_events(entry)) == [(paid, 0), (refused, 0), (again, 0)]

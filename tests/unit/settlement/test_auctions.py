@@ -58,8 +58,8 @@ class FakeChain:
 
     def call(self, contract: str, function: str, *given: Any) -> Any:
         where, wanted = VIEWS[function]
-        assert (contract, given) == (where, wanted) or function == "flagOf"
         assert contract == where
+        assert given in ((wanted, (1,), (2,)) if function == "flagOf" else (wanted,))
         return {
             "auctionOf": self.auction,
             "auctionRules": {"notice": NOTICE_S, "length": 600, "discountMax": TENTH, "lot": 100},

@@ -150,6 +150,8 @@ def test_contracts_are_created_and_wired() -> None:
     assert found.clearing == clearing
     assert created("Liquidations") == [(found.liquidations, (found.margin, clearing))]
     assert calls(clearing, ["address"]) == [(found.liquidations,), (found.margin,)]
+    told = [data[:4] for to, data in FakeNode.sent if to == clearing]
+    assert told == [SET_LIQUIDATIONS, keccak(b"setMargin(address)")[:4]]
 
 
 def test_a_venue_with_passes_has_its_own_contract() -> None:

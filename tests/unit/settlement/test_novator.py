@@ -46,6 +46,7 @@ from exchange.settlement.deployment import Deployment
 from exchange.settlement.errors import Reverted
 from exchange.settlement.novator import Novator, _smallest
 from exchange.settlement.watcher import CommandRefused
+from exchange.signing import Domain, address_of, order_digest, recover_signer
 
 HOUSE_KEY = b"\x77" * 32
 
@@ -165,6 +166,14 @@ def test_the_failing_order_is_found_among_many(parts):
     assert found.replace(1)
     assert [fill.key for fill in sink.commands[0].fills] == [(trade.trade_id, True)]
     assert contract.asked < 12
+    [fill] = sink.commands[0].fills
+    trade_s = parts.script.time_ns // NS
+    assert (fill.terms.deadline, fill.terms.signer) == (
+        trade_s + 30 * 86_400,
+        address_of(HOUSE_KEY),
+    )
+    domain = Domain(31_337, CLEARING)
+    assert recover_signer(order_digest(domain, fill.terms), fill.signature) == fill.terms.signer
     assert (found.novated, feed.pull()) == (1, 0)
     after = parts.outbox.jobs()
     assert all(old.batch_hash != new.batch_hash for old, new in zip(before, after, strict=True))

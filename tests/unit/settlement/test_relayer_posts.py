@@ -10,7 +10,7 @@ from tests.settlement_world import NS
 from tests.unit.settlement.test_relayer import RIVAL_KEY, Bench, opened
 
 from exchange.journal.outbox import Job, JobKind, JobState
-from exchange.settlement.errors import ChainUnavailable, Reverted
+from exchange.settlement.errors import BatchRefused, ChainUnavailable, Reverted
 
 
 @pytest.fixture
@@ -146,3 +146,25 @@ def test_a_stuck_transaction_is_outbid_after_its_time(slow: Bench) -> None:
         now[0] += after_s
         relayer.step()
         assert len(slow.outbox.attempts("batch:1")) == sent
+
+
+def test_another_batch_in_our_place_stops_the_relayer(slow: Bench) -> None:
+    """Of the same number and another content: which one is right a person must say."""
+    slow.batch()
+    slow.relayer._feed.pull()
+    [job] = slow.outbox.jobs()
+    at = job.data.index((slow.script.seq).to_bytes(32, "big"), 5 * 32)
+    other = job.data[: at + 31] + b"\x63" + job.data[at + 32 :]
+    slow.chain.settle_as(RIVAL_KEY, other)
+    assert slow.chain.last_batch().number == 1
+    with pytest.raises(BatchRefused, match="batch:1 cannot be settled: the chain holds another"):
+        slow.relayer.step()
+    assert slow.states() == [JobState.REVERTED]
+
+
+def test_a_final_job_is_dated_by_the_chains_clock(bench: Bench) -> None:
+    """From the cut to here is what operators see as the lag."""
+    bench.batch()
+    bench.relayer.step()
+    [job] = bench.outbox.jobs()
+    assert (job.final_s, job.gas_used) == (bench.chain.time_s, 100_000)

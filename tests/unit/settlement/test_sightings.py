@@ -56,7 +56,9 @@ SCOPES = st.builds(
 def test_a_scope_comes_back_as_it_was_given(scope: KeyScope) -> None:
     """Whether the log's struct is decoded to tuples or to names."""
     kinds, band, limits = words_of(scope)
-    assert scope_of((kinds, band, limits)) == scope
+    found = scope_of((kinds, band, limits))
+    assert found == scope
+    assert isinstance(found.band_rate, int)
     named = [{"underlying": a, "dailyQuantity": b} for a, b in limits]
     assert scope_of({"kinds": kinds, "band": band, "limits": named}) == scope
 
