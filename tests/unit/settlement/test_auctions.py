@@ -205,6 +205,9 @@ def test_a_bid_that_needs_no_margin_brings_none() -> None:
 
 
 def test_nothing_is_offered_before_bids_are_taken() -> None:
-    """Nor after."""
+    """Nor after their last second."""
+    last = FROZEN + 300 - OPEN_FOR_S
+    assert auctions(FakeChain(auction=(ANNOUNCED, last, 0))).offer(7) is not None
+    assert auctions(FakeChain(auction=(ANNOUNCED, last - 1, 0))).offer(7) is None
     for frozen in (0, FROZEN + 302, FROZEN - OPEN_FOR_S):
         assert auctions(FakeChain(auction=(ANNOUNCED, frozen, 0))).offer(7) is None

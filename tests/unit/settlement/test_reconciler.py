@@ -34,7 +34,7 @@ from exchange.events import (
 )
 from exchange.fixed import CASH_SCALE
 from exchange.journal import JournalReader
-from exchange.reversals import BatchReverted
+from exchange.reversals import BatchReverted, DepositReverted
 from exchange.settlement import reconciler as module
 from exchange.settlement.acts import numbered_events
 from exchange.settlement.cursor import BlockCursor, follow_blocks
@@ -375,3 +375,21 @@ def test_a_batch_that_is_lost_is_folded_again_when_it_is_final_again(world: Worl
     assert world.compared() == [1, 2, 3, 4]
     assert holdings.cash[3] == 100 * CASH_SCALE - 10
     assert (world.reconciler.differences, world.holds) == ({}, [])
+
+
+def test_a_deposit_that_was_lost_with_a_batch_stays_lost(world: World) -> None:
+    """One entry takes back both: folding anew goes through that entry and no further."""
+    kept = world.chain.head()
+    world.script.withdraw(world.script.taker, 10)
+    world.settle()
+    world.chain.cash[3] -= 10
+    world.compared()
+    world.chain.reorganise(1)
+    back = RevertBlocks(last_block=kept, last_hash=world.chain.block_hash(kept) or "")
+    lost = DepositReverted(subaccount_id=4, amount=30)
+    world.script.revert(back, BatchReverted(number=1), lost)
+    world.observe(DepositSeen(subaccount_id=2, amount=7))
+    world.compared()
+    holdings = world.reconciler.holdings
+    start = 100 * CASH_SCALE
+    assert holdings.cash == {1: 0, 2: start + 7, 3: start, 4: start - 30}
