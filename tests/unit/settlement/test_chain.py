@@ -6,7 +6,7 @@ import pytest
 import requests
 from eth_abi.abi import encode
 from eth_account import Account
-from eth_account.typed_transactions import TypedTransaction
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_hash.auto import keccak
 from hexbytes import HexBytes
 from web3.exceptions import Web3RPCError
@@ -226,14 +226,15 @@ def test_an_error_without_code_or_message_is_told_as_it_is(chain: Chain, answers
         ({"message": "limit exceeded"}, 0, "limit exceeded"),
         ({"code": -7}, -7, "-7"),
     ):
-        error = Web3RPCError("-7", rpc_response={"error": given})  # type: ignore[typeddict-item]
-        refused = module._refused(error)
+        answer: Any = {"error": given}
+        refused = module._refused(Web3RPCError("-7", rpc_response=answer))
         assert refused.code == code
         assert message in refused.message
     refused = module._refused(Web3RPCError("went away"))
     assert refused.code == 0
     assert "went away" in refused.message
-    refused = module._refused(Web3RPCError("", rpc_response={"error": "odd"}))  # type: ignore[typeddict-item]
+    odd: Any = {"error": "odd"}
+    refused = module._refused(Web3RPCError("", rpc_response=odd))
     assert (refused.code, refused.message) == (0, "odd")
 
 

@@ -55,7 +55,9 @@ def test_the_venue_stands_on_one_side(script, maker):
 def test_the_venues_order_is_for_the_trade_and_nothing_more(script):
     """No fee, the trade's own price, and a nonce that nobody else can have."""
     trade = script.traded(4, 5, 2)
-    maker, taker = (house_terms(trade, maker=one, deadline=9, signer=SIGNER) for one in (1, 0))
+    maker, taker = (
+        house_terms(trade, maker=one, deadline=9, signer=SIGNER) for one in (True, False)
+    )
     assert maker == OrderTerms(
         subaccount_id=FEE_SUBACCOUNT_ID,
         instrument_id=trade.instrument_id,

@@ -125,7 +125,7 @@ class Provable(FakeChain):
         self.heads = [0]
         self.asked: list[tuple[bytes, object]] = []
         self.refused: list[object] = []
-        self.blocks: list[object] = []
+        self.asked_at: list[object] = []
         terms = configured()
         self.found = parameters_hash(terms.margin, terms.collaterals)
 
@@ -133,7 +133,7 @@ class Provable(FakeChain):
         return self.heads.pop(0) if len(self.heads) > 1 else self.heads[0]
 
     def last_batch(self, block: object = "latest") -> Tip:
-        self.blocks.append(block)
+        self.asked_at.append(block)
         return self.tip
 
     def risk_epoch(self, block: object = "latest") -> int:
@@ -142,7 +142,7 @@ class Provable(FakeChain):
         return 1
 
     def parameters_hash(self, block: object = "latest") -> bytes:
-        self.blocks.append(block)
+        self.asked_at.append(block)
         return self.found
 
     def delivery_price(self, underlying_id: int, expiry: int) -> int | None:
@@ -220,7 +220,7 @@ def test_margin_is_proven_at_the_observed_block(
         engine=Excess(initial=twin.initial_excess(), maintenance=twin.maintenance_excess()),
     )
     assert chain.asked == [(data, block) for block in blocks]
-    assert chain.blocks == [block for block in blocks for _ in range(2)]
+    assert chain.asked_at == [block for block in blocks for _ in range(2)]
 
 
 def test_a_proof_is_of_what_the_chain_holds_now(proven: tuple[JournalReader, Provable]) -> None:
