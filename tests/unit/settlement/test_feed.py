@@ -250,3 +250,5 @@ def test_lost_blocks_reopen_what_was_final_in_them(parts: Parts) -> None:
     assert feed.cursor == BlockCursor(block=5, block_hash="0x5", seq=entry.seq)
     assert [job.state for job in parts.outbox.jobs()] == [JobState.CONFIRMED, JobState.BUILT]
     assert feed.reverted_blocks == 1
+    feed.reopen(5)
+    assert feed.reverted_blocks == 2

@@ -79,6 +79,20 @@ def test_a_withdrawal_leaves(script: Script) -> None:
     holdings = fold(script)
     assert holdings.cash[3] == 10_000 * CASH_SCALE - 7 * CASH_SCALE
     assert holdings.withdrawn == 7 * CASH_SCALE
+    script.withdraw(script.maker, 2 * CASH_SCALE)
+    assert fold(script).withdrawn == 9 * CASH_SCALE
+
+
+def test_who_holds_nothing_any_more_is_paid_nothing(script: Script) -> None:
+    """A novation took the position before it expired."""
+    script.trade(2)
+    script.expire(2, 101_000 * CASH_SCALE)
+    nothing = PositionExpired(
+        subaccount_id=9, instrument_id=script.instrument_id, quantity=1, payoff=1
+    )
+    script.add(AccrueInterest(), nothing)
+    found = fold(script)
+    assert (found.cash[9], found.positions_of(9)) == (0, {})
 
 
 def test_what_the_chain_served_left_with_its_block(script: Script) -> None:

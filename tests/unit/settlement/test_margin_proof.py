@@ -40,6 +40,8 @@ def test_parameters_are_bound_by_their_hash() -> None:
     encoded = encode([PARAMETERS_TYPE], [parameters_words(*TERMS)])
     assert parameters_hash(*TERMS) == keccak(encoded)
     assert set_parameters_calldata(*TERMS)[4:] == encoded
+    selector = keccak(f"setParameters({PARAMETERS_TYPE})".encode())[:4]
+    assert set_parameters_calldata(*TERMS)[:4] == selector
     assert prover().proof(LEGS)[0] == encoded
 
 

@@ -27,6 +27,7 @@ from exchange.events import (
     Configured,
     GovernanceChanged,
     InterestPaid,
+    LossSocialised,
     PortfolioTransferred,
     Refused,
     RejectReason,
@@ -65,6 +66,7 @@ class Settling(FakeChain):
         return self.parameters
 
     def token_held(self, subaccount_id, token, block="latest"):
+        assert block == self.head()
         return self.tokens.get(subaccount_id, 0) if token == WETH else 0
 
 
@@ -272,8 +274,24 @@ def interest(world: World) -> int:
     return act_id
 
 
+def test_everybody_whom_a_loss_touched_is_asked_for(world: World) -> None:
+    """Who shares it, and the fund that is paid."""
+    world.settle()
+    world.compared()
+    loss = LossSocialised(
+        fund_subaccount_id=4, liquidated_id=2, amount=9, shares=((3, 9),), declared=9
+    )
+    world.script.add(AccrueInterest(), loss)
+    world.settle()
+    world.chain.cash |= {3: 100 * CASH_SCALE - 9, 4: 100 * CASH_SCALE + 9}
+    assert world.compared() == [1, 3, 4]
+    assert world.reconciler.differences == {}
+
+
 def test_an_act_that_the_chain_refused_is_not_expected(world: World) -> None:
     """What the journal took of it the novation gave back, of this one and no other."""
+    world.settle()
+    world.compared()
     refused = interest(world)
     interest(world)
     act = InterestPaid(subaccount_id=2, amount=5)
@@ -282,8 +300,19 @@ def test_an_act_that_the_chain_refused_is_not_expected(world: World) -> None:
     world.script.add(novation, undone)
     world.settle()
     world.chain.cash |= {1: 5, 2: 100 * CASH_SCALE - 5}
-    world.compared()
+    assert world.compared() == [1, 2]
     assert world.reconciler.differences == {}
+
+
+def test_whose_act_was_refused_is_asked_for(world: World) -> None:
+    """Though nothing of it is left to settle."""
+    world.settle()
+    world.compared()
+    act = InterestPaid(subaccount_id=3, amount=5)
+    undone = ActRefused(batch=1, act_id=99, act=act, subaccount_id=1, fund_subaccount_id=0)
+    world.script.add(Novate(batch=1, fills=(), acts=(RefusedAct(act_id=99),)), undone)
+    world.settle()
+    assert world.compared() == [1, 3]
 
 
 def sold(world: World, amount: int) -> None:

@@ -164,6 +164,7 @@ def test_holdings_follow_the_batches_and_their_novations(tmp_path) -> None:
     same(third)
     trade = next(one for entry in script.entries for one in entry.events if isinstance(one, Traded))
     script.add(Novate(batch=1, fills=()), taken(trade))
+    script.trade()  # what comes after it hides it from nobody
     same(third)
     assert settled.through(third).positions[1, trade.instrument_id].quantity < 0
     reader.close()
