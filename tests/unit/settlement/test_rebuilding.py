@@ -55,6 +55,17 @@ def test_what_was_closed_with_the_lost_contracts_is_open_again(script):
     assert maker.cash == house.cash == 0, "bought and sold at one price; fees are apart"
 
 
+def test_a_position_that_is_closed_is_all_zeros(script):
+    """Whatever index it paid up to: so the engine names it."""
+    trade(script, script.perpetual_id, 2)
+    script.accrue(1, 3 * CASH_SCALE)
+    last = trade(script, script.perpetual_id, 2, Side.SELL)
+    found = {one.subaccount_id: one for one in rebuilt(script, replaced(last, maker=True))}
+    assert found[2].before == (0, 0, 0)
+    assert found[2].after == (-20_000, -5_000 * CASH_SCALE, 0)
+    assert found[1].after == (20_000, 5_000 * CASH_SCALE, 3 * CASH_SCALE)
+
+
 def test_both_sides_of_a_fill_leave_the_venue_with_nothing(script):
     """Three positions are named, and the venue's is as before."""
     first = trade(script, script.perpetual_id, 1)
