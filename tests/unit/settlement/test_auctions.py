@@ -180,7 +180,7 @@ def test_an_offer_is_what_the_contract_says() -> None:
     assert (lapse.to, lapse.data[:4]) == ("0xd", keccak(f"lapse(uint64,{PROOF_TYPE})".encode())[:4])
 
 
-@pytest.mark.parametrize(("equity", "discount"), [(10, 1), (-50, 5)])
+@pytest.mark.parametrize(("equity", "discount"), [(10, 1), (0, 5), (-50, 5)])
 def test_the_discount_of_an_account_with_equity_is_no_more_than_that(
     equity: int, discount: int
 ) -> None:
