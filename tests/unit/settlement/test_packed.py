@@ -93,7 +93,7 @@ def test_traded_instruments_are_read_back() -> None:
     found = traded_instruments(pack_orders(orders))
     assert found == {terms(2, 1).instrument_id, 77}
     assert traded_instruments(b"") == set()
-    assert traded_instruments(pack_orders(orders[3:])) == set()
+    assert traded_instruments(pack_orders([orders[3], orders[1]])) == {77}
 
 
 def test_a_fill_is_48_bytes_high_field_first() -> None:
