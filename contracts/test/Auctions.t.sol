@@ -210,6 +210,21 @@ contract AuctionsTest is AuctionTest {
         auctions.endAuction(bob);
     }
 
+    function test_the_last_second_of_a_step_belongs_to_it() public {
+        announced();
+        uint64 last = START + NOTICE + DAY;
+        provenAt(last);
+        vm.expectRevert(IAuctionsBase.AuctionRuns.selector);
+        auctions.endAuction(bob);
+        auctions.startAuction(bob);
+        last += 1 hours + DAY + 1 + DAY;
+        vm.warp(last);
+        vm.expectRevert(IAuctionsBase.AuctionRuns.selector);
+        auctions.endAuction(bob);
+        vm.warp(last + 1);
+        auctions.endAuction(bob);
+    }
+
     /// forge-config: default.fuzz.runs = 32
     function test_a_proof_of_health_ends_it(address who) public {
         started();
@@ -239,6 +254,25 @@ contract AuctionsTest is AuctionTest {
         AuctionRules memory now_ = auctions.auctionRules();
         assertEq(within ? rules.notice : NOTICE, now_.notice, "notice");
         assertEq(within ? rules.discountMax : 0.25e18, now_.discountMax, "discount");
+    }
+
+    function test_each_bound_is_itself_within() public {
+        auctions.setAuctionRules(AuctionRules(1 hours, 10 minutes, 0.01e18, 100));
+        auctions.setAuctionRules(AuctionRules(7 days, 1 days, 0.5e18, 1e4));
+        refusedRules(AuctionRules(1 hours - 1, LENGTH, 0.25e18, 100));
+        refusedRules(AuctionRules(7 days + 1, LENGTH, 0.25e18, 100));
+        refusedRules(AuctionRules(NOTICE, 10 minutes - 1, 0.25e18, 100));
+        refusedRules(AuctionRules(NOTICE, 1 days + 1, 0.25e18, 100));
+        refusedRules(AuctionRules(NOTICE, LENGTH, 0.01e18 - 1, 100));
+        refusedRules(AuctionRules(NOTICE, LENGTH, 0.5e18 + 1, 100));
+        refusedRules(AuctionRules(NOTICE, LENGTH, 0.25e18, 0));
+        refusedRules(AuctionRules(NOTICE, LENGTH, 0.25e18, 101));
+        refusedRules(AuctionRules(NOTICE, LENGTH, 0.25e18, 1e4 + 100));
+    }
+
+    function refusedRules(AuctionRules memory rules) internal {
+        vm.expectRevert(IAuctionsBase.RulesOutOfBounds.selector);
+        auctions.setAuctionRules(rules);
     }
 
     function test_only_governance_changes_rules(address who) public {
