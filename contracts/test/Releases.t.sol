@@ -3,10 +3,12 @@ pragma solidity 0.8.37;
 
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 
-import {IClearingBase, Order} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, Order, Withdrawal} from "../src/interfaces/IClearing.sol";
+import {TokenRules} from "../src/interfaces/ICustody.sol";
 import {IExits, IExitsBase} from "../src/interfaces/IExits.sol";
 import {IMargin, MarginProof} from "../src/interfaces/IMargin.sol";
 import {Halt, IReleases, IReleasesBase, Queued} from "../src/interfaces/IReleases.sol";
+import {MockToken} from "../src/mocks/MockToken.sol";
 import {MarginTest} from "./Margin.t.sol";
 
 /// @dev Withdrawals wait for an hour. Bob sells 40 calls to alice where one of them is to lose.
@@ -142,6 +144,24 @@ contract ReleasesTest is MarginTest {
         vm.prank(bobAddress);
         vm.expectRevert(IReleasesBase.NotQueued.selector);
         gate.takeBack(w);
+    }
+
+    function test_tokens_are_taken_back_where_they_came_from() public {
+        MockToken weth = new MockToken("Wrapped Ether", "WETH", 18);
+        custody.setRules(
+            address(weth), TokenRules(true, type(uint80).max, type(uint80).max, type(uint80).max)
+        );
+        fundWith(weth, aliceAddress, alice, 10e18);
+        Withdrawal memory w = withdrawOf(alice, ALICE_KEY, 3e8, 9).withdrawal;
+        w.token = address(weth);
+        settle(withdrawBatch(resigned(w, ALICE_KEY)));
+        assertEq(7e8, clearing.collateralOf(alice, address(weth)), "debited");
+
+        int256 cash = cashOf(alice);
+        vm.prank(aliceAddress);
+        gate.takeBack(Queued(alice, address(weth), 3e8, aliceAddress, 9, false));
+        assertEq(10e8, clearing.collateralOf(alice, address(weth)), "back");
+        assertEq(cash, cashOf(alice), "cash");
     }
 
     // ---- halt
