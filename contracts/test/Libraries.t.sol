@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {MarginParameters} from "../src/interfaces/IMargin.sol";
 import {Delayed, DelayedLib} from "../src/libraries/DelayedLib.sol";
 import {Index, IndexLib} from "../src/libraries/IndexLib.sol";
 import {InstrumentLib} from "../src/libraries/InstrumentLib.sol";
 import {LedgerLib} from "../src/libraries/LedgerLib.sol";
 import {OrderStateLib} from "../src/libraries/OrderStateLib.sol";
+import {SpotLib} from "../src/libraries/SpotLib.sol";
 import {Test} from "./Test.sol";
 
 contract InstrumentLibTest is Test {
@@ -170,5 +172,59 @@ contract LedgerLibTest is Test {
         (uint64 a, uint64 b) = LedgerLib.splitKey(LedgerLib.positionKey(id, instrument));
         assertEq(id, a, "subaccountId");
         assertEq(instrument, b, "instrument");
+    }
+}
+
+/// @dev A grid of 90 % to 110 %, and beside it tails whose moves do not stretch.
+contract SpotLibTest is Test {
+    function stretched(MarginParameters calldata p, uint256 scan)
+        external
+        pure
+        returns (int256[] memory)
+    {
+        return SpotLib.stretched(p, scan);
+    }
+
+    function check(int256[7] memory expected, int256[7] memory spots, uint256 scan) internal view {
+        MarginParameters memory p;
+        (p.weights, p.spots) = (new uint64[](7), new uint64[](7));
+        for (uint256 s = 0; s < 7; s++) {
+            p.spots[s] = uint64(uint256(spots[s]));
+            p.weights[s] = s > 1 && s < 5 ? 1e18 : 1e18 - 1;
+        }
+        int256[] memory found = this.stretched(p, scan);
+        for (uint256 s = 0; s < 7; s++) {
+            assertEq(expected[s], found[s], "spot");
+        }
+    }
+
+    function test_the_grid_stretches_and_shrinks_and_tails_stay() public view {
+        int256[7] memory spots = [int256(7e17), 8e17, 9e17, 1e18, 11e17, 12e17, 13e17];
+        check(spots, spots, 1e18);
+        check([int256(7e17), 8e17, 85e16, 1e18, 115e16, 12e17, 13e17], spots, 15e17);
+        check([int256(7e17), 8e17, 95e16, 1e18, 105e16, 12e17, 13e17], spots, 5e17);
+    }
+
+    function test_the_grid_stretches_to_the_nearest_tails_only() public view {
+        int256[7] memory spots = [int256(7e17), 8e17, 9e17, 1e18, 11e17, 12e17, 13e17];
+        check([int256(7e17), 8e17, 8e17, 1e18, 12e17, 12e17, 13e17], spots, 3e18);
+        spots = [int256(8e17), 7e17, 9e17, 1e18, 11e17, 13e17, 12e17];
+        check([int256(8e17), 7e17, 8e17, 1e18, 12e17, 13e17, 12e17], spots, 3e18);
+    }
+
+    /// @dev A tail inside the grid, or level with its end, bounds nothing; without one a price
+    /// falls to zero at most.
+    function test_a_tail_inside_the_grid_bounds_nothing() public view {
+        int256[7] memory spots = [int256(1e18), 9e17, 9e17, 1e18, 11e17, 11e17, 1e18];
+        check([int256(1e18), 9e17, 7e17, 1e18, 13e17, 11e17, 1e18], spots, 3e18);
+        check([int256(1e18), 9e17, 0, 1e18, 3e18, 11e17, 1e18], spots, 20e18);
+    }
+
+    function test_halves_are_rounded_to_the_even_neighbour() public view {
+        int256[7] memory spots = [int256(0), 0, 1e18 - 1, 1e18 + 1, 1e18 + 3, 9e18, 9e18];
+        check([int256(0), 0, 1e18 - 2, 1e18 + 2, 1e18 + 4, 9e18, 9e18], spots, 15e17);
+        spots = [int256(0), 0, 1e18 - 3, 1e18 - 5, 1e18 + 5, 9e18, 9e18];
+        check([int256(0), 0, 1e18 - 4, 1e18 - 8, 1e18 + 8, 9e18, 9e18], spots, 15e17);
+        check([int256(0), 0, 1e18 - 2, 1e18 - 4, 1e18 + 4, 9e18, 9e18], spots, 7e17);
     }
 }
