@@ -11,6 +11,7 @@ import {
     MarginParameters,
     MarginProof,
     Portfolio,
+    StandardRates,
     UnderlyingRisk
 } from "../src/interfaces/IMargin.sol";
 
@@ -252,6 +253,69 @@ contract MarginTest is MarginWorld {
         unbounded(p);
         p = parameters();
         (p.weights, p.spots) = (new uint64[](129), new uint64[](129));
+        unbounded(p);
+    }
+
+    function test_each_bound_is_itself_within() public {
+        MarginParameters memory p = parameters();
+        (p.weights[1], p.spots[1], p.basisUp, p.basisDown) = (1, 10 * RATIO, 4, 4);
+        (p.initialFactor, p.maintenanceFactor) = (4 * RATIO, RATIO / 2);
+        (p.depegFactor, p.depegThreshold, p.confidenceFloor) = (16 * RATIO, RATIO, RATIO);
+        (p.shortOptionInitialRate, p.shortOptionMaintenanceRate) = (RATIO / 4, RATIO / 4);
+        (p.perpetualInitialRate, p.perpetualMaintenanceRate) = (RATIO / 4, RATIO / 4);
+        p.standard = StandardRates(RATIO, RATIO, RATIO, RATIO, RATIO);
+        p.collaterals = new CollateralTerms[](1);
+        p.collaterals[0] = CollateralTerms(address(usdc), 1, false, RATIO / 2, RATIO / 2, 1);
+        margin.setParameters(p);
+        (p.initialFactor, p.maintenanceFactor) = (RATIO / 2, RATIO / 2);
+        p.standard = StandardRates(1, 1, 1, 1, 1);
+        margin.setParameters(p);
+    }
+
+    function test_no_governance_goes_a_unit_beyond() public {
+        MarginParameters memory p = parameters();
+        p.spots[4] = 10 * RATIO + 1;
+        unbounded(p);
+        p = parameters();
+        p.basisDown = 5;
+        unbounded(p);
+        p = parameters();
+        p.initialFactor = 4 * RATIO + 1;
+        unbounded(p);
+        p = parameters();
+        p.maintenanceFactor = RATIO / 2 - 1;
+        unbounded(p);
+        p = parameters();
+        p.depegFactor = 16 * RATIO + 1;
+        unbounded(p);
+        p = parameters();
+        p.confidenceFloor = RATIO + 1;
+        unbounded(p);
+        for (uint256 i = 0; i < 4; i++) {
+            p = parameters();
+            (p.shortOptionInitialRate, p.shortOptionMaintenanceRate) = (RATIO / 4, RATIO / 4);
+            (p.perpetualInitialRate, p.perpetualMaintenanceRate) = (RATIO / 4, RATIO / 4);
+            if (i == 0) p.shortOptionInitialRate++;
+            if (i == 1) p.shortOptionMaintenanceRate++;
+            if (i == 2) p.perpetualInitialRate++;
+            if (i == 3) p.perpetualMaintenanceRate++;
+            unbounded(p);
+        }
+    }
+
+    function test_standard_rates_stay_in_order() public {
+        unbounded(StandardRates(RATIO + 1, 10e16, 75e15, 10e16, 65e15));
+        unbounded(StandardRates(15e16, 15e16 + 1, 75e15, 10e16, 65e15));
+        unbounded(StandardRates(15e16, 10e16, 10e16 + 1, 10e16, 65e15));
+        unbounded(StandardRates(15e16, 10e16, 0, 10e16, 65e15));
+        unbounded(StandardRates(15e16, 10e16, 75e15, RATIO + 1, 65e15));
+        unbounded(StandardRates(15e16, 10e16, 75e15, 10e16, 10e16 + 1));
+        unbounded(StandardRates(15e16, 10e16, 75e15, 10e16, 0));
+    }
+
+    function unbounded(StandardRates memory rates) internal {
+        MarginParameters memory p = parameters();
+        p.standard = rates;
         unbounded(p);
     }
 
