@@ -126,6 +126,26 @@ contract SettleInterestTest is ClearingTest {
         refused(charging(alice, 1), IClearingBase.InterestAboveCap.selector);
     }
 
+    /// @dev Two days, each with a deposit: the first counts as owed still the day after.
+    function test_deposits_of_two_days_are_forgotten_one_after_the_other() public {
+        fund(aliceAddress, alice, 100_000 * USD);
+        vm.warp(start + DAY);
+        fund(aliceAddress, alice, 200_000 * USD);
+        uint256 owed = charged(uint256(OWED));
+        vm.warp(start + 2 * DAY);
+        owed = charged(owed - 100_000 * USD);
+        vm.warp(start + 3 * DAY);
+        charged(owed - 200_000 * USD);
+    }
+
+    /// @return left what is owed after the charge
+    function charged(uint256 owed) internal returns (uint256 left) {
+        uint256 cap = capOf(owed, DAY);
+        refused(charging(alice, cap + 1), IClearingBase.InterestAboveCap.selector);
+        settle(charging(alice, cap));
+        return owed + cap;
+    }
+
     function test_a_batchs_age_and_place_bind_interest_too() public {
         Batch memory batch = charging(alice, 0);
         batch.interests[0].time = uint32(block.timestamp - 1);
