@@ -58,14 +58,35 @@ contract ModulesTest is ClearingTest {
     }
 
     /// @dev Each module is checked, not the first alone.
-    function test_every_module_is_checked(uint256 which) public {
+    function test_every_module_is_checked() public {
+        for (uint256 which = 0; which < 8; which++) {
+            refusedModule(which);
+        }
+    }
+
+    function refusedModule(uint256 which) private {
         Terms memory terms = IModule(address(clearing)).terms();
         Terms memory other = IModule(address(clearing)).terms();
         other.maxBatchAge--;
         (Modules memory modules, Modules memory wrong) = (modulesOf(terms), modulesOf(other));
-        address module = which % 2 == 0 ? wrong.exits : wrong.escapes;
-        if (which % 2 == 0) modules.exits = module;
-        else modules.escapes = module;
+        address module = [
+            wrong.settler,
+            wrong.payments,
+            wrong.takeovers,
+            wrong.exits,
+            wrong.escapes,
+            wrong.releases,
+            wrong.solvency,
+            wrong.auctions
+        ][which];
+        if (which == 0) modules.settler = module;
+        if (which == 1) modules.payments = module;
+        if (which == 2) modules.takeovers = module;
+        if (which == 3) modules.exits = module;
+        if (which == 4) modules.escapes = module;
+        if (which == 5) modules.releases = module;
+        if (which == 6) modules.solvency = module;
+        if (which == 7) modules.auctions = module;
         vm.expectRevert(abi.encodeWithSelector(IClearingBase.WrongModule.selector, module));
         vm.deployCode(
             "Clearing.sol:Clearing", abi.encode(address(manager), treasury, terms, modules)

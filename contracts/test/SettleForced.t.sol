@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IClearing, IClearingBase, Order} from "../src/interfaces/IClearing.sol";
+import {ILiquidations} from "../src/interfaces/ILiquidations.sol";
 import {Batch, SignedOrder} from "./Codec.sol";
 import {ForcedTest} from "./ForcedTest.sol";
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
@@ -194,5 +195,7 @@ contract SettleForcedTest is ForcedTest {
         assertEq(address(0), address(other.liquidations()), "none");
         vm.expectRevert(abi.encodeWithSelector(IClearingBase.UnknownSubaccount.selector, 7));
         other.setLiquidations(flags, 7);
+        vm.expectRevert(IClearingBase.ZeroAddress.selector);
+        other.setLiquidations(ILiquidations(address(0)), 1);
     }
 }
