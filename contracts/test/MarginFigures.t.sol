@@ -202,6 +202,17 @@ contract MarginFiguresTest is MarginWorld {
         check(70 * K - 10_500e6, 70 * K - 8_300e6, p, proof, holding(100 * K, -1e4, 0));
     }
 
+    /// @dev An instrument expires at a whole minute: figures of another second are of none.
+    function test_figures_between_two_minutes_are_of_no_instrument() public {
+        MarginProof memory proof = callProof();
+        proof.expiries[0].expiry += 1;
+        prove(parameters(), proof);
+        vm.expectRevert(
+            abi.encodeWithSelector(IMargin.RiskMissing.selector, call >> 25 & (1 << 35) - 1)
+        );
+        margin.excessOf(holding(0, 1e4, 0), proof);
+    }
+
     // ---- groups
 
     function test_underlyings_of_a_group_share_each_scenario() public {
