@@ -119,6 +119,18 @@ contract GrantScopedKeyTest is ClearingTest {
         grant(scope);
     }
 
+    function test_every_kind_that_is_and_no_other_may_be_granted() public {
+        for (uint256 kind = 0; kind < 8; kind++) {
+            if (kind > 0 && kind < 4) continue;
+            vm.expectRevert(IClearingBase.InvalidScope.selector);
+            grant(scopeOf(uint8(1 << kind), ONE));
+        }
+        grant(scopeOf(OPTIONS | PERPETUALS | 1 << 3, 3 * ONE));
+        settle(sessionTrade(call, ONE, START));
+        settle(sessionTrade(perpetual, ONE, START));
+        settle(sessionTrade(future, ONE, START));
+    }
+
     function test_empty_and_endless_scopes_are_refused() public {
         KeyScope memory scope = KeyScope(OPTIONS, 0, new KeyLimit[](0));
         vm.expectRevert(IClearingBase.InvalidScope.selector);
