@@ -219,10 +219,11 @@ contract MarginFiguresTest is MarginWorld {
         MarginParameters memory p = parameters();
         Portfolio memory portfolio = holding(100 * K, 1e4, -1e4);
         check(100 * K - 40 * K - 250e6, 100 * K - 32 * K - 150e6, p, twoCalls(), portfolio);
-        p.groups = new RiskGroup[](2);
-        (p.groups[0], p.groups[1]) = (RiskGroup(1, 7), RiskGroup(2, 8));
+        p.groups = new RiskGroup[](3);
+        (p.groups[0], p.groups[1], p.groups[2]) =
+        (RiskGroup(3, 9), RiskGroup(1, 7), RiskGroup(2, 8));
         check(100 * K - 40 * K - 250e6, 100 * K - 32 * K - 150e6, p, twoCalls(), portfolio);
-        p.groups[1].group = 7; // what one gains the other loses: only the basis is left
+        p.groups[2].group = 7; // what one gains the other loses: only the basis is left
         check(100 * K - 10 * K - 250e6, 100 * K - 8 * K - 150e6, p, twoCalls(), portfolio);
     }
 
