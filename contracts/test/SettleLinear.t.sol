@@ -220,6 +220,29 @@ contract SettleLinearTest is ClearingTest {
         }
     }
 
+    /// @dev An option is paid for; the others cost when they close, and funding when touched.
+    function test_holdings_are_net_of_costs_and_funding() public {
+        post(1, 30_000);
+        settle(funded(buy(perpetual, 2 * ONE, PRICE), 1));
+        settle(buy(future, ONE, PRICE + 10e6));
+        settle(buy(call, 3 * ONE, 5e6));
+        post(2, 50_000);
+        settle(funded(batchOf(0, 0, 0, 0), 2));
+        uint64[] memory list = new uint64[](3);
+        (list[0], list[1], list[2]) = (call, perpetual, future);
+        int256 owed = 3 * int256(PRICE) + 10e6 + 2 * 20_000;
+        for (uint256 i = 0; i < 2; i++) {
+            int256 sign = i == 0 ? int256(1) : int256(-1);
+            uint64 id = i == 0 ? alice : bob;
+            (int256 net, uint256 count, int256[] memory quantities) = clearing.holdings(id, list);
+            assertEq(cashOf(id) - sign * owed, net, "net cash");
+            assertEq(3, count, "positions");
+            assertEq(sign * int64(3 * ONE), quantities[0], "call");
+            assertEq(sign * int64(2 * ONE), quantities[1], "perpetual");
+            assertEq(sign * int64(ONE), quantities[2], "future");
+        }
+    }
+
     // ---- words
 
     function buy(uint64 instrument, uint64 quantity, int64 price) internal returns (Batch memory) {
