@@ -57,6 +57,16 @@ contract ClaimTest is EscapeTest {
         assertEq(3e18, weth.balanceOf(aliceAddress), "once");
     }
 
+    function test_the_last_unit_is_claimed_too() public {
+        settle(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1_000_000 * USD - 1, 7)));
+        settle(withdrawBatch(withdrawOf(bob, BOB_KEY, 1_000_000 * USD, 7)));
+        ready();
+        valueAll();
+        uint256 before = usdc.balanceOf(aliceAddress);
+        claim(alice, address(usdc));
+        assertEq(before + 1, usdc.balanceOf(aliceAddress), "paid");
+    }
+
     function test_own_tokens_are_paid_in_kind() public {
         fundWith(weth, aliceAddress, alice, 3e18);
         fundWith(wbtc, carolAddress, carol, 7);

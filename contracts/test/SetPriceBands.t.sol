@@ -39,6 +39,22 @@ contract SetPriceBandsTest is ClearingTest {
         clearing.setPriceBands(bands);
     }
 
+    function test_each_bound_is_itself_within() public {
+        clearing.setPriceBands(PriceBands(1e15, 1e15, 1 minutes));
+        clearing.setPriceBands(PriceBands(5e17, 5e17, 1 hours));
+        refusedBands(PriceBands(1e15 - 1, 1e17, 900));
+        refusedBands(PriceBands(5e17 + 1, 1e17, 900));
+        refusedBands(PriceBands(1e17, 1e15 - 1, 900));
+        refusedBands(PriceBands(1e17, 5e17 + 1, 900));
+        refusedBands(PriceBands(1e17, 1e17, 1 minutes - 1));
+        refusedBands(PriceBands(1e17, 1e17, 1 hours + 1));
+    }
+
+    function refusedBands(PriceBands memory bands) internal {
+        vm.expectRevert(IClearingBase.BandsOutOfBounds.selector);
+        clearing.setPriceBands(bands);
+    }
+
     function test_others_are_refused(address caller) public {
         vm.assume(caller != address(this));
         vm.prank(caller);
