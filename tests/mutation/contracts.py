@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--runs", type=int, default=32, help="of each fuzz test")
-    parser.add_argument("--again", action="store_true", help="those that survived, once more")
+    parser.add_argument("--again", action="store_true", help="first those that survived, once more")
     options = parser.parse_args()
     until = datetime.now(UTC) + timedelta(minutes=options.minutes)
     done: dict[int, dict[str, Any]] = {}  # by place in the order, the latest line counts
@@ -123,11 +123,11 @@ def main() -> None:
     say(f"seed {options.seed}, {len(order)} mutants")
     if failed := tree.test(tree.dependents(tree.code), options.runs):
         sys.exit(f"without a mutant {failed} fails")
+    left = {}
     if options.again:
         survivors = [item for item in done.values() if item["fate"] == "survived"]
         left = {i["place"]: Mutant(**{n: i[n] for n in Mutant.__slots__}) for i in survivors}
-    else:
-        left = {place: order[place] for place in range(len(order)) if place not in done}
+    left |= {place: order[place] for place in range(len(order)) if place not in done}
     for place, mutant in left.items():
         if datetime.now(UTC) > until:
             break
