@@ -144,6 +144,12 @@ contract BidTest is AuctionTest {
         refusedBid(offerOf(WHOLE / 100), IClearingBase.NotLiquidated.selector);
     }
 
+    function test_an_account_that_just_meets_its_maintenance_is_not_sold() public {
+        openAt(BIDS);
+        fund(bobAddress, bob, uint256(-maintenanceOf(bob)));
+        refusedBid(offerOf(WHOLE / 100), IClearingBase.NotLiquidated.selector);
+    }
+
     function test_a_bid_needs_the_latest_root() public {
         started();
         vm.warp(BIDS);

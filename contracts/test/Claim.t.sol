@@ -60,7 +60,11 @@ contract ClaimTest is EscapeTest {
     function test_the_last_unit_is_claimed_too() public {
         settle(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1_000_000 * USD - 1, 7)));
         settle(withdrawBatch(withdrawOf(bob, BOB_KEY, 1_000_000 * USD, 7)));
-        ready();
+        settle(withdrawBatch(withdrawOf(carol, CAROL_KEY, 1_000_000 * USD, 7)));
+        request(alice, 1);
+        vm.warp(block.timestamp + clearing.EXIT_DEADLINE() + 1);
+        clearing.startEscape(alice);
+        priced();
         valueAll();
         uint256 before = usdc.balanceOf(aliceAddress);
         claim(alice, address(usdc));

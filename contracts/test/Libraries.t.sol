@@ -185,16 +185,19 @@ contract SpotLibTest is Test {
         return SpotLib.stretched(p, scan);
     }
 
+    /// @dev Whichever comes first.
     function check(int256[7] memory expected, int256[7] memory spots, uint256 scan) internal view {
-        MarginParameters memory p;
-        (p.weights, p.spots) = (new uint64[](7), new uint64[](7));
-        for (uint256 s = 0; s < 7; s++) {
-            p.spots[s] = uint64(uint256(spots[s]));
-            p.weights[s] = s > 1 && s < 5 ? 1e18 : 1e18 - 1;
-        }
-        int256[] memory found = this.stretched(p, scan);
-        for (uint256 s = 0; s < 7; s++) {
-            assertEq(expected[s], found[s], "spot");
+        for (uint256 first = 0; first < 7; first++) {
+            MarginParameters memory p;
+            (p.weights, p.spots) = (new uint64[](7), new uint64[](7));
+            for (uint256 s = 0; s < 7; s++) {
+                p.spots[(first + s) % 7] = uint64(uint256(spots[s]));
+                p.weights[(first + s) % 7] = s > 1 && s < 5 ? 1e18 : 1e18 - 1;
+            }
+            int256[] memory found = this.stretched(p, scan);
+            for (uint256 s = 0; s < 7; s++) {
+                assertEq(expected[s], found[(first + s) % 7], "spot");
+            }
         }
     }
 
