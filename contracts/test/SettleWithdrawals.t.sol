@@ -3,7 +3,9 @@ pragma solidity 0.8.37;
 
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
+import {AuctionBid, IAuctions} from "../src/interfaces/IAuctions.sol";
 import {
+    Batch as PackedBatch,
     IClearing,
     IClearingBase,
     Order,
@@ -11,6 +13,11 @@ import {
     Withdrawal
 } from "../src/interfaces/IClearing.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
+import {IExits} from "../src/interfaces/IExits.sol";
+import {BatchProof, MarginProof} from "../src/interfaces/IMargin.sol";
+import {IReleases, Queued} from "../src/interfaces/IReleases.sol";
+import {ISolvency} from "../src/interfaces/ISolvency.sol";
+import {MarksProof} from "../src/libraries/MarksLib.sol";
 import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {ClearingTest} from "./ClearingTest.sol";
 import {Batch} from "./Codec.sol";
@@ -207,17 +214,53 @@ contract SettleReentrancyTest is ClearingTest {
         attack(address(custody), abi.encodeCall(ICustody.claim, (address(usdc), aliceAddress)));
     }
 
+    /// @dev Whoever may enter may enter afterwards only, even where nothing could be won.
+    function test_a_token_can_enter_nothing_inside_a_withdrawal() public {
+        MarginProof memory proof;
+        Queued memory queued;
+        AuctionBid memory offer;
+        MarksProof memory marks;
+        bytes[] memory calls = new bytes[](17);
+        calls[0] = abi.encodeCall(IReleases.release, (queued, proof));
+        calls[1] = abi.encodeCall(IReleases.takeBack, (queued));
+        calls[2] = abi.encodeCall(IReleases.halt, (alice, proof));
+        calls[3] = abi.encodeCall(IReleases.liftHalt, (alice, proof));
+        calls[4] = abi.encodeCall(IExits.requestExit, (alice, address(usdc), 1, aliceAddress));
+        calls[5] = abi.encodeCall(IExits.serveExit, (alice, 1, proof));
+        calls[6] = abi.encodeCall(IExits.startEscape, (alice));
+        calls[7] = abi.encodeCall(IExits.fixMarks, (marks));
+        calls[8] = abi.encodeCall(IExits.fixMissing, (new uint64[](0)));
+        calls[9] = abi.encodeCall(IExits.priceTokens, (""));
+        calls[10] = abi.encodeCall(IExits.value, (1, new uint64[][](0)));
+        calls[11] = abi.encodeCall(IExits.claim, (alice, address(usdc), aliceAddress));
+        calls[12] = abi.encodeCall(IAuctions.announceAuction, (alice));
+        calls[13] = abi.encodeCall(IAuctions.startAuction, (alice));
+        calls[14] = abi.encodeCall(IAuctions.bid, (offer, proof));
+        calls[15] = abi.encodeCall(IAuctions.endAuction, (alice));
+        PackedBatch memory inner = packed(batchOf(0, 0, 0, 0));
+        BatchProof memory shared;
+        calls[16] = abi.encodeCall(ISolvency.settleProven, (inner, shared));
+        for (uint64 i = 0; i < calls.length; i++) {
+            attack(address(clearing), calls[i], 5 + i);
+        }
+    }
+
     function attack(address target, bytes memory data) internal {
+        attack(target, data, 5);
+    }
+
+    function attack(address target, bytes memory data, uint64 nonce) internal {
         ReentrantToken token = ReentrantToken(address(usdc));
+        uint256 before = token.balanceOf(aliceAddress);
         manager.grantRole(RELAYER_ROLE, address(token), 0);
         token.arm(target, data);
-        settle(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, 5)));
+        settle(withdrawBatch(withdrawOf(alice, ALICE_KEY, 1, nonce)));
         assertTrue(token.tried(), "the token tried");
         assertEq(
             keccak256(abi.encodePacked(ReentrancyGuard.ReentrancyGuardReentrantCall.selector)),
             keccak256(token.answer()),
             "refused by the guard"
         );
-        assertEq(1, usdc.balanceOf(aliceAddress), "paid once");
+        assertEq(before + 1, usdc.balanceOf(aliceAddress), "paid once");
     }
 }
