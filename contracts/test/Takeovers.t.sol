@@ -115,6 +115,7 @@ contract TakeoversTest is ForcedTest {
         assertEq(held + t.legs[0].quantity, clearing.position(alice, call), "the position");
         assertEq(-int256(uint256(SHORT)) - t.legs[0].quantity, clearing.position(bob, call), "rest");
         assertEq(budget - discount, budgetOf(bob), "the budget falls");
+        assertEq(0, clearing.lossLeft(), "what bob pays is nobody's loss");
     }
 
     function test_a_bid_acts_once() public {

@@ -80,6 +80,8 @@ contract ValueTest is EscapeTest {
         ready();
         vm.expectRevert(abi.encodeWithSelector(IExitsBase.NotValued.selector, alice));
         clearing.value(1, new uint64[][](4));
+        vm.expectRevert(abi.encodeWithSelector(IExitsBase.NotValued.selector, alice));
+        clearing.value(1, new uint64[][](alice + 1)); // one behind her
         valuedTo(alice);
         clearing.value(alice, list(put, put)); // not held: nothing happens
         assertEq(alice, clearing.escape().next, "still to value");
