@@ -60,6 +60,18 @@ contract ServeExitTest is MarginTest {
         assertTrue(initial >= 0 || paid == 0, "margin holds");
     }
 
+    /// @dev That a unit more would be too much is tried on the books, and leaves nothing there.
+    function test_less_than_was_asked_for_is_debited_to_the_unit() public {
+        trade(call, 20 * ONE, PRICE, 1);
+        ask(bob, 1_400_000 * USD);
+        later();
+        uint256 paid = free(bob);
+        assertTrue(paid > 0 && paid < 1_000_000 * USD, "some of it");
+        int256 before = cashOf(bob);
+        clearing.serveExit(bob, paid, call_());
+        assertEq(before - int256(paid), cashOf(bob), "debited");
+    }
+
     /// @dev Who has no position owes no proof, and needs no oracle.
     function test_without_positions_all_is_paid_without_a_proof(uint256 amount) public {
         amount = bound(amount, 1, 1_000_000 * USD);

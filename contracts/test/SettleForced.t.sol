@@ -127,6 +127,16 @@ contract SettleForcedTest is ForcedTest {
         refused(batch, IClearingBase.NotReducing.selector);
     }
 
+    function test_a_forced_fee_may_be_the_bound_itself() public {
+        flagged();
+        Batch memory batch = slice(ONE);
+        uint64 most = uint64(uint64(MARK) / 8) + 1;
+        (batch.orders[1].order.maxFee, batch.fills[0].takerFee) = (most + 1, most + 1);
+        refused(batch, IClearingBase.FeeAboveCap.selector);
+        (batch.orders[1].order.maxFee, batch.fills[0].takerFee) = (most, most);
+        settle(batch);
+    }
+
     /// @dev An eighth of the premium, rounded up once a fill.
     function test_a_forced_fee_is_bounded(uint64 fee) public {
         flagged();
