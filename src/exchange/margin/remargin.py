@@ -90,7 +90,9 @@ class MaintenanceSweep:
         # A standard one sums a few products, which no array would do sooner.
         below = [one for one in everybody if one.standard and one.maintenance_excess() < 0]
         known = [one for one in everybody if not one.standard]
-        if known:
+        if not self._marks.rows():  # nothing is listed, or all expired: no arrays to look at
+            below += [one for one in known if one.maintenance_excess() < 0]
+        elif known:
             below += self._below(known)
         return sorted(one.subaccount_id for one in below)
 

@@ -171,6 +171,18 @@ def test_nobody_and_nothing_are_fine():
     assert liquidatable(MarksBook(margin_parameters(preset())), []) == []
 
 
+def test_cash_is_swept_where_nothing_is_marked():
+    """Before the first instrument is listed, and after the last one expired."""
+    marks = marks_book()
+    empty, debtor = MarginAccount(1, marks), MarginAccount(2, marks)
+    debtor.add_cash(-1)
+    marks.drop(list(marks.instrument_ids))
+    assert liquidatable(marks, [debtor, empty]) == [2]
+    nothing = MarksBook(margin_parameters(preset()))
+    nothing.update(msgspec.structs.replace(update(), instrument_ids=(), rows=b""))
+    assert liquidatable(nothing, [debtor.under(nothing), empty.under(nothing)]) == [2]
+
+
 def test_the_sweep_follows_tokens_and_their_terms():
     """Deposits, isolation and a crash of the index: tokens are never left out or counted twice."""
     marks, rng = marks_book(), random.Random(11)
