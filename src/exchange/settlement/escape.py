@@ -16,7 +16,7 @@ from exchange.merkle import merkle_multiproof
 from exchange.model import Kind, index_id, unpack_instrument_id
 from exchange.settlement.batch import BATCH_TYPE
 from exchange.settlement.chain import Chain, Receipt
-from exchange.settlement.errors import ChainError, Reverted
+from exchange.settlement.errors import ChainError
 from exchange.settlement.margin_proof import NO_PROOF, PARAMETERS_TYPE
 from exchange.settlement.packed import traded_instruments
 from exchange.signing import address_of
@@ -269,10 +269,6 @@ class WayOut:
     def _send(self, function: str, *arguments: object) -> Receipt:
         data = self.chain.calldata(self.chain.clearing, function, *arguments)
         return self.chain.transact(self._key, self.chain.deployment.clearing, data)
-
-    def _refusal(self, function: str, *arguments: object) -> Reverted | None:
-        data = self.chain.calldata(self.chain.clearing, function, *arguments)
-        return self.chain.refusal(self.address, self.chain.deployment.clearing, data)
 
     def _input(self, tx_hash: str) -> bytes:
         with self.chain.translated():
