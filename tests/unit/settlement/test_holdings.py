@@ -167,11 +167,17 @@ def test_a_deposit_that_never_was_is_taken_back(script: Script) -> None:
 def sold(
     script: Script, instrument_id: int, quantity: int, price: int, *more: AnyEvent, index: int = 0
 ) -> None:
-    """The chain sold so much of the taker's to the maker; a discount of 1 USDC."""
+    """The chain sold so much of the taker's to the maker."""
     leg = TransferredLeg(
         instrument_id=instrument_id, quantity=quantity, price=price, funding_index=index
     )
-    event = PortfolioTransferred(
+    event = sale_of(leg, on_chain=True)
+    script.add(ObserveBlocks(first_block=2, last_block=2, last_hash=""), event, *more)
+
+
+def sale_of(leg: TransferredLeg, *, on_chain: bool = False) -> PortfolioTransferred:
+    """One leg, from the taker to the maker, for a discount of 1 USDC."""
+    return PortfolioTransferred(
         subaccount_id=3,
         taker_subaccount_id=2,
         step=1,
@@ -179,9 +185,8 @@ def sold(
         legs=(leg,),
         discount=CASH_SCALE,
         by_fund=False,
-        on_chain=True,
+        on_chain=on_chain,
     )
-    script.add(ObserveBlocks(first_block=2, last_block=2, last_hash=""), event, *more)
 
 
 def test_what_the_chain_sold_counts_with_its_block(script: Script) -> None:
@@ -297,15 +302,7 @@ def test_a_refused_act_does_not_happen_or_is_the_funds(script: Script) -> None:
     """As the journal says, or as somebody asks what it would be; other acts stand."""
     script.trade(2)
     leg = TransferredLeg(instrument_id=script.instrument_id, quantity=QUANTITY_SCALE, price=PRICE)
-    sale = PortfolioTransferred(
-        subaccount_id=3,
-        taker_subaccount_id=2,
-        step=1,
-        fraction=10**18,
-        legs=(leg,),
-        discount=CASH_SCALE,
-        by_fund=False,
-    )
+    sale = sale_of(leg)
     interest = InterestPaid(subaccount_id=2, amount=5)
     acts = [act for _, act in numbered_events(script.add(AccrueInterest(), sale, interest))]
     whole = fold(script)

@@ -130,7 +130,7 @@ class Pictures:
     def read(self) -> RelayerStatus:
         numbers = dict.fromkeys(RelayerStatus.__struct_fields__, 7)
         texts = {"address": "0x", "endpoint": "http://node", "jobs": {}, "alarms": self.alarms}
-        return RelayerStatus(**(numbers | texts))  # type: ignore[arg-type]
+        return RelayerStatus(**(numbers | texts))  # type: ignore[arg-type]  fakes
 
     def report(self, status: RelayerStatus) -> None:
         self.reported.append(status)
@@ -155,7 +155,7 @@ def test_keepers_are_shown_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, pictures = Clock(monkeypatch), Pictures()
     post = PendingPost(key="batch:1", kind="batch", to="0x", data="0x", waiting_s=11)
     rounds = iter([(), (post,), (post,), (), ()])
-    reporter = Reporter(pictures, pictures, waiting=lambda: next(rounds))  # type: ignore[arg-type]
+    reporter = Reporter(pictures, pictures, waiting=lambda: next(rounds))  # type: ignore[arg-type]  fakes
     for _ in range(5):
         clock.now += 2.0
         assert reporter.step()
@@ -288,7 +288,7 @@ def test_a_round_settles_watches_and_compares(
     """Each part once; what differs is held, and each waits for its own failures."""
     chain, clock = Wired(), Clock()
     given = settings(exchange, confirmations=2)
-    rounds = Rounds(given, chain, *parts, exchange, lambda: clock.now)  # type: ignore[arg-type]
+    rounds = Rounds(given, chain, *parts, exchange, lambda: clock.now)  # type: ignore[arg-type]  fakes
     chain.cash = {1: 7}
     exchange.withdraw(exchange.maker, 5)
     exchange.cut()
