@@ -31,12 +31,12 @@ def write_life(flow: Flow, path: Path, group: int) -> None:
             written.append([entry for entry, _ in batch], [record for _, record in batch])
 
 
-def ending(path: str, engine: Engine, *, hashed_from: int = 0, proven: bool = False) -> str:
+def ending(path: str, engine: Engine, *, hashed_from: int = 0, believed_to: int = 0) -> str:
     """What a journal's rest makes of an engine: everything that it says, and its state."""
     with Journal(path) as written:
         said = hashlib.sha256()
         entries = written.reader.entries(engine.seq)
-        for entry in replayed(entries, engine, hashed_from=hashed_from, proven=proven):
+        for entry in replayed(entries, engine, hashed_from=hashed_from, believed_to=believed_to):
             said.update(msgspec.msgpack.encode(entry.events))
     engine.check()
     return f"{said.hexdigest()} {engine.state_hash().hex()} {engine.seq}"

@@ -122,19 +122,20 @@ def replay(entries: Iterable[Entry], engine: Engine, *, hashed_from: int = 0) ->
 
 
 def replayed(
-    entries: Iterable[Entry], engine: Engine, *, hashed_from: int = 0, proven: bool = False
+    entries: Iterable[Entry], engine: Engine, *, hashed_from: int = 0, believed_to: int = 0
 ) -> Iterator[Entry]:
     """Apply journaled commands, each when it is asked for. Different events are corruption.
 
     Before seq `hashed_from` the recorded hashes of the state stand for computed ones: a state that
     strayed earlier has another hash there too, and to compute them all takes longer than the rest.
-    Where that hash is among the entries (`proven`), orders that were accepted before it are not
-    checked again either.
+    Up to `believed_to` orders that were accepted before it are not checked again either: whoever
+    asks for that sees to it that the hash is there.
     """
     for entry in entries:
         if entry.seq < hashed_from:
+            believed = entry.seq <= believed_to
             same = engine.replay(
-                entry.seq, entry.time_ns, entry.command, entry.events, proven_later=proven
+                entry.seq, entry.time_ns, entry.command, entry.events, proven_later=believed
             )
         else:
             same = engine.apply(entry.seq, entry.time_ns, entry.command) == entry.events
@@ -144,16 +145,17 @@ def replayed(
 
 
 def catch_up(
-    reader: JournalReader, engine: Engine, *, trust_hashes: bool = False
+    reader: JournalReader, engine: Engine, *, trust_hashes: bool = False, believed_to: int = 0
 ) -> Iterator[Entry]:
-    """Replay what a journal holds beyond an engine, entry by entry.
+    """Replay what a journal holds beyond an engine, entry by entry, to the end.
 
     `trust_hashes` accepts that the state has another form, and so other hashes, than in the version
-    that wrote the journal; all other events are compared as always.
+    that wrote the journal; all other events are compared as always. Otherwise accepted orders up to
+    `believed_to` are not checked again.
     """
     hashed_from = reader.last_seq() + 1 if trust_hashes else reader.last_checkpoint()
-    entries = reader.entries(engine.seq)
-    return replayed(entries, engine, hashed_from=hashed_from, proven=not trust_hashes)
+    entries, believed_to = reader.entries(engine.seq), 0 if trust_hashes else believed_to
+    return replayed(entries, engine, hashed_from=hashed_from, believed_to=believed_to)
 
 
 class Sequencer:

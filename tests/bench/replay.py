@@ -180,7 +180,7 @@ def run() -> dict[str, object]:
                 if hashed:
                     replay(reader.entries(), Engine())
                 else:
-                    deque(catch_up(reader, Engine()), maxlen=0)
+                    deque(catch_up(reader, Engine(), believed_to=reader.last_seq()), maxlen=0)
                 seconds = time.perf_counter() - start
             figures[f"{key}_commands_per_s"] = len(short.entries) / seconds
         flow, written = trading(), 0

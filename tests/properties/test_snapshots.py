@@ -45,8 +45,8 @@ def test_a_snapshot_anywhere_leads_to_the_same_end(tmp_path, seed, group):
     cuts = {draw.randrange(1, len(flow.venue.entries)) for _ in range(4)}
     with Journal(str(path)) as journal:
         for entry in journal.reader.entries():
-            hashed_from, proven = draw.choice((0, 1 << 60)), draw.choice((False, True))
-            list(replayed((entry,), engine, hashed_from=hashed_from, proven=proven))
+            hashed_from, believed_to = draw.choice((0, 1 << 60)), draw.choice((0, 1 << 60))
+            list(replayed((entry,), engine, hashed_from=hashed_from, believed_to=believed_to))
             view.apply(entry)
             if entry.seq in cuts:
                 data = engine.snapshot()

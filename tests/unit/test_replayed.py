@@ -10,13 +10,14 @@ from exchange.engine.checks import nothing_refused
 from exchange.events import (
     BatchCut,
     CancelReason,
+    OrderCanceled,
     OrderPlaced,
     QuoteRefused,
     Refused,
     RejectReason,
 )
 from exchange.journal import EntryEncoder, Journal, JournalCorrupt
-from exchange.model import Side
+from exchange.model import Side, TimeInForce
 from exchange.sequencer import catch_up
 
 POOR = 10  # USDC: they do not carry five short calls
@@ -73,11 +74,12 @@ def test_a_forged_acceptance_is_found_at_the_next_hash(tmp_path) -> None:
     write(venue.entries, str(tmp_path / "honest.db"))
     with Journal(str(tmp_path / "forged.db")) as journal:
         seq = entries[-1][0]
-        with pytest.raises(JournalCorrupt, match=f"seq {seq} replays to other events"):
-            list(catch_up(journal.reader, Engine()))
+        for believed_to, found_at in ((seq, seq), (seq - 1, seq), (seq - 2, seq - 1), (0, seq - 1)):
+            with pytest.raises(JournalCorrupt, match=f"seq {found_at} replays to other events"):
+                list(catch_up(journal.reader, Engine(), believed_to=believed_to))
     with Journal(str(tmp_path / "honest.db")) as journal:
         engine = Engine()
-        assert len(list(catch_up(journal.reader, engine))) == len(entries)
+        assert len(list(catch_up(journal.reader, engine, believed_to=seq))) == len(entries)
     assert engine.state_hash() == venue.engine.state_hash()
 
 
@@ -89,7 +91,37 @@ def test_what_no_hash_covers_is_checked(tmp_path) -> None:
     with Journal(path) as journal:
         for trust_hashes in (True, False):
             with pytest.raises(JournalCorrupt, match="replays to other events"):
-                list(catch_up(journal.reader, Engine(), trust_hashes=trust_hashes))
+                list(catch_up(journal.reader, Engine(), trust_hashes=trust_hashes, believed_to=10))
+
+
+def test_what_is_forgotten_leaves_no_trace_in_a_hash(tmp_path) -> None:
+    """An order that a forger let in and out again: only who checks everything finds it."""
+    venue = open_venue()
+    poor = venue.fund("ann", POOR)
+    venue.sell(venue.fund("bob"), 1, 2_500)
+    venue.buy(venue.fund("eve"), 1, 2_500)  # something to settle
+    refused = venue.buy(poor, 5, 2_500, time_in_force=TimeInForce.IOC)
+    assert [type(event) for event in refused] == [Refused]
+    at = len(venue.entries) - 1
+    engine = Engine()
+    for entry in venue.entries[:at]:
+        engine.apply(*entry[:3])
+    engine._venue.accepted = True
+    come_and_gone = engine.apply(*venue.entries[at][:3])
+    assert [type(event) for event in come_and_gone] == [OrderPlaced, OrderCanceled]
+    venue.wait(400 * 86_400)
+    assert isinstance(venue.send(CutBatch())[-1], BatchCut)
+    entries = list(venue.entries)
+    seq, *order, _ = entries[at]
+    entries[at] = (seq, *order, come_and_gone)
+    path = str(tmp_path / "forged.db")
+    write(entries, path)
+    with Journal(path) as journal:
+        believer = Engine()
+        list(catch_up(journal.reader, believer, believed_to=seq))
+        assert believer.state_hash() == venue.engine.state_hash()
+        with pytest.raises(JournalCorrupt, match=f"seq {seq} replays to other events"):
+            list(catch_up(journal.reader, Engine()))
 
 
 def test_what_was_refused_is_refused_again() -> None:

@@ -69,8 +69,13 @@ class Recovered:
     def follow(
         self, reader: JournalReader, past: Past | None = None, *, trust_hashes: bool = False
     ) -> Iterator[Entry]:
-        """Take what the journal holds beyond this, entry by entry; the read model `past` too."""
-        for entry in catch_up(reader, self.engine, trust_hashes=trust_hashes):
+        """Take what the journal holds beyond this, entry by entry; the read model `past` too.
+
+        What `past` was told is believed; what it is told now, and what has none, is checked first:
+        that outlives this process.
+        """
+        told = past.last_seq if past is not None else 0
+        for entry in catch_up(reader, self.engine, trust_hashes=trust_hashes, believed_to=told):
             touched = self.view.apply(entry)
             self.steward.take(entry)
             if past is not None and entry.seq > past.last_seq:

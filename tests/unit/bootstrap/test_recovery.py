@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import structlog
 from tests.signed_venue import traded_venue
+from tests.unit.test_replayed import forged, write
 
 from exchange.api.gateway import Gateway
 from exchange.api.settings import GatewaySettings
@@ -19,9 +20,11 @@ from exchange.api.views import VenueView
 from exchange.bootstrap import recovery as module
 from exchange.bootstrap.market_feed import stress_rules
 from exchange.bootstrap.recovery import recover, run_snapshot, snapshot_for_ever, take_snapshot
+from exchange.bootstrap.standby import Follower
 from exchange.config import Settings
 from exchange.engine import Engine
-from exchange.journal import EntryEncoder, Journal, JournalReader
+from exchange.history.store import HistoryStore
+from exchange.journal import EntryEncoder, Journal, JournalCorrupt, JournalReader
 from exchange.journal.snapshots import SnapshotFolder
 from exchange.oracle.dev_market import load_dev_market
 from exchange.sequencer import Sequencer, replay
@@ -102,6 +105,33 @@ def test_a_bad_snapshot_gives_way_to_the_one_before(life):
     last_seq = take_snapshot(life.settings)
     assert last_seq > 7
     assert life.recovered()[0] == last_seq
+
+
+def test_what_outlives_a_process_is_checked_first(life, monkeypatch):
+    """Neither a snapshot nor the read model takes an order that only a later hash disproves."""
+    venue, entries = forged(cut=True)
+    write(entries, life.settings.journal_location)
+    *_, (seq, *_), _ = entries
+    for last_seq in (seq, seq + 1):  # of the snapshot's reader; the writer went on, or not
+        monkeypatch.setattr(JournalReader, "last_seq", lambda _, seq=last_seq: seq)
+        with pytest.raises(JournalCorrupt, match=f"seq {seq} replays"):
+            take_snapshot(life.settings)
+    monkeypatch.undo()
+    assert not SnapshotFolder(life.settings.snapshot_dir).paths()
+    for _ in range(2):
+        past = HistoryStore(life.settings.history_location)
+        follower = Follower(life.settings, past)
+        with pytest.raises(JournalCorrupt, match=f"seq {seq} replays"):
+            follower.catch_up()
+        past.close()
+        assert past.last_seq < seq
+    past = HistoryStore(life.settings.history_location)
+    past.append(seq, [(seq, 0, 1, "order", 0, 0, b"{}")])  # readers know it already
+    follower = Follower(life.settings, past)
+    with pytest.raises(JournalCorrupt, match=f"seq {seq + 1} replays"):
+        follower.catch_up()
+    past.close()
+    assert venue.engine.seq == seq + 1
 
 
 def changed(life: Life, **changes: object) -> None:
