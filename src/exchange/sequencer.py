@@ -151,11 +151,19 @@ def catch_up(
 
     `trust_hashes` accepts that the state has another form, and so other hashes, than in the version
     that wrote the journal; all other events are compared as always. Otherwise accepted orders up to
-    `believed_to` are not checked again.
+    `believed_to` are not checked again, and nothing that is believed ends without its proof.
     """
-    hashed_from = reader.last_seq() + 1 if trust_hashes else reader.last_checkpoint()
-    entries, believed_to = reader.entries(engine.seq), 0 if trust_hashes else believed_to
-    return replayed(entries, engine, hashed_from=hashed_from, believed_to=believed_to)
+    entries = reader.entries(engine.seq)
+    if trust_hashes:
+        yield from replayed(entries, engine, hashed_from=reader.last_seq() + 1)
+        return
+    proof = reader.last_checkpoint()
+    for entry in replayed(entries, engine, hashed_from=proof, believed_to=believed_to):
+        if entry.seq == proof and not any(isinstance(event, BatchCut) for event in entry.events):
+            raise JournalCorrupt(f"a hash of the state is recorded at seq {proof}, which cut none")
+        yield entry
+    if engine.seq < proof:
+        raise JournalCorrupt(f"it ends at seq {engine.seq}, before the state's hash at {proof}")
 
 
 class Sequencer:

@@ -1,10 +1,12 @@
 """What a replay believes, and what finds it out where it should not have."""
 
+import sqlite3
+
 import msgspec
 import pytest
 from tests.venue import C, Venue, open_venue
 
-from exchange.commands import CutBatch
+from exchange.commands import CutBatch, ReleaseOrders
 from exchange.engine import Engine
 from exchange.engine.checks import nothing_refused
 from exchange.events import (
@@ -92,6 +94,22 @@ def test_what_no_hash_covers_is_checked(tmp_path) -> None:
         for trust_hashes in (True, False):
             with pytest.raises(JournalCorrupt, match="replays to other events"):
                 list(catch_up(journal.reader, Engine(), trust_hashes=trust_hashes, believed_to=10))
+
+
+@pytest.mark.parametrize("at", [10, 11, 12, 1_000])
+def test_nothing_is_believed_for_a_hash_that_is_not_there(tmp_path, at) -> None:
+    """A checkpoint is a row, which anybody can write who writes a journal."""
+    _, entries = forged(cut=False)
+    seq, time_ns, *_ = entries[-1]
+    assert seq == 10
+    path = str(tmp_path / "forged.db")
+    write([*entries, (seq + 1, time_ns, ReleaseOrders(), ())], path)
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO journal_checkpoints VALUES (0, ?, x'00')", (at,))
+    with Journal(path) as journal:
+        found = {10: "seq 10 replays", 11: "recorded at seq 11, which cut none"}
+        with pytest.raises(JournalCorrupt, match=found.get(at, f"before the state's hash at {at}")):
+            list(catch_up(journal.reader, Engine(), believed_to=seq + 1))
 
 
 def test_what_is_forgotten_leaves_no_trace_in_a_hash(tmp_path) -> None:
