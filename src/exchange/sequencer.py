@@ -37,6 +37,8 @@ GROUP_MAX: Final = 512  # commands in one commit: bounds the wait of the first o
 IN_LOOP_MAX: Final = (
     64  # commands in a commit that the loop waits for: one of more is worth a thread
 )
+# What comes of a command that no engine took: of its asserts, or of what its checks would refuse.
+_NEVER_JOURNALED: Final = (AssertionError, LookupError, ArithmeticError, ValueError)
 QUEUE_MAX: Final = 16_384  # commands waiting; beyond it the edge answers "busy"
 
 
@@ -132,13 +134,16 @@ def replayed(
     asks for that sees to it that the hash is there.
     """
     for entry in entries:
-        if entry.seq < hashed_from:
-            believed = entry.seq <= believed_to
-            same = engine.replay(
-                entry.seq, entry.time_ns, entry.command, entry.events, proven_later=believed
-            )
-        else:
-            same = engine.apply(entry.seq, entry.time_ns, entry.command) == entry.events
+        try:
+            if entry.seq < hashed_from:
+                believed = entry.seq <= believed_to
+                same = engine.replay(
+                    entry.seq, entry.time_ns, entry.command, entry.events, proven_later=believed
+                )
+            else:
+                same = engine.apply(entry.seq, entry.time_ns, entry.command) == entry.events
+        except _NEVER_JOURNALED as error:
+            raise JournalCorrupt(f"seq {entry.seq} cannot be applied: {error!r}") from error
         if not same:
             raise JournalCorrupt(f"seq {entry.seq} replays to other events than the journal holds")
         yield entry

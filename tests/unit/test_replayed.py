@@ -4,7 +4,7 @@ import sqlite3
 
 import msgspec
 import pytest
-from tests.venue import C, Venue, open_venue
+from tests.venue import C, Venue, open_venue, usdc
 
 from exchange.commands import CutBatch, ReleaseOrders
 from exchange.engine import Engine
@@ -18,9 +18,9 @@ from exchange.events import (
     Refused,
     RejectReason,
 )
-from exchange.journal import EntryEncoder, Journal, JournalCorrupt
+from exchange.journal import Entry, EntryEncoder, Journal, JournalCorrupt
 from exchange.model import Side, TimeInForce
-from exchange.sequencer import catch_up
+from exchange.sequencer import catch_up, replayed
 
 POOR = 10  # USDC: they do not carry five short calls
 
@@ -110,6 +110,25 @@ def test_nothing_is_believed_for_a_hash_that_is_not_there(tmp_path, at) -> None:
         found = {10: "seq 10 replays", 11: "recorded at seq 11, which cut none"}
         with pytest.raises(JournalCorrupt, match=found.get(at, f"before the state's hash at {at}")):
             list(catch_up(journal.reader, Engine(), believed_to=seq + 1))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"instrument_id": 5}, {"limit_price": 1}, {"limit_price": -usdc(2_500)}, {"quantity": 0}],
+    ids=repr,
+)
+def test_what_no_check_would_have_let_pass_is_corruption(changes) -> None:
+    """The engine stumbles over it where nothing is checked: that has the journal's words too."""
+    _, entries = forged(cut=False)
+    *known, (seq, time_ns, command, placed) = entries
+    terms = msgspec.structs.replace(command.terms, **changes)
+    bad = msgspec.structs.replace(command, terms=terms)
+    stamped = [
+        Entry(seq=seq, time_ns=time_ns, command=command, events=events, chain_hash=b"")
+        for seq, time_ns, command, events in (*known, (seq, time_ns, bad, placed))
+    ]
+    with pytest.raises(JournalCorrupt, match=f"seq {seq} cannot be applied: "):
+        list(replayed(stamped, Engine(), hashed_from=1_000, believed_to=1_000))
 
 
 def test_what_is_forgotten_leaves_no_trace_in_a_hash(tmp_path) -> None:
