@@ -131,6 +131,18 @@ def test_what_no_check_would_have_let_pass_is_corruption(changes) -> None:
         list(replayed(stamped, Engine(), hashed_from=1_000, believed_to=1_000))
 
 
+def test_silence_is_no_acceptance() -> None:
+    """A refusal that changed no state is missed where its event is gone."""
+    venue = open_venue()
+    [refused] = venue.buy(77, 1, 2_500)
+    assert refused.reason is RejectReason.UNKNOWN_SUBACCOUNT
+    *known, (*order, _) = venue.entries
+    engine = Engine()
+    for entry in known:
+        assert engine.replay(*entry, proven_later=True)
+    assert not engine.replay(*order, (), proven_later=True)
+
+
 def test_what_is_forgotten_leaves_no_trace_in_a_hash(tmp_path) -> None:
     """An order that a forger let in and out again: only who checks everything finds it."""
     venue = open_venue()

@@ -74,7 +74,7 @@ def nothing_refused(command: AnyCommand, events: Sequence[AnyEvent]) -> bool:
 def check_authority(venue: Venue, terms: OrderTerms | BidTerms) -> Subaccount | None:
     """The subaccount, if the signer may act for it now; otherwise refuses and returns None."""
     subaccount = venue.subaccounts.get(terms.subaccount_id)
-    if venue.accepted:
+    if venue.accepted and subaccount is not None:
         return subaccount
     refusal = _authority(venue, subaccount, terms)
     if refusal is None:
