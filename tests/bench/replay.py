@@ -106,6 +106,7 @@ def restart(settings: Settings) -> None:
     start, busy = time.perf_counter(), time.process_time()
     with Journal(settings.journal_location) as journal:
         found = recover(settings, journal.reader)
+        deque(catch_up(journal.reader, found.engine, believed_to=journal.last_seq), maxlen=0)
         Sequencer(found.engine, journal)
         for entry in journal.reader.entries(found.view.seq):
             found.view.apply(entry)
