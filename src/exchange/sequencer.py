@@ -116,11 +116,10 @@ def _unmeasured(_stage: str, _seconds: float) -> None:
     """Nobody looks."""
 
 
-def replay(entries: Iterable[Entry], engine: Engine, *, hashed_from: int = 0) -> int:
-    """Apply journaled commands; returns the time of the last. See `replayed`."""
+def replay(entries: Iterable[Entry], engine: Engine, *, hashed_from: int = 0) -> None:
+    """Apply journaled commands at once, see `replayed`."""
     for _ in replayed(entries, engine, hashed_from=hashed_from):
         pass
-    return engine.time_ns
 
 
 def replayed(

@@ -23,7 +23,6 @@ from exchange.ingress.stream import Listener, Stream, StreamLost
 from exchange.journal import (
     Delivery,
     Entry,
-    JournalCorrupt,
     JournalTail,
     JournalUnavailable,
     Lease,
@@ -37,6 +36,7 @@ from exchange.sequencer import (
     SequencerStopped,
     SequencerUnreachable,
     machine_time_ns,
+    replay,
 )
 from exchange.sequencer import Told as Waiter
 
@@ -199,9 +199,7 @@ class Replica:
                 await _either(self._news, POLL_S)
 
     def _take(self, delivery: Delivery) -> None:
-        for entry in delivery.entries:
-            if not self._engine.replay(entry.seq, entry.time_ns, entry.command, entry.events):
-                raise JournalCorrupt(f"seq {entry.seq} replays to other events here")
+        replay(delivery.entries, self._engine, hashed_from=delivery.entries[-1].seq + 1)
         self._heard_s = asyncio.get_running_loop().time()
         for listener in tuple(self._listeners):
             listener(delivery.entries)
