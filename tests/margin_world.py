@@ -6,9 +6,10 @@ import msgspec
 import numpy as np
 
 from exchange.fixed import ASSET_SCALE, CASH_SCALE, QUANTITY_SCALE
-from exchange.margin.account import MarginAccount, MarginOrder
+from exchange.margin.account import MarginAccount
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.marks import MarksBook
+from exchange.margin.order import MarginOrder
 from exchange.margin.reference import FloatCollateral, FloatPortfolio
 from exchange.margin.risk_arrays import build_update
 from exchange.margin.scenarios import collateral_terms, load_preset, margin_parameters

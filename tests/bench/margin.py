@@ -19,9 +19,10 @@ import numpy as np
 import QuantLib
 
 from exchange.fixed import CASH_SCALE, QUANTITY_SCALE
-from exchange.margin.account import MarginAccount, MarginOrder
+from exchange.margin.account import MarginAccount
 from exchange.margin.market import ExpiryMarket, Market, UnderlyingMarket
 from exchange.margin.marks import MarksBook
+from exchange.margin.order import MarginOrder
 from exchange.margin.pricing import price
 from exchange.margin.remargin import MaintenanceSweep
 from exchange.margin.risk_arrays import build_update, risk_rows

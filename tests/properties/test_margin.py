@@ -29,8 +29,8 @@ from tests.margin_world import (
 
 from exchange.commands import ConcentrationTerms
 from exchange.fixed import ASSET_SCALE, CASH_SCALE, QUANTITY_SCALE, RATIO_SCALE
-from exchange.margin.account import MarginOrder
 from exchange.margin.marks import MarksBook
+from exchange.margin.order import MarginOrder
 from exchange.margin.reference import evaluate
 from exchange.margin.remargin import liquidatable
 from exchange.margin.scenarios import margin_parameters

@@ -45,8 +45,8 @@ from exchange.api.schemas import (
 from exchange.commands import Collateral, MarginParameters, TransferFunds
 from exchange.commands import Withdraw as WithdrawCommand
 from exchange.fixed import RATIO_SCALE
-from exchange.margin.account import MarginOrder
 from exchange.margin.collateral import stretched_spots
+from exchange.margin.order import MarginOrder
 from exchange.margin.scenarios import PRESETS, load_preset
 from exchange.model import TransferTerms, WithdrawalTerms
 from exchange.signing import transfer_digest, withdrawal_digest

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from exchange.commands import AnyCommand, Configure, NoteAction, UpdateMarks
 from exchange.events import AnyEvent
 from exchange.journal import Entry
-from exchange.margin.account import MarginOrder
+from exchange.margin.order import MarginOrder
 from exchange.model import Legs, LiquidationStage
 
 T = TypeVar("T")

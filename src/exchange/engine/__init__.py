@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, KeysView, Mapping
 from typing import Self, assert_never
 
+from mypy_extensions import mypyc_attr
+
 from exchange.commands import (
     AccrueFunding,
     AccrueInterest,
@@ -80,6 +82,7 @@ from exchange.engine.exit_memory import ForcedExit
 from exchange.engine.gates import price_band
 from exchange.engine.invariants import check_venue
 from exchange.engine.previews import Preview, preview
+from exchange.engine.records import RiskScale
 from exchange.engine.simulation import (
     Hypothesis,
     Simulation,
@@ -89,7 +92,7 @@ from exchange.engine.simulation import (
     token_views,
 )
 from exchange.engine.snapshot import frozen, thawed
-from exchange.engine.state import RiskScale, Subaccount, Venue
+from exchange.engine.state import Subaccount, Venue
 from exchange.engine.views import (
     LiquidationView,
     MarginSummary,
@@ -101,8 +104,8 @@ from exchange.engine.views import (
 )
 from exchange.events import AnyEvent, BatchCut, RejectReason
 from exchange.fixed import to_seconds_down
-from exchange.margin.account import MarginOrder
 from exchange.margin.marks import MarksBook
+from exchange.margin.order import MarginOrder
 from exchange.model import Instrument, InstrumentStatus, Legs, Side
 
 __all__ = [
@@ -118,6 +121,7 @@ __all__ = [
 ]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # simulations look at each command
 class Engine:
     """Applies commands to one shard's state and answers questions about it."""
 

@@ -7,7 +7,8 @@ whenever it fills: a scoped key's open orders and what it traded today stay with
 from collections import Counter
 from collections.abc import Iterable
 
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.fixed import QUANTITY_SCALE, div_down, format_decimal, to_seconds_down
 from exchange.model import SECONDS_PER_DAY, BidTerms, KeyScope, OrderTerms

@@ -6,8 +6,9 @@ A frozen copy, made between commits.
 import msgspec
 
 from exchange.engine.exit_memory import ForcedExit
+from exchange.engine.records import Sheet
 from exchange.engine.simulation import token_views
-from exchange.engine.state import Sheet, Subaccount, Venue
+from exchange.engine.state import Subaccount, Venue
 from exchange.engine.views import MarginSummary, OrderView, TokenView, margin_summary, order_view
 from exchange.margin.linear import LinearPosition
 from exchange.model import LiquidationStage

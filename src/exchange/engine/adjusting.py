@@ -5,7 +5,8 @@ quick and lowering slow, so that a calm hour after a crash does not undo what th
 """
 
 from exchange.commands import AdjustRisk, RiskBounds
-from exchange.engine.state import RiskScale, Venue
+from exchange.engine.records import RiskScale
+from exchange.engine.state import Venue
 from exchange.events import RejectReason, RiskAdjusted
 from exchange.fixed import RATIO_SCALE, format_decimal
 

@@ -29,7 +29,8 @@ from exchange.engine.entry import (
     settle_placement,
 )
 from exchange.engine.gates import index_is_stale, marks_are_stale
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import OrderAmended, OrderRepriced
 from exchange.matching.book import OrderBook
 from exchange.model import InstrumentStatus, OrderStatus, Side

@@ -4,7 +4,8 @@ Knows no book and no margin: an order that fired goes to `Venue.ready`, and `eng
 enters it. An order that waits is UNTRIGGERED: in its owner's open orders, without margin.
 """
 
-from exchange.engine.state import Order, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import Venue
 from exchange.events import OrderTriggered
 from exchange.matching.triggers import ArmedOrder, is_reached
 from exchange.model import InstrumentStatus, PriceSource, Trigger, TriggerKind

@@ -11,7 +11,8 @@ from exchange.engine.checks import Refusal, check_authority, check_order, entera
 from exchange.engine.combo_trading import leg_prices, trade_units
 from exchange.engine.entry import new_order, reject, repeat
 from exchange.engine.fills import after_fill, book_fill
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import RejectReason
 from exchange.model import OrderStatus, TimeInForce
 

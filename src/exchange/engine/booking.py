@@ -8,14 +8,15 @@ import heapq
 from typing import Final
 
 from exchange.engine.armed import disarm
-from exchange.engine.state import LinkNews, Order, Subaccount, Venue
+from exchange.engine.records import LinkNews, Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
     CancelReason,
     OrderCanceled,
     OrderPlaced,
     RejectReason,
 )
-from exchange.margin.account import MarginOrder
+from exchange.margin.order import MarginOrder
 from exchange.model import (
     OrderStatus,
     OrderTerms,

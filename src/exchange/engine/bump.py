@@ -8,7 +8,8 @@ An order that rests in a combo waits there until it takes from legs that came wi
 
 from exchange.commands import SetSpeedBump
 from exchange.engine.checks import entry_price
-from exchange.engine.state import Order, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import Venue
 from exchange.events import OrderDelayed, RejectReason, SpeedBumpSet
 from exchange.model import Instrument, InstrumentStatus, OrderStatus, Side
 

@@ -18,7 +18,8 @@ from exchange.engine.gates import band_now, fits, index_is_stale, marks_are_stal
 from exchange.engine.lending import check_debt
 from exchange.engine.limits import check_limits
 from exchange.engine.published import Band, is_published
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
     AnyEvent,
     CancelReason,
@@ -37,7 +38,7 @@ from exchange.fixed import (
     to_nanoseconds,
     to_seconds_down,
 )
-from exchange.margin.account import MarginOrder
+from exchange.margin.order import MarginOrder
 from exchange.matching.triggers import is_reached, is_well_formed
 from exchange.model import (
     NO_TRIGGER,

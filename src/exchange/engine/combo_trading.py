@@ -25,7 +25,8 @@ from exchange.engine.fees import fee_limit, schedule_fee
 from exchange.engine.fills import Party, Price, after_fill, book_match, note_fill
 from exchange.engine.gates import index_is_stale, marks_are_stale, price_band
 from exchange.engine.proofs import FILLS_MAX
-from exchange.engine.state import LegWait, Order, Subaccount, Venue
+from exchange.engine.records import LegWait, Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
     CancelReason,
     ComboTraded,

@@ -16,8 +16,9 @@ from exchange.engine.combo_trading import follow_legs, may_follow, note_legs
 from exchange.engine.entry import has_room, match_order
 from exchange.engine.full_accounts import enforce_positions_max
 from exchange.engine.linked import follow_links
+from exchange.engine.records import Order
 from exchange.engine.shield import enforce_protection
-from exchange.engine.state import Order, Venue
+from exchange.engine.state import Venue
 from exchange.events import CancelReason
 
 

@@ -19,7 +19,8 @@ from exchange.commands import (
 )
 from exchange.engine.booking import cancel
 from exchange.engine.phases import halt
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
     AccessChanged,
     CancelReason,

@@ -30,7 +30,8 @@ from exchange.engine.checks import (
 )
 from exchange.engine.combo_trading import match_combo
 from exchange.engine.fills import book_fill
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
     CancelReason,
     OrderArmed,

@@ -17,7 +17,8 @@ from exchange.engine.fees import fee_limit, fund_share, schedule_fee
 from exchange.engine.positions import move_position
 from exchange.engine.proofs import count_proof
 from exchange.engine.published import allows
-from exchange.engine.state import LinkNews, Order, Venue
+from exchange.engine.records import LinkNews, Order
+from exchange.engine.state import Venue
 from exchange.events import Traded
 from exchange.fixed import notional
 from exchange.matching.protection import ProtectedTrade

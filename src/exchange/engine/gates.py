@@ -18,7 +18,8 @@ from exchange.engine.published import (
     published_band,
     published_until_ns,
 )
-from exchange.engine.state import NEVER_NS, Order, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import NEVER_NS, Venue
 from exchange.fixed import RATIO_SCALE, is_multiple, mul_div_down, to_nanoseconds
 from exchange.matching.implied import net_band
 from exchange.model import NO_TRIGGER, InstrumentStatus, Kind, OrderTerms

@@ -9,7 +9,8 @@ from exchange.engine.fee_share import payable
 from exchange.engine.gates import find_gate
 from exchange.engine.proofs import fills_max
 from exchange.engine.published import published_band
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.records import Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.fixed import RATIO_SCALE, div_down, is_multiple
 from exchange.model import InstrumentStatus, LiquidationStage, OrderStatus, Side, sheet_orders
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 
 from exchange.engine.state import Subaccount, Venue
 from exchange.fixed import QUANTITY_SCALE, format_decimal
-from exchange.margin.account import MarginAccount, MarginOrder
+from exchange.margin.account import MarginAccount
+from exchange.margin.order import MarginOrder
 from exchange.reasons import RejectReason
 
 

@@ -16,7 +16,8 @@ from exchange.engine.checks import (
     reducible_quantity,
 )
 from exchange.engine.entry import new_order, reject, remember_rejected, repeat, wait
-from exchange.engine.state import LinkNews, Order, Subaccount, Venue
+from exchange.engine.records import LinkNews, Order
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import CancelReason, OrderActivated, OrdersLinked, RejectReason
 from exchange.model import LinkKind, OrderStatus
 

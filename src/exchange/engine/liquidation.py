@@ -21,8 +21,9 @@ from exchange.engine.limits import check_taken
 from exchange.engine.liquidated import Liquidation
 from exchange.engine.proofs import fills_max
 from exchange.engine.published import allows
+from exchange.engine.records import Order
 from exchange.engine.stages import begin, end, move_to
-from exchange.engine.state import Order, Subaccount, Venue
+from exchange.engine.state import Subaccount, Venue
 from exchange.engine.takeover import (
     cover,
     fund,

@@ -21,7 +21,8 @@ from exchange.engine.booking import (
 )
 from exchange.engine.checks import Refusal, check_authority, check_kept, check_order
 from exchange.engine.entry import forget, phase_word, reject
-from exchange.engine.state import Order, Sheet, Subaccount, Venue
+from exchange.engine.records import Order, Sheet
+from exchange.engine.state import Subaccount, Venue
 from exchange.events import (
     CancelReason,
     QuoteRefused,

@@ -15,7 +15,7 @@ import msgspec
 from exchange.model import seq_and_place
 
 if TYPE_CHECKING:
-    from exchange.engine.state import Order
+    from exchange.engine.records import Order
 
 ORDERS_SHIFT: Final = 6  # of a seq: what 64 commands placed is on a page
 GROUP_SHIFT: Final = 8  # of a page: digests of 256 pages have one of their own

@@ -7,8 +7,9 @@ import msgspec
 from exchange.engine.state import Venue
 from exchange.engine.views import MarginSummary, TokenView, margin_summary
 from exchange.fixed import ASSET_SCALE, QUANTITY_SCALE, RATIO_SCALE, mul_div_down, mul_div_up
-from exchange.margin.account import MarginAccount, MarginOrder
+from exchange.margin.account import MarginAccount
 from exchange.margin.collateral import asset_moves
+from exchange.margin.order import MarginOrder
 
 
 class Hypothesis(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,18 +6,18 @@ enters `Venue.state()`, which is what the state hash covers.
 
 from collections import deque
 from collections.abc import Iterator
-from enum import IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
 from exchange.commands import Configure
 from exchange.engine.chain_memory import AnyAct, Batches, ChainMemory
 from exchange.engine.exit_memory import Exits
 from exchange.engine.liquidated import Force, Liquidation, Loss
+from exchange.engine.records import LegWait, LinkNews, Order, RiskScale, Sheet
 from exchange.engine.remembered import EndedOrders, Nonces
 from exchange.events import AnyEvent, Refused, RejectReason
-from exchange.fixed import RATIO_SCALE
 from exchange.margin.account import MarginAccount
 from exchange.margin.marks import MarksBook
 from exchange.margin.standard import StandardAccount
@@ -31,13 +31,7 @@ from exchange.model import (
     Instrument,
     InstrumentStatus,
     KeyScope,
-    OrderStatus,
-    OrderTerms,
     PriceSource,
-    Quote,
-    SheetTerms,
-    TimeInForce,
-    Trigger,
     numbered,
 )
 
@@ -47,71 +41,7 @@ if TYPE_CHECKING:
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-_UNTRIGGERED: Final = OrderStatus.UNTRIGGERED  # looking a member up costs as much as a call
-_OPEN: Final = OrderStatus.OPEN
-
-
-class LinkNews(IntEnum):
-    """What befell an order that may be linked to others."""
-
-    PARTLY_FILLED = 1
-    FILLED = 2
-    GONE = 3
-
-
-class Order(msgspec.Struct, kw_only=True, gc=False):
-    """An order from acceptance to the end of its memory. `order_id` is `model.numbered`."""
-
-    order_id: int
-    terms: OrderTerms  # those in force: an amend replaces them
-    signed_seq: int  # `model.numbered`: the command that carries the signature of these terms
-    status: OrderStatus
-    time_in_force: TimeInForce
-    post_only: bool
-    word: int  # the book's instruction word
-    max_show: int
-    label: str
-    mmp: bool
-    placed_ns: int
-    updated_ns: int
-    price: int  # where it rests: differs from the limit after a post-only reprice
-    deadline_max: int  # the latest deadline ever signed for its nonce: until then it is remembered
-    filled_quantity: int = 0
-    fill_value: int = 0  # micro-USDC paid or received for the fills, fees apart
-    canceled_quantity: int = 0
-    reject_reason: RejectReason | None = None
-    trigger: Trigger | None = None
-    is_quote: bool = False  # a leaf of its subaccount's newest sheet
-    filled_before: int = 0  # of a quote, under nonces of earlier sheets
-    market: bool = False
-    volatility: int = 0  # 1e-6; 0: the limit price is the price
-    waited: bool = False  # at a speed bump
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the order neither waits nor rests any more."""
-        return self.status is not _OPEN and self.status is not _UNTRIGGERED
-
-    @property
-    def remaining_quantity(self) -> int:
-        """What of an accepted order may still trade, in 1e-4 contracts."""
-        whole = self.terms.quantity + self.filled_before
-        return whole - self.filled_quantity - self.canceled_quantity
-
-    @property
-    def quantity(self) -> int:
-        """What was asked for over the order's whole life, in 1e-4 contracts."""
-        return self.terms.quantity + self.filled_before
-
-
-class Sheet(msgspec.Struct, kw_only=True):
-    """The newest sheet of a subaccount, also when none of its quotes stands any more."""
-
-    terms: SheetTerms
-    quotes: tuple[Quote, ...]
-    order_ids: list[int] = []  # its quotes that were accepted, until the next sheet
-
-
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class Subaccount:
     """A unit of margin and its orders, by nonce and by id."""
 
@@ -183,6 +113,7 @@ class Samples:
             self.samples.popleft()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class Published:
     """The epoch of marks that the chain was shown last; the root stands for its prices."""
 
@@ -200,6 +131,7 @@ class Published:
         return (self.epoch, self.root, self.seq, self.time_ns)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class Funding:
     """What a perpetual's holders owe each other; the index itself is among the marks."""
 
@@ -215,14 +147,6 @@ class Funding:
     def state(self) -> tuple[object, ...]:
         """Canonical content; the remainder is longer than 64 bits."""
         return (self.ordinal, str(self.remainder), self.since_ns, self.rate, self.index_price)
-
-
-class LegWait(NamedTuple):
-    """What a resting order in a combo will take from its legs, when the speed bump lets it."""
-
-    due_ns: int
-    quantity: int
-    version: int  # of the order: with other terms it waits anew
 
 
 class Combos:
@@ -368,15 +292,6 @@ class Access:
 
 
 NEVER_NS: Final = 1 << 63
-
-
-class RiskScale(msgspec.Struct, frozen=True, kw_only=True):
-    """How an underlying's scenarios are scaled; ratios in 1e-18."""
-
-    version: int = 0
-    scan: int = RATIO_SCALE
-    volatility: int = RATIO_SCALE
-    time_ns: int = 0
 
 
 class Venue:

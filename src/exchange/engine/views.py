@@ -2,7 +2,7 @@
 
 import msgspec
 
-from exchange.engine.state import Order
+from exchange.engine.records import Order
 from exchange.events import RejectReason
 from exchange.margin.account import MarginAccount
 from exchange.margin.liquidation import Part

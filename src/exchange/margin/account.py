@@ -17,7 +17,6 @@ from operator import add, floordiv, mul, sub
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-import msgspec
 from msgspec.structs import astuple, replace
 from mypy_extensions import mypyc_attr
 
@@ -32,6 +31,7 @@ from exchange.fixed import (
 from exchange.margin.concentration import Reach
 from exchange.margin.linear import LinearPosition
 from exchange.margin.marks import UNIT_SCALE, InstrumentRisk, MarksBook
+from exchange.margin.order import MarginOrder
 from exchange.margin.package import PackageRisk, Unit
 from exchange.margin.portfolio import Portfolio, Vector
 
@@ -39,19 +39,6 @@ SCALE: Final = UNIT_SCALE * QUANTITY_SCALE  # vectors below are in 1e-8 micro-US
 _ADDON_SCALE: Final = QUANTITY_SCALE * RATIO_SCALE
 
 NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
-
-
-class MarginOrder(msgspec.Struct, frozen=True, gc=False):
-    """What of an order can still fill: `sign` +1 buys, -1 sells; `max_fee` is per contract.
-
-    In a combo price and fee are those of a unit, and the price may be negative.
-    """
-
-    instrument_id: int
-    sign: int
-    quantity: int
-    limit_price: int
-    max_fee: int
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`

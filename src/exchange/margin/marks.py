@@ -11,6 +11,8 @@ from itertools import pairwise
 from math import gcd
 from typing import ClassVar, Final
 
+from mypy_extensions import mypyc_attr
+
 from exchange.commands import (
     Collateral,
     Configure,
@@ -41,6 +43,7 @@ PRICE_MAX: Final = 2**50 - 1  # micro-USDC a contract; keeps sums of a portfolio
 instrument_terms = lru_cache(maxsize=2**16)(unpack_instrument_id)  # the same ids every epoch
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class InstrumentRisk:
     """One instrument's row, with its place in a portfolio."""
 
@@ -84,6 +87,7 @@ class InstrumentRisk:
         self.units: dict[int, Unit] = {}  # by sign
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # a snapshot makes one without `__init__`
 class MarksBook:
     """What every account is margined against; `generation` grows whenever any of it changes."""
 

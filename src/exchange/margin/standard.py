@@ -19,8 +19,9 @@ from exchange.fixed import (
     mul_div_up,
     notional,
 )
-from exchange.margin.account import SCALE, MarginAccount, MarginOrder
+from exchange.margin.account import SCALE, MarginAccount
 from exchange.margin.marks import InstrumentRisk, MarksBook, instrument_terms
+from exchange.margin.order import MarginOrder
 from exchange.margin.package import PackageRisk
 from exchange.margin.portfolio import Vector
 from exchange.model import OptionKind

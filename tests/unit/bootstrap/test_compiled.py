@@ -1,11 +1,18 @@
-"""Compiled code that is older than its sources is found."""
+"""Compiled code that is older than its sources is found, and what must not be compiled."""
 
+import ast
 import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from exchange.bootstrap import compiled
 from exchange.bootstrap.processes import StartFailed
+
+ROOT: Final = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -54,3 +61,17 @@ def test_a_start_beside_old_code_says_what_to_do(monkeypatch):
     monkeypatch.setattr(compiled, "outdated", lambda: "entry.py")
     with pytest.raises(StartFailed, match=r"entry\.py changed .* run scripts/compile"):
         compiled.require_current_code()
+
+
+def test_no_compiled_module_holds_structs():
+    """Mypyc drops their options without a word: they would be neither frozen nor keyword-only."""
+    script = (ROOT / "scripts/compile").read_text()
+    (listed,) = re.findall(r"^typed=\((.*?)\)$", script, re.DOTALL | re.MULTILINE)
+    words = f"printf '%s\\n' {' '.join(listed.split())}"
+    expanded = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=True)
+    paths = [ROOT / "src" / name for name in expanded.stdout.split()]
+    assert len(paths) > 20
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            bases = map(ast.unparse, node.bases) if isinstance(node, ast.ClassDef) else ()
+            assert not {"Struct", "msgspec.Struct"} & set(bases), f"{path.name} holds a struct"

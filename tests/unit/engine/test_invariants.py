@@ -7,7 +7,7 @@ from tests.venue import C, Venue, placed_in
 
 from exchange.engine.booking import margin_order
 from exchange.engine.invariants import check_venue
-from exchange.engine.state import LinkNews, Order
+from exchange.engine.records import LinkNews, Order
 from exchange.engine.state import Venue as State
 from exchange.model import (
     HitCondition,

@@ -3,7 +3,7 @@
 import pytest
 from tests.venue import COLLATERALS, WBTC, WETH, C, P, contracts, open_venue, tokens, usdc
 
-from exchange.margin.account import MarginOrder
+from exchange.margin.order import MarginOrder
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from tests.venue import C, Venue
 
 from exchange.engine import MarginSummary, Mark, OrderView
-from exchange.engine.state import Order
+from exchange.engine.records import Order
 
 NOT_FOR_OUTSIDERS = {
     "terms",  # its fields stand alone

@@ -11,8 +11,8 @@ from tests.venue import MARGIN, NS, P, configuration, open_venue, refusals
 from exchange.commands import ConcentrationTerms
 from exchange.events import RejectReason
 from exchange.fixed import CASH_SCALE, RATIO_SCALE
-from exchange.margin.account import MarginOrder
 from exchange.margin.concentration import ConcentrationRates, Reach
+from exchange.margin.order import MarginOrder
 from exchange.margin.risk_arrays import build_update
 from exchange.margin.scenarios import margin_parameters
 from exchange.margin.standard import StandardAccount

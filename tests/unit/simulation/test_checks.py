@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from exchange import engine as engine_module
 from exchange.commands import CutBatch, PlaceOrder, ReleaseOrders
 from exchange.events import (
     AnyEvent,
@@ -144,10 +143,10 @@ def test_cash_from_nowhere_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         engine.look(venue.engine.total_cash() - 1)
     engine.look(venue.engine.total_cash())
 
-    def rich(state) -> None:
-        state.subaccounts[ann].account.add_cash(1)
+    def rich(self, _command) -> None:
+        self._venue.subaccounts[ann].account.add_cash(1)
 
-    monkeypatch.setattr(engine_module, "follow_up", rich)
+    monkeypatch.setattr(CheckedEngine, "_dispatch", rich, raising=False)
     order = PlaceOrder(terms=venue.terms(bob, Side.BUY, 1, 2_500), signature=b"")
     with pytest.raises(Broken, match="1 of cash came from nowhere"):
         engine.apply(engine.seq + 1, venue.time_ns, order)
