@@ -56,6 +56,14 @@ def dev(
 
 
 @app.command()
+def chain() -> None:
+    """Run a local chain alone; it goes on from what EXCHANGE_STATE_DIR holds."""
+    from exchange.bootstrap.chain_process import run_chain
+
+    run_chain(_settings())
+
+
+@app.command()
 def demo(
     json_file: JsonFile = None,
     chain_data: Annotated[

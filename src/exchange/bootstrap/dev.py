@@ -18,6 +18,7 @@ import msgspec
 from rich.console import Console
 
 from exchange.bootstrap import dev_keys
+from exchange.bootstrap.chain_process import ACCOUNTS, ANVIL, chain_state
 from exchange.bootstrap.deploy_command import open_local
 from exchange.bootstrap.processes import (
     Child,
@@ -34,7 +35,6 @@ READY_S: Final = 60.0
 _QUOTES_S: Final = 20.0
 _WATCH_S: Final = 0.2
 _DRAIN_S: Final = 8.0
-_ACCOUNTS: Final = 20  # funded by Anvil: everybody in dev_keys
 
 
 def local_settings(settings: Settings) -> Settings:
@@ -92,11 +92,11 @@ class Stack:
         """Start Anvil and make sure the contracts are there; whether they were deployed now."""
         settings = self.settings
         self.anvil = Anvil(
-            REPOSITORY / ".venv" / "bin" / "anvil",
+            ANVIL,
             port=settings.chain_port,
-            state=settings.state / "anvil.json",
+            state=chain_state(settings),
             log=settings.state / "anvil.log",
-            options=("--accounts", str(_ACCOUNTS), "--mnemonic", dev_keys.MNEMONIC),
+            options=ACCOUNTS,
         )
         self._chain, fresh = open_local(settings)
         return fresh

@@ -39,19 +39,11 @@ class Anvil:
     ) -> None:
         self.url = f"http://{_HOST}:{port}"
         _require_free(port)
-        if not binary.exists():
-            raise ToolMissing(f"there is no Anvil at {binary}: run scripts/setup")
-        command = [str(binary), "--host", _HOST, "--port", str(port), "--hardfork", HARDFORK]
-        if state is not None:
-            state.parent.mkdir(parents=True, exist_ok=True)
-            _keep_first_genesis(state)
-            command += ["--state", str(state), "--state-interval", "1"]
-            # Without --preserve-historical-states: they are four fifths of a file that is written
-            # every second, and nothing here looks at a block from before the restart.
+        command = anvil_command(binary, port=port, state=state, options=options)
         with contextlib.ExitStack() as stack:
             sink = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
             self.process = subprocess.Popen(  # noqa: S603  the binary is the one that setup installed
-                [*command, *options],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
@@ -89,6 +81,27 @@ class Anvil:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def anvil_command(
+    binary: Path,
+    *,
+    host: str = _HOST,
+    port: int,
+    state: Path | None = None,
+    options: tuple[str, ...] = (),
+) -> list[str]:
+    """What starts Anvil now; makes a state file of an earlier run fit to be continued."""
+    if not binary.exists():
+        raise ToolMissing(f"there is no Anvil at {binary}: run scripts/setup")
+    command = [str(binary), "--host", host, "--port", str(port), "--hardfork", HARDFORK]
+    if state is not None:
+        state.parent.mkdir(parents=True, exist_ok=True)
+        _keep_first_genesis(state)
+        command += ["--state", str(state), "--state-interval", "1"]
+        # Without --preserve-historical-states: they are four fifths of a file that is written
+        # every second, and nothing here looks at a block from before the restart.
+    return [*command, *options]
 
 
 def _keep_first_genesis(state: Path) -> None:
