@@ -7,6 +7,7 @@ an entry must not lead.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Final
@@ -127,10 +128,17 @@ class Follower:
         server = Server(server_config(_waiting(self), settings.host, settings.admin_port))
         serving = asyncio.create_task(server.serve())
         try:
-            return await self.wait_to_lead()
+            journal = await self.wait_to_lead()
+            # Open calls, or a machine that starts much at once, hold the listener open for longer
+            # than another standby waits.
+            beating = asyncio.create_task(beat_for_ever(journal))
         finally:
             server.should_exit = True
             await serving
+        beating.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await beating
+        return journal
 
 
 def _waiting(follower: Follower) -> Starlette:

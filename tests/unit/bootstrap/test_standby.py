@@ -4,13 +4,15 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.journals import append
 from tests.unit.bootstrap.test_recovery import Life
 
 from exchange.api.view_snapshot import frozen_view
+from exchange.bootstrap import standby
 from exchange.bootstrap.processes import StartFailed
-from exchange.bootstrap.standby import POLL_S, Follower, Silence, beat_for_ever
+from exchange.bootstrap.standby import BEAT_S, POLL_S, Follower, Silence, beat_for_ever
 from exchange.history.store import HistoryStore
 from exchange.journal import Journal, JournalCorrupt, Lease, LeaseLost
 
@@ -125,6 +127,32 @@ def test_a_leader_with_nothing_to_write_shows_that_it_lives(tmp_path: Path):
             Journal(life.settings.journal_location).close()
             with pytest.raises(LeaseLost):
                 await beating
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_it_beats_while_its_listener_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """That may take longer than another standby waits."""
+
+    class Slow:
+        should_exit = False
+
+        def __init__(self, _: object) -> None:
+            pass
+
+        async def serve(self) -> None:
+            while not self.should_exit:  # noqa: ASYNC110  it is told by an attribute
+                await asyncio.sleep(POLL_S)
+            await asyncio.sleep(5 * BEAT_S)
+
+    monkeypatch.setattr(standby, "Server", Slow)
+    life = Life(tmp_path)
+    life.settings = msgspec.structs.replace(life.settings, takeover_s=0.1)
+
+    async def run() -> None:
+        journal = await follower_of(life).stand_by()
+        assert journal.reader.lease().beat >= 2
+        journal.close()
 
     asyncio.run(asyncio.wait_for(run(), 60))
 
