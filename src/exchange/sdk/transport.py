@@ -91,9 +91,12 @@ class HttpTransport:
         body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         try:
             response = await self._client.post(PATH_HTTP, content=body)
-            reply = _decoder.decode(response.content)
-        except (httpx.HTTPError, msgspec.DecodeError) as error:
+        except httpx.HTTPError as error:
             raise ConnectionLost(f"{method}: {type(error).__name__} {error}") from error
+        try:
+            reply = _decoder.decode(response.content)
+        except msgspec.DecodeError as error:  # a proxy's page: no gateway answers behind it
+            raise ConnectionLost(f"{method}: HTTP {response.status_code} and no JSON") from error
         self.clock.learn(reply)
         return result_of(reply)
 

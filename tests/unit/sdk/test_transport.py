@@ -171,6 +171,26 @@ def test_nobody_there_is_a_lost_connection():
     asyncio.run(run())
 
 
+def test_a_proxys_page_is_told_by_its_status():
+    """Where no gateway answers, the proxy does, and not in JSON."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        page = b"<html><body><h1>503 Service Unavailable</h1></body></html>"
+        writer.write(b"HTTP/1.0 503 Service Unavailable\r\nConnection: close\r\n\r\n" + page)
+        writer.close()
+
+    async def run():
+        port = free_port()
+        async with await asyncio.start_server(answer, "127.0.0.1", port):
+            client = HttpTransport(f"http://127.0.0.1:{port}")
+            with pytest.raises(ConnectionLost, match="public/test: HTTP 503 and no JSON"):
+                await client.call("public/test", {})
+            await client.stop()
+
+    asyncio.run(run())
+
+
 def test_a_stopped_client_fails_its_calls():
     async def steps(_, client):
         waiting = asyncio.create_task(client.call("silent", {}))
