@@ -66,6 +66,16 @@ def test_machines_are_those_of_the_compose_files(file: str) -> None:
     assert named <= services, named - services
 
 
+def test_a_second_shard_is_told_what_the_first_is() -> None:
+    """Its processes have every setting of the first one's, and which shard they are."""
+    first, second = (
+        set(re.findall(r"\b(EXCHANGE_\w+):", re.split(r"(?m)^services:", text)[0]))
+        for text in ((REPOSITORY / source).read_text() for source in COMPOSE)
+    )
+    assert second - first == {"EXCHANGE_SHARD", "EXCHANGE_UNDERLYINGS"}
+    assert first <= second
+
+
 def test_the_dashboard_has_no_panel_without_a_question() -> None:
     """Each has its own place and asks Prometheus for something."""
     panels = json.loads((FOLDER / "grafana/exchange.json").read_text())["panels"]
