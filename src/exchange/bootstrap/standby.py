@@ -13,12 +13,14 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from prometheus_client import CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from exchange.api.app import server_config
+from exchange.bootstrap.ingress_parts import Figures
 from exchange.bootstrap.processes import StartFailed
 from exchange.bootstrap.recovery import Past, Recovered, recover
 from exchange.bootstrap.server import Server
@@ -157,7 +159,14 @@ def _waiting(follower: Follower) -> Starlette:
             {"ready": False, "shard": follower.shard, "role": "standby"}, status_code=503
         )
 
-    return Starlette(routes=[Route("/health", health), Route("/ready", ready)])
+    async def metrics(_: Request) -> PlainTextResponse:
+        # No more than /health says, and as open: a monitor must tell a standby from nothing.
+        registry = CollectorRegistry()
+        registry.register(Figures(lambda: {"standby_seq": follower.recovered.seq}))
+        return PlainTextResponse(generate_latest(registry).decode())
+
+    routes = {"/health": health, "/ready": ready, "/metrics": metrics}
+    return Starlette(routes=[Route(path, answer) for path, answer in routes.items()])
 
 
 async def beat_for_ever(journal: Journal) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 from tests.journals import append
@@ -155,6 +156,22 @@ def test_it_beats_while_its_listener_closes(tmp_path: Path, monkeypatch: pytest.
         journal.close()
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_a_monitor_sees_that_it_stands_by(tmp_path: Path):
+    """How far it is, and nothing that only a leader shows."""
+    life = Life(tmp_path)
+    life.write(5)
+    follower = follower_of(life)
+    follower.catch_up()
+
+    async def page() -> str:
+        transport = httpx.ASGITransport(standby._waiting(follower))
+        async with httpx.AsyncClient(transport=transport, base_url="http://standby") as client:
+            return (await client.get("/metrics")).text
+
+    lines = asyncio.run(page()).splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["exchange_standby_seq 5.0"]
 
 
 def test_a_gap_ends_it(tmp_path: Path):
