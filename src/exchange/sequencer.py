@@ -141,11 +141,19 @@ def replayed(
                 )
             else:
                 same = engine.apply(entry.seq, entry.time_ns, entry.command) == entry.events
+                if same and entry.seq == hashed_from:
+                    _require_hash(entry)
         except _NEVER_JOURNALED as error:
             raise JournalCorrupt(f"seq {entry.seq} cannot be applied: {error!r}") from error
         if not same:
             raise JournalCorrupt(f"seq {entry.seq} replays to other events than the journal holds")
         yield entry
+
+
+def _require_hash(entry: Entry) -> None:
+    """Corruption where a hash of the state is said to be and no batch was cut."""
+    if not any(isinstance(event, BatchCut) for event in entry.events):
+        raise JournalCorrupt(f"a hash of the state is recorded at seq {entry.seq}, which cut none")
 
 
 def catch_up(
@@ -162,10 +170,7 @@ def catch_up(
         yield from replayed(entries, engine, hashed_from=reader.last_seq() + 1)
         return
     proof = reader.last_checkpoint()
-    for entry in replayed(entries, engine, hashed_from=proof, believed_to=believed_to):
-        if entry.seq == proof and not any(isinstance(event, BatchCut) for event in entry.events):
-            raise JournalCorrupt(f"a hash of the state is recorded at seq {proof}, which cut none")
-        yield entry
+    yield from replayed(entries, engine, hashed_from=proof, believed_to=believed_to)
     if engine.seq < proof:
         raise JournalCorrupt(f"it ends at seq {engine.seq}, before the state's hash at {proof}")
 

@@ -216,7 +216,8 @@ def match_order(venue: Venue, subaccount: Subaccount, order: Order) -> Refusal |
     if order.volatility:
         venue.volatility_orders[order.order_id] = None
     subaccount.open(order)
-    give_up_excess(venue, order, quantity)
+    if terms.reduce_only:
+        give_up_excess(venue, order, quantity)
     settle_placement(venue, subaccount, order, placement)
     return None
 
@@ -255,25 +256,24 @@ def settle_placement(
     venue: Venue, subaccount: Subaccount, order: Order, placement: Placement
 ) -> None:
     """Book the fills, the makers that self-trade prevention touched, and what rests."""
+    terms, resting_quantity = order.terms, placement.resting_quantity
     order.price = placement.price
-    touched = {order.terms.subaccount_id}
+    touched = {terms.subaccount_id}
     for maker_order_id, price, quantity in placement.fills:
         touched.add(book_fill(venue, order, maker_order_id, price, quantity))
     for maker_order_id, removed, resting in placement.prevented:
         shrink(venue, venue.orders[maker_order_id], removed, resting, CancelReason.SELF_TRADE)
-    if placement.resting_quantity:
-        subaccount.account.place_order(
-            order.order_id, margin_order(order.terms, placement.resting_quantity)
-        )
+    if resting_quantity:
+        subaccount.account.place_order(order.order_id, margin_order(terms, resting_quantity))
     else:
         venue.close_order(order)
     if placement.canceled_quantity:
         reason = _CANCELED_BY_BOOK.get(placement.outcome, CancelReason.SELF_TRADE)
         take_away(venue, order, placement.canceled_quantity, reason)
-    if not placement.resting_quantity:
+    if not resting_quantity:
         order.status = OrderStatus.CANCELED if order.canceled_quantity else _FILLED
     for subaccount_id in sorted(touched):
-        limit_reduce_only(venue, venue.subaccounts[subaccount_id], order.terms.instrument_id)
+        limit_reduce_only(venue, venue.subaccounts[subaccount_id], terms.instrument_id)
 
 
 def cancel_order(venue: Venue, command: CancelOrder) -> None:

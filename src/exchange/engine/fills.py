@@ -43,7 +43,8 @@ def book_fill(
 ) -> int:
     """One match in the book of both orders; returns the maker's subaccount."""
     maker = venue.orders[maker_id]
-    instrument = venue.instruments[taker.terms.instrument_id]
+    instrument_id = taker.terms.instrument_id
+    instrument = venue.instruments[instrument_id]
     parties = [
         Party(
             order,
@@ -55,7 +56,7 @@ def book_fill(
         )
         for order in (maker, taker)
     ]
-    book_match(venue, parties, Price(instrument.instrument_id, price, quantity), auction=auction)
+    book_match(venue, parties, Price(instrument_id, price, quantity), auction=auction)
     after_fill(venue, maker)
     return maker.terms.subaccount_id
 
@@ -89,27 +90,31 @@ def book_match(
     An order of the instrument itself is filled by it; an order in a combo, of which this is a leg,
     is filled by `note_fill` once all its legs are.
     """
-    instrument = venue.instruments[what.instrument_id]
+    instrument_id, price, quantity = what  # each field that is read by its name costs a lookup
+    instrument = venue.instruments[instrument_id]
+    fees = 0
     for order, side, fee in parties:
-        signed = side.sign * what.quantity
-        move_position(venue, order.terms.subaccount_id, instrument, signed, what.price)
-        if not order.terms.reduce_only:
-            count_proof(venue, order.terms.subaccount_id)
-        venue.subaccounts[order.terms.subaccount_id].account.add_cash(-fee)
-        if order.terms.instrument_id == what.instrument_id:
-            note_fill(venue, order, what.quantity, notional(what.price, what.quantity))
+        terms = order.terms
+        subaccount_id = terms.subaccount_id
+        move_position(venue, subaccount_id, instrument, side.sign * quantity, price)
+        if not terms.reduce_only:
+            count_proof(venue, subaccount_id)
+        venue.subaccounts[subaccount_id].account.add_cash(-fee)
+        fees += fee
+        if terms.instrument_id == instrument_id:
+            note_fill(venue, order, quantity, notional(price, quantity))
         if venue.access.scopes:
-            note_use(venue, order, what.instrument_id, what.quantity)
+            note_use(venue, order, instrument_id, quantity)
         if order.mmp:
             _count_protected(venue, order, side, what)
     maker, taker = parties
-    venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(maker.fee + taker.fee)
-    venue.treasury.owe_fund(fund_share(venue, maker.fee + taker.fee), venue.time_ns)
+    venue.subaccounts[FEE_SUBACCOUNT_ID].account.add_cash(fees)
+    venue.treasury.owe_fund(fund_share(venue, fees), venue.time_ns)
     venue.last_trade_id += 1
-    venue.last_prices[what.instrument_id] = what.price
-    note_price(venue, _LAST, what.instrument_id, what.price)
+    venue.last_prices[instrument_id] = price
+    note_price(venue, _LAST, instrument_id, price)
     venue.batches.pending += 1
-    assert allows(venue, what.instrument_id, what.price), "the chain would refuse this price"
+    assert allows(venue, instrument_id, price), "the chain would refuse this price"
     traded = _traded(venue.last_trade_id, maker, taker, what)
     venue.emit(
         msgspec.structs.replace(traded, auction=auction, combo_trade_id=combo_trade_id)
@@ -119,23 +124,28 @@ def book_match(
 
 
 def _traded(trade_id: int, maker: Party, taker: Party, what: Price) -> Traded:
-    made, taken = maker.order.terms.instrument_id, taker.order.terms.instrument_id
-    maker_combo, taker_combo = made != what.instrument_id, taken != what.instrument_id
+    instrument_id, price, quantity = what
+    maker_order, _, maker_fee = maker
+    taker_order, taker_side, taker_fee = taker
+    maker_terms, taker_terms = maker_order.terms, taker_order.terms
+    made, taken = maker_terms.instrument_id, taker_terms.instrument_id
+    maker_combo, taker_combo = made != instrument_id, taken != instrument_id
+    taker_signed_seq = taker_order.signed_seq
     return Traded(
         trade_id=trade_id,
-        instrument_id=what.instrument_id,
-        price=what.price,
-        quantity=what.quantity,
-        taker_side=taker.side,
-        maker_order_id=maker.order.order_id,
-        taker_order_id=taker.order.order_id,
-        maker_subaccount_id=maker.order.terms.subaccount_id,
-        taker_subaccount_id=taker.order.terms.subaccount_id,
-        maker_signed_seq=maker.order.signed_seq,
-        taker_signed_seq=taker.order.signed_seq,
-        maker_fee=maker.fee,
-        taker_fee=taker.fee,
-        liquidation=taker.order.signed_seq == 0,
+        instrument_id=instrument_id,
+        price=price,
+        quantity=quantity,
+        taker_side=taker_side,
+        maker_order_id=maker_order.order_id,
+        taker_order_id=taker_order.order_id,
+        maker_subaccount_id=maker_terms.subaccount_id,
+        taker_subaccount_id=taker_terms.subaccount_id,
+        maker_signed_seq=maker_order.signed_seq,
+        taker_signed_seq=taker_signed_seq,
+        maker_fee=maker_fee,
+        taker_fee=taker_fee,
+        liquidation=taker_signed_seq == 0,
         combo_id=taken if taker_combo else made if maker_combo else 0,
         maker_combo=maker_combo,
         taker_combo=taker_combo,
