@@ -6,10 +6,12 @@ exactly as the frozen one would. No code is stored and only classes of this pack
 class whose fields changed since is `Foreign`: whoever asks replays instead.
 """
 
+import gc
 import sys
 from array import array
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from itertools import chain
 from typing import Any, Final
@@ -48,20 +50,38 @@ class Foreign(Exception):
 def freeze(value: object, reducers: Reducers | None = None) -> bytes:
     """`value` and everything it holds; `reducers` are for classes that look after themselves."""
     writer = _Writer(reducers or {})
-    tree = writer.tree(value)
-    return msgspec.msgpack.encode((writer.shapes, tree))
+    with _uncollected():
+        tree = writer.tree(value)
+        return msgspec.msgpack.encode((writer.shapes, tree))
 
 
 def thaw(data: bytes, reducers: Reducers | None = None) -> Any:
     """What was frozen. Raises `Foreign` if this code has other classes."""
+    with _uncollected():
+        return _thawed(data, reducers or {})
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the collector rest: it would look again and again at millions of objects that stay."""
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
+
+
+def _thawed(data: bytes, reducers: Reducers) -> Any:
     try:
         shapes, tree = msgspec.msgpack.decode(data)
         classes = [_resolve(*shape) for shape in shapes]
-        reader = _Reader(classes, reducers or {})
+        reader = _Reader(classes, reducers)
     except (msgspec.MsgspecError, ValueError, TypeError) as error:
         raise Foreign(f"these bytes are no frozen object: {error}") from error
     for cls, (*_, fields) in zip(classes, shapes, strict=True):
-        if (fields is None) != (cls in (reducers or {})):
+        if (fields is None) != (cls in reducers):
             raise Foreign(f"{cls.__name__} is frozen in another way now")
     return reader.value(tree)
 

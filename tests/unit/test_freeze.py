@@ -1,5 +1,6 @@
 """Freezing: what comes back is equal, shares what was shared, and is refused where code changed."""
 
+import gc
 import sys
 from array import array
 from collections import Counter, defaultdict, deque
@@ -202,3 +203,17 @@ def test_other_bytes_are_foreign(data):
     """Nothing outside the package is ever looked up."""
     with pytest.raises(Foreign):
         thaw(data)
+
+
+@pytest.mark.parametrize("collected", [True, False])
+def test_the_collector_is_left_as_it_was(collected):
+    """Also where the bytes are foreign."""
+    before = gc.isenabled()
+    (gc.enable if collected else gc.disable)()
+    try:
+        thaw(freeze([1]))
+        with pytest.raises(Foreign):
+            thaw(b"\xc1")
+        assert gc.isenabled() is collected
+    finally:
+        (gc.enable if before else gc.disable)()
