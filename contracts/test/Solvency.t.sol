@@ -291,6 +291,19 @@ contract SolvencyTest is MarginWorld {
         assertTrue(!done, "refused");
     }
 
+    /// @dev The decoder wants a proof's head behind its offset, before a batch could end there.
+    function test_a_batch_that_ends_behind_the_calldata_is_refused(uint8 behind) public {
+        bytes memory data = abi.encodeCall(ISolvency.settleProven, (packed(sale(1, FAIR)), both()));
+        uint256 end = data.length - 4 + behind;
+        assembly {
+            mstore(add(data, 0x44), end) // where the batch ends and the proof begins
+        }
+        vm.prank(relayer);
+        (bool done, bytes memory answer) = address(clearing).call(data);
+        assertTrue(!done, "refused");
+        assertEq(answer.length, 0, "by the decoder");
+    }
+
     // ---- governance
 
     function test_only_governance_sets_it(address who) public {
