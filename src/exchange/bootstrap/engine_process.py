@@ -36,7 +36,7 @@ from exchange.bootstrap.server import Server, listeners, serve_until
 from exchange.bootstrap.shards import deployment_of, require_underlyings, shard_market
 from exchange.bootstrap.side_process import market_executor, replay_aside
 from exchange.bootstrap.stage_times import stage_times
-from exchange.bootstrap.standby import Follower, beat_for_ever, open_past
+from exchange.bootstrap.standby import Follower, beat_for_ever, beating_aside, open_past
 from exchange.bootstrap.threads import take_short_turns
 from exchange.clockwork import Clockwork
 from exchange.config import Settings
@@ -91,6 +91,8 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     with contextlib.ExitStack() as held:
         executor = held.enter_context(market_executor())
         journal = held.enter_context(await follower.stand_by() if standby else follower.lead())
+        starting = held.enter_context(contextlib.ExitStack())
+        starting.enter_context(beating_aside(journal))
         past = follower.inherit()
         engine = follower.recovered.engine
         figures, measure = stage_times()
@@ -115,7 +117,7 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
         if tracing is not None:
             leader = leader._replace(dispatch=tracing.dispatcher)
         try:
-            await _serve(settings, deployment, leader)
+            await _serve(settings, deployment, leader, starting)
         except BaseExceptionGroup as group:
             raise journal_failure(group) or group from None
         finally:
@@ -163,7 +165,9 @@ def check_deployment(engine: Engine, deployment: Deployment) -> None:
         )
 
 
-async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> None:
+async def _serve(
+    settings: Settings, deployment: Deployment, leader: Leader, starting: contextlib.ExitStack
+) -> None:
     sequencer, follower = leader.sequencer, leader.follower
     stop, market = stop_by_signal(), shard_market(settings)
     async with asyncio.TaskGroup() as tasks:
@@ -193,6 +197,7 @@ async def _serve(settings: Settings, deployment: Deployment, leader: Leader) -> 
         shown = Figures(lambda: {"shard": settings.shard})
         figures = (leader.figures, shown, *(Figures(end.figures) for end in ingress))
         servers = _listeners(settings, leader, public, marks, figures)
+        starting.close()  # from now on the loop beats: one that hangs shall lose its role
         await serve_until(stop, servers, tasks)
         for task in running:
             task.cancel()

@@ -8,8 +8,9 @@ an entry must not lead.
 
 import asyncio
 import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
@@ -129,17 +130,13 @@ class Follower:
         settings = self._settings
         server = Server(server_config(_waiting(self), settings.host, settings.admin_port))
         serving = asyncio.create_task(server.serve())
-        try:
-            journal = await self.wait_to_lead()
-            # Open calls, or a machine that starts much at once, hold the listener open for longer
-            # than another standby waits.
-            beating = asyncio.create_task(beat_for_ever(journal))
-        finally:
-            server.should_exit = True
-            await serving
-        beating.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await beating
+        with contextlib.ExitStack() as beats:
+            try:
+                journal = await self.wait_to_lead()
+                beats.enter_context(beating_aside(journal))  # open calls hold the listener open
+            finally:
+                server.should_exit = True
+                await serving
         return journal
 
 
@@ -169,8 +166,34 @@ def _waiting(follower: Follower) -> Starlette:
     return Starlette(routes=[Route(path, answer) for path, answer in routes.items()])
 
 
+@contextlib.contextmanager
+def beating_aside(journal: Journal) -> Iterator[None]:
+    """Beat from a thread: a start may hold the loop for longer than another standby waits.
+
+    Raises at the end what ended the beats: `LeaseLost` when another leads.
+    """
+    over, failures = threading.Event(), list[Exception]()
+
+    def beat() -> None:
+        try:
+            while not over.wait(BEAT_S):
+                journal.beat()
+        except (LeaseLost, JournalUnavailable) as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=beat, name="beats")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
 async def beat_for_ever(journal: Journal) -> None:
-    """Show standbys that this leader lives; raises `LeaseLost` when another leads."""
+    """Show standbys that this leader and its loop live; raises `LeaseLost` when another leads."""
     while True:
         await asyncio.sleep(BEAT_S)
         await asyncio.to_thread(journal.beat)

@@ -2,6 +2,9 @@
 
 import asyncio
 import sqlite3
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,7 +16,14 @@ from tests.unit.bootstrap.test_recovery import Life
 from exchange.api.view_snapshot import frozen_view
 from exchange.bootstrap import standby
 from exchange.bootstrap.processes import StartFailed
-from exchange.bootstrap.standby import BEAT_S, POLL_S, Follower, Silence, beat_for_ever
+from exchange.bootstrap.standby import (
+    BEAT_S,
+    POLL_S,
+    Follower,
+    Silence,
+    beat_for_ever,
+    beating_aside,
+)
 from exchange.history.store import HistoryStore
 from exchange.journal import Journal, JournalCorrupt, Lease, LeaseLost
 
@@ -156,6 +166,42 @@ def test_it_beats_while_its_listener_closes(tmp_path: Path, monkeypatch: pytest.
         journal.close()
 
     asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def within_a_minute(condition: Callable[[], bool]) -> None:
+    """Without a loop."""
+    for _ in range(6_000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("a minute went by")
+
+
+def beats() -> bool:
+    """Whether a thread does."""
+    return any(thread.name == "beats" for thread in threading.enumerate())
+
+
+def test_it_beats_while_a_start_holds_the_loop(tmp_path: Path):
+    """From a thread, until the loop goes on."""
+    with Journal(Life(tmp_path).settings.journal_location) as leader:
+        before = leader.reader.lease().beat
+        with beating_aside(leader):
+            within_a_minute(lambda: leader.reader.lease().beat >= before + 3)
+        assert not beats()
+
+
+def test_a_start_that_lost_its_role_ends(tmp_path: Path):
+    """Another led meanwhile."""
+    location = Life(tmp_path).settings.journal_location
+
+    def start() -> None:
+        with Journal(location) as leader, beating_aside(leader):
+            Journal(location).close()
+            within_a_minute(lambda: not beats())
+
+    with pytest.raises(LeaseLost):
+        start()
 
 
 def test_a_monitor_sees_that_it_stands_by(tmp_path: Path):
