@@ -19,6 +19,7 @@ from tests.long_run import LONG
 
 from exchange.bootstrap.simulate_command import Tally, quiet_logs
 from exchange.simulation import SimulationFailed, simulate
+from exchange.simulation.checks import CheckedEngine
 
 STEPS: Final = 2_000
 SEEDS: Final = 100_000 if LONG else 2_000
@@ -85,7 +86,7 @@ def test_a_failure_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> Non
     def broken(*_: object) -> None:
         raise AssertionError("planted")
 
-    monkeypatch.setattr("exchange.engine.custody.observe_blocks", broken)
+    monkeypatch.setattr(CheckedEngine, "_follow_chain", broken, raising=False)
     with quiet_logs(), pytest.raises(SimulationFailed) as found:
         simulate(11, steps=100)
     assert re.match(r"seed 11, step \d+: AssertionError: planted\n", str(found.value))

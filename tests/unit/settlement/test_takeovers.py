@@ -1,6 +1,6 @@
 """Liquidations as batches carry them: forced orders, takeovers, and who bears a loss."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,15 @@ def short_venue(**parameters: Any) -> tuple[Venue, int, int]:
     place_signed(venue, venue.terms(seller, Side.SELL, 4, 2_500))
     place_signed(venue, venue.terms(buyer, Side.BUY, 4, 2_500))
     return venue, seller, buyer
+
+
+def sweep_until(venue: Venue, done: Callable[[], bool]) -> None:
+    """A second at a time."""
+    for _ in range(100):
+        if done():
+            return
+        sweep(venue, 1)
+    pytest.fail("a hundred sweeps did not do it")
 
 
 def entries_of(venue: Venue, path: Path) -> list[Entry]:
@@ -211,11 +220,9 @@ def test_many_shares_come_in_several_batches(
     venue, _, buyer = short_venue()
     others = [venue.fund(f"bystander {n}", 1_000) for n in range(5)]
     venue.mark({C: 6_500})
-    while not venue.engine._venue.losses:
-        sweep(venue, 1)
+    sweep_until(venue, lambda: bool(venue.engine._venue.losses))
     assert refusals(venue.send(venue.withdrawal(others[0], 1)))[0] is RejectReason.WITHDRAWALS_HELD
-    while venue.engine._venue.losses:
-        sweep(venue, 1)
+    sweep_until(venue, lambda: not venue.engine._venue.losses)
     entries = entries_of(venue, tmp_path)
     shared = [
         event for entry in entries for event in entry.events if isinstance(event, LossSocialised)
