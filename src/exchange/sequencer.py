@@ -39,6 +39,7 @@ IN_LOOP_MAX: Final = (
 )
 # What comes of a command that no engine took: of its asserts, or of what its checks would refuse.
 _NEVER_JOURNALED: Final = (AssertionError, LookupError, ArithmeticError, ValueError)
+_NEVER: Final = 1 << 63  # a seq that no journal reaches
 QUEUE_MAX: Final = 16_384  # commands waiting; beyond it the edge answers "busy"
 
 
@@ -167,7 +168,7 @@ def catch_up(
     """
     entries = reader.entries(engine.seq)
     if trust_hashes:
-        yield from replayed(entries, engine, hashed_from=reader.last_seq() + 1)
+        yield from replayed(entries, engine, hashed_from=_NEVER)  # it may grow meanwhile
         return
     proof = reader.last_checkpoint()
     yield from replayed(entries, engine, hashed_from=proof, believed_to=believed_to)

@@ -131,6 +131,33 @@ def test_what_no_check_would_have_let_pass_is_corruption(changes) -> None:
         list(replayed(stamped, Engine(), hashed_from=1_000, believed_to=1_000))
 
 
+def test_other_hashes_are_trusted_while_the_journal_grows(tmp_path) -> None:
+    """A gateway starts while the engine writes: no seq is then the last one."""
+    venue = open_venue()
+    venue.sell(venue.fund("bob"), 1, 2_500)
+    begun = len(venue.entries)
+    venue.buy(venue.fund("eve"), 1, 2_500)
+    venue.send(CutBatch())
+    seq, time_ns, command, events = venue.entries[-1]
+    cut = [
+        msgspec.structs.replace(event, state_hash=bytes(32)) if type(event) is BatchCut else event
+        for event in events
+    ]
+    assert cut != list(events)
+    written = [*venue.entries[:-1], (seq, time_ns, command, tuple(cut))]
+    write(written[:begun], str(tmp_path / "grows.db"))
+    encoder = EntryEncoder()
+    stamped = [encoder.stamp(*entry[1:]) for entry in written]
+    engine = Engine()
+    with Journal(str(tmp_path / "grows.db")) as journal:
+        for entry in catch_up(journal.reader, engine, trust_hashes=True):
+            if entry.seq == begun:
+                entries, records = zip(*stamped[begun:], strict=True)
+                journal.append(entries, records, {seq: bytes(32)})
+    assert engine.seq == seq
+    assert engine.state_hash() == venue.engine.state_hash()
+
+
 def test_silence_is_no_acceptance() -> None:
     """A refusal that changed no state is missed where its event is gone."""
     venue = open_venue()
