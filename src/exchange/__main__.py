@@ -389,7 +389,7 @@ def fund_settle(
 def main() -> None:
     """Entry point of the console script."""
     from exchange.journal import JournalCorrupt, JournalUnavailable
-    from exchange.sdk.errors import BadArgument
+    from exchange.sdk.errors import SdkError
     from exchange.settlement.errors import ChainError
     from exchange.trade.desk import TradeFailed
 
@@ -403,7 +403,7 @@ def main() -> None:
         JournalCorrupt,
         JournalUnavailable,
         TradeFailed,
-        BadArgument,
+        SdkError,
     ) as error:
         sys.stderr.write(f"exchange: {error}\n")
         sys.exit(1)

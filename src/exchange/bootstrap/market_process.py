@@ -12,10 +12,11 @@ from exchange.bootstrap.dev_keys import Party
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
 from exchange.fixed import CASH_SCALE
-from exchange.sdk import AsyncClient
+from exchange.sdk import AsyncClient, SdkError
 from exchange.sdk.agents import MakerSettings, TakerSettings, run_maker, run_taker
 from exchange.settlement.chain import Chain
 from exchange.settlement.deploy import open_chain, project_artifacts
+from exchange.settlement.errors import ChainUnavailable
 from exchange.settlement.wallet import OwnerWallet
 
 MAKERS: Final = 2
@@ -25,6 +26,7 @@ TAKER_CASH: Final = 2_000_000 * CASH_SCALE
 PERSON_CASH: Final = 250_000 * CASH_SCALE
 _POLL_S: Final = 0.2
 _POLLS_MAX: Final = 150
+_PATIENCE_S: Final = 5.0
 _CALM: Final = MakerSettings(expiries=2, strikes=5, requote_s=10.0)
 
 log = structlog.get_logger(__name__)
@@ -45,7 +47,7 @@ async def run_market(settings: Settings) -> None:
         *((maker, MAKER_CASH) for maker in makers),
         *((taker, TAKER_CASH) for taker in takers),
     ):
-        await _fund_once(url, chain, party, cash)
+        await _fund(url, chain, party, cash)
     async with asyncio.TaskGroup() as tasks:
         agents = [
             tasks.create_task(run_maker(url, maker.key, _dice(settings, number), _CALM))
@@ -64,11 +66,21 @@ async def run_market(settings: Settings) -> None:
 async def _fund_people(url: str, chain: Chain) -> None:
     """More accounts to try the venue with, while it trades already."""
     for number in range(1, dev_keys.PEOPLE_FUNDED):
-        await _fund_once(url, chain, dev_keys.person(number), PERSON_CASH)
+        await _fund(url, chain, dev_keys.person(number), PERSON_CASH)
 
 
 def _dice(settings: Settings, number: int) -> Random:
     return Random(settings.seed + number)  # noqa: S311  a market to look at, not a secret
+
+
+async def _fund(url: str, chain: Chain, party: Party, cash: int) -> None:
+    """`_fund_once`, as soon as venue and chain answer."""
+    while True:
+        try:
+            return await _fund_once(url, chain, party, cash)
+        except (SdkError, ChainUnavailable) as error:
+            log.warning("waits_to_fund", owner=party.address, url=url, reason=str(error))
+            await asyncio.sleep(_PATIENCE_S)
 
 
 async def _fund_once(url: str, chain: Chain, party: Party, cash: int) -> None:

@@ -12,7 +12,7 @@ from exchange.fixed import to_nanoseconds
 from exchange.journal import JournalReader
 from exchange.settlement.chain import BlockName, Chain
 from exchange.settlement.cursor import BlockCursor, follow_blocks
-from exchange.settlement.errors import ReorgDetected
+from exchange.settlement.errors import ChainUnavailable, NodeRefused, ReorgDetected
 from exchange.settlement.holdings import Held, Holdings, expected_holdings
 from exchange.settlement.margin_proof import parameters_hash
 
@@ -53,7 +53,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
-    """Compare every subaccount of the journal with the chain."""
+    """Compare every subaccount of the journal with the chain; raises `ChainError`."""
     cursor = BlockCursor()
     venue: Configure | None = None
     for entry in reader.entries():
@@ -72,9 +72,15 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
         )
     # By name where possible: a node that lost its old states still has the newest.
     block: BlockName = "latest" if chain.head() == cursor.block else cursor.block
-    found = _reconcile_at(block, cursor, reader, chain)
-    if block == "latest" and chain.head() != cursor.block:  # it went on: ask for the very block
-        found = _reconcile_at(cursor.block, cursor, reader, chain)
+    try:
+        found = _reconcile_at(block, cursor, reader, chain)
+        if block == "latest" and chain.head() != cursor.block:  # it went on: ask for the very block
+            found = _reconcile_at(cursor.block, cursor, reader, chain)
+    except NodeRefused as error:
+        raise ChainUnavailable(
+            f"no state of block {cursor.block}, the newest that the journal observed: {error}. "
+            "Ask again when the journal has observed a newer one, or ask an archive node"
+        ) from error
     differ = venue is not None and compare_parameters(venue, chain)
     return msgspec.structs.replace(found, parameters_differ=differ)
 

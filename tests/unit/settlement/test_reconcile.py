@@ -22,7 +22,7 @@ from exchange.journal import JournalReader
 from exchange.journal.outbox import Outbox
 from exchange.settlement.batch import Tip
 from exchange.settlement.cursor import BlockCursor
-from exchange.settlement.errors import ReorgDetected
+from exchange.settlement.errors import ChainUnavailable, NodeRefused, ReorgDetected
 from exchange.settlement.feed import Feed
 from exchange.settlement.holdings import Held
 from exchange.settlement.margin_proof import parameters_hash
@@ -87,6 +87,25 @@ def test_a_difference_is_named(script: Script) -> None:
     assert str(difference) == "subaccount 2: cash should be 100, the chain has 99"
     position = Difference(subaccount_id=2, instrument_id=7, expected=1, on_chain=0)
     assert str(position) == "subaccount 2: quantity in 7 should be 1, the chain has 0"
+
+
+class Forgetful(FakeChain):
+    """A node that came back without the states of blocks before its newest."""
+
+    def last_batch(self, block: int | str = "latest") -> Tip:
+        if block != "latest":
+            raise NodeRefused(-32602, "BlockOutOfRangeError")
+        return super().last_batch(block)
+
+
+def test_a_node_without_the_state_says_what_to_do(script: Script) -> None:
+    """The journal stands on an older block until it observes the newest."""
+    chain = observed(script, Forgetful())
+    chain.cash = {2: 100}
+    assert compare(script, chain).differences == ()
+    chain.mine()
+    with pytest.raises(ChainUnavailable, match=r"no state of block 1.* Ask again when the journal"):
+        compare(script, chain)
 
 
 class Busy(FakeChain):
