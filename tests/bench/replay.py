@@ -28,6 +28,7 @@ from tests.bench.wire import CONNECTIONS, Orders, peak, serving
 from tests.signed_venue import MAKER, TAKER
 from tests.venue import INDEX, Venue, open_venue, usdc
 
+from exchange.bootstrap.memory import look_seldom
 from exchange.bootstrap.recovery import recover, take_snapshot
 from exchange.commands import AnyCommand, CutBatch, PlaceOrder, UpdateIndex
 from exchange.config import Settings
@@ -103,6 +104,7 @@ def write(settings: Settings, part: Iterable[Told]) -> None:
 
 def restart(settings: Settings) -> None:
     """What a restart does before it listens; prints its seconds, of the processor too, and MB."""
+    look_seldom()  # as an engine's process does
     start, busy = time.perf_counter(), time.process_time()
     with Journal(settings.journal_location) as journal:
         found = recover(settings, journal.reader)
@@ -169,6 +171,7 @@ def live_by_wire() -> float:
 
 def run() -> dict[str, object]:
     """Every figure of `exchange bench replay`."""
+    look_seldom()
     short = Venue.__new__(Venue)
     short.entries = list(itertools.islice(trading(), min(COMMANDS, LIVE_MAX)))
     figures = {"live_commands_per_s": live_by_wire()}

@@ -28,7 +28,7 @@ from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_ke
 from exchange.api.settings import SIGNATURE_WORKERS, GatewaySettings
 from exchange.bootstrap.ingress_parts import Figures, LeadersEnd
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, stress_rules
-from exchange.bootstrap.memory import rest_collector
+from exchange.bootstrap.memory import look_seldom, rest_collector
 from exchange.bootstrap.parameters import PRESET, first_parameters
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import snapshot_for_ever
@@ -84,6 +84,7 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     if len(settings.token()) < TOKEN_LENGTH_MIN:
         raise StartFailed(f"EXCHANGE_ADMIN_TOKEN needs at least {TOKEN_LENGTH_MIN} characters")
     deployment = deployment_of(settings)
+    look_seldom()
     follower = Follower(settings, open_past(settings))
     await asyncio.to_thread(follower.catch_up)
     tracing = _tracing(settings)

@@ -19,6 +19,7 @@ from exchange.api.history_feed import rows_of
 from exchange.api.view_snapshot import frozen_view, thawed_view
 from exchange.api.views import VenueView
 from exchange.bootstrap.market_feed import stress_rules
+from exchange.bootstrap.memory import look_seldom
 from exchange.config import Settings, as_environment
 from exchange.engine import Engine
 from exchange.freeze import Foreign
@@ -122,6 +123,7 @@ def _require_same_journal(snapshot: Snapshot, reader: JournalReader) -> None:
 def run_snapshot(settings: Settings) -> int:
     """`take_snapshot` in a process of its own, behind everybody else who wants the processor."""
     os.nice(_PATIENCE)
+    look_seldom()
     return take_snapshot(settings)
 
 

@@ -22,7 +22,7 @@ from exchange.bootstrap.engine_process import (
     stop_by_signal,
 )
 from exchange.bootstrap.ingress_parts import Figures, follow_keys, hear_for, seal_of
-from exchange.bootstrap.memory import rest_collector
+from exchange.bootstrap.memory import look_seldom, rest_collector
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import Recovered, recover
 from exchange.bootstrap.server import Server, listeners, serve_until
@@ -51,6 +51,7 @@ async def run_serve(settings: Settings) -> None:
     require_free_port(settings.port, "EXCHANGE_PORT")
     require_free_port(settings.admin_port, "EXCHANGE_ADMIN_PORT")
     deployment = deployment_of(settings)
+    look_seldom()
     recovered = await asyncio.to_thread(_follow_up, settings)
     check_deployment(recovered.engine, deployment)
     log.info("replayed", shard=settings.shard, seq=recovered.seq)

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from exchange.bootstrap.memory import OBJECTS, rest_collector
+from exchange.bootstrap.memory import OBJECTS, look_seldom, rest_collector
 
 
 class Node:
@@ -30,3 +30,10 @@ def test_what_is_there_is_left_alone_and_new_cycles_are_found(collector):
     node = weakref.ref(Node())
     gc.collect()
     assert node() is None
+
+
+def test_a_replay_begins_with_fewer_looks(collector):
+    """Nothing is frozen: what a start made is still looked at."""
+    frozen = gc.get_freeze_count()
+    look_seldom()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (OBJECTS, frozen)
