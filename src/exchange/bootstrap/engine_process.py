@@ -77,14 +77,12 @@ async def run_engine(settings: Settings, *, standby: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; a standby first waits until nobody else does."""
     if not curve.FAST:
         raise StartFailed("an exchange needs coincurve: install the extra `fast`")
-    raise_file_limit()
-    take_short_turns()
+    tune_process()
     require_free_port(settings.port, "EXCHANGE_PORT")
     require_free_port(settings.admin_port, "EXCHANGE_ADMIN_PORT")
     if len(settings.token()) < TOKEN_LENGTH_MIN:
         raise StartFailed(f"EXCHANGE_ADMIN_TOKEN needs at least {TOKEN_LENGTH_MIN} characters")
     deployment = deployment_of(settings)
-    look_seldom()
     follower = Follower(settings, open_past(settings))
     await asyncio.to_thread(follower.catch_up)
     tracing = _tracing(settings)
@@ -141,6 +139,13 @@ def journal_failure(group: BaseExceptionGroup[BaseException]) -> BaseException |
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found
+
+
+def tune_process() -> None:
+    """What the system and Python allow by default is for other programs."""
+    raise_file_limit()
+    take_short_turns()
+    look_seldom()
 
 
 def raise_file_limit() -> None:

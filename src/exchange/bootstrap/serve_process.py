@@ -18,16 +18,15 @@ from exchange.bootstrap.engine_process import (
     gateway_settings,
     journal_failure,
     key_store,
-    raise_file_limit,
     stop_by_signal,
+    tune_process,
 )
 from exchange.bootstrap.ingress_parts import Figures, follow_keys, hear_for, seal_of
-from exchange.bootstrap.memory import look_seldom, rest_collector
+from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import Recovered, recover
 from exchange.bootstrap.server import Server, listeners, serve_until
 from exchange.bootstrap.shards import deployment_of
-from exchange.bootstrap.threads import take_short_turns
 from exchange.config import Settings
 from exchange.history.shared import HistoryReader
 from exchange.ingress.replica import SILENCE_S, Replica
@@ -46,12 +45,10 @@ async def run_serve(settings: Settings) -> None:
         raise StartFailed("EXCHANGE_REDIS_URL is not set: nothing leads from here to the engine")
     if len(settings.token()) < TOKEN_LENGTH_MIN:
         raise StartFailed(f"EXCHANGE_ADMIN_TOKEN needs at least {TOKEN_LENGTH_MIN} characters")
-    raise_file_limit()
-    take_short_turns()
+    tune_process()
     require_free_port(settings.port, "EXCHANGE_PORT")
     require_free_port(settings.admin_port, "EXCHANGE_ADMIN_PORT")
     deployment = deployment_of(settings)
-    look_seldom()
     recovered = await asyncio.to_thread(_follow_up, settings)
     check_deployment(recovered.engine, deployment)
     log.info("replayed", shard=settings.shard, seq=recovered.seq)
