@@ -19,7 +19,11 @@ from exchange.settlement.status import RelayerMetrics, RelayerStatus
 
 FOLDER = REPOSITORY / "deploy"
 FILES = ["alerts.yml", "grafana/exchange.json"]
-MACHINES = ["haproxy.cfg", "haproxy-ether.cfg", "prometheus.yml", "grafana/datasource.yml"]
+SHARDS = [f"shards/{job}-ether.yml" for job in ("engine", "gateway", "relayer")]
+MACHINES = [
+    *("haproxy.cfg", "haproxy-ether.cfg", "prometheus.yml", "grafana/datasource.yml"),
+    *SHARDS,
+]
 COMPOSE = ["docker-compose.yml", "docker-compose.shards.yml"]
 
 
@@ -64,6 +68,20 @@ def test_machines_are_those_of_the_compose_files(file: str) -> None:
     named = set(re.findall(r"([a-z-]+):(?:8080|8081|9090|9100)\b", (FOLDER / file).read_text()))
     assert named
     assert named <= services, named - services
+
+
+def test_every_process_that_shows_figures_is_asked_for_them() -> None:
+    """Engines, gateways and relayers of both shards, those of the second by files of their kind."""
+    asked = (FOLDER / "prometheus.yml").read_text()
+    lists = asked, "".join((FOLDER / name).read_text() for name in SHARDS)
+    for source, shard, listed in zip(COMPOSE, ("", "ether-"), lists, strict=True):
+        shows = rf"(?m)^  ({shard}(?:engine|gateway|relayer)(?:-one|-two)?):"
+        shown = set(re.findall(shows, (REPOSITORY / source).read_text()))
+        assert shown == set(re.findall(r'"([a-z-]+):\d+"', listed))
+    for name in SHARDS:
+        assert "/etc/prometheus/" + name.replace("ether", "*") in asked
+        (kind,) = set(re.findall(r'"ether-([a-z]+)', (FOLDER / name).read_text()))
+        assert name == f"shards/{kind}-ether.yml"
 
 
 def test_a_second_shard_is_told_what_the_first_is() -> None:
