@@ -33,9 +33,9 @@ def main(report: Path, page: Path) -> int:
     """0 if each finding has its answer; an answer without a finding may go."""
     found, answered = found_in(report), answered_in(page)
     for check, name in sorted(found - answered):
-        print(f"unanswered: {check} in {name}.sol", file=sys.stderr)  # noqa: T201
+        print(f"unanswered: {check} in {name}.sol", file=sys.stderr)
     for check, name in sorted(answered - found):
-        print(f"no longer found: {check} in {name}.sol", file=sys.stderr)  # noqa: T201
+        print(f"no longer found: {check} in {name}.sol", file=sys.stderr)
     return 1 if found - answered else 0
 
 

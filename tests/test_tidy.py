@@ -20,19 +20,8 @@ FILE_LINES_MAX = 600
 FILE_BYTES_MAX = 200_000
 SELF = "tests/test_tidy.py"  # shows bad samples
 CODE = {".py", ".sol", ".js", ".cjs", ".mjs"}
-TEXT = CODE | {
-    ".sh",
-    ".toml",
-    ".yml",
-    ".yaml",
-    ".html",
-    ".css",
-    ".md",
-    ".json",
-    ".lock",
-    ".txt",
-    "",
-}
+SETTINGS = {".toml", ".yml", ".yaml", ".json", ".lock"}
+TEXT = CODE | SETTINGS | {".sh", ".html", ".css", ".md", ".txt", ""}
 PICTURES = {".png", ".jpg", ".webp", ".gif"}
 LOCKS = {"requirements.lock", "requirements-node.lock", "package-lock.json"}
 
@@ -196,6 +185,16 @@ def integer_arithmetic(path: str, text: str) -> Iterator[str]:
                 yield f"line {node.lineno}: a float in the integer core"
 
 
+SILENCE = re.compile(r"# (noqa(: [A-Z]+\d+(, [A-Z]+\d+)*)?|type: ignore(\[[a-z, -]+\])?)$")
+
+
+def unexplained_silence(path: str, text: str) -> Iterator[str]:
+    if path.endswith(".py") and path != SELF:
+        for number, line in enumerate(text.splitlines(), 1):
+            if SILENCE.search(line):
+                yield f"line {number}: a linter is silenced, and nobody is told why"
+
+
 def unnumbered_todo(path: str, text: str) -> Iterator[str]:
     if path != SELF and PurePosixPath(path).suffix in TEXT - {".md"}:
         for number, line in enumerate(text.splitlines(), 1):
@@ -267,6 +266,7 @@ CHECKS: list[Check] = [
     glossary,
     integer_arithmetic,
     unnumbered_todo,
+    unexplained_silence,
     foreign_places,
     adr_form,
     changelog_form,
@@ -486,6 +486,9 @@ BAD_SAMPLES: list[tuple[Check, str, str]] = [
     (integer_arithmetic, "src/exchange/margin/account.py", "a = 0.5\n"),
     (unnumbered_todo, "src/exchange/a.py", "# TODO: later\n"),
     (unnumbered_todo, "scripts/run", "# FIXME\n"),
+    (unexplained_silence, "tests/a.py", "f(x)  # noqa: S311, T201\n"),
+    (unexplained_silence, "src/exchange/a.py", "f(x)  # type: ignore[arg-type]\n"),
+    (unexplained_silence, "src/exchange/a.py", "f(x)  # noqa\n"),
     (foreign_places, "package-lock.json", f'"resolved": "https://registry.{HOSTS[0]}/x"\n'),
     (foreign_places, "requirements.lock", f"--index-url https://{HOSTS[2]}/simple\n"),
     (foreign_places, "README.md", "cd /root/exchange\n"),
@@ -518,6 +521,8 @@ GOOD_SAMPLES: list[tuple[Check, str, str]] = [
     (integer_arithmetic, "src/exchange/fixed.py", "a = b // c\n"),
     (integer_arithmetic, "src/exchange/margin/pricing.py", "a = b / 2.0\n"),
     (unnumbered_todo, "src/exchange/a.py", "# TODO(#12): later\n"),
+    (unexplained_silence, "src/exchange/a.py", "f(x)  # type: ignore[arg-type]  a stub is wrong\n"),
+    (unexplained_silence, "src/exchange/a.py", "f(x)  # type: ignore[a-b]  # noqa: D1  both\n"),
     (
         foreign_places,
         "README.md",

@@ -391,4 +391,4 @@ if __name__ == "__main__":
     text = json.dumps(run(), indent=2, sort_keys=True)
     if len(sys.argv) > 1:
         Path(sys.argv[1]).write_text(text + "\n")
-    print(text)  # noqa: T201
+    print(text)

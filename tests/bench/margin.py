@@ -335,4 +335,4 @@ if __name__ == "__main__":
     text = msgspec.json.format(msgspec.json.encode(run()))
     if len(sys.argv) > 1:
         Path(sys.argv[1]).write_bytes(text + b"\n")
-    print(text.decode())  # noqa: T201
+    print(text.decode())

@@ -10,8 +10,8 @@ import warnings
 
 warnings.filterwarnings("ignore")
 
-import numpy as np  # noqa: E402
-from py_vollib_vectorized import vectorized_black  # noqa: E402
+import numpy as np  # noqa: E402  no warnings from here on
+from py_vollib_vectorized import vectorized_black  # noqa: E402  no warnings from here on
 
 given = {name: np.array(values) for name, values in json.load(sys.stdin).items()}
 flags = np.where(given["is_put"], "p", "c")

@@ -149,7 +149,7 @@ class flow_file:  # noqa: N801 -- used as a function
 
 def say(message: str) -> None:
     """Tell who waits what happens."""
-    print(f"bench: {message}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"bench: {message}", file=sys.stderr, flush=True)
 
 
 def figure_name(engine: str) -> str:
@@ -206,4 +206,4 @@ def machine() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(), indent=2))  # noqa: T201
+    print(json.dumps(run(), indent=2))

@@ -513,4 +513,4 @@ def measure(engine, instruments, prefill, flow):
 if __name__ == "__main__":
     with open(sys.argv[2], "rb") as file:
         given = pickle.load(file)
-    print(json.dumps(measure(sys.argv[1], *given)))  # noqa: T201
+    print(json.dumps(measure(sys.argv[1], *given)))

@@ -80,7 +80,7 @@ def test_a_venue_serves_is_stopped_whole_and_resumes(venue: Venue) -> None:
     )
     assert told.returncode == 0, told.stderr
     assert "confirmed" in told.stdout
-    seq = int(re.search(r"seq (\d+)", told.stdout)[1])  # type: ignore[index]
+    seq = int(re.search(r"seq (\d+)", told.stdout)[1])
 
     where = ("--journal", str(venue.state / "journal.db"), "--rpc", "http://127.0.0.1:8545")
     audited = subprocess.run(

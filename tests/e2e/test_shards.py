@@ -179,7 +179,7 @@ def test_a_dead_shard_does_not_touch_the_other(world: World) -> None:
     started = time.monotonic()
     for _ in range(TRADES):
         world.bitcoin.trade_once()
-    print(f"{TRADES} trades beside a dead engine: {time.monotonic() - started:.2f} s")  # noqa: T201
+    print(f"{TRADES} trades beside a dead engine: {time.monotonic() - started:.2f} s")
     world.bitcoin.settled()
     assert world.bitcoin.ready()["ready"]
     eventually(lambda: "engine" in world.ether.ready()["reasons"], "word that nobody leads")

@@ -566,7 +566,7 @@ def test_two_thousand_updates_a_second_are_drawn_once_a_frame(
     idle = IdlePage(browser)
     found = terminal.flood(names, FLOOD_S, RATE)
     machine = idle.longest_ms()
-    print({key: found[key] for key in found if key != "shown"}, {"idle": machine})  # noqa: T201
+    print({key: found[key] for key in found if key != "shown"}, {"idle": machine})
     assert found["shown"] == f"{found['newest']:,}", found
     assert found["sent"] == RATE * (FLOOD_S + 1), found
     assert found["took"] < FLOOD_S * 1.2, found

@@ -47,7 +47,7 @@ Digest = Callable[[Domain, dict[str, Any]], bytes]
 
 def fields_of(text: str) -> tuple[str, list[dict[str, str]]]:
     """A type string as its name and fields: what a wallet is given."""
-    name, inside = re.fullmatch(r"(\w+)\((.*)\)", text).groups()  # type: ignore[union-attr]
+    name, inside = re.fullmatch(r"(\w+)\((.*)\)", text).groups()
     pairs = [field.split(" ") for field in inside.split(",")]
     return name, [{"name": word, "type": kind} for kind, word in pairs]
 

@@ -64,7 +64,7 @@ class Venue:
     def call(self, data: bytes) -> tuple[int, int]:
         request = {"to": self.chain.deployment.margin, "data": "0x" + data.hex(), "gas": hex(2**24)}
         with self.chain.translated():
-            answer = self.chain.web3.eth.call(request)  # type: ignore[arg-type]
+            answer = self.chain.web3.eth.call(request)
         initial, maintenance = decode(["int256", "int256"], bytes(answer))
         return initial, maintenance
 

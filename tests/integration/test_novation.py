@@ -88,7 +88,7 @@ def in_agreement(world: World, batch: int) -> None:
     world.watch()
     found = reconcile(world.reader, world.chain)
     assert (found.batch, found.differences) == (batch, ())
-    reconciler = Reconciler(world.reader, world.chain, world.script)  # type: ignore[arg-type]
+    reconciler = Reconciler(world.reader, world.chain, world.script)
     while reconciler.step():
         pass
     assert reconciler.differences == {}

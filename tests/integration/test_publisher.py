@@ -49,7 +49,7 @@ def test_a_quorum_delivers_what_it_sampled(world: World, tmp_path: Path) -> None
     [fixed] = [event for event in events if isinstance(event, DeliveryPriceFixed)]
     venue.send(CutBatch())
     two = msgspec.structs.replace(world.settings(), oracle_keys=ORACLE_KEYS[:2])
-    world.settings = lambda outbox="relayer.db": two  # type: ignore[method-assign]
+    world.settings = lambda outbox="relayer.db": two
     kinds = settle(world, desk, tmp_path / "engine.db")
     assert kinds.count(JobKind.INDEX) > 30
     assert kinds.count(JobKind.DELIVERY) == 1

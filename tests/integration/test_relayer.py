@@ -258,7 +258,7 @@ def test_a_stranger_in_the_place_of_a_batch_is_told_apart(world: World) -> None:
     _, relayer, outbox = world.relayer(outbox="other.db")
     wrong = msgspec.structs.replace
     feed_add = outbox.add
-    outbox.add = lambda jobs: feed_add([wrong(job, batch_hash=bytes(32)) for job in jobs])  # type: ignore[method-assign]
+    outbox.add = lambda jobs: feed_add([wrong(job, batch_hash=bytes(32)) for job in jobs])
     with pytest.raises(BatchRefused, match="the chain holds another batch"):
         settle(relayer)
     outbox.close()

@@ -174,7 +174,7 @@ def test_a_wrong_figure_is_named(world: World) -> None:
         def entries(self) -> list[object]:
             return bad
 
-    found = reconcile(Tampered(), world.chain)  # type: ignore[arg-type]
+    found = reconcile(Tampered(), world.chain)
     assert str(found.differences[0]).startswith("subaccount 1: cash should be")
 
 

@@ -100,7 +100,7 @@ def summary(done: list[dict[str, Any]]) -> None:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201  what a person waits for
+    print(line, flush=True)
 
 
 def main() -> None:

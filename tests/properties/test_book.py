@@ -24,7 +24,7 @@ LIFETIME = 500  # commands before a run starts again from an empty book
 def test_random_commands_give_identical_results_on_both_books(shard):
     """Conservation, no crossed live book and priority are asserted after each command."""
     seed = SEED + shard
-    print(f"book twins: seed {seed}, {COMMANDS // SHARDS} commands")  # noqa: T201
+    print(f"book twins: seed {seed}, {COMMANDS // SHARDS} commands")
     rng = random.Random(seed)
     twins = Twins()
     for step in range(COMMANDS // SHARDS):

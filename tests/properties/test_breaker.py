@@ -72,10 +72,10 @@ def test_the_breaker_moves_as_its_naive_twin(steps):
     for what, later, price, base in steps:
         now += later
         calls = {
-            "price": lambda: breaker.on_price(now, price, base),  # noqa: B023
-            "time": lambda: breaker.on_time(now),  # noqa: B023
-            "halt": lambda: breaker.halt(now),  # noqa: B023
-            "resume": lambda: breaker.resume(now),  # noqa: B023
+            "price": lambda: breaker.on_price(now, price, base),  # noqa: B023  called in this round
+            "time": lambda: breaker.on_time(now),  # noqa: B023  called in this round
+            "halt": lambda: breaker.halt(now),  # noqa: B023  called in this round
+            "resume": lambda: breaker.resume(now),  # noqa: B023  called in this round
         }
         assert calls[what]() == getattr(naive, what)(now, price, base)
         breaker.check()

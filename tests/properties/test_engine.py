@@ -22,7 +22,7 @@ LIFETIME = 500  # commands of one venue
 def test_random_commands_keep_every_invariant(shard):
     """Conservation, books against accounts, caches against recomputation; then a replay."""
     seed = SEED + shard
-    print(f"engine flow: seed {seed}, {COMMANDS // SHARDS} commands")  # noqa: T201
+    print(f"engine flow: seed {seed}, {COMMANDS // SHARDS} commands")
     rng = random.Random(seed)
     seen = 0
     for _ in range(COMMANDS // SHARDS // LIFETIME):

@@ -19,7 +19,7 @@ def test_no_attack_stops_the_venue():
     """`Venue.send` checks every invariant after each command; then a twin and the journal agree."""
     seen: Counter[str] = Counter()
     for seed in range(SEED, SEED + LIVES):
-        print(f"hostile flow: seed {seed}, {COMMANDS} steps")  # noqa: T201
+        print(f"hostile flow: seed {seed}, {COMMANDS} steps")
         flow = HostileFlow(random.Random(seed).randint)
         for _ in range(COMMANDS):
             flow.step()

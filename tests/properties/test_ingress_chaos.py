@@ -116,7 +116,7 @@ def test_each_command_is_done_once_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the answer says which, where there is one."""
-    print(f"seed {SEED}: EXCHANGE_SEED repeats the faults")  # noqa: T201
+    print(f"seed {SEED}: EXCHANGE_SEED repeats the faults")
     monkeypatch.setattr(module, "ANSWER_S", 1.5)
     rng = random.Random(SEED)
 
@@ -135,7 +135,7 @@ def test_each_command_is_done_once_or_not_at_all(
         assert ledger.refused & stood.keys() == set()
         assert stood.keys() <= ledger.acknowledged.keys() | ledger.unknown
         assert len(ledger.acknowledged) > 20 * FAULTS
-        print(  # noqa: T201
+        print(
             f"{dict(chaos.faults)}: {len(ledger.acknowledged)} acknowledged, "
             f"{len(ledger.refused)} refused, {len(ledger.unknown)} unknown, of which "
             f"{len(ledger.unknown & stood.keys())} were done"

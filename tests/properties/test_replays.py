@@ -54,7 +54,7 @@ def interpreted(tmp_path_factory):
 def test_whoever_replays_a_journal_ends_where_its_venue_did(tmp_path, interpreted, shard):
     """Everything that it says is the same to the byte, and so is its state."""
     first = SEED + 1_000_000 * shard
-    print(f"replays: seeds from {first}, {COUNT // SHARDS} commands")  # noqa: T201  to repeat it
+    print(f"replays: seeds from {first}, {COUNT // SHARDS} commands")
     replayed = 0
     for start in itertools.count(first, LIVES):
         ends = {}

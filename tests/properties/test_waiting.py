@@ -180,7 +180,7 @@ class Life:
 def test_every_wait_ends_once_and_for_a_reason(shard):
     """And the life is dense enough to prove it."""
     seed = SEED + shard
-    print(f"waiting: seed {seed}")  # noqa: T201
+    print(f"waiting: seed {seed}")
     rng = random.Random(seed)
     life = Life(rng.randint)
     for _ in range(STEPS):

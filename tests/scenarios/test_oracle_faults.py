@@ -143,7 +143,7 @@ class Run:
 def test_no_fault_of_the_oracle_liquidates_anybody(shard):
     """Whatever three of seven sources say, the index stays within 0.2 % of the truth, or away."""
     for seed in range(shard, RUNS, SHARDS):
-        print(f"seed {seed}")  # noqa: T201  the last one failed
+        print(f"seed {seed}")
         require_calm(Run(seed))
 
 

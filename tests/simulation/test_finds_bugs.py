@@ -154,7 +154,7 @@ def test_a_planted_bug_is_found(
                 if isinstance(found.cause, TypeError):
                     raise  # the plant itself is broken
                 with capsys.disabled():
-                    print(f"\n{plant.__name__}: {str(found).splitlines()[0][:150]}")  # noqa: T201
+                    print(f"\n{plant.__name__}: {str(found).splitlines()[0][:150]}")
                 return
     pytest.fail(f"{plant.__name__} passed {SEEDS} seeds of {STEPS} steps")
 

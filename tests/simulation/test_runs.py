@@ -51,7 +51,7 @@ def test_every_seed_comes_to_rest(capsys: pytest.CaptureFixture[str]) -> None:
                 keep(tally, time.process_time() - began)
     spent_s = time.process_time() - began
     with capsys.disabled():
-        print(  # noqa: T201  how far this machine came
+        print(
             f"\nsimulation: {tally.runs} of {SEEDS} seeds, {tally.steps} steps of "
             f"{SEEDS * STEPS}, {tally.seconds // 3_600} venue hours, 0 failures, {spent_s:.0f} s",
             file=sys.stderr,  # the output of a worker of several is not shown

@@ -74,7 +74,7 @@ class VirtualLoop(BaseEventLoop):
         """Seconds since the beginning of the run."""
         return self.now_s
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]  # noqa: ARG002
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]  # noqa: ARG002  typeshed asks for a TypeVarTuple; there is no executor
         """Make the call after a delay; `under_way` until then."""
         done: asyncio.Future[Any] = self.create_future()
         work = Work(lambda: func(*args), done)

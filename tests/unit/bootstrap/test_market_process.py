@@ -26,7 +26,7 @@ def test_money_comes_as_soon_as_venue_and_chain_answer(monkeypatch: pytest.Monke
     person = dev_keys.person(0)
     chain: object = FakeChain()
     with capture_logs() as lines:
-        asyncio.run(market_process._fund("http://venue", chain, person, 7))  # type: ignore[arg-type]  a fake
+        asyncio.run(market_process._fund("http://venue", chain, person, 7))
     assert asked == [("http://venue", person.address, 7)] * 3
     reasons = [line["reason"] for line in lines if line["event"] == "waits_to_fund"]
     assert reasons == ["http://venue does not answer", "no node"]
@@ -40,4 +40,4 @@ def test_what_does_not_mend_itself_ends_the_wait(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(market_process, "_fund_once", fund_once)
     with pytest.raises(ValueError, match="nobody expected"):
-        asyncio.run(market_process._fund("", object(), dev_keys.person(0), 1))  # type: ignore[arg-type]  never asked
+        asyncio.run(market_process._fund("", object(), dev_keys.person(0), 1))

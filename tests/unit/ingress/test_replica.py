@@ -248,12 +248,12 @@ def test_a_store_that_is_away_ends_nobody(story):
             asked.append(True)
             raise JournalUnavailable("the server is gone")
 
-        side.tail.fetch = side.tail.lease = away  # type: ignore[method-assign]
+        side.tail.fetch = side.tail.lease = away
         await until(lambda: len(asked) > 3, "looks")
         await leader.sequencer.submit(configuration())
         assert await side.replica.read(lambda engine: engine.parameters) is None
         assert not side.replica.stopped
-        side.tail.fetch = fetch  # type: ignore[method-assign]
+        side.tail.fetch = fetch
         await until(lambda: side.replica.last_seq == 1, "the command")
 
     story(told)

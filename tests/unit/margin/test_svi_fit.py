@@ -119,8 +119,8 @@ def recorded_quotes(path):
 def check_recorded(path):
     found = fit_surface(recorded_quotes(path))
     for report in found.reports:
-        print(report)  # noqa: T201
-    print(f"mean absolute error {found.mean_absolute_error:.4f}")  # noqa: T201
+        print(report)
+    print(f"mean absolute error {found.mean_absolute_error:.4f}")
     assert surface_faults(found.surface.slices.values(), GRID) == []
     assert found.mean_absolute_error < 0.015
 

@@ -85,7 +85,7 @@ def test_ccxt_is_asked_and_judged_like_any_source() -> None:
             assert (first.price, first.time_ns) == (100_000.0, NOW_NS)
             stand_in.ticker = {"last": "99500"}
             await source.poll()
-            assert source.sample(NOW_NS).price == 99_500.0  # type: ignore[union-attr]
+            assert source.sample(NOW_NS).price == 99_500.0
             stand_in.status = 503
             await source.poll()
             stand_in.status = 200
@@ -94,7 +94,7 @@ def test_ccxt_is_asked_and_judged_like_any_source() -> None:
             stand_in.hang.clear()
             await source.poll()
             stand_in.hang.set()
-            assert source.sample(NOW_NS).price == 99_500.0  # type: ignore[union-attr]
+            assert source.sample(NOW_NS).price == 99_500.0
             rules = IndexRules(
                 floor_price=1_000 * CASH_SCALE, ceiling_price=10**7 * CASH_SCALE, quorum=1
             )

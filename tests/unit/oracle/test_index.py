@@ -27,7 +27,7 @@ ALONE = msgspec.structs.replace(RULES, quorum=1)
 
 def cycle(calculator: IndexCalculator, prices: list[object], now_ns: int = NOW_NS) -> IndexReading:
     samples = {f"s{n}": Sample(price, now_ns) for n, price in enumerate(prices)}
-    reading = calculator.read(samples, now_ns)  # type: ignore[arg-type]
+    reading = calculator.read(samples, now_ns)
     calculator.check()
     return reading
 

@@ -361,7 +361,7 @@ def test_funding_belongs_to_the_batch_after_the_cut_at_its_seq(script: Script) -
     last_seq = first.header.last_seq
     tip = Tip(number=1, last_seq=last_seq, batch_hash=batch_hash(first))
     signed = {entry.seq: entry.command for entry in script.entries}
-    resumed = BatchBuilder(signed.__getitem__, no_legs, tip)  # type: ignore[arg-type]
+    resumed = BatchBuilder(signed.__getitem__, no_legs, tip)
     cut = next(entry for entry in script.entries if entry.seq == last_seq)
     resumed.resume(cut)
     later = [resumed.add(entry) for entry in script.entries if entry.seq > last_seq]

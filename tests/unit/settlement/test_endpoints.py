@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert (question["jsonrpc"], question["params"]) == ("2.0", [])
         assert question["id"] is not None
         assert self.headers["Content-Type"] == "application/json"
-        assert self.headers["Host"] == f"127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]  an HTTPServer
+        assert self.headers["Host"] == f"127.0.0.1:{self.server.server_port}"
         answer = {"jsonrpc": "2.0", "id": 0} | self.endpoint.answer(method)
         body = json.dumps(answer).encode()
         self.send_response(self.endpoint.status)

@@ -77,7 +77,7 @@ def chain() -> FakeChain:
 
 @pytest.fixture
 def way(chain: FakeChain) -> WayOut:
-    way = WayOut(chain, KEY)  # type: ignore[arg-type]
+    way = WayOut(chain, KEY)
     way._instruments = list(range(2_000))
     return way
 

@@ -230,7 +230,7 @@ def chain() -> Escaped:
 
 @pytest.fixture
 def way(chain: Escaped) -> WayOut:
-    return WayOut(chain, KEY)  # type: ignore[arg-type]  a fake chain
+    return WayOut(chain, KEY)
 
 
 def test_everything_is_priced_and_everybody_valued(

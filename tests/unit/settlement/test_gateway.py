@@ -49,7 +49,7 @@ class MemorySite(Site):
     def __init__(self, place: Place, ledger: Ledger) -> None:
         self.place = place
         self.ledger = ledger
-        self.node = ledger  # type: ignore[assignment]  only its head is asked for
+        self.node = ledger
 
     def verify(self, peer: Place) -> None:
         assert peer != self.place
@@ -185,15 +185,15 @@ class Answering:
 
 def test_an_end_knows_its_peer() -> None:
     """Another chain, another peer's chain and another peer are refused."""
-    Site(Answering(1, SECOND), HUB).verify(SECOND)  # type: ignore[arg-type]  a fake node
+    Site(Answering(1, SECOND), HUB).verify(SECOND)
     with pytest.raises(WrongChain, match="does not serve"):
-        Site(Answering(3, SECOND), HUB).verify(SECOND)  # type: ignore[arg-type]  a fake node
+        Site(Answering(3, SECOND), HUB).verify(SECOND)
     for peer in (
         Place(chain_id=3, contract=SECOND.contract, block=1),
         Place(chain_id=2, contract=HUB.contract, block=1),
     ):
         with pytest.raises(WrongChain, match="is no peer"):
-            Site(Answering(1, peer), HUB).verify(SECOND)  # type: ignore[arg-type]  a fake node
+            Site(Answering(1, peer), HUB).verify(SECOND)
 
 
 class Logging:
@@ -237,7 +237,7 @@ def leaving(nonce: int) -> Passage:
 def test_departures_are_read_in_spans_to_the_last_block() -> None:
     """Each once, none beyond what is final."""
     node = Logging()
-    site = Site(node, HUB)  # type: ignore[arg-type]  a fake node
+    site = Site(node, HUB)
     assert site.departures(1, 2_001) == [leaving(1), leaving(2_000)]
     assert node.spans == [(1, 2_000), (2_001, 2_001)]
     node.spans.clear()
@@ -249,7 +249,7 @@ def test_departures_are_read_in_spans_to_the_last_block() -> None:
 def test_a_site_asks_for_a_passage_and_sends_to_its_contract() -> None:
     """Whether it arrived, what is still owed of the token, and votes."""
     node, passage = Logging(), leaving(7)
-    site = Site(node, HUB)  # type: ignore[arg-type]  a fake node
+    site = Site(node, HUB)
     assert site.is_completed(passage)
     assert site.owed(passage) == 1
     node.answer = 0

@@ -68,7 +68,7 @@ class Manager:
 def test_every_restricted_function_has_a_role() -> None:
     """Only the relayer's role is not the deployer's at first."""
     manager = Manager()
-    assign_roles(manager, DEPLOYER_KEY, DEPLOYMENT, RELAYER)  # type: ignore[arg-type]
+    assign_roles(manager, DEPLOYER_KEY, DEPLOYMENT, RELAYER)
     found = {
         (target, selector, role)
         for target, selectors, role in manager.named("setTargetFunctionRole")
@@ -103,7 +103,7 @@ def test_the_deployer_keeps_nothing() -> None:
     """Admin and risk act after their delay, and the guardian may cancel what risk announced."""
     manager = Manager()
     officers = Officers(admin=ADMIN, guardian=GUARDIAN, risk=RISK, delay_s=9)
-    hand_over(manager, DEPLOYER_KEY, DEPLOYMENT, officers)  # type: ignore[arg-type]
+    hand_over(manager, DEPLOYER_KEY, DEPLOYMENT, officers)
     assert manager.named("setRoleGuardian") == [(Role.RISK, Role.GUARDIAN)]
     assert manager.named("grantRole") == [
         (Role.GUARDIAN, GUARDIAN, 0),
@@ -120,7 +120,7 @@ def test_a_deployer_that_governs_keeps_its_roles() -> None:
     """What it was given it does not take from itself."""
     manager = Manager()
     officers = Officers(admin=DEPLOYER_CHECKED, guardian=GUARDIAN, risk=DEPLOYER_CHECKED)
-    hand_over(manager, DEPLOYER_KEY, DEPLOYMENT, officers)  # type: ignore[arg-type]
+    hand_over(manager, DEPLOYER_KEY, DEPLOYMENT, officers)
     assert manager.named("revokeRole") == [(Role.GUARDIAN, DEPLOYER)]
     assert not manager.named("renounceRole")
 

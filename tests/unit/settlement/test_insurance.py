@@ -99,7 +99,7 @@ def chain() -> FakeChain:
 
 @pytest.fixture
 def fund(chain: FakeChain) -> InsuranceFund:
-    return InsuranceFund(chain, KEY)  # type: ignore[arg-type]
+    return InsuranceFund(chain, KEY)
 
 
 def test_the_oldest_mature_round_is_drawn_first(chain: FakeChain, fund: InsuranceFund) -> None:
@@ -181,13 +181,13 @@ def test_a_venue_without_the_contract_has_no_depositors(chain: FakeChain) -> Non
     """It says so, and nothing is called."""
     chain.deployment.insurance = ""
     with pytest.raises(ChainError, match="takes no deposits"):
-        InsuranceFund(chain, KEY)  # type: ignore[arg-type]
+        InsuranceFund(chain, KEY)
 
 
 def test_the_tokens_are_those_of_margins_parameters(chain: FakeChain) -> None:
     """The very bytes whose hash is in force."""
     venue = configuration()
-    watch_tokens(chain, KEY, venue)  # type: ignore[arg-type]
+    watch_tokens(chain, KEY, venue)
     [(to, data)] = chain.sent
     [parameters] = decode(["bytes"], data[4:])
     assert (to, data[:4]) == (CONTRACT, selector("watch(bytes)"))

@@ -30,7 +30,7 @@ def terms(subaccount_id: int, nonce: int, **changes: object) -> OrderTerms:
         "deadline": 0x0A0B0C0D,
         "signer": ALICE,
     }
-    return OrderTerms(**(fields | changes))  # type: ignore[arg-type]
+    return OrderTerms(**(fields | changes))
 
 
 def test_an_order_is_56_bytes_high_field_first() -> None:

@@ -130,7 +130,7 @@ class Pictures:
     def read(self) -> RelayerStatus:
         numbers = dict.fromkeys(RelayerStatus.__struct_fields__, 7)
         texts = {"address": "0x", "endpoint": "http://node", "jobs": {}, "alarms": self.alarms}
-        return RelayerStatus(**(numbers | texts))  # type: ignore[arg-type]  fakes
+        return RelayerStatus(**(numbers | texts))
 
     def report(self, status: RelayerStatus) -> None:
         self.reported.append(status)
@@ -142,7 +142,7 @@ class Pictures:
 def test_operators_get_a_picture_every_other_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not at every step: the loop runs ten times a second."""
     clock, pictures = Clock(monkeypatch), Pictures()
-    reporter = Reporter(pictures, pictures)  # type: ignore[arg-type]  # it plays both
+    reporter = Reporter(pictures, pictures)  # it plays both
     assert [reporter.step(), reporter.step()] == [True, False]
     pictures.alarms = ("balance_low",)
     clock.now += 2.0
@@ -155,7 +155,7 @@ def test_keepers_are_shown_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, pictures = Clock(monkeypatch), Pictures()
     post = PendingPost(key="batch:1", kind="batch", to="0x", data="0x", waiting_s=11)
     rounds = iter([(), (post,), (post,), (), ()])
-    reporter = Reporter(pictures, pictures, waiting=lambda: next(rounds))  # type: ignore[arg-type]  fakes
+    reporter = Reporter(pictures, pictures, waiting=lambda: next(rounds))
     for _ in range(5):
         clock.now += 2.0
         assert reporter.step()
@@ -168,7 +168,7 @@ def test_the_listener_serves_and_ends() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     pictures = Pictures()
-    reporter = Reporter(pictures, pictures)  # type: ignore[arg-type]  # it plays both
+    reporter = Reporter(pictures, pictures)  # it plays both
     reporter.step()
     with reporter.listening("127.0.0.1", port):
         text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
@@ -288,7 +288,7 @@ def test_a_round_settles_watches_and_compares(
     """Each part once; what differs is held, and each waits for its own failures."""
     chain, clock = Wired(), Clock()
     given = settings(exchange, confirmations=2)
-    rounds = Rounds(given, chain, *parts, exchange, lambda: clock.now)  # type: ignore[arg-type]  fakes
+    rounds = Rounds(given, chain, *parts, exchange, lambda: clock.now)
     chain.cash = {1: 7}
     exchange.withdraw(exchange.maker, 5)
     exchange.cut()

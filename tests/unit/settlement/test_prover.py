@@ -80,7 +80,7 @@ class World:
         self.seller, _ = short_call(self.venue)
         self.chain = Asked(self.venue.now_s)
         self.outbox = Outbox(str(folder / "relayer.db"))
-        self.prover = Prover(self.chain, self.outbox, sender=SENDER)  # type: ignore[arg-type]
+        self.prover = Prover(self.chain, self.outbox, sender=SENDER)
         self.entries: list[Entry] = []
         self.told = 0
 

@@ -54,7 +54,7 @@ def holdings(positions: dict[int, Held]) -> Holdings:
 
 def excess(found: Holdings, chain: FakeChain) -> Excess:
     portfolio = _Portfolio(found, 7, update())
-    return portfolio.excess(chain, configured(), update())  # type: ignore[arg-type]  fakes
+    return portfolio.excess(chain, configured(), update())
 
 
 def priced(price: int) -> FakeChain:
@@ -87,7 +87,7 @@ def test_the_engines_figure_leaves_concentration_out() -> None:
         terms, margin=msgspec.structs.replace(terms.margin, concentration=rate)
     )
     portfolio, chain = _Portfolio(found, 7, update()), FakeChain()
-    assert portfolio.excess(chain, dear, update()) == excess(found, chain)  # type: ignore[arg-type]  fakes
+    assert portfolio.excess(chain, dear, update()) == excess(found, chain)
 
 
 @pytest.mark.parametrize(("price", "paid"), [(100_000, 10_000), (80_000, -20_000)])
@@ -209,7 +209,7 @@ def test_margin_is_proven_at_the_observed_block(
     data = prover.excess_calldata(2, live, expired)
     cash = 50_000 + 2 * 2_500 - 2 - 10_000
     twin = account({LIVE: -1}, cash=cash)
-    assert prove_margin(reader, chain, 2) == ProvenMargin(  # type: ignore[arg-type]  fakes
+    assert prove_margin(reader, chain, 2) == ProvenMargin(
         subaccount_id=2,
         epoch=1,
         block=4,
@@ -228,7 +228,7 @@ def test_a_proof_is_of_what_the_chain_holds_now(proven: tuple[JournalReader, Pro
     reader, chain = proven
     chain.heads, chain.refused = [7], ["latest", 4]
     prover, live, expired = the_proof()
-    assert margin_proof(reader, chain, 2) == prover.proof(live, expired)  # type: ignore[arg-type]  fakes
+    assert margin_proof(reader, chain, 2) == prover.proof(live, expired)
 
 
 def test_no_proof_is_made_of_what_the_chain_does_not_know(

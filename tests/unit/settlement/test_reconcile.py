@@ -48,14 +48,14 @@ def observed(script: Script, chain: FakeChain | None = None) -> FakeChain:
     chain.observe(
         SubaccountSeen(subaccount_id=2, owner="0x"), DepositSeen(subaccount_id=2, amount=100)
     )
-    Watcher(chain, script, WatcherOptions()).step(BlockCursor())  # type: ignore[arg-type]  fakes
+    Watcher(chain, script, WatcherOptions()).step(BlockCursor())
     return chain
 
 
 def compare(script: Script, chain: FakeChain) -> Reconciliation:
     reader = JournalReader(str(script.path))
     try:
-        return reconcile(reader, chain)  # type: ignore[arg-type]  fakes
+        return reconcile(reader, chain)
     finally:
         reader.close()
 
@@ -135,7 +135,7 @@ def test_tokens_are_compared_too(script: Script) -> None:
     chain, other = FakeChain(), "0x" + "77" * 20
     seen = [DepositSeen(subaccount_id=2, amount=5, token=token) for token in (WETH, other)]
     chain.observe(SubaccountSeen(subaccount_id=2, owner="0x"), *seen)
-    Watcher(chain, script, WatcherOptions()).step(BlockCursor())  # type: ignore[arg-type]  fakes
+    Watcher(chain, script, WatcherOptions()).step(BlockCursor())
     chain.held = {(2, WETH): 5, (2, other): 5}
     found = compare(script, chain)
     assert (found.figures, found.differences) == (6, ())
@@ -183,7 +183,7 @@ def settled(script: Script, tmp_path: Path) -> Settled:
     chain = Settled()
     seen = [SubaccountSeen(subaccount_id=number, owner="0x") for number in (2, 3)]
     chain.observe(*seen)
-    watcher = Watcher(chain, script, WatcherOptions())  # type: ignore[arg-type]  fakes
+    watcher = Watcher(chain, script, WatcherOptions())
     watcher.step(BlockCursor())
     script.trade()
     script.cut()

@@ -77,7 +77,7 @@ class World:
         self.chain = Settling()
         self.holds: list[HoldWithdrawals] = []
         self.away = False
-        self.reconciler = Reconciler(self.reader, self.chain, self)  # type: ignore[arg-type]  a fake chain
+        self.reconciler = Reconciler(self.reader, self.chain, self)
 
     def hold_withdrawals(self, command: HoldWithdrawals) -> None:
         if self.away:
@@ -89,7 +89,7 @@ class World:
         cursor = BlockCursor()
         for entry in self.script.entries:
             cursor = follow_blocks(cursor, entry)
-        Watcher(self.chain, self.script, WatcherOptions()).step(cursor)  # type: ignore[arg-type]  a fake chain
+        Watcher(self.chain, self.script, WatcherOptions()).step(cursor)
 
     def settle(self) -> None:
         """The batch is cut, and final in the next block."""
@@ -220,7 +220,7 @@ def test_a_chain_that_is_reorganised_while_it_is_asked_holds_nobody(world: World
     world.settle()
     hashes = iter([chain.block_hash(chain.head()), "0x" + "99" * 32])
     plain = chain.block_hash
-    chain.block_hash = lambda block: next(hashes, None) or plain(block)  # type: ignore[method-assign]  a fake chain
+    chain.block_hash = lambda block: next(hashes, None) or plain(block)
     assert world.compared()
     assert (world.holds, world.reconciler.count) == ([], 0)
     assert world.compared()
@@ -257,7 +257,7 @@ def test_every_entry_is_told_to_who_listens(world: World) -> None:
     told: list[int] = []
     listening = Reconciler(
         world.reader,
-        world.chain,  # type: ignore[arg-type]  a fake chain
+        world.chain,
         world,
         lambda entry: told.append(entry.seq),
     )

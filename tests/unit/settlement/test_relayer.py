@@ -329,7 +329,7 @@ def test_a_batch_waits_for_a_lost_predecessor(slow: Bench) -> None:
             slow.chain.reorganise(1)
         return advance(job)
 
-    relayer._start = start  # type: ignore[method-assign]
+    relayer._start = start
     relayer.step()
     assert slow.states() == [JobState.MINED, JobState.BUILT]
     for _ in range(9):
@@ -397,15 +397,15 @@ def test_endless_reverts_end(slow: Bench) -> None:
     slow.batch()
     apply = slow.chain._apply
     relayer = slow.relayer
-    slow.chain.estimate_gas = lambda *_: 100_000  # type: ignore[method-assign]
-    slow.chain._apply = lambda *_: False  # type: ignore[method-assign]
+    slow.chain.estimate_gas = lambda *_: 100_000
+    slow.chain._apply = lambda *_: False
     for _ in range(2 * FAILURES_MAX):  # one step sends, the next sees the receipt
         relayer.step()
         slow.chain.mine()
     with pytest.raises(BatchRefused, match=f"reverted {FAILURES_MAX} times"):
         drain(relayer)
     assert slow.chain.tx_count(RELAYER) == FAILURES_MAX
-    slow.chain._apply = apply  # type: ignore[method-assign]
+    slow.chain._apply = apply
 
 
 def test_a_lost_answer_costs_nothing(bench: Bench) -> None:
@@ -417,10 +417,10 @@ def test_a_lost_answer_costs_nothing(bench: Bench) -> None:
         broadcast(raw)
         raise ChainUnavailable("timed out")
 
-    bench.chain.broadcast = accept_and_fail  # type: ignore[method-assign]
+    bench.chain.broadcast = accept_and_fail
     with pytest.raises(ChainUnavailable):
         bench.relayer.step()
-    bench.chain.broadcast = broadcast  # type: ignore[method-assign]
+    bench.chain.broadcast = broadcast
     bench.relayer.step()
     assert bench.states() == [JobState.CONFIRMED]
     assert bench.chain.tx_count(RELAYER) == 1

@@ -61,10 +61,10 @@ def test_a_batch_waits_for_a_lost_post(slow: Bench, confirmations: int, *, asked
             lose()
         return start(job)
 
-    chain.estimate_gas, chain.refusal = estimate, refusal  # type: ignore[method-assign]  a node that behaves otherwise
+    chain.estimate_gas, chain.refusal = estimate, refusal
     relayer.step()
     chain.mine()
-    relayer._start = begin  # type: ignore[method-assign]  a node that behaves otherwise
+    relayer._start = begin
     for _ in range(12):
         with contextlib.suppress(ChainUnavailable):
             relayer.step()
@@ -114,10 +114,10 @@ def test_a_refused_index_sample_stops_nothing(bench: Bench) -> None:
             raise Reverted("UnknownSigner", ())
         return estimate(sender, to, data, pending=pending)
 
-    chain.estimate_gas = refuse  # type: ignore[assignment, method-assign]  a node that behaves otherwise
+    chain.estimate_gas = refuse
     bench.steps(3)
     assert bench.states() == [JobState.REVERTED, JobState.CONFIRMED]
-    chain.estimate_gas = estimate  # type: ignore[method-assign]  a node that behaves otherwise
+    chain.estimate_gas = estimate
     bench.steps(2)
     assert bench.states() == [JobState.CONFIRMED] * 2
     assert chain.index_time(1) == posted

@@ -110,7 +110,7 @@ def in_pool(bench: Bench) -> list[bool]:
 def test_batches_are_proven_one_at_a_time_where_that_is_wanted(taking: Bench) -> None:
     """Each is proven once while it is under way, with what the one before left."""
     solvent = Solvent()
-    taking.relayer._solvency = solvent  # type: ignore[assignment]  a venue whose proof is known
+    taking.relayer._solvency = solvent
     taking.batch(2)
     taking.steps(3)
     assert (in_pool(taking), solvent.asked) == ([True], [1])
@@ -125,7 +125,7 @@ def test_batches_are_proven_one_at_a_time_where_that_is_wanted(taking: Bench) ->
 def test_batches_go_plain_and_together_where_no_proof_is_wanted(taking: Bench) -> None:
     """Governance is asked for each anew."""
     solvent = Solvent()
-    taking.relayer._solvency = solvent  # type: ignore[assignment]  a venue whose proof is known
+    taking.relayer._solvency = solvent
     solvent.wanted = False
     taking.batch(2)
     taking.steps(1)

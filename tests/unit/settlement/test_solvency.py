@@ -221,7 +221,7 @@ class Proving(Parts):
         super().__init__(folder)
         self.first, self.second, self.third = sorted(instruments())[:3]
         self.chain = Governed()
-        self.prover = SolvencyProver(self.reader, self.chain)  # type: ignore[arg-type]  fakes
+        self.prover = SolvencyProver(self.reader, self.chain)
         self.script.add(venue(), Configured(version=1))
         self.script.add(update(), MarksUpdated(epoch=1, root=update().root, published=True))
 

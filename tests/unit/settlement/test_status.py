@@ -89,7 +89,7 @@ def attempt(outbox: Outbox, job: Job, tx_hash: str) -> Job:
 
 
 def reader_of(outbox: Outbox, chain: StillChain) -> StatusReader:
-    return StatusReader(chain, outbox, ADDRESS, balance_min=10**17)  # type: ignore[arg-type]  # it asks few questions
+    return StatusReader(chain, outbox, ADDRESS, balance_min=10**17)  # it asks few questions
 
 
 def read(outbox: Outbox, chain: StillChain) -> RelayerStatus:
@@ -256,7 +256,7 @@ def test_feeds_that_grow_old_are_seen(
     """Ages by the chain's clock; the oldest index counts."""
     chain = StillChain()
     chain.published_s, chain.index_s = published_s, indices
-    reader = StatusReader(chain, outbox, ADDRESS, underlyings=lambda: (1, 2))  # type: ignore[arg-type]
+    reader = StatusReader(chain, outbox, ADDRESS, underlyings=lambda: (1, 2))
     status = reader.read()
     assert (status.published_age_s, status.index_age_s) == ages
     assert ("oracle_stale" in status.alarms) is stale

@@ -56,7 +56,7 @@ def chain() -> Notebook:
 
 @pytest.fixture
 def wallet(chain: Notebook) -> OwnerWallet:
-    return OwnerWallet(chain, KEY)  # type: ignore[arg-type]
+    return OwnerWallet(chain, KEY)
 
 
 def test_the_new_subaccount_is_the_owners(chain: Notebook, wallet: OwnerWallet) -> None:

@@ -58,7 +58,7 @@ def deposit(amount: int) -> DepositSeen:
 
 
 def watch(chain: FakeChain, exchange: Exchange, **options: int) -> Watcher:
-    return Watcher(chain, exchange, WatcherOptions(**options), lambda: exchange.trail)  # type: ignore[arg-type]
+    return Watcher(chain, exchange, WatcherOptions(**options), lambda: exchange.trail)
 
 
 def spans(exchange: Exchange) -> list[tuple[int, int]]:
