@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
+import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
 import {InsuranceVault} from "../src/InsuranceVault.sol";
 import {Liquidations} from "../src/Liquidations.sol";
@@ -10,7 +11,9 @@ import {Closed, IInsuranceVault} from "../src/interfaces/IInsuranceVault.sol";
 import {IBatchAge} from "../src/interfaces/ILiquidations.sol";
 import {MarksLib} from "../src/libraries/MarksLib.sol";
 import {MockToken} from "../src/mocks/MockToken.sol";
+import {MockUSDC} from "../src/mocks/MockUSDC.sol";
 import {EscapeTest} from "./EscapeTest.sol";
+import {ReentrantToken} from "./Tokens.sol";
 
 /// @dev A fund that holds tokens too, and the end of the venue: what is the fund's is its
 /// shareholders', to the last unit.
@@ -22,6 +25,10 @@ contract InsuranceVaultEndTest is EscapeTest {
     uint64 internal fundAccount;
     address internal dave = address(0xDA7E);
     address internal erin = address(0xE419);
+
+    function makeToken() internal override returns (MockUSDC) {
+        return new ReentrantToken();
+    }
 
     function setUp() public override {
         super.setUp();
@@ -160,5 +167,20 @@ contract InsuranceVaultEndTest is EscapeTest {
         vm.prank(dave);
         vm.expectRevert(IInsuranceVault.ZeroShares.selector);
         vault.quit(0, tokens, dave);
+    }
+
+    function test_a_token_that_calls_back_does_not_leave_meanwhile() public {
+        ReentrantToken token = ReentrantToken(address(usdc));
+        vm.warp(block.timestamp + 1);
+        vm.prank(dave);
+        vault.transfer(address(token), 1);
+        ended();
+        address[] memory tokens = new address[](1);
+        tokens[0] = address(token);
+        token.arm(address(vault), abi.encodeCall(vault.quit, (1, tokens, address(token))));
+        leaving(dave, weth);
+        assertTrue(token.tried(), "tried");
+        bytes4 refusal = ReentrancyGuard.ReentrancyGuardReentrantCall.selector;
+        assertEq(refusal, bytes4(token.answer()), "refused");
     }
 }
