@@ -57,6 +57,7 @@ contract VaultInvariantsTest is Test {
         handler.claimAll(true);
         handler.claimAll(false);
         uint256 before = handler.requests();
+        vm.warp(block.timestamp + 1 days); // after a loss today's deposits may be above the cap
         handler.bringIn(false, 1e9);
         handler.request(false, type(uint256).max);
         assertTrue(handler.requests() > before, "a request");
