@@ -76,6 +76,8 @@ contract GatewayLockTest is GatewayTest {
     function test_a_pause_stops_new_locks_and_nothing_else() public {
         Passage memory passage = lock(alice, 100, bob);
         arrive(hub, passage);
+        vm.expectEmit(address(gateway));
+        emit IPassages.RulesSet(address(token), TokenRules(false, NONE, NONE, NONE));
         gateway.pause(address(token));
         vm.expectPartialRevert(IGateway.LocksPaused.selector);
         gateway.lock(address(token), 1, bob);
@@ -151,6 +153,8 @@ contract GatewayAttestTest is GatewayTest {
     function test_votes_of_removed_attesters_do_not_count() public {
         Passage memory passage = lock(alice, 100, bob);
         attest(hub, passage, 2);
+        vm.expectEmit(address(hub));
+        emit IPassages.AttestersSet(three(2, 4, 5), 2);
         hub.setAttesters(three(2, 4, 5), 2);
         assertEq(1, hub.votes(hub.idOf(passage)), "votes");
         vm.expectPartialRevert(IPassages.NotAttested.selector);
@@ -212,6 +216,8 @@ contract GatewayClaimTest is GatewayTest {
         vm.expectRevert(IPassages.CapsSpent.selector);
         gateway.claim(address(token), alice);
         vm.warp(block.timestamp + 1 hours);
+        vm.expectEmit(address(gateway));
+        emit IPassages.Paid(address(token), alice, cap);
         gateway.claim(address(token), alice);
         assertEq(2 * cap, token.balanceOf(alice), "an hour later");
         assertEq(0, gateway.owed(address(token), alice), "nothing left");
@@ -220,8 +226,14 @@ contract GatewayClaimTest is GatewayTest {
     function test_caps_lock_nothing_in(uint80 hourCap, uint80 dayCap) public {
         lock(alice, 1_000_000, bob);
         bool opens = hourCap > 10_000 && dayCap > 100_000;
-        if (!opens) vm.expectRevert(IPassages.CapsTooLow.selector);
-        gateway.setRules(address(token), TokenRules(false, 0, hourCap, dayCap));
+        TokenRules memory rules = TokenRules(false, 0, hourCap, dayCap);
+        if (!opens) {
+            vm.expectRevert(IPassages.CapsTooLow.selector);
+        } else {
+            vm.expectEmit(address(gateway));
+            emit IPassages.RulesSet(address(token), rules);
+        }
+        gateway.setRules(address(token), rules);
     }
 }
 
@@ -247,6 +259,9 @@ contract GatewayGovernanceTest is GatewayTest {
         hub.complete(passage);
         vm.expectPartialRevert(IPassages.Unlisted.selector);
         hub.claim(address(9), bob);
+        address twin = vm.computeCreateAddress(address(hub), vm.getNonce(address(hub)));
+        vm.expectEmit(address(hub));
+        emit IGatewayHub.Wrapped(address(9), twin);
         hub.wrap(address(9), "Nine", "NINE", 6);
         hub.claim(address(9), bob);
         assertEq(5, hub.wrapped(address(9)).balanceOf(bob), "minted");

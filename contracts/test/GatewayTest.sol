@@ -53,6 +53,7 @@ abstract contract GatewayTest is Test {
         token.mint(who, amount);
         vm.prank(who);
         token.approve(address(gateway), amount);
+        expectDeparted(gateway, amount, to);
         vm.prank(who);
         gateway.lock(address(token), amount, to);
         return Passage(gateway.departed(), address(token), amount, to);
@@ -60,21 +61,40 @@ abstract contract GatewayTest is Test {
 
     function burn(address who, uint128 amount, address to) internal returns (Passage memory) {
         vm.chainId(HUB);
+        expectDeparted(hub, amount, to);
         vm.prank(who);
         hub.burn(address(token), amount, to);
         return Passage(hub.departed(), address(token), amount, to);
     }
 
+    /// @dev Attesters act on nothing else: so each departure is told with its own number.
+    function expectDeparted(IPassages side, uint128 amount, address to) internal {
+        uint64 nonce = side.departed() + 1;
+        vm.expectEmit(address(side));
+        emit IPassages.Departed(nonce, address(token), amount, to);
+    }
+
     function attest(IPassages side, Passage memory passage, uint256 voters) internal {
         vm.chainId(address(side) == address(hub) ? HUB : SECOND);
         for (uint256 i = 0; i < voters; i++) {
+            vm.expectEmit(address(side));
+            emit IPassages.Attested(passage.nonce, idAt(side, passage), attesters[i]);
             vm.prank(attesters[i]);
             side.attest(passage);
         }
     }
 
+    /// @dev From where to where, and what.
+    function idAt(IPassages side, Passage memory passage) internal view returns (bytes32) {
+        return address(side) == address(hub)
+            ? keccak256(abi.encode(SECOND, gateway, HUB, hub, passage))
+            : keccak256(abi.encode(HUB, hub, SECOND, gateway, passage));
+    }
+
     function arrive(IPassages side, Passage memory passage) internal {
         attest(side, passage, 2);
+        vm.expectEmit(address(side));
+        emit IPassages.Completed(passage.nonce, idAt(side, passage));
         side.complete(passage);
         side.claim(passage.token, passage.recipient);
     }
