@@ -19,6 +19,8 @@ contract ClaimTest is EscapeTest {
         vm.assume(recipient != address(custody));
         ready();
         valueAll();
+        vm.expectEmit(address(clearing));
+        emit IExitsBase.EscapeClaimed(alice, address(usdc), 1_000_000 * USD, recipient);
         vm.prank(aliceAddress);
         clearing.claim(alice, address(usdc), recipient);
         assertEq(1_000_000 * USD, usdc.balanceOf(recipient), "paid");
@@ -77,6 +79,8 @@ contract ClaimTest is EscapeTest {
         deal(alice, bob, call, 50 * ONE, 0, 1);
         ready();
         valueAll();
+        vm.expectEmit(address(clearing));
+        emit IExitsBase.EscapeClaimed(alice, address(weth), 3e8, aliceAddress);
         claim(alice, address(weth));
         claim(carol, address(wbtc));
         assertEq(3e18, weth.balanceOf(aliceAddress), "weth");

@@ -18,7 +18,10 @@ contract FixMarksTest is EscapeTest {
         mark(call, price);
         postMarks();
         escaped();
-        clearing.fixMarks(proven(call));
+        MarksProof memory proof = proven(call);
+        vm.expectEmit(address(clearing));
+        emit IExitsBase.PriceFixed(call, price - price % 1e4);
+        clearing.fixMarks(proof);
         assertEq(price - price % 1e4, priceOf(call), "price");
     }
 

@@ -68,6 +68,8 @@ contract ReleasesTest is MarginTest {
         vm.expectRevert(abi.encodeWithSelector(IReleasesBase.NotMature.selector, START + DELAY));
         gate.release(w, none());
         vm.warp(START + DELAY);
+        vm.expectEmit(address(clearing));
+        emit IReleasesBase.WithdrawalReleased(alice, 5, false);
         vm.prank(who);
         gate.release(w, none());
         assertEq(amount, usdc.balanceOf(aliceAddress), "paid");
@@ -103,6 +105,8 @@ contract ReleasesTest is MarginTest {
             return;
         }
         Queued memory w = queue(alice, ALICE_KEY, 100, 5);
+        vm.expectEmit(address(clearing));
+        emit IReleasesBase.WithdrawalDelaySet(delay);
         gate.setWithdrawalDelay(delay);
         assertEq(delay, gate.withdrawalDelay(), "set");
         assertEq(START + DELAY, gate.maturesAt(w), "what waits already waits no longer");
@@ -136,6 +140,8 @@ contract ReleasesTest is MarginTest {
         int256 before = cashOf(bob);
         vm.expectRevert(IClearingBase.NotOwner.selector);
         gate.takeBack(w);
+        vm.expectEmit(address(clearing));
+        emit IReleasesBase.WithdrawalTakenBack(bob, 9, false);
         vm.expectEmit(address(clearing));
         emit IClearingBase.Deposited(bob, address(usdc), 100_000 * USD);
         vm.prank(bobAddress);
@@ -195,6 +201,9 @@ contract ReleasesTest is MarginTest {
         vm.expectRevert(abi.encodeWithSelector(IReleasesBase.StillNegative.selector, int256(-1)));
         gate.liftHalt(bob, call_());
         fund(bobAddress, bob, 1);
+        vm.expectEmit(address(clearing));
+        emit IReleasesBase.HaltLifted(bob, relayer, 0);
+        vm.prank(relayer); // as anyone
         gate.liftHalt(bob, call_());
         assertEq(0, gate.halts().length, "none");
         vm.expectRevert(abi.encodeWithSelector(IReleasesBase.NotHalting.selector, bob));

@@ -94,8 +94,12 @@ contract RequestExitTest is EscapeTest {
     function test_a_batch_may_pay_in_parts(uint256 part) public {
         part = bound(part, 1, 99);
         ask(alice, address(usdc), 100, aliceAddress);
+        vm.expectEmit(address(clearing));
+        emit IExitsBase.ExitPaid(alice, 1, part, 100 - part);
         settle(withdrawBatch(payment(alice, part)));
         assertEq(100 - part, clearing.exitOf(alice).amount, "left");
+        vm.expectEmit(address(clearing));
+        emit IExitsBase.ExitPaid(alice, 1, 100 - part, 0);
         settle(withdrawBatch(payment(alice, 100 - part)));
         assertEq(100, usdc.balanceOf(aliceAddress), "paid");
         ask(alice, address(usdc), 1, aliceAddress);

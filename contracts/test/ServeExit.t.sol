@@ -51,6 +51,8 @@ contract ServeExitTest is MarginTest {
         clearing.serveExit(bob, paid + 1, call_());
 
         int256 before = cashOf(bob);
+        vm.expectEmit(address(clearing));
+        emit IExitsBase.ExitServed(bob, 1, address(usdc), paid);
         vm.prank(who);
         clearing.serveExit(bob, paid, call_());
         assertEq(paid, usdc.balanceOf(bobAddress), "paid");
