@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IERC4626} from "@openzeppelin/contracts/interfaces/IERC4626.sol";
 import {ERC4626} from "@openzeppelin/contracts/token/ERC20/extensions/ERC4626.sol";
 
 import {InsuranceVault} from "../src/InsuranceVault.sol";
@@ -19,7 +20,7 @@ import {
     IInsuranceVault
 } from "../src/interfaces/IInsuranceVault.sol";
 import {MarginProof} from "../src/interfaces/IMargin.sol";
-import {IReleases, Queued} from "../src/interfaces/IReleases.sol";
+import {IReleases, IReleasesBase, Queued} from "../src/interfaces/IReleases.sol";
 import {Batch} from "./Codec.sol";
 import {VaultTest} from "./VaultTest.sol";
 
@@ -191,7 +192,14 @@ contract InsuranceVaultTest is VaultTest {
         vm.warp(vault.maturesAt(round) - 1);
         vm.expectPartialRevert(IInsuranceVault.NotMature.selector);
         vault.draw(round);
-        payRound(round);
+        mature(round);
+        vm.expectEmit(address(vault));
+        emit IInsuranceVault.RoundDrawn(round, shares, worth);
+        vault.draw(round);
+        serve();
+        vm.expectEmit(address(vault));
+        emit IInsuranceVault.RoundPaid(round, shares, worth);
+        vault.pay(round);
         assertEq(0, vault.pendingRedeemRequest(round, carol), "no longer");
         assertEq(shares, vault.claimableRedeemRequest(round, carol), "claimable");
         assertEq(worth, vault.maxWithdraw(carol), "what it is worth");
@@ -248,6 +256,8 @@ contract InsuranceVaultTest is VaultTest {
         vault.draw(round);
         gain(bound(amount, 1, MUCH));
         serve();
+        vm.expectEmit(address(vault));
+        emit IInsuranceVault.RoundPaid(round, MUCH * 1e6, MUCH);
         vault.pay(round);
         assertEq(MUCH, vault.maxWithdraw(carol), "what was asked for");
     }
@@ -303,6 +313,8 @@ contract InsuranceVaultTest is VaultTest {
         vm.warp(block.timestamp + clearing.PAY_WINDOW() + DAY + 1);
         clearing.serveExit(fundAccount, uint256(cashOf(fundAccount)), noProof());
         gain(MUCH);
+        vm.expectEmit(address(vault));
+        emit IInsuranceVault.RoundShort(round, 2 * MUCH - lost); // all that was there then
         vault.pay(round);
         (uint256 now_,,) = vault.drawn();
         assertEq(0, now_, "to be drawn again");
@@ -326,6 +338,8 @@ contract InsuranceVaultTest is VaultTest {
         vault.pay(round);
         assertEq(0, vault.maxDeposit(dave), "its price would be wrong");
         vm.warp(block.timestamp + DAY);
+        vm.expectEmit(address(clearing));
+        emit IReleasesBase.WithdrawalReleased(fundAccount, 1, true);
         IReleases(address(clearing)).release(queued, noProof());
         vault.pay(round);
         assertEq(MUCH, take(carol), "whole");
@@ -384,16 +398,26 @@ contract InsuranceVaultTest is VaultTest {
         vault.requestRedeem(1e6, other, carol); // would keep the other from asking
         vm.prank(carol);
         vault.approve(other, 1e6);
+        vm.expectEmit(address(vault));
+        emit IERC7540Redeem.RedeemRequest(other, carol, block.timestamp / NOTICE, other, 1e6);
         vm.prank(other);
         uint256 round = vault.requestRedeem(1e6, other, carol);
         payRound(round);
         vm.prank(carol);
         vm.expectRevert(IInsuranceVault.NotOperator.selector);
         vault.redeem(1e6, carol, other);
+        vm.expectEmit(address(vault));
+        emit IERC7540Operator.OperatorSet(other, carol, true);
         vm.prank(other);
         vault.setOperator(carol, true);
+        vm.expectEmit(address(vault));
+        emit IERC4626.Withdraw(carol, dave, other, 1, 1e6);
         vm.prank(carol);
-        assertEq(1, vault.redeem(1e6, carol, other), "an operator may");
+        assertEq(1, vault.redeem(1e6, dave, other), "an operator may");
+        vm.expectEmit(address(vault));
+        emit IERC7540Redeem.RedeemRequest(other, carol, block.timestamp / NOTICE, carol, 1e6);
+        vm.prank(carol);
+        vault.requestRedeem(1e6, other, carol);
     }
 
     function test_claims_in_parts_take_the_whole_and_no_more(uint256 a, uint256 b, uint256 cut)

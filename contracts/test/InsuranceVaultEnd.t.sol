@@ -93,6 +93,10 @@ contract InsuranceVaultEndTest is EscapeTest {
         fundWith(weth, aliceAddress, fundAccount, 1e18);
         vm.expectRevert(IInsuranceVault.WrongParameters.selector);
         vault.watch(abi.encode(uint256(1)));
+        address[] memory watched = new address[](2);
+        (watched[0], watched[1]) = (address(weth), address(wbtc));
+        vm.expectEmit(address(vault));
+        emit IInsuranceVault.TokensWatched(watched);
         vault.watch(abi.encode(parameters()));
         assertEq(MUCH + 4_000 * USD, vault.totalAssets(), "once, though watched twice");
     }
@@ -120,6 +124,8 @@ contract InsuranceVaultEndTest is EscapeTest {
         vm.expectRevert(abi.encodeWithSelector(IInsuranceVault.FundClosed.selector, Closed.ESCAPED));
         vault.requestRedeem(1, dave, dave);
         assertEq(MUCH, vault.totalAssets(), "the fund is paid whole");
+        vm.expectEmit(address(vault));
+        emit IInsuranceVault.RequestVoid(erin, round, part / 2 + 1);
         vault.takeBack(erin); // by anyone, to her
         assertEq(part, vault.balanceOf(erin), "all of hers");
         assertEq(0, vault.pendingRedeemRequest(round, erin), "void");
@@ -167,6 +173,18 @@ contract InsuranceVaultEndTest is EscapeTest {
         vm.prank(dave);
         vm.expectRevert(IInsuranceVault.ZeroShares.selector);
         vault.quit(0, tokens, dave);
+    }
+
+    function test_who_leaves_may_send_it_elsewhere() public {
+        ended();
+        address[] memory tokens = new address[](1);
+        tokens[0] = address(usdc);
+        uint256 half = vault.balanceOf(dave) / 2;
+        vm.expectEmit(address(vault));
+        emit IInsuranceVault.Quit(dave, erin, half);
+        vm.prank(dave);
+        vault.quit(half, tokens, erin);
+        assertEq(MUCH / 2, usdc.balanceOf(erin), "half of the fund");
     }
 
     function test_a_token_that_calls_back_does_not_leave_meanwhile() public {
