@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Auction, AuctionBid, AuctionRules, IAuctions} from "../src/interfaces/IAuctions.sol";
+import {
+    Auction,
+    AuctionBid,
+    AuctionRules,
+    IAuctions,
+    IAuctionsBase,
+    SoldLeg
+} from "../src/interfaces/IAuctions.sol";
+import {TakenToken} from "../src/interfaces/IClearing.sol";
 import {MarginProof} from "../src/interfaces/IMargin.sol";
 import {ForcedTest} from "./ForcedTest.sol";
 
@@ -70,6 +78,20 @@ abstract contract AuctionTest is ForcedTest {
         MarginProof memory proven = proof();
         vm.prank(bidder);
         return auctions.bid(offer, proven);
+    }
+
+    /// @dev The journal learns from it what a first bid took of bob's calls and tokens.
+    function expectTaken(
+        uint64 fraction,
+        uint256 calls,
+        TakenToken[] memory tokens,
+        uint256 discount
+    ) internal {
+        uint64 taker = clearing.subaccountCount() + 1;
+        SoldLeg[] memory legs = new SoldLeg[](1);
+        legs[0] = SoldLeg(call, -int64(uint64(calls)), int64(30_000 * USD), 0);
+        vm.expectEmit(address(clearing));
+        emit IAuctionsBase.AuctionTaken(bob, taker, 1, fraction, legs, tokens, uint128(discount));
     }
 
     function refusedBid(AuctionBid memory offer, bytes4 why) internal {

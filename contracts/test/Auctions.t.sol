@@ -249,7 +249,12 @@ contract AuctionsTest is AuctionTest {
         within = within && rules.length >= 10 minutes && rules.length <= 1 days;
         within = within && rules.discountMax >= 0.01e18 && rules.discountMax <= 0.5e18;
         within = within && rules.lot != 0 && rules.lot % 100 == 0 && rules.lot <= 1e4;
-        if (!within) vm.expectRevert(IAuctionsBase.RulesOutOfBounds.selector);
+        if (!within) {
+            vm.expectRevert(IAuctionsBase.RulesOutOfBounds.selector);
+        } else {
+            vm.expectEmit(address(clearing));
+            emit IAuctionsBase.AuctionRulesSet(rules);
+        }
         auctions.setAuctionRules(rules);
         AuctionRules memory now_ = auctions.auctionRules();
         assertEq(within ? rules.notice : NOTICE, now_.notice, "notice");

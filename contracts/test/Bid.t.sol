@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 
 import {AuctionBid, IAuctions, IAuctionsBase} from "../src/interfaces/IAuctions.sol";
-import {IClearingBase} from "../src/interfaces/IClearing.sol";
+import {IClearingBase, TakenToken} from "../src/interfaces/IClearing.sol";
 import {ICustody, TokenRules} from "../src/interfaces/ICustody.sol";
 import {IExitsBase} from "../src/interfaces/IExits.sol";
 import {
@@ -50,6 +50,7 @@ contract BidTest is AuctionTest {
         offer.priceLimit = int128(price - 1);
         refusedBid(offer, IAuctionsBase.PriceAboveLimit.selector);
         offer.priceLimit = int128(price);
+        expectTaken(part, quantity, new TakenToken[](0), discount);
         uint64 id = take(offer);
         assertEq(clearing.subaccountCount(), id, "a new subaccount");
         assertEq(bidder, ownerOf(id), "of the bidder");
@@ -262,10 +263,14 @@ contract BidTokensTest is AuctionTest {
         openAt(BIDS);
         int256 seller = cashOf(bob);
         uint256 amount = (uint256(1e7) * part + WHOLE - 1) / WHOLE;
+        int256 worth = int256((amount * 100_000e6 + 1e8 - 1) / 1e8);
+        TakenToken[] memory tokens = new TakenToken[](1);
+        tokens[0] = TakenToken(WETH, uint128(amount), uint128(uint256(worth)));
+        uint256 quantity = (uint256(SHORT) * part + WHOLE - 1) / WHOLE;
+        expectTaken(part, (quantity + 99) / 100 * 100, tokens, 0);
         uint64 id = take(offerOf(part));
         assertEq(amount, clearing.collateralOf(id, WETH), "bought");
         assertEq(1e7 - amount, clearing.collateralOf(bob, WETH), "left");
-        int256 worth = int256((amount * 100_000e6 + 1e8 - 1) / 1e8);
         int256 calls = int256(clearing.position(id, call)) * 30_000e6 / 1e4;
         assertEq(seller + calls + worth, cashOf(bob), "paid for");
     }

@@ -188,6 +188,8 @@ contract SettleLinearTest is ClearingTest {
         refused(funded(batchOf(0, 0, 0, 0), 1), IOracle.FundingNotPosted.selector);
         post(1, 10_000);
         post(2, 20_000);
+        vm.expectEmit(address(clearing));
+        emit IClearingBase.FundingApplied(perpetual, 2, 20_000);
         settle(funded(batchOf(0, 0, 0, 0), 2));
         (uint64 ordinal, int64 index) = clearing.funding(perpetual);
         assertEq(2, ordinal, "ordinal");

@@ -89,6 +89,12 @@ contract TakeoversTest is ForcedTest {
         return batch;
     }
 
+    /// @dev Of bob, where all that moves is worth `value` at its prices.
+    function expectTaken(Takeover memory t, int256 value) internal {
+        vm.expectEmit(address(clearing));
+        emit IClearingBase.TakenOver(bob, t.takerId, t.fraction, value, t.discount, t.byFund);
+    }
+
     function total() internal view returns (int256) {
         return cashOf(1) + cashOf(alice) + cashOf(bob) + cashOf(fundAccount);
     }
@@ -107,6 +113,7 @@ contract TakeoversTest is ForcedTest {
         int256 held = clearing.position(alice, call);
         Takeover memory t = bought(fraction, discount, 50);
         uint256 budget = budgetOf(bob);
+        expectTaken(t, worth(t));
         settle(batchWith(t));
         int256 price = worth(t) - int256(uint256(discount));
         assertEq(taker - price, cashOf(alice), "the taker pays the price");
@@ -238,6 +245,7 @@ contract TakeoversTest is ForcedTest {
             (cashOf(bob), cashOf(alice), cashOf(fundAccount));
         Takeover memory t = bought(WHOLE / 2, 7e6, 50);
         t.byFund = true;
+        expectTaken(t, worth(t));
         settle(batchWith(t));
         assertEq(ofFund - 7e6, cashOf(fundAccount), "the fund pays");
         assertEq(taker - worth(t) + 7e6, cashOf(alice), "the taker gets it");
@@ -260,6 +268,7 @@ contract TakeoversTest is ForcedTest {
             refused(batchWith(t), IClearingBase.InsufficientCollateral.selector);
             return;
         }
+        expectTaken(t, worth(t) + 3_000e6);
         settle(batchWith(t));
         assertEq(amount, clearing.collateralOf(fundAccount, address(weth)), "the taker's");
         assertEq(2e8 - amount, clearing.collateralOf(bob, address(weth)), "the seller's");
@@ -303,6 +312,8 @@ contract TakeoversTest is ForcedTest {
         MockToken wbtc = new MockToken("Wrapped BTC", "WBTC", 8);
         uint80 cap = type(uint80).max;
         custody.setRules(address(wbtc), TokenRules(true, cap, cap, cap));
+        vm.expectEmit(address(clearing));
+        emit IClearingBase.TokenUnderlyingSet(address(wbtc), 1);
         clearing.setTokenUnderlying(address(wbtc), 1);
         fundWith(wbtc, bobAddress, bob, 1e8);
         flagged();
@@ -347,6 +358,8 @@ contract TakeoversTest is ForcedTest {
         refused(next, IClearingBase.NoDebt.selector);
         next = with(batchOf(0, 0, 0, 0), due(DueKind.COVER, bob, debt));
         int256 all = total();
+        vm.expectEmit(address(clearing));
+        emit IClearingBase.DebtCovered(bob, debt);
         settle(next);
         assertEq(0, cashOf(bob), "covered");
         assertEq(all, total(), "nothing is created");
@@ -380,6 +393,8 @@ contract TakeoversTest is ForcedTest {
         Batch memory batch = with(batchOf(0, 0, 0, 0), due(DueKind.COVER, bob, debt));
         batch = with(batch, due(DueKind.SHARE, alice, first));
         (int256 before, int256 ofFund) = (cashOf(alice), cashOf(fundAccount));
+        vm.expectEmit(address(clearing));
+        emit IClearingBase.LossShared(alice, first);
         settle(batch);
         assertEq(before - int256(uint256(first)), cashOf(alice), "her share");
         assertEq(ofFund - int256(uint256(debt - first)), cashOf(fundAccount), "the fund's");
@@ -409,6 +424,8 @@ contract TakeoversTest is ForcedTest {
         Batch memory next = with(batchOf(0, 0, 0, 0), batch.dues[0]);
         refused(next, IClearingBase.NoDebt.selector);
         next.dues[0].amount = lost;
+        vm.expectEmit(address(clearing));
+        emit IClearingBase.LossDeclared(lost);
         settle(next);
         assertEq(lost, clearing.lossLeft(), "declared");
         settle(with(batchOf(0, 0, 0, 0), due(DueKind.SHARE, alice, lost)));
