@@ -34,6 +34,10 @@ contract AccessPassTest is ClearingTest {
         vm.prank(aliceAddress);
         vm.expectPartialRevert(IClearingBase.NoAccessPass.selector);
         custody.deposit(carol, address(usdc), 10);
+        vm.expectEmit(address(pass));
+        emit IAccessPass.AccessSet(carolAddress, START + DAY);
+        vm.expectEmit(address(pass));
+        emit IAccessPass.Locked(uint160(carolAddress));
         pass.issue(carolAddress, START + DAY);
         vm.prank(aliceAddress);
         custody.deposit(carol, address(usdc), 10);
@@ -119,11 +123,18 @@ contract AccessPassTest is ClearingTest {
     }
 
     function test_issuing_only_prolongs_and_shortening_only_shortens(uint64 until) public {
-        if (until < START + 3 * DAY) vm.expectRevert(IAccessPass.NotLater.selector);
+        if (until < START + 3 * DAY) {
+            vm.expectRevert(IAccessPass.NotLater.selector);
+        } else {
+            vm.expectEmit(address(pass));
+            emit IAccessPass.AccessSet(aliceAddress, until);
+        }
         pass.issue(aliceAddress, until);
         uint64 now_ = until < START + 3 * DAY ? START + 3 * DAY : until;
         vm.expectRevert(IAccessPass.NotLater.selector);
         pass.shorten(aliceAddress, now_);
+        vm.expectEmit(address(pass));
+        emit IAccessPass.AccessSet(aliceAddress, now_ - 1);
         pass.shorten(aliceAddress, now_ - 1);
         assertTrue(pass.isValidAt(aliceAddress, START + DAY - 1), "until the delay is over");
     }

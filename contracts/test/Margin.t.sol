@@ -266,6 +266,8 @@ contract MarginTest is MarginWorld {
         p.standard = StandardRates(RATIO, RATIO, RATIO, RATIO, RATIO);
         p.collaterals = new CollateralTerms[](1);
         p.collaterals[0] = CollateralTerms(address(usdc), 1, false, RATIO / 2, RATIO / 2, 1);
+        vm.expectEmit(address(margin));
+        emit IMargin.ParametersSet(keccak256(abi.encode(p)), p);
         margin.setParameters(p);
         (p.initialFactor, p.maintenanceFactor) = (RATIO / 2, RATIO / 2);
         p.standard = StandardRates(1, 1, 1, 1, 1);
@@ -333,6 +335,8 @@ contract MarginOfSubaccountTest is MarginTest {
         IMargin other = IMargin(vm.deployCode("Margin.sol:Margin", arguments));
         vm.expectRevert(IExitsBase.WrongMargin.selector);
         clearing.setMargin(other);
+        vm.expectEmit(address(clearing));
+        emit IExitsBase.MarginSet(address(margin));
         clearing.setMargin(margin);
     }
 

@@ -38,8 +38,10 @@ contract OracleSignersTest is ClearingTest {
     // ---- rotation
 
     function test_a_proposed_set_comes_into_force_after_the_delay(uint32 late) public {
-        oracle.proposeSigners(others(), 2);
         uint256 from = START + oracle.ROTATION_DELAY();
+        vm.expectEmit(address(oracle));
+        emit IOracle.SignersProposed(others(), 2, from);
+        oracle.proposeSigners(others(), 2);
         (address[] memory list, uint256 threshold, uint256 acceptableAt) = oracle.proposal();
         assertEq(3, list.length, "proposed");
         assertEq(2, threshold, "threshold");
@@ -81,6 +83,8 @@ contract OracleSignersTest is ClearingTest {
 
     function test_a_proposal_can_be_canceled_and_replaced() public {
         oracle.proposeSigners(others(), 2);
+        vm.expectEmit(address(oracle));
+        emit IOracle.ProposalCanceled();
         oracle.cancelProposal();
         vm.expectRevert(IOracle.NothingProposed.selector);
         oracle.cancelProposal();

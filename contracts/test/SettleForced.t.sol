@@ -207,5 +207,9 @@ contract SettleForcedTest is ForcedTest {
         other.setLiquidations(flags, 7);
         vm.expectRevert(IClearingBase.ZeroAddress.selector);
         other.setLiquidations(ILiquidations(address(0)), 1);
+        vm.expectEmit(address(other));
+        emit IClearingBase.LiquidationsSet(address(flags), 1);
+        other.setLiquidations(flags, 1);
+        assertEq(address(flags), address(other.liquidations()), "named later");
     }
 }

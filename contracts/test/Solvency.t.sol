@@ -148,7 +148,11 @@ contract SolvencyTest is MarginWorld {
     }
 
     function test_governance_can_end_it() public {
+        vm.expectEmit(address(clearing));
+        emit ISolvencyBase.BatchMarginSet(BatchMargin.INITIAL);
         gate.setBatchMargin(BatchMargin.INITIAL);
+        vm.expectEmit(address(clearing));
+        emit ISolvencyBase.BatchMarginSet(BatchMargin.NONE);
         gate.setBatchMargin(BatchMargin.NONE);
         settle(sale(40, 1e4));
     }
