@@ -329,17 +329,18 @@ def adr_gaps(files: dict[str, str]) -> list[int]:
 # --- the tree ---
 
 
-def unprovoked_errors(files: dict[str, str]) -> Iterator[str]:
-    """Errors of contracts that no test asks for by name."""
+def unprovoked(files: dict[str, str]) -> Iterator[str]:
+    """Errors and events of contracts that no test asks for by name."""
     solidity = "".join(text for path, text in files.items() if path.startswith("contracts/test/"))
     python = "".join(
         text for path, text in files.items() if path.startswith("tests/") and path != SELF
     )
-    asked = {*re.findall(r"\.(\w+)\.selector", solidity), *re.findall(r"\b[A-Z]\w+", python)}
+    errors = {*re.findall(r"\.(\w+)\.selector", solidity), *re.findall(r"\b[A-Z]\w+", python)}
+    events = set(re.findall(r"expectEmit\([^;]*;\s*emit (?:\w+\.)?(\w+)\(", solidity))
     for path, text in files.items():
-        if path.startswith("contracts/src/"):
-            for name in re.findall(r"^\s*error (\w+)\(", text, re.MULTILINE):
-                if name not in asked:
+        if path.startswith("contracts/src/") and "/mocks/" not in path:
+            for kind, name in re.findall(r"^\s*(error|event) (\w+)\(", text, re.MULTILINE):
+                if name not in (errors if kind == "error" else events):
                     yield f"{path}: {name}"
 
 
@@ -434,8 +435,8 @@ def test_each_method_is_documented(files: dict[str, str], api_page: str) -> None
     assert not missing, "\n".join(missing)
 
 
-def test_each_error_of_a_contract_is_provoked(files: dict[str, str]) -> None:
-    missing = list(unprovoked_errors(files))
+def test_each_error_and_event_of_a_contract_is_provoked(files: dict[str, str]) -> None:
+    missing = list(unprovoked(files))
     assert not missing, "\n".join(missing)
 
 
@@ -579,13 +580,15 @@ def test_gaps_between_decisions_are_seen() -> None:
     assert adr_gaps({"docs/adr/0001-a.md": "", "docs/adr/0002-b.md": ""}) == []
 
 
-def test_unprovoked_errors_are_seen() -> None:
+def test_unprovoked_errors_and_events_are_seen() -> None:
+    expected = "vm.expectEmit(address(a));\n emit IA.Done(1);\n emit Told();"
     tree = {
         "contracts/src/A.sol": "error Early();\nerror Late(uint256 by);\n    error Odd();\n",
-        "contracts/test/A.t.sol": "vm.expectRevert(IA.Early.selector);",
+        "contracts/src/B.sol": "    event Done(uint256 at);\n    event Told();\n",
+        "contracts/test/A.t.sol": "vm.expectRevert(IA.Early.selector);" + expected,
         "tests/test_a.py": 'match="Odd"',
     }
-    assert list(unprovoked_errors(tree)) == ["contracts/src/A.sol: Late"]
+    assert list(unprovoked(tree)) == ["contracts/src/A.sol: Late", "contracts/src/B.sol: Told"]
 
 
 def test_unknown_tests_are_seen() -> None:

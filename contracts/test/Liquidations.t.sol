@@ -96,8 +96,8 @@ contract LiquidationsTest is MarginWorld {
         assertEq(0, until, "nothing before");
         below();
         (int256 equity, int256 maintenance,) = margin.health(bob, call_());
-        vm.expectEmit(address(flags));
         uint256 requirement = uint256(equity - maintenance);
+        vm.expectEmit(address(flags));
         emit ILiquidations.ForceGranted(bob, START + 1 hours, SHORT, requirement);
         flags.flag(bob, call_());
         (until, contracts, budget) = flags.forceOf(bob);
