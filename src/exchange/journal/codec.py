@@ -61,20 +61,17 @@ def frame(records: Sequence[bytes]) -> bytes:
     return b"".join(_LENGTH.pack(len(record)) + record for record in records)
 
 
-def unframe(blob: bytes) -> list[bytes]:
+def unframe(blob: bytes) -> Iterator[bytes]:
     """The records of a blob; a blob that ends inside a record raises ValueError."""
-    records: list[bytes] = []
-    end, size = 0, len(blob)
-    try:
-        while end < size:
-            (length,) = _LENGTH.unpack_from(blob, end)
-            end += _LENGTH.size + length
-            records.append(blob[end - length : end])
-    except struct.error:
-        raise ValueError("the blob ends inside a length") from None
-    if end > size:
-        raise ValueError("the blob ends inside a record")
-    return records
+    start, size = 0, len(blob)
+    while start < size:
+        at = start + _LENGTH.size
+        if at > size:
+            raise ValueError("the blob ends inside a length")
+        start = at + _LENGTH.unpack_from(blob, start)[0]
+        if start > size:
+            raise ValueError("the blob ends inside a record")
+        yield blob[at:start]
 
 
 class EntryEncoder:
