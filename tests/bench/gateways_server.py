@@ -19,8 +19,8 @@ from tests.venue import NS, START_S
 
 from exchange.api.app import create_app, server_config
 from exchange.api.settings import GatewaySettings
+from exchange.bootstrap.engine_process import tune_process
 from exchange.bootstrap.memory import rest_collector
-from exchange.bootstrap.threads import take_short_turns
 from exchange.engine import Engine
 from exchange.ingress.intake import Intake
 from exchange.ingress.messages import Seal
@@ -83,7 +83,7 @@ async def follow(place: Place) -> None:
 
 async def listen(place: Place, app: FastAPI) -> None:
     rest_collector()
-    take_short_turns()
+    tune_process()
     await uvicorn.Server(server_config(app, "127.0.0.1", place.port)).serve()
 
 

@@ -16,8 +16,8 @@ from tests.venue import CHAIN, FEES, NS, START_S, Venue, call, limits, put
 
 from exchange.api.app import create_app, server_config
 from exchange.api.settings import SIGNATURE_WORKERS, GatewaySettings
+from exchange.bootstrap.engine_process import tune_process
 from exchange.bootstrap.memory import rest_collector
-from exchange.bootstrap.threads import take_short_turns
 from exchange.commands import UpdateIndex
 from exchange.engine import Engine
 from exchange.fixed import RATIO_SCALE
@@ -70,7 +70,7 @@ async def serve(port: int, folder: Path) -> None:
         server = uvicorn.Server(server_config(app, "127.0.0.1", port))
         index = asyncio.create_task(keep_index(sequencer))
         rest_collector()
-        take_short_turns()
+        tune_process()
         await server.serve()
         index.cancel()
         writing.cancel()

@@ -1,9 +1,13 @@
 """`exchange market`: funds demonstration agents on a local chain and lets them trade."""
 
 import asyncio
+import contextlib
 import signal
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from functools import partial
 from random import Random  # noqa: TID251  seeded from the settings
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -12,11 +16,10 @@ from exchange.bootstrap.dev_keys import Party
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
 from exchange.fixed import CASH_SCALE
-from exchange.sdk import AsyncClient, SdkError
+from exchange.sdk import AsyncClient, ConnectionLost
 from exchange.sdk.agents import MakerSettings, TakerSettings, run_maker, run_taker
 from exchange.settlement.chain import Chain
 from exchange.settlement.deploy import open_chain, project_artifacts
-from exchange.settlement.errors import ChainUnavailable
 from exchange.settlement.wallet import OwnerWallet
 
 MAKERS: Final = 2
@@ -31,6 +34,8 @@ _CALM: Final = MakerSettings(expiries=2, strikes=5, requote_s=10.0)
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 
 async def run_market(settings: Settings) -> None:
     """Trade until SIGTERM or SIGINT."""
@@ -38,8 +43,18 @@ async def run_market(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    url = f"http://{settings.host}:{settings.port}"
     chain = open_chain(settings.rpc_url, settings.deployment_file, project_artifacts())
+    stopping = asyncio.create_task(stop.wait())
+    trading = asyncio.create_task(_trade(settings, chain))
+    await asyncio.wait({stopping, trading}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, trading):
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await trading
+
+
+async def _trade(settings: Settings, chain: Chain) -> None:
+    url = f"http://{settings.host}:{settings.port}"
     makers = [dev_keys.maker(number) for number in range(MAKERS)]
     takers = [dev_keys.taker(number) for number in range(TAKERS)]
     for party, cash in (
@@ -47,40 +62,23 @@ async def run_market(settings: Settings) -> None:
         *((maker, MAKER_CASH) for maker in makers),
         *((taker, TAKER_CASH) for taker in takers),
     ):
-        await _fund(url, chain, party, cash)
+        await _fund_once(url, chain, party, cash)
     async with asyncio.TaskGroup() as tasks:
-        agents = [
+        for number, maker in enumerate(makers):
             tasks.create_task(run_maker(url, maker.key, _dice(settings, number), _CALM))
-            for number, maker in enumerate(makers)
-        ]
-        agents += [
+        for number, taker in enumerate(takers, start=1):
             tasks.create_task(run_taker(url, taker.key, _dice(settings, -number), TakerSettings()))
-            for number, taker in enumerate(takers, start=1)
-        ]
-        agents.append(tasks.create_task(_fund_people(url, chain)))
-        await stop.wait()
-        for agent in agents:
-            agent.cancel()
+        tasks.create_task(_fund_people(url, chain))
 
 
 async def _fund_people(url: str, chain: Chain) -> None:
     """More accounts to try the venue with, while it trades already."""
     for number in range(1, dev_keys.PEOPLE_FUNDED):
-        await _fund(url, chain, dev_keys.person(number), PERSON_CASH)
+        await _fund_once(url, chain, dev_keys.person(number), PERSON_CASH)
 
 
 def _dice(settings: Settings, number: int) -> Random:
     return Random(settings.seed + number)  # noqa: S311  a market to look at, not a secret
-
-
-async def _fund(url: str, chain: Chain, party: Party, cash: int) -> None:
-    """`_fund_once`, as soon as venue and chain answer."""
-    while True:
-        try:
-            return await _fund_once(url, chain, party, cash)
-        except (SdkError, ChainUnavailable) as error:
-            log.warning("waits_to_fund", owner=party.address, url=url, reason=str(error))
-            await asyncio.sleep(_PATIENCE_S)
 
 
 async def _fund_once(url: str, chain: Chain, party: Party, cash: int) -> None:
@@ -88,17 +86,47 @@ async def _fund_once(url: str, chain: Chain, party: Party, cash: int) -> None:
 
     Whoever was killed between the two has one without.
     """
-    async with AsyncClient(url, party.key, transport="http") as client:
-        opened = (await client.sign_in()).subaccount_ids
-        if opened and (await client.account()).balance:
+    client = await _patiently(partial(_signed_in, url, party.key))
+    try:
+        opened, balance = await _patiently(partial(_holdings, client))
+        if balance:
             return
         wallet = OwnerWallet(chain, party.key)
         subaccount_id = opened[0] if opened else await asyncio.to_thread(wallet.open_subaccount)
         await asyncio.to_thread(wallet.fund, subaccount_id, cash)
         for _ in range(_POLLS_MAX):
-            if (await client.sign_in()).subaccount_ids and (await client.account()).balance:
+            _, balance = await _patiently(partial(_holdings, client))
+            if balance:
                 break
             await asyncio.sleep(_POLL_S)
         else:
             raise StartFailed(f"the deposit of {party.address} did not reach the venue")
         log.info("funded", owner=party.address, subaccount_id=subaccount_id)
+    finally:
+        await client.stop()
+
+
+async def _signed_in(url: str, key: bytes) -> AsyncClient:
+    client = AsyncClient(url, key, transport="http")
+    try:
+        await client.start()
+    except BaseException:
+        await client.stop()
+        raise
+    return client
+
+
+async def _holdings(client: AsyncClient) -> tuple[Sequence[int], Decimal]:
+    """Subaccounts and cash of whoever asks."""
+    opened = (await client.sign_in()).subaccount_ids
+    return opened, (await client.account()).balance if opened else Decimal(0)
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer, as soon as the venue gives one; a refusal is one."""
+    while True:
+        try:
+            return await ask()
+        except ConnectionLost as error:
+            log.warning("waits_for_the_venue", reason=str(error))
+            await asyncio.sleep(_PATIENCE_S)

@@ -15,7 +15,7 @@ def look_seldom() -> None:
 
 
 def rest_collector() -> None:
-    """`look_seldom`, and never again among what is there now.
+    """Never look again among what is there now.
 
     To be called once everything was replayed, and again when all else is there: looks took a
     seventh of the time that an order takes. Orders and trades are records that they do not see:
@@ -23,4 +23,3 @@ def rest_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    look_seldom()

@@ -4,6 +4,8 @@ The block is the last one that the journal observed: up to there it knows every 
 chain says how many batches it had settled. Reports differences, repairs nothing.
 """
 
+from typing import Final
+
 import msgspec
 
 from exchange.commands import Configure
@@ -15,6 +17,9 @@ from exchange.settlement.cursor import BlockCursor, follow_blocks
 from exchange.settlement.errors import ChainUnavailable, NodeRefused, ReorgDetected
 from exchange.settlement.holdings import Held, Holdings, expected_holdings
 from exchange.settlement.margin_proof import parameters_hash
+
+# What Anvil, geth, erigon and reth say of a state that they no longer keep.
+_FORGOTTEN: Final = ("BlockOutOfRange", "missing trie node", "historical state", "pruned")
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +82,8 @@ def reconcile(reader: JournalReader, chain: Chain) -> Reconciliation:
         if block == "latest" and chain.head() != cursor.block:  # it went on: ask for the very block
             found = _reconcile_at(cursor.block, cursor, reader, chain)
     except NodeRefused as error:
+        if not any(words in error.message for words in _FORGOTTEN):
+            raise
         raise ChainUnavailable(
             f"no state of block {cursor.block}, the newest that the journal observed: {error}. "
             "Ask again when the journal has observed a newer one, or ask an archive node"

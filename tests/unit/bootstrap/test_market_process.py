@@ -1,43 +1,53 @@
-"""Demonstration agents wait for a venue that does not answer yet."""
+"""Demonstration agents wait for a venue that does not answer yet, until somebody stops them."""
 
 import asyncio
+import os
+import signal
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from tests.fake_chain import FakeChain
+from tests.ports import free_port
 
-from exchange.bootstrap import dev_keys, market_process
-from exchange.sdk.errors import ConnectionLost
-from exchange.settlement.errors import ChainUnavailable
+from exchange.bootstrap import market_process
+from exchange.config import Settings
+from exchange.sdk import ApiError, ConnectionLost
+
+WAIT_S = 30.0
 
 
-def test_money_comes_as_soon_as_venue_and_chain_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each failure is told, and the whole is tried again."""
-    failures = [ConnectionLost("http://venue does not answer"), ChainUnavailable("no node")]
-    asked = []
+def test_a_venue_that_is_away_is_waited_for_and_a_signal_ends_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is asked again after each wait, and nothing is sent to the chain meanwhile."""
+    monkeypatch.setattr(market_process, "open_chain", lambda *_: None)
+    waits: list[float] = []
 
-    async def fund_once(url: str, _chain: object, party: dev_keys.Party, cash: int) -> None:
-        asked.append((url, party.address, cash))
-        if failures:
-            raise failures.pop(0)
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.get_running_loop().run_in_executor(None, int)  # a turn for the signal
 
-    monkeypatch.setattr(market_process, "_fund_once", fund_once)
-    monkeypatch.setattr(market_process, "_PATIENCE_S", 0.0)
-    person = dev_keys.person(0)
-    chain: object = FakeChain()
+    monkeypatch.setattr(market_process.asyncio, "sleep", sleep)
+    settings = Settings(state_dir=str(tmp_path), port=free_port())
     with capture_logs() as lines:
-        asyncio.run(market_process._fund("http://venue", chain, person, 7))
-    assert asked == [("http://venue", person.address, 7)] * 3
-    reasons = [line["reason"] for line in lines if line["event"] == "waits_to_fund"]
-    assert reasons == ["http://venue does not answer", "no node"]
+        asyncio.run(asyncio.wait_for(market_process.run_market(settings), WAIT_S))
+    assert waits[:3] == [market_process._PATIENCE_S] * 3
+    told = [line for line in lines if line["event"] == "waits_for_the_venue"]
+    assert len(told) == len(waits)
+    assert all(line["reason"] for line in told)
 
 
-def test_what_does_not_mend_itself_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as a chain that is not the venue's."""
+@pytest.mark.parametrize("error", [ApiError(13009, "unauthorized"), ValueError("a bug")])
+def test_what_no_wait_mends_is_raised(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal is the same the next time; only a connection comes back."""
+    answers = [ConnectionLost("away"), error]
 
-    async def fund_once(*_: object) -> None:
-        raise ValueError("nobody expected this")
+    async def ask() -> None:
+        raise answers.pop(0)
 
-    monkeypatch.setattr(market_process, "_fund_once", fund_once)
-    with pytest.raises(ValueError, match="nobody expected"):
-        asyncio.run(market_process._fund("", object(), dev_keys.person(0), 1))
+    monkeypatch.setattr(market_process, "_PATIENCE_S", 0.0)
+    with pytest.raises(type(error)):
+        asyncio.run(market_process._patiently(ask))
+    assert not answers

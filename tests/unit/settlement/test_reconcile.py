@@ -92,9 +92,11 @@ def test_a_difference_is_named(script: Script) -> None:
 class Forgetful(FakeChain):
     """A node that came back without the states of blocks before its newest."""
 
+    says = "BlockOutOfRangeError"
+
     def last_batch(self, block: int | str = "latest") -> Tip:
         if block != "latest":
-            raise NodeRefused(-32602, "BlockOutOfRangeError")
+            raise NodeRefused(-32602, self.says)
         return super().last_batch(block)
 
 
@@ -105,6 +107,9 @@ def test_a_node_without_the_state_says_what_to_do(script: Script) -> None:
     assert compare(script, chain).differences == ()
     chain.mine()
     with pytest.raises(ChainUnavailable, match=r"no state of block 1.* Ask again when the journal"):
+        compare(script, chain)
+    chain.says = "too many requests"
+    with pytest.raises(NodeRefused, match="too many requests"):
         compare(script, chain)
 
 
