@@ -172,8 +172,10 @@ def test_a_websocket_has_the_address_that_a_trusted_proxy_tells(trusted, said, a
     headers = [("X-Forwarded-For", one) for one in said]
     with (
         listening(world.app, trusted) as (port, _),
-        connect(f"ws://127.0.0.1:{port}/ws/api/v2", proxy=None, additional_headers=headers),
+        connect(f"ws://127.0.0.1:{port}/ws/api/v2", proxy=None, additional_headers=headers) as line,
     ):
+        line.send('{"jsonrpc": "2.0", "id": 1, "method": "public/test"}')
+        line.recv(10)  # a handshake is answered before the gateway knows of the connection
         assert [one.address for one in world.gateway.connections] == [address]
 
 
