@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from tests.unit.api.world import World
 
@@ -71,17 +72,24 @@ def test_machines_are_those_of_the_compose_files(file: str) -> None:
 
 
 def test_every_process_that_shows_figures_is_asked_for_them() -> None:
-    """Engines, gateways and relayers of both shards, those of the second by files of their kind."""
-    asked = (FOLDER / "prometheus.yml").read_text()
-    lists = asked, "".join((FOLDER / name).read_text() for name in SHARDS)
-    for source, shard, listed in zip(COMPOSE, ("", "ether-"), lists, strict=True):
-        shows = rf"(?m)^  ({shard}(?:engine|gateway|relayer)(?:-one|-two)?):"
-        shown = set(re.findall(shows, (REPOSITORY / source).read_text()))
-        assert shown == set(re.findall(r'"([a-z-]+):\d+"', listed))
-    for name in SHARDS:
-        assert "/etc/prometheus/" + name.replace("ether", "*") in asked
-        (kind,) = set(re.findall(r'"ether-([a-z]+)', (FOLDER / name).read_text()))
-        assert name == f"shards/{kind}-ether.yml"
+    """Engines, gateways and relayers of both shards, each with the label of its shard."""
+    asked = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+    first, second = (yaml.safe_load((REPOSITORY / source).read_text()) for source in COMPOSE)
+    mounted = second["services"]["prometheus"]["volumes"]
+    assert mounted == ["./deploy/shards:/etc/prometheus/shards:ro"]
+    assert [job["job_name"] for job in asked] == ["engine", "gateway", "relayer"]
+    for job in asked:
+        kind, port = job["job_name"], "9100" if job["job_name"] == "relayer" else "8081"
+        assert job["file_sd_configs"] == [{"files": [f"/etc/prometheus/shards/{kind}-*.yml"]}]
+        beside = yaml.safe_load((FOLDER / f"shards/{kind}-ether.yml").read_text())
+        groups = *job["static_configs"], *beside
+        for shard, (text, group) in enumerate(zip((first, second), groups, strict=True)):
+            prefix = "ether-" if shard else ""
+            names = [name for name in text["services"] if name.startswith(prefix + kind)]
+            assert group["targets"] == [f"{name}:{port}" for name in names] != []
+            assert group["labels"] == {"shard": str(shard)}
+    for text, name in (first, "relayer"), (second, "ether-relayer"):
+        assert text["services"][name]["environment"]["EXCHANGE_RELAYER_PORT"] == "9100"
 
 
 def test_a_second_shard_is_told_what_the_first_is() -> None:
