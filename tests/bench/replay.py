@@ -2,12 +2,12 @@
 
 `exchange bench replay`. What a venue takes live are signed orders by WebSocket; what its sequencer
 takes of commands that are there already stands beside it. Ten thousand commands take no second, so
-what comes by wire and its replay are medians of five. `REPLAY_COMMANDS` (100,000) is the longest
-journal; a tenth of it is measured on the way. A restart is that of the engine's process without its
-listeners: engine and gateway's view, by replay alone and from a snapshot that is a tenth of the
-journal old, 50,000 commands at most, as snapshots are taken by default. The journal is that of a
-venue at 1,000 orders a second, whose orders live for a minute: what a longer one adds is history,
-not open orders.
+what comes by wire and its replay are medians of five turns. `REPLAY_COMMANDS` (100,000) is the
+longest journal; a tenth of it is measured on the way. A restart is that of the engine's process
+without its listeners: engine and gateway's view, by replay alone and from a snapshot that is a
+tenth of the journal old, 50,000 commands at most, as snapshots are taken by default. The journal is
+that of a venue at 1,000 orders a second, whose orders live for a minute: what a longer one adds is
+history, not open orders.
 """
 
 import asyncio
@@ -172,32 +172,41 @@ def live_by_wire() -> float:
         return runner.run(peak(host, batches))
 
 
-def replayed_per_s(journal: Path, commands: int, *, hashed: bool) -> float:
-    """Commands a second of a journal that is read and replayed; the median of `ROUNDS`."""
-    found = []
+def replayed_s(journal: Path, *, hashed: bool) -> float:
+    """Seconds that it takes to read a journal and replay it."""
+    with closing(JournalReader(str(journal))) as reader:
+        start = time.perf_counter()
+        if hashed:
+            replay(reader.entries(), Engine())
+        else:
+            deque(catch_up(reader, Engine(), believed_to=reader.last_seq()), maxlen=0)
+        return time.perf_counter() - start
+
+
+def in_turns(journal: Path, commands: int) -> dict[str, float]:
+    """Live trading by wire and both ways to replay it: medians of `ROUNDS`."""
+    lives, believed, hashed = [], [], []
     for _ in range(ROUNDS):
-        with closing(JournalReader(str(journal))) as reader:
-            start = time.perf_counter()
-            if hashed:
-                replay(reader.entries(), Engine())
-            else:
-                deque(catch_up(reader, Engine(), believed_to=reader.last_seq()), maxlen=0)
-            found.append(commands / (time.perf_counter() - start))
-    return median(found)
+        lives.append(live_by_wire())
+        believed.append(commands / replayed_s(journal, hashed=False))
+        hashed.append(commands / replayed_s(journal, hashed=True))
+    return {
+        "live_commands_per_s": median(lives),
+        "replay_commands_per_s": median(believed),
+        "replay_hashed_commands_per_s": median(hashed),
+        "replay_times_live": median(a / b for a, b in zip(believed, lives, strict=True)),
+    }
 
 
 def run() -> dict[str, object]:
     """Every figure of `exchange bench replay`."""
-    look_seldom()
+    look_seldom()  # as an engine's process does, live and at its start
     short = Venue.__new__(Venue)
     short.entries = list(itertools.islice(trading(), min(COMMANDS, LIVE_MAX)))
-    figures = {"live_commands_per_s": median(live_by_wire() for _ in range(ROUNDS))}
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "live.db"
-        figures["sequenced_commands_per_s"] = asyncio.run(live(short, path))
-        for key, hashed in (("replay", False), ("replay_hashed", True)):
-            per_s = replayed_per_s(path, len(short.entries), hashed=hashed)
-            figures[f"{key}_commands_per_s"] = per_s
+        sequenced = asyncio.run(live(short, path))
+        figures = {"sequenced_commands_per_s": sequenced} | in_turns(path, len(short.entries))
         flow, written = trading(), 0
         for commands in track((COMMANDS // 10, COMMANDS), "growing"):
             figures |= growth(commands, Path(name), flow, written)
