@@ -76,6 +76,21 @@ contract InsuranceVaultEndTest is EscapeTest {
         assertEq(0, vault.maxDeposit(erin), "nobody");
     }
 
+    /// @dev What it covers may leave it in debt. Nothing is worth less than nothing.
+    function test_a_debt_is_taken_from_what_tokens_are_worth() public {
+        fundWith(weth, aliceAddress, fundAccount, 1e18);
+        inDebt(1_000 * USD);
+        assertEq(3_000 * USD, vault.totalAssets(), "less the debt");
+        inDebt(5_000 * USD);
+        assertEq(0, vault.totalAssets(), "nothing");
+    }
+
+    function inDebt(uint64 debt) internal {
+        bytes memory ledger = abi.encodeCall(clearing.holdings, (fundAccount, new uint64[](0)));
+        bytes memory answer = abi.encode(-int256(uint256(debt)), uint256(0), new int256[](0));
+        vm.mockCall(address(clearing), ledger, answer);
+    }
+
     /// @dev The round waits for cash; others go on.
     function test_what_tokens_make_up_is_not_paid_in_cash() public {
         fundWith(weth, aliceAddress, fundAccount, 100e18);

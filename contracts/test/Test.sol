@@ -26,6 +26,7 @@ interface Vm {
     function getNonce(address account) external view returns (uint64);
     function lastCallGas() external view returns (Gas memory);
     function etch(address target, bytes calldata code) external;
+    function mockCall(address callee, bytes calldata data, bytes calldata answer) external;
     function parseJsonAddress(string calldata json, string calldata key)
         external
         pure
