@@ -18,6 +18,7 @@ import asyncio
 from exchange.bootstrap import market_process
 from exchange.config import Settings
 
+market_process.project_artifacts = dict  # which may compile the contracts first
 market_process.open_chain = lambda *_: None  # nothing is sent there before the venue answers
 market_process._PATIENCE_S = 0.05
 asyncio.run(market_process.run_market(Settings(state_dir={folder!r}, port={port})))
