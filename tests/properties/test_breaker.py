@@ -1,5 +1,7 @@
 """The breaker halts exactly when looking through all past prices says so."""
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,10 +74,10 @@ def test_the_breaker_moves_as_its_naive_twin(steps):
     for what, later, price, base in steps:
         now += later
         calls = {
-            "price": lambda: breaker.on_price(now, price, base),  # noqa: B023  called in this round
-            "time": lambda: breaker.on_time(now),  # noqa: B023  called in this round
-            "halt": lambda: breaker.halt(now),  # noqa: B023  called in this round
-            "resume": lambda: breaker.resume(now),  # noqa: B023  called in this round
+            "price": partial(breaker.on_price, now, price, base),
+            "time": partial(breaker.on_time, now),
+            "halt": partial(breaker.halt, now),
+            "resume": partial(breaker.resume, now),
         }
         assert calls[what]() == getattr(naive, what)(now, price, base)
         breaker.check()

@@ -39,16 +39,10 @@ T = TypeVar("T")
 
 async def run_market(settings: Settings) -> None:
     """Trade until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     chain = open_chain(settings.rpc_url, settings.deployment_file, project_artifacts())
-    stopping = asyncio.create_task(stop.wait())
     trading = asyncio.create_task(_trade(settings, chain))
-    await asyncio.wait({stopping, trading}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (stopping, trading):
-        task.cancel()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, trading.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await trading
 
@@ -86,8 +80,9 @@ async def _fund_once(url: str, chain: Chain, party: Party, cash: int) -> None:
 
     Whoever was killed between the two has one without.
     """
-    client = await _patiently(partial(_signed_in, url, party.key))
+    client = AsyncClient(url, party.key, transport="http")
     try:
+        await _patiently(client.start)
         opened, balance = await _patiently(partial(_holdings, client))
         if balance:
             return
@@ -104,16 +99,6 @@ async def _fund_once(url: str, chain: Chain, party: Party, cash: int) -> None:
         log.info("funded", owner=party.address, subaccount_id=subaccount_id)
     finally:
         await client.stop()
-
-
-async def _signed_in(url: str, key: bytes) -> AsyncClient:
-    client = AsyncClient(url, key, transport="http")
-    try:
-        await client.start()
-    except BaseException:
-        await client.stop()
-        raise
-    return client
 
 
 async def _holdings(client: AsyncClient) -> tuple[Sequence[int], Decimal]:
