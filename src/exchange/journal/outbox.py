@@ -152,11 +152,24 @@ _attempts: Final = sa.Table(
     sa.Column("priority_fee", sa.String, nullable=False),
 )
 
+# What a relayer asks and says at each of its steps, built once: building takes as long as asking.
+_in_order: Final = sa.select(_jobs).order_by(_jobs.c.position)
+_not_final: Final = _in_order.where(_jobs.c.state != JobState.CONFIRMED.value)
+_by_key: Final = _in_order.where(_jobs.c.key == sa.bindparam("of_key"))
+_change: Final = sa.update(_jobs).where(_jobs.c.key == sa.bindparam("of_key"))
+_signed: Final = sa.select(_attempts).order_by(_attempts.c.order)
+_signed_for: Final = _signed.where(_attempts.c.job_key == sa.bindparam("of_key"))
+_signed_at: Final = _signed.where(
+    (_attempts.c.sender == sa.bindparam("of_sender"))
+    & (_attempts.c.tx_nonce == sa.bindparam("at_nonce"))
+)
+
 
 class Outbox:
     """The table of jobs, at a path or database URL. One process, one thread."""
 
     def __init__(self, location: str) -> None:
+        self._newest: dict[tuple[str, ...], Job | None] = {}  # final, by kinds, since a write
         self._database = create_engine(location)
         try:
             _metadata.create_all(self._database)
@@ -169,8 +182,7 @@ class Outbox:
         """Append jobs in order, all or none; a key that is there already is left alone."""
         with self._database.begin() as connection:
             for job in jobs:
-                known = sa.select(_jobs.c.key).where(_jobs.c.key == job.key)
-                if connection.execute(known).first() is None:
+                if connection.execute(_by_key, {"of_key": job.key}).first() is None:
                     row = msgspec.structs.asdict(job)
                     del row["position"]
                     connection.execute(sa.insert(_jobs), row)
@@ -201,9 +213,8 @@ class Outbox:
 
         What was sent from here is looked for again; what somebody else sent is not known.
         """
-        lost = self._select(
-            (_jobs.c.state == JobState.CONFIRMED.value) & (_jobs.c.block > after_block)
-        )
+        final = _jobs.c.state == JobState.CONFIRMED.value
+        lost = self._jobs(_in_order.where(final & (_jobs.c.block > after_block)))
         for job in lost:
             sent = bool(self.attempts(job.key))
             self.move(job, JobState.SENT if sent else JobState.BUILT)
@@ -211,25 +222,25 @@ class Outbox:
 
     def newest_final(self, kinds: Iterable[JobKind], before_block: int | None = None) -> Job | None:
         """The last of the final jobs of known transactions in the highest block, or before one."""
-        final = (_jobs.c.state == JobState.CONFIRMED.value) & (_jobs.c.tx_hash != "")
-        final &= _jobs.c.kind.in_([kind.value for kind in kinds])
+        wanted = tuple(kind.value for kind in kinds)
         if before_block is not None:
-            final &= _jobs.c.block < before_block
-        newest = (_jobs.c.block.desc(), _jobs.c.position.desc())
-        return self._one(sa.select(_jobs).where(final).order_by(*newest).limit(1))
+            return self._one(_newest_of(wanted).where(_jobs.c.block < before_block))
+        if wanted not in self._newest:
+            self._newest[wanted] = self._one(_newest_of(wanted))
+        return self._newest[wanted]
 
     def unfinished(self) -> list[Job]:
         """Jobs that are not confirmed, in the order in which they must be done."""
-        return self._select(_jobs.c.state != JobState.CONFIRMED.value)
+        return self._jobs(_not_final)
 
     def job(self, key: str) -> Job | None:
         """One job."""
-        found = self._select(_jobs.c.key == key)
+        found = self._jobs(_by_key, of_key=key)
         return found[0] if found else None
 
     def jobs(self) -> list[Job]:
         """Every job, in order."""
-        return self._select(sa.true())
+        return self._jobs(_in_order)
 
     def last_batch(self) -> Job | None:
         """The batch built last: where a restarted relayer resumes."""
@@ -284,11 +295,11 @@ class Outbox:
 
     def attempts(self, job_key: str) -> list[Attempt]:
         """Signed transactions of a job, oldest first."""
-        return self._attempts(_attempts.c.job_key == job_key)
+        return self._attempts(_signed_for, of_key=job_key)
 
     def attempts_at(self, sender: str, tx_nonce: int) -> list[Attempt]:
         """Signed transactions of any job that compete for one tx_nonce."""
-        return self._attempts((_attempts.c.sender == sender) & (_attempts.c.tx_nonce == tx_nonce))
+        return self._attempts(_signed_at, of_sender=sender, at_nonce=tx_nonce)
 
     def move(
         self, job: Job, state: JobState, outcome: Outcome | None = None, *, final_s: int = 0
@@ -319,7 +330,7 @@ class Outbox:
         with self._database.begin() as connection:
             connection.execute(sa.delete(_attempts).where(_attempts.c.tx_hash == attempt.tx_hash))
             connection.execute(sa.insert(_attempts), row)  # the same bytes again move to the end
-            connection.execute(_update(job.key, {"state": JobState.SENT.value}))
+            connection.execute(_change, {"of_key": job.key, "state": JobState.SENT.value})
         return msgspec.structs.replace(job, state=JobState.SENT)
 
     def check(self) -> None:
@@ -335,7 +346,9 @@ class Outbox:
         self._database.dispose()
 
     def _store(self, job: Job) -> Job:
+        self._newest.clear()
         values = {
+            "of_key": job.key,
             "state": job.state.value,
             "tx_hash": job.tx_hash,
             "block": job.block,
@@ -344,18 +357,16 @@ class Outbox:
             "final_s": job.final_s,
         }
         with self._database.begin() as connection:
-            connection.execute(_update(job.key, values))
+            connection.execute(_change, values)
         return job
 
-    def _select(self, condition: sa.ColumnElement[bool]) -> list[Job]:
-        query = sa.select(_jobs).where(condition).order_by(_jobs.c.position)
+    def _jobs(self, query: sa.Select[Any], **values: str) -> list[Job]:
         with self._database.connect() as connection:
-            return [_job(row) for row in connection.execute(query).mappings()]
+            return [_job(row) for row in connection.execute(query, values).mappings()]
 
-    def _attempts(self, condition: sa.ColumnElement[bool]) -> list[Attempt]:
-        query = sa.select(_attempts).where(condition).order_by(_attempts.c.order)
+    def _attempts(self, query: sa.Select[Any], **values: str | int) -> list[Attempt]:
         with self._database.connect() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.execute(query, values).mappings().all()
         return [msgspec.convert(_plain(row), Attempt, strict=False) for row in rows]
 
 
@@ -363,8 +374,10 @@ def _total(column: sa.Column[int]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(column), 0)
 
 
-def _update(key: str, values: dict[str, Any]) -> sa.Update:
-    return sa.update(_jobs).where(_jobs.c.key == key).values(values)
+def _newest_of(kinds: tuple[str, ...]) -> sa.Select[Any]:
+    final = (_jobs.c.state == JobState.CONFIRMED.value) & (_jobs.c.tx_hash != "")
+    newest = (_jobs.c.block.desc(), _jobs.c.position.desc())
+    return sa.select(_jobs).where(final & _jobs.c.kind.in_(kinds)).order_by(*newest).limit(1)
 
 
 def _job(row: sa.RowMapping) -> Job:

@@ -161,3 +161,28 @@ def test_lost_blocks_take_final_jobs_back(outbox: Outbox) -> None:
     assert found == [JobState.CONFIRMED, JobState.SENT, JobState.BUILT]
     assert outbox.reopen(1) == 0
     outbox.check()
+
+
+def test_the_newest_final_job_is_known_after_each_move(outbox: Outbox, tmp_path: Path) -> None:
+    """As a table that is read anew tells it: what becomes final counts at once, and is lost so."""
+
+    def newest(*kinds: JobKind) -> str:
+        fresh = Outbox(str(tmp_path / "relayer.db"))
+        found = outbox.newest_final(kinds or JobKind)
+        assert found == fresh.newest_final(kinds or JobKind)
+        fresh.close()
+        return found.key if found else ""
+
+    outbox.add([job(1), job(5, JobKind.ROOT), job(2)])
+    assert newest() == newest(JobKind.BATCH) == ""
+    for number, item in enumerate(outbox.jobs(), start=1):
+        mined = outbox.move(item, JobState.MINED, Outcome(tx_hash=f"0x{number}", block=number))
+        outbox.move(mined, JobState.CONFIRMED)
+        assert newest() == item.key
+    assert newest(JobKind.ROOT) == "root:5"
+    assert outbox.newest_final(JobKind, before_block=3) == outbox.jobs()[1]
+    outbox.reopen(2)
+    assert newest() == "root:5"
+    assert newest(JobKind.BATCH) == "batch:1"
+    outbox.reopen(0)
+    assert newest() == ""
