@@ -78,7 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def history_location(self) -> str:
-        """Path or URL of the read model; it may be deleted, and is built anew from the journal."""
+        """Path or URL of the read model; deleted, it is built anew from the whole journal."""
         if self.history:
             return self.history
         return str(self.state / (f"history-{self.node}.db" if self.node else "history.db"))

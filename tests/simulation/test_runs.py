@@ -90,6 +90,6 @@ def test_a_failure_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(CheckedEngine, "_follow_chain", broken, raising=False)
     with quiet_logs(), pytest.raises(SimulationFailed) as found:
-        simulate(11, steps=100)
+        simulate(11, steps=100, check_every=7)
     assert re.match(r"seed 11, step \d+: AssertionError: planted\n", str(found.value))
-    assert "exchange simulate --seed 11 --steps 100" in str(found.value)
+    assert "exchange simulate --seed 11 --steps 100 --check-every 7" in str(found.value)

@@ -1,6 +1,7 @@
 """The relayer's process: one loop that settles and watches, patient with node and exchange.
 
-Ends by itself only with a `ChainError` that a person must look at, or when the node stayed away for
+What the chain refuses waits for a person, who is told by an alarm, while the rest goes on. Ends by
+itself only with another `ChainError` that a person must look at, or when the node stayed away for
 longer than its patience; whatever was under way continues at the next start.
 """
 
@@ -16,11 +17,12 @@ import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, start_http_server
 
+from exchange.events import BatchCut
 from exchange.journal import JournalReader, JournalUnavailable
 from exchange.journal.outbox import Outbox
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import trail
-from exchange.settlement.errors import ChainError, ChainUnavailable, NodeRefused
+from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable, NodeRefused
 from exchange.settlement.feed import Feed
 from exchange.settlement.novator import NovationSink, Novator
 from exchange.settlement.oracle_desks import OracleDesks
@@ -43,6 +45,7 @@ _POLL_S: Final = 0.1
 _JOURNAL_WAIT_S: Final = 30.0
 _DELAY_FIRST_S: Final = 0.2
 _DELAY_MAX_S: Final = 10.0
+_REFUSED_S: Final = 30.0  # what the chain refuses is asked again, in case somebody mended it
 _REPORT_S: Final = 2.0
 
 log = structlog.get_logger(__name__)
@@ -83,19 +86,28 @@ class Backoff:
         self._failing_since: float | None = None
         self._delay_s = _DELAY_FIRST_S
         self._next_try = 0.0
+        self.refusal: BatchRefused | None = None  # why a person must look, as of the last step
 
     def run(self, step: Callable[[], bool]) -> bool:
-        """Result of the step; False while waiting or when it failed in a way that time can heal."""
+        """Result of the step; False while waiting or when it failed in a way that time can heal.
+
+        A refused batch is for a person: everything else goes on, and tells him so.
+        """
         if self._clock() < self._next_try:
             return False
         try:
             moved = step()
+        except BatchRefused as refusal:
+            log.error("waits for a person", part=self._name, why=str(refusal))  # noqa: TRY400  # said
+            self.refusal = refusal
+            self._next_try = self._clock() + _REFUSED_S
+            return False
         except (ChainUnavailable, NodeRefused, ExchangeUnavailable) as error:
             self._wait(error)
             return False
         if self._failing_since is not None:
             log.info("works again", part=self._name)
-        self._failing_since, self._delay_s = None, _DELAY_FIRST_S
+        self._failing_since, self._delay_s, self.refusal = None, _DELAY_FIRST_S, None
         return moved
 
     def _wait(self, error: ChainError) -> None:
@@ -141,6 +153,11 @@ class Rounds:
             for name, patience_s in patience.items()
         }
 
+    @property
+    def refusal(self) -> BatchRefused | None:
+        """Why settlement waits for a person; None while it goes on."""
+        return self._waits["settlement"].refusal
+
     def run(self) -> bool:
         """Each part once; whether anything moved."""
         steps: dict[str, Callable[[], bool]] = {
@@ -150,6 +167,8 @@ class Rounds:
             "proofs": lambda: self.prover.step(self.reconciler.holdings),
         }
         moved = [wait.run(steps[name]) for name, wait in self._waits.items()]
+        if self.refusal is not None:  # nobody else reads on, and the watcher goes by what is read
+            moved.append(self.feed.pull() > 0)
         return any(moved)
 
 
@@ -162,6 +181,7 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         sink = stack.enter_context(
             contextlib.closing(AdminSink(settings.admin_url, settings.admin_token))
         )
+        _check_same_past(chain, reader, outbox)
         rounds = Rounds(settings, chain, reader, outbox, sink)
         feed, relayer, reconciler = rounds.feed, rounds.relayer, rounds.reconciler
         reporter = Reporter(
@@ -174,6 +194,7 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
             ),
             sink,
             lambda: {
+                "refused": int(rounds.refusal is not None),
                 "differences": reconciler.count,
                 "parameters_differ": int(reconciler.parameters_differ),
                 "novated": relayer.novated,
@@ -295,6 +316,37 @@ def _open_reader(settings: RelayerSettings, stop: threading.Event) -> JournalRea
             stop.wait(_POLL_S)
         else:
             return reader
+
+
+def _check_same_past(chain: Chain, reader: JournalReader, outbox: Outbox) -> None:
+    """Refuse a journal that is older than what was settled from it: a copy, restored.
+
+    Batches that it will cut instead would take numbers that the chain gave to others.
+    """
+    settled = chain.last_batch().number  # before the journal, which is ahead of the chain
+    last_seq = reader.last_seq()
+    built = outbox.last_batch()
+    if built is not None and built.last_seq > last_seq:
+        raise JournalUnavailable(
+            f"the journal ends at seq {last_seq}, and {built.key} was built up to seq "
+            f"{built.last_seq}: it is an older copy; find the newer one (docs/runbook.md, restore)"
+        )
+    if built is not None and built.number >= settled:
+        return
+    cut = max(
+        (
+            event.number
+            for entry in reader.entries(after_seq=built.last_seq if built else 0)
+            for event in entry.events
+            if isinstance(event, BatchCut)
+        ),
+        default=built.number if built else 0,
+    )
+    if settled > cut:
+        raise JournalUnavailable(
+            f"the chain holds batch {settled}, and the journal cut none after {cut}: it is an "
+            f"older copy, or another venue's; find the newer one (docs/runbook.md, restore)"
+        )
 
 
 @contextlib.contextmanager

@@ -41,6 +41,7 @@ class RelayerStatus(msgspec.Struct, frozen=True, kw_only=True):
     confirmation_lag_s: int  # of the last final batch: from cut to final
     failures: int  # transactions that were mined and reverted
     replacements: int  # transactions signed again for the same job
+    refused: int = 0  # 1: settlement waits for a person
     novated: int = 0  # sides of fills that the venue took, since this process began
     differences: int = 0  # figures on which journal and chain disagree
     parameters_differ: int = 0  # 1: Margin on chain does not hold the engine's parameters
@@ -73,17 +74,8 @@ class StatusReader:
         self._oldest = 0  # number of the batch that waits first, and since when
         self._oldest_since = 0.0
 
-    def read(
-        self,
-        *,
-        differences: int = 0,
-        novated: int = 0,
-        parameters_differ: int = 0,
-        reorganisations: int = 0,
-        governance: int = 0,
-        roles_changed_s: int = 0,
-    ) -> RelayerStatus:
-        """The picture now; what differs as the last reconciliation found it."""
+    def read(self, **found: int) -> RelayerStatus:
+        """The picture now, with the figures of it that other parts of the process found."""
         totals = self._outbox.totals()
         status = RelayerStatus(
             shard=self._chain.deployment.shard,
@@ -101,18 +93,13 @@ class StatusReader:
             confirmation_lag_s=totals.last_lag_s,
             failures=totals.failures,
             replacements=totals.attempts - totals.attempted_jobs,
-            novated=novated,
-            differences=differences,
-            parameters_differ=parameters_differ,
-            reorganisations=reorganisations,
-            governance=governance,
-            roles_changed_s=roles_changed_s,
             published_age_s=self._age_s(self._chain.marks_time(self._chain.risk_epoch()) or 0),
             index_age_s=max(
                 (self._age_s(self._chain.index_time(one)) for one in self._underlyings()),
                 default=0,
             ),
         )
+        status = msgspec.structs.replace(status, **found)
         return msgspec.structs.replace(status, alarms=self._alarms(status))
 
     def _waited_s(self, number: int) -> int:
@@ -127,7 +114,7 @@ class StatusReader:
     def _alarms(self, status: RelayerStatus) -> tuple[str, ...]:
         found = {
             "balance_low": status.balance < self._balance_min,
-            "batch_refused": status.jobs[JobState.REVERTED.value] > 0,
+            "batch_refused": status.refused > 0 or status.jobs[JobState.REVERTED.value] > 0,
             "settlement_late": status.oldest_pending_s > PENDING_MAX_S,
             "fill_novated": status.novated > 0,
             "chain_differs": status.differences > 0,
@@ -150,6 +137,7 @@ _GAUGES: Final = {
     "last_batch": "Number of the last final batch",
     "gas_per_fill": "Gas of settled batches by fill, on average",
     "confirmation_lag_s": "Seconds from cut to final of the last final batch",
+    "refused": "Whether settlement waits for a person, for the chain refuses a job",
     "novated": "Sides of fills that the venue took, since the relayer began",
     "differences": "Figures on which journal and chain disagree",
     "parameters_differ": "Whether Margin on chain holds other parameters than the venue",

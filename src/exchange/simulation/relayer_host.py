@@ -110,6 +110,8 @@ class RelayerHost:
         while True:
             self.rounds += 1
             moved = self.parts.run()
+            if self.parts.refusal is not None:  # nobody is here to look
+                raise self.parts.refusal
             wait(asyncio.sleep(PAUSE_S / 5 if moved else PAUSE_S))
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -45,6 +45,7 @@ from exchange.simulation.store import Store, StoreJournal, StoreReader
 CALM_MAX_S: Final = 3_600.0  # after the faults: until then everything must be at rest
 PRICED_S: Final = 1_800.0  # of them with prices, each of which is one more thing to post
 REMEMBERED_S: Final = 3_600  # after its deadline: so long the API promises to tell of an order
+CHECK_EVERY: Final = 25  # commands
 DOWN_S: Final = 4.0  # that a dead process stays dead, at most
 LOOKS_AFTER: Final = 50_000  # objects: Python's own 700 take a quarter of a run's time
 HOUSE: Final = address_of(HOUSE_KEY)
@@ -80,7 +81,7 @@ def simulate(
     *,
     steps: int = 0,
     hours: float = 0.0,
-    check_every: int = 25,
+    check_every: int = CHECK_EVERY,
     plan: Plan | None = None,
 ) -> Outcome:
     """Run a seed for so many commands, or hours of venue time; raises `SimulationFailed`."""
@@ -103,6 +104,8 @@ def simulate(
         return run(loop, life())
     except Exception as error:
         options = f"--steps {steps}" if steps else f"--hours {hours:g}"
+        if check_every != CHECK_EVERY:
+            options += f" --check-every {check_every}"
         step = world[0].steps if world else 0
         raise SimulationFailed(seed, step, error, options) from error
     finally:

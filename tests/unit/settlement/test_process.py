@@ -2,9 +2,11 @@
 
 import itertools
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +20,7 @@ from exchange.journal import Journal, JournalReader, JournalUnavailable
 from exchange.journal.outbox import JobState, Outbox
 from exchange.settlement import process
 from exchange.settlement.cursor import trail
-from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable
+from exchange.settlement.errors import BatchRefused, ChainError, ChainUnavailable, Reverted
 from exchange.settlement.pending import PendingPost
 from exchange.settlement.process import (
     Backoff,
@@ -76,14 +78,27 @@ def test_patience_ends() -> None:
         backoff.run(unavailable)
 
 
-def test_what_time_cannot_heal_passes_through() -> None:
-    """A refused batch is for a person."""
+def test_what_is_refused_waits_for_a_person() -> None:
+    """It is kept, and asked again every half minute for as long as it takes him."""
+    clock, mended = Clock(), False
+    asked: list[float] = []
 
-    def refused() -> bool:
-        raise BatchRefused("batch:1")
+    def ask() -> bool:
+        asked.append(clock.now)
+        if not mended:
+            raise BatchRefused("batch:1")
+        return True
 
-    with pytest.raises(BatchRefused):
-        Backoff("part", patience_s=None).run(refused)
+    backoff = Backoff("part", patience_s=5.0, clock=lambda: clock.now)
+    for _ in range(100):
+        assert not backoff.run(ask)
+        assert str(backoff.refusal) == "batch:1"
+        clock.now += 1.0
+    assert len(asked) == 4
+    mended = True
+    clock.now += process._REFUSED_S
+    assert backoff.run(ask)
+    assert backoff.refusal is None
 
 
 def test_an_outbox_file_has_one_user(tmp_path: Path) -> None:
@@ -382,7 +397,68 @@ def test_a_relayer_runs_until_it_is_stopped(
         "http://node",
     )
     assert "balance_low" in status.alarms
+    assert "batch_refused" not in status.alarms
     assert (status.differences, status.parameters_differ, status.novated) == (0, 0, 0)
     assert (status.reorganisations, status.governance, status.roles_changed_s) == (0, 0, 0)
     with process._only_one(given.outbox):
         pass
+
+
+def test_what_the_chain_refuses_stops_nothing_else(
+    exchange: Exchange, parts: tuple[JournalReader, Outbox]
+) -> None:
+    """Blocks are watched, the refusal is told, and once it is mended the batch settles."""
+    chain, clock = Wired(), Clock()
+    rounds = Rounds(settings(exchange), chain, *parts, exchange, lambda: clock.now)
+    exchange.cut()
+    chain.refuses = Reverted("EnforcedPause")
+    while rounds.run():
+        pass
+    assert "batch:1 cannot be settled: the contract refused: EnforcedPause" in str(rounds.refusal)
+    for _ in range(2):  # the second is told on top of what was read of the first
+        chain.mine(40)
+        assert rounds.run()
+        assert exchange.blocks()[-1] == chain.head()
+        while rounds.run():
+            pass
+    chain.refuses = None
+    clock.now += process._REFUSED_S
+    assert rounds.run()
+    assert rounds.refusal is None
+    assert chain.last_batch().number == 1
+
+
+def test_an_older_journal_is_refused(exchange: Exchange, tmp_path: Path) -> None:
+    """One that a copy was put in the place of, by what was built of it, or is on chain."""
+    chain, copy = Wired(), tmp_path / "copy.db"
+    empty, outbox = Outbox(str(tmp_path / "empty.db")), Outbox(settings(exchange).outbox)
+
+    def refused(reader: JournalReader, of: Outbox) -> str:
+        with pytest.raises(JournalUnavailable, match="older copy") as found:
+            process._check_same_past(chain, reader, of)
+        return str(found.value)
+
+    def settle_all() -> None:
+        rounds = Rounds(settings(exchange), chain, reader, outbox, exchange)
+        while rounds.run():
+            pass
+
+    with closing(JournalReader(str(exchange.path))) as reader:
+        exchange.cut()
+        settle_all()
+        with sqlite3.connect(exchange.path) as source, sqlite3.connect(copy) as target:
+            source.backup(target)
+        process._check_same_past(chain, reader, outbox)
+        process._check_same_past(chain, reader, empty)
+        exchange.cut()
+        settle_all()
+        process._check_same_past(chain, reader, outbox)
+        process._check_same_past(chain, reader, empty)
+        last = outbox.last_batch()
+    assert last is not None
+    assert chain.last_batch().number == 2
+    with closing(JournalReader(str(copy))) as older:
+        assert f"batch:2 was built up to seq {last.last_seq}" in refused(older, outbox)
+        assert "the chain holds batch 2, and the journal cut none after 1" in refused(older, empty)
+    empty.close()
+    outbox.close()

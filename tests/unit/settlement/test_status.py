@@ -117,6 +117,7 @@ def test_a_balance_alarms_below_its_minimum(outbox: Outbox) -> None:
 def test_what_others_found_is_passed_on(outbox: Outbox) -> None:
     """Each figure under its own name."""
     found = {
+        "refused": 7,
         "differences": 1,
         "novated": 2,
         "parameters_differ": 3,
@@ -177,6 +178,7 @@ def test_each_alarm_has_its_cause(
         case "balance_low":
             chain.wei = 10**17 - 1
         case "batch_refused":
+            assert reader.read(refused=1).alarms == (alarm,), "whatever the table says"
             outbox.move(outbox.jobs()[0], JobState.REVERTED)
         case "settlement_late":
             now[0] += 1

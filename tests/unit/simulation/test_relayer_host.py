@@ -10,6 +10,7 @@ from exchange.events import Refused
 from exchange.observations import DepositSeen, SubaccountSeen
 from exchange.reasons import RejectReason
 from exchange.sequencer import Reply, SequencerStopped
+from exchange.settlement.errors import BatchRefused
 from exchange.settlement.watcher import CommandRefused, ExchangeUnavailable
 from exchange.simulation.loop import VirtualLoop, blocking, run
 from exchange.simulation.parameters import Faults
@@ -83,4 +84,23 @@ def test_what_is_cut_is_settled_though_it_dies_again_and_again() -> None:
 
     run(loop, main())
     assert world.relayer.deaths == 13
+    world.relayer.close()
+
+
+def test_a_refused_batch_ends_a_run() -> None:
+    """Nobody is there to look at it: the run fails with what the chain said."""
+    loop = VirtualLoop(lambda: 0.01)
+    world = World(plan_of(3, faults=False), loop)
+
+    def refuse(*_: object, **__: object) -> int:
+        raise BatchRefused("batch:1 cannot be settled")
+
+    async def main() -> None:
+        await world._open()
+        assert world.relayer.parts is not None
+        world.relayer.parts.relayer.step = refuse
+        await world._pause(60.0)
+
+    with pytest.raises(BatchRefused, match="batch:1 cannot be settled"):
+        run(loop, main())
     world.relayer.close()
