@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from inspect import getsource
 from types import SimpleNamespace
 
 import pytest
@@ -16,9 +17,10 @@ from exchange.bootstrap.stage_times import stage_times
 from exchange.config import Settings
 from exchange.journal import StreamId
 from exchange.settlement.deploy import REPOSITORY
-from exchange.settlement.status import RelayerMetrics, RelayerStatus
+from exchange.settlement.status import RelayerMetrics, RelayerStatus, StatusReader
 
 FOLDER = REPOSITORY / "deploy"
+DOCS = REPOSITORY / "docs"
 FILES = ["alerts.yml", "grafana/exchange.json"]
 SHARDS = [f"shards/{job}-ether.yml" for job in ("engine", "gateway", "relayer")]
 MACHINES = [
@@ -56,6 +58,18 @@ def test_what_is_watched_is_there(file: str, figures: set[str]) -> None:
     named = set(re.findall(r"\bexchange_[a-z_]+", (FOLDER / file).read_text()))
     assert named
     assert named <= figures, named - figures
+
+
+def test_the_runbook_says_what_to_do() -> None:
+    """Of each alert, and of each alarm of the relayer, in a row of its own; of nothing else."""
+    groups = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
+    alerts = {rule["alert"] for group in groups for rule in group["rules"]}
+    alarms = set(re.findall(r'(?m)^ +"(\w+)": status\.', getsource(StatusReader._alarms)))
+    _, book, _ = re.split(r"(?m)^## (?:Alarms|Traces)$", (DOCS / "runbook.md").read_text())
+    of_prometheus, of_the_relayer, _ = re.split(r"(?m)^The relayer's|^In the engine's", book)
+    for rows, names in ((of_prometheus, alerts), (of_the_relayer, alarms)):
+        assert len(names) > 8
+        assert set(re.findall(r"(?m)^\| `(\w+)` \|", rows)) == names
 
 
 @pytest.mark.parametrize("file", MACHINES)
