@@ -25,10 +25,29 @@ class Acknowledged:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = self._open(path)
+
+    @staticmethod
+    def _open(path: Path) -> int:
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise JournalUnavailable(f"{path} cannot be opened: {error.strerror}") from error
+
+    def take_over(self, seq: int, chain_hash: bytes) -> None:
+        """Put a file of one's own in the place of the last leader's, who may still write to his.
+
+        One that was frozen after his last commit would set it back when he wakes.
+        """
+        beside = self.path.with_name(f"{self.path.name}.new")
+        mine = self._open(beside)
+        self.close()
+        self._file = mine
+        self.write(seq, chain_hash)
+        try:
+            beside.replace(self.path)
+        except OSError as error:
+            raise JournalUnavailable(f"{self.path} cannot be written: {error.strerror}") from error
 
     def read(self) -> tuple[int, bytes] | None:
         """(seq, chain hash); None if there is none, or if a power cut tore it."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from exchange.journal.acknowledged import acknowledged_beside
+from exchange.journal.acknowledged import Acknowledged, acknowledged_beside
 from exchange.journal.arrivals import Arrival, StreamId, insert_arrivals
 from exchange.journal.codec import GENESIS_HASH, Entry, encode_events, frame
 from exchange.journal.lease import Lease, claim, renew
@@ -49,13 +49,15 @@ class Journal:
                     f"the journal at {location} cannot be opened: {explained(error)}"
                 ) from error
             self.reader = opened.enter_context(closing(JournalReader(location, shard=shard)))
-            self.last_seq, self.chain_hash = self.reader.head()
+            self.reader.head()  # what is no journal is not led
             self._acknowledged = acknowledged_beside(self._database.url, shard)
             if self._acknowledged:
                 opened.callback(self._acknowledged.close)
-            self._check_acknowledged()
             self._epoch = self._claim(seen)
             self.last_seq, self.chain_hash = self.reader.head()  # nobody else moves it from here on
+            if self._acknowledged:  # now: beside a leader both ends would move between two looks
+                self._check_acknowledged(self._acknowledged)
+                self._acknowledged.take_over(self.last_seq, self.chain_hash)
             self.last_place = self.reader.last_place()  # in the stream, of what is committed
             opened.pop_all()
 
@@ -85,18 +87,15 @@ class Journal:
         except sa.exc.SQLAlchemyError as error:
             raise JournalUnavailable(f"the journal cannot be led: {explained(error)}") from error
 
-    def _check_acknowledged(self) -> None:
+    def _check_acknowledged(self, witness: Acknowledged) -> None:
         """Refuse a journal without an entry that somebody was told of."""
-        known = self._acknowledged.read() if self._acknowledged else None
-        if self._acknowledged is None or known is None:
-            return
-        seq, chain_hash = known
+        seq, chain_hash = witness.read() or (0, b"")
         if seq <= self.last_seq and (seq == 0 or self._hash_at(seq) == chain_hash):
             return
         raise JournalCorrupt(
             f"seq {seq} was acknowledged, and the journal that ends at seq {self.last_seq} does "
             "not hold it: it lost its end or is an older copy. Restore the newest backup; to give "
-            f"up what came after it, delete {self._acknowledged.path} (docs/runbook.md)"
+            f"up what came after it, delete {witness.path} (docs/runbook.md)"
         )
 
     def _hash_at(self, seq: int) -> bytes:

@@ -1,13 +1,15 @@
 """The witness beside a journal: exact after a crash, silent when torn."""
 
 import os
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from tests.journals import append
 
-from exchange.journal import Journal, JournalUnavailable
+from exchange.journal import Journal, JournalCorrupt, JournalReader, JournalUnavailable, LeaseLost
 from exchange.journal.acknowledged import Acknowledged, acknowledged_beside
 
 HASH = bytes(range(32))
@@ -89,3 +91,39 @@ def test_a_commit_that_was_not_told_is_kept(tmp_path):
     Path(f"{path}-acknowledged").write_bytes(told)
     with Journal(path) as journal:
         assert journal.last_seq == 5
+
+
+def test_a_start_beside_a_busy_leader_finds_nothing_lost(tmp_path, monkeypatch):
+    """What the leader commits while another looks is no lost end."""
+    path = str(tmp_path / "journal.db")
+    leader, head = Journal(path), JournalReader.head
+
+    def busy(reader: JournalReader) -> tuple[int, bytes]:
+        found = head(reader)
+        with suppress(LeaseLost):
+            append(leader, 3)
+        return found
+
+    append(leader, 1)
+    monkeypatch.setattr(JournalReader, "head", busy)
+    with Journal(path) as successor:
+        assert successor.last_seq == 4
+    leader.close()
+
+
+def test_a_leader_that_wakes_does_not_set_the_witness_back(tmp_path, monkeypatch):
+    """Frozen between its last commit and its word: that goes to a file that nobody reads."""
+    path = str(tmp_path / "journal.db")
+    frozen, held = Journal(path), []
+    append(frozen, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Acknowledged, "write", lambda _, *told: held.append(told))
+        append(frozen, 1)
+    with Journal(path) as successor:
+        append(successor, 5)
+        frozen._acknowledged.write(*held[0])
+    frozen.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM journal_batches WHERE first_seq > 2")
+    with pytest.raises(JournalCorrupt, match="seq 7 was acknowledged"):
+        Journal(path)
