@@ -49,6 +49,7 @@ class Intake:
         self._last_numbers: dict[int, int] = {}  # by gateway
         self._committed = asyncio.Event()
         self.connected = False
+        self._lost = False  # ever, which is told once
         self.taken = 0  # commands, for the metrics page
         self.expired = 0
         sequencer.subscribe(self._on_entries)
@@ -65,20 +66,21 @@ class Intake:
             try:
                 await part()
             except StreamLost as error:
-                if self.connected:
+                if self.connected or not self._lost:
                     log.warning("redis_lost", reason=str(error))
-                self.connected = False
+                self.connected, self._lost = False, True
             await asyncio.sleep(RETRY_S)
 
     async def _take(self) -> None:
         await self._stream.begin_after(self._place)
-        self.connected = True
         while True:
             asked_s = monotonic()
             now_ms, found = await self._stream.read(self._place, count=READ_MAX, wait_ms=WAIT_MS)
+            self.connected = True  # again, whichever part had lost it
             # Ages count from before the question: so a process that was frozen meanwhile sees it.
             late: list[Sender] = []
-            if found and found[-1][0].time_ms > now_ms + self._expiry_ms:
+            known_ms = max(now_ms, self._journal.last_place.time_ms)  # a clock may have gone back
+            if found and found[-1][0].time_ms > known_ms + self._expiry_ms:
                 await self._begin_anew(found[-1][0])
             for place, sealed in found:
                 since_ms = now_ms + (monotonic() - asked_s) * 1_000 - self._expiry_ms

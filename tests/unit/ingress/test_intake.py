@@ -7,7 +7,7 @@ from tests.ingress_world import SECRET, World, labeled, until
 
 from exchange.commands import CutBatch
 from exchange.ingress.messages import Expired, Seal
-from exchange.ingress.stream import Stream
+from exchange.ingress.stream import Stream, StreamLost
 from exchange.journal import Sender, StreamId
 
 SEAL = Seal(SECRET)
@@ -133,6 +133,56 @@ def test_a_server_that_lost_its_memory_is_used_again(story):
         await until(lambda: leader.sequencer.last_seq == 2, "the next command")
         await stream.close()
         assert world.labels() == ["1", "2"]
+
+    story(told)
+
+
+def test_a_server_whose_clock_went_back_is_used_again(story):
+    """By more than commands may be old: what the journal names is no stranger's place."""
+
+    async def told(world: World) -> None:
+        before = world.leader(expiry_ms=60_000)
+        stream = Stream(world.server.url)
+        await stream.begin_after(StreamId(await stream.clock_ms() + 30_000, 0))
+        await stream.close()
+        await send(world, 1)
+        await until(lambda: before.sequencer.last_seq == 1, "a place ahead of the clock")
+        await before.end()
+        world.server.kill()
+        world.server.start()
+        leader = world.leader()
+        await until(lambda: leader.intake.connected, "the server")
+        for number in (2, 3):
+            await send(world, number)
+        await until(lambda: leader.sequencer.last_seq == 3, "what follows")
+        assert world.labels() == ["1", "2", "3"]
+
+    story(told)
+
+
+def test_one_lost_question_is_no_lost_server(story, monkeypatch):
+    """What is said in vain is told, and the next answer counts again."""
+
+    async def told(world: World) -> None:
+        leader = world.leader()
+        await until(lambda: leader.intake.connected, "the server")
+        lost: list[bool] = []
+        say = leader.stream.say
+
+        async def lose(message: bytes) -> None:
+            if lost:
+                await say(message)
+            else:
+                lost.append(True)
+                raise StreamLost("this one alone")
+
+        monkeypatch.setattr(leader.stream, "say", lose)
+        await send(world, 1)
+        await until(lambda: lost, "the loss")
+        await until(lambda: leader.intake.connected, "the next answer")
+        await send(world, 2)
+        await until(lambda: leader.sequencer.last_seq == 2, "what follows")
+        assert leader.intake.connected
 
     story(told)
 
