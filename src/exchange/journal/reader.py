@@ -31,6 +31,7 @@ class JournalReader:
     def __init__(self, location: str, *, shard: int = 0) -> None:
         self.shard = shard
         self._database = create_engine(location, read_only=True)
+        self._given = (0, GENESIS_HASH)  # seq and chain hash of what `entries` gave last
 
     def head(self) -> tuple[int, bytes]:
         """(last seq, chain hash after it); (0, zeros) when empty."""
@@ -48,8 +49,14 @@ class JournalReader:
         return self.head()[0]
 
     def entries(self, after_seq: int = 0) -> Iterator[Entry]:
-        """Committed entries with seq > `after_seq`, in order, up to the head as of each page."""
+        """Committed entries with seq > `after_seq`, in order, up to the head as of each page.
+
+        Where this reader gave `after_seq` last, that entry must still be what it was: the journal
+        may have gone back under it, to an older copy or a server that lagged.
+        """
+        given_seq, given_hash = self._given
         cursor, chain_hash = self._start(after_seq)
+        joint = chain_hash if cursor == after_seq + 1 else None
         time_ns = 0
         while rows := self._page(cursor):
             for row in rows:
@@ -59,9 +66,16 @@ class JournalReader:
                     if entry.time_ns < time_ns:
                         raise JournalCorrupt(f"time goes back at seq {entry.seq}")
                     time_ns = entry.time_ns
-                    if entry.seq > after_seq:
+                    if entry.seq == after_seq:
+                        joint = entry.chain_hash
+                    elif entry.seq > after_seq:
+                        if after_seq == given_seq and joint != given_hash:
+                            raise JournalCorrupt(_went_back(after_seq))
+                        self._given = entry.seq, entry.chain_hash
                         yield entry
                 cursor, chain_hash = row.last_seq + 1, row.chain_hash
+        if after_seq == given_seq and joint != given_hash:
+            raise JournalCorrupt(_went_back(after_seq))
 
     def entry(self, seq: int) -> Entry:
         """The entry with this seq; LookupError when it is not in the journal."""
@@ -145,3 +159,10 @@ class JournalReader:
         ):
             raise JournalCorrupt(f"the hash of batch {row.first_seq} does not match its content")
         return entries
+
+
+def _went_back(seq: int) -> str:
+    return (
+        f"seq {seq} is gone or another command than this process read: the journal went back under "
+        "it, to an older copy or a server that lagged; start it anew"
+    )

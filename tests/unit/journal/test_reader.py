@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.journals import append
 
+from exchange.commands import CancelAll
 from exchange.journal import (
     GENESIS_HASH,
+    EntryEncoder,
     Journal,
     JournalCorrupt,
     JournalReader,
@@ -217,6 +219,30 @@ def test_every_flipped_bit_of_a_command_is_noticed(three_batches, batch, at, bit
     change(path, update, blobs[batch], 3 * batch + 1)
     assert len(list(reader.entries())) == 9
     reader.close()
+
+
+def test_a_journal_that_goes_back_under_a_reader_is_noticed(reader, path):
+    """An older copy was put in its place, or another server's, with or without new entries."""
+    with Journal(path) as journal:
+        append(journal, 3)
+        append(journal, 2)
+        assert [one.seq for one in reader.entries()] == [1, 2, 3, 4, 5]
+        assert list(reader.entries(5)) == []
+        append(journal, 1)
+        assert [one.seq for one in reader.entries(5)] == [6]
+    Path(f"{path}-acknowledged").unlink()
+    change(path, "DELETE FROM journal_batches WHERE first_seq = 6")
+    with pytest.raises(JournalCorrupt, match="seq 6 is gone or another command"):
+        list(reader.entries(6))
+    change(path, "DELETE FROM journal_batches WHERE first_seq = 4")
+    with Journal(path) as journal:
+        for count in (2, 3):
+            encoder = EntryEncoder(journal.last_seq, journal.chain_hash)
+            found = [encoder.stamp(9_999, CancelAll(subaccount_id=0), ()) for _ in range(count)]
+            journal.append([entry for entry, _ in found], [record for _, record in found])
+            with pytest.raises(JournalCorrupt, match="seq 6 is gone or another command"):
+                list(reader.entries(6))
+    assert [one.seq for one in reader.entries(3)] == [4, 5, 6, 7, 8]
 
 
 def test_a_relative_path_is_read_where_it_was_written(tmp_path, monkeypatch, write):
