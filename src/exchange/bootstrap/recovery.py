@@ -98,12 +98,17 @@ class Recovered:
         )
 
 
-def recover(settings: Settings, reader: JournalReader) -> Recovered:
-    """From the newest snapshot that is whole, of this program and of this journal."""
+def recover(settings: Settings, reader: JournalReader, *, at_most: int | None = None) -> Recovered:
+    """From the newest snapshot that is whole, of this program and of this journal.
+
+    And not beyond the seq `at_most`: the read model's rows are made of the view as it was.
+    """
     folder = SnapshotFolder(settings.snapshot_dir, shard=reader.shard)
     for path in folder.paths():
         try:
             snapshot = folder.read(path)
+            if at_most is not None and snapshot.seq > at_most:
+                raise SnapshotUnusable(f"the past is written up to seq {at_most} only")
             _require_same_journal(snapshot, reader)
             return Recovered.restored(snapshot)
         except SnapshotUnusable as error:
@@ -153,9 +158,13 @@ async def snapshot_for_ever(settings: Settings, sequencer: Sequencer, seq: int) 
 
 async def _take_beside(settings: Settings) -> None:
     environment = {**os.environ, **as_environment(settings)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "exchange", "snapshot", env=environment
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "exchange", "snapshot", env=environment
+        )
+    except OSError as error:  # no process or file is left: perhaps later
+        log.warning("snapshot_failed", reason=str(error))
+        return
     try:
         if await process.wait():
             log.warning("snapshot_failed", code=process.returncode)

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from exchange.api.app import server_config
 from exchange.bootstrap.ingress_parts import Figures
 from exchange.bootstrap.processes import StartFailed
-from exchange.bootstrap.recovery import Past, Recovered, recover
+from exchange.bootstrap.recovery import Past, recover
 from exchange.bootstrap.server import Server
 from exchange.config import Settings
 from exchange.history.shared import Heir
@@ -77,13 +77,11 @@ class Follower:
         self.shard = settings.shard
         self.past = past
         self._reader = JournalReader(settings.journal_location, shard=settings.shard)
-        self.recovered = recover(settings, self._reader)
+        self.recovered = recover(settings, self._reader, at_most=past.last_seq)
         if past.last_seq > self._reader.last_seq():
             raise StartFailed(
                 f"{settings.history_location} is ahead of the journal: delete it, it is built anew"
             )
-        if past.last_seq < self.recovered.seq:  # only the whole journal builds it
-            self.recovered = Recovered()
         self.snapshot_seq = self.recovered.seq
 
     def catch_up(self) -> int:

@@ -7,7 +7,14 @@ from typing import Final
 import sqlalchemy as sa
 import structlog
 
-from exchange.history.store import HistoryPages, HistoryStore, Row, tables_of, written
+from exchange.history.store import (
+    HistoryPages,
+    HistoryStore,
+    Row,
+    tables_of,
+    unopened,
+    written,
+)
 from exchange.journal.schema import create_engine
 
 LOOK_ROWS: Final = 10_000  # a standby looks what was written whenever it holds so many more
@@ -38,8 +45,11 @@ class Heir:
         self._shard = shard
         self._tables = tables_of(shard)
         self._database = create_engine(location)
-        self._tables.metadata.create_all(self._database)
-        self.last_seq = self._written()
+        try:
+            self._tables.metadata.create_all(self._database)
+            self.last_seq = self._written()
+        except sa.exc.SQLAlchemyError as error:
+            raise unopened(location, error) from error
         self._held: deque[tuple[int, Sequence[Row]]] = deque()
         self._rows = 0
         self._look_at = LOOK_ROWS
@@ -71,9 +81,9 @@ class Heir:
         self._look_at = self._rows + LOOK_ROWS
 
     def inherit(self) -> HistoryStore:
-        """Write from now on, and first what the last leader did not."""
+        """Write from now on, and first what the last leader did not; as soon as it is there."""
         self._database.dispose()
-        store = HistoryStore(self._location, shard=self._shard)
+        store = HistoryStore(self._location, shard=self._shard, at_once=False)
         for seq, rows in self._held:
             store.append(seq, rows)
         store.append(self.last_seq, ())

@@ -8,9 +8,12 @@ waits for the next attempt, and fails the pages until then.
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import takewhile
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects import postgresql, sqlite
 
 from exchange.journal.schema import JournalUnavailable, create_engine, explained
@@ -19,6 +22,10 @@ Row = tuple[int, int, int, str, int, int, bytes]  # the columns of `records`, in
 Mark = tuple[int, int]  # (seq, place) of a row
 
 _ROWS_A_WRITE: Final = 5_000
+_PROGRESS_EVERY: Final = 1_000  # entries without rows: a snapshot beyond what is written is no use
+_RETRY_S: Final = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 class Tables(NamedTuple):
@@ -114,57 +121,96 @@ class HistoryStore(HistoryPages):
     successor writes as well.
     """
 
-    def __init__(self, location: str, *, shard: int = 0) -> None:
+    def __init__(self, location: str, *, shard: int = 0, at_once: bool = True) -> None:
+        """Opened `at_once`, or with the first write: whoever takes over leads though it is away.
+
+        Raises `JournalUnavailable` where it cannot be opened at once.
+        """
         super().__init__(location, shard=shard)
+        self._location = location
         self._waiting: list[Row] = []
         self._waiting_seq = 0
+        self._written_seq: int | None = None  # not known before it is open
+        self._asked_seq = 0  # when the thread was asked to write last ...
+        self._rests_until_s = 0.0  # ... and when it failed, for how long it is left alone
         self._write: Future[None] | None = None
-        self.last_seq = self._thread.submit(self._open).result()
+        self.last_seq = self._thread.submit(self._open).result() if at_once else 0
 
     def _open(self) -> int:
-        self._tables.metadata.create_all(self._database)
+        """Up to which entry it is written; what waits and is written already is forgotten."""
         records = self._tables.records
-        with self._database.begin() as connection:
-            last_seq = written(connection, self._tables)
-            connection.execute(records.delete().where(records.c.seq > last_seq))
+        try:
+            self._tables.metadata.create_all(self._database)
+            with self._database.begin() as connection:
+                last_seq = written(connection, self._tables)
+                connection.execute(records.delete().where(records.c.seq > last_seq))
+        except sa.exc.SQLAlchemyError as error:
+            raise unopened(self._location, error) from error
+        known = sum(1 for _ in takewhile(lambda row: row[0] <= last_seq, self._waiting))
+        del self._waiting[:known]
+        self._written_seq = last_seq
         return last_seq
 
     def append(self, seq: int, rows: Sequence[Row]) -> None:
         """Take what became of an entry; written soon, in order. Entries seen before add nothing."""
         if seq <= self.last_seq:
             return
-        self.last_seq = self._waiting_seq = seq
-        if not rows:
-            return
         self._waiting.extend(rows)
-        if self._write is None or self._write.done():
-            self._write = self._thread.submit(self._drain)
+        self.last_seq = self._waiting_seq = seq  # after the rows: the thread looks here first
+        if not rows and seq - self._asked_seq < _PROGRESS_EVERY:
+            return
+        if (self._write is None or self._write.done()) and monotonic() >= self._rests_until_s:
+            self._asked_seq = seq
+            self._write = self._thread.submit(self._drain_or_tell)
+
+    def _drain_or_tell(self) -> None:
+        try:
+            self._drain()
+        except JournalUnavailable as error:
+            log.warning("history_unavailable", reason=str(error), waiting=len(self._waiting))
+            self._rests_until_s = monotonic() + _RETRY_S
 
     def _drain(self) -> None:
+        """Write what waits; raises `JournalUnavailable`, and it waits on."""
+        at = self._open() if self._written_seq is None else self._written_seq
+        while True:
+            seq, rows = self._waiting_seq, self._waiting[:_ROWS_A_WRITE]
+            if len(rows) == _ROWS_A_WRITE:
+                seq = min(seq, rows[-1][0] - 1)  # the rest of that command comes with the next
+            if not rows and seq <= at:
+                return
+            try:
+                self._store(rows, seq)
+            except sa.exc.SQLAlchemyError as error:
+                raise JournalUnavailable(
+                    f"the past cannot be written: {explained(error)}"
+                ) from error
+            del self._waiting[: len(rows)]
+            at = self._written_seq = max(at, seq)
+
+    def _store(self, rows: Sequence[Row], seq: int) -> None:
         _, records, progress = self._tables
-        while self._waiting:
-            count = min(len(self._waiting), _ROWS_A_WRITE)
-            rows, seq = self._waiting[:count], self._waiting_seq
-            if count < len(self._waiting):
-                seq = rows[-1][0] - 1  # the rest of that command comes with the next write
-            names = records.c.keys()
-            with self._database.begin() as connection:
-                connection.execute(
-                    _insert(connection, records),
-                    [dict(zip(names, row, strict=True)) for row in rows],
-                )
-                connection.execute(_insert(connection, progress), {"id": 1, "seq": seq})
-                connection.execute(progress.update().where(progress.c.seq < seq).values(seq=seq))
-            del self._waiting[:count]
+        names = records.c.keys()
+        with self._database.begin() as connection:
+            if rows:
+                values = [dict(zip(names, row, strict=True)) for row in rows]
+                connection.execute(_insert(connection, records), values)
+            connection.execute(_insert(connection, progress), {"id": 1, "seq": seq})
+            connection.execute(progress.update().where(progress.c.seq < seq).values(seq=seq))
 
     def _read(self, query: sa.Select[Any]) -> list[tuple[int, int, bytes]]:
         self._drain()  # what waits, or failed to be written: then the page fails too
         return super()._read(query)
 
     def close(self) -> None:
-        """Write what waits, and end the thread."""
-        self._thread.submit(self._drain).result()
+        """Write what waits, and end the thread; what cannot be written is built anew."""
+        self._thread.submit(self._drain_or_tell).result()
         super().close()
+
+
+def unopened(location: str, error: sa.exc.SQLAlchemyError) -> JournalUnavailable:
+    """What to say of a read model that cannot be opened."""
+    return JournalUnavailable(f"the past at {location} cannot be opened: {explained(error)}")
 
 
 def written(connection: sa.Connection, tables: Tables) -> int:

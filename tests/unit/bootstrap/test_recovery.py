@@ -258,6 +258,14 @@ def python(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
     monkeypatch.setattr(sys, "executable", str(fake))
 
 
+def test_a_child_that_cannot_start_is_told(life, monkeypatch):
+    """The engine lives on: perhaps there is room later."""
+    monkeypatch.setattr(sys, "executable", str(life.settings.state / "nowhere"))
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(module._take_beside(life.settings))
+    assert [line["event"] for line in logs] == ["snapshot_failed"]
+
+
 def test_a_failed_child_is_told_and_harms_nobody(life, monkeypatch, tmp_path):
     """The next one may do better."""
     python(monkeypatch, tmp_path, "exit 3")

@@ -16,6 +16,7 @@ from tests.unit.bootstrap.test_recovery import Life
 from exchange.api.view_snapshot import frozen_view
 from exchange.bootstrap import standby
 from exchange.bootstrap.processes import StartFailed
+from exchange.bootstrap.recovery import take_snapshot
 from exchange.bootstrap.standby import (
     BEAT_S,
     POLL_S,
@@ -24,8 +25,11 @@ from exchange.bootstrap.standby import (
     beat_for_ever,
     beating_aside,
 )
+from exchange.commands import CancelAll
+from exchange.engine import Engine
 from exchange.history.store import HistoryStore
-from exchange.journal import Journal, JournalCorrupt, Lease, LeaseLost
+from exchange.journal import EntryEncoder, Journal, JournalCorrupt, Lease, LeaseLost
+from exchange.sequencer import replay
 
 
 def follower_of(life: Life) -> Follower:
@@ -229,6 +233,54 @@ def test_a_gap_ends_it(tmp_path: Path):
         assert database.execute("delete from journal_batches where first_seq = 4").rowcount == 1
     with pytest.raises(JournalCorrupt, match="does not follow seq 3"):
         asyncio.run(follower.wait_to_lead())
+
+
+def test_a_journal_that_went_back_is_not_led(tmp_path: Path):
+    """A backup put back under a standby: what it holds is not what the journal gives."""
+    life = Life(tmp_path)
+    last_seq = life.write()
+    follower = follower_of(life)
+    follower.catch_up()
+    (tmp_path / "journal.db-acknowledged").unlink()
+    with sqlite3.connect(life.settings.journal_location) as database:
+        database.execute("delete from journal_batches where last_seq = ?", (last_seq,))
+        database.execute("delete from journal_checkpoints where seq = ?", (last_seq,))
+    with pytest.raises(JournalCorrupt, match=f"seq {last_seq} is gone or another command"):
+        asyncio.run(follower.wait_to_lead())
+
+
+def test_a_quiet_spell_leaves_snapshots_of_use(tmp_path: Path):
+    """Commands that leave nothing in the read model are known there all the same."""
+    life = Life(tmp_path)
+    life.write()
+
+    def quiet(count: int) -> int:
+        engine = Engine()
+        with Journal(life.settings.journal_location) as journal:
+            replay(journal.reader.entries(), engine)
+            for _ in range(count):
+                encoder = EntryEncoder(journal.last_seq, journal.chain_hash)
+                command = CancelAll(subaccount_id=77)
+                events = engine.apply(journal.last_seq + 1, engine.time_ns, command)
+                entry, record = encoder.stamp(engine.time_ns, command, events)
+                journal.append([entry], [record])
+            return journal.last_seq
+
+    def start() -> int:
+        follower = follower_of(life)
+        follower.catch_up()
+        follower.past.close()
+        return follower.snapshot_seq
+
+    start()
+    quiet(20)
+    first = take_snapshot(life.settings)
+    assert start() == 0, "beyond what the read model knows"
+    assert start() == first
+    quiet(20)
+    second = take_snapshot(life.settings)
+    assert start() == first, "the newest is beyond it"
+    assert start() == second
 
 
 def test_a_read_model_that_is_ahead_belongs_to_another_journal(tmp_path: Path):

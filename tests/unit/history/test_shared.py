@@ -87,6 +87,29 @@ def test_a_store_that_is_away_ends_no_standby(location, monkeypatch):
     assert names(heir.inherit()) == ["5.0", "4.0", "3.0", "2.0", "1.0"]
 
 
+def test_an_heir_leads_though_the_store_is_away(location, tmp_path):
+    """What it holds is written as soon as it is back; one that starts meanwhile says why not."""
+    leader, heir = HistoryStore(location), Heir(location)
+    for seq in range(1, 6):
+        heir.append(seq, [row(seq)])
+    leader.append(2, [row(2)])
+    leader.close()
+    aside = tmp_path / "aside"
+    (tmp_path / "history.db").rename(aside)
+    (tmp_path / "history.db").mkdir()
+    with pytest.raises(JournalUnavailable, match=r"the past at .* cannot be opened"):
+        Heir(location)
+    store = heir.inherit()
+    store.append(6, [row(6)])
+    with pytest.raises(JournalUnavailable, match=r"the past at .* cannot be opened"):
+        names(store)
+    (tmp_path / "history.db").rmdir()
+    aside.rename(location)
+    assert names(store) == ["6.0", "5.0", "4.0", "3.0", "2.0"]  # up to 2 the leader wrote all
+    store.close()
+    assert HistoryStore(location).last_seq == 6
+
+
 def test_a_past_that_cannot_be_read_is_named(location):
     HistoryStore(location).close()
     reader = HistoryReader(location)

@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.history import store as module
 from exchange.history.store import HistoryStore, tables_of
+from exchange.journal import JournalUnavailable
 
 
 @pytest.fixture
@@ -118,13 +120,55 @@ def test_entries_without_rows_move_on(store):
     assert names(store) == []
 
 
+def test_how_far_it_came_is_kept_without_rows(location):
+    """At its end, and every so often: a snapshot beyond that would be of no use."""
+    for last_seq in (7, 9):
+        store = HistoryStore(location)
+        store.append(last_seq, [])
+        store.close()
+        store = HistoryStore(location)
+        assert store.last_seq == last_seq
+        store.close()
+    dead = HistoryStore(location)
+    for seq in range(10, 3_010):
+        dead.append(seq, [])
+    dead._thread.shutdown()  # it dies with what was asked of it, and no more
+    heir = HistoryStore(location)
+    assert 2_000 <= heir.last_seq < 3_010
+    heir.close()
+
+
+def test_what_cannot_be_written_is_told_now_and_then(store, monkeypatch):
+    """It waits, and is tried again a second later, not with every command."""
+    now = [0.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    with store._database.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE history_records RENAME TO aside"))
+    with structlog.testing.capture_logs() as logs:
+        for seq in range(1, 100):
+            now[0] += 0.1
+            store.append(seq, [row(seq)])
+            store._write.result()
+    assert 9 <= len(logs) <= 11
+    assert {line["event"] for line in logs} == {"history_unavailable"}
+    assert logs[-1]["waiting"] > 80
+    with store._database.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE aside RENAME TO history_records"))
+    assert len(names(store)) == 99
+
+
+def test_one_that_cannot_be_opened_is_named(tmp_path):
+    with pytest.raises(JournalUnavailable, match=r"the past at .* cannot be opened"):
+        HistoryStore(str(tmp_path / "nowhere" / "history.db"))
+
+
 def test_a_failed_write_waits_for_the_next(store):
     store.append(1, [row(1)])
     assert names(store) == ["1.0"]
     with store._database.begin() as connection:
         connection.execute(sa.text("ALTER TABLE history_records RENAME TO aside"))
     store.append(2, [row(2)])
-    with pytest.raises(sa.exc.OperationalError):
+    with pytest.raises(JournalUnavailable, match="the past cannot be written"):
         page(store)
     with store._database.begin() as connection:
         connection.execute(sa.text("ALTER TABLE aside RENAME TO history_records"))
