@@ -8,15 +8,21 @@ lives only as long as the very record that opened it: every edit ends its sessio
 import hmac
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 import msgspec
 
-from exchange.api.errors import BadRequest, InvalidCredentials, InvalidParams, NotFound
-from exchange.api.key_store import KeyStore
+from exchange.api.errors import (
+    BadRequest,
+    InvalidCredentials,
+    InvalidParams,
+    NotFound,
+    Unavailable,
+)
+from exchange.api.key_store import KeyStore, StoreBusy
 from exchange.signing import address_of
 
 KEYS_PER_OWNER: Final = 20
@@ -151,7 +157,11 @@ class ApiKeys:
         """Inside the block nobody else changes keys, and all that others did is known."""
         if self._store is None:
             raise BadRequest("this venue keeps no API keys: it has no key to seal them with")
-        with self._store.alone():
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._store.alone())
+            except StoreBusy as error:
+                raise Unavailable(f"{error}; try again") from None
             self.refresh()
             yield
 

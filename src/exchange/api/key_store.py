@@ -8,6 +8,7 @@ Gateways that share its folder share the keys: each sees by the file's number th
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -18,11 +19,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
+_TRIES: Final = 20
+_TRY_S: Final = 0.01  # a change takes two milliseconds
 _CONTEXT: Final = b"exchange api keys 1"  # binds the seal to this use and layout
 
 
 class StoreBroken(Exception):
     """The file does not open with this key: another key sealed it, or somebody changed it."""
+
+
+class StoreBusy(Exception):
+    """Another process has held it for longer than anybody may stand still here."""
 
 
 class KeyStore(Protocol):
@@ -94,13 +101,25 @@ class SealedFile:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """No other process saves inside the block."""
+        """No other process saves inside the block; `StoreBusy` where one does for too long."""
         lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock)
             yield
         finally:
             os.close(lock)
+
+
+def _lock(file: int) -> None:
+    """Wait a moment, not more: this thread is the venue's, and the other process may be frozen."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_TRY_S)
+        else:
+            return
+    raise StoreBusy("another process is changing API keys")
 
 
 def sealing_key(hexed: str) -> bytes:

@@ -27,6 +27,9 @@ from exchange.signing import Domain, checksum_address, recover_signer
 WAITING_MAX: Final = 8_192
 SIGNERS_KEPT: Final = 65_536  # texts of addresses, which cost more than all else here
 RESTART_S: Final = 1.0
+LOOK_S: Final = 1.0
+LOOKS_MAX: Final = 5  # in which a process that is asked answers nothing: it stands still
+LOOKS_FIRST: Final = 60  # the same of one that is starting, on a busy machine
 STOP_S: Final = 5.0
 
 _text: Final = lru_cache(SIGNERS_KEPT)(checksum_address)
@@ -94,6 +97,7 @@ class SignatureWorkers:
         self._count = count
         self._workers: list[_Worker] = []
         self._restarts: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def can_read(self) -> bool:
@@ -104,6 +108,14 @@ class SignatureWorkers:
         """Start the processes."""
         for _ in range(self._count):
             await self._start()
+        self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        """End a process that stands still: whoever waits for it would wait for ever."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for worker in self._workers:
+                worker.look()
 
     async def recover(self, digest: bytes, signature: bytes) -> str | None:
         """The signer's checksummed address, or None for a signature the contract would refuse."""
@@ -158,7 +170,7 @@ class SignatureWorkers:
 
     async def close(self) -> None:
         """End the processes; whoever still waits is told that nothing can be checked now."""
-        for task in self._restarts:
+        for task in (*self._restarts, *filter(None, [self._looking])):
             task.cancel()
         workers, self._workers = self._workers, []
         for worker in workers:
@@ -228,7 +240,18 @@ class _Worker(asyncio.Protocol):
         self._answers = b""
         self._domain: Domain | None = None  # that it knows
         self._taught = 0  # instruments that it knows
+        self._heard = False  # since it was looked at last
+        self._silent_looks = 0
+        self._patience = LOOKS_FIRST
         self.is_lost = False
+
+    def look(self) -> None:
+        """Kill it if it was asked, and answered nothing in so many looks."""
+        is_silent, self._heard = bool(self._asked) and not self._heard, False
+        self._silent_looks = self._silent_looks + 1 if is_silent else 0
+        if self._silent_looks >= self._patience:
+            _log.error("a process that checks signatures stands still", waiting=len(self._asked))
+            self._process.kill()
 
     def waiting(self) -> int:
         """Signatures that are not answered."""
@@ -273,6 +296,7 @@ class _Worker(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answers, perhaps with the beginning of one."""
+        self._heard, self._patience = True, LOOKS_MAX
         answers, at = self._answers + data, 0
         while len(answers) - at >= ANSWER.size:
             (size,) = ANSWER.unpack_from(answers, at)

@@ -4,6 +4,8 @@ import threading
 
 import pytest
 
+from exchange.api.api_keys import ApiKeys
+from exchange.api.errors import Unavailable
 from exchange.api.key_store import SealedFile, StoreBroken, sealing_key
 
 KEY = bytes(range(32))
@@ -91,10 +93,19 @@ def test_one_saves_at_a_time(tmp_path):
     with one.alone():
         waiting = threading.Thread(target=later)
         waiting.start()
-        waiting.join(0.2)
+        waiting.join(0.02)
         order.append("one")
     waiting.join(30.0)
     assert order == ["one", "two"]
+
+
+def test_who_holds_it_for_long_stops_nobody_else(tmp_path):
+    """A process that is frozen inside: whoever wants to change a key hears so, and goes on."""
+    frozen, other = (SealedFile(tmp_path / "api_keys", KEY) for _ in range(2))
+    keys = ApiKeys(other)
+    with frozen.alone(), pytest.raises(Unavailable, match="another process is changing API keys"):
+        keys.create("0xab", "mine", "", 0)
+    assert keys.of("0xab") == []
 
 
 def test_a_store_that_could_not_be_read_is_read_again(tmp_path, monkeypatch):

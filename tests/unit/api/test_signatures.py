@@ -90,6 +90,28 @@ def test_a_process_that_dies_is_replaced_and_nobody_waits_in_vain(monkeypatch):
     assert run(scenario, 1) == address_of(key(4))
 
 
+def test_a_process_that_stands_still_is_replaced(monkeypatch):
+    """Whoever asked it hears so; one that answers, or was asked nothing, is left alone."""
+    monkeypatch.setattr(signatures, "RESTART_S", 0.0)
+
+    async def scenario(recovery):
+        (worker,) = recovery._workers
+        assert await recovery.recover(*signed(0)) == address_of(key(0))
+        monkeypatch.setattr(signatures, "LOOK_S", 0.2)
+        for number in range(10):
+            await asyncio.sleep(0.2)
+            assert await recovery.recover(*signed(number)) == address_of(key(number))
+        assert recovery._workers == [worker]
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        with pytest.raises(Unavailable, match="try again"):
+            await recovery.recover(*signed(1))
+        await asyncio.gather(*recovery._restarts)
+        assert recovery._workers != [worker]
+        return await recovery.recover(*signed(4))
+
+    assert run(scenario, 1) == address_of(key(4))
+
+
 def test_the_queue_is_bounded(monkeypatch):
     monkeypatch.setattr(signatures, "WAITING_MAX", 2)
 
