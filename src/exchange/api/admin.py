@@ -116,6 +116,7 @@ class AdminHooks(msgspec.Struct, frozen=True, kw_only=True):
     replay: ReplayUntil | None = None  # the journal, beside this process
     shard: int = 0  # which one this process serves
     figures: tuple[Collector, ...] = ()  # more of the metrics page
+    follows: Callable[[], bool] = lambda: True  # whether this process still reads the journal
     reasons: Callable[[], dict[str, str]] = dict  # more that keeps it from taking orders, by name
 
 
@@ -134,13 +135,17 @@ class AdminEndpoints:
         self._registry = registry
         self._hooks = hooks
         self._relayer: RelayerReport | None = None
-        self._readiness = Readiness(sequencer, lambda: self._healthy, others=hooks.reasons)
+        self._readiness = Readiness(sequencer, lambda: self._lives, others=hooks.reasons)
         self._replays = Replays(hooks.replay) if hooks.replay is not None else None
 
     @property
-    def _healthy(self) -> bool:
+    def _lives(self) -> bool:
         view_follows = self._gateway is None or self._gateway.healthy
         return view_follows and not self._sequencer.stopped
+
+    @property
+    def _healthy(self) -> bool:
+        return self._lives and self._hooks.follows()
 
     async def health(self, _: Request) -> Response:
         """Whether the writer lives and the gateway's view follows it."""

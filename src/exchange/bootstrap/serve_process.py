@@ -5,6 +5,7 @@ want through the stream. There may be any number of them; none of them leads or 
 """
 
 import asyncio
+from typing import Final
 
 import structlog
 from fastapi import FastAPI
@@ -21,7 +22,7 @@ from exchange.bootstrap.engine_process import (
     stop_by_signal,
     tune_process,
 )
-from exchange.bootstrap.ingress_parts import Figures, follow_keys, hear_for, seal_of
+from exchange.bootstrap.ingress_parts import TELL_S, Figures, follow_keys, hear_for, seal_of
 from exchange.bootstrap.memory import rest_collector
 from exchange.bootstrap.processes import StartFailed, require_free_port
 from exchange.bootstrap.recovery import Recovered, recover
@@ -33,6 +34,9 @@ from exchange.ingress.replica import SILENCE_S, Replica
 from exchange.ingress.stream import Stream
 from exchange.journal import JournalReader, JournalTail, create_tables
 from exchange.settlement.contract_owners import ContractSignatures
+
+UNHEARD_S: Final = 5 * TELL_S  # of the engine that leads, which speaks that often
+STALE_S: Final = 30.0  # older answers are worse than none: a proxy sends clients elsewhere
 
 log = structlog.get_logger(__name__)
 
@@ -114,6 +118,7 @@ def _listeners(settings: Settings, replica: Replica, public: FastAPI) -> list[Se
             shard=settings.shard,
             figures=(Figures(lambda: _figures(replica) | {"shard": settings.shard}),),
             reasons=lambda: _reasons(replica),
+            follows=lambda: replica.unread_s() < STALE_S,
         ),
         keys=parse_admin_keys(settings.admin_keys),
         acts=False,
@@ -126,6 +131,10 @@ def _reasons(replica: Replica) -> dict[str, str]:
     found = {}
     if not replica.connected:
         found["ingress"] = "Redis does not answer"
+    elif (unheard_s := replica.unheard_s()) > UNHEARD_S:
+        found["ingress"] = f"no engine has said anything by Redis for {unheard_s:.0f} s"
+    if (unread_s := replica.unread_s()) > SILENCE_S:
+        found["journal"] = f"it could not be read for {unread_s:.0f} s: so old is what is shown"
     if (silent_s := replica.leader_silent_s()) > SILENCE_S:
         found["engine"] = f"no sign of one that leads for {silent_s:.0f} s"
     return found

@@ -89,6 +89,8 @@ class Replica:
         self._news = asyncio.Event()
         self._lease = Lease()
         self._heard_s = 0.0  # from the leader, by the loop's clock
+        self._told_s = 0.0  # the same, by the stream
+        self._read_s = 0.0  # the journal, whatever was there
         self._failure: BaseException | None = None
         self._clock_s = 0.0  # when the server was asked for its clock last
         self._offset_ms = 0.0  # of the server's clock to the one of this process that never stops
@@ -122,6 +124,14 @@ class Replica:
     def leader_silent_s(self) -> float:
         """How long nothing was seen of an engine that leads, in seconds."""
         return asyncio.get_running_loop().time() - self._heard_s
+
+    def unheard_s(self) -> float:
+        """How long an engine that leads said nothing by the stream, in seconds."""
+        return asyncio.get_running_loop().time() - self._told_s
+
+    def unread_s(self) -> float:
+        """How long the journal could not be read, in seconds: so old is what is known here."""
+        return asyncio.get_running_loop().time() - self._read_s
 
     async def submit(self, command: AnyCommand, *, note: NoteAction | None = None) -> Reply:
         """Send a command; returns when the journal holds it.
@@ -165,7 +175,7 @@ class Replica:
 
     async def run(self) -> None:
         """Follow and send until cancelled; raises `JournalCorrupt` if this replica went astray."""
-        self._heard_s = asyncio.get_running_loop().time()
+        self._heard_s = self._told_s = self._read_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as tasks:
                 for part in (
@@ -192,6 +202,7 @@ class Replica:
                 log.warning("journal_unavailable", reason=str(error))
                 await asyncio.sleep(RETRY_S)
                 continue
+            self._read_s = asyncio.get_running_loop().time()
             for delivery in found:
                 self._take(delivery)
                 await asyncio.sleep(0)  # clients have their turn between two batches
@@ -261,6 +272,7 @@ class Replica:
                 async with self._stream.listening() as listener:
                     await self._set_clock()
                     self.connected = True
+                    self._told_s = asyncio.get_running_loop().time()  # it may speak from now on
                     self._news.set()  # what was said before
                     await self._hear(listener)
             except StreamLost as error:
@@ -286,6 +298,7 @@ class Replica:
                 log.warning("news_refused", reason=str(error))
 
     def _told(self, news: News) -> None:
+        self._told_s = asyncio.get_running_loop().time()
         match news:
             case Committed(seq):
                 if seq > self._engine.seq:

@@ -311,6 +311,13 @@ def test_an_operator_vouches_for_an_index(world):
     assert ask(world, "POST", "/admin/reset_index", json={"underlying_id": 2}).status_code == 404
 
 
+def test_a_process_that_reads_no_journal_is_not_healthy(world):
+    """Its writer is well, so that is not among the reasons."""
+    hooks = AdminHooks(follows=lambda: False, reasons=lambda: {"journal": "away"})
+    assert ask(world, "GET", "/health", hooks=hooks).status_code == 503
+    assert ask(world, "GET", "/ready", hooks=hooks).json()["reasons"] == {"journal": "away"}
+
+
 def test_a_gateway_that_lost_its_view_is_not_healthy(world):
     assert ask(world, "GET", "/health").status_code == 200
     world.gateway._broken = True

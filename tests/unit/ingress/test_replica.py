@@ -10,6 +10,7 @@ from tests.venue import configuration
 
 from exchange.events import ClockAdvanced, Refused
 from exchange.ingress import replica as module
+from exchange.ingress.stream import StreamLost
 from exchange.journal import Delivery, EntryEncoder, JournalCorrupt, JournalUnavailable
 from exchange.sequencer import (
     OutcomeUnknown,
@@ -250,10 +251,35 @@ def test_a_store_that_is_away_ends_nobody(story):
 
         side.tail.fetch = side.tail.lease = away
         await until(lambda: len(asked) > 3, "looks")
+        await until(lambda: side.replica.unread_s() > 3 * module.RETRY_S, "silence")
         await leader.sequencer.submit(configuration())
         assert await side.replica.read(lambda engine: engine.parameters) is None
         assert not side.replica.stopped
         side.tail.fetch = fetch
         await until(lambda: side.replica.last_seq == 1, "the command")
+        assert side.replica.unread_s() < 3 * module.RETRY_S
+
+    story(told)
+
+
+def test_an_engine_that_does_not_reach_redis_is_noticed(story):
+    """It leads, as the journal shows, and says nothing: what is sent would not reach it."""
+
+    async def told(world: World) -> None:
+        leader = world.leader()
+        side = await world.gateway()
+        await side.replica.submit(labeled(1))
+        assert side.replica.unheard_s() < 1.0
+        await leader.stream.close()
+
+        async def lost(*_: object, **__: object) -> None:
+            raise StreamLost("this engine alone")
+
+        for name in ("read", "say", "begin_after", "forget_before"):
+            setattr(leader.stream, name, lost)
+        await until(lambda: side.replica.unheard_s() > 2.0, "silence")
+        assert side.replica.connected
+        assert side.replica.leader_silent_s() < 1.0
+        assert not leader.intake.connected
 
     story(told)
