@@ -8,7 +8,6 @@ waits for the next attempt, and fails the pages until then.
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import takewhile
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -137,7 +136,7 @@ class HistoryStore(HistoryPages):
         self.last_seq = self._thread.submit(self._open).result() if at_once else 0
 
     def _open(self) -> int:
-        """Up to which entry it is written; what waits and is written already is forgotten."""
+        """Up to which entry it is written."""
         records = self._tables.records
         try:
             self._tables.metadata.create_all(self._database)
@@ -146,8 +145,6 @@ class HistoryStore(HistoryPages):
                 connection.execute(records.delete().where(records.c.seq > last_seq))
         except sa.exc.SQLAlchemyError as error:
             raise unopened(self._location, error) from error
-        known = sum(1 for _ in takewhile(lambda row: row[0] <= last_seq, self._waiting))
-        del self._waiting[:known]
         self._written_seq = last_seq
         return last_seq
 
@@ -180,7 +177,7 @@ class HistoryStore(HistoryPages):
             if not rows and seq <= at:
                 return
             try:
-                self._store(rows, seq)
+                self._store([row for row in rows if row[0] > at], seq)  # what is not there yet
             except sa.exc.SQLAlchemyError as error:
                 raise JournalUnavailable(
                     f"the past cannot be written: {explained(error)}"

@@ -97,6 +97,7 @@ class StoreReader(JournalReader):
 
     def __init__(self, store: Store) -> None:
         self.shard = 0
+        self._given = (0, GENESIS_HASH)
         self._store = store
 
     def head(self) -> tuple[int, bytes]:
