@@ -99,10 +99,7 @@ def run_hand_over(settings: Settings, officers: Officers) -> None:
         address = getattr(officers, name)
         if (address or name != "issuer") and not _is_address(address):
             raise StartFailed(f"--{name} {address}: not an address, or mistyped")
-    try:
-        key = bytes.fromhex(os.environ[DEPLOYER_VARIABLE].removeprefix("0x"))
-    except (KeyError, ValueError):
-        raise StartFailed(f"{DEPLOYER_VARIABLE} must hold the deployer's private key") from None
+    key = key_from_hex(os.environ.get(DEPLOYER_VARIABLE, ""), DEPLOYER_VARIABLE)
     chain = open_chain(settings.rpc_url, settings.deployment_file, project_artifacts())
     hand_over(chain, key, chain.deployment, officers)
     log.info("handed over", admin=officers.admin, guardian=officers.guardian, risk=officers.risk)

@@ -27,6 +27,7 @@ from exchange.api.gateway import Gateway
 from exchange.api.key_store import KeyStore, SealedFile, StoreBroken, sealing_key
 from exchange.api.settings import SIGNATURE_WORKERS, GatewaySettings
 from exchange.bootstrap.ingress_parts import Figures, LeadersEnd
+from exchange.bootstrap.keys import key_from_hex
 from exchange.bootstrap.market_feed import MarketFeed, simulated_underlyings, stress_rules
 from exchange.bootstrap.memory import look_seldom, rest_collector
 from exchange.bootstrap.parameters import PRESET, first_parameters
@@ -275,12 +276,17 @@ def gateway_settings(settings: Settings, *, rfq_url: str = "") -> GatewaySetting
     return GatewaySettings(
         public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
         rfq_url=rfq_url,
-        receipt_key=bytes.fromhex(settings.receipt_key.removeprefix("0x")),
+        receipt_key=_receipt_key(settings),
         signature_workers=SIGNATURE_WORKERS,
         terminal_dir=settings.terminal_dir,
         local_keys=tuple(key for key in settings.local_keys.split(",") if key),
         local_node=settings.rpc_url,
     )
+
+
+def _receipt_key(settings: Settings) -> bytes:
+    text = settings.receipt_key
+    return key_from_hex(text, "EXCHANGE_RECEIPT_KEY") if text else b""
 
 
 def _listeners(

@@ -6,6 +6,7 @@ nothing of the venue has to run.
 
 import sys
 
+from exchange.bootstrap.keys import key_from_hex
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
 from exchange.fixed import ASSET_SCALE, CASH_SCALE, format_decimal, parse_decimal
@@ -16,12 +17,7 @@ from exchange.settlement.escape import WayOut
 
 def open_way(settings: Settings) -> WayOut:
     """The way out of the deployment's chain for the wallet of the settings."""
-    try:
-        key = bytes.fromhex(settings.wallet_key.removeprefix("0x"))
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise StartFailed("EXCHANGE_WALLET_KEY holds the wallet's private key: 64 hex digits")
+    key = key_from_hex(settings.wallet_key, "EXCHANGE_WALLET_KEY")
     chain = open_chain(settings.rpc_url, settings.deployment_file, project_artifacts())
     return WayOut(chain, key)
 

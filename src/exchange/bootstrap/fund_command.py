@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from exchange.bootstrap.escape_command import open_way
+from exchange.bootstrap.keys import key_from_hex
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
 from exchange.fixed import CASH_SCALE, format_decimal, parse_decimal
@@ -26,7 +27,7 @@ _WHY: Final = {
 def open_fund(settings: Settings) -> InsuranceFund:
     """The fund of the deployment's chain for the wallet of the settings."""
     way = open_way(settings)
-    return InsuranceFund(way.chain, bytes.fromhex(settings.wallet_key.removeprefix("0x")))
+    return InsuranceFund(way.chain, key_from_hex(settings.wallet_key))
 
 
 def show_status(fund: InsuranceFund) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from exchange.bootstrap.keys import key_from_hex
 from exchange.bootstrap.processes import StartFailed
 from exchange.journal import JournalReader, JournalUnavailable
 from exchange.keepers.auctions import AuctionCall, AuctionKeeper
@@ -35,7 +36,6 @@ from exchange.settlement.deployment import load_deployment
 from exchange.settlement.errors import ChainError
 from exchange.settlement.exit_service import due_exits
 from exchange.settlement.proving import margin_proof
-from exchange.signing import address_of
 
 KEY_VARIABLE: Final = "EXCHANGE_KEEPER_KEY"
 _NOBODY: Final = "0x" + "0" * 39 + "1"  # looks without a wallet
@@ -249,15 +249,8 @@ async def _run(settings: KeeperSettings, build: Build, *, signs_in: bool, alone:
 
 
 def _key(*, needed: bool) -> bytes:
-    text = os.environ.get(KEY_VARIABLE, "").removeprefix("0x")
-    if not text and not needed:
-        return b""
-    try:
-        key = bytes.fromhex(text)
-        address_of(key)
-    except ValueError:
-        raise StartFailed(f"{KEY_VARIABLE} holds no private key in hex") from None
-    return key
+    text = os.environ.get(KEY_VARIABLE, "")
+    return key_from_hex(text, KEY_VARIABLE) if text or needed else b""
 
 
 def _show(books: Books, json_file: Path | None) -> None:

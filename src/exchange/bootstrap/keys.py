@@ -3,12 +3,12 @@
 from exchange.bootstrap.processes import StartFailed
 
 
-def key_from_hex(text: str) -> bytes:
-    """A private key from hex; `StartFailed` for anything else, without showing it."""
+def key_from_hex(text: str, variable: str = "") -> bytes:
+    """A private key from hex; `StartFailed` that names the variable, without showing it."""
     try:
         key = bytes.fromhex(text.strip().removeprefix("0x"))
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise StartFailed("a private key in the settings is not 32 bytes of hex")
+        raise StartFailed(f"{variable or 'a private key'} must hold 32 bytes of hex, a private key")
     return key

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from exchange.bootstrap.deploy_command import chain_of
+from exchange.bootstrap.keys import key_from_hex
 from exchange.bootstrap.processes import StartFailed
 from exchange.config import Settings
 from exchange.journal import JournalReader, JournalUnavailable
@@ -24,10 +25,7 @@ log = structlog.get_logger(__name__)
 
 def run_release(settings: Settings, *, watch: bool) -> None:
     """Release what is mature, once or for ever."""
-    try:
-        key = bytes.fromhex(os.environ[KEY_VARIABLE].removeprefix("0x"))
-    except (KeyError, ValueError) as error:
-        raise StartFailed(f"{KEY_VARIABLE} must hold the private key that pays the gas") from error
+    key = key_from_hex(os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE)  # it pays the gas
     chain = chain_of(settings)
     try:
         with contextlib.closing(
