@@ -92,7 +92,6 @@ LIQUIDATION: Final = LiquidationParameters(
     drift_rate_max=2 * PERCENT,
 )
 SWEEP_S: Final = 5
-AGES: Final = {"marks_age_ns_max": 7_200 * NS, "index_age_ns_max": 7_200 * NS}  # epochs are rare
 
 
 class Smile:

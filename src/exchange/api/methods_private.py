@@ -196,14 +196,19 @@ async def _cancel(
         for instrument_id in instrument_ids:
             if not gateway.view.open_orders.get(subaccount_id):
                 continue
-            reply = await gateway.submit(
-                CancelAll(subaccount_id=subaccount_id, instrument_id=instrument_id)
-            )
-            count += sum(
-                isinstance(event, OrderCanceled) and event.subaccount_id == subaccount_id
-                for event in reply.events
+            count += await count_canceled(
+                gateway, CancelAll(subaccount_id=subaccount_id, instrument_id=instrument_id)
             )
     return count
+
+
+async def count_canceled(gateway: Gateway, command: CancelAll) -> int:
+    """How many of its subaccount's own orders a command canceled."""
+    reply = await gateway.submit(command)
+    return sum(
+        isinstance(event, OrderCanceled) and event.subaccount_id == command.subaccount_id
+        for event in reply.events
+    )
 
 
 async def _cancel_type(

@@ -12,7 +12,7 @@ from exchange.api import results
 from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import InvalidParams
 from exchange.api.gateway import Caller, Gateway
-from exchange.api.methods_private import asked_subaccounts
+from exchange.api.methods_private import asked_subaccounts, count_canceled
 from exchange.api.results import Result
 from exchange.api.schemas import (
     Contracts,
@@ -28,7 +28,6 @@ from exchange.api.schemas import (
     ratio_number,
 )
 from exchange.commands import CancelAll, ProtectionParameters, ResetProtection, SetProtection
-from exchange.events import OrderCanceled
 from exchange.fixed import div_down, to_milliseconds_down, to_nanoseconds
 
 INTERVAL_MAX_S: Final = 3_600
@@ -141,11 +140,8 @@ async def cancel_by_label(gateway: Gateway, caller: Caller, params: CancelByLabe
         raise InvalidParams("an empty label names nothing", "label")
     count = 0
     for subaccount_id in asked_subaccounts(gateway, caller, params.subaccount_id):
-        reply = await gateway.submit(CancelAll(subaccount_id=subaccount_id, label=params.label))
-        count += sum(
-            isinstance(event, OrderCanceled) and event.subaccount_id == subaccount_id
-            for event in reply.events
-        )
+        command = CancelAll(subaccount_id=subaccount_id, label=params.label)
+        count += await count_canceled(gateway, command)
     return count
 
 

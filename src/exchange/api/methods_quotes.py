@@ -6,7 +6,7 @@ from exchange.api import results
 from exchange.api.dispatch import Method, private_method
 from exchange.api.errors import REJECTIONS
 from exchange.api.gateway import Caller, Gateway
-from exchange.api.methods_private import asked_subaccounts
+from exchange.api.methods_private import asked_subaccounts, count_canceled
 from exchange.api.ports import Reply
 from exchange.api.reading import Reading, extra_cost
 from exchange.api.results import Result
@@ -15,7 +15,7 @@ from exchange.api.schemas import (
 )
 from exchange.api.signed_terms import MassQuoteParams, sheet_command
 from exchange.commands import CancelAll, MassQuote
-from exchange.events import OrderCanceled, QuoteRefused, QuotesReplaced
+from exchange.events import QuoteRefused, QuotesReplaced
 from exchange.model import SheetTerms
 
 
@@ -73,11 +73,8 @@ async def cancel_quotes(gateway: Gateway, caller: Caller, params: SubaccountPara
     """Cancels the quotes of one subaccount, or of all yours; returns how many."""
     count = 0
     for subaccount_id in asked_subaccounts(gateway, caller, params.subaccount_id):
-        reply = await gateway.submit(CancelAll(subaccount_id=subaccount_id, quotes_only=True))
-        count += sum(
-            isinstance(event, OrderCanceled) and event.subaccount_id == subaccount_id
-            for event in reply.events
-        )
+        command = CancelAll(subaccount_id=subaccount_id, quotes_only=True)
+        count += await count_canceled(gateway, command)
     return count
 
 

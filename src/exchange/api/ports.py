@@ -422,9 +422,6 @@ class EngineState(Protocol):
     def stale_indices(self, time_ns: int) -> Sequence[str]:
         """Underlyings, by name, whose index is too old for new risk."""
 
-    def state_hash(self) -> bytes:
-        """Hash of the whole state."""
-
     def leg_prices(self, legs: Legs, net_price: int) -> tuple[int, ...] | None:
         """Prices at which two orders in a combo would trade its legs."""
 

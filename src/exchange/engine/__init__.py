@@ -1,7 +1,7 @@
 """The state machine: `Engine.apply(seq, time_ns, command) -> events`.
 
-A pure function of its inputs (design.md §2.1): no I/O, clock, randomness, float or log here or
-below. The same commands in the same order give the same events and the same state hash, on every
+A pure function of its inputs (docs/ARCHITECTURE.md): no I/O, clock, randomness, float or log here
+or below. The same commands in the same order give the same events and the same state hash, on every
 machine. Refusals are events; an exception from here is a bug and stops the venue.
 """
 
@@ -51,7 +51,6 @@ from exchange.commands import (
     Withdraw,
 )
 from exchange.engine import (
-    access,
     adjusting,
     amending,
     blocks,
@@ -397,13 +396,6 @@ class Engine:
     def subaccounts_of(self, owner: str) -> list[int]:
         """Ids of an owner's subaccounts, ascending."""
         return sorted(self._venue.owned.get(owner, ()))
-
-    def owner_may_sign(self, subaccount_id: int, signer: str, time_ns: int) -> bool:
-        """Whether `signer` is the owner or holds a session key that is live at `time_ns`."""
-        subaccount = self._venue.subaccounts.get(subaccount_id)
-        if subaccount is None:
-            return False
-        return access.may_sign(self._venue, subaccount, signer, to_seconds_down(time_ns))
 
     def open_orders(self, subaccount_id: int, instrument_id: int = 0) -> list[OrderView]:
         """Open orders in order of entry; all instruments for 0."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from exchange.clockwork import Clockwork
-from exchange.commands import AnyCommand, UpdateIndex
+from exchange.commands import AnyCommand
 from exchange.engine import Engine
 from exchange.journal import JournalUnavailable
 from exchange.journal.snapshots import Snapshot
@@ -182,12 +182,9 @@ class EngineHost:
         for underlying_id in self._market.prices:
             update = self._market.index(underlying_id, self._now_ns())
             if update is not None:
-                await self._feed(update)
+                await self.submit(update)
         if with_marks:
             await self._publish()
-
-    async def _feed(self, update: UpdateIndex) -> None:
-        await self.submit(update)
 
     async def _publish(self) -> None:
         assert self._sequencer is not None

@@ -35,18 +35,8 @@ ERRORS = PAGE.split("## Errors")[1].split("## Signing")[0]
 _GENERAL = re.compile(r"^\| (-?\d+) \| `([^`]+)` \| (\d+) \|", re.MULTILINE)
 _REASON = re.compile(r"^\| `\w+` \| [^|]+ \| (\d+) \| `([^`]+)` \|", re.MULTILINE)
 # (code, message, HTTP status) of the first table; (code, message) of the reasons
-GENERAL = {
-    (int(code), message, int(status))
-    for code, message, status in re.findall(
-        r"^\| (-?\d+) \| `([^`]+)` \| (\d+) \|", ERRORS, re.MULTILINE
-    )
-}
-REASONS = {
-    (int(code), message)
-    for code, message in re.findall(
-        r"^\| `\w+` \| [^|]+ \| (\d+) \| `([^`]+)` \|", ERRORS, re.MULTILINE
-    )
-}
+GENERAL = {(int(code), message, int(status)) for code, message, status in _GENERAL.findall(ERRORS)}
+REASONS = {(int(code), message) for code, message in _REASON.findall(ERRORS)}
 
 
 class Stage:

@@ -23,6 +23,7 @@ from tests.venue import (
 
 from exchange.commands import CancelAll, Configure, CutBatch, NonceFloorSeen, SessionKeySeen
 from exchange.engine import Engine, MarginSummary, Mark
+from exchange.engine.access import may_sign
 from exchange.events import Configured, RejectReason
 from exchange.model import Side, TimeInForce
 
@@ -65,15 +66,14 @@ def test_time_never_goes_back():
 
 
 def test_who_may_sign(venue, ann):
-    """The owner always, a session key until its deadline, nobody for nobody's subaccount."""
-    engine, until = venue.engine, venue.now_s + 60
+    """The owner always, a session key until its deadline, and nobody else."""
+    state, until = venue.engine._venue, venue.now_s + 60
     venue.observe(SessionKeySeen(owner="ann", key="key", deadline=until))
-    assert engine.owner_may_sign(ann, "ann", 2**62)
-    assert engine.owner_may_sign(ann, "key", until * NS)
-    assert engine.owner_may_sign(ann, "key", until * NS + NS - 1)
-    assert not engine.owner_may_sign(ann, "key", (until + 1) * NS)
-    assert not engine.owner_may_sign(ann, "bob", 0)
-    assert not engine.owner_may_sign(99, "ann", 0)
+    subaccount = state.subaccounts[ann]
+    assert may_sign(state, subaccount, "ann", 2**62)
+    assert may_sign(state, subaccount, "key", until)
+    assert not may_sign(state, subaccount, "key", until + 1)
+    assert not may_sign(state, subaccount, "bob", 0)
 
 
 def test_open_orders_are_listed_in_order_of_entry(venue, ann):

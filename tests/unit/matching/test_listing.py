@@ -28,7 +28,6 @@ from exchange.model import (
 )
 
 RULES_FILE = Path(exchange.matching.__file__).parent / "listing_rules.toml"
-PACKAGED = parse_rules(RULES_FILE.read_text(encoding="utf-8"))
 SATURDAY_NOON = 1_795_262_400  # 21 November 2026
 USDC = 10**6
 
