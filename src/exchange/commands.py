@@ -156,7 +156,7 @@ class SmileNote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UpdateMarks(Command, frozen=True, kw_only=True):
-    """One epoch of risk arrays (design.md §2.3), complete for every listed instrument.
+    """One epoch of risk arrays (docs/margin.md), complete for every listed instrument.
 
     `rows` holds, for each of `instrument_ids` (ascending), int64 little-endian values: mark price,
     mark volatility, delta, vega, then the shocked price of each scenario.
@@ -241,7 +241,7 @@ class PricedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Reprice(Command, frozen=True, kw_only=True):
-    """Move volatility orders to what their volatilities are worth now (design.md §11.10)."""
+    """Move volatility orders to what their volatilities are worth now (docs/adr/0008)."""
 
     orders: tuple[PricedOrder, ...]
 

@@ -1,6 +1,6 @@
 """The nouns: instruments and their names, sides, order terms.
 
-Knows arithmetic only. An `instrument_id` describes itself (design.md §4), so that Solidity and
+Knows arithmetic only. An `instrument_id` describes itself (docs/adr/0001), so that Solidity and
 Python decode it without a registry; everything else about an instrument is in `Instrument`.
 """
 
@@ -291,7 +291,7 @@ NO_TRIGGER: Final = bytes(32)  # the signed triggerHash of an order without a tr
 
 
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an owner signs (design.md §9); prices and fees in micro-USDC a contract.
+    """What an owner signs (docs/api.md, Signing); prices and fees in micro-USDC a contract.
 
     In a combo `legs_hash` is signed as the instrument and `instrument_id` is this venue's number
     for it; prices and quantities are those of units, and the price may be negative.

@@ -1,9 +1,9 @@
 """The single writer: stamps commands, applies them, commits them, and only then tells anybody.
 
-Durable before visible (design.md §2.2): replies, events and reads are released after the commit of
-the group they belong to. A group is whatever waited while the last one was being written. If a
-commit fails, what the disk holds is unknown: every waiter gets the error and the sequencer stops
-for good; restart replays the journal, which is the only recovery path.
+Durable before visible (docs/ARCHITECTURE.md): replies, events and reads are released after the
+commit of the group they belong to. A group is whatever waited while the last one was being written.
+If a commit fails, what the disk holds is unknown: every waiter gets the error and the sequencer
+stops for good; restart replays the journal, which is the only recovery path.
 
 This is the one module with a clock. Venue time never goes back: a machine clock that does is
 overruled by the last stamped time until it catches up.

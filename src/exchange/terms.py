@@ -154,7 +154,7 @@ class TradingLimits(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class BreakerParameters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """When an index that moves halts its underlying, and how trading comes back (design.md §5)."""
+    """When an index that moves halts its underlying, and how it trades again (docs/trading.md)."""
 
     move_rate: int  # 1e-18 within `window_ns`
     window_ns: int

@@ -437,7 +437,7 @@ def measured(host: str) -> dict[str, float]:
 
 
 def run() -> dict[str, Any]:
-    """The figures of one run; see design.md §12 for the budgets."""
+    """The figures of one run; the budgets are in the README."""
     everywhere = os.sched_getaffinity(0)
     os.sched_setaffinity(0, set(sorted(everywhere)[:CORES]))
     try:

@@ -1,7 +1,7 @@
 """What owners and the guardian decide on chain: it binds here as soon as it is observed.
 
-The contract obeys later (design.md §11.2), so whatever was released before still settles. What the
-chain takes back is as before, but the orders that it canceled stay canceled.
+The contract obeys later (docs/contracts.md), so whatever was released before still settles. What
+the chain takes back is as before, but the orders that it canceled stay canceled.
 """
 
 from typing import assert_never

@@ -1,7 +1,7 @@
 """What binds the engine to the chain: confirmed blocks in, batches out.
 
-The chain is a source of commands (design.md §2.4): blocks arrive in order, without gap, each once;
-their logs are facts, so nothing here refuses a log.
+The chain is a source of commands (docs/settlement.md): blocks arrive in order, without gap, each
+once; their logs are facts, so nothing here refuses a log.
 """
 
 from collections.abc import Callable

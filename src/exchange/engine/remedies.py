@@ -1,7 +1,7 @@
 """What operators and the relayer correct: what the chain refuses of a batch, and holds.
 
 A novation gives the failing side back what it paid and takes from it what it got, at the trade's
-own price; the venue's subaccount steps in (design.md §11.7). The trade itself stays as it was
+own price; the venue's subaccount steps in (docs/adr/0017). The trade itself stays as it was
 acknowledged, and so does its other side. Money that the chain does not let go comes back, held.
 """
 

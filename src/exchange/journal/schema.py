@@ -1,7 +1,8 @@
 """The journal's tables, and opening the database that holds them.
 
-`(shard, first_seq)` is the primary key of a batch: two leaders can never both write one (design.md
-§10). SQLite runs in WAL mode with synchronous=FULL, so an acknowledged commit survives power loss.
+`(shard, first_seq)` is the primary key of a batch: two leaders can never both write one
+(docs/adr/0037). SQLite runs in WAL mode with synchronous=FULL, so an acknowledged commit survives
+power loss.
 """
 
 from pathlib import Path
