@@ -133,6 +133,7 @@ class Rounds:
         clock: Clock = time.monotonic,
     ) -> None:
         self.feed, self.relayer = build_relayer(settings, chain, reader, outbox, sink, clock)
+        self._check: Callable[[], None] | None = lambda: _check_same_past(chain, reader, outbox)
         self.watcher = Watcher(
             chain,
             sink,
@@ -153,6 +154,13 @@ class Rounds:
             for name, patience_s in patience.items()
         }
 
+    def _settle(self) -> bool:
+        """A step of the relayer; before the first, whether it is this journal that was settled."""
+        if self._check is not None:
+            self._check()
+            self._check = None
+        return self.relayer.step()
+
     @property
     def refusal(self) -> BatchRefused | None:
         """Why settlement waits for a person; None while it goes on."""
@@ -161,7 +169,7 @@ class Rounds:
     def run(self) -> bool:
         """Each part once; whether anything moved."""
         steps: dict[str, Callable[[], bool]] = {
-            "settlement": self.relayer.step,
+            "settlement": self._settle,
             "watcher": lambda: self.watcher.step(self.feed.cursor),
             "reconciliation": self.reconciler.step,
             "proofs": lambda: self.prover.step(self.reconciler.holdings),
@@ -181,7 +189,6 @@ def run_relayer(settings: RelayerSettings, chain: Chain, stop: threading.Event) 
         sink = stack.enter_context(
             contextlib.closing(AdminSink(settings.admin_url, settings.admin_token))
         )
-        _check_same_past(chain, reader, outbox)
         rounds = Rounds(settings, chain, reader, outbox, sink)
         feed, relayer, reconciler = rounds.feed, rounds.relayer, rounds.reconciler
         reporter = Reporter(
