@@ -170,7 +170,9 @@ class SignatureWorkers:
 
     async def close(self) -> None:
         """End the processes; whoever still waits is told that nothing can be checked now."""
-        for task in (*self._restarts, *filter(None, [self._looking])):
+        if self._looking is not None:
+            self._looking.cancel()
+        for task in self._restarts:
             task.cancel()
         workers, self._workers = self._workers, []
         for worker in workers:

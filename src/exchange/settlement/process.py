@@ -98,7 +98,8 @@ class Backoff:
         try:
             moved = step()
         except BatchRefused as refusal:
-            log.error("waits for a person", part=self._name, why=str(refusal))  # noqa: TRY400  # said
+            why = str(refusal)
+            log.error("waits for a person", part=self._name, why=why)  # noqa: TRY400  no bug: no trace
             self.refusal = refusal
             self._next_try = self._clock() + _REFUSED_S
             return False

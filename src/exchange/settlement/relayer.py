@@ -152,7 +152,8 @@ class Relayer:
             if job.kind not in (JobKind.ROOT, JobKind.INDEX):
                 raise
             if job.state is not JobState.REVERTED:
-                log.error("oracle post refused", job=job.key, why=str(refusal))  # noqa: TRY400  # said
+                why = str(refusal)
+                log.error("oracle post refused", job=job.key, why=why)  # noqa: TRY400  no bug: no trace
             return self._outbox.job(job.key) or job
 
     def _follow_clock(self) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exchange.bootstrap.serve_process import STALE_S, UNHEARD_S, _reasons
+from exchange.bootstrap.serve_process import UNHEARD_S, _reasons
 from exchange.ingress.replica import SILENCE_S
 
 
@@ -37,7 +37,3 @@ class Side:
 def test_each_reason_has_its_cause(figures, names):
     """Redis, an engine that does not reach it, the journal, and nobody who leads."""
     assert set(_reasons(Side(**figures))) == names
-
-
-def test_it_waits_for_a_store_longer_than_one_takes_to_restart():
-    assert STALE_S > 2 * SILENCE_S
