@@ -231,33 +231,34 @@ def sheet_leaves(terms: SheetTerms, quotes: Sequence[Quote]) -> list[bytes]:
     return [order_struct_hash(order) for order in sheet_orders(terms, quotes)]
 
 
-def _digest(domain: Domain, struct_hash: bytes) -> bytes:
+def typed_digest(domain: Domain, struct_hash: bytes) -> bytes:
+    """The 32 bytes that EIP-712 has signed for a struct of this hash."""
     return keccak(b"\x19\x01" + domain.separator + struct_hash)
 
 
 def order_digest(domain: Domain, terms: OrderTerms) -> bytes:
     """The 32 bytes that the signer of an order signs."""
-    return _digest(domain, order_struct_hash(terms))
+    return typed_digest(domain, order_struct_hash(terms))
 
 
 def sheet_digest(domain: Domain, terms: SheetTerms, root: bytes) -> bytes:
     """The 32 bytes that a maker signs for the sheet whose orders lie under `root`."""
-    return _digest(domain, sheet_struct_hash(terms, root))
+    return typed_digest(domain, sheet_struct_hash(terms, root))
 
 
 def withdrawal_digest(domain: Domain, terms: WithdrawalTerms) -> bytes:
     """The 32 bytes that the owner signs to withdraw."""
-    return _digest(domain, withdrawal_struct_hash(terms))
+    return typed_digest(domain, withdrawal_struct_hash(terms))
 
 
 def bid_digest(domain: Domain, terms: BidTerms) -> bytes:
     """The 32 bytes that a keeper signs to bid in a liquidation auction."""
-    return _digest(domain, bid_struct_hash(terms))
+    return typed_digest(domain, bid_struct_hash(terms))
 
 
 def transfer_digest(domain: Domain, terms: TransferTerms) -> bytes:
     """The 32 bytes that the owner signs to move money between own subaccounts."""
-    return _digest(domain, transfer_struct_hash(terms))
+    return typed_digest(domain, transfer_struct_hash(terms))
 
 
 def receipt_leaf(seq: int, journal_hash: bytes) -> bytes:
@@ -268,12 +269,12 @@ def receipt_leaf(seq: int, journal_hash: bytes) -> bytes:
 
 def receipt_digest(domain: Domain, seq: int, journal_hash: bytes) -> bytes:
     """The 32 bytes that the venue signed for one receipt alone, before it signed roots."""
-    return _digest(domain, receipt_leaf(seq, journal_hash))
+    return typed_digest(domain, receipt_leaf(seq, journal_hash))
 
 
 def receipts_digest(domain: Domain, root: bytes) -> bytes:
     """The 32 bytes that the venue signs for all receipts under a Merkle root."""
-    return _digest(domain, keccak(_RECEIPTS_TYPEHASH + root))
+    return typed_digest(domain, keccak(_RECEIPTS_TYPEHASH + root))
 
 
 def order_stages(domain: Domain, terms: OrderTerms) -> dict[str, str]:

@@ -3,7 +3,6 @@
 The EIP-712 twin of `DeliveryPrice` in `contracts/src/Oracle.sol`.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from eth_hash.backends.pysha3 import keccak256 as keccak
@@ -11,7 +10,8 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 from exchange.journal.outbox import Job, JobKind
 from exchange.model import SECONDS_PER_DAY
 from exchange.settlement.batch import Delivery, encode_call
-from exchange.signing import Domain, address_of, sign_digest
+from exchange.settlement.desk import Desk, post_digest
+from exchange.signing import Domain
 
 _TYPE: Final = "DeliveryPrice(uint32 underlying,uint64 expiry,uint64 price,uint64 deadline)"
 _TYPEHASH: Final = keccak(_TYPE.encode())
@@ -23,31 +23,15 @@ _POSTABLE_FOR_S: Final = 30 * SECONDS_PER_DAY
 
 def delivery_digest(domain: Domain, delivery: Delivery) -> bytes:
     """The 32 bytes that oracle keys sign; `domain` names the Oracle contract."""
-    words = (
-        delivery.underlying_id,
-        delivery.expiry,
-        delivery.price,
-        delivery.expiry + _POSTABLE_FOR_S,
-    )
-    encoded = b"".join(word.to_bytes(32, "big") for word in words)
-    return keccak(b"\x19\x01" + domain.separator + keccak(_TYPEHASH + encoded))
+    return post_digest(domain, _TYPEHASH, _words(delivery))
 
 
-class DeliveryDesk:
+class DeliveryDesk(Desk):
     """Signs delivery prices with this publisher's oracle keys."""
-
-    def __init__(self, *, chain_id: int, oracle: str, keys: Sequence[bytes]) -> None:
-        self._oracle = oracle
-        self._domain = Domain(chain_id, oracle)
-        # The contract wants signatures in ascending order of signer.
-        self._keys = sorted(keys, key=lambda key: address_of(key).lower())
 
     def job(self, delivery: Delivery) -> Job:
         """The job that fixes this price on chain."""
-        digest = delivery_digest(self._domain, delivery)
-        signatures = [sign_digest(digest, key) for key in self._keys]
-        deadline = delivery.expiry + _POSTABLE_FOR_S
-        struct = (delivery.underlying_id, delivery.expiry, delivery.price, deadline)
+        signatures = self._signatures(delivery_digest(self._domain, delivery))
         return Job(
             key=f"{JobKind.DELIVERY}:{delivery.underlying_id}:{delivery.expiry}",
             kind=JobKind.DELIVERY,
@@ -56,7 +40,9 @@ class DeliveryDesk:
             batch_hash=b"",
             time_s=delivery.expiry,
             to=self._oracle,
-            data=encode_call("fixDeliveryPrice", (_STRUCT, "bytes[]"), (struct, signatures)),
+            data=encode_call(
+                "fixDeliveryPrice", (_STRUCT, "bytes[]"), (_words(delivery), signatures)
+            ),
         )
 
 
@@ -64,3 +50,8 @@ def delivery_of(job: Job) -> Delivery:
     """The delivery price that a job fixes."""
     _, underlying_id, expiry = job.key.split(":")
     return Delivery(underlying_id=int(underlying_id), expiry=int(expiry), price=job.number)
+
+
+def _words(delivery: Delivery) -> tuple[int, int, int, int]:
+    deadline = delivery.expiry + _POSTABLE_FOR_S
+    return delivery.underlying_id, delivery.expiry, delivery.price, deadline

@@ -12,7 +12,8 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.journal.outbox import Job, JobKind
 from exchange.settlement.batch import Funding, encode_call
-from exchange.signing import Domain, address_of, sign_digest
+from exchange.settlement.desk import Desk, post_digest
+from exchange.signing import Domain
 
 _TYPE: Final = "FundingIndex(uint64 instrument,uint64 ordinal,uint64 time,int64 index)"
 _TYPEHASH: Final = keccak(_TYPE.encode())
@@ -23,18 +24,11 @@ AT_ONCE: Final = 50  # about 3M gas
 
 def funding_digest(domain: Domain, funding: Funding) -> bytes:
     """The 32 bytes that oracle keys sign; `domain` names the Oracle contract."""
-    encoded = b"".join(word.to_bytes(32, "big", signed=word < 0) for word in _words(funding))
-    return keccak(b"\x19\x01" + domain.separator + keccak(_TYPEHASH + encoded))
+    return post_digest(domain, _TYPEHASH, _words(funding))
 
 
-class FundingDesk:
+class FundingDesk(Desk):
     """Signs funding indices with this publisher's oracle keys."""
-
-    def __init__(self, *, chain_id: int, oracle: str, keys: Sequence[bytes]) -> None:
-        self._oracle = oracle
-        self._domain = Domain(chain_id, oracle)
-        # The contract wants signatures in ascending order of signer.
-        self._keys = sorted(keys, key=lambda key: address_of(key).lower())
 
     def jobs(self, fundings: Sequence[Funding]) -> list[Job]:
         """The jobs that post these indices, many in one transaction; each is named by its last."""
@@ -43,7 +37,7 @@ class FundingDesk:
     def _job(self, fundings: Sequence[Funding]) -> Job:
         last = fundings[-1]
         words = [_words(funding) for funding in fundings]
-        signatures = [self._sign(funding) for funding in fundings]
+        signatures = [self._signatures(funding_digest(self._domain, each)) for each in fundings]
         return Job(
             key=f"{JobKind.FUNDING}:{last.instrument_id}:{last.ordinal}",
             kind=JobKind.FUNDING,
@@ -54,10 +48,6 @@ class FundingDesk:
             to=self._oracle,
             data=encode_call("postFundings", _TYPES, (words, signatures)),
         )
-
-    def _sign(self, funding: Funding) -> list[bytes]:
-        digest = funding_digest(self._domain, funding)
-        return [sign_digest(digest, key) for key in self._keys]
 
 
 def fundings_of(job: Job) -> list[Funding]:

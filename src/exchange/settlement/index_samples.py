@@ -4,7 +4,6 @@ The EIP-712 twin of `IndexSample` in `contracts/src/Oracle.sol`. Published epoch
 samples of their own come between them, so that the averages of delivery prices have enough.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -12,7 +11,8 @@ from eth_hash.backends.pysha3 import keccak256 as keccak
 
 from exchange.journal.outbox import Job, JobKind
 from exchange.settlement.batch import encode_call
-from exchange.signing import Domain, address_of, sign_digest
+from exchange.settlement.desk import Desk, post_digest
+from exchange.signing import Domain
 
 HEARTBEAT_S: Final = 60  # thirty samples in the window of a delivery price
 _TYPE: Final = "IndexSample(uint32 underlying,uint64 time,uint64 price,uint64 deadline)"
@@ -33,25 +33,16 @@ def sample_digest(
     domain: Domain, underlying_id: int, time_s: int, price: int, deadline: int
 ) -> bytes:
     """The 32 bytes that oracle keys sign; `domain` names the Oracle contract."""
-    words = (underlying_id, time_s, price, deadline)
-    encoded = b"".join(word.to_bytes(32, "big") for word in words)
-    return keccak(b"\x19\x01" + domain.separator + keccak(_TYPEHASH + encoded))
+    return post_digest(domain, _TYPEHASH, (underlying_id, time_s, price, deadline))
 
 
-class IndexDesk:
+class IndexDesk(Desk):
     """Signs index samples with this publisher's oracle keys."""
-
-    def __init__(self, *, chain_id: int, oracle: str, keys: Sequence[bytes]) -> None:
-        self._oracle = oracle
-        self._domain = Domain(chain_id, oracle)
-        # The contract wants signatures in ascending order of signer.
-        self._keys = sorted(keys, key=lambda key: address_of(key).lower())
 
     def job(self, sample: IndexSample) -> Job:
         """The job that posts this sample."""
         words = (sample.underlying_id, sample.time_s, sample.price, sample.time_s + _POSTABLE_FOR_S)
-        digest = sample_digest(self._domain, *words)
-        signatures = [sign_digest(digest, key) for key in self._keys]
+        signatures = self._signatures(sample_digest(self._domain, *words))
         return Job(
             key=f"{JobKind.INDEX}:{sample.underlying_id}:{sample.time_s}",
             kind=JobKind.INDEX,

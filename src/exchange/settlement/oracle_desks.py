@@ -12,7 +12,7 @@ class OracleDesks:
     """A desk for each kind of post."""
 
     def __init__(self, chain_id: int, oracle: str, keys: Sequence[bytes]) -> None:
-        self.delivery = DeliveryDesk(chain_id=chain_id, oracle=oracle, keys=keys)
-        self.funding = FundingDesk(chain_id=chain_id, oracle=oracle, keys=keys)
+        self.delivery = DeliveryDesk(chain_id, oracle, keys)
+        self.funding = FundingDesk(chain_id, oracle, keys)
         self.risk = RiskDesk(chain_id, oracle, keys)
-        self.index = IndexDesk(chain_id=chain_id, oracle=oracle, keys=keys)
+        self.index = IndexDesk(chain_id, oracle, keys)

@@ -4,7 +4,6 @@ The EIP-712 twin of `RiskRoot` in `contracts/src/Oracle.sol`. Not each epoch goe
 that the journal published, each before the batches whose fills keep to it.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -15,7 +14,8 @@ from exchange.journal.outbox import Job, JobKind
 from exchange.margin.merkle import marks_root, packed_marks
 from exchange.model import SECONDS_PER_DAY
 from exchange.settlement.batch import encode_call
-from exchange.signing import Domain, address_of, sign_digest
+from exchange.settlement.desk import Desk, post_digest
+from exchange.signing import Domain
 
 _TYPE: Final = "RiskRoot(uint64 epoch,uint64 time,bytes32 root,bytes32 marksRoot,uint64 deadline)"
 _TYPEHASH: Final = keccak(_TYPE.encode())
@@ -37,14 +37,8 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
         return cls(epoch=update.epoch, time_s=time_s, root=update.root, marks=packed_marks(update))
 
 
-class RiskDesk:
+class RiskDesk(Desk):
     """Signs risk roots with this publisher's oracle keys."""
-
-    def __init__(self, chain_id: int, oracle: str, keys: Sequence[bytes]) -> None:
-        self._oracle = oracle
-        self._domain = Domain(chain_id, oracle)
-        # The contract wants signatures in ascending order of signer.
-        self._keys = sorted(keys, key=lambda key: address_of(key).lower())
 
     def digest(self, publication: Publication) -> bytes:
         """The 32 bytes that oracle keys sign."""
@@ -52,8 +46,7 @@ class RiskDesk:
 
     def calldata(self, publication: Publication) -> bytes:
         """Calldata of `postRiskRoot`."""
-        digest = self.digest(publication)
-        signatures = [sign_digest(digest, key) for key in self._keys]
+        signatures = self._signatures(self.digest(publication))
         return encode_call(
             "postRiskRoot", ROOT_TYPES, (_words(publication), publication.marks, signatures)
         )
@@ -76,14 +69,7 @@ def risk_digest(
     domain: Domain, epoch: int, time_s: int, root: bytes, marks_root: bytes, deadline: int
 ) -> bytes:
     """The EIP-712 digest of the struct with these fields; `domain` names the Oracle contract."""
-    words = (
-        epoch.to_bytes(32, "big"),
-        time_s.to_bytes(32, "big"),
-        root,
-        marks_root,
-        deadline.to_bytes(32, "big"),
-    )
-    return keccak(b"\x19\x01" + domain.separator + keccak(_TYPEHASH + b"".join(words)))
+    return post_digest(domain, _TYPEHASH, (epoch, time_s, root, marks_root, deadline))
 
 
 def _words(publication: Publication) -> tuple[int, int, bytes, bytes, int]:

@@ -1,5 +1,7 @@
 """Delivery prices, signed for the Oracle contract."""
 
+from collections.abc import Mapping
+
 from eth_abi.abi import decode
 from eth_account.messages import encode_typed_data
 from eth_hash.auto import keccak
@@ -20,7 +22,7 @@ ORACLE = "0x" + "44" * 20
 DELIVERY = Delivery(underlying_id=2, expiry=1_798_185_600, price=4_000_010_000)
 
 
-def typed_digest(primary: str, fields: str, words: dict[str, int]) -> bytes:
+def typed_digest(primary: str, fields: str, words: Mapping[str, int | bytes]) -> bytes:
     """What a wallet would sign, by the types of the message."""
     members = [dict(zip(("type", "name"), one.split(), strict=True)) for one in fields.split(",")]
     message = encode_typed_data(
@@ -31,7 +33,7 @@ def typed_digest(primary: str, fields: str, words: dict[str, int]) -> bytes:
             "verifyingContract": ORACLE,
         },
         message_types={primary: members},
-        message_data=words,
+        message_data=dict(words),
     )
     return keccak(b"\x19\x01" + message.header + message.body)
 
