@@ -1,6 +1,5 @@
 """Combos from the engine to a real Anvil: legs and cash on chain are the engine's."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -82,13 +81,6 @@ class Desk:
         )
         signature = sign_digest(order_digest(self.domain, terms), trader.key)
         return PlaceOrder(terms=terms, signature=signature, time_in_force=TimeInForce.FOK)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def settle(world: World, desk: Desk, path: Path, *others: Trader) -> None:

@@ -1,7 +1,6 @@
 """A wallet that is a contract withdraws through the gateway: a node is asked, then the chain."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +124,6 @@ class WalletDesk:
         for back in (one for one in seen if isinstance(one, DepositSeen | WithdrawalVoidSeen)):
             self.void += [one for one in venue.observe(back) if isinstance(one, WithdrawalVoided)]
         assert venue.cash(WALLET_ID) == chain.cash_and_positions(WALLET_ID, [])[0]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def test_a_contract_withdraws_and_what_it_denies_later_comes_back(

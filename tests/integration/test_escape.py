@@ -1,7 +1,7 @@
 """The operator disappears on a real Anvil: a wallet and a node alone bring all money out."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -34,13 +34,6 @@ pytestmark = pytest.mark.integration
 
 MAKER, TAKER = 2, 3
 BITCOIN = 10**8
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 @pytest.fixture

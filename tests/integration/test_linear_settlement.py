@@ -1,7 +1,6 @@
 """Perpetuals and futures from the engine to a real Anvil: all its figures are the engine's."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +82,6 @@ class Desk:
         return account.cash, {
             instrument_id: Held(*position) for instrument_id, position in account.linear.items()
         }
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def settle(world: World, desk: Desk, path: Path) -> list[JobKind]:

@@ -1,7 +1,6 @@
 """Transfers, tokens and interest from the engine to a real Anvil: all figures are the engine's."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -164,13 +163,6 @@ class Desk:
             held = self.venue.engine.tokens(subaccount_id).get(self.wbtc, 0)
             assert chain.token_held(subaccount_id, self.wbtc) == held
             assert folded.tokens.get((subaccount_id, self.wbtc), 0) == held
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def test_a_loan_from_the_first_hour_to_its_repayment(world: World, tmp_path: Path) -> None:

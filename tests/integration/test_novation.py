@@ -1,8 +1,5 @@
 """Fills that the chain refuses, on a real Anvil: the venue takes the failing side."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
 import pytest
 from tests.settlement_world import (
@@ -33,13 +30,6 @@ from exchange.settlement.wallet import OwnerWallet
 from exchange.signing import address_of
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 class Exchange:

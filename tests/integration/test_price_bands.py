@@ -1,7 +1,6 @@
 """Price bands from the engine to a real Anvil: what is acknowledged settles, under proven marks."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,13 +59,6 @@ def same_on_chain(world: World, desk: BandDesk) -> None:
         cash, held = world.chain.cash_and_positions(trader.subaccount_id, ids)
         assert cash == account.cash
         assert {key: position.quantity for key, position in held.items()} == account.positions
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def test_what_the_engine_trades_while_the_market_runs_away_settles(

@@ -1,7 +1,6 @@
 """From the engine through the real relayer to `Margin`: the chain proves what the engine says."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +95,6 @@ class MarginDesk(Desk):
         write_journal(self.venue, path)
         self.world.reader.close()
         self.world.reader = JournalReader(str(path))
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The oracle's publisher on a real Anvil: samples, epochs and delivery prices within the guards."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,13 +25,6 @@ RULES = PublicationParameters(
     band_rate=RATIO_SCALE // 10,
     linear_band_rate=RATIO_SCALE // 10,
 )
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def test_a_quorum_delivers_what_it_sampled(world: World, tmp_path: Path) -> None:

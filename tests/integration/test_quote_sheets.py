@@ -1,6 +1,5 @@
 """A maker's sheets from the engine to a real Anvil: what the chain holds equals the engine."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,13 +73,6 @@ class Desk:
         assert not any(isinstance(event, Refused) for event in events)
         (traded,) = [event for event in events if isinstance(event, Traded)]
         return traded
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def same_on_chain(world: World, desk: Desk, trader: Trader) -> None:

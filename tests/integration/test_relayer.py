@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,6 @@ from exchange.signing import address_of
 pytestmark = pytest.mark.integration
 
 RELAYER = address_of(RELAYER_KEY)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def settle(relayer: Relayer, *, steps: int = 4) -> None:

@@ -1,6 +1,5 @@
 """Withdrawals that wait on a real Anvil: who has positions proves margin, and money arrives."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,13 +20,6 @@ from exchange.signing import sign_digest, withdrawal_digest
 
 pytestmark = pytest.mark.integration
 DELAY_S = 60
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Sixteen options and a hedge by request for quote: from the SDK's wallets to a real Anvil."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,13 +28,6 @@ UNITS = 2
 HEDGE = "BTC_USDC-PERPETUAL"
 RIVAL = Trader(b"\x38" * 32, 4)  # the second maker
 Leg = tuple[str, int, str]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 class Pit(Desk):

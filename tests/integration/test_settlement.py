@@ -1,6 +1,5 @@
 """Batches of a hand-made journal on a real Anvil: what the chain holds equals the journal."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,13 +23,6 @@ from exchange.settlement.wallet import OwnerWallet
 from exchange.signing import Domain, address_of, order_digest
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def run(world: World, steps: int = 20) -> list[JobState]:

@@ -1,7 +1,6 @@
 """Batches that prove margin, from the engine to an Anvil: governance asks, the relayer brings."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,13 +30,6 @@ from exchange.signing import address_of
 pytestmark = pytest.mark.integration
 
 MAINTENANCE, INITIAL = 1, 2
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    yield world
-    world.close()
 
 
 def furnished(world: World) -> MarginDesk:

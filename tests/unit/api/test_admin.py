@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 from tests.liquidation_world import short_call, sweep
-from tests.unit.api.world import MAKER, MAKER_KEY, STRANGER, World, call, session_of
+from tests.unit.api.world import MAKER, MAKER_KEY, STRANGER, call, session_of
 from tests.unit.settlement.test_status import StillChain, batch, read
 from tests.venue import C, listing, put
 
@@ -17,13 +17,6 @@ from exchange.journal.outbox import JobState, Outbox, Outcome
 from exchange.settlement.status import RelayerMetrics
 
 TOKEN = "a" * 32
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def ask(world, method, path, *, token=TOKEN, gateway=True, hooks=None, **options):

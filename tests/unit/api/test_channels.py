@@ -62,13 +62,6 @@ class Listener:
         ]
 
 
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
-
-
 def trade(world):
     world.do(lambda venue: venue.sell(MAKER_ID, 2, 1_000))
     world.do(lambda venue: venue.buy(TAKER_ID, 1, 1_000))

@@ -2,7 +2,6 @@
 
 import random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.api.test_channels import Listener
@@ -13,13 +12,6 @@ from exchange.commands import Halt, Resume
 from exchange.model import Side
 
 CHANNEL = f"l3.{CALL_NAME}"
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 class Reader:

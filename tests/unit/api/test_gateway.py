@@ -3,19 +3,12 @@
 import asyncio
 
 import pytest
-from tests.unit.api.world import CALL_NAME, FakeSequencer, World, call
+from tests.unit.api.world import CALL_NAME, FakeSequencer, call
 from tests.venue import CHAIN, C, Venue
 
 from exchange.api.errors import UnknownInstrument
 from exchange.api.gateway import Gateway
 from exchange.api.settings import GatewaySettings
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def test_history_and_releases_give_one_picture(world):

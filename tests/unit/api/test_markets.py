@@ -1,18 +1,8 @@
 """What operators see of the markets."""
 
-import pytest
-from tests.unit.api.world import World
-
 from exchange.api.markets import markets
 from exchange.api.views import VenueView
 from exchange.commands import Halt
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def seen(world):

@@ -30,13 +30,6 @@ STRADDLE = [
 ]
 
 
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
-
-
 def ask(world: World, method: str, params: Any = None, *, key: bytes | None = TAKER_KEY) -> Any:
     session = session_of(world, key).session if key else None
     return asyncio.run(call(world, method, params, session=session))

@@ -29,13 +29,6 @@ MANAGEMENT = (
 )
 
 
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
-
-
 def ask(world, method, params=None, session=None):
     reply = asyncio.run(call(world, method, params, session=session))
     assert "result" in reply, reply

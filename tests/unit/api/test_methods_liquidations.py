@@ -15,7 +15,6 @@ from tests.unit.api.world import (
     STRANGER_KEY,
     TAKER_ID,
     TAKER_KEY,
-    World,
     call,
     hexed,
     session_of,
@@ -29,13 +28,6 @@ from exchange.model import BidTerms
 from exchange.signing import address_of, bid_digest, sign_digest
 
 LOSS = 5_000
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def ask(world, method, params=None, key=None):

@@ -15,7 +15,6 @@ from tests.unit.api.world import (
     TAKER,
     TAKER_ID,
     TAKER_KEY,
-    World,
     api_key,
     call,
     session_of,
@@ -30,13 +29,6 @@ from exchange.sequencer import (
     SequencerStopped,
     SequencerUnreachable,
 )
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def ask(world, method, params=None, key=None):

@@ -7,19 +7,11 @@ from tests.unit.api.world import (
     MAKER_ID,
     MAKER_KEY,
     STRANGER_KEY,
-    World,
     call,
     session_of,
 )
 
 LIMITS = {"index_name": "btc_usdc", "interval": 60, "frozen_time": 0, "quantity_limit": "1.5"}
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def ask(world, method, params=None, key=MAKER_KEY):

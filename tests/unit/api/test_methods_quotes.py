@@ -12,7 +12,6 @@ from tests.unit.api.world import (
     NAMES,
     PUT_NAME,
     STRANGER_KEY,
-    World,
     call,
     hexed,
     session_of,
@@ -22,13 +21,6 @@ from tests.venue import contracts, usdc
 from exchange.merkle import merkle_root
 from exchange.model import Quote, SheetTerms
 from exchange.signing import address_of, sheet_digest, sheet_leaves, sign_digest
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def line(name=CALL_NAME, bid=("900", "1"), ask=("1100", "2")):

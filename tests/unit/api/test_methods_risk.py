@@ -3,19 +3,12 @@
 import asyncio
 
 import pytest
-from tests.unit.api.world import CALL_NAME, World, call, mark_as_presets_do
+from tests.unit.api.world import CALL_NAME, call, mark_as_presets_do
 from tests.venue import EXPIRY_S, NS
 
 from exchange.commands import SmileNote
 from exchange.margin.merkle import update_root
 from exchange.merkle import keccak, verify_proof
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def ask(world, method, **params):

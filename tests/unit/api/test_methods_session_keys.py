@@ -2,19 +2,11 @@
 
 import asyncio
 
-import pytest
-from tests.unit.api.world import MAKER_KEY, TAKER, World, allow, call, session_of
+from tests.unit.api.world import MAKER_KEY, TAKER, allow, call, session_of
 
 from exchange.commands import KeyScopeSeen
 from exchange.fixed import RATIO_SCALE
 from exchange.model import KeyLimit, KeyScope, Kind
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def listed(world, *key):

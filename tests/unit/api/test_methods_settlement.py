@@ -2,18 +2,10 @@
 
 import asyncio
 
-import pytest
 from tests.unit.api.test_admin import ask
-from tests.unit.api.world import World, call
+from tests.unit.api.world import call
 
 POST = {"key": "batch:1", "kind": "batch", "to": "0xaa", "data": "0x01", "waiting_s": 12}
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def test_keepers_see_what_the_relayer_cannot_get_in(world):

@@ -3,14 +3,7 @@
 import asyncio
 
 import pytest
-from tests.unit.api.world import MAKER_KEY, TAKER_KEY, World, call, session_of
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
+from tests.unit.api.world import MAKER_KEY, TAKER_KEY, call, session_of
 
 
 def ask(world, method, params, key=None):

@@ -9,7 +9,6 @@ from tests.unit.api.world import (
     PERPETUAL_NAME,
     TAKER,
     TAKER_ID,
-    World,
     allow,
     api_key,
     call,
@@ -25,13 +24,6 @@ from exchange.observations import NonceFloorSeen
 from exchange.signing import order_digest, recover_signer
 
 ORDER = {"instrument_name": CALL_NAME, "amount": "1", "price": "900"}
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 @pytest.fixture

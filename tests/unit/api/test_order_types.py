@@ -8,7 +8,6 @@ from tests.unit.api.world import (
     CALL_NAME,
     MAKER_KEY,
     TAKER_KEY,
-    World,
     call,
     session_of,
     sign_order,
@@ -19,13 +18,6 @@ from exchange.api.order_types import TypeParams, is_market, trigger_of
 from exchange.model import PriceSource, Side, Trigger, TriggerKind
 
 STOP = {"type": "stop_limit", "trigger": "mark_price", "trigger_price": "900"}
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def ask(world, method, params, key=None):

@@ -1,7 +1,6 @@
 """Where traffic should not go, and what is said about it."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from tests.unit.api.world import World
@@ -14,13 +13,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 @pytest.fixture

@@ -1,18 +1,9 @@
 """The surface as its channel sends it: first on joining, then with each epoch."""
 
-import pytest
 from tests.unit.api.test_channels import Listener
-from tests.unit.api.world import World
 from tests.venue import C, usdc
 
 from exchange.api.risk_results import surface_result
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
 
 
 def test_before_the_first_epoch_there_is_no_surface(world):

@@ -16,13 +16,6 @@ from exchange.model import Side
 VOLATILITY = {"advanced": "implv", "price": "25.5", "limit_price": "4000"}
 
 
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.gateway.stop()
-
-
 def ask(world, method, params, key=None):
     session = session_of(world, key).session if key else None
     return asyncio.run(call(world, f"private/{method}", params, session=session))

@@ -1,10 +1,11 @@
 """A gateway for tests: the real engine behind a fake sequencer, keys, and signed requests."""
 
+import asyncio
 import contextlib
 import hashlib
 import threading
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from functools import cache, cached_property
 from typing import Any, Final
 
@@ -419,3 +420,13 @@ def served(**settings: Any) -> Iterator[tuple[World, str]]:
     world = World(public_url=f"http://127.0.0.1:{port}", **settings)
     with serving(world.app, port) as url:
         yield world, url
+
+
+def run(steps: Coroutine[Any, Any, Any]) -> Any:
+    """What a client's steps come to, in half a minute at most."""
+
+    async def bounded() -> Any:
+        async with asyncio.timeout(30):
+            return await steps
+
+    return asyncio.run(bounded())

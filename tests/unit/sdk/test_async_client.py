@@ -12,6 +12,7 @@ from tests.unit.api.world import (
     TAKER,
     TAKER_ID,
     TAKER_KEY,
+    run,
     served,
 )
 
@@ -22,14 +23,6 @@ from exchange.sdk import ApiError, AsyncClient, BadArgument, TwoSided
 def venue():
     with served(session_s=3600) as found:
         yield found
-
-
-def run(steps):
-    async def bounded():
-        async with asyncio.timeout(30):
-            return await steps
-
-    return asyncio.run(bounded())
 
 
 async def trade(url, price):

@@ -1,10 +1,8 @@
 """A keeper sees an auction and takes it over, against a real gateway."""
 
-import asyncio
-
 import pytest
 from tests.liquidation_world import short_call, sweep
-from tests.unit.api.world import MAKER_ID, MAKER_KEY, served
+from tests.unit.api.world import MAKER_ID, MAKER_KEY, run, served
 from tests.venue import C
 
 from exchange.sdk import ApiError, BadArgument, Keeper
@@ -15,14 +13,6 @@ from exchange.sdk.keeper import carried
 def venue():
     with served() as found:
         yield found
-
-
-def run(steps):
-    async def bounded():
-        async with asyncio.timeout(30):
-            return await steps
-
-    return asyncio.run(bounded())
 
 
 def test_a_keeper_takes_over_what_is_for_sale(venue):

@@ -1,11 +1,10 @@
 """Tokens and cash that a client moves, and what it asks before it trades."""
 
-import asyncio
 from decimal import Decimal
 
 import msgspec
 import pytest
-from tests.unit.api.world import CALL_NAME, TAKER, TAKER_ID, TAKER_KEY, served
+from tests.unit.api.world import CALL_NAME, TAKER, TAKER_ID, TAKER_KEY, run, served
 from tests.venue import COLLATERALS, FEES, WBTC, configuration, tokens, usdc
 
 from exchange.sdk import ApiError, AsyncClient, BadArgument, Client
@@ -23,14 +22,6 @@ def venue():
         wide = msgspec.structs.replace(btc, scan=12 * 10**17)
         world.do(lambda venue: venue.mark({}, underlyings=(wide, eth)))
         yield world, url
-
-
-def run(steps):
-    async def bounded():
-        async with asyncio.timeout(30):
-            return await steps
-
-    return asyncio.run(bounded())
 
 
 def test_cash_and_tokens_move_and_leave_by_their_currency(venue):

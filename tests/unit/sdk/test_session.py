@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.unit.api.world import STRANGER_KEY, TAKER_ID, TAKER_KEY, served
+from tests.unit.api.world import STRANGER_KEY, TAKER_ID, TAKER_KEY, run, served
 
 from exchange.sdk import AsyncClient, BadArgument
 from exchange.sdk import session as module
@@ -13,14 +13,6 @@ from exchange.sdk import session as module
 def venue():
     with served(session_s=3600) as found:
         yield found
-
-
-def run(steps):
-    async def bounded():
-        async with asyncio.timeout(30):
-            return await steps
-
-    return asyncio.run(bounded())
 
 
 def test_an_address_without_a_subaccount_is_told_to_deposit(venue):
