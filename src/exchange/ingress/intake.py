@@ -46,6 +46,7 @@ class Intake:
         self._seal = seal
         self._expiry_ms = expiry_ms
         self._place = journal.last_place
+        self._clock_ms = 0  # of the server, the furthest that it ever showed
         self._last_numbers: dict[int, int] = {}  # by gateway
         self._committed = asyncio.Event()
         self.connected = False
@@ -79,29 +80,31 @@ class Intake:
             self.connected = True  # again, whichever part had lost it
             # Ages count from before the question: so a process that was frozen meanwhile sees it.
             late: list[Sender] = []
-            known_ms = max(now_ms, self._journal.last_place.time_ms)  # a clock may have gone back
-            if found and found[-1][0].time_ms > known_ms + self._expiry_ms:
+            # It may have gone back, and goes on to number from where it was.
+            self._clock_ms = max(self._clock_ms, now_ms, self._journal.last_place.time_ms)
+            if found and found[-1][0].time_ms > self._clock_ms + self._expiry_ms:
                 await self._begin_anew(found[-1][0])
             for place, sealed in found:
-                since_ms = now_ms + (monotonic() - asked_s) * 1_000 - self._expiry_ms
-                await self._take_one(place, sealed, since_ms, late)
+                age_ms = (monotonic() - asked_s) * 1_000
+                await self._take_one(place, sealed, now_ms + age_ms, late)
                 self._place = place
             if late:
                 await self._refuse(late)
 
     async def _begin_anew(self, place: StreamId) -> None:
-        """Forget a stream that somebody led beyond its clock: no journal holds such places.
+        """Forget a stream that is beyond its clock: somebody led it there, or the clock went back.
 
-        The server would number all that follows after it. Senders hear nothing, as of any loss.
+        The server would number all that follows after such a place, and how old what was sent
+        before the clock went back is nobody knows. Senders hear nothing, as of any loss.
         """
         log.error("ingress_ahead_of_its_clock", place=place)
         await self._stream.forget_all()
         raise StreamLost("the stream ran ahead of its server's clock")
 
     async def _take_one(
-        self, place: StreamId, sealed: bytes, since_ms: float, late: list[Sender]
+        self, place: StreamId, sealed: bytes, now_ms: float, late: list[Sender]
     ) -> None:
-        """Hand one command on, or add its sender to those that are older than `since_ms`."""
+        """Hand one command on, or add its sender to those that are too old."""
         if not sealed:  # the mark of a leader that began here
             return
         try:
@@ -113,9 +116,11 @@ class Intake:
         if sender.number <= self._last_numbers.get(sender.gateway, 0):
             log.warning("ingress_repeated", place=place, sender=sender)
             return
+        if request.sent_ms > now_ms + self._expiry_ms:
+            await self._begin_anew(place)
         self._remember(sender)
         # Both: a server that was frozen gives old commands new places.
-        if min(place.time_ms, request.sent_ms) < since_ms:
+        if min(place.time_ms, request.sent_ms) < now_ms - self._expiry_ms:
             late.append(sender)
             return
         self.taken += 1

@@ -13,9 +13,10 @@ from exchange.journal import Sender, StreamId
 SEAL = Seal(SECRET)
 
 
-async def send(world: World, *numbers: int, gateway: int = 1, sent_ms: int = 2**53) -> None:
+async def send(world: World, *numbers: int, gateway: int = 1, sent_ms: int | None = None) -> None:
     stream = Stream(world.server.url)
-    await stream.add([SEAL.request(Sender(gateway, one), sent_ms, labeled(one)) for one in numbers])
+    at_ms = await stream.clock_ms() if sent_ms is None else sent_ms
+    await stream.add([SEAL.request(Sender(gateway, one), at_ms, labeled(one)) for one in numbers])
     await stream.close()
 
 
@@ -99,11 +100,12 @@ def test_forged_and_repeated_commands_are_left_out(story):
     async def told(world: World) -> None:
         leader = world.leader()
         stream = Stream(world.server.url)
+        now_ms = await stream.clock_ms()
         await stream.add(
             [
                 b"nonsense",
-                Seal("another venue").request(Sender(1, 1), 2**53, labeled(1)),
-                SEAL.request(Sender(1, 2), 2**53, CutBatch()),
+                Seal("another venue").request(Sender(1, 1), now_ms, labeled(1)),
+                SEAL.request(Sender(1, 2), now_ms, CutBatch()),
             ]
         )
         await send(world, 3)
@@ -156,6 +158,60 @@ def test_a_server_whose_clock_went_back_is_used_again(story):
             await send(world, number)
         await until(lambda: leader.sequencer.last_seq == 3, "what follows")
         assert world.labels() == ["1", "2", "3"]
+
+    story(told)
+
+
+def test_what_was_sent_before_the_clock_went_back_is_forgotten(story, monkeypatch):
+    """How old it is nobody knows; its sender hears nothing, and what follows is taken."""
+    forgotten: list[bool] = []
+    forget = Stream.forget_all
+
+    async def noted(stream: Stream) -> None:
+        await forget(stream)
+        forgotten.append(True)
+
+    monkeypatch.setattr(Stream, "forget_all", noted)
+
+    async def told(world: World) -> None:
+        stream = Stream(world.server.url)
+        await send(world, 1, sent_ms=await stream.clock_ms() + 60_000)
+        await stream.close()
+        leader = world.leader()
+        await until(lambda: forgotten, "a new beginning")
+        await send(world, 2)
+        await until(lambda: leader.sequencer.last_seq == 1, "what follows")
+        assert world.labels() == ["2"]
+        assert forgotten == [True]
+        assert leader.intake.expired == 0
+
+    story(told)
+
+
+def test_a_clock_that_went_back_past_a_refused_command_loses_nothing(story, monkeypatch):
+    """The journal names no place so new, but this process knows the time that it was."""
+
+    async def told(world: World) -> None:
+        leader = world.leader()
+        now_ms = await leader.stream.clock_ms()
+        await send(world, 1, sent_ms=now_ms - 6_000)
+        await until(lambda: leader.intake.expired, "the late one")
+        read, asked = leader.stream.read, []
+
+        async def behind(
+            after: StreamId, *, count: int, wait_ms: int
+        ) -> tuple[int, list[tuple[StreamId, bytes]]]:
+            asked.append(after)
+            now_ms, found = await read(after, count=count, wait_ms=wait_ms)
+            return now_ms - 20_000, found
+
+        monkeypatch.setattr(leader.stream, "read", behind)
+        await until(lambda: asked, "a look at the clock that went back")
+        for one in (2, 3, 4):
+            await send(world, one, sent_ms=now_ms - 20_000)
+            await asyncio.sleep(0.3)
+        await until(lambda: leader.sequencer.last_seq == 3, "what follows")
+        assert world.labels() == ["2", "3", "4"]
 
     story(told)
 
