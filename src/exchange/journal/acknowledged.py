@@ -37,14 +37,17 @@ class Acknowledged:
     def take_over(self, seq: int, chain_hash: bytes) -> None:
         """Put a file of one's own in the place of the last leader's, who may still write to his.
 
-        One that was frozen after his last commit would set it back when he wakes.
+        One that was frozen after his last commit would set it back when he wakes. Call it while
+        nobody else can claim the lease: two that take over at once would take each other's file.
         """
         beside = self.path.with_name(f"{self.path.name}.new")
-        mine = self._open(beside)
-        self.close()
-        self._file = mine
-        self.write(seq, chain_hash)
         try:
+            beside.unlink(missing_ok=True)  # of one who died here
+            mine = self._open(beside)
+            self.close()
+            self._file = mine
+            self.write(seq, chain_hash)
+            os.fsync(mine)  # an empty file in this place would be a witness of nothing
             beside.replace(self.path)
         except OSError as error:
             raise JournalUnavailable(f"{self.path} cannot be written: {error.strerror}") from error

@@ -68,6 +68,7 @@ class LeaseLost(JournalUnavailable):
 
 # Pages of the log that a commit folds into the file: SQLite's own thousand takes it 10 ms.
 _LOG_PAGES: Final = 200
+_LOCKED_S: Final = 10.0  # how long a writer waits for another's commit to a file
 _FROZEN_MS: Final = 5_000  # a writer that stops in the middle of a commit loses its locks
 
 # Whatever the server's default is: under a stricter level a beat beside a commit would end both.
@@ -148,7 +149,7 @@ def create_engine(location: str, *, read_only: bool = False) -> sa.Engine:
             raise JournalUnavailable(f"there is no journal at {url.database}")
         path = quote(str(url.database))
         url = url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
-    database = sa.create_engine(url, connect_args={"timeout": 10})
+    database = sa.create_engine(url, connect_args={"timeout": _LOCKED_S})
     sa.event.listen(database, "connect", _pragmas_read if read_only else _pragmas_write)
     return database
 

@@ -54,10 +54,6 @@ class Journal:
             if self._acknowledged:
                 opened.callback(self._acknowledged.close)
             self._epoch = self._claim(seen)
-            self.last_seq, self.chain_hash = self.reader.head()  # nobody else moves it from here on
-            if self._acknowledged:  # now: beside a leader both ends would move between two looks
-                self._check_acknowledged(self._acknowledged)
-                self._acknowledged.take_over(self.last_seq, self.chain_hash)
             self.last_place = self.reader.last_place()  # in the stream, of what is committed
             opened.pop_all()
 
@@ -81,9 +77,19 @@ class Journal:
         return connection
 
     def _claim(self, seen: Lease | None) -> int:
+        """Lead, or leave the lease with whoever has it.
+
+        From the claim on nobody else commits or claims, so journal and witness stand still; beside
+        a leader both would move between two looks.
+        """
         try:
             with self._connection.begin():
-                return claim(self._connection, self.shard, seen)
+                epoch = claim(self._connection, self.shard, seen)
+                self.last_seq, self.chain_hash = self.reader.head()
+                if self._acknowledged:
+                    self._check_acknowledged(self._acknowledged)
+                    self._acknowledged.take_over(self.last_seq, self.chain_hash)
+                return epoch
         except sa.exc.SQLAlchemyError as error:
             raise JournalUnavailable(f"the journal cannot be led: {explained(error)}") from error
 

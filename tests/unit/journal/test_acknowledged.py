@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from tests.journals import append
 
-from exchange.journal import Journal, JournalCorrupt, JournalReader, JournalUnavailable, LeaseLost
+from exchange.journal import Journal, JournalCorrupt, JournalReader, JournalUnavailable, schema
 from exchange.journal.acknowledged import Acknowledged, acknowledged_beside
 
 HASH = bytes(range(32))
@@ -96,11 +96,12 @@ def test_a_commit_that_was_not_told_is_kept(tmp_path):
 def test_a_start_beside_a_busy_leader_finds_nothing_lost(tmp_path, monkeypatch):
     """What the leader commits while another looks is no lost end."""
     path = str(tmp_path / "journal.db")
+    monkeypatch.setattr(schema, "_LOCKED_S", 0.1)
     leader, head = Journal(path), JournalReader.head
 
     def busy(reader: JournalReader) -> tuple[int, bytes]:
         found = head(reader)
-        with suppress(LeaseLost):
+        with suppress(JournalUnavailable):  # while the other claims nobody commits
             append(leader, 3)
         return found
 
@@ -109,6 +110,59 @@ def test_a_start_beside_a_busy_leader_finds_nothing_lost(tmp_path, monkeypatch):
     with Journal(path) as successor:
         assert successor.last_seq == 4
     leader.close()
+
+
+def test_nobody_claims_before_the_witness_is_his(tmp_path, monkeypatch):
+    """Two at once would take each other's file, and one's word would go nowhere."""
+    path = str(tmp_path / "journal.db")
+    others: list[str] = []
+    take_over = Acknowledged.take_over
+
+    def slowly(witness: Acknowledged, seq: int, chain_hash: bytes) -> None:
+        if not others:
+            with pytest.raises(JournalUnavailable) as refusal:
+                Journal(path)
+            others.append(str(refusal.value))
+        take_over(witness, seq, chain_hash)
+
+    Journal(path).close()
+    monkeypatch.setattr(schema, "_LOCKED_S", 0.1)
+    monkeypatch.setattr(Acknowledged, "take_over", slowly)
+    with Journal(path) as leader:
+        append(leader, 2)
+    with closing(Acknowledged(Path(f"{path}-acknowledged"))) as witness:
+        assert witness.read() == (2, leader.chain_hash)
+    assert "locked" in others[0]
+
+
+def test_who_cannot_take_the_witness_over_deposes_nobody(tmp_path, monkeypatch):
+    """The lease goes back to who leads: he can go on, and a standby sees him live."""
+    path = str(tmp_path / "journal.db")
+    leader = Journal(path)
+    append(leader, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+        with pytest.raises(JournalUnavailable, match="cannot be written: No space left"):
+            Journal(path)
+    append(leader, 1)
+    leader.close()
+    with Journal(path) as again:
+        assert again.last_seq == 3
+
+
+def test_what_somebody_left_who_died_here_is_no_witness(tmp_path):
+    """A file of his, perhaps still open, is not written to."""
+    path = tmp_path / "journal.db"
+    left = tmp_path / "journal.db-acknowledged.new"
+    with Journal(str(path)) as journal:
+        append(journal, 1)
+    left.write_bytes(b"half a word")
+    with left.open("r+b") as his, Journal(str(path)) as journal:
+        append(journal, 1)
+        his.write(bytes(100))
+        his.flush()
+        with closing(Acknowledged(tmp_path / "journal.db-acknowledged")) as witness:
+            assert witness.read() == (2, journal.chain_hash)
 
 
 def test_a_leader_that_wakes_does_not_set_the_witness_back(tmp_path, monkeypatch):
