@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import CollectorRegistry, start_http_server
 
 from exchange.events import BatchCut
-from exchange.journal import JournalReader, JournalUnavailable
+from exchange.journal import Entry, JournalReader, JournalUnavailable
 from exchange.journal.outbox import Outbox
 from exchange.settlement.chain import Chain
 from exchange.settlement.cursor import trail
@@ -101,6 +101,7 @@ class Backoff:
             why = str(refusal)
             log.error("waits for a person", part=self._name, why=why)  # noqa: TRY400  no bug: no trace
             self.refusal = refusal
+            self._failing_since, self._delay_s = None, _DELAY_FIRST_S  # the node answered
             self._next_try = self._clock() + _REFUSED_S
             return False
         except (ChainUnavailable, NodeRefused, ExchangeUnavailable) as error:
@@ -113,7 +114,8 @@ class Backoff:
 
     def _wait(self, error: ChainError) -> None:
         now = self._clock()
-        self._failing_since = self._failing_since or now
+        if self._failing_since is None:
+            self._failing_since = now
         if self._patience_s is not None and now - self._failing_since > self._patience_s:
             raise error
         log.warning("waiting", part=self._name, why=str(error), retry_in_s=self._delay_s)
@@ -133,8 +135,9 @@ class Rounds:
         sink: Sink,
         clock: Clock = time.monotonic,
     ) -> None:
+        _check_built_from(reader, outbox)
         self.feed, self.relayer = build_relayer(settings, chain, reader, outbox, sink, clock)
-        self._check: Callable[[], None] | None = lambda: _check_same_past(chain, reader, outbox)
+        self._check: Callable[[], None] | None = lambda: _check_settled_from(chain, reader, outbox)
         self.watcher = Watcher(
             chain,
             sink,
@@ -326,35 +329,46 @@ def _open_reader(settings: RelayerSettings, stop: threading.Event) -> JournalRea
             return reader
 
 
-def _check_same_past(chain: Chain, reader: JournalReader, outbox: Outbox) -> None:
-    """Refuse a journal that is older than what was settled from it: a copy, restored.
+def _check_built_from(reader: JournalReader, outbox: Outbox) -> None:
+    """Refuse a journal without the newest batch that was built from it: an older copy, restored."""
+    built = outbox.last_batch()
+    if built is None:
+        return
+    last_seq = reader.last_seq()
+    if last_seq < built.last_seq:
+        found = f"ends at seq {last_seq}"
+    elif built.number not in _cut_in([reader.entry(built.last_seq)]):
+        found = "went another way since"
+    else:
+        return
+    raise JournalUnavailable(
+        f"{built.key} was built up to seq {built.last_seq}, and the journal {found}: it is an "
+        "older copy; find the newer one (docs/runbook.md, restore)"
+    )
+
+
+def _check_settled_from(chain: Chain, reader: JournalReader, outbox: Outbox) -> None:
+    """Refuse a journal that cut fewer batches than the chain holds: an older copy, restored.
 
     Batches that it will cut instead would take numbers that the chain gave to others.
     """
     settled = chain.last_batch().number  # before the journal, which is ahead of the chain
-    last_seq = reader.last_seq()
     built = outbox.last_batch()
-    if built is not None and built.last_seq > last_seq:
-        raise JournalUnavailable(
-            f"the journal ends at seq {last_seq}, and {built.key} was built up to seq "
-            f"{built.last_seq}: it is an older copy; find the newer one (docs/runbook.md, restore)"
-        )
-    if built is not None and built.number >= settled:
+    known = built.number if built else 0
+    if known >= settled:
         return
-    cut = max(
-        (
-            event.number
-            for entry in reader.entries(after_seq=built.last_seq if built else 0)
-            for event in entry.events
-            if isinstance(event, BatchCut)
-        ),
-        default=built.number if built else 0,
-    )
+    cut = max(_cut_in(reader.entries(after_seq=built.last_seq if built else 0)), default=known)
     if settled > cut:
         raise JournalUnavailable(
             f"the chain holds batch {settled}, and the journal cut none after {cut}: it is an "
             f"older copy, or another venue's; find the newer one (docs/runbook.md, restore)"
         )
+
+
+def _cut_in(entries: Iterable[Entry]) -> Iterator[int]:
+    """Numbers of the batches that these entries ended."""
+    for entry in entries:
+        yield from (event.number for event in entry.events if isinstance(event, BatchCut))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from tests.fake_chain import CLEARING, FakeChain
+from tests.journals import append
 from tests.settlement_world import ORACLE_KEYS, RELAYER_KEY, Script
 
 from exchange.commands import BatchSeen, HoldWithdrawals, Novate, ObserveBlocks
@@ -99,6 +100,21 @@ def test_what_is_refused_waits_for_a_person() -> None:
     clock.now += process._REFUSED_S
     assert backoff.run(ask)
     assert backoff.refusal is None
+
+
+def test_a_refusal_is_an_answer_of_the_node() -> None:
+    """Two lost answers with twenty minutes of refusals between them are no absence."""
+    clock, outcomes = Clock(), [ChainUnavailable("once"), *[BatchRefused("batch:1")] * 40]
+
+    def ask() -> bool:
+        raise outcomes.pop(0)
+
+    backoff = Backoff("part", patience_s=600.0, clock=lambda: clock.now)
+    while outcomes:
+        assert not backoff.run(ask)
+        clock.now += 30.0
+    outcomes = [ChainUnavailable("again")]
+    assert not backoff.run(ask)
 
 
 def test_an_outbox_file_has_one_user(tmp_path: Path) -> None:
@@ -433,13 +449,16 @@ def test_an_older_journal_is_refused(exchange: Exchange, tmp_path: Path) -> None
     chain, copy = Wired(), tmp_path / "copy.db"
     empty, outbox = Outbox(str(tmp_path / "empty.db")), Outbox(settings(exchange).outbox)
 
-    def refused(reader: JournalReader, of: Outbox) -> str:
+    def refused(start: Callable[[], object]) -> str:
         with pytest.raises(JournalUnavailable, match="older copy") as found:
-            process._check_same_past(chain, reader, of)
+            start()
         return str(found.value)
 
+    def rounds_of(reader: JournalReader, of: Outbox) -> Rounds:
+        return Rounds(settings(exchange), chain, reader, of, exchange)
+
     def settle_all() -> None:
-        rounds = Rounds(settings(exchange), chain, reader, outbox, exchange)
+        rounds = rounds_of(reader, outbox)
         while rounds.run():
             pass
 
@@ -448,17 +467,23 @@ def test_an_older_journal_is_refused(exchange: Exchange, tmp_path: Path) -> None
         settle_all()
         with sqlite3.connect(exchange.path) as source, sqlite3.connect(copy) as target:
             source.backup(target)
-        process._check_same_past(chain, reader, outbox)
-        process._check_same_past(chain, reader, empty)
         exchange.cut()
         settle_all()
-        process._check_same_past(chain, reader, outbox)
-        process._check_same_past(chain, reader, empty)
+        process._check_built_from(reader, outbox)
+        process._check_settled_from(chain, reader, outbox)
+        process._check_settled_from(chain, reader, empty)
         last = outbox.last_batch()
     assert last is not None
     assert chain.last_batch().number == 2
     with closing(JournalReader(str(copy))) as older:
-        assert f"batch:2 was built up to seq {last.last_seq}" in refused(older, outbox)
-        assert "the chain holds batch 2, and the journal cut none after 1" in refused(older, empty)
+        said = refused(lambda: rounds_of(older, outbox))  # what it knows by itself: at once
+        assert f"batch:2 was built up to seq {last.last_seq}" in said
+        assert f"the journal ends at seq {older.last_seq()}: it is" in said
+        said = refused(rounds_of(older, empty).run)
+        assert "the chain holds batch 2, and the journal cut none after 1" in said
+    with closing(Journal(str(copy))) as regrown, closing(JournalReader(str(copy))) as reader:
+        append(regrown, last.last_seq)
+        said = refused(lambda: rounds_of(reader, outbox))
+        assert "and the journal went another way since: it is" in said
     empty.close()
     outbox.close()
