@@ -157,6 +157,24 @@ def test_what_cannot_be_written_is_told_now_and_then(store, monkeypatch):
     assert len(names(store)) == 99
 
 
+def test_what_waited_is_written_with_the_next_entry(store, monkeypatch):
+    """Once it is left alone no more, though that entry has no rows."""
+    now = [0.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    with store._database.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE history_records RENAME TO aside"))
+    store.append(1, [row(1)])
+    store._write.result()
+    store.append(2, [row(2)])
+    with store._database.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE aside RENAME TO history_records"))
+    now[0] += module._RETRY_S
+    store.append(3, [])
+    store._write.result()
+    with store._database.connect() as connection:
+        assert connection.execute(sa.select(store._tables.records.c.seq)).scalars().all() == [1, 2]
+
+
 def test_one_that_cannot_be_opened_is_named(tmp_path):
     with pytest.raises(JournalUnavailable, match=r"the past at .* cannot be opened"):
         HistoryStore(str(tmp_path / "nowhere" / "history.db"))
