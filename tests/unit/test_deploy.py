@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tests.unit.api.world import World
 
 from exchange.api.admin import ExchangeMetrics
+from exchange.bootstrap import serve_process
 from exchange.bootstrap.ingress_parts import Figures, LeadersEnd
 from exchange.bootstrap.stage_times import stage_times
 from exchange.config import Settings
@@ -45,7 +46,11 @@ def figures() -> Iterator[set[str]]:
     journal = SimpleNamespace(last_place=StreamId(0, 0))
     end = LeadersEnd(settings, world.sequencer, journal, world.gateway)
     engine = ExchangeMetrics(world.sequencer, world.gateway)
-    for one in (engine, relayer, stage_times()[0], Figures(end.figures)):
+    beside = SimpleNamespace(
+        connected=True, leader_silent_s=lambda: 0.0, unread_s=lambda: 0.0
+    )  # a gateway's replica
+    gateway = Figures(lambda: serve_process._figures(beside))
+    for one in (engine, relayer, stage_times()[0], Figures(end.figures), gateway):
         registry.register(one)
     text = generate_latest(registry).decode()
     yield {re.split(r"[ {]", line)[0] for line in text.splitlines()} | set(text.split())

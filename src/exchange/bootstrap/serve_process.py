@@ -144,4 +144,5 @@ def _figures(replica: Replica) -> dict[str, float]:
     return {
         "ingress_connected": float(replica.connected),
         "leader_silent_seconds": replica.leader_silent_s(),
+        "journal_unread_seconds": replica.unread_s(),
     }

@@ -234,7 +234,7 @@ class Replica:
     async def _watch_lease(self) -> None:
         while True:
             try:
-                lease = await asyncio.to_thread(self._tail.lease)
+                lease = await asyncio.to_thread(self._tail.watch)
             except JournalUnavailable:
                 lease = self._lease
             if lease != self._lease:

@@ -70,12 +70,12 @@ class JournalReader:
                         joint = entry.chain_hash
                     elif entry.seq > after_seq:
                         if after_seq == given_seq and joint != given_hash:
-                            raise JournalCorrupt(_went_back(after_seq))
+                            raise JournalCorrupt(went_back(after_seq))
                         self._given = entry.seq, entry.chain_hash
                         yield entry
                 cursor, chain_hash = row.last_seq + 1, row.chain_hash
         if after_seq == given_seq and joint != given_hash:
-            raise JournalCorrupt(_went_back(after_seq))
+            raise JournalCorrupt(went_back(after_seq))
 
     def entry(self, seq: int) -> Entry:
         """The entry with this seq; LookupError when it is not in the journal."""
@@ -161,7 +161,8 @@ class JournalReader:
         return entries
 
 
-def _went_back(seq: int) -> str:
+def went_back(seq: int) -> str:
+    """What to say of a journal that no longer holds what was read from it."""
     return (
         f"seq {seq} is gone or another command than this process read: the journal went back under "
         "it, to an older copy or a server that lagged; start it anew"

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from exchange.journal.arrivals import Sender, senders_of
 from exchange.journal.codec import GENESIS_HASH, Entry
-from exchange.journal.reader import JournalReader
+from exchange.journal.lease import Lease
+from exchange.journal.reader import JournalReader, went_back
 from exchange.journal.schema import (
     JournalCorrupt,
     JournalUnavailable,
@@ -71,6 +72,16 @@ class JournalTail(JournalReader):
                 self._seen_seq = entries[-1].seq
                 found.append(Delivery(entries, senders_of(row.senders)))
         return found
+
+    def watch(self) -> Lease:
+        """The leader's last sign of life.
+
+        Raises `JournalCorrupt` where the journal went back: nothing new would come by for long.
+        """
+        seen_seq = self._seen_seq  # before the question: both go on
+        if self.last_seq() < seen_seq:
+            raise JournalCorrupt(went_back(seen_seq))
+        return self.lease()
 
     def _look(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
         """By one line that stays, outside transactions: a server is asked once, not four times."""

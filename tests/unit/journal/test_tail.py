@@ -70,6 +70,20 @@ def test_a_gap_is_not_passed_over(tail, write, path):
         tail.fetch()
 
 
+def test_a_journal_that_went_back_is_noticed(journal, tail, write, path):
+    """Nothing new would come by until it is as long again: whoever leads, and how far it is."""
+    write(2)
+    assert tail.watch() == journal.reader.lease()
+    write(2)
+    tail.fetch()
+    assert tail.watch() == journal.reader.lease()
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM journal_batches WHERE first_seq > 2")
+    assert tail.fetch() == []
+    with pytest.raises(JournalCorrupt, match="seq 4 is gone"):
+        tail.watch()
+
+
 def test_closing_waits_for_a_thread_that_asks(tail, write, monkeypatch):
     """SQLite does not survive a connection that is closed under a question."""
     write(1)
