@@ -78,7 +78,9 @@ def local_options(
     key = settings.relayer_key
     return DeployOptions(
         deployer_key=dev_keys.deployer().key,
-        relayer=address_of(key_from_hex(key)) if key else dev_keys.relayer().address,
+        relayer=address_of(key_from_hex(key, "EXCHANGE_RELAYER_KEY"))
+        if key
+        else dev_keys.relayer().address,
         treasury=dev_keys.treasury().address,
         oracle_signers=tuple(signer.address for signer in dev_keys.oracle_signers()),
         oracle_threshold=dev_keys.ORACLE_THRESHOLD,

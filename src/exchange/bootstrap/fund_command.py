@@ -27,7 +27,7 @@ _WHY: Final = {
 def open_fund(settings: Settings) -> InsuranceFund:
     """The fund of the deployment's chain for the wallet of the settings."""
     way = open_way(settings)
-    return InsuranceFund(way.chain, key_from_hex(settings.wallet_key))
+    return InsuranceFund(way.chain, key_from_hex(settings.wallet_key, "EXCHANGE_WALLET_KEY"))
 
 
 def show_status(fund: InsuranceFund) -> None:

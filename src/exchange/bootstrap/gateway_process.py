@@ -34,7 +34,7 @@ def open_attester(settings: Settings) -> Attester:
     """The attester that the settings describe; its ends are verified."""
     deployment = load_gateway(settings.state / "gateway.json")
     return Attester(
-        key_from_hex(settings.attester_key),
+        key_from_hex(settings.attester_key, "EXCHANGE_ATTESTER_KEY"),
         Site(Node(settings.rpc_url), deployment.hub),
         Site(Node(settings.second_rpc_url), deployment.second),
         confirmations=settings.confirmations,

@@ -27,11 +27,17 @@ def run_relayer_process(settings: Settings) -> None:
             outbox=str(settings.state / "relayer.db"),
             admin_url=settings.admin_url or f"http://{settings.host}:{settings.admin_port}",
             admin_token=settings.token(),
-            key=key_from_hex(settings.relayer_key),
+            key=key_from_hex(settings.relayer_key, "EXCHANGE_RELAYER_KEY"),
             oracle_keys=tuple(
-                key_from_hex(text) for text in settings.oracle_keys.split(",") if text
+                key_from_hex(text, "EXCHANGE_ORACLE_KEYS")
+                for text in settings.oracle_keys.split(",")
+                if text
             ),
-            house_key=key_from_hex(settings.house_key) if settings.house_key else b"",
+            house_key=(
+                key_from_hex(settings.house_key, "EXCHANGE_HOUSE_KEY")
+                if settings.house_key
+                else b""
+            ),
             confirmations=settings.confirmations,
             metrics_host=settings.host,
             metrics_port=settings.relayer_port,
