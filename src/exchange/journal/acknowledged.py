@@ -52,9 +52,19 @@ class Acknowledged:
         except OSError as error:
             raise JournalUnavailable(f"{self.path} cannot be written: {error.strerror}") from error
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another file, or none, is in the place of this one by now."""
+        return os.fstat(self._file).st_nlink == 0
+
     def read(self) -> tuple[int, bytes] | None:
-        """(seq, chain hash); None if there is none, or if a power cut tore it."""
-        stored = os.pread(self._file, _RECORD.size, 0)
+        """(seq, chain hash) of whatever is in its place; None if nothing, or if it was torn."""
+        try:
+            stored = self.path.read_bytes()[: _RECORD.size]
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise JournalUnavailable(f"{self.path} cannot be read: {error.strerror}") from error
         if len(stored) < _RECORD.size:
             return None
         seq, chain_hash, checksum = _RECORD.unpack(stored)

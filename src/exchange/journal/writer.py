@@ -150,6 +150,9 @@ class Journal:
         try:
             with self._connection.begin():
                 renew(self._connection, self.shard, self._epoch)
+                if self._acknowledged and self._acknowledged.is_replaced:
+                    # By one who died or failed in the middle of his claim: this one leads still.
+                    self._acknowledged.take_over(self.last_seq, self.chain_hash)
                 self._connection.execute(_INSERT, row)
                 if marks:
                     self._connection.execute(sa.insert(checkpoints), marks)

@@ -150,6 +150,28 @@ def test_who_cannot_take_the_witness_over_deposes_nobody(tmp_path, monkeypatch):
         assert again.last_seq == 3
 
 
+def test_a_leader_takes_the_witness_back_from_a_claim_that_failed(tmp_path, monkeypatch):
+    """Whoever died between his file and his claim left a file that nobody writes to."""
+    path = str(tmp_path / "journal.db")
+    leader = Journal(path)
+    append(leader, 2)
+    take_over = Acknowledged.take_over
+
+    def die(witness: Acknowledged, seq: int, chain_hash: bytes) -> None:
+        take_over(witness, seq, chain_hash)
+        raise JournalUnavailable("here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Acknowledged, "take_over", die)
+        with pytest.raises(JournalUnavailable, match="here"):
+            Journal(path)
+    for _ in range(2):
+        append(leader, 3)
+        with closing(Acknowledged(Path(f"{path}-acknowledged"))) as witness:
+            assert witness.read() == (leader.last_seq, leader.chain_hash)
+    leader.close()
+
+
 def test_what_somebody_left_who_died_here_is_no_witness(tmp_path):
     """A file of his, perhaps still open, is not written to."""
     path = tmp_path / "journal.db"
