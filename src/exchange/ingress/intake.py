@@ -6,7 +6,7 @@ sender has told its client by then that nobody knows.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final
@@ -79,7 +79,7 @@ class Intake:
             now_ms, found = await self._stream.read(self._place, count=READ_MAX, wait_ms=WAIT_MS)
             self.connected = True  # again, whichever part had lost it
             # Ages count from before the question: so a process that was frozen meanwhile sees it.
-            late: list[Sender] = []
+            late: dict[StreamId, Sender] = {}
             # It may have gone back, and goes on to number from where it was.
             self._clock_ms = max(self._clock_ms, now_ms, self._journal.last_place.time_ms)
             if found and found[-1][0].time_ms > self._clock_ms + self._expiry_ms:
@@ -102,7 +102,7 @@ class Intake:
         raise StreamLost("the stream ran ahead of its server's clock")
 
     async def _take_one(
-        self, place: StreamId, sealed: bytes, now_ms: float, late: list[Sender]
+        self, place: StreamId, sealed: bytes, now_ms: float, late: dict[StreamId, Sender]
     ) -> None:
         """Hand one command on, or add its sender to those that are too old."""
         if not sealed:  # the mark of a leader that began here
@@ -121,7 +121,7 @@ class Intake:
         self._remember(sender)
         # Both: a server that was frozen gives old commands new places.
         if min(place.time_ms, request.sent_ms) < now_ms - self._expiry_ms:
-            late.append(sender)
+            late[place] = sender
             return
         self.taken += 1
         await self._sequencer.admit(request.command, Arrival(place, sender))
@@ -132,14 +132,15 @@ class Intake:
         if len(self._last_numbers) > GATEWAYS_MAX:
             del self._last_numbers[next(iter(self._last_numbers))]
 
-    async def _refuse(self, late: Sequence[Sender]) -> None:
-        """Say that nothing was done, once it is sure that nobody else did it.
+    async def _refuse(self, late: Mapping[StreamId, Sender]) -> None:
+        """Say that nothing was done, once it is sure that nobody did it or will.
 
-        Whoever leads after this beat finds these commands older still.
+        Whoever leads after this beat finds them gone; though a clock went back, and they young.
         """
         await asyncio.to_thread(self._journal.beat)
+        await self._stream.forget(tuple(late))
         self.expired += len(late)
-        await self._stream.say(self._seal.news(Expired(tuple(late))))
+        await self._stream.say(self._seal.news(Expired(tuple(late.values()))))
 
     async def tell(self, topic: str, body: bytes) -> None:
         """Tell those who follow what no journal holds; lost where nobody listens."""

@@ -86,6 +86,11 @@ class Stream:
         async with _asking():
             await self._server.xtrim(self._key, minid=_text(place), approximate=True)
 
+    async def forget(self, places: Sequence[StreamId]) -> None:
+        """Take single entries out."""
+        async with _asking():
+            await self._server.xdel(self._key, *map(_text, places))
+
     async def forget_all(self) -> None:
         """Begin the stream anew."""
         async with _asking():
