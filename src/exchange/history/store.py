@@ -154,7 +154,7 @@ class HistoryStore(HistoryPages):
             return
         self._waiting.extend(rows)
         self.last_seq = self._waiting_seq = seq  # after the rows: the thread looks here first
-        if not self._waiting and seq - self._asked_seq < _PROGRESS_EVERY:
+        if not rows and not self._waiting and seq - self._asked_seq < _PROGRESS_EVERY:
             return
         if (self._write is None or self._write.done()) and monotonic() >= self._rests_until_s:
             self._asked_seq = seq
