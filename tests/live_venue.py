@@ -88,6 +88,7 @@ class LiveVenue:
         self.stack = Stack(self.settings)
         self.underlying = self.settings.underlyings or "BTC"  # the one that is traded
         self.traders: list[Trader] = []
+        self.joined_block = 0  # the newest that brought one
         try:
             self.start_all()
         except BaseException:
@@ -110,10 +111,13 @@ class LiveVenue:
         return self.stack.chain
 
     def kill_chain(self) -> None:
-        """kill -9 of Anvil, which loses up to a second, and a new start from what it had dumped."""
+        """kill -9 of Anvil, which loses up to a second, and a new start from what it had dumped.
+
+        Nobody's subaccount: a venue without its traders could settle none of their fills.
+        """
         assert self.stack.anvil is not None
         dump = self.settings.state / "anvil.json"
-        since = trail(self.entries())[0].block
+        since = max(trail(self.entries())[0].block, self.joined_block)
         kept = eventually(lambda: whole_dump(dump, since), "a dump of what the journal stands on")
         self.stack.anvil.process.kill()
         self.stack.anvil.process.wait()
@@ -132,6 +136,7 @@ class LiveVenue:
         """Somebody new with a funded subaccount."""
         trader = Trader(self, len(self.traders), cash)
         self.traders.append(trader)
+        self.joined_block = trail(self.entries())[-1].block
         return trader
 
     def option(self) -> str:
