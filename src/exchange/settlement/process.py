@@ -343,7 +343,8 @@ def _check_built_from(reader: JournalReader, outbox: Outbox) -> None:
         return
     raise JournalUnavailable(
         f"{built.key} was built up to seq {built.last_seq}, and the journal {found}: it is an "
-        "older copy; find the newer one (docs/runbook.md, restore)"
+        "older copy; find the newer one, or delete the outbox where there is none and nothing "
+        "later settled (docs/runbook.md, restore)"
     )
 
 
