@@ -1,8 +1,9 @@
 """The leader's side: commands from the stream to the sequencer, in order, each once.
 
 It begins after the newest place that the journal names, so what was applied by whoever led before
-is never read again, and what was not is. What waited too long is refused, never applied late: its
-sender has told its client by then that nobody knows.
+is never read again, and what was not is. What waited too long, by the server's clock, is refused
+and never applied: its sender has told its client by then that nobody knows. ADR 0044 says what a
+clock that goes back does to that.
 """
 
 import asyncio

@@ -1,7 +1,9 @@
 """The gateway's side: the same facts as the leader's, and an answer to everything it sends."""
 
 import asyncio
+import contextlib
 import signal
+import sqlite3
 from typing import Any
 
 import pytest
@@ -230,6 +232,25 @@ def test_a_replica_that_strays_stops(story):
         assert isinstance((await both(waiting))[0], SequencerStopped)
         with pytest.raises(SequencerStopped):
             await side.replica.submit(labeled(2))
+        (found,) = await both(side.outcome())
+        assert isinstance(found, ExceptionGroup)
+        assert found.subgroup(JournalCorrupt) is not None
+
+    story(told)
+
+
+def test_a_gateway_under_which_the_journal_went_back_ends(story):
+    """It would show what is gone, and hear of nothing new until the older copy is as long."""
+
+    async def told(world: World) -> None:
+        leader = world.leader()
+        side = await world.gateway()
+        for number in (1, 2, 3):
+            await side.replica.submit(labeled(number))
+        await leader.end()
+        with contextlib.closing(sqlite3.connect(world.path)) as connection, connection:
+            connection.execute("DELETE FROM journal_batches WHERE first_seq > 1")
+        await until(lambda: side.replica.stopped, "the end")
         (found,) = await both(side.outcome())
         assert isinstance(found, ExceptionGroup)
         assert found.subgroup(JournalCorrupt) is not None
